@@ -1,0 +1,5 @@
+"""What the operator, the jobs, the gateway and the devices agree on, typed once.
+
+A package of its own below all others: it imports pydantic and an RFC 8785 library only, and is the one part of the
+operator that `bramble_workloads` may import.
+"""
