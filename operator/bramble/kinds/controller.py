@@ -1,0 +1,33 @@
+"""What the engine needs to know of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from bramble.kinds.plan import Plan
+from bramble.kinds.sources import Sources
+from bramble.kube.resources import Key, Manifest, Resource
+
+Seen = TypeVar("Seen")
+
+
+@dataclass(frozen=True)
+class Controller(Generic[Seen]):
+    """One kind: `gather` reads, `plan` decides; the engine does the rest.
+
+    Attributes:
+        resource: the kind itself.
+        gather: everything that `plan` looks at, or None when the object is gone.
+        plan: pure.
+        depends_on: the keys of the objects that this one names in its spec or status. A change in one of them, or in
+            a child (which names its owner by labels), wakes exactly those objects that depend on it. The name may be
+            `*`, and the namespace empty, for "any of this kind".
+    """
+
+    resource: Resource
+    gather: Callable[[Key, Sources], Awaitable[Seen | None]]
+    plan: Callable[[Seen, datetime], Plan]
+    depends_on: Callable[[Manifest], Iterable[Key]]

@@ -1,0 +1,61 @@
+"""What `gather` may read. The engine implements it; tests of a kind give plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from bramble.contracts.report import SeenProgress, SeenReport
+from bramble.kube.resources import Manifest, Resource
+from bramble.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class StoreProblem:
+    """Why a namespace's store cannot be used; `reason` is a condition's reason, `message` says what to do."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """What the gateway's replicas know between them: the newest report of each node.
+
+    Attributes:
+        proves_silence: every replica has been up long enough, and all answered, so that a missing report means
+            that the node is silent (design, §5).
+    """
+
+    reports: Mapping[str, SeenReport]
+    proves_silence: bool
+
+
+class Sources(Protocol):
+    """Reads for one pass. All but `result` and `store_problem` come from memory."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """From the cache; an absence there is confirmed by a GET."""
+
+    def list(self, resource: Resource, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> tuple[Manifest, ...]:
+        """From the cache, those whose labels hold all of `labels`, oldest first."""
+
+    async def store_problem(self, namespace: str) -> StoreProblem | None:
+        """None when the namespace's store answers and takes the key."""
+
+    async def fetch(self, namespace: str, store_key: str) -> bytes | None:
+        """A small document of the namespace's store, None when it is not there.
+
+        Raises:
+            bramble.errors.StoreUnavailable: the store did not answer; the pass is tried again.
+        """
+
+    def devices(self, fleet: str) -> Devices:
+        """The fleet's devices as last heard."""
+
+    def progress(self, uid: str, step: str) -> SeenProgress | None:
+        """What the job of this object last said."""

@@ -1,0 +1,91 @@
+"""Which resources there are, and how one object is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+Manifest = Mapping[str, Any]
+"""An object as the API server gives or takes it."""
+
+
+class Resource(NamedTuple):
+    """A kind as the API server serves it; `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL path of the collection, of one object, or of a subresource of it."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root]
+        if self.namespaced and namespace:
+            parts.append(f"namespaces/{namespace}")
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part]
+        return "/".join(parts)
+
+
+class Key(NamedTuple):
+    """One object; `namespace` is empty for a cluster-scoped one."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+GROUP = "bramble.dev"
+VERSION = "v1alpha1"
+
+DATASET = Resource(GROUP, VERSION, "datasets", "Dataset")
+TRAINING_RUN = Resource(GROUP, VERSION, "trainingruns", "TrainingRun")
+MODEL_VERSION = Resource(GROUP, VERSION, "modelversions", "ModelVersion")
+FLEET = Resource(GROUP, VERSION, "fleets", "Fleet", namespaced=False)
+ROLLOUT = Resource(GROUP, VERSION, "rollouts", "Rollout")
+
+POD = Resource("", "v1", "pods", "Pod")
+NODE = Resource("", "v1", "nodes", "Node", namespaced=False)
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap")
+SECRET = Resource("", "v1", "secrets", "Secret")
+SERVICE = Resource("", "v1", "services", "Service")
+JOB = Resource("batch", "v1", "jobs", "Job")
+DAEMON_SET = Resource("apps", "v1", "daemonsets", "DaemonSet")
+EVENT = Resource("events.k8s.io", "v1", "events", "Event")
+LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+ENDPOINT_SLICE = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
+TOKEN_REVIEW = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
+
+RESOURCES: dict[str, Resource] = {
+    resource.kind: resource
+    for resource in (
+        DATASET,
+        TRAINING_RUN,
+        MODEL_VERSION,
+        FLEET,
+        ROLLOUT,
+        POD,
+        NODE,
+        CONFIG_MAP,
+        SECRET,
+        SERVICE,
+        JOB,
+        DAEMON_SET,
+        EVENT,
+        LEASE,
+        ENDPOINT_SLICE,
+        TOKEN_REVIEW,
+    )
+}
+
+
+def key_of(manifest: Manifest) -> Key:
+    """The key of an object as read from the API server."""
+    metadata = manifest["metadata"]
+    return Key(manifest["kind"], metadata.get("namespace", ""), metadata["name"])
