@@ -1,0 +1,65 @@
+# Every habit of this project is a target with a line of help. `make setup` first; the rest uses the environment it makes.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit chaos compat lint crds docs bench clean lock upgrade cluster-up cluster-down cluster-status
+
+PYTHON := .venv/bin/python
+SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tests examples benchmarks)
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## Python environment, system packages, cluster binaries; quick the second time
+	@.ci/setup
+
+$(PYTHON):
+	@echo "no environment yet: run 'make setup' first" >&2; exit 1
+
+demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, conversion, fleet, canary, undo (KEEP=1 leaves the cluster)
+	@$(PYTHON) -m examples.digits
+
+test: lint  ## lint, unit tests, and everything on the local cluster that fits in 20 minutes
+	@$(PYTHON) -m pytest -m "not chaos and not compat" tests
+
+unit: $(PYTHON)  ## the tests that need no cluster
+	@$(PYTHON) -m pytest -m "not cluster and not chaos and not compat" tests
+
+chaos: $(PYTHON)  ## kill the operator before and after every write it makes
+	@$(PYTHON) -m pytest -m chaos tests
+
+compat: $(PYTHON)  ## the store's tests against MinIO as well
+	@$(PYTHON) -m pytest -m compat tests
+
+lint: $(PYTHON)  ## ruff, mypy, import contracts, generated files up to date
+	@echo "lint: ruff";          $(PYTHON) -m ruff check --quiet .
+	@echo "lint: mypy";          $(PYTHON) -m mypy --no-error-summary $(SOURCES)
+	@echo "lint: import-linter"; .venv/bin/lint-imports --no-cache | tail -n 40
+
+crds: $(PYTHON)  ## generate the CRDs from the kinds: crds/ and the chart
+	@$(PYTHON) -m bramble.kinds.crd
+
+docs: $(PYTHON)  ## generate the reference pages under docs/
+	@$(PYTHON) -m docs.generate
+
+bench: $(PYTHON)  ## benchmarks with ratios; writes build/bench/ and docs/performance.md names the figures
+	@$(PYTHON) -m benchmarks
+
+lock:  ## resolve images/locks/*.txt from pyproject.toml, keeping versions where possible
+	@UV=$$(.ci/setup --print-uv) images/lock.sh
+
+upgrade:  ## the same with the newest versions allowed
+	@UV=$$(.ci/setup --print-uv) images/lock.sh --upgrade
+
+cluster-up: $(PYTHON)  ## start the local cluster and leave it running
+	@$(PYTHON) -m tests.cluster up
+
+cluster-down: $(PYTHON)  ## stop it, however it was left, and remove every trace
+	@$(PYTHON) -m tests.cluster down
+
+cluster-status: $(PYTHON)  ## what runs, and how to reach it with kubectl
+	@$(PYTHON) -m tests.cluster status
+
+clean:  ## remove what was built here (not the environment, not the cached cluster binaries)
+	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

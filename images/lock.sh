@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Writes images/locks/*.txt: every package of every image with version and hashes, for Linux on amd64 and arm64, Python 3.11 and newer.
+#
+# The development lock is resolved first, over all extras; the images' locks are constrained by it, so that a version tested here is the
+# version shipped. No lock names an index: installers use the one they are configured with.
+# Usage: images/lock.sh [--upgrade]      (UV names the uv executable)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+uv="${UV:-uv}"
+
+compile() { # compile <lock name> <extras…>, constraints from the development lock unless this is it
+  local name="$1"; shift
+  local arguments=(pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+    --no-emit-find-links --fork-strategy fewest --output-file "images/locks/$name.txt")
+  local extra
+  for extra in "$@"; do arguments+=(--extra "$extra"); done
+  [ "$name" = dev ] || arguments+=(--constraint images/locks/dev.txt --no-annotate)
+  echo "lock: $name"
+  "$uv" pip compile "${arguments[@]}" "${upgrade[@]}" >/dev/null
+}
+
+upgrade=()
+[ "${1:-}" = --upgrade ] && upgrade=(--upgrade)
+mkdir -p images/locks
+compile dev operator train convert edge dev
+upgrade=()
+for image in operator train convert edge; do
+  rm -f "images/locks/$image.txt"
+  compile "$image" "$image"
+done
+if grep -nE '://|@ file' images/locks/*.txt; then
+  echo "lock: a lock names a place to download from; locks hold names, versions and hashes only" >&2
+  exit 1
+fi

@@ -1,0 +1,1 @@
+"""What runs in Jobs and on devices: snapshot, train, evaluate, convert, validate, benchmark, agent."""
