@@ -1,0 +1,1 @@
+"""Examples that run whole on the local cluster."""

@@ -1,0 +1,1 @@
+"""The field: what stands in front of each board and asks it about pictures."""
