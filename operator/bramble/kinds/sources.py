@@ -33,10 +33,18 @@ class Devices:
 
 
 class Sources(Protocol):
-    """Reads for one pass. All but `result` and `store_problem` come from memory."""
+    """Reads for one pass. All but `fetch` and `store_problem` come from memory.
+
+    What a pass read is what its writes are conditional on: an Apply, of an object that `get` or `list` gave, carries
+    that object's uid and resourceVersion.
+    """
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def gateway_ca(self) -> str:
+        """The PEM that the gateway's certificate is signed by, for the jobs' ConfigMaps; empty when none is mounted."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """From the cache; an absence there is confirmed by a GET."""

@@ -1,0 +1,81 @@
+"""The children of a plain step: an immutable ConfigMap and a Job, both created once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bramble.kinds.jobs.pod import (
+    Part,
+    child_metadata,
+    container_security,
+    failure_policy,
+    gateway_ca_volume,
+    job_config_map,
+    job_volume,
+    pod_security,
+    store_volume,
+    tmp_volume,
+    token_volume,
+    volumes,
+)
+from bramble.kinds.jobs.step import Step
+from bramble.kinds.plan import CreateOnce
+from bramble.kube.resources import JOB
+
+CONTAINER = "step"
+
+
+def render_step(step: Step) -> tuple[CreateOnce, ...]:
+    """The ConfigMap, then the Job that mounts it."""
+    config_map = job_config_map(step.owner, step.job_name, step.labels, step.job, step.gateway_ca)
+    return CreateOnce(config_map), CreateOnce(_job(step))
+
+
+def _parts(step: Step) -> list[Part]:
+    parts = [job_volume(step.job_name), tmp_volume(), token_volume()]
+    if step.store:
+        parts.append(store_volume())
+    if step.gateway_ca:
+        parts.append(gateway_ca_volume(step.job_name))
+    return parts
+
+
+def _job(step: Step) -> dict[str, Any]:
+    pod_volumes, mounts = volumes(_parts(step))
+    wanted = step.resources
+    container = {
+        "name": CONTAINER,
+        "image": step.image,
+        "command": ["python", "-m", "bramble_workloads", step.job.step],
+        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONUNBUFFERED", "value": "1"}],  # noqa: S108
+        "resources": {"requests": {"cpu": wanted.cpu, "memory": wanted.memory}, "limits": {"memory": wanted.memory_limit}},
+        "securityContext": container_security(),
+        "volumeMounts": mounts,
+    }
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": 30,
+        "securityContext": pod_security(),
+        "containers": [container],
+        "volumes": pod_volumes,
+    }
+    if step.node_selector:
+        pod["nodeSelector"] = dict(step.node_selector)
+    if step.tolerations:
+        pod["tolerations"] = [dict(toleration) for toleration in step.tolerations]
+    return {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": child_metadata(step.owner, step.job_name, step.labels),
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "activeDeadlineSeconds": step.deadline_seconds,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": failure_policy(CONTAINER),
+            "template": {"metadata": {"labels": step.labels}, "spec": pod},
+        },
+    }
