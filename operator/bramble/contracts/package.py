@@ -120,6 +120,8 @@ class GoldenTolerance(Document):
 
     tensor: float = 1e-5
     raw: float = 1e-3
+    step: float = Field(1.0, gt=0)
+    """One unit of `raw` in the output's own units: the quantisation step of an int8 graph's output; 1 for float32."""
     margin: float = 0.1
     """Top labels must agree only where the expected top two differ by more than this."""
 
@@ -132,7 +134,7 @@ class GoldenDecoded(Document):
 
 
 class GoldenCase(Document):
-    """One picture (PNG) and what each stage makes of it: tensor and raw are `.npy` blobs (no pickle)."""
+    """One picture (PNG) and what each stage makes of it: tensor and raw are gzipped `.npy` blobs (no pickle); raw is all outputs in one row."""
 
     input: Digest
     tensor: Digest

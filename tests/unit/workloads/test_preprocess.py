@@ -1,0 +1,178 @@
+"""The closed list of operations: what each gives, and what each refuses."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bramble.contracts.package import Crop, Decode, ImageInput, Normalize, Resize, Tensor
+from bramble_workloads.errors import SpecError
+from bramble_workloads.processing import CorruptPicture, InputError, TooLarge, UnsupportedMedia, preprocess
+from bramble_workloads.processing.errors import DescriptionError
+from bramble_workloads.processing.picture import media_type
+from tests.unit.workloads.models import description, png
+
+PLAIN = Normalize(scale=1, mean=(0.0,), std=(1.0,))
+PLAIN_RGB = Normalize(scale=1, mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+def takes(*shape: int, layout: str = "NCHW", **limits: Any) -> ImageInput:
+    return ImageInput.model_validate({**limits, "tensor": Tensor.model_validate({"name": "x", "shape": shape, "layout": layout})})
+
+
+def jpeg(pixels: np.ndarray[Any, Any], **options: Any) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "JPEG", **options)
+    return target.getvalue()
+
+
+RAMP = np.arange(64, dtype=np.uint8).reshape(8, 8)
+COLOURS = np.stack([RAMP, RAMP + 64, RAMP + 128], axis=-1)
+
+
+def test_a_grey_picture_becomes_its_normalised_pixels() -> None:
+    tensor = preprocess(description(preprocess=(Decode(color="L"), Normalize(mean=(0.5,), std=(0.25,)))), png(RAMP))
+    assert tensor.shape == (1, 1, 8, 8)
+    assert tensor.dtype == np.float32
+    np.testing.assert_allclose(tensor[0, 0], (RAMP / 255 - 0.5) / 0.25, atol=1e-6)
+
+
+@pytest.mark.parametrize(("layout", "shape", "axes"), [("NCHW", (1, 3, 8, 8), (2, 0, 1)), ("NHWC", (1, 8, 8, 3), (0, 1, 2))])
+def test_both_layouts(layout: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    described = description(input=takes(*shape, layout=layout), preprocess=(Decode(color="RGB"), PLAIN_RGB))
+    np.testing.assert_array_equal(preprocess(described, png(COLOURS))[0], COLOURS.transpose(axes))
+
+
+def test_resize_of_the_shorter_edge_keeps_the_aspect_and_crop_cuts_the_middle() -> None:
+    described = description(input=takes(1, 1, 4, 4), preprocess=(Decode(color="L"), Resize(size=4), Crop(size=(4, 4)), PLAIN))
+    wide = np.zeros((8, 24), np.uint8)
+    wide[:, 8:16] = 200  # the middle third
+    np.testing.assert_array_equal(preprocess(described, png(wide))[0, 0, 1:3, 1:3], 200)
+
+
+def test_resize_is_antialiased() -> None:
+    """A picture of alternating black and white pixels becomes grey, which a resize without a low-pass filter does not give."""
+    described = description(input=takes(1, 1, 2, 2), preprocess=(Decode(color="L"), Resize(edge="both", size=2), PLAIN))
+    board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    np.testing.assert_allclose(preprocess(described, png(board)), 127.5, atol=1)
+
+
+def rotated_by_exif() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
+    return png(RAMP, exif=exif.tobytes())
+
+
+@pytest.mark.parametrize(("exif", "expected"), [(True, np.rot90(RAMP, -1)), (False, RAMP)])
+def test_exif_orientation(exif: bool, expected: np.ndarray[Any, Any]) -> None:
+    tensor = preprocess(description(preprocess=(Decode(color="L", exif=exif), PLAIN)), rotated_by_exif())
+    np.testing.assert_array_equal(tensor[0, 0], expected)
+
+
+def with_mode(mode: str) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(RAMP).convert(mode).save(target, "PNG")
+    return target.getvalue()
+
+
+def palette_with_transparency() -> bytes:
+    target = io.BytesIO()
+    image = Image.fromarray(RAMP).convert("P")
+    image.save(target, "PNG", transparency=bytes(range(64)))
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("colour", with_mode("RGB")),
+        ("with alpha", with_mode("RGBA")),
+        ("grey with alpha", with_mode("LA")),
+        ("palette", with_mode("P")),
+        ("palette whose transparency is bytes", palette_with_transparency()),
+        ("16-bit grey keeps its upper 8 bits", png((RAMP.astype(np.uint16) << 8) + 255)),  # type: ignore[arg-type]
+    ],
+)
+def test_every_kind_of_png_becomes_the_asked_mode(name: str, content: bytes) -> None:
+    tensor = preprocess(description(preprocess=(Decode(color="L"), PLAIN)), content)
+    np.testing.assert_allclose(tensor[0, 0], RAMP, atol=1, err_msg=name)
+
+
+def test_a_jpeg() -> None:
+    flat = np.full((8, 8), 90, np.uint8)
+    np.testing.assert_allclose(preprocess(description(preprocess=(Decode(color="L"), PLAIN)), jpeg(flat, quality=95)), 90, atol=2)
+
+
+def bomb() -> bytes:
+    """A few hundred bytes that announce 60,000 x 60,000 pixels."""
+    small = bytearray(png(RAMP))
+    small[16:24] = (60_000).to_bytes(4, "big") * 2
+    crc = zlib.crc32(bytes(small[12:29]))
+    small[29:33] = crc.to_bytes(4, "big")
+    return bytes(small)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "says"),
+    [
+        ("nothing", b"", UnsupportedMedia, "image/png"),
+        ("a GIF", b"GIF89a" + b"\0" * 40, UnsupportedMedia, "of no known media type"),
+        ("a text", b"hello", UnsupportedMedia, "input.mediaTypes"),
+        ("a PNG that ends early", png(COLOURS)[:50], CorruptPicture, "cannot be decoded"),
+        ("a PNG signature alone", b"\x89PNG\r\n\x1a\n", CorruptPicture, ""),
+        ("a PNG with a flipped byte", png(COLOURS)[:50] + b"\xff\xff\xff" + png(COLOURS)[53:], CorruptPicture, ""),
+        ("a JPEG that ends early", jpeg(np.zeros((64, 64), np.uint8))[:200], CorruptPicture, ""),
+        ("too many bytes", png(RAMP) + b"\0" * 70_000, TooLarge, "input.maxBytes"),
+        ("a decompression bomb", bomb(), TooLarge, "60000x60000"),
+        ("another size than the graph takes", png(np.zeros((9, 8), np.uint8)), CorruptPicture, "takes 8x8"),
+    ],
+)
+def test_bad_input_is_named(name: str, content: bytes, error: type[InputError], says: str) -> None:
+    with pytest.raises(error) as raised:
+        preprocess(description(), content)
+    assert type(raised.value) is error, name
+    assert says in str(raised.value), name
+
+
+def test_a_media_type_that_the_package_does_not_take() -> None:
+    described = description(input=takes(1, 1, 8, 8, media_types=("image/jpeg",)))
+    with pytest.raises(UnsupportedMedia, match="the picture is image/png; this model takes image/jpeg"):
+        preprocess(described, png(RAMP))
+
+
+def test_a_picture_smaller_than_the_crop() -> None:
+    described = description(input=takes(1, 1, 16, 16), preprocess=(Decode(color="L"), Crop(size=(16, 16)), PLAIN))
+    with pytest.raises(CorruptPicture, match="8x8 before a crop of 16x16"):
+        preprocess(described, png(RAMP))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"preprocess": (Normalize(mean=(0,), std=(1,)), Decode())}, "must begin with decode"),
+        ({"preprocess": (Decode(color="L"),)}, "end with normalize"),
+        ({"preprocess": (Decode(color="L"), Decode(color="L"), PLAIN)}, "second decode"),
+        ({"preprocess": (Decode(color="RGB"), PLAIN_RGB)}, "input.tensor has 1 channels and decode gives 3"),
+        ({"preprocess": (Decode(color="L"), PLAIN_RGB)}, "one of each a channel"),
+        ({"preprocess": (Decode(color="L"), Normalize(mean=(0,), std=(0,)))}, "divides by zero"),
+        ({"input": takes(2, 1, 8, 8)}, "must be \\[1,C,H,W\\]"),
+        ({"input": takes(1, 1, 0, 8)}, "at least 1"),
+        ({"input": ImageInput(tensor=Tensor(name="x", shape=(1, 1, 8, 8)))}, "None: it must be"),
+        ({"input": ImageInput(tensor=Tensor(name="x", dtype="uint8", shape=(1, 1, 8, 8), layout="NCHW"))}, "uint8"),
+    ],
+)
+def test_a_description_that_contradicts_itself_is_a_spec_error(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(DescriptionError, match=says) as raised:
+        preprocess(description(**changes), png(RAMP))
+    assert isinstance(raised.value, SpecError)
+
+
+def test_the_media_type_is_read_from_the_bytes() -> None:
+    assert media_type(png(RAMP)) == "image/png"
+    assert media_type(jpeg(RAMP)) == "image/jpeg"
+    assert media_type(b"RIFF") is None

@@ -1,0 +1,158 @@
+"""Golden cases: a few pictures and what each stage made of them, so that a board that computes otherwise is caught, and the stage named.
+
+The converter makes them, and it, each board and each device check them before a package serves. The three stages are checked apart: each
+starts from the stored result of the one before, so that a difference in resizing is not reported as one in the graph.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.package import Golden, GoldenCase, GoldenDecoded, GoldenTolerance, ModelDescription
+from bramble_workloads.errors import BadData
+from bramble_workloads.processing.errors import ModelFault
+from bramble_workloads.processing.model import Model
+from bramble_workloads.processing.postprocess import postprocess
+
+MIN_CASES, MAX_CASES = 4, 16
+MAX_BYTES = 2 * 1024 * 1024
+CONFIDENCE_TOLERANCE = 1e-4
+"""Decoding starts from the stored logits, so only the last bits of exp() may differ."""
+HEADER_BYTES = 4096
+"""More than any `.npy` header of a numeric array takes."""
+
+Stage = Literal["tensor", "raw", "decoded", "answer"]
+Floats = NDArray[np.float32]
+ReadBlob = Callable[[str], bytes]
+
+
+class GoldenOutcome(NamedTuple):
+    """Whether every case held; otherwise the first that did not, its stage, and the figures."""
+
+    passed: bool
+    message: str = ""
+    case: int | None = None
+    stage: Stage | None = None
+
+
+class MadeCase(NamedTuple):
+    """A golden case and its blobs by digest, to be uploaded."""
+
+    case: GoldenCase
+    blobs: dict[str, bytes]
+
+
+def make_case(model: Model, png: bytes) -> MadeCase:
+    """Run one picture (PNG) through every stage of a model that is trusted."""
+    tensor = model.preprocessor(png)
+    outputs = model.run(tensor)
+    answer = model.answer(outputs).classified
+    parts = [png, encode_array(tensor), encode_array(flatten(model.description, outputs))]
+    digests = [digest_of(part) for part in parts]
+    case = GoldenCase(
+        input=digests[0], tensor=digests[1], raw=digests[2], decoded=GoldenDecoded(label=answer.label, confidence=answer.confidence)
+    )
+    return MadeCase(case, dict(zip(digests, parts, strict=True)))
+
+
+def check(model: Model, golden: Golden, read_blob: ReadBlob) -> GoldenOutcome:
+    """Run every case; stop at the first that fails.
+
+    Args:
+        model: as loaded on this machine.
+        golden: of its package.
+        read_blob: gives a blob's verified bytes by digest.
+    """
+    for position, case in enumerate(golden.cases):
+        failure = _check_case(model, golden.tolerance, case, read_blob)
+        if failure is not None:
+            stage, message = failure
+            return GoldenOutcome(False, f"golden case {position} fails at stage {stage}: {message}", position, stage)
+    return GoldenOutcome(True)
+
+
+def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read_blob: ReadBlob) -> tuple[Stage, str] | None:
+    description = model.description
+    expected_tensor = decode_array(read_blob(case.tensor), description.input.tensor.shape)
+    expected_raw = decode_array(read_blob(case.raw), (sum(int(np.prod(output.shape)) for output in description.outputs),))
+    tensor = model.preprocessor(read_blob(case.input))
+    difference = greatest_difference(tensor, expected_tensor)
+    if not difference <= tolerance.tensor:
+        return (
+            "tensor",
+            f"preprocessing differs by {difference:.3g}, tolerance {tolerance.tensor:.3g}: decode or resize is not the same here",
+        )
+    try:
+        outputs = model.run(expected_tensor)
+    except ModelFault as fault:
+        return "raw", str(fault)
+    difference = greatest_difference(flatten(description, outputs), expected_raw) / tolerance.step
+    if not difference <= tolerance.raw:
+        unit = "" if tolerance.step == 1 else f" quantisation steps of {tolerance.step:.3g}"
+        return "raw", f"outputs differ by {difference:.3g}{unit}, tolerance {tolerance.raw:.3g}: the graph computes otherwise here"
+    decoded = postprocess(description, unflatten(description, expected_raw))
+    if decoded.label != case.decoded.label or abs(decoded.confidence - case.decoded.confidence) > CONFIDENCE_TOLERANCE:
+        return "decoded", f"{decoded.label} at {decoded.confidence:.6f}, expected {case.decoded.label} at {case.decoded.confidence:.6f}"
+    try:
+        answer = model.answer(outputs).classified
+    except ModelFault as fault:
+        return "raw", str(fault)
+    if decoded.margin > tolerance.margin and answer.label != case.decoded.label:
+        return "answer", f"{answer.label}, expected {case.decoded.label} by a margin of {decoded.margin:.3f}"
+    return None
+
+
+def greatest_difference(found: Floats, expected: Floats) -> float:
+    """The greatest absolute difference of two arrays; infinite when the shapes differ or a value is not a number."""
+    if found.shape != expected.shape:
+        return float("inf")
+    difference = float(np.max(np.abs(found.astype(np.float64) - expected.astype(np.float64)), initial=0.0))
+    return float("inf") if np.isnan(difference) else difference
+
+
+def flatten(description: ModelDescription, outputs: Mapping[str, Floats]) -> Floats:
+    """All outputs in the package's order as one row: what the `raw` blob of a case holds."""
+    return np.concatenate([outputs[output.name].reshape(-1) for output in description.outputs]).astype(np.float32)
+
+
+def unflatten(description: ModelDescription, row: Floats) -> dict[str, Floats]:
+    """The inverse of `flatten`."""
+    outputs: dict[str, Floats] = {}
+    start = 0
+    for output in description.outputs:
+        size = int(np.prod(output.shape))
+        outputs[output.name] = row[start : start + size].reshape(output.shape)
+        start += size
+    return outputs
+
+
+def encode_array(array: Floats) -> bytes:
+    """A gzipped `.npy` without pickle or time stamp: the same array, the same bytes. A normalised picture shrinks to a third."""
+    plain = io.BytesIO()
+    np.save(plain, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
+    return gzip.compress(plain.getvalue(), compresslevel=9, mtime=0)
+
+
+def decode_array(content: bytes, shape: Sequence[int]) -> Floats:
+    """Read what `encode_array` wrote, never more than the expected shape needs.
+
+    Raises:
+        BadData: not such a file, or of another shape.
+    """
+    limit = int(np.prod(shape)) * 4 + HEADER_BYTES
+    try:
+        plain = zlib.decompressobj(wbits=31).decompress(content, limit)  # 31: a gzip header is expected
+        array = np.load(io.BytesIO(plain), allow_pickle=False)
+    except (zlib.error, ValueError, EOFError, OSError) as error:
+        raise BadData(f"a golden array cannot be read: {error}") from error
+    if array.shape != tuple(shape) or array.dtype != np.float32:
+        raise BadData(f"a golden array is {array.dtype} {list(array.shape)}; the package needs float32 {list(shape)}")
+    return np.asarray(array)

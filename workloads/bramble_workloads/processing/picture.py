@@ -1,0 +1,103 @@
+"""Bytes to a decoded picture, within the package's limits, and the geometry of the closed list: resize, crop.
+
+Pillow alone decodes and resizes: its resize is antialiased, unlike that of most tensor libraries, and the difference costs accuracy.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from bramble.contracts.package import Crop, Decode, ImageInput, Resize
+from bramble_workloads.processing.errors import CorruptPicture, TooLarge, UnsupportedMedia
+
+# The package's own maxPixels is checked before anything is decoded; Pillow's limit would only add a warning in between.
+Image.MAX_IMAGE_PIXELS = None
+
+SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "image/png", "PNG"),
+    (b"\xff\xd8\xff", "image/jpeg", "JPEG"),
+)
+"""First bytes, media type, Pillow's name of the format."""
+
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
+
+# What Pillow's decoders raise on broken files; each is a fault of the bytes.
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, OverflowError, struct.error, zlib.error)
+
+
+def media_type(content: bytes) -> str | None:
+    """What the first bytes say the picture is; None for anything that is not on the list. Names and headers are not believed."""
+    return next((name for signature, name, _ in SIGNATURES if content.startswith(signature)), None)
+
+
+def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image:
+    """Decode a picture into mode `RGB` or `L`, upright where `exif` asks for it.
+
+    Transparency is dropped; 16-bit grey keeps its upper 8 bits.
+
+    Raises:
+        TooLarge: more than `limits.max_bytes` bytes, or a header that announces more than `limits.max_pixels` pixels, before anything
+            is decoded.
+        UnsupportedMedia: the first bytes are not of one of `limits.media_types`.
+        CorruptPicture: the decoder refuses the bytes.
+    """
+    if len(content) > limits.max_bytes:
+        raise TooLarge(f"the picture has {len(content)} bytes; this model takes at most {limits.max_bytes} (input.maxBytes)")
+    found = media_type(content)
+    if found is None or found not in limits.media_types:
+        taken = ", ".join(limits.media_types)
+        raise UnsupportedMedia(f"the picture is {found or 'of no known media type'}; this model takes {taken} (input.mediaTypes)")
+    try:
+        image: Image.Image = Image.open(io.BytesIO(content), formats=[pillow for _, name, pillow in SIGNATURES if name == found])
+        pixels = image.width * image.height
+        if pixels > limits.max_pixels:
+            size = f"{image.width}x{image.height} = {pixels} pixels"
+            raise TooLarge(f"the picture has {size}; this model takes at most {limits.max_pixels} (input.maxPixels)")
+        image.load()
+        if operation.exif:
+            image = ImageOps.exif_transpose(image)
+        return _in_mode(image, operation.color)
+    except UnidentifiedImageError as error:
+        raise CorruptPicture(f"the picture begins like {found} and is not one") from error
+    except DECODE_ERRORS as error:
+        raise CorruptPicture(f"the {found} picture cannot be decoded: {error}") from error
+
+
+def _in_mode(image: Image.Image, color: str) -> Image.Image:
+    if image.mode == color:
+        return image
+    if image.mode.startswith("I"):  # 16-bit PNG: Pillow's own conversion clips at 255 instead of scaling
+        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode in {"P", "PA"}:
+        image = image.convert("RGBA")  # a palette's transparency is bytes that convert("RGB") would warn about
+    return image.convert(color)
+
+
+def resize(image: Image.Image, operation: Resize) -> Image.Image:
+    """Antialiased resize: the shorter edge to `size` (the longer rounded to the nearest pixel), or both edges to `size`."""
+    if operation.edge == "both":
+        size = (operation.size, operation.size)
+    else:
+        shorter = min(image.size)
+        size = (max(1, round(image.width * operation.size / shorter)), max(1, round(image.height * operation.size / shorter)))
+    return image if size == image.size else image.resize(size, FILTERS[operation.filter])
+
+
+def crop(image: Image.Image, operation: Crop) -> Image.Image:
+    """Cut (height, width) from the middle; an odd rest leaves the extra pixel at the bottom and right.
+
+    Raises:
+        CorruptPicture: the picture is smaller than the crop in one direction.
+    """
+    height, width = operation.size
+    if (image.width, image.height) == (width, height):
+        return image
+    if image.width < width or image.height < height:
+        raise CorruptPicture(f"the picture is {image.width}x{image.height} before a crop of {width}x{height}: send a larger one")
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))

@@ -1,0 +1,112 @@
+"""A picture's bytes to the tensor that the graph takes: the closed list of operations, compiled once a package."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from bramble.contracts.package import Crop, Decode, ModelDescription, Normalize, Operation, Resize
+from bramble_workloads.processing.errors import CorruptPicture, DescriptionError
+from bramble_workloads.processing.picture import crop, decode, resize
+
+CHANNELS = {"RGB": 3, "L": 1}
+
+
+class Preprocessor:
+    """The operations of one package, checked against its input tensor and made ready to run many times. Safe for several threads.
+
+    Raises:
+        DescriptionError: operations out of order, or a tensor that they cannot give.
+    """
+
+    def __init__(self, description: ModelDescription) -> None:
+        self._limits = description.input
+        self._decode, self._geometry, normalize = _in_order(description.preprocess)
+        self._shape = _tensor_shape(description, CHANNELS[self._decode.color])
+        self._channels_last = description.input.tensor.layout == "NHWC"
+        self._tables = _tables(normalize, CHANNELS[self._decode.color])
+
+    def __call__(self, content: bytes) -> NDArray[np.float32]:
+        """The tensor, float32 in the shape and layout of `input.tensor`.
+
+        Raises:
+            InputError: the bytes are too many, of a wrong media type, corrupt, or cannot be brought to the tensor's shape.
+        """
+        return self.tensor(self.picture(content))
+
+    def picture(self, content: bytes) -> Image.Image:
+        """The picture after decode, resize and crop: what the graph sees before its values are normalised."""
+        image = decode(content, self._limits, self._decode)
+        for operation in self._geometry:
+            image = resize(image, operation) if isinstance(operation, Resize) else crop(image, operation)
+        return image
+
+    def tensor(self, image: Image.Image) -> NDArray[np.float32]:
+        """Normalise a picture that has the tensor's size."""
+        channels, height, width = self._shape
+        if (image.height, image.width) != (height, width):
+            raise CorruptPicture(f"the picture is {image.width}x{image.height} after its operations; the graph takes {width}x{height}")
+        pixels = np.asarray(image, dtype=np.uint8).reshape(height, width, channels)
+        planes = [table[pixels[:, :, channel]] for channel, table in enumerate(self._tables)]
+        return np.stack(planes, axis=-1 if self._channels_last else 0)[np.newaxis]
+
+
+def preprocess(description: ModelDescription, content: bytes) -> NDArray[np.float32]:
+    """One picture's bytes to the graph's tensor. Keep a `Preprocessor` where it is done often.
+
+    Raises:
+        DescriptionError: the description cannot be carried out.
+        InputError: this picture cannot be processed.
+    """
+    return preprocessor(description)(content)
+
+
+@lru_cache(maxsize=8)
+def preprocessor(description: ModelDescription) -> Preprocessor:
+    """The compiled operations of a description, kept for the last few."""
+    return Preprocessor(description)
+
+
+def _in_order(operations: tuple[Operation, ...]) -> tuple[Decode, tuple[Resize | Crop, ...], Normalize]:
+    first, middle, last = operations[0], operations[1:-1], operations[-1]
+    if not isinstance(first, Decode) or not isinstance(last, Normalize):
+        raise DescriptionError(f"preprocess is {first.op} … {last.op}: it must begin with decode and end with normalize")
+    geometry = tuple(operation for operation in middle if isinstance(operation, Resize | Crop))
+    if len(geometry) != len(middle):
+        raise DescriptionError("preprocess holds a second decode or normalize: only resize and crop stand between decode and normalize")
+    return first, geometry, last
+
+
+def _tensor_shape(description: ModelDescription, channels: int) -> tuple[int, int, int]:
+    """(channels, height, width) of `input.tensor`."""
+    tensor = description.input.tensor
+    match tensor.layout, tensor.shape:
+        case "NCHW", (1, depth, height, width):
+            shape = (depth, height, width)
+        case "NHWC", (1, height, width, depth):
+            shape = (depth, height, width)
+        case _:
+            raise DescriptionError(f"input.tensor is {list(tensor.shape)} {tensor.layout}: it must be [1,C,H,W] NCHW or [1,H,W,C] NHWC")
+    if tensor.dtype != "float32":
+        raise DescriptionError(f"input.tensor is {tensor.dtype}: normalised pixels are float32")
+    if shape[0] != channels:
+        raise DescriptionError(f"input.tensor has {shape[0]} channels and decode gives {channels}: make them equal")
+    if min(shape) < 1:
+        raise DescriptionError(f"input.tensor has shape {list(tensor.shape)}: every dimension must be at least 1")
+    return shape
+
+
+def _tables(operation: Normalize, channels: int) -> tuple[NDArray[np.float32], ...]:
+    """One table of 256 results a channel: the same float32 on every processor, whatever it fuses."""
+    if not len(operation.mean) == len(operation.std) == channels:
+        raise DescriptionError(
+            f"normalize has {len(operation.mean)} mean, {len(operation.std)} std and {channels} channels: one of each a channel"
+        )
+    if operation.scale == 0 or 0 in operation.std:
+        raise DescriptionError("normalize divides by zero: scale and every std must differ from 0")
+    pixels = np.arange(256, dtype=np.float64)
+    moments = zip(operation.mean, operation.std, strict=True)
+    return tuple(((pixels / operation.scale - mean) / std).astype(np.float32) for mean, std in moments)
