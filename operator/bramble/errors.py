@@ -4,6 +4,8 @@ BrambleError
 ├── Retryable                  the pass is tried again with back-off
 │   ├── ApiUnavailable         no answer, 429, 5xx
 │   ├── Conflict               409 on a conditional write: the cache will bring the newer object
+│   │   └── AlreadyExists      409 on a create
+│   ├── NotFound               404 on a write: the object went away meanwhile
 │   ├── NotLeader              the Lease's deadline passed before this write
 │   └── StoreUnavailable       the S3 store did not answer
 └── Terminal                   a condition says what to do; no back-off
@@ -29,6 +31,14 @@ class ApiUnavailable(Retryable):
 
 class Conflict(Retryable):
     """The object changed since it was read."""
+
+
+class AlreadyExists(Conflict):
+    """An object of that name is there."""
+
+
+class NotFound(Retryable):
+    """The object of a write is gone."""
 
 
 class NotLeader(Retryable):

@@ -1,0 +1,150 @@
+"""One client of the API server, over aiohttp: typed calls in, typed errors out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NotFound, Refused
+from bramble.kube.api import Applied, Listing, Propagation
+from bramble.kube.config import ClusterConfig
+from bramble.kube.fields import OPERATOR, OPERATOR_STATUS
+from bramble.kube.resources import Manifest, Resource
+
+PAGE = 500
+"""Objects a list call asks for at once, as client-go's informers do."""
+
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+CONTENT_JSON = "application/json"
+CONTENT_APPLY = "application/apply-patch+yaml"
+CONTENT_MERGE = "application/merge-patch+json"
+
+Params = Mapping[str, str]
+
+
+class Client:
+    """Calls of the API server; `async with` opens and closes its connections."""
+
+    def __init__(self, config: ClusterConfig, timeout: aiohttp.ClientTimeout = TIMEOUT) -> None:
+        self.config = config
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(ssl=self.config.ssl_context(), limit=32)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """One object, or None when there is none."""
+        try:
+            return await self.call("GET", resource.path(namespace, name))
+        except NotFound:
+            return None
+
+    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
+        """All objects (of a namespace when one is given), page by page; each carries its kind and apiVersion."""
+        items: list[Manifest] = []
+        params = {"limit": str(PAGE)}
+        if label_selector:
+            params["labelSelector"] = label_selector
+        while True:
+            page = await self.call("GET", resource.path(namespace), params=params)
+            items += ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"])
+            following = page["metadata"].get("continue")
+            if not following:
+                return Listing(tuple(items), int(page["metadata"]["resourceVersion"]))
+            params = {**params, "continue": following}
+
+    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Raises AlreadyExists: the name is taken."""
+        path = resource.path(manifest["metadata"].get("namespace"))
+        return await self.call("POST", path, manifest, {"fieldManager": OPERATOR})
+
+    async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Applied:
+        """Server-side apply (KEP-555); without `force` a field that another manager holds is a Conflict."""
+        metadata = manifest["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"])
+        params = {"fieldManager": OPERATOR, "force": "true" if force else "false"}
+        status, answer = await self._request("PATCH", path, manifest, params, CONTENT_APPLY)
+        return Applied(answer, created=status == 201)  # noqa: PLR2004 - HTTP's Created
+
+    async def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+        """A JSON merge patch (RFC 7386)."""
+        return await self.call("PATCH", resource.path(namespace, name), patch, {"fieldManager": OPERATOR}, CONTENT_MERGE)
+
+    async def replace_status(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """PUT of the status subresource."""
+        metadata = manifest["metadata"]
+        path = resource.path(metadata.get("namespace"), metadata["name"], "status")
+        return await self.call("PUT", path, manifest, {"fieldManager": OPERATOR_STATUS})
+
+    async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """PUT of a whole object."""
+        metadata = manifest["metadata"]
+        return await self.call("PUT", resource.path(metadata.get("namespace"), metadata["name"]), manifest, {"fieldManager": OPERATOR})
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str, propagation: Propagation) -> None:
+        """Delete the object with this uid; one that is gone, or has another uid, is left."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation, "preconditions": {"uid": uid}}
+        try:
+            await self.call("DELETE", resource.path(namespace, name), body)
+        except (NotFound, Conflict):
+            return
+
+    async def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, params: Params | None = None, content: str = CONTENT_JSON
+    ) -> dict[str, Any]:
+        """One request; the answer's JSON.
+
+        Raises:
+            BrambleError: as `error_of` maps the answer.
+        """
+        return (await self._request(method, path, body, params, content))[1]
+
+    async def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None, params: Params | None, content: str
+    ) -> tuple[int, dict[str, Any]]:
+        if self._session is None:
+            raise RuntimeError("the client is not open: use `async with`")
+        headers = {"Accept": CONTENT_JSON, "Content-Type": content}
+        if token := self.config.bearer():
+            headers["Authorization"] = f"Bearer {token}"
+        encoded = json.dumps(body).encode() if body is not None else None
+        try:
+            async with self._session.request(method, self.config.server + path, data=encoded, params=params, headers=headers) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
+        if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
+            raise error_of(response.status, f"{method} {path}", text)
+        answer: dict[str, Any] = json.loads(text)
+        return response.status, answer
+
+
+def error_of(status: int, call: str, text: str) -> BrambleError:
+    """The error of an answer: an API server's Status when it is one, else the bare text.
+
+    401 is retryable: a projected token may have been renewed between reading and sending it. So is 404: on a create
+    it means a namespace that is going, on any other write an object that went.
+    """
+    try:
+        answer = json.loads(text)
+    except json.JSONDecodeError:
+        answer = {}
+    message = f"{answer.get('message') or text[:500] or 'no message'} ({call}: {status} {answer.get('reason', '')})".strip()
+    if status == 404:  # noqa: PLR2004
+        return NotFound(message)
+    if status == 409:  # noqa: PLR2004
+        return AlreadyExists(message) if answer.get("reason") == "AlreadyExists" else Conflict(message)
+    if status in (401, 408, 410, 429) or status >= 500:  # noqa: PLR2004
+        return ApiUnavailable(message)
+    return Refused(message)
