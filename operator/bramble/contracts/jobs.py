@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 
 from bramble.contracts.base import Digest, Document
 from bramble.contracts.canonical import canonical_json, document_digest
+from bramble.contracts.pod import GATEWAY_CA as GATEWAY_CA
+from bramble.contracts.pod import GATEWAY_TOKEN as GATEWAY_TOKEN
+from bramble.contracts.pod import JOB_FILE as JOB_FILE
+from bramble.contracts.pod import STORE_FOLDER as STORE_FOLDER
+from bramble.contracts.pod import TERMINATION_LOG as TERMINATION_LOG
 from bramble.contracts.report import ObjectRef
 
-JOB_FILE = "/etc/bramble/job/job.json"
-STORE_FOLDER = "/etc/bramble/store"
-GATEWAY_TOKEN = "/var/run/bramble/gateway/token"
-GATEWAY_CA = "/etc/bramble/gateway/ca.crt"
-TERMINATION_LOG = "/dev/termination-log"
 TOKEN_AUDIENCE = "bramble-gateway"
 JOB_ROLE_LABEL = "bramble.dev/step"
 
@@ -380,7 +380,10 @@ class Termination(Document):
 
     code: int
     key: str
+    """Of the result or of the cause; empty where neither could be filed (no readable job, no store)."""
     sha256: Digest
+    message: str = Field("", max_length=600)
+    """Only where the key is empty: what the cause would have said."""
 
     def encode(self) -> bytes:
         """As it stands in the termination log."""

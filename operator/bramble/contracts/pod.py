@@ -1,0 +1,16 @@
+"""Where a job's pod has its files: agreed by the operator, which mounts them, and the jobs. Imports nothing, so that a step starts fast."""
+
+from __future__ import annotations
+
+JOB_FILE = "/etc/bramble/job/job.json"
+STORE_FOLDER = "/etc/bramble/store"
+GATEWAY_TOKEN = "/var/run/bramble/gateway/token"
+GATEWAY_CA = "/etc/bramble/gateway/ca.crt"
+TERMINATION_LOG = "/dev/termination-log"
+DATA_FOLDER = "/bramble/data"
+"""Of a training pod: what `fetch` writes and the trainer reads."""
+RUN_FOLDER = "/bramble/run"
+"""Of a training pod: shared by `fetch`, the sidecar `store` and the launcher. The launcher itself, checkpoints, output,
+progress, logs and the files by which launcher and sidecar agree."""
+LAUNCHER = f"{RUN_FOLDER}/launch"
+"""What the container `train` runs: `python3 /bramble/run/launch`."""
