@@ -1,0 +1,1 @@
+"""Dataset: pictures checked, split and frozen."""

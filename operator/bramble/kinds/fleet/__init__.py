@@ -1,0 +1,1 @@
+"""Fleet: which nodes are one fleet, and what boards they are."""

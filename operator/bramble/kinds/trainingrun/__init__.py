@@ -1,0 +1,1 @@
+"""TrainingRun: one model trained from one frozen dataset, over as many attempts as its budgets allow."""
