@@ -1,0 +1,159 @@
+"""Folders that images are made of: Python environments by lock file, copies of code by content. Kept in the user's cache.
+
+An environment is made by uv from a lock with hashes, once for each lock and interpreter. Its interpreter must be readable by every user,
+since containers run as 65532: one below a closed home folder is fine, because the container gets its prefix as a mount of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError, MissingRequirement
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+KEPT = 6
+"""Newest folders of each sort that are not removed; a cluster that runs uses at most four environments."""
+Progress = Callable[[str], None]
+
+
+def cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(base) if base else Path.home() / ".cache") / "bramble" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def interpreter_prefix() -> Path:
+    """Where the interpreter of this process is installed, behind its virtual environment."""
+    return Path(sys.base_prefix).resolve()
+
+
+def digest_of(*parts: bytes) -> str:
+    """sha256, in hex, of parts with their lengths, so that no two lists of parts give the same bytes."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8, "big"))
+        whole.update(part)
+    return whole.hexdigest()
+
+
+def code_files(folders: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    """Files of packages by their path inside the copy, sorted; byte code and hidden files are left out."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            relative = path.relative_to(folder.parent)
+            if path.is_file() and "__pycache__" not in relative.parts and not any(part.startswith(".") for part in relative.parts):
+                yield str(relative), path
+
+
+def code_digest(folders: tuple[Path, ...]) -> str:
+    return digest_of(*(part for name, path in code_files(folders) for part in (name.encode(), path.read_bytes())))
+
+
+def environment_digest(lock: str) -> str:
+    """Of an environment that is not made yet: the lock's text, the interpreter's version and place."""
+    return digest_of(lock.encode(), sys.version.encode(), str(interpreter_prefix()).encode())
+
+
+def environment(lock: str, name: str, progress: Progress) -> Path:
+    """The environment of a lock's text, made if it is not there."""
+
+    def make(folder: Path) -> None:
+        progress(f"image {name}: installing its {lock.count('==')} packages")
+        requirements = folder / "requirements.txt"
+        requirements.write_text(lock)
+        uv = find_uv()
+        base = [str(uv), "--quiet"]
+        _run([*base, "venv", "--relocatable", "--no-project", "--no-managed-python", "--python", _base_interpreter(), str(folder / "venv")])
+        hashes = ["--require-hashes"] if "--hash=" in lock else []
+        target = ["--python", str(folder / "venv" / "bin" / "python")]
+        if lock.strip():
+            _run([*base, "pip", "install", *target, *hashes, "--no-deps", "--compile-bytecode", "--requirement", str(requirements)])
+
+    return _cached("environments", environment_digest(lock), make)
+
+
+def code(folders: tuple[Path, ...]) -> Path:
+    """A copy of packages side by side, compiled, to stand on PYTHONPATH."""
+
+    def make(folder: Path) -> None:
+        for name, path in code_files(folders):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        _run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(folder)])
+
+    return _cached("code", code_digest(folders), make)
+
+
+def _cached(sort: str, digest: str, make: Callable[[Path], None]) -> Path:
+    """The folder of a digest, made under another name first; two processes that want it make it once."""
+    base = cache_folder() / sort
+    base.mkdir(exist_ok=True)
+    folder = base / digest[:32]
+    with _locked(base / ".lock"):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(prefix=".making-", dir=base) as temporary:
+                made = Path(temporary) / "made"
+                made.mkdir()
+                make(made)
+                _open_to_all(made)
+                made.rename(folder)
+        os.utime(folder)
+        _prune(base, keep=folder)
+    return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _prune(base: Path, keep: Path) -> None:
+    """Remove all but the newest by last use. A cluster that still runs on an older one has it open: KEPT is large enough for several."""
+    folders = [folder for folder in base.iterdir() if folder.is_dir() and folder != keep and not folder.name.startswith(".")]
+    for folder in sorted(folders, key=lambda each: each.stat().st_mtime, reverse=True)[KEPT - 1 :]:
+        shutil.rmtree(folder)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Readable for every user: containers run as others than who made this."""
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():
+            continue
+        mode = path.stat().st_mode
+        wanted = mode | 0o444 | (0o111 if path.is_dir() or mode & 0o100 else 0)
+        if wanted != mode:
+            path.chmod(wanted)
+
+
+def _base_interpreter() -> str:
+    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+
+
+def find_uv() -> Path:
+    """The uv of this checkout, which `.ci/setup` names and installs where it is missing."""
+    known = REPOSITORY / "build" / "uv" / "bin" / "uv"
+    if known.is_file():
+        return known
+    named = subprocess.run([str(REPOSITORY / ".ci" / "setup"), "--print-uv"], capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    if named.returncode == 0 and named.stdout.strip():
+        return REPOSITORY / named.stdout.strip().splitlines()[-1]
+    raise MissingRequirement(f"no uv to make images with ({named.stderr.strip()}): run `make setup`")
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"{' '.join(command)} exited {done.returncode}:\n{done.stderr.strip()[-3000:]}")

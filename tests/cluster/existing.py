@@ -1,0 +1,66 @@
+"""An existing cluster by its kube context, for those who have one: no node of it can be killed from here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import NoReturn
+
+from tests.cluster import diagnostics
+from tests.cluster.errors import MissingRequirement, NotSupported
+from tests.cluster.images import SOURCES
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.store import BUCKET, S3
+
+
+class ExistingCluster(Kubectl):
+    """The same interface where it makes sense; the rest raises NotSupported.
+
+    Images come from BRAMBLE_IMAGE_OPERATOR, …_TRAIN, …_CONVERT and …_EDGE, the store from BRAMBLE_S3_ENDPOINT, BRAMBLE_S3_ACCESS_KEY,
+    BRAMBLE_S3_SECRET_KEY and BRAMBLE_S3_BUCKET (one endpoint for host and pods).
+    """
+
+    def __init__(self, context: str) -> None:
+        program = shutil.which("kubectl")
+        if program is None:
+            raise MissingRequirement("an existing cluster needs kubectl on PATH")
+        kubeconfig = os.environ.get("KUBECONFIG")
+        super().__init__(program, Path(kubeconfig) if kubeconfig else None, context)
+
+    @property
+    def images(self) -> dict[str, str]:
+        return {source.name: _required(f"BRAMBLE_IMAGE_{source.name.upper()}") for source in SOURCES}
+
+    @property
+    def s3(self) -> S3:
+        endpoint = _required("BRAMBLE_S3_ENDPOINT")
+        keys = (_required("BRAMBLE_S3_ACCESS_KEY"), _required("BRAMBLE_S3_SECRET_KEY"))
+        return S3(endpoint, endpoint, *keys, bucket=os.environ.get("BRAMBLE_S3_BUCKET", BUCKET))
+
+    @property
+    def nodes(self) -> NoReturn:
+        raise NotSupported(f"nodes of the existing cluster {self.context!r} cannot be touched")
+
+    @property
+    def audit_log(self) -> NoReturn:
+        raise NotSupported(f"the audit log of the existing cluster {self.context!r} is out of reach")
+
+    def add_image(self, *_: object) -> NoReturn:
+        raise NotSupported(f"the existing cluster {self.context!r} takes images from its registries only")
+
+    def forward(self, *_: object) -> NoReturn:
+        raise NotSupported(f"no relay into the existing cluster {self.context!r}: use kubectl port-forward")
+
+    def down(self) -> None:
+        """Nothing: it is not ours."""
+
+    def dump(self, to: Path) -> Path:
+        return diagnostics.dump(self, to)
+
+
+def _required(variable: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise NotSupported(f"with an existing cluster, {variable} must be set")
+    return value
