@@ -39,6 +39,14 @@ class Settings:
 
     edge_namespace: str = "bramble-edge"
     agent_service_account: str = "bramble-agent"
+    """Of the agents: the gateway takes devices' calls from it alone."""
+
+    node_setup_service_account: str = "bramble-node-setup"
+    """Of the Jobs that prepare a device's folder."""
+
+    operator_service_account: str = "bramble-operator"
+    """Of the operator: the gateway gives what it observed to it alone."""
+
     pod_name: str = "bramble-operator"
     """Of this replica: its name in the Lease and as the events' reporting instance."""
 
