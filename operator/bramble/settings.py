@@ -68,6 +68,13 @@ class Settings:
     http_port: int = 8080
     """Of /healthz, /readyz and /metrics."""
 
+    fault: str = ""
+    """For tests of the operator itself: it kills itself (SIGKILL) at the first write site that matches, such as
+    `before:Dataset/create/Job/snapshot` or `after:*`. Empty: never."""
+
+    fault_log: str = ""
+    """File that each write site is recorded in as it is passed, and each kill: a site that killed once kills no more."""
+
     gateway_port: int = 8443
     gateway_tls: str = "/etc/bramble/tls"
     """Folder with tls.crt and tls.key."""

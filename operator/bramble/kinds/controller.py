@@ -24,10 +24,14 @@ class Controller(Generic[Seen]):
         plan: pure.
         depends_on: the keys of the objects that this one names in its spec or status. A change in one of them, or in
             a child (which names its owner by labels), wakes exactly those objects that depend on it. The name may be
-            `*`, and the namespace empty, for "any of this kind".
+            `*`, and the namespace empty, for "any of this kind". `Key("Report", "", fleet)`: what the devices of
+            that fleet say.
+        memory: wire names of the status fields that cannot be derived again (`Status.MEMORY`). The engine refuses a
+            plan that changes one of them without `remember`.
     """
 
     resource: Resource
     gather: Callable[[Key, Sources], Awaitable[Seen | None]]
     plan: Callable[[Seen, datetime], Plan]
     depends_on: Callable[[Manifest], Iterable[Key]]
+    memory: frozenset[str] = frozenset()

@@ -18,6 +18,9 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY_BRAMBLE = {MANAGED_BY: "bramble"}
 """What the operator's watches of Jobs, pods, ConfigMaps, Services and DaemonSets select."""
 
+APPLIED = f"{PREFIX}/applied"
+"""Annotation of an applied child: digest of what was applied, so that an equal one is not applied again."""
+
 REQUEST = f"{PREFIX}/request"
 FINALIZER = f"{PREFIX}/finalizer"
 

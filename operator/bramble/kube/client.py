@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
 
@@ -100,6 +101,34 @@ class Client:
         except (NotFound, Conflict):
             return
 
+    async def watch(
+        self, resource: Resource, namespace: str, label_selector: str, since: int, seconds: int
+    ) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
+        """Events after resourceVersion `since` as (type, object), bookmarks too, until the server ends the watch.
+
+        Raises:
+            ApiUnavailable: no answer, the connection broke, or `since` is too old (410): list again.
+        """
+        path = resource.path(namespace)
+        params = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": str(since),
+            "labelSelector": label_selector,
+            "timeoutSeconds": str(seconds),
+        }
+        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=5)
+        try:
+            async with self._session_request("GET", path, None, params, CONTENT_JSON, timeout) as response:
+                if response.status >= 400:  # noqa: PLR2004
+                    raise error_of(response.status, f"WATCH {path}", await response.text())
+                async for event in _lines(response.content):
+                    if event["type"] == "ERROR":
+                        raise error_of(int(event["object"].get("code", 500)), f"WATCH {path}", json.dumps(event["object"]))
+                    yield event["type"], event["object"]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"WATCH {path}: {type(error).__name__} {error}") from error
+
     async def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, params: Params | None = None, content: str = CONTENT_JSON
     ) -> dict[str, Any]:
@@ -113,21 +142,38 @@ class Client:
     async def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Params | None, content: str
     ) -> tuple[int, dict[str, Any]]:
+        try:
+            async with self._session_request(method, path, body, params, content, self._timeout) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{method} {path}: {type(error).__name__} {error}") from error
+        if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
+            raise error_of(response.status, f"{method} {path}", text)
+        answer: dict[str, Any] = json.loads(text)
+        return response.status, answer
+
+    def _session_request(
+        self, method: str, path: str, body: Mapping[str, Any] | None, params: Params | None, content: str, timeout: aiohttp.ClientTimeout
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError("the client is not open: use `async with`")
         headers = {"Accept": CONTENT_JSON, "Content-Type": content}
         if token := self.config.bearer():
             headers["Authorization"] = f"Bearer {token}"
         encoded = json.dumps(body).encode() if body is not None else None
-        try:
-            async with self._session.request(method, self.config.server + path, data=encoded, params=params, headers=headers) as response:
-                text = await response.text()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise ApiUnavailable(f"{method} {path}: {error or type(error).__name__}") from error
-        if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
-            raise error_of(response.status, f"{method} {path}", text)
-        answer: dict[str, Any] = json.loads(text)
-        return response.status, answer
+        return self._session.request(method, self.config.server + path, data=encoded, params=params, headers=headers, timeout=timeout)
+
+
+async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[dict[str, Any]]:
+    """JSON documents, one a line; a line may be longer than the reader's own limit, as a large ConfigMap's is."""
+    pending = bytearray()
+    async for chunk in stream.iter_any():
+        pending += chunk
+        *whole, rest = pending.split(b"\n")
+        for line in whole:
+            if line:
+                yield json.loads(line)
+        pending = bytearray(rest)
 
 
 def error_of(status: int, call: str, text: str) -> BrambleError:

@@ -125,7 +125,7 @@ def _named(document: Mapping[str, Any], section: str, name: str, path: Path) -> 
 
 def _pem(section: Mapping[str, Any], field: str, path: Path) -> str:
     if encoded := section.get(f"{field}-data"):
-        return base64.b64decode(encoded).decode()
+        return base64.b64decode(str(encoded)).decode()
     if named := section.get(field):
-        return (path.parent / named).read_text()
+        return (path.parent / str(named)).read_text()
     return ""
