@@ -43,6 +43,4 @@ topologySpreadConstraints:
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: BRAMBLE_POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
-- name: BRAMBLE_POD_IP
-  valueFrom: {fieldRef: {fieldPath: status.podIP}}
 {{- end -}}

@@ -1,0 +1,40 @@
+"""Helm without a cluster, and the chart's objects on an API server."""
+
+import json
+
+import pytest
+
+from tests.chart.edge_pods import restricted
+from tests.chart.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm
+from tests.cluster.cluster import find_binaries
+from tests.cluster.errors import KubectlFailed
+from tests.cluster.fixture import AnyCluster
+from tests.cluster.progress import silent
+
+POLICY_SECONDS = 30.0
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """For what only renders; built with the cluster's other binaries where it is missing."""
+    return Helm(find_binaries(silent)["helm"])
+
+
+@pytest.fixture(scope="session")
+def chart_api(api_cluster: AnyCluster) -> AnyCluster:
+    """An API server that holds the chart's objects, with its admission policy in force; nothing runs there."""
+    Helm.of(api_cluster)(
+        "upgrade", RELEASE, str(CHART), "--install", f"--namespace={NAMESPACE}", "--create-namespace", f"--values={LOCAL_VALUES}"
+    )
+    api_cluster.wait(lambda: _refuses_host_network(api_cluster), POLICY_SECONDS, "the edge namespace's admission policy is not in force")
+    return api_cluster
+
+
+def _refuses_host_network(cluster: AnyCluster) -> bool:
+    pod = restricted("probe")
+    pod["spec"]["hostNetwork"] = True
+    try:
+        cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod))
+    except KubectlFailed as refusal:
+        return "ValidatingAdmissionPolicy" in refusal.stderr
+    return False

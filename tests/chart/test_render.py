@@ -1,0 +1,156 @@
+"""What the chart makes of its values, by real Helm without a cluster."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from bramble.settings import Settings
+from tests.chart.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm, HelmFailed
+
+Manifest = dict[str, Any]
+
+
+def render(helm: Helm, *settings: str) -> list[Manifest]:
+    chosen = [each if each.startswith("--") else f"--set={each}" for each in settings]
+    text = helm("template", RELEASE, str(CHART), f"--namespace={NAMESPACE}", f"--values={LOCAL_VALUES}", *chosen)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+@pytest.fixture(scope="module")
+def objects(helm: Helm) -> list[Manifest]:
+    return render(helm)
+
+
+def one(objects: list[Manifest], kind: str, name: str) -> Manifest:
+    found = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
+    assert len(found) == 1, [(each["kind"], each["metadata"]["name"]) for each in objects]
+    return found[0]
+
+
+def certificate(objects: list[Manifest]) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(base64.b64decode(one(objects, "Secret", "bramble-gateway-tls")["data"]["tls.crt"]))
+
+
+def test_lint(helm: Helm) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", str(CHART), f"--values={LOCAL_VALUES}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        pytest.param("images.train.digest=", "images.train.digest is empty", id="an image without a digest"),
+        pytest.param("images.edge.digest=sha256:12", "/images/edge/digest", id="a digest cut short"),
+        pytest.param("operator.replica=2", "'replica' not allowed", id="a value that does not exist"),
+        pytest.param("gateway.replicas=0", "/gateway/replicas", id="nobody to talk to"),
+        pytest.param("log.format=xml", "/log/format", id="a log format that does not exist"),
+        pytest.param("gateway.url=http://gateway:80", "/gateway/url", id="a gateway without TLS"),
+        pytest.param("edge.hostPath=/", "/edge/hostPath", id="the whole of the device"),
+        pytest.param("store.endpoint=https://s3.example.org", "store.bucket is empty", id="half a store"),
+    ],
+)
+def test_wrong_values_are_named(helm: Helm, settings: str, message: str) -> None:
+    with pytest.raises(HelmFailed, match=re.escape(message)):
+        render(helm, settings)
+
+
+def leaves(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, field in schema.get("properties", {}).items():
+        if "properties" in field:
+            yield from leaves(field, f"{path}{name}.")
+        yield f"{path}{name}", field
+
+
+def test_every_value_is_described_and_has_a_default() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    missing = []
+    for path, field in leaves(schema):
+        if "$ref" not in field and not field.get("description"):
+            missing.append(f"{path} is not described")
+        place = defaults
+        for name in path.split("."):
+            if path != "global" and name not in place:
+                missing.append(f"{path} has no default")
+                break
+            place = place.get(name)
+    assert missing == []
+
+
+def environment(objects: list[Manifest], component: str) -> dict[str, str]:
+    container = one(objects, "Deployment", f"bramble-{component}")["spec"]["template"]["spec"]["containers"][0]
+    own: dict[str, str] = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"]}
+    shared: dict[str, str] = one(objects, "ConfigMap", "bramble-settings")["data"]
+    return own | shared
+
+
+@pytest.mark.parametrize("component", ["operator", "gateway"])
+def test_settings_are_those_that_the_code_reads(objects: list[Manifest], component: str) -> None:
+    known = {f"BRAMBLE_{field.name.upper()}" for field in fields(Settings)}
+    names = set(environment(objects, component))
+    assert names - known == set()
+    settings = Settings.read(environment(objects, component))
+    assert settings.gateway_url == "https://bramble-gateway.bramble.svc:8443"
+    assert settings.images_edge == f"bramble/edge@sha256:{'3' * 64}"
+
+
+def test_numbers_reach_the_operator(helm: Helm) -> None:
+    chosen = render(helm, "operator.settings.leaseSeconds=7", "--set-json=operator.settings.observeSeconds=0.5", "log.level=DEBUG")
+    settings = Settings.read(environment(chosen, "operator"))
+    assert (settings.lease_seconds, settings.observe_seconds, settings.log_level) == (7, 0.5, "DEBUG")
+
+
+def test_the_certificate_is_good_for_the_service_and_signed_by_the_ca(objects: list[Manifest]) -> None:
+    leaf = certificate(objects)
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName)
+    assert "bramble-gateway.bramble.svc" in names
+    secret = one(objects, "Secret", "bramble-gateway-tls")
+    authority = x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["ca.crt"]))
+    leaf.verify_directly_issued_by(authority)
+    assert "ca.key" not in secret["data"]
+
+
+def test_pods_are_replaced_when_the_certificate_is(helm: Helm, objects: list[Manifest]) -> None:
+    def checksums(rendered: list[Manifest]) -> set[str]:
+        deployments = [one(rendered, "Deployment", f"bramble-{component}") for component in ("operator", "gateway")]
+        return {each["spec"]["template"]["metadata"]["annotations"]["checksum/tls"] for each in deployments}
+
+    assert len(checksums(objects)) == 1
+    assert checksums(objects) != checksums(render(helm, "gateway.tls.extraNames={gateway.example.org}"))
+
+
+def test_a_certificate_of_ones_own_replaces_the_charts(helm: Helm) -> None:
+    rendered = render(helm, "gateway.tls.existingSecret=mine")
+    assert [each for each in rendered if each["kind"] == "Secret"] == []
+    for component in ("operator", "gateway"):
+        volumes = one(rendered, "Deployment", f"bramble-{component}")["spec"]["template"]["spec"]["volumes"]
+        assert "mine" in [each["secret"]["secretName"] for each in volumes if "secret" in each]
+
+
+def test_no_right_is_a_wildcard_and_secrets_are_read_by_name(objects: list[Manifest]) -> None:
+    for role in (each for each in objects if each["kind"] in {"Role", "ClusterRole"}):
+        for rule in role["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], role["metadata"]["name"]
+            if "secrets" in rule["resources"]:
+                assert (rule["verbs"], rule["resourceNames"]) == (["get"], ["bramble-store"])
+
+
+def test_what_serves_outlives_an_uninstall(objects: list[Manifest]) -> None:
+    kept = {each["kind"] for each in objects if each["metadata"].get("annotations", {}).get("helm.sh/resource-policy") == "keep"}
+    assert kept >= {"Namespace", "ServiceAccount", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+    crds = [each for each in objects if each["kind"] == "CustomResourceDefinition"]
+    assert [each["metadata"]["name"] for each in crds if each["metadata"]["annotations"].get("helm.sh/resource-policy") != "keep"] == []
+
+
+def test_another_release_name_changes_every_name(helm: Helm) -> None:
+    text = helm("template", "other", str(CHART), "--namespace=elsewhere", f"--values={LOCAL_VALUES}", "--set=fullnameOverride=eu")
+    settings = next(each for each in yaml.safe_load_all(text) if each and each["kind"] == "ConfigMap")
+    assert settings["metadata"] == {**settings["metadata"], "name": "eu-settings", "namespace": "elsewhere"}
+    assert settings["data"]["BRAMBLE_GATEWAY_URL"] == "https://eu-gateway.elsewhere.svc:8443"
+    assert settings["data"]["BRAMBLE_GATEWAY_SERVICE"] == "eu-gateway"
