@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from pydantic import ConfigDict
+
 from bramble.contracts.base import Document
 
 CauseKind = Literal["SpecError", "BadData", "Error", "Signal", "NodeLost", "PeerLost", "TryAgain", "Terminated", "Unknown"]
@@ -18,15 +20,24 @@ compared: pods do not fail in the order of their causes."""
 class Cause(Document):
     """One report of a failure."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     kind: CauseKind
+    """What sort of failure, in the order of `PRECEDENCE`."""
     message: str
     """What, why and what to do, in a line."""
     rank: int | None = None
+    """Of the process, counted over all pods of the attempt."""
     node_rank: int | None = None
+    """Of its pod."""
     node: str | None = None
+    """The Node that it ran on."""
     pod: str | None = None
+    """Its pod."""
     exit_code: int | None = None
+    """Its exit code, where it left one."""
     signal: str | None = None
+    """The signal that ended it, such as SIGKILL."""
     lines: tuple[str, ...] = ()
     """The last lines of that rank's output, at most 20 of at most 300 characters."""
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from bramble.kinds.objects import Column, Kind
 from bramble.kinds.registry import KINDS
-from bramble.kinds.schema import INT_OR_STRING, VALIDATIONS, JsonSchema
+from bramble.kinds.schema import INT_OR_STRING, LIST_KEYS, VALIDATIONS, JsonSchema
 from bramble.kube.resources import GROUP, VERSION
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,6 +27,7 @@ KEPT = (
     "type", "format", "description", "enum", "default", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "minLength",
     "maxLength", "pattern", "minItems", "maxItems", "minProperties", "maxProperties",
 )  # fmt: skip
+NOT_OF_A_STATUS = ("default", "enum", "required", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", VALIDATIONS)
 
 
 class SchemaError(TypeError):
@@ -63,13 +64,14 @@ class _Converter:
         self._numbers(made)
         if made.get("type") == "array":
             made["items"] = self.convert(schema["items"], in_list=True)
+            if LIST_KEYS in made:
+                made["items"]["required"] = sorted({*made["items"].get("required", ()), *made[LIST_KEYS]})
         elif made.get("type") == "object":
             self._object(schema, made, in_list)
         self._default(made, in_list)
         if self.status:
-            for name in ("default", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "required", VALIDATIONS):
-                if not (name == "required" and "lastTransitionTime" in made.get("required", ())):
-                    made.pop(name, None)
+            for name in NOT_OF_A_STATUS:
+                made.pop(name, None)
         return made
 
     def _object(self, schema: JsonSchema, made: JsonSchema, in_list: bool) -> None:

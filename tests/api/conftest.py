@@ -1,0 +1,25 @@
+"""Tests on a real API server with our CustomResourceDefinitions and nothing else of ours."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.api.admission import Admission
+from tests.cluster.kubectl import Kubectl
+
+CRDS = Path(__file__).resolve().parents[2] / "crds"
+
+
+@pytest.fixture(scope="session")
+def admission(api_cluster: Kubectl) -> Iterator[Admission]:
+    """An API server that knows the five kinds, and a namespace of this session's own."""
+    api_cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+    api_cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
+    namespace = f"admission-{secrets.token_hex(3)}"
+    api_cluster.kubectl("create", "namespace", namespace)
+    yield Admission(api_cluster, namespace)
+    api_cluster.kubectl("delete", "namespace", namespace, "--wait=false")

@@ -1,0 +1,145 @@
+"""What admission refuses at creation: each message names the field, the value where it can, and what to write instead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.admission import Admission
+from tests.api.manifests import ALL, DATASET, FLEET, MODEL_VERSION, ROLLOUT, TRAINING_RUN, UNSET, Manifest, named, spoiled
+
+pytestmark = pytest.mark.cluster
+
+LONG = "a" * 41
+
+
+def case(says: str, base: Manifest, changes: dict[str, Any], *fragments: str) -> Any:
+    return pytest.param(spoiled(base, changes), fragments, id=f"{base['kind']}: {says}")
+
+
+@pytest.mark.parametrize("manifest", ALL, ids=lambda manifest: manifest["kind"])
+def test_a_whole_example_is_taken(admission: Admission, manifest: Manifest) -> None:
+    assert admission.create(manifest) == ""
+
+
+@pytest.mark.parametrize("manifest", [m for m in ALL if m["kind"] != "ModelVersion"], ids=lambda manifest: manifest["kind"])
+@pytest.mark.parametrize(
+    ("name", "fragments"),
+    [
+        pytest.param(LONG, (f'metadata.name: "{LONG}" has 41 characters', "at most 40"), id="too long"),
+        pytest.param("tv.ads", ('metadata.name: "tv.ads"', "no dots", '"tv-ads"'), id="with a dot"),
+    ],
+)
+def test_names_fit_jobs_and_services(admission: Admission, manifest: Manifest, name: str, fragments: tuple[str, ...]) -> None:
+    said = admission.create(named(manifest, name))
+    assert all(fragment in said for fragment in fragments), said
+
+
+BUILTIN = {"task": "image-classification", "architecture": "small-cnn"}
+TRAINERS = "exactly one of builtin, container"
+SOURCES = "exactly one of trainingRunRef, package"
+DIGEST = f"sha256:{'a' * 64}"
+STEPS = "spec.strategy.canary.steps"
+RATIOS = ("spec.splits", "must sum to 1", "change one of them")
+
+
+@pytest.mark.parametrize(
+    ("manifest", "fragments"),
+    [
+        case("no spec", DATASET, {"spec": UNSET}, "spec: Required value"),
+        case("an unknown field", DATASET, {"spec.sorces": []}, 'unknown field "spec.sorces"'),
+        case("a wrong enum", DATASET, {"spec.task": "guessing"}, "spec.task", '"guessing"', '"image-classification"'),
+        case("ratios above 1", DATASET, {"spec.splits.train": 0.8}, *RATIOS, "0.8 + 0.15 + 0.15 is 1.1"),
+        case("ratios below 1", DATASET, {"spec.splits.train": 0.69999}, *RATIOS, "0.99999"),
+        case("one ratio given, the defaults are the others", DATASET, {"spec.splits": {"train": 0.8}}, *RATIOS),
+        case("a ratio of 0", DATASET, {"spec.splits.test": 0, "spec.splits.train": 0.85}, "spec.splits.test", "greater than 0"),
+        case("no source", DATASET, {"spec.sources": []}, "spec.sources", "at least 1 items"),
+        case("two sources of one name", DATASET, {"spec.sources": [*DATASET["spec"]["sources"]] * 2}, "spec.sources[1]", "Duplicate value"),
+        case("a source of unknown format", DATASET, {"spec.sources.0.format": "coco"}, "spec.sources[0].format", '"image-folder"'),
+        case("a threshold as a number", DATASET, {"spec.checks.maxImbalance": 10}, "spec.checks.maxImbalance", "string"),
+        case("a threshold in words", DATASET, {"spec.checks.maxImbalance": "ten"}, "spec.checks.maxImbalance", '"ten"', 'such as "1.5"'),
+        case("both trainers", TRAINING_RUN, {"spec.trainer.container": {"image": "i", "command": ["c"]}}, TRAINERS),
+        case("no trainer", TRAINING_RUN, {"spec.trainer": {}}, "spec.trainer", TRAINERS),
+        case("more minNodes than nodes", TRAINING_RUN, {"spec.engine.torchrun.minNodes": 5}, "minNodes: 5", "nodes: 4", "lower minNodes"),
+        case("no processes", TRAINING_RUN, {"spec.engine.torchrun.processesPerNode": 0}, "1 to 64 or auto", "this is 0"),
+        case("many processes", TRAINING_RUN, {"spec.engine.torchrun.processesPerNode": "all"}, "1 to 64 or auto", "this is all"),
+        case("no nodes", TRAINING_RUN, {"spec.engine.torchrun": {"nodes": 0}}, "spec.engine.torchrun.nodes", "greater than or equal to 1"),
+        case("a gate beyond 1", TRAINING_RUN, {"spec.evaluation.gates.0.min": "1.5"}, "gates[0].min", '"1.5"', "between 0 and 1"),
+        case("a gate of no metric", TRAINING_RUN, {"spec.evaluation.gates.0.metric": "luck"}, "gates[0].metric", '"luck"', '"recall"'),
+        case("a gate on a slice nobody makes", TRAINING_RUN, {"spec.evaluation.slices": ["hour"]}, "evaluation.slices", "add it there"),
+        case("a deadline in words", TRAINING_RUN, {"spec.budgets.deadline": "soon"}, "budgets.deadline", '"soon"', "1h30m"),
+        case("a negative budget", TRAINING_RUN, {"spec.budgets.failures": -1}, "budgets.failures", "greater than or equal to 0"),
+        case("a quantity that is none", TRAINING_RUN, {"spec.resources.limits.memory": "lots"}, "limits.memory", '"lots"'),
+        case("a version of one number", TRAINING_RUN, {"spec.modelVersion.version": "2"}, "modelVersion.version", '"2"', "2.0.0"),
+        case("a version as a number", TRAINING_RUN, {"spec.modelVersion.version": 2.0}, "modelVersion.version", "string"),
+        case(
+            "a model version with too long a name",
+            TRAINING_RUN,
+            {"spec.modelVersion.model": "a" * 32, "spec.modelVersion.version": "2.0.0-beta.1"},
+            "longer than 40",
+            f'"{"a" * 32}-2-0-0-beta-1"',
+            "shorten model or version",
+        ),
+        case(
+            "a name that is not model and version",
+            MODEL_VERSION,
+            {"metadata.name": "best-one"},
+            'metadata.name: "best-one"',
+            'call it "ad-detector-2-0-0"',
+        ),
+        case("no source", MODEL_VERSION, {"spec.source": {}}, "spec.source", SOURCES),
+        case("both sources", MODEL_VERSION, {"spec.source.package": {"digest": DIGEST}}, SOURCES),
+        case("a short digest", MODEL_VERSION, {"spec.source": {"package": {"digest": "sha256:abc"}}}, '"sha256:abc"', "64 lower-case hex"),
+        case(
+            "calibration without int8",
+            MODEL_VERSION,
+            {"spec.variants.0.calibrationSamples": 50},
+            "spec.variants[0]",
+            "precision: int8",
+            "remove calibrationSamples",
+        ),
+        case("a drop that is negative", MODEL_VERSION, {"spec.validation.maxDrop.accuracy": "-0.1"}, "maxDrop.accuracy", '"-0.1"'),
+        case("a limit without unit", MODEL_VERSION, {"spec.benchmark.0.limits.p99": "50"}, "limits.p99", '"50"', "50ms"),
+        case("one board twice", MODEL_VERSION, {"spec.benchmark": [{"fleet": "f", "board": "b"}] * 2}, "spec.benchmark[1]", "Duplicate"),
+        case("no node selector", FLEET, {"spec.nodeSelector": {}}, "spec.nodeSelector", "at least 1 properties"),
+        case("no board", FLEET, {"spec.boards": []}, "spec.boards", "at least 1 items"),
+        case("a stratum that is no label", FLEET, {"spec.stratifyBy": ["by luck"]}, "spec.stratifyBy[0]", '"by luck"', "label key"),
+        case("a step without time", ROLLOUT, {f"{STEPS}.0.bake": UNSET}, "steps[0]", "how long to watch"),
+        case("a step that is nothing", ROLLOUT, {f"{STEPS}.0": {}}, "steps[0]", "exactly one of nodes, pause"),
+        case("a pause with nodes", ROLLOUT, {f"{STEPS}.1.nodes": 1}, "steps[1]", "exactly one of nodes, pause"),
+        case("half a node", ROLLOUT, {f"{STEPS}.0.nodes": "0.5"}, "steps[0].nodes", "this is 0.5", '"10%"'),
+        case("more than all", ROLLOUT, {f"{STEPS}.0.nodes": "101%"}, "steps[0].nodes", "this is 101%"),
+        case("a last step that leaves some behind", ROLLOUT, {f"{STEPS}.3.nodes": "50%"}, "the last step", "nodes: 100%"),
+        case("no strategy", ROLLOUT, {"spec.strategy": {}}, "spec.strategy", "exactly one of canary"),
+        case("latency without quantile", ROLLOUT, {"spec.analysis.guardrails.1.quantile": UNSET}, "guardrails[1]", "needs a quantile"),
+        case("errors with quantile", ROLLOUT, {"spec.analysis.guardrails.0.quantile": "0.5"}, "guardrails[0]", "latency needs a quantile"),
+        case("an unknown verdict", ROLLOUT, {"spec.analysis.onUndecided": "Hope"}, "onUndecided", '"Hope"', '"Abort"'),
+    ],
+)
+def test_refused(admission: Admission, manifest: Manifest, fragments: tuple[str, ...]) -> None:
+    said = admission.create(manifest)
+    assert said, "the API server took it"
+    assert [fragment for fragment in fragments if fragment not in said] == [], said
+
+
+@pytest.mark.parametrize(
+    ("manifest", "fragments"),
+    [
+        case("ratios within a rounding error", DATASET, {"spec.splits": {"train": 0.7, "val": 0.2, "test": 0.1}}),
+        case("ratios of thirds", DATASET, {"spec.splits": {"train": 0.3333333, "val": 0.3333333, "test": 0.3333333}}),
+        case("the least there is to say", DATASET, {"spec.splits": UNSET, "spec.checks": UNSET}),
+        case("a name of exactly 40", DATASET, {"metadata.name": "a" * 40}),
+        case(
+            "the least there is to say",
+            TRAINING_RUN,
+            {"spec": {"datasetRef": {"name": "later"}, "trainer": {"builtin": BUILTIN}}},
+        ),
+        case("free-form hyperparameters", TRAINING_RUN, {"spec.hyperparameters": {"layers": [1, {"deep": None}], "lr": 1e-4}}),
+        case("a pre-release", MODEL_VERSION, {"metadata.name": "ad-detector-2-1-0-rc-1", "spec.version": "2.1.0-rc.1"}),
+        case("nodes as a number", ROLLOUT, {f"{STEPS}.0.nodes": 1}),
+    ],
+)
+def test_taken(admission: Admission, manifest: Manifest, fragments: tuple[str, ...]) -> None:
+    assert fragments == ()
+    assert admission.create(manifest) == ""
