@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test unit chaos compat lint crds docs bench clean lock upgrade cluster-up cluster-down cluster-status
 
 PYTHON := .venv/bin/python
-SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tests examples benchmarks)
+SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tests examples benchmarks docs/generate.py)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,9 +32,10 @@ compat: $(PYTHON)  ## the store's tests against MinIO as well
 	@$(PYTHON) -m pytest -m compat tests
 
 lint: $(PYTHON)  ## ruff, mypy, import contracts, generated files up to date
-	@echo "lint: ruff";          $(PYTHON) -m ruff check --quiet .
-	@echo "lint: mypy";          $(PYTHON) -m mypy --no-error-summary $(SOURCES)
-	@echo "lint: import-linter"; .venv/bin/lint-imports --no-cache | tail -n 40
+	@echo "lint: ruff";            $(PYTHON) -m ruff check --quiet .
+	@echo "lint: mypy";            $(PYTHON) -m mypy --no-error-summary $(SOURCES)
+	@echo "lint: import-linter";   .venv/bin/lint-imports --no-cache | sed -n '/^Contracts$$/,$$p'
+	@echo "lint: generated files"; $(PYTHON) -m bramble.kinds.crd --check && $(PYTHON) -m docs.generate --check
 
 crds: $(PYTHON)  ## generate the CRDs from the kinds: crds/ and the chart
 	@$(PYTHON) -m bramble.kinds.crd
