@@ -1,6 +1,7 @@
 """A real small Kubernetes on one Linux machine without a container engine; see docs/local-cluster.md."""
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.environments import CodePart
 from tests.cluster.errors import ClusterError, ConditionTimeout, KubectlFailed, MissingRequirement
 from tests.cluster.images import Image, ImageSource
 from tests.cluster.kubectl import Kubectl
@@ -12,6 +13,7 @@ __all__ = [
     "S3",
     "Cluster",
     "ClusterError",
+    "CodePart",
     "ConditionTimeout",
     "Image",
     "ImageSource",

@@ -62,8 +62,10 @@ def _print_inside(state: State) -> None:
         print(f"  127.0.0.1:{port} -> {name}")
 
 
-def show_images(_: argparse.Namespace) -> None:
-    for image in images.build_all(lambda line: print(line, file=sys.stderr)).values():
+def show_images(arguments: argparse.Namespace) -> None:
+    if arguments.name:
+        Cluster.named(arguments.name).refresh_images(lambda line: print(line, file=sys.stderr))
+    for image in images.build_all(lambda line: print(line, file=sys.stderr)):
         print(image.pinned)
         for source, target in image.mounts:
             print(f"  {target} <- {source}")
@@ -83,7 +85,9 @@ def main() -> int:
     ending.add_argument("--all", action="store_true", help="every cluster of this user")
     ending.set_defaults(run=down)
     commands.add_parser("status", help="what runs, and how to reach it").set_defaults(run=status)
-    commands.add_parser("images", help="make the project's images and show the table").set_defaults(run=show_images)
+    showing = commands.add_parser("images", help="make the project's images and show them")
+    showing.add_argument("--name", help="give them to this running cluster too, as the code is now")
+    showing.set_defaults(run=show_images)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)

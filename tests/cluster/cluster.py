@@ -14,7 +14,7 @@ from tests.cluster import addresses, configs, diagnostics, images, lifecycle, pk
 from tests.cluster.binaries import NAMES, ensure
 from tests.cluster.control import ask
 from tests.cluster.errors import ClusterError
-from tests.cluster.images import Image, ImageSource
+from tests.cluster.images import ImageSource
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.node import Node
 from tests.cluster.progress import Progress, silent
@@ -55,7 +55,7 @@ class Cluster(Kubectl):
         requirements.check(shape)
         lifecycle.sweep(progress)
         binaries = find_binaries(progress)
-        table = {} if shape.api_only else images.build_all(progress, image_names)
+        table = [] if shape.api_only else images.build_all(progress, image_names)
         state = State.named(name or f"run-{os.getpid()}-{secrets.token_hex(2)}")
         lock = state.create()
         try:
@@ -118,17 +118,17 @@ class Cluster(Kubectl):
     @property
     def images(self) -> dict[str, str]:
         """`reference@sha256:…` by image name: operator, train, convert, edge, and those added."""
-        return {name: image.pinned for name, image in images.read_table(self.state).items()}
-
-    def image(self, name: str) -> Image:
-        return images.read_table(self.state)[name]
+        return {image.name: image.pinned for image in reversed(images.read_table(self.state))}
 
     def add_image(self, source: ImageSource, progress: Progress = silent) -> str:
         """One more image for this cluster, such as a user's own; its `reference@sha256:…`."""
-        table = images.read_table(self.state)
-        table[source.name] = images.build(source, progress)
-        images.write_table(self.state, table)
-        return table[source.name].pinned
+        image = images.build(source, progress)
+        images.add_to_table(self.state, image)
+        return image.pinned
+
+    def refresh_images(self, progress: Progress = silent) -> None:
+        """Give a running cluster the project's images as the code is now; pods that run keep theirs."""
+        images.add_to_table(self.state, *images.build_all(progress))
 
     def forward(self, address: str, port: int) -> int:
         """The port of the host's 127.0.0.1 that leads to an address inside: of a Service, a pod or a node."""

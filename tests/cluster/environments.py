@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -15,14 +16,24 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError, MissingRequirement
+from tests.cluster.state import all_states
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-KEPT = 6
-"""Newest folders of each sort that are not removed; a cluster that runs uses at most four environments."""
+KEPT = 10
+"""Newest folders of each sort that are never removed."""
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CodePart:
+    """A package or a file of an image, and where it stands below the folder on PYTHONPATH."""
+
+    source: Path
+    target: str
 
 
 def cache_folder() -> Path:
@@ -46,17 +57,22 @@ def digest_of(*parts: bytes) -> str:
     return whole.hexdigest()
 
 
-def code_files(folders: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
-    """Files of packages by their path inside the copy, sorted; byte code and hidden files are left out."""
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            relative = path.relative_to(folder.parent)
-            if path.is_file() and "__pycache__" not in relative.parts and not any(part.startswith(".") for part in relative.parts):
-                yield str(relative), path
+def read_code(parts: tuple[CodePart, ...]) -> dict[str, bytes]:
+    """Contents by path in the copy, read once so that digest and copy agree; byte code and hidden files are left out."""
+    contents = {}
+    for part in parts:
+        if part.source.is_file():
+            contents[part.target] = part.source.read_bytes()
+            continue
+        for path in sorted(part.source.rglob("*")):
+            relative = path.relative_to(part.source)
+            if path.is_file() and "__pycache__" not in relative.parts and not any(name.startswith(".") for name in relative.parts):
+                contents[f"{part.target}/{relative}"] = path.read_bytes()
+    return contents
 
 
-def code_digest(folders: tuple[Path, ...]) -> str:
-    return digest_of(*(part for name, path in code_files(folders) for part in (name.encode(), path.read_bytes())))
+def code_digest(contents: dict[str, bytes]) -> str:
+    return digest_of(*(part for name, content in sorted(contents.items()) for part in (name.encode(), content)))
 
 
 def environment_digest(lock: str) -> str:
@@ -82,17 +98,17 @@ def environment(lock: str, name: str, progress: Progress) -> Path:
     return _cached("environments", environment_digest(lock), make)
 
 
-def code(folders: tuple[Path, ...]) -> Path:
-    """A copy of packages side by side, compiled, to stand on PYTHONPATH."""
+def code(contents: dict[str, bytes]) -> Path:
+    """A copy of packages and files, compiled, to stand on PYTHONPATH."""
 
     def make(folder: Path) -> None:
-        for name, path in code_files(folders):
+        for name, content in contents.items():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            target.write_bytes(content)
         _run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(folder)])
 
-    return _cached("code", code_digest(folders), make)
+    return _cached("code", code_digest(contents), make)
 
 
 def _cached(sort: str, digest: str, make: Callable[[Path], None]) -> Path:
@@ -121,10 +137,21 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _prune(base: Path, keep: Path) -> None:
-    """Remove all but the newest by last use. A cluster that still runs on an older one has it open: KEPT is large enough for several."""
+    """Remove what is neither among the newest by last use nor in the table of a cluster that runs."""
+    used = _in_use()
     folders = [folder for folder in base.iterdir() if folder.is_dir() and folder != keep and not folder.name.startswith(".")]
     for folder in sorted(folders, key=lambda each: each.stat().st_mtime, reverse=True)[KEPT - 1 :]:
-        shutil.rmtree(folder)
+        if not any(place.is_relative_to(folder) for place in used):
+            shutil.rmtree(folder)
+
+
+def _in_use() -> set[Path]:
+    places = set()
+    for state in all_states():
+        if state.is_alive() and state.images.exists():
+            table = json.loads(state.images.read_text())
+            places |= {Path(mount["source"]) for image in table["images"] for mount in image["mounts"]}
+    return places
 
 
 def _open_to_all(folder: Path) -> None:

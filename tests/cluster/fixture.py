@@ -2,7 +2,8 @@
 
 Loaded as a plugin (`-p tests.cluster.fixture`). In this order, `cluster` is
 - the kube context named by `--kube-context` or BRAMBLE_KUBE_CONTEXT, where what needs the machine under the nodes is skipped;
-- the detached cluster named by BRAMBLE_CLUSTER (`python -m tests.cluster up --name dev`), left running;
+- the detached cluster named by BRAMBLE_CLUSTER (`python -m tests.cluster up --name dev`), left running, with images
+  of the code as it is now;
 - one of its own, attached: it ends with pytest, however that ends.
 A failed test leaves what helps to understand it in build/failures/<test>/.
 """
@@ -51,7 +52,12 @@ def _running(request: pytest.FixtureRequest) -> AnyCluster | None:
     if context:
         return ExistingCluster(context)
     name = os.environ.get("BRAMBLE_CLUSTER")
-    return Cluster.named(name) if name else None
+    if not name:
+        return None
+    found = Cluster.named(name)
+    if not found.shape.api_only:
+        found.refresh_images(_progress(request))
+    return found
 
 
 @pytest.fixture(scope="session")

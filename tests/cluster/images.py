@@ -8,12 +8,12 @@ pod means one content here as it does anywhere.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.cluster import environments
-from tests.cluster.environments import REPOSITORY, Progress, digest_of, interpreter_prefix
+from tests.cluster.environments import REPOSITORY, CodePart, Progress, digest_of, interpreter_prefix
 from tests.cluster.state import State
 
 REGISTRY = "bramble.local"
@@ -25,30 +25,38 @@ USER = 65532
 NOMINAL_BYTES = 64 << 20
 """What the node reports as an image's size; nothing is copied, so there is no true figure."""
 
+MAX_EARLIER = 100
+"""Lines kept in a table that grows: a shared cluster gets four more whenever the code changes."""
+
 OPERATOR = REPOSITORY / "operator" / "bramble"
-CONTRACTS = OPERATOR / "contracts"
-WORKLOADS = REPOSITORY / "workloads" / "bramble_workloads"
+OPERATOR_CODE = (CodePart(OPERATOR, "bramble"),)
+WORKLOADS_CODE = (
+    CodePart(OPERATOR / "__init__.py", "bramble/__init__.py"),
+    CodePart(OPERATOR / "contracts", "bramble/contracts"),
+    CodePart(REPOSITORY / "workloads" / "bramble_workloads", "bramble_workloads"),
+)
+"""Of the operator's package, workloads may import the contracts alone; the rest is not in their images."""
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """What an image is made of: a lock file's name in images/locks, packages, and its settings."""
+    """What an image is made of: a lock file's name in images/locks, code, and its settings. images/<name>/Dockerfile says the same."""
 
     name: str
     lock: str
-    packages: tuple[Path, ...]
+    code: tuple[CodePart, ...]
     environment: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ("python3",)
 
 
 SOURCES = (
-    ImageSource("operator", "operator", (OPERATOR,), entrypoint=("python", "-m", "bramble"), command=()),
-    ImageSource("train", "train", (OPERATOR, WORKLOADS), entrypoint=("python", "-m", "bramble_workloads"), command=()),
-    ImageSource("convert", "convert", (OPERATOR, WORKLOADS), entrypoint=("python", "-m", "bramble_workloads"), command=()),
-    ImageSource("edge", "edge", (OPERATOR, WORKLOADS), entrypoint=("python", "-m", "bramble_workloads"), command=()),
+    ImageSource("operator", "operator", OPERATOR_CODE, entrypoint=("python", "-m", "bramble"), command=()),
+    ImageSource("train", "train", WORKLOADS_CODE, entrypoint=("python", "-m", "bramble_workloads"), command=()),
+    ImageSource("convert", "convert", WORKLOADS_CODE, entrypoint=("python", "-m", "bramble_workloads"), command=()),
+    ImageSource("edge", "edge", WORKLOADS_CODE, entrypoint=("python", "-m", "bramble_workloads"), command=()),
 )
-"""The project's images: `operator` is the gateway's too. Job and device code needs `bramble.contracts`, so it gets the package."""
+"""The project's images: `operator` is the gateway's too."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,11 @@ class Image:
     environment: dict[str, str]
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The last part of the reference."""
+        return self.reference.rsplit("/", 1)[-1]
 
     @property
     def pinned(self) -> str:
@@ -93,8 +106,9 @@ def build(source: ImageSource, progress: Progress, *, reference: str | None = No
     lock = read_lock(source.lock)
     environment = environments.environment(lock, source.name, progress)
     mounts = [(str(environment / "venv"), ENVIRONMENT)]
-    if source.packages:
-        mounts.append((str(environments.code(source.packages)), CODE))
+    contents = environments.read_code(source.code)
+    if contents:
+        mounts.append((str(environments.code(contents)), CODE))
     prefix = interpreter_prefix()
     if not prefix.is_relative_to("/usr"):  # containers have the host's /usr anyway
         mounts.append((str(prefix), str(prefix)))
@@ -107,29 +121,26 @@ def build(source: ImageSource, progress: Progress, *, reference: str | None = No
         **source.environment,
     }
     settings = json.dumps([variables, source.entrypoint, source.command, USER], sort_keys=True)
-    digest = digest_of(
-        environments.environment_digest(lock).encode(), environments.code_digest(source.packages).encode(), settings.encode()
-    )
+    digest = digest_of(environments.environment_digest(lock).encode(), environments.code_digest(contents).encode(), settings.encode())
     return Image(
         reference or f"{REGISTRY}/{source.name}", tag, f"sha256:{digest}", tuple(mounts), variables, source.entrypoint, source.command
     )
 
 
-def build_all(progress: Progress, names: tuple[str, ...] | None = None) -> dict[str, Image]:
-    """The project's images by name, all or some of them."""
-    return {source.name: build(source, progress) for source in SOURCES if names is None or source.name in names}
+def build_all(progress: Progress, names: tuple[str, ...] | None = None) -> list[Image]:
+    """The project's images, all or some of them."""
+    return [build(source, progress) for source in SOURCES if names is None or source.name in names]
 
 
-def write_table(state: State, images: dict[str, Image]) -> None:
+def write_table(state: State, images: Iterable[Image]) -> None:
     """Replace the table; the CRI servers read it again when it changes."""
-    state.write_json(state.images, {"images": [image.as_json() for image in images.values()]})
+    state.write_json(state.images, {"images": [image.as_json() for image in images]})
 
 
-def read_table(state: State) -> dict[str, Image]:
-    """The table of a running cluster by the last part of each reference."""
-    lines = json.loads(state.images.read_text())["images"]
-    return {
-        line["reference"].rsplit("/", 1)[-1]: Image(
+def read_table(state: State) -> list[Image]:
+    """The table of a cluster, newest first where a reference stands in it more than once."""
+    return [
+        Image(
             line["reference"],
             line["tag"],
             line["digest"],
@@ -138,5 +149,18 @@ def read_table(state: State) -> dict[str, Image]:
             tuple(line["entrypoint"]),
             tuple(line["cmd"]),
         )
-        for line in lines
-    }
+        for line in json.loads(state.images.read_text())["images"]
+    ]
+
+
+def add_to_table(state: State, *added: Image) -> None:
+    """Put images in front of the table. Earlier ones of the same reference keep their digest, under which running pods know them, and
+    lose their tag, as in a registry."""
+    pinned = {image.pinned for image in added}
+    references = {image.reference for image in added}
+    earlier = [
+        replace(image, tag=f"was-{image.digest.removeprefix('sha256:')[:12]}") if image.reference in references else image
+        for image in read_table(state)
+        if image.pinned not in pinned
+    ]
+    write_table(state, [*added, *earlier[:MAX_EARLIER]])

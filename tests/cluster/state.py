@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,16 +103,17 @@ class State:
 
     def create(self) -> int:
         """Make the folder and take its lock; returns the descriptor that holds it. Somebody's living cluster of that name is an error."""
-        self.remove_if_dead()
-        try:
-            self.folder.mkdir(mode=0o700)
-        except FileExistsError:
-            raise ClusterError(
-                f"cluster {self.name!r} is up already: use it (export KUBECONFIG={self.kubeconfig}), or end it with"
-                f" `python -m tests.cluster down --name {self.name}`"
-            ) from None
-        descriptor = os.open(self.alive, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _folders_locked():
+            self._remove_if_dead()
+            try:
+                self.folder.mkdir(mode=0o700)
+            except FileExistsError:
+                raise ClusterError(
+                    f"cluster {self.name!r} is up already: use it (export KUBECONFIG={self.kubeconfig}), or end it with"
+                    f" `python -m tests.cluster down --name {self.name}`"
+                ) from None
+            descriptor = os.open(self.alive, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         for folder in (self.logs, self.pki, self.configs, self.store, self.folder / "nodes"):
             folder.mkdir(mode=0o700)
         return descriptor
@@ -132,6 +134,10 @@ class State:
 
     def remove_if_dead(self) -> bool:
         """Remove what a dead cluster left; False where it lives or nothing is there."""
+        with _folders_locked():
+            return self._remove_if_dead()
+
+    def _remove_if_dead(self) -> bool:
         if not self.folder.exists() or self.is_alive():
             return False
         shutil.rmtree(self.folder)
@@ -144,6 +150,14 @@ class State:
         temporary.chmod(mode)
         temporary.rename(path)
         return path
+
+
+@contextmanager
+def _folders_locked() -> Iterator[None]:
+    """Nobody else makes or removes a cluster's folder meanwhile: a new one has its lock before it can be taken for dead."""
+    with (clusters_folder() / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def all_states() -> Iterator[State]:
