@@ -1,0 +1,75 @@
+"""An S3 server for tests: versitygw where this machine has built it for the local cluster, else moto's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bramble.contracts.store import StoreConfig
+from tests.cluster.binaries import cache_folder
+
+ACCESS, SECRET, BUCKET = "test-access", "test-secret-key", "bramble"
+READY_SECONDS = 20
+
+
+def versitygw() -> Path | None:
+    if found := shutil.which("versitygw"):
+        return Path(found)
+    return next(iter(sorted(cache_folder().glob("*/versitygw"))), None)
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[StoreConfig]:
+    """A server with one bucket, gone afterwards."""
+    binary = versitygw()
+    port = _free_port()
+    endpoint = f"http://127.0.0.1:{port}"
+    if binary is None:
+        yield from _moto(port, endpoint)
+        return
+    (folder / BUCKET).mkdir(parents=True)
+    environment = {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
+    command = [str(binary), "--port", f"127.0.0.1:{port}", "--region", "us-east-1", "--quiet", "posix", str(folder)]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait(port, process)
+        yield StoreConfig(endpoint, BUCKET, ACCESS, SECRET)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _moto(port: int, endpoint: str) -> Iterator[StoreConfig]:
+    from minio import Minio
+    from moto.server import ThreadedMotoServer
+
+    running = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
+    running.start()
+    try:
+        Minio(endpoint.removeprefix("http://"), ACCESS, SECRET, secure=False, region="us-east-1").make_bucket(BUCKET)
+        yield StoreConfig(endpoint, BUCKET, ACCESS, SECRET)
+    finally:
+        running.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise TimeoutError(f"no S3 server on port {port}; it ended with {process.poll()}")

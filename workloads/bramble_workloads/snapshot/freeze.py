@@ -1,0 +1,78 @@
+"""Writes a dataset down: samples as JSON lines, small pictures in shards, and the manifest whose digest is the version."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.manifest import SPLITS, Manifest, Sample, Shard, Split
+from bramble_workloads.store import Store
+
+SHARD_BYTES = 32 * 1024 * 1024
+"""Of one shard, about: enough to be few, small enough to be fetched side by side."""
+
+
+def counts_of(samples: Iterable[Sample]) -> dict[Split, dict[str, int]]:
+    """Split to class to number of samples; classes in order of name."""
+    counts: dict[Split, dict[str, int]] = {split: {} for split in SPLITS}
+    for sample in sorted(samples, key=lambda sample: sample.label):
+        counts[sample.split][sample.label] = counts[sample.split].get(sample.label, 0) + 1
+    return counts
+
+
+def freeze(store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *, task: str, seed: int) -> tuple[str, Manifest]:
+    """Write samples, shards and manifest; the same samples give the same digests.
+
+    Args:
+        store: has the pictures as blobs already.
+        samples: in order of id.
+        small: where pictures that go into shards lie on this machine, by id.
+        task: of the dataset.
+        seed: of its splits.
+
+    Returns:
+        The manifest's digest and the manifest.
+    """
+    lines = store.put_blob(b"".join(canonical_json(sample) + b"\n" for sample in samples))
+    size = sum(len(canonical_json(sample)) + 1 for sample in samples)
+    manifest = Manifest.model_validate(
+        {
+            "task": task,
+            "classes": tuple(sorted({sample.label for sample in samples})),
+            "seed": seed,
+            "samples": lines,
+            "samplesBytes": size,
+            "counts": counts_of(samples),
+            "shards": tuple(shard for split in SPLITS for shard in _shards(store, split, samples, small)),
+        }
+    )
+    return store.put_blob(canonical_json(manifest)), manifest
+
+
+def _shards(store: Store, split: Split, samples: Iterable[Sample], small: Mapping[str, Path]) -> Iterator[Shard]:
+    batch: list[Sample] = []
+    size = 0
+    for sample in samples:
+        if sample.split == split and sample.id in small:
+            batch.append(sample)
+            size += sample.bytes
+            if size >= SHARD_BYTES:
+                yield _shard(store, split, batch, small)
+                batch, size = [], 0
+    if batch:
+        yield _shard(store, split, batch, small)
+
+
+def _shard(store: Store, split: Split, samples: Sequence[Sample], small: Mapping[str, Path]) -> Shard:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for sample in samples:
+            content = small[sample.id].read_bytes()
+            member = tarfile.TarInfo(f"{sample.id.removeprefix('sha256:')}{sample.extension}")
+            member.size, member.mode = len(content), 0o444
+            archive.addfile(member, io.BytesIO(content))
+    content = buffer.getvalue()
+    return Shard(split=split, sha256=store.put_blob(content), bytes=len(content), count=len(samples))

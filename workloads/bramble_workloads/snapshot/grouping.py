@@ -1,0 +1,176 @@
+"""Duplicates and groups: which pictures are kept, and which of them must stay together. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.jobs import Finding
+from bramble.contracts.manifest import SPLITS, Sample, Split
+from bramble_workloads.snapshot.findings import finding
+from bramble_workloads.snapshot.samples import Picture
+from bramble_workloads.snapshot.splits import Group
+
+Policy = Literal["drop", "keep", "fail"]
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """What is kept, and the group of each by picture id."""
+
+    pictures: tuple[Picture, ...]
+    group_of: Mapping[str, str]
+    groups: tuple[Group, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass
+class _Node:
+    """Pictures of one group as the source names it, before near-duplicates join groups."""
+
+    name: str
+    split: Split | None = None
+    previous: str | None = None
+
+
+@dataclass
+class _Forest:
+    """Disjoint sets of nodes; each set remembers the split that the previous manifest fixed for it."""
+
+    nodes: dict[str, _Node] = field(default_factory=dict)
+    parent: dict[str, str] = field(default_factory=dict)
+
+    def add(self, node: _Node) -> None:
+        self.nodes[node.name], self.parent[node.name] = node, node.name
+
+    def root(self, name: str) -> _Node:
+        while self.parent[name] != name:
+            self.parent[name] = self.parent[self.parent[name]]
+            name = self.parent[name]
+        return self.nodes[name]
+
+    def join(self, names: Iterable[str]) -> None:
+        roots = {root.name: root for root in map(self.root, names)}
+        first = roots[min(roots)]
+        for root in roots.values():
+            self.parent[root.name] = first.name
+        first.split = next((root.split for root in roots.values() if root.split), None)
+        first.previous = min((root.previous for root in roots.values() if root.previous), default=None)
+
+
+def group(
+    pictures: Sequence[Picture],
+    near: Iterable[tuple[int, int]],
+    policy: Policy,
+    *,
+    group_by: str | None,
+    stratify_by: Sequence[str],
+    previous: Mapping[str, Sample],
+) -> Grouped:
+    """Settle duplicates by policy and join what belongs together.
+
+    Args:
+        pictures: in order of id.
+        near: index pairs of near-duplicates.
+        policy: `drop` keeps one of each set of duplicates; `keep` keeps them all in one group, equal files as one sample of that weight;
+            `fail` does the same and blocks training.
+        group_by: column whose values are groups; without it each picture is its own.
+        stratify_by: columns that make the strata, beside the label.
+        previous: samples of the manifest before, by id. They come first wherever one of two must go.
+    """
+    order = sorted(range(len(pictures)), key=lambda index: (pictures[index].id not in previous, pictures[index].id))
+    neighbours: dict[int, list[int]] = defaultdict(list)
+    for one, other in near:
+        neighbours[one].append(other)
+        neighbours[other].append(one)
+    forest, base, moved = _nodes(pictures, group_by, previous)
+    kept: dict[int, Picture] = {}
+    dropped: list[str] = []
+    torn: list[str] = []
+    for index in order:
+        likes = [other for other in neighbours[index] if other in kept]
+        names = [base[index], *(base[other] for other in likes)]
+        if likes and policy == "drop":
+            dropped.append(pictures[index].keys[0])
+        elif len({root.split for root in map(forest.root, names)} - {None}) > 1:
+            torn.append(pictures[index].keys[0])
+        else:
+            forest.join(names)
+            kept[index] = pictures[index]
+    findings = [
+        *_duplicates(pictures, [pictures[index].keys[0] for index in order if neighbours[index]], dropped, policy),
+        *([finding("splits", "warning", "near-duplicates of samples in two splits are left out", sorted(torn))] if torn else []),
+        *([finding("splits", "warning", f"{group_by} joins samples that stood in two splits: these moved", moved)] if moved else []),
+        *_missing_columns(pictures, [*([group_by] if group_by else []), *stratify_by]),
+    ]
+    group_of = {picture.id: _name(forest.root(base[index])) for index, picture in kept.items()}
+    groups = _groups(kept.values(), group_of, forest, base, kept, stratify_by)
+    return Grouped(tuple(sorted(kept.values(), key=lambda picture: picture.id)), group_of, groups, tuple(findings))
+
+
+def _name(root: _Node) -> str:
+    return root.previous or root.name
+
+
+def _nodes(
+    pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample]
+) -> tuple[_Forest, list[str], list[str]]:
+    """The groups as the source names them, the node of each picture, and the pictures that a new `group_by` moves to another split."""
+    forest = _Forest()
+    base: list[str] = []
+    moved: list[str] = []
+    members: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        value = picture.meta.get(group_by) if group_by else None
+        name = digest_of(f"{group_by}={value}".encode()) if value is not None else picture.id
+        base.append(name)
+        members[name].append(picture)
+    for name, held in members.items():
+        before = [previous[picture.id] for picture in held if picture.id in previous]
+        count = Counter(sample.split for sample in before)
+        split: Split | None = max(SPLITS, key=lambda split: count[split]) if before else None
+        forest.add(_Node(name, split, min((sample.group for sample in before if sample.split == split), default=None)))
+        moved.extend(sample.id for sample in before if sample.split != split)
+    return forest, base, sorted(moved)
+
+
+def _groups(
+    kept: Iterable[Picture],
+    group_of: Mapping[str, str],
+    forest: _Forest,
+    base: Sequence[str],
+    indices: Iterable[int],
+    stratify_by: Sequence[str],
+) -> tuple[Group, ...]:
+    members: dict[str, list[Picture]] = defaultdict(list)
+    split: dict[str, Split | None] = {}
+    for index, picture in zip(indices, kept, strict=True):
+        members[group_of[picture.id]].append(picture)
+        split[group_of[picture.id]] = forest.root(base[index]).split
+    return tuple(Group(name, len(held), _stratum(held, stratify_by), split[name]) for name, held in sorted(members.items()))
+
+
+def _stratum(pictures: Iterable[Picture], columns: Sequence[str]) -> tuple[str, ...]:
+    """The commonest label and values among a group's pictures, the lowest of equals."""
+    count = Counter((picture.label, *(picture.meta.get(column, "") for column in columns)) for picture in pictures)
+    return min(count, key=lambda stratum: (-count[stratum], stratum))
+
+
+def _duplicates(pictures: Sequence[Picture], near: Sequence[str], dropped: Sequence[str], policy: Policy) -> Iterable[Finding]:
+    equal = sorted(key for picture in pictures for key in picture.keys[1:])
+    if policy == "drop":
+        if found := sorted([*equal, *dropped]):
+            yield finding("duplicates", "info", "duplicates and near-duplicates of other samples are left out", found)
+    elif found := sorted({*equal, *near}):
+        severity: Literal["error", "info"] = "error" if policy == "fail" else "info"
+        yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
+
+
+def _missing_columns(pictures: Sequence[Picture], columns: Sequence[str]) -> Iterable[Finding]:
+    for column in columns:
+        if lacking := sorted(picture.keys[0] for picture in pictures if column not in picture.meta):
+            message = f"samples without a value for {column!r}, which splits names: add it to metadata.csv, or take it out of splits"
+            yield finding("columns", "error", message, lacking)

@@ -1,0 +1,65 @@
+"""The pictures of a dataset while it is frozen: one a digest, however many files hold it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bramble.contracts.jobs import Finding
+from bramble_workloads.snapshot.findings import finding
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bramble_workloads.snapshot.listing import Candidate
+    from bramble_workloads.snapshot.picture import Reading
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One picture: the first file that held it gives label, origin and meta; `keys` are all of them."""
+
+    id: str
+    bytes: int
+    extension: str
+    label: str
+    origin: str
+    meta: dict[str, str]
+    keys: tuple[str, ...]
+    small: NDArray[np.uint8]
+
+
+def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], list[Finding]]:
+    """One picture a digest, in order of digest, and what was wrong with the files.
+
+    A file that is no picture blocks training. Equal files under two labels contradict each other: none of them is kept.
+    """
+    files: dict[str, list[tuple[Candidate, Reading]]] = defaultdict(list)
+    faults: list[str] = []
+    for candidate, reading in read:
+        if reading.small is None:
+            faults.append(f"{candidate.entry.key}: {reading.fault}")
+        else:
+            files[reading.digest].append((candidate, reading))
+    pictures: list[Picture] = []
+    contradictions: list[str] = []
+    for digest in sorted(files):
+        (first, reading), keys = files[digest][0], tuple(candidate.entry.key for candidate, _ in files[digest])
+        if len({candidate.label for candidate, _ in files[digest]}) > 1:
+            contradictions.extend(keys)
+        elif reading.small is not None:
+            pictures.append(
+                Picture(digest, reading.bytes, reading.extension, first.label, first.origin, first.meta, keys, reading.small)
+            )
+    return pictures, list(_findings(faults, contradictions))
+
+
+def _findings(faults: list[str], contradictions: list[str]) -> Iterator[Finding]:
+    if faults:
+        yield finding("corrupt", "error", "files that cannot be read as pictures: repair or remove them", sorted(faults))
+    if contradictions:
+        message = "the same picture stands under two labels and is left out: keep it under the right one"
+        yield finding("contradictions", "warning", message, sorted(contradictions))

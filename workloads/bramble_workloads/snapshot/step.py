@@ -1,0 +1,150 @@
+"""The step `snapshot`: from what lies in the sources now to a frozen version that nothing can change any more."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.jobs import Checks, Finding, SnapshotJob, SnapshotResult
+from bramble.contracts.manifest import Manifest, Sample
+from bramble_workloads.errors import BadData, SpecError
+from bramble_workloads.job import Work, run
+from bramble_workloads.snapshot.checks import check
+from bramble_workloads.snapshot.findings import shortened
+from bramble_workloads.snapshot.freeze import counts_of, freeze
+from bramble_workloads.snapshot.grouping import Grouped, group
+from bramble_workloads.snapshot.listing import Candidate, list_source
+from bramble_workloads.snapshot.near import near_duplicates
+from bramble_workloads.snapshot.picture import Reading, read
+from bramble_workloads.snapshot.samples import Picture, distinct
+from bramble_workloads.snapshot.splits import assign
+from bramble_workloads.store import Store
+
+THREADS = 8
+SAY_SECONDS = 2
+SHARDED_BYTES = 64 * 1024
+"""Pictures up to this size also go into shards: a fetch of thousands of small objects costs more than the bytes."""
+RATIO_TOLERANCE = 1e-6
+
+
+def main() -> int:
+    """Run the step in this pod."""
+    return run(SnapshotJob, snapshot)
+
+
+def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
+    """Freeze the sources of a Dataset.
+
+    Raises:
+        SpecError: ratios, pattern or imbalance cannot be carried out, or the store refuses a key.
+        BadData: a source is empty, its metadata cannot be understood, or nothing in it is a picture.
+        TryAgain: the store does not answer, or a source changed while it was read.
+    """
+    job, store = work.job, work.store
+    ratios = {"train": job.splits.train, "val": job.splits.val, "test": job.splits.test}
+    if abs(sum(ratios.values()) - 1) > RATIO_TOLERANCE or min(ratios.values()) < 0:
+        raise SpecError(f"splits are {ratios}: ratios from 0 to 1 that sum to 1 are needed")
+    previous = _previous(store, job.previous) if job.previous else {}
+    listings = [list_source(store, source) for source in job.sources]
+    candidates = [candidate for listing in listings for candidate in listing.candidates]
+    work.say(f"{len(candidates)} files in {len(listings)} sources")
+    pictures, faults = distinct(_read_all(work, candidates, previous))
+    if not pictures:
+        raise BadData(f"none of the {len(candidates)} files is a picture: {faults[0].samples[0] if faults else 'no file'}")
+    near = near_duplicates(np.stack([picture.small for picture in pictures]))
+    grouped = group(
+        pictures,
+        near,
+        job.checks.duplicates,
+        group_by=job.splits.group_by,
+        stratify_by=job.splits.stratify_by,
+        previous=previous,
+    )
+    placed = assign(grouped.groups, ratios, job.splits.seed)  # type: ignore[arg-type]
+    samples = [_sample(picture, grouped, placed, job.checks) for picture in grouped.pictures]
+    small = {picture.id: path for picture in grouped.pictures if (path := _spooled(work.folder, picture.id)).exists()}
+    digest, manifest = freeze(store, samples, small, task=job.task, seed=job.splits.seed)
+    found = [finding for listing in listings for finding in listing.findings]
+    found += [*faults, *grouped.findings, *check([sample.label for sample in samples], manifest.counts, job.checks)]
+    work.say(f"manifest {digest}: {len(samples)} samples of {len(manifest.classes)} classes, {len(found)} findings")
+    return _result(work, digest, manifest, samples, found)
+
+
+def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mapping[str, Sample]) -> Iterator[tuple[Candidate, Reading]]:
+    """Read, hash and decode every file and make a blob of each picture; those of the previous manifest are blobs already."""
+
+    def freeze_one(candidate: Candidate) -> Reading:
+        content = work.store.get(candidate.entry.key)
+        reading = read(content)
+        if reading.small is not None:
+            if reading.digest not in known:
+                work.store.copy_blob(candidate.entry, content, reading.digest)
+            if len(content) <= SHARDED_BYTES:
+                _spooled(work.folder, reading.digest).write_bytes(content)
+        return reading
+
+    said = time.monotonic()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for number, (candidate, reading) in enumerate(zip(candidates, pool.map(freeze_one, candidates), strict=True), start=1):
+            yield candidate, reading
+            if time.monotonic() - said >= SAY_SECONDS:
+                said = time.monotonic()
+                work.say(f"read {number} of {len(candidates)} files", metrics={"files": number, "of": len(candidates)})
+
+
+def _spooled(folder: Path, digest: str) -> Path:
+    return folder / digest.removeprefix("sha256:")
+
+
+def _previous(store: Store, digest: str) -> dict[str, Sample]:
+    """Samples of the manifest before, by id."""
+    try:
+        manifest = Manifest.model_validate_json(store.get_blob(digest))
+        lines = store.get_blob(manifest.samples).splitlines()
+        return {sample.id: sample for sample in map(Sample.model_validate_json, lines)}
+    except ValidationError as error:
+        raise BadData(f"the previous manifest {digest} cannot be read, so splits cannot be kept: {error}") from error
+
+
+def _sample(picture: Picture, grouped: Grouped, placed: Mapping[str, str], checks: Checks) -> Sample:
+    name = grouped.group_of[picture.id]
+    return Sample.model_validate(
+        {
+            "id": picture.id,
+            "bytes": picture.bytes,
+            "extension": picture.extension,
+            "split": placed[name],
+            "label": picture.label,
+            "group": name,
+            "weight": 1.0 if checks.duplicates == "drop" else float(len(picture.keys)),
+            "origin": picture.origin,
+            "meta": picture.meta,
+        }
+    )
+
+
+def _result(
+    work: Work[SnapshotJob], digest: str, manifest: Manifest, samples: Iterable[Sample], found: list[Finding]
+) -> SnapshotResult:
+    key = f"{work.job.prefix}findings.json"
+    work.store.put(key, canonical_json([json.loads(finding.model_dump_json()) for finding in found]))
+    samples = list(samples)
+    return SnapshotResult(
+        seconds=work.seconds,
+        manifest=digest,
+        counts={split: dict(classes) for split, classes in counts_of(samples).items()},
+        classes=manifest.classes,
+        samples=len(samples),
+        bytes=sum(sample.bytes for sample in samples),
+        passed=all(finding.severity != "error" for finding in found),
+        findings=shortened(found),
+        findings_key=key,
+    )
+
