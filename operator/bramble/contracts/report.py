@@ -172,5 +172,7 @@ class Observed(Document):
     replica: str
     up_seconds: float
     """A replica younger than `OFFLINE_SECONDS` proves no silence."""
+    cursor: str = ""
+    """Given back as `after`, it asks for what this replica has heard since. What was heard before it stays true and only ages."""
     reports: tuple[SeenReport, ...] = ()
     progress: tuple[SeenProgress, ...] = ()

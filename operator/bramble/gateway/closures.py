@@ -1,0 +1,118 @@
+"""Which blobs a benchmark may read: its packages and its manifest, with all that those list, and nothing else of the store.
+
+A closure is read once and kept as raw digests, 32 bytes each, so that the test split of a large dataset fits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from pydantic import ValidationError
+
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.jobs import AnyJob, BenchmarkJob
+from bramble.contracts.manifest import Manifest
+from bramble.contracts.package import MAX_BYTES, Package
+from bramble.contracts.store import blob_key
+from bramble.errors import StoreRefused
+from bramble.gateway.refusals import Missing
+from bramble.gateway.stores import OK, Store
+
+MAX_DIGESTS = 500_000
+"""Kept at a time over all closures: about 60 MB. The closure asked for last is kept whatever its size."""
+MANIFEST_BYTES = 1024 * 1024
+CHUNK = 1024 * 1024
+
+Closure = frozenset[bytes]
+
+
+class Closures:
+    """Reads and keeps what packages and manifests list."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], Closure] = OrderedDict()
+        self._reading: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def allows(self, job: AnyJob, store: Store, digest: str) -> bool:
+        """Whether this job may read this blob. Only benchmarks may read any: every other job has the store itself.
+
+        Raises:
+            Missing: the package or the manifest that the job names is not in the store.
+            StoreRefused: it is there, and not what its digest says.
+            bramble.errors.StoreUnavailable: the store did not answer.
+        """
+        if not isinstance(job, BenchmarkJob):
+            return False
+        if digest in job.packages or digest == job.manifest:
+            return True
+        wanted = _raw(digest)
+        for package in job.packages:
+            if wanted in await self._closure("package", package, store):
+                return True
+        return wanted in await self._closure("manifest", job.manifest, store)
+
+    async def _closure(self, kind: str, root: str, store: Store) -> Closure:
+        # The store is part of the key: a digest that one namespace may read says nothing of another's store.
+        key = (f"{store.config.endpoint}/{store.config.bucket}/{store.config.prefix}", root)
+        async with self._reading.setdefault(key, asyncio.Lock()):
+            if key not in self._kept:
+                self._kept[key] = await (_package(root, store) if kind == "package" else _manifest(root, store))
+            self._kept.move_to_end(key)
+        held = sum(len(closure) for closure in self._kept.values())
+        while held > MAX_DIGESTS and len(self._kept) > 1:
+            oldest, closure = self._kept.popitem(last=False)
+            self._reading.pop(oldest, None)
+            held -= len(closure)
+        return self._kept[key]
+
+
+def _raw(digest: str) -> bytes:
+    return bytes.fromhex(digest.removeprefix("sha256:"))
+
+
+def _raws(digests: Iterable[str]) -> Closure:
+    return frozenset(_raw(digest) for digest in digests)
+
+
+async def _document(digest: str, store: Store, limit: int) -> bytes:
+    content = await store.get(blob_key(digest), limit)
+    if content is None:
+        raise Missing(f"{digest}, which the job names, is not in the store")
+    if digest_of(content) != digest:
+        raise StoreRefused(f"blob {digest} holds bytes that hash to {digest_of(content)}: the store damaged it")
+    return content
+
+
+async def _package(digest: str, store: Store) -> Closure:
+    content = await _document(digest, store, MAX_BYTES)
+    try:
+        return _raws(Package.model_validate_json(content).blobs())
+    except ValidationError as error:
+        raise StoreRefused(f"blob {digest} is no package: {error.errors()[0]['msg']}") from error
+
+
+async def _manifest(digest: str, store: Store) -> Closure:
+    """The samples' list, the test split's samples, and the shards that hold them."""
+    content = await _document(digest, store, MANIFEST_BYTES)
+    try:
+        manifest = Manifest.model_validate_json(content)
+    except ValidationError as error:
+        raise StoreRefused(f"blob {digest} is no manifest: {error.errors()[0]['msg']}") from error
+    listed = {_raw(manifest.samples), *(_raw(shard.sha256) for shard in manifest.shards if shard.split == "test")}
+    async with store.open(blob_key(manifest.samples)) as response:
+        if response.status != OK:
+            raise Missing(f"{manifest.samples}, the samples of manifest {digest}, is not in the store")
+        rest = b""
+        async for chunk in response.content.iter_chunked(CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            listed |= await asyncio.to_thread(_test_samples, lines)
+        listed |= _test_samples([rest])
+    return frozenset(listed)
+
+
+def _test_samples(lines: list[bytes]) -> set[bytes]:
+    samples = (json.loads(line) for line in lines if line)
+    return {_raw(sample["id"]) for sample in samples if sample["split"] == "test"}

@@ -1,0 +1,116 @@
+"""Who a token belongs to, and which calls that allows."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bramble.gateway.identity import Caller, Identities, bearer, caller_of, require_agent, require_operator
+from bramble.gateway.refusals import Forbidden, Unauthenticated
+from tests.unit.gateway.fakes import OPERATOR, SETTINGS, FakeApi, account, agent_of, review
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Bearer " + "x" * 9000])
+def test_no_token_is_nobody(header: str | None) -> None:
+    with pytest.raises(Unauthenticated):
+        bearer(header)
+
+
+def test_the_scheme_is_not_case_sensitive() -> None:
+    assert bearer("bearer abc") == "abc"
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [
+        pytest.param(review("", authenticated=False), Unauthenticated, id="expired or forged"),
+        pytest.param({}, Unauthenticated, id="an empty answer"),
+        pytest.param(review(account("a", "b"), audiences=("https://kubernetes.default.svc",)), Unauthenticated, id="the API server's audience"),
+        pytest.param(review("system:node:pi-0"), Forbidden, id="a kubelet"),
+        pytest.param(review("admin"), Forbidden, id="a person"),
+        pytest.param(review("system:serviceaccount:only-a-namespace"), Forbidden, id="half a name"),
+    ],
+)
+def test_these_tokens_name_nobody(status: dict[str, Any], refusal: type[Exception]) -> None:
+    with pytest.raises(refusal):
+        caller_of(status)
+
+
+def test_node_and_pod_come_from_the_tokens_binding() -> None:
+    assert caller_of(agent_of("pi-0")) == Caller("bramble-edge", "bramble-agent", "pi-0", "agent-pi-0", "uid-pi-0")
+
+
+@pytest.mark.parametrize(
+    ("status", "allowed"),
+    [
+        pytest.param(agent_of("pi-0"), True, id="the agent on its node"),
+        pytest.param(review(account("bramble-edge", "bramble-node-setup"), node="pi-0", pod="p", pod_uid="u"), False, id="node-setup"),
+        pytest.param(review(account("ads", "bramble-agent"), node="pi-0", pod="p", pod_uid="u"), False, id="the same name elsewhere"),
+        pytest.param(review(account("bramble-edge", "bramble-agent")), False, id="a token minted by hand, bound to nothing"),
+        pytest.param(review(account("bramble-edge", "bramble-agent"), node="pi-0"), False, id="bound to a node alone"),
+        pytest.param(OPERATOR, False, id="the operator"),
+    ],
+)
+def test_only_an_agent_on_a_node_speaks_for_a_device(status: dict[str, Any], allowed: bool) -> None:
+    caller = caller_of(status)
+    if allowed:
+        assert require_agent(caller, SETTINGS) == "pi-0"
+    else:
+        with pytest.raises(Forbidden):
+            require_agent(caller, SETTINGS)
+
+
+def test_only_the_operator_reads_what_was_observed() -> None:
+    require_operator(caller_of(OPERATOR), SETTINGS)
+    for other in (agent_of("pi-0"), review(account("ads", "bramble-operator")), review(account("bramble-system", "default"))):
+        with pytest.raises(Forbidden):
+            require_operator(caller_of(other), SETTINGS)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_an_answer_stands_for_a_minute_and_a_refusal_for_seconds() -> None:
+    api, clock = FakeApi(tokens={"t": agent_of("pi-0")}), Clock()
+    identities = Identities(api, clock)
+    for _ in range(3):
+        assert (await identities.of("t")).node == "pi-0"
+    assert api.reviews == 1
+    clock.now += 61
+    await identities.of("t")
+    assert api.reviews == 2
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            await identities.of("unknown")
+    assert api.reviews == 3
+    clock.now += 6
+    api.tokens["unknown"] = agent_of("pi-1")
+    assert (await identities.of("unknown")).node == "pi-1"
+
+
+async def test_a_token_revoked_is_refused_after_a_minute() -> None:
+    api, clock = FakeApi(tokens={"t": agent_of("pi-0")}), Clock()
+    identities = Identities(api, clock)
+    await identities.of("t")
+    del api.tokens["t"]
+    clock.now += 61
+    with pytest.raises(Unauthenticated):
+        await identities.of("t")
+
+
+async def test_many_calls_at_once_ask_once_and_one_that_hangs_up_takes_nothing_from_the_others() -> None:
+    api = FakeApi(tokens={"t": agent_of("pi-0")})
+    identities = Identities(api)
+    calls = [asyncio.create_task(identities.of("t")) for _ in range(10)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer).__name__ for answer in answers] == ["CancelledError", *["Caller"] * 9]
+    assert api.reviews == 1
