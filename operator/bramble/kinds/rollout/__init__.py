@@ -1,1 +1,1 @@
-"""Rollout: which version of a model a fleet runs, and how a new one takes over."""
+"""One model on one fleet: paced, watched, promoted or undone. (Written by the lead, not by H6: gather, plan, policies, analysis.)"""
