@@ -16,6 +16,7 @@ from bramble.contracts.pod import GATEWAY_TOKEN as GATEWAY_TOKEN
 from bramble.contracts.pod import JOB_FILE as JOB_FILE
 from bramble.contracts.pod import STORE_FOLDER as STORE_FOLDER
 from bramble.contracts.pod import TERMINATION_LOG as TERMINATION_LOG
+from bramble.contracts.report import BoardFacts as BoardFacts
 from bramble.contracts.report import ObjectRef
 
 TOKEN_AUDIENCE = "bramble-gateway"
@@ -336,19 +337,6 @@ class BenchmarkOutcome(Document):
     """Of the process while two copies of the model are loaded."""
     passed: bool
     reasons: tuple[str, ...] = ()
-
-
-class BoardFacts(Document):
-    """Of the board that measured; None where it does not report a figure."""
-
-    machine: str
-    cpu: str
-    cores: int
-    memory_bytes: int
-    page_size: int
-    kernel: str
-    temperature_celsius: float | None = None
-    throttled: bool | None = None
 
 
 class BenchmarkResult(Result):

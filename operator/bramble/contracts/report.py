@@ -106,6 +106,19 @@ class Health(Document):
     throttled: bool | None = None
 
 
+class BoardFacts(Document):
+    """What a board is; None where it does not report a figure."""
+
+    machine: str
+    cpu: str
+    cores: int
+    memory_bytes: int
+    page_size: int
+    kernel: str
+    temperature_celsius: float | None = None
+    throttled: bool | None = None
+
+
 class Report(Document):
     """One device's whole state; the newest by (boot id, instance, sequence) stands for the node."""
 
@@ -122,6 +135,8 @@ class Report(Document):
     running: tuple[Running, ...] = ()
     counters: tuple[Counters, ...] = ()
     health: Health = Health()
+    facts: BoardFacts | None = None
+    """What the board is: the operator labels the node by it."""
 
 
 class SeenReport(Document):
