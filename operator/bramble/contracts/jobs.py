@@ -16,8 +16,7 @@ from bramble.contracts.pod import GATEWAY_TOKEN as GATEWAY_TOKEN
 from bramble.contracts.pod import JOB_FILE as JOB_FILE
 from bramble.contracts.pod import STORE_FOLDER as STORE_FOLDER
 from bramble.contracts.pod import TERMINATION_LOG as TERMINATION_LOG
-from bramble.contracts.report import BoardFacts as BoardFacts
-from bramble.contracts.report import ObjectRef
+from bramble.contracts.report import BoardFacts, ObjectRef
 
 TOKEN_AUDIENCE = "bramble-gateway"
 JOB_ROLE_LABEL = "bramble.dev/step"

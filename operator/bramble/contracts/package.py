@@ -134,7 +134,10 @@ class GoldenDecoded(Document):
 
 
 class GoldenCase(Document):
-    """One picture (PNG) and what each stage makes of it: tensor and raw are gzipped `.npy` blobs (no pickle); raw is all outputs in one row."""
+    """One picture (PNG) and what each stage makes of it.
+
+    Tensor and raw are gzipped `.npy` blobs without pickle; raw holds all outputs in one row.
+    """
 
     input: Digest
     tensor: Digest
