@@ -1,0 +1,45 @@
+"""Events for people (events.k8s.io/v1), named after the status write that they tell of."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from bramble.engine.lease import micro_time
+from bramble.kinds.plan import Emit
+from bramble.kube.resources import EVENT, Manifest
+
+CONTROLLER = "bramble.dev/operator"
+NOTE_CHARACTERS = 1024
+CLUSTER_NAMESPACE = "default"
+"""Where Kubernetes keeps the events of cluster-scoped objects."""
+
+
+def event(about: Manifest, emit: Emit, instance: str, now: datetime) -> dict[str, Any]:
+    """The Event of a transition. The same transition of the same status write has the same name: it is told once."""
+    metadata = about["metadata"]
+    namespace = metadata.get("namespace") or CLUSTER_NAMESPACE
+    identity = "/".join((metadata["uid"], metadata["resourceVersion"], emit.type, emit.reason, emit.message))
+    regarding = {
+        "apiVersion": about["apiVersion"],
+        "kind": about["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "resourceVersion": metadata["resourceVersion"],
+    }
+    if "namespace" in metadata:
+        regarding["namespace"] = metadata["namespace"]
+    return {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.kind,
+        "metadata": {"name": f"{metadata['name']}.{hashlib.sha256(identity.encode()).hexdigest()[:16]}", "namespace": namespace},
+        "eventTime": micro_time(now),
+        "reportingController": CONTROLLER,
+        "reportingInstance": instance[:128],
+        "action": "Reconcile",
+        "reason": emit.reason[:128],
+        "regarding": regarding,
+        "note": emit.message[:NOTE_CHARACTERS],
+        "type": emit.type,
+    }

@@ -1,0 +1,144 @@
+"""One pass over one object, and the loop of workers that runs passes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from bramble.engine.clock import boottime, utcnow
+from bramble.engine.execute import Executor
+from bramble.engine.feed import Feed
+from bramble.engine.lease import Lease
+from bramble.engine.metrics import Metrics
+from bramble.engine.queue import WorkQueue
+from bramble.engine.sources import Reader
+from bramble.errors import BrambleError, Conflict, NotLeader, Retryable, Terminal
+from bramble.kinds.conditions import Condition, merge, transitions
+from bramble.kinds.controller import Controller
+from bramble.kinds.plan import Plan
+from bramble.kube.resources import Key, Manifest
+
+PASS_SECONDS = 60.0
+"""Longest that a pass may take; a store or an API server that hangs must not hold a worker."""
+
+TERMINAL_SECONDS = 30.0
+"""After a terminal error the object is looked at again this late: what is in the way may be a thing that is not watched,
+such as somebody else's object."""
+
+READY = "Ready"
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Runs passes: gather, plan, execute."""
+
+    def __init__(
+        self,
+        controllers: Mapping[str, Controller[Any]],
+        queue: WorkQueue,
+        feed: Feed,
+        reader: Callable[[], Reader],
+        executor: Executor,
+        metrics: Metrics,
+    ) -> None:
+        self._controllers, self._queue, self._feed = controllers, queue, feed
+        self._reader, self._executor, self._metrics = reader, executor, metrics
+
+    async def work(self, lease: Lease) -> None:
+        """Take keys and run their passes, for ever, while this replica leads."""
+        while True:
+            await lease.leading.wait()
+            key = await self._queue.get()
+            try:
+                if lease.leading.is_set():
+                    await self._guarded(key)
+            finally:
+                self._queue.done(key)
+
+    async def reconcile(self, key: Key) -> None:
+        """One pass.
+
+        Raises:
+            BrambleError: it could not be finished; what was written before has landed.
+        """
+        controller, reader = self._controllers[key.kind], self._reader()
+        seen = await controller.gather(key, reader)
+        planned = reader.seen.get(key)
+        if seen is None or planned is None:
+            self._queue.forget(key)
+            return
+        now = utcnow()
+        plan = controller.plan(seen, now)
+        held_back = await self._executor.carry_out(planned, plan, reader.seen, controller.memory)
+        if held_back is not None:
+            self._queue.add_after(key, held_back)
+        if plan.wake_at is not None:
+            self._queue.add_after(key, seconds_until(plan.wake_at, now))
+
+    async def _guarded(self, key: Key) -> None:
+        """A pass whose failure stays its own: every other object goes on."""
+        began = boottime()
+        try:
+            async with asyncio.timeout(PASS_SECONDS):
+                await self.reconcile(key)
+        except Terminal as error:
+            self._count(key, error)
+            await self._report(key, error)
+        except (Conflict, NotLeader) as error:
+            self._count(key, error)
+            log.debug("%s: %s", label(key), error)
+            self._queue.retry(key)
+        except Retryable as error:
+            self._count(key, error)
+            delay = self._queue.retry(key)
+            log.info("%s: %s: %s; again in %.1f s", label(key), type(error).__name__, error, delay)
+        except Exception as error:  # the queue loop: one object's fault must not stop the others (house style, rule 12)
+            self._count(key, error)
+            delay = self._queue.retry(key)
+            log.exception("%s: the pass failed; again in %.1f s", label(key), delay)
+        else:
+            self._queue.succeeded(key)
+        self._metrics.reconcile.labels(key.kind).observe(boottime() - began)
+
+    async def _report(self, key: Key, error: Terminal) -> None:
+        """A terminal error becomes `Ready=False` with its class as the reason; the one place where this happens."""
+        self._queue.add_after(key, TERMINAL_SECONDS)
+        planned = self._feed.cache.get(key)
+        if planned is None:
+            return
+        log.warning("%s: %s: %s", label(key), type(error).__name__, error)
+        try:
+            await self._executor.carry_out(planned, not_ready(planned, error), {})
+        except BrambleError as second:
+            self._count(key, second)
+            delay = self._queue.retry(key)
+            log.info("%s: its condition could not be written: %s; again in %.1f s", label(key), second, delay)
+
+    def _count(self, key: Key, error: BaseException) -> None:
+        self._metrics.errors.labels(key.kind, type(error).__name__).inc()
+
+
+def not_ready(planned: Manifest, error: Terminal) -> Plan:
+    """The status and the event that tell a terminal error: its message names the field, the value and the fix."""
+    status = planned.get("status") or {}
+    former = status.get("conditions") or ()
+    stated = (Condition(READY, "False", type(error).__name__, str(error)),)
+    generation = int(planned["metadata"].get("generation", 0))
+    conditions = merge(former, stated, generation, utcnow())
+    events = transitions(former, stated, frozenset({type(error).__name__}))
+    return Plan(status={**status, "conditions": conditions}, events=events)
+
+
+def seconds_until(moment: datetime, now: datetime) -> float:
+    """From `now`; a moment without a zone is UTC."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (aware - now).total_seconds()
+
+
+def label(key: Key) -> str:
+    """The object as logs name it."""
+    return f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"

@@ -1,0 +1,46 @@
+"""/healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from bramble.engine.liveness import Liveness
+from bramble.engine.metrics import Metrics
+from bramble.engine.queue import WorkQueue
+
+
+class Probes:
+    """The operator's own HTTP server. It holds nothing secret and takes nothing in."""
+
+    def __init__(self, liveness: Liveness, ready: Callable[[], bool], queue: WorkQueue, metrics: Metrics) -> None:
+        self._liveness, self._ready, self._queue, self._metrics = liveness, ready, queue, metrics
+
+    def application(self) -> web.Application:
+        """The three routes."""
+        application = web.Application()
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._scrape)
+        return application
+
+    async def start(self, port: int) -> web.AppRunner:
+        """Listen on every address of the pod; the caller cleans the runner up."""
+        runner = web.AppRunner(self.application(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, port=port).start()
+        return runner
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        problems = self._liveness.problems()
+        return web.Response(status=500 if problems else 200, text="\n".join(problems) or "ok")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok") if self._ready() else web.Response(status=503, text="the cache is being filled")
+
+    async def _scrape(self, _: web.Request) -> web.Response:
+        self._metrics.depth.set(self._queue.depth)
+        self._metrics.oldest.set(self._queue.oldest())
+        return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
