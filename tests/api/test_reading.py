@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bramble.kinds import crd
-from bramble.kinds.registry import KINDS
+from bramble.kinds.catalogue import KINDS
 from tests.api.admission import Admission
 from tests.api.manifests import ALL, TRAINING_RUN, Manifest
 

@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from bramble.kinds.catalogue import KINDS
 from bramble.kinds.objects import Column, Kind
-from bramble.kinds.registry import KINDS
 from bramble.kinds.schema import INT_OR_STRING, LIST_KEYS, VALIDATIONS, JsonSchema
 from bramble.kube.resources import GROUP, VERSION
 
