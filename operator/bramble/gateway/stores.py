@@ -138,7 +138,7 @@ class Stores:
         async with self._reading:
             config = await self._config(namespace)
             if store is None or store.config != config:
-                store = self._open(config)
+                store = self._open(namespace, config)
             now = self._clock()
             # Namespaces come and go; those whose store nobody asked for lately are forgotten.
             self._known = {name: entry for name, entry in self._known.items() if entry[0] > now - CACHE_SECONDS}
@@ -157,11 +157,17 @@ class Stores:
             raise StoreRefused(str(error)) from error
         raise StoreRefused(f"namespace {namespace} has no Secret {SECRET_NAME}, and neither has {home}: add one (docs: store)")
 
-    def _open(self, config: StoreConfig) -> Store:
+    def _open(self, namespace: str, config: StoreConfig) -> Store:
         address = urlsplit(config.endpoint)
         secure = address.scheme == "https"
-        client = Minio(address.netloc, access_key=config.access_key, secret_key=config.secret_key, region=config.region, secure=secure)
-        tls = ssl.create_default_context(cadata=config.ca or None) if secure else True
+        try:
+            client = Minio(address.netloc, access_key=config.access_key, secret_key=config.secret_key, region=config.region, secure=secure)
+            client.get_presigned_url("GET", config.bucket, "x")  # signs only, and says at once what no request could be made of
+            tls = ssl.create_default_context(cadata=config.ca or None) if secure else True
+        except ValueError as error:
+            raise StoreRefused(f"the store of namespace {namespace} cannot be used: {error}; correct Secret {SECRET_NAME}") from error
+        except ssl.SSLError as error:
+            raise StoreRefused(f"the store of namespace {namespace}: ca.crt of Secret {SECRET_NAME} is no PEM: {error.reason}") from error
         return Store(config, client, self._session, tls)
 
 

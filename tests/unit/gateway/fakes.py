@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs import TOKEN_AUDIENCE, BenchmarkJob, Job
 from bramble.contracts.report import ObjectRef
 from bramble.kinds.jobs.pod import job_config_map
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Owner, Step
-from bramble.kube.api import Listing
 from bramble.kube.resources import Manifest, Resource
 from bramble.settings import Settings
 
@@ -81,15 +78,6 @@ class FakeApi:
         self.reads += 1
         return self.objects.get((resource.kind, namespace, name))
 
-    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
-        raise NotImplementedError((resource, namespace, label_selector))
-
-    async def watch(
-        self, resource: Resource, namespace: str, label_selector: str, since: int, seconds: int
-    ) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
-        raise NotImplementedError((resource, namespace, label_selector, since, seconds))
-        yield
-
     def put(self, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
         self.objects[manifest["kind"], metadata.get("namespace", ""), metadata["name"]] = dict(manifest)
@@ -118,8 +106,7 @@ def put_job(api: FakeApi, job: BenchmarkJob | None = None) -> None:
     """A pod, its Job and its job.json, as the operator and the Job controller make them."""
     job = job or benchmark_job()
     config_map, rendered = (
-        item.manifest
-        for item in render_step(Step(owner=OWNER, job=job, image=SETTINGS.images_edge, name="benchmark-virtual", store=False))
+        item.manifest for item in render_step(Step(owner=OWNER, job=job, image=SETTINGS.images_edge, name="benchmark-virtual", store=False))
     )
     api.put(config_map)
     made = {**rendered, "metadata": {**rendered["metadata"], "uid": JOB_UID}}
@@ -146,6 +133,3 @@ def other_job_file(api: FakeApi, job: Job, owner: Owner = OWNER) -> None:
 
 def ref(**changes: str) -> ObjectRef:
     return OWNER.ref.model_copy(update=changes)
-
-
-__all__ = ["OWNER", "SETTINGS", "FakeApi", "canonical_json"]

@@ -27,7 +27,7 @@ def test_the_scheme_is_not_case_sensitive() -> None:
     [
         pytest.param(review("", authenticated=False), Unauthenticated, id="expired or forged"),
         pytest.param({}, Unauthenticated, id="an empty answer"),
-        pytest.param(review(account("a", "b"), audiences=("https://kubernetes.default.svc",)), Unauthenticated, id="the API server's audience"),
+        pytest.param(review(account("a", "b"), audiences=("https://kubernetes.default.svc",)), Unauthenticated, id="another audience"),
         pytest.param(review("system:node:pi-0"), Forbidden, id="a kubelet"),
         pytest.param(review("admin"), Forbidden, id="a person"),
         pytest.param(review("system:serviceaccount:only-a-namespace"), Forbidden, id="half a name"),

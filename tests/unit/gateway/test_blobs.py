@@ -1,0 +1,203 @@
+"""Blobs: who may read which, in which parts, from whose store. The store is a real S3 server."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import pytest
+
+from bramble.contracts.assignment import Blob, PackageBlobs
+from bramble.contracts.canonical import canonical_json, document_digest
+from bramble.contracts.manifest import Manifest, Sample, Shard
+from bramble.contracts.package import Classify, Decode, File, ImageInput, Output, Package, Tensor, Variant
+from bramble.gateway import blobs
+from tests.unit.gateway.conftest import Replica, until
+from tests.unit.gateway.fakes import benchmark_job, other_job_file, put_job, store_secret
+from tests.unit.gateway.test_assignments import assignment, config_map
+
+BIG = bytes(range(256)) * 4096 * 3
+"""3 MiB: many chunks."""
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def path(of: str) -> str:
+    return f"/v1/blobs/{of.removeprefix('sha256:')}"
+
+
+def assigned(replica: Replica, *contents: bytes) -> None:
+    listed = PackageBlobs(blobs=tuple(Blob(sha256=digest(content), bytes=len(content)) for content in contents))
+    stable = digest(contents[0])
+    value = assignment(nodes={"rpi5": ("pi-0",)}, stable={"rpi5": stable}, candidate=None, candidate_nodes=(), packages={stable: listed})
+    replica.gateway.assignments.replace([config_map(value)])
+
+
+async def test_a_device_reads_what_its_assignment_names(replica: Replica) -> None:
+    assigned(replica, BIG)
+    replica.store.put_blob(BIG)
+    answer = await replica.call("GET", path(digest(BIG)), "pi-0")
+    assert answer.status == 200
+    assert await answer.read() == BIG
+    assert answer.headers["Content-Length"] == str(len(BIG))
+    assert answer.headers["ETag"] == f'"{digest(BIG)}"'
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("bytes=0-9", slice(0, 10)),
+        (f"bytes={len(BIG) - 5}-", slice(len(BIG) - 5, None)),
+        ("bytes=1048576-", slice(1048576, None)),
+        ("bytes=-7", slice(-7, None)),
+    ],
+)
+async def test_a_download_goes_on_where_it_was(replica: Replica, wanted: str, expected: slice) -> None:
+    assigned(replica, BIG)
+    replica.store.put_blob(BIG)
+    answer = await replica.call("GET", path(digest(BIG)), "pi-0", headers={"Range": wanted})
+    assert answer.status == 206
+    assert await answer.read() == BIG[expected]
+    assert answer.headers["Content-Range"].endswith(f"/{len(BIG)}")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [("bytes=99999999-", 416), ("bytes=0-1,5-6", 400), ("lines=1-2", 400), ("bytes=-", 400)],
+)
+async def test_a_range_that_cannot_be_served(replica: Replica, wanted: str, status: int) -> None:
+    assigned(replica, BIG)
+    replica.store.put_blob(BIG)
+    assert (await replica.call("GET", path(digest(BIG)), "pi-0", headers={"Range": wanted})).status == status
+
+
+async def test_what_a_device_may_not_read(replica: Replica) -> None:
+    assigned(replica, b"ours")
+    for content in (b"ours", b"of somebody else"):
+        replica.store.put_blob(content)
+    assert (await replica.call("GET", path(digest(b"of somebody else")), "pi-0")).status == 403
+    assert (await replica.call("GET", path(digest(b"ours")), "pi-1")).status == 403
+    for name in ("latest", "../secret", "A" * 64, "a" * 63):
+        assert (await replica.call("GET", f"/v1/blobs/{name}", "pi-0")).status in (400, 404)
+
+
+async def test_a_blob_that_is_named_and_not_there(replica: Replica) -> None:
+    assigned(replica, b"never uploaded")
+    answer = await replica.call("GET", path(digest(b"never uploaded")), "pi-0")
+    assert answer.status == 404
+    assert digest(b"never uploaded") in (await answer.json())["error"]
+
+
+async def test_a_store_that_does_not_answer_is_a_503_and_one_that_refuses_a_502(replica: Replica) -> None:
+    assigned(replica, b"ours")
+    good = replica.api.objects["Secret", "ads", "bramble-store"]
+    replica.api.put(store_secret("ads", endpoint="http://127.0.0.1:9", bucket="bucket", accessKey="a", secretKey="s"))
+    assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
+    replica.gateway.calls.stores._known.clear()
+    replica.api.put(store_secret("ads", endpoint="http://127.0.0.1:9", bucket="A bucket?", accessKey="a", secretKey="s"))
+    assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 502
+    replica.gateway.calls.stores._known.clear()
+    replica.api.objects["Secret", "ads", "bramble-store"] = {**good, "data": {**good["data"], "secretKey": "d3Jvbmc="}}
+    answer = await replica.call("GET", path(digest(b"ours")), "pi-0")
+    assert answer.status == 502
+    assert "SignatureDoesNotMatch" in (await answer.json())["error"]
+    replica.gateway.calls.stores._known.clear()
+    del replica.api.objects["Secret", "ads", "bramble-store"]
+    answer = await replica.call("GET", path(digest(b"ours")), "pi-0")
+    assert (answer.status, "has no Secret bramble-store" in (await answer.json())["error"]) == (502, True)
+
+
+async def test_without_a_secret_of_its_own_a_namespace_lies_below_its_name_in_the_default_store(replica: Replica) -> None:
+    assigned(replica, b"ours")
+    secret = replica.api.objects.pop(("Secret", "ads", "bramble-store"))
+    replica.api.objects["Secret", "bramble-system", "bramble-store"] = secret
+    replica.store.put(f"ads/blobs/sha256/{digest(b'ours').removeprefix('sha256:')}", b"ours")
+    assert await (await replica.call("GET", path(digest(b"ours")), "pi-0")).read() == b"ours"
+
+
+async def test_too_many_at_once_are_told_to_come_back(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    assigned(replica, b"ours")
+    replica.store.put_blob(b"ours")
+    monkeypatch.setattr(blobs, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(replica.gateway.calls.blobs, "_streams", asyncio.Semaphore(0))
+    assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
+
+
+async def test_a_device_that_hangs_up_gives_its_place_back(replica: Replica) -> None:
+    assigned(replica, BIG)
+    replica.store.put_blob(BIG)
+    for _ in range(3):
+        answer = await replica.call("GET", path(digest(BIG)), "pi-0")
+        await answer.content.read(1000)
+        answer.close()
+    await until(lambda: replica.gateway.calls.blobs._streams._value == blobs.STREAMS)
+    assert await (await replica.call("GET", path(digest(BIG)), "pi-0")).read() == BIG
+
+
+def sample(content: bytes, split: Any) -> Sample:
+    return Sample(id=digest(content), bytes=len(content), extension=".png", split=split, label="1", group=digest(content), origin="s")
+
+
+def benchmark_set(replica: Replica) -> tuple[str, str]:
+    """A package and a manifest in the store: their digests."""
+    model = replica.store.put_blob(b"the graph")
+    tensor = Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW")
+    package = Package(
+        task="image-classification",
+        model="digits",
+        version="1.0.0",
+        variant=Variant(name="onnx-fp32", min_runtime="1.31"),
+        files={"model": File(sha256=model, bytes=9, media_type="application/onnx")},
+        input=ImageInput(tensor=tensor),
+        preprocess=(Decode(),),
+        outputs=(Output(name="logits", shape=(1, 10)),),
+        postprocess=Classify(labels=("0", "1")),
+    )
+    replica.store.put_blob(canonical_json(package))
+    lines = b"\n".join(canonical_json(item) for item in (sample(b"picture", "test"), sample(b"training picture", "train"))) + b"\n"
+    shard, other = b"tar of test", b"tar of train"
+    manifest = Manifest(
+        task="image-classification",
+        classes=("0", "1"),
+        seed=1,
+        samples=replica.store.put_blob(lines),
+        samples_bytes=len(lines),
+        counts={"test": {"1": 1}},
+        shards=(
+            Shard(split="test", sha256=digest(shard), bytes=len(shard), count=1),
+            Shard(split="train", sha256=digest(other), bytes=len(other), count=1),
+        ),
+    )
+    replica.store.put_blob(canonical_json(manifest))
+    for content in (b"picture", b"training picture", shard, other, b"something else"):
+        replica.store.put_blob(content)
+    return document_digest(package), document_digest(manifest)
+
+
+async def test_a_benchmark_reads_its_packages_and_test_split_with_all_that_they_list(replica: Replica) -> None:
+    package, manifest = benchmark_set(replica)
+    put_job(replica.api, benchmark_job(packages=(package,), manifest=manifest))
+    listed = [package, manifest, digest(b"the graph"), digest(b"picture"), digest(b"tar of test")]
+    refused = [digest(content) for content in (b"training picture", b"tar of train", b"something else")]
+    statuses = {name: (await replica.call("GET", path(name), "job")).status for name in listed + refused}
+    assert statuses == dict.fromkeys(listed, 200) | dict.fromkeys(refused, 403)
+
+
+async def test_a_job_with_the_store_itself_reads_nothing_here(replica: Replica) -> None:
+    from bramble.contracts.jobs import EvaluateJob
+
+    package, manifest = benchmark_set(replica)
+    job = benchmark_job()
+    evaluate = EvaluateJob(object=job.object, attempt=1, prefix=job.prefix, package=package, manifest=manifest)
+    other_job_file(replica.api, evaluate)
+    assert (await replica.call("GET", path(package), "job")).status == 403
+
+
+async def test_a_package_that_the_store_damaged_opens_nothing(replica: Replica) -> None:
+    package, manifest = benchmark_set(replica)
+    replica.store.put(f"blobs/sha256/{package.removeprefix('sha256:')}", b"{}")
+    put_job(replica.api, benchmark_job(packages=(package,), manifest=manifest))
+    assert (await replica.call("GET", path(digest(b"the graph")), "job")).status == 502

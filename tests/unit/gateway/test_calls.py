@@ -1,0 +1,135 @@
+"""The calls over HTTP: each with every identity that may not make it, and what it answers to one that may."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from typing import Any
+
+import pytest
+
+from bramble.contracts.report import Observed
+from bramble.gateway import calls
+from tests.unit.gateway.conftest import Replica, until
+from tests.unit.gateway.fakes import account, review
+from tests.unit.gateway.test_assignments import assignment, config_map
+from tests.unit.gateway.test_heard import progress, report
+
+DEVICE, JOB, OPERATOR = "pi-0", "job", "operator"
+CALLS = [
+    ("GET", "/v1/assignment", DEVICE),
+    ("POST", "/v1/status", DEVICE),
+    ("GET", f"/v1/blobs/{'f' * 64}", JOB),
+    ("POST", "/v1/progress", JOB),
+    ("POST", "/v1/results", JOB),
+    ("GET", "/v1/observed", OPERATOR),
+]
+
+
+def document(value: Any) -> Any:
+    return value.model_dump(mode="json", by_alias=True)
+
+
+@pytest.mark.parametrize(("method", "path", "right"), CALLS)
+@pytest.mark.parametrize("token", [None, "expired", DEVICE, JOB, OPERATOR, "node-setup", "tenant", "unbound-agent"])
+async def test_a_wrong_identity_is_refused(replica: Replica, method: str, path: str, right: str, token: str | None) -> None:
+    replica.api.tokens["node-setup"] = review(account("bramble-edge", "bramble-node-setup"), node="pi-0", pod="p", pod_uid="u")
+    replica.api.tokens["tenant"] = review(account("ads", "default"), node="gpu-0", pod="shell", pod_uid="u")
+    replica.api.tokens["unbound-agent"] = review(account("bramble-edge", "bramble-agent"))
+    replica.gateway.assignments.replace([])
+    if token == right:
+        return
+    answer = await replica.call(method, path, token)
+    assert answer.status == (401 if token in (None, "expired") else 403)
+    assert (await answer.json())["error"]
+
+
+async def test_a_device_polls_and_is_told_at_once(replica: Replica) -> None:
+    replica.gateway.assignments.replace([config_map(assignment())])
+    first = await replica.call("GET", "/v1/assignment", DEVICE)
+    body = await first.json()
+    assert first.headers["ETag"] == f'"{body["etag"]}"'
+    waiting = asyncio.create_task(replica.call("GET", f"/v1/assignment?after={body['etag']}", DEVICE))
+    await until(lambda: replica.gateway.assignments.waiting == 1)
+    replica.gateway.assignments.replace([config_map(assignment(seq=6), "assignment-1")])
+    second = await asyncio.wait_for(waiting, 1)
+    assert [part["seq"] for part in (await second.json())["assignments"]] == [6]
+
+
+async def test_nothing_new_is_304_after_the_poll(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    replica.gateway.assignments.replace([config_map(assignment())])
+    etag = replica.gateway.assignments.of("pi-0").etag
+    monkeypatch.setattr(calls, "POLL_SECONDS", 0.05)
+    answer = await replica.call("GET", f"/v1/assignment?after={etag}", DEVICE)
+    assert (answer.status, answer.headers["ETag"]) == (304, f'"{etag}"')
+
+
+async def test_a_leaving_replica_lets_those_who_wait_go(replica: Replica) -> None:
+    replica.gateway.assignments.replace([config_map(assignment())])
+    etag = replica.gateway.assignments.of("pi-0").etag
+    waiting = asyncio.create_task(replica.call("GET", f"/v1/assignment?after={etag}", DEVICE))
+    await until(lambda: replica.gateway.assignments.waiting == 1)
+    replica.gateway.leave()
+    assert (await asyncio.wait_for(waiting, 1)).status == 304
+    assert (await replica.call("GET", "/readyz")).status == 503
+
+
+async def test_before_the_first_list_nobody_is_told_that_there_is_nothing(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "POLL_SECONDS", 0.05)
+    answer = await replica.call("GET", "/v1/assignment", DEVICE)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    assert (await replica.call("GET", "/readyz")).status == 503
+    assert (await replica.call("GET", "/healthz")).status == 200
+
+
+async def test_reports_and_progress_reach_the_operator(replica: Replica) -> None:
+    assert (await replica.call("POST", "/v1/status", DEVICE, json=document(report()))).status == 204
+    said = progress().model_copy(update={"step": "benchmark"})
+    assert (await replica.call("POST", "/v1/progress", JOB, json=document(said))).status == 204
+    answer = await replica.call("GET", "/v1/observed", OPERATOR)
+    seen = Observed.model_validate_json(await answer.read())
+    assert [item.report for item in seen.reports] == [report()]
+    assert [item.progress for item in seen.progress] == [said]
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "body", "status"),
+    [
+        pytest.param("/v1/status", "pi-1", document(report("pi-0")), 403, id="a report for another node"),
+        pytest.param("/v1/status", DEVICE, {**document(report()), "more": 1}, 400, id="a field nobody knows"),
+        pytest.param("/v1/status", DEVICE, [], 400, id="no report at all"),
+        pytest.param("/v1/progress", JOB, document(progress()), 403, id="progress of another step"),
+        pytest.param("/v1/progress", JOB, {**document(progress(attempt=2)), "step": "benchmark"}, 403, id="progress of another attempt"),
+    ],
+)
+async def test_what_a_caller_may_not_say(replica: Replica, path: str, token: str, body: Any, status: int) -> None:
+    answer = await replica.call("POST", path, token, json=body)
+    assert answer.status == status, await answer.text()
+    seen = json.loads(await (await replica.call("GET", "/v1/observed", OPERATOR)).read())
+    assert (seen["reports"], seen["progress"]) == ([], [])
+
+
+@pytest.mark.parametrize(("path", "token"), [("/v1/status", DEVICE), ("/v1/progress", JOB), ("/v1/results", JOB)])
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_is_never_read_beyond_its_limit(replica: Replica, path: str, token: str, announced: bool) -> None:
+    async def endless() -> Any:
+        for _ in range(64):
+            yield b" " * 65536
+
+    answer = await replica.call("POST", path, token, data=io.BytesIO(b" " * 2_000_000) if announced else endless())
+    assert answer.status == 413
+    assert "at most" in (await answer.json())["error"]
+
+
+async def test_a_path_that_is_none_has_the_one_form_of_an_error(replica: Replica) -> None:
+    answer = await replica.call("GET", "/v2/assignment", DEVICE)
+    assert (answer.status, (await answer.json())["error"]) == (404, "404: Not Found")
+
+
+async def test_calls_are_counted_by_call_and_code(replica: Replica) -> None:
+    await replica.call("GET", "/v1/observed", OPERATOR)
+    await replica.call("GET", "/v1/observed", DEVICE)
+    sample = replica.gateway.metrics.registry.get_sample_value
+    assert sample("bramble_gateway_requests_total", {"call": "observed", "code": "200"}) == 1
+    assert sample("bramble_gateway_requests_total", {"call": "observed", "code": "403"}) == 1
