@@ -32,7 +32,7 @@ def check_memory(former: Mapping[str, Any], present: Mapping[str, Any], memory: 
     Raises:
         PlanError: the status changes memory without `remember`.
     """
-    changed = sorted(name for name in memory if former.get(name) != present.get(name))
+    changed = sorted(name for name in memory if _said(former.get(name)) != _said(present.get(name)))
     if changed and not remember:
         raise PlanError(f"the plan changes memory ({', '.join(changed)}) without `remember`")
 
@@ -51,6 +51,11 @@ def fit(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), limit: 
             raise PlanError(f"a status of {_bytes(fitted)} bytes is larger than {limit} and holds no list that could be shortened")
         fitted[longest] = fitted[longest][: len(fitted[longest]) // 2]
     return fitted
+
+
+def _said(value: Any) -> Any:
+    """None for a number, text or list that is empty: leaving it out says the same. False is said."""
+    return None if value in (0, "", [], (), {}) and value is not False else value
 
 
 def _bytes(value: Any) -> int:

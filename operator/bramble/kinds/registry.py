@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bramble.kinds.controller import Controller
+from bramble.kinds.dataset import controller as dataset
 
-CONTROLLERS: tuple[Controller[Any], ...] = ()
+CONTROLLERS: tuple[Controller[Any], ...] = (dataset.CONTROLLER,)
 """In the order of the path: what a later kind refers to stands before it."""

@@ -1,0 +1,1 @@
+"""One decision a file; `dataset.plan` gives their order."""

@@ -1,0 +1,13 @@
+"""A Dataset that is being deleted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bramble.kinds.dataset.observed import Observed
+from bramble.kinds.plan import NOTHING, Plan
+
+
+def deleted(seen: Observed, now: datetime) -> Plan | None:  # noqa: ARG001 - every policy has this form
+    """Do nothing more: its Job goes with it by owner reference, its blobs and manifests stay (runs name them)."""
+    return NOTHING if seen.dataset.metadata.deleted is not None else None
