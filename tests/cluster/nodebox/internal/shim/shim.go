@@ -82,7 +82,7 @@ func run(folder spec.Folder, report *os.File) error {
 	streams.Go(func() { log.copy("stderr", started.stderr) })
 	streams.Wait()
 	code, err := exitCode(started.command.Wait())
-	if err != nil {
+	if err := errors.Join(err, started.status.Close()); err != nil {
 		return err
 	}
 	exit := spec.Exit{Code: code, At: time.Now()}
@@ -97,6 +97,8 @@ type running struct {
 	spec.Started
 	command        *exec.Cmd
 	stdout, stderr io.Reader
+	// status stays open: bwrap writes to it once more at the end, and would die of a pipe without a reader.
+	status io.Closer
 }
 
 // start makes the container and waits until its command runs.
@@ -108,7 +110,6 @@ func start(folder spec.Folder, container spec.Container) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer status.Close()
 	said, saidEnd, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -151,7 +152,7 @@ func start(folder spec.Folder, container spec.Container) (*running, error) {
 		return nil, errors.Join(err, command.Process.Kill())
 	}
 	born := spec.Started{PID: first.PID, Birth: birth, Shim: os.Getpid(), At: time.Now()}
-	return &running{Started: born, command: command, stdout: stdout, stderr: stderr}, nil
+	return &running{Started: born, command: command, stdout: stdout, stderr: stderr, status: status}, nil
 }
 
 func bubblewrap(mounts []string) []string {
