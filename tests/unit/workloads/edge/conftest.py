@@ -1,0 +1,45 @@
+"""Fixtures of the device's tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from bramble.contracts.package import Package
+from tests.unit.workloads.edge.agent_process import Agent
+from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.models import build_package, digits_graph
+
+Publish = Callable[..., str]
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[FakeGateway]:
+    """A fake gateway that listens."""
+    fake = FakeGateway()
+    await fake.start()
+    yield fake
+    await fake.stop()
+
+
+@pytest.fixture
+async def agent(gateway: FakeGateway, tmp_path: Path) -> AsyncIterator[Agent]:
+    """An agent, not yet started; ended at the end, however the test ends."""
+    made = Agent(gateway, tmp_path)
+    yield made
+    if made.process is not None and made.process.returncode is None:
+        await made.kill()
+
+
+@pytest.fixture
+def publish(gateway: FakeGateway) -> Publish:
+    """Build a package of real digits, hold its blobs at the gateway, give its digest."""
+
+    def make(version: str = "1.0.0", graph: bytes | None = None, **changes: object) -> str:
+        package: Package
+        package, blobs = build_package(graph or digits_graph(1.0 + int(version.split(".", maxsplit=1)[0]) / 100), version, **changes)  # type: ignore[arg-type]
+        return gateway.add(package, blobs)
+
+    return make

@@ -1,0 +1,198 @@
+"""FakeGateway: the gateway's device calls on loopback, with faults on order. The real one is tested with the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
+from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.package import Package
+from bramble.contracts.report import Report, Running
+
+POLL_SECONDS = 25.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class FakeGateway:
+    """Answers one node. `serve_blob` may be replaced to damage what is sent."""
+
+    def __init__(self, node: str = "pi-1", board: str = "virtual") -> None:
+        self.node, self.board = node, board
+        self.blobs: dict[str, bytes] = {}
+        self.assignments: dict[str, Assignment] = {}
+        self.reports: list[Report] = []
+        self.results: list[dict[str, Any]] = []
+        self.asked: Counter[str] = Counter()
+        self.ranges: list[str] = []
+        self.down = False
+        self.slow = 0.0
+        self.truncate: dict[str, int] = {}
+        """Digest to the number of bytes after which the connection breaks, once."""
+        self.damage: dict[str, Callable[[bytes], bytes]] = {}
+        self.tokens: list[str] = []
+        self._changed = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self.port = free_port()
+        self.scheme = "http"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    async def start(self, context: ssl.SSLContext | None = None) -> None:
+        app = web.Application(middlewares=[self._middleware], client_max_size=2**20)
+        app.add_routes(
+            [
+                web.get("/v1/assignment", self._assignment),
+                web.get("/v1/blobs/{sha}", self._blob),
+                web.post("/v1/status", self._status),
+                web.post("/v1/results", self._result),
+            ]
+        )
+        self.scheme = "https" if context else "http"
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=context).start()
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    # ---------------------------------------------------------------------------------------------------- what to say
+
+    def add(self, package: Package, blobs: dict[str, bytes]) -> str:
+        """Hold a package's blobs; gives its digest."""
+        self.blobs.update(blobs)
+        return next(digest for digest, content in blobs.items() if content == _document(package))
+
+    def listing(self, package: str) -> PackageBlobs:
+        document = Package.model_validate_json(self.blobs[package])
+        digests = [package, *document.blobs()]
+        return PackageBlobs(blobs=tuple(Blob(sha256=digest, bytes=len(self.blobs[digest])) for digest in digests))
+
+    def assign(self, stable: str | None, candidate: str | None = None, model: str = "digits", **changes: Any) -> Assignment:
+        """What this node should run from now on, with the next `seq`."""
+        name = changes.get("namespace", "ads") + "/" + model
+        before = self.assignments.get(name)
+        fields: dict[str, Any] = {
+            "fleet": "rooms",
+            "namespace": "ads",
+            "model": model,
+            "rollout_uid": before.rollout_uid if before else "uid-1",
+            "attempt": before.attempt if before else 1,
+            "seq": before.seq + 1 if before else 1,
+            "nodes": {self.board: (self.node, "pi-2")},
+            "stable": {self.board: stable} if stable else {},
+            "candidate": {self.board: candidate} if candidate else None,
+            "candidate_nodes": (self.node,) if candidate else (),
+            "packages": {package: self.listing(package) for package in (stable, candidate) if package},
+            **changes,
+        }
+        self.assignments[name] = Assignment.model_validate(fields)
+        self.publish()
+        return self.assignments[name]
+
+    def withdraw(self, model: str = "digits") -> None:
+        del self.assignments[f"ads/{model}"]
+        self.publish()
+
+    def publish(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    # -------------------------------------------------------------------------------------------------- what was heard
+
+    @property
+    def last(self) -> Report | None:
+        return self.reports[-1] if self.reports else None
+
+    def running(self, model: str = "digits") -> Running | None:
+        return next((each for each in (self.last.running if self.last else ()) if each.model == model), None)
+
+    def active(self, model: str = "digits") -> str | None:
+        running = self.running(model)
+        return running.active if running else None
+
+    # ------------------------------------------------------------------------------------------------------- the calls
+
+    @web.middleware
+    async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.tokens.append(request.headers.get("Authorization", ""))
+        if self.down:
+            return web.json_response({"error": "down on order"}, status=503)
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    def _etag(self) -> str:
+        documents = [each.model_dump(mode="json", by_alias=True) for each in self.assignments.values()]
+        return hashlib.sha256(json.dumps(documents).encode()).hexdigest()[:16]
+
+    async def _assignment(self, request: web.Request) -> web.Response:
+        after = request.query.get("after")
+        if after == self._etag():
+            try:
+                async with asyncio.timeout(POLL_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                return web.Response(status=304)
+        documents = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in self.assignments.values()]
+        return web.json_response({"etag": self._etag(), "assignments": documents})
+
+    async def _blob(self, request: web.Request) -> web.StreamResponse:
+        digest = f"sha256:{request.match_info['sha']}"
+        self.asked[digest] += 1
+        if digest not in self.blobs:
+            return web.json_response({"error": "no assignment names it"}, status=403)
+        content = self.damage.get(digest, lambda each: each)(self.blobs[digest])
+        start, status, headers = 0, 200, {}
+        if given := request.headers.get("Range"):
+            self.ranges.append(given)
+            start = int(given.removeprefix("bytes=").removesuffix("-"))
+            status, headers = 206, {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+        part = content[start:]
+        response = web.StreamResponse(status=status, headers={**headers, "Content-Length": str(len(part))})
+        await response.prepare(request)
+        cut = self.truncate.pop(digest, None)
+        if cut is not None:
+            await response.write(part[:cut])
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        for position in range(0, len(part), 4096):
+            await response.write(part[position : position + 4096])
+            if self.slow:
+                await asyncio.sleep(self.slow)
+        return response
+
+    async def _status(self, request: web.Request) -> web.Response:
+        self.reports.append(Report.model_validate_json(await request.read()))
+        return web.Response(status=204)
+
+    async def _result(self, request: web.Request) -> web.Response:
+        self.results.append(await request.json())
+        return web.json_response({}, status=201)
+
+
+def _document(package: Package) -> bytes:
+
+    return canonical_json(package)
+
+
+def digest(package: Package) -> str:
+    return digest_of(_document(package))

@@ -1,0 +1,103 @@
+"""The agent as a real process: from an assignment to an answer, through swaps, and back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from tests.unit.workloads.edge.agent_process import Agent, infer, until
+from tests.unit.workloads.edge.conftest import Publish
+from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.models import digits
+
+
+async def test_from_an_assignment_to_an_answer(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = publish()
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    pictures, labels = digits()
+    status, answer = await agent.infer(pictures[0], id="frame-1")
+    assert (status, answer["id"], answer["model_name"]) == (200, "frame-1", "ads.digits")
+    assert answer["parameters"] == {"package": first}
+    outputs = {each["name"]: each for each in answer["outputs"]}
+    assert outputs["label"]["data"] == [labels[0]]
+    assert len(outputs["logits"]["data"]) == 10
+    assert 0.1 <= outputs["confidence"]["data"][0] <= 1
+    assert gateway.tokens[0] == "Bearer secret-token"
+
+
+async def test_a_candidate_is_tried_served_and_promoted_and_another_taken_back(
+    agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    first, second, third = publish("1.0.0"), publish("2.0.0"), publish("3.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    gateway.assign(first, second)
+    await agent.serves(second)
+    running = gateway.running()
+    assert running is not None
+    assert (running.cohort, running.last_good) == ("candidate", first)
+    assert running.candidate is not None
+    assert running.candidate.state == "serving"
+    gateway.assign(second)
+    await until(lambda: (gateway.running() or running).cohort == "stable", "promoted", lambda: gateway.running())
+    gateway.assign(second, third)
+    await agent.serves(third)
+    gateway.assign(second)
+    await agent.serves(second)
+
+
+async def test_no_request_is_lost_or_mixed_while_models_are_swapped(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    """Twelve clients, back and forth between two versions; every answer carries outputs of the very package that it names."""
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    pictures, _ = digits()
+    expected: dict[str, list[list[float]]] = {}
+    done = asyncio.Event()
+    failures: list[object] = []
+    count = 0
+
+    async with aiohttp.ClientSession() as session:
+
+        async def logits(position: int) -> tuple[str, list[float]]:
+            status, answer = await infer(session, agent.url, pictures[position])
+            assert status == 200, answer
+            return answer["parameters"]["package"], answer["outputs"][2]["data"]
+
+        async def reference(package: str) -> None:
+            found = [await logits(position) for position in range(20)]
+            assert {each for each, _ in found} == {package}
+            expected[package] = [values for _, values in found]
+
+        await reference(first)
+        gateway.assign(first, second)
+        await agent.serves(second)
+        await reference(second)
+
+        async def client(offset: int) -> None:
+            nonlocal count
+            position = offset
+            while not done.is_set():
+                position = (position + 1) % 20
+                package, values = await logits(position)
+                if values != expected[package][position]:
+                    failures.append((package, position))
+                count += 1
+
+        clients = [asyncio.create_task(client(offset)) for offset in range(12)]
+        for swap in range(6):
+            target = first if swap % 2 == 0 else second
+            gateway.assign(first, None if target == first else second)
+            await agent.serves(target)
+        await until(lambda: count > 2000, "enough requests", lambda: count)
+        done.set()
+        await asyncio.gather(*clients)
+    assert failures == []
+    last = gateway.last
+    assert last is not None
+    assert sum(each.errors for each in last.counters) == 0

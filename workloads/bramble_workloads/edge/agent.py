@@ -1,0 +1,136 @@
+"""The agent of a device: `python -m bramble_workloads agent`.
+
+Order of a start: lock the state, open the API, serve what was served before, then talk to the gateway. Order of a leave (SIGTERM): take no
+new request, answer those under way, note on the disk that this was no crash. A crash, a restart or a lost network never stops serving
+for longer than the process takes to start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from aiohttp import web
+
+from bramble.contracts.exit_codes import ExitCode
+from bramble_workloads.edge.api import Api
+from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable
+from bramble_workloads.edge.gateway_client import GatewayClient
+from bramble_workloads.edge.node import Node
+from bramble_workloads.edge.reporting import Reporter
+from bramble_workloads.edge.settings import Settings
+from bramble_workloads.errors import TryAgain, WorkloadError
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 10.0
+LOCK_SECONDS = 60.0
+FIRST_DELAY = 0.5
+LAST_DELAY = 10.0
+ABSENT_DELAY = 2.0
+"""Between questions while an assignment is missing in the answers."""
+
+
+def main() -> int:
+    """Run until SIGTERM; gives the exit code."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        settings = Settings.read()
+        settings.state.mkdir(parents=True, exist_ok=True)
+        with locked(settings.state / "agent.lock"):
+            asyncio.run(serve(settings))
+    except WorkloadError as error:
+        log.error("%s", error)  # noqa: TRY400  (the message says what to do; a traceback would hide it)
+        return int(error.code)
+    return ExitCode.OK
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the state's lock: two agents of one node would undo each other's writes. Waits for the one before to leave.
+
+    Raises:
+        TryAgain: it did not leave in time.
+    """
+    with path.open("a") as file:
+        old = signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, LOCK_SECONDS)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, old)
+        yield
+
+
+def _too_long(number: int, frame: object) -> None:
+    del number, frame
+    raise TryAgain(f"another agent of this node has held the state for {LOCK_SECONDS:.0f} s: end it first")
+
+
+async def serve(settings: Settings) -> None:
+    """Be the agent until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    async with GatewayClient(settings.gateway_url) as gateway:
+        node = Node(settings, gateway)
+        runner = web.AppRunner(Api(node, version("bramble")).application(), access_log=None, shutdown_timeout=DRAIN_SECONDS)
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        log.info("node %s (%s) of fleet %s answers on %s:%d", settings.node, settings.board, settings.fleet, settings.host, settings.port)
+        await node.restore()
+        tasks = [
+            asyncio.create_task(follow(node, gateway), name="follow"),
+            asyncio.create_task(Reporter(node, gateway).run(), name="report"),
+            asyncio.create_task(node.watch(), name="watch"),
+        ]
+        leaving = asyncio.create_task(asked.wait())
+        await asyncio.wait((*tasks, leaving), return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()  # an error nobody foresaw: leave as a crash does, and start anew
+        log.info("leaving: asked to")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await runner.cleanup()
+        await node.leave()
+
+
+async def follow(node: Node, gateway: GatewayClient) -> None:
+    """Keep in step with the gateway's assignments, for ever."""
+    etag: str | None = None
+    failures = 0
+    while True:
+        try:
+            answer = await gateway.assignments(None if node.absent() else etag)
+        except (GatewayUnavailable, GatewayRefused) as error:
+            if not failures:
+                log.warning("%s; what runs goes on", error)
+            failures += 1
+            await asyncio.sleep(min(LAST_DELAY, FIRST_DELAY * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311  (spreads load)
+            continue
+        failures = 0
+        node.heard()
+        if answer is None:
+            continue
+        etag = answer.etag
+        new = await node.apply(answer.assignments)
+        if node.absent():
+            await asyncio.sleep(min(ABSENT_DELAY, node.settings.withdraw_seconds / 3))
+        elif not new:  # a replica whose cache is behind answers at once, and in turns with the other one
+            await asyncio.sleep(FIRST_DELAY * random.uniform(0.5, 1.0))  # noqa: S311
+
+
+if __name__ == "__main__":
+    sys.exit(main())

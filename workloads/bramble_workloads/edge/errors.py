@@ -1,0 +1,36 @@
+"""What can go wrong on a device, beyond a picture or a graph (those stand in `processing.errors`).
+
+WorkloadError                   (bramble_workloads.errors)
+├── SpecError
+│   └── GatewayRefused          the gateway answered, and refused: an identity, a blob or a document is wrong
+├── BadData
+│   ├── WrongBlob               what was downloaded, or lies on the disk, does not hash to its digest
+│   └── BrokenPackage           a package whose document is no package, or that names what the assignment does not
+└── TryAgain
+    ├── GatewayUnavailable      no answer, or only server errors
+    └── NoSpace                 the disk cannot hold what the assignment asks for
+"""
+
+from __future__ import annotations
+
+from bramble_workloads.errors import BadData, SpecError, TryAgain
+
+
+class GatewayRefused(SpecError):
+    """The gateway answered, and refused."""
+
+
+class WrongBlob(BadData):
+    """The bytes do not hash to the digest that names them."""
+
+
+class BrokenPackage(BadData):
+    """The package's document cannot be read, or contradicts the assignment."""
+
+
+class GatewayUnavailable(TryAgain):
+    """No answer within the time that a device is patient for, or only server errors."""
+
+
+class NoSpace(TryAgain):
+    """The disk cannot hold what is asked for."""
