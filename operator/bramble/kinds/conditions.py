@@ -60,10 +60,16 @@ def is_true(conditions: Iterable[dict[str, Any]], type_: str) -> bool:
 
 
 def transitions(previous: Iterable[dict[str, Any]], stated: Iterable[Condition], failures: frozenset[str]) -> tuple[Emit, ...]:
-    """An event for each condition whose status or reason changed; a Warning where the reason is one of `failures`."""
+    """An event for each reason that a condition newly has; a Warning where the reason is one of `failures`.
+
+    Conditions that turn together for one reason are told once, by the message of the first of them.
+    """
     by_type = {condition["type"]: condition for condition in previous}
-    return tuple(
-        Emit("Warning" if condition.reason in failures else "Normal", condition.reason, condition.message or condition.type)
-        for condition in stated
-        if (before := by_type.get(condition.type)) is None or (before["status"], before["reason"]) != (condition.status, condition.reason)
-    )
+    told: dict[str, Emit] = {}
+    for condition in stated:
+        before = by_type.get(condition.type)
+        if before is not None and (before["status"], before["reason"]) == (condition.status, condition.reason):
+            continue
+        kind: Literal["Normal", "Warning"] = "Warning" if condition.reason in failures else "Normal"
+        told.setdefault(condition.reason, Emit(kind, condition.reason, condition.message or condition.type))
+    return tuple(told.values())
