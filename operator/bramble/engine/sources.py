@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from bramble.contracts.report import SeenProgress
 from bramble.engine.feed import Feed, is_watched
 from bramble.engine.observe import Board
-from bramble.engine.store import Stores
 from bramble.engine.trim import trim
 from bramble.kinds.sources import Devices, StoreProblem
 from bramble.kube.api import Api
 from bramble.kube.resources import Key, Manifest, Resource, key_of
 from bramble.settings import Settings
+
+
+class Documents(Protocol):
+    """The namespaces' stores, as far as a pass reads them."""
+
+    async def problem(self, namespace: str) -> StoreProblem | None:
+        """Why the store cannot be used, or None."""
+
+    async def fetch(self, namespace: str, key: str) -> bytes | None:
+        """A small document, None when it is not there."""
 
 
 class Reader:
@@ -23,7 +33,7 @@ class Reader:
         seen: the state of every object this pass read, by key; None: it was not there, by a GET.
     """
 
-    def __init__(self, api: Api, settings: Settings, feed: Feed, stores: Stores, board: Board) -> None:
+    def __init__(self, api: Api, settings: Settings, feed: Feed, stores: Documents, board: Board) -> None:
         self._api, self._settings, self._feed, self._stores, self._board = api, settings, feed, stores, board
         self.seen: dict[Key, Manifest | None] = {}
 

@@ -39,6 +39,15 @@ def after(failed: Failed, spent: Spent, budgets: Budgets = PLAIN) -> Spent | Non
     return replace(spent, disruptions=spent.disruptions + 1) if spent.disruptions < budgets.disruptions else None
 
 
+def overdrawn(failed: Failed, spent: Spent) -> Spent:
+    """What memory says when `after` gave None: one more than the budget held, or, for a final cause, what it said before."""
+    if failed.counts_as == "final":
+        return spent
+    if failed.counts_as == "failure":
+        return replace(spent, failures=spent.failures + 1)
+    return replace(spent, disruptions=spent.disruptions + 1)
+
+
 def stale(children: Iterable[Manifest], attempt: int) -> tuple[Delete, ...]:
     """Deletes of the Jobs (and their ConfigMaps) of attempts below `attempt`, on sight: a stalled leader may have made one."""
     return tuple(

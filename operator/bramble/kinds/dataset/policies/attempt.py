@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.contracts.jobs import SnapshotResult
-from bramble.kinds.dataset.model import Status
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.policies.given_up import failure
 from bramble.kinds.dataset.render import render
 from bramble.kinds.dataset.status import REASON_SNAPSHOTTING, findings_of, not_snapshotted, recorded, samples_of, snapshotted
-from bramble.kinds.jobs.attempts import PLAIN, after
+from bramble.kinds.jobs.attempts import after, overdrawn
 from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, step_state
 from bramble.kinds.plan import Plan
 from bramble.kinds.writing import Stated, remember, report
@@ -46,16 +45,18 @@ def _record(seen: Observed, result: SnapshotResult, now: datetime) -> Plan:
 
 def _next(seen: Observed, failed: Failed, now: datetime) -> Plan:
     """Another attempt while the budgets last; else the cause stands, with its budget overdrawn."""
-    status, spent = seen.dataset.status, after(failed, seen.spent)
-    if spent is not None:
-        message = f"snapshot attempt {status.attempt} failed ({failed.cause.message}); attempt {status.attempt + 1} begins"
-        stated = not_snapshotted(REASON_SNAPSHOTTING, message)
-        memory = {"attempt": status.attempt + 1, "failures": spent.failures, "disruptions": spent.disruptions}
-        return remember(seen.dataset, stated, now, first_cause=failed.cause, **memory)
-    return remember(seen.dataset, failure(failed.cause), now, first_cause=failed.cause, **_overdrawn(status, failed))
-
-
-def _overdrawn(status: Status, failed: Failed) -> dict[str, int]:
-    if failed.counts_as == "failure":
-        return {"failures": PLAIN.failures + 1}
-    return {"disruptions": PLAIN.disruptions + 1} if failed.counts_as == "disruption" else {"failures": status.failures}
+    dataset, status, cause = seen.dataset, seen.dataset.status, failed.cause
+    spent = after(failed, seen.spent)
+    if spent is None:
+        over = overdrawn(failed, seen.spent)
+        return remember(dataset, failure(cause), now, first_cause=cause, failures=over.failures, disruptions=over.disruptions)
+    message = f"snapshot attempt {status.attempt} failed ({cause.message}); attempt {status.attempt + 1} begins"
+    return remember(
+        dataset,
+        not_snapshotted(REASON_SNAPSHOTTING, message),
+        now,
+        first_cause=cause,
+        attempt=status.attempt + 1,
+        failures=spent.failures,
+        disruptions=spent.disruptions,
+    )

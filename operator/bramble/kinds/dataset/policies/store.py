@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bramble.kinds.conditions import find
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.status import not_snapshotted
+from bramble.kinds.objects import moment
 from bramble.kinds.plan import Plan
-from bramble.kinds.writing import report
+from bramble.kinds.writing import READY, report
 
-LOOK_AGAIN = timedelta(seconds=10)
-"""Secrets are not watched (the operator may read one by name, no more), so somebody has to look."""
+SOONEST, LATEST = timedelta(seconds=5), timedelta(seconds=60)
+PATIENCE = 5
+"""Secrets are not watched (the operator may read one by name, no more), so somebody has to look: the next time after a
+fifth of the time that it has been so, so that a thousand Datasets without a store cost nothing."""
 
 
 def store(seen: Observed, now: datetime) -> Plan | None:
@@ -18,4 +22,10 @@ def store(seen: Observed, now: datetime) -> Plan | None:
     if seen.store is None:
         return None
     stated = not_snapshotted(seen.store.reason, seen.store.message)
-    return report(seen.dataset, stated, now, wake_at=now + LOOK_AGAIN)
+    return report(seen.dataset, stated, now, wake_at=now + _wait(seen, now))
+
+
+def _wait(seen: Observed, now: datetime) -> timedelta:
+    ready = find(seen.dataset.status.conditions, READY)
+    since = now - moment(ready["lastTransitionTime"]) if ready is not None else timedelta()
+    return min(max(since / PATIENCE, SOONEST), LATEST)
