@@ -1,1 +1,1 @@
-"""One model on one fleet: paced, watched, promoted or undone. (Written by the lead, not by H6: gather, plan, policies, analysis.)"""
+"""Rollout: one model on one fleet, paced, watched, promoted or undone."""

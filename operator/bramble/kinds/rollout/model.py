@@ -157,11 +157,44 @@ class NodesSeen(StatusPart):
     """Nodes that do not answer, at most 50."""
 
 
+class Undone(StatusPart):
+    """A candidate that was taken back. It is not tried again until `retry`, or until the reference names another version."""
+
+    ref: str = ""
+    """Name of its ModelVersion."""
+    uid: str = ""
+    """Its uid."""
+    attempt: int = 0
+    """Which attempt it was."""
+    reason: str = ""
+    """GuardrailFailed, Refused, Requested, Undecided or Lost."""
+    message: str = ""
+    """What was seen, with the numbers."""
+    at: str = ""
+    """When it was decided, RFC 3339."""
+
+
+OPEN_OBJECT = WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+
+
 class Status(KindStatus):
     """How far it has come."""
 
     MEMORY: ClassVar[frozenset[str]] = frozenset(
-        {"attempt", "seq", "stable", "candidate", "lastGood", "seed", "step", "stepStartedAt", "baseline", "aborted", "lastRequest"}
+        {
+            "attempt",
+            "seq",
+            "stable",
+            "candidate",
+            "lastGood",
+            "seed",
+            "step",
+            "stepStartedAt",
+            "baseline",
+            "undone",
+            "decision",
+            "lastRequest",
+        }
     )
 
     attempt: int = 0
@@ -179,14 +212,18 @@ class Status(KindStatus):
     step: int = 0
     """Index of the present step. Memory."""
     step_started_at: str = ""
-    """Since when every node of the step has been verified, RFC 3339. Memory."""
-    baseline: Annotated[dict[str, Any] | None, WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})] = None
-    """Counters when the step began, which are compared with. Memory."""
-    aborted: str = ""
-    """Why the present reference was undone; empty when it was not. Memory."""
+    """Since when every reachable node of the step has been verified, RFC 3339. Memory."""
+    baseline: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
+    """The stable cohort's counters, frozen when the last step began, since nobody is left to compare with. Memory."""
+    undone: Undone | None = None
+    """The candidate that was taken back last, while the reference still names it. Memory."""
+    decision: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
+    """The last decision with all that it was made from; a copy is kept in the store. Memory."""
+    decision_filed: bool = False
+    """Whether the store has the copy."""
     nodes: NodesSeen | None = None
     """Which nodes run what."""
-    analysis: Annotated[dict[str, Any] | None, WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})] = None
+    analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """Each guardrail's figures and verdict."""
 
 

@@ -1,0 +1,13 @@
+"""Rollout as the engine runs it."""
+
+from __future__ import annotations
+
+from bramble.kinds.controller import Controller
+from bramble.kinds.objects import Invalid
+from bramble.kinds.rollout.gather import depends_on, gather
+from bramble.kinds.rollout.model import Status
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.plan import plan
+from bramble.kube.resources import ROLLOUT
+
+CONTROLLER: Controller[Observed | Invalid[Status]] = Controller(ROLLOUT, gather, plan, depends_on, Status.MEMORY)

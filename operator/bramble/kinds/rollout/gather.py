@@ -1,0 +1,183 @@
+"""Reads what a Rollout's plan looks at."""
+
+from __future__ import annotations
+
+from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, assignment_name
+from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.package import Package
+from bramble.contracts.store import blob_key
+from bramble.kinds.conditions import find, is_true
+from bramble.kinds.fleet.model import KIND as FLEET_KIND
+from bramble.kinds.fleet.model import Spec as FleetSpec
+from bramble.kinds.labels import AGENT, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE
+from bramble.kinds.modelversion.model import KIND as MODEL_VERSION_KIND
+from bramble.kinds.objects import Invalid, Object, parse
+from bramble.kinds.rollout.model import KIND, Release, Spec, Status
+from bramble.kinds.rollout.observed import FleetSeen, Hold, Observed, Written
+from bramble.kinds.sources import Sources
+from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
+
+ANY = "*"
+
+
+def depends_on(manifest: Manifest) -> tuple[Key, ...]:
+    """The Fleet and what its devices say, the version wanted, nodes, and other Rollouts of the namespace."""
+    namespace, spec = manifest["metadata"]["namespace"], manifest.get("spec") or {}
+    fleet = (spec.get("fleetRef") or {}).get("name", "")
+    version = (spec.get("modelVersionRef") or {}).get("name", "")
+    return (
+        Key(FLEET.kind, "", fleet),
+        Key("Report", "", fleet),
+        Key(NODE.kind, "", ANY),
+        Key(MODEL_VERSION.kind, namespace, version),
+        Key(ROLLOUT.kind, namespace, ANY),
+    )
+
+
+async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | None:
+    """Everything for one pass; None when the Rollout is gone."""
+    manifest = await sources.get(ROLLOUT, key.namespace, key.name)
+    if manifest is None:
+        return None
+    rollout = parse(KIND, manifest)
+    if isinstance(rollout, Invalid):
+        return rollout
+    fleet = await gather_fleet(rollout, sources)
+    wanted, hold = await gather_wanted(rollout, fleet, sources)
+    model = next((release.model for release in (rollout.status.candidate, rollout.status.stable, wanted) if release is not None), "")
+    written = await gather_assignment(rollout, model, sources)
+    blobs, hold = await gather_blobs(rollout, wanted, written, hold, sources)
+    return Observed(
+        rollout=rollout,
+        fleet=fleet,
+        wanted=wanted if hold is None else None,
+        wanted_hold=hold,
+        devices=sources.devices(fleet.name),
+        written=written,
+        blobs=blobs,
+        rival=await gather_rival(rollout, model, sources),
+        namespace=sources.settings.namespace,
+    )
+
+
+async def gather_fleet(rollout: Object[Spec, Status], sources: Sources) -> FleetSeen:
+    """The fleet's nodes, by the label that the operator puts on those whose agent it wants there."""
+    name, namespace = rollout.spec.fleet_ref.name, rollout.metadata.namespace
+    manifest = await sources.get(FLEET, "", name)
+    if manifest is None:
+        return FleetSeen(name, hold=Hold("FleetMissing", f"spec.fleetRef.name: there is no Fleet {name!r}; make it, or name another"))
+    fleet = parse(FLEET_KIND, manifest)
+    if isinstance(fleet, Invalid):
+        return FleetSeen(name, hold=Hold("FleetInvalid", f"Fleet {name!r} cannot be used: {fleet.problem}"))
+    if namespace not in fleet.spec.allowed_namespaces:
+        message = f"Fleet {name!r} does not list namespace {namespace!r} in spec.allowedNamespaces; its owner must add it"
+        return FleetSeen(name, hold=Hold("FleetNotAllowed", message))
+    return fleet_seen(name, fleet.spec, sources)
+
+
+def fleet_seen(name: str, spec: FleetSpec, sources: Sources) -> FleetSeen:
+    """The nodes of each board, and their strata."""
+    nodes: dict[str, str] = {}
+    strata: dict[str, tuple[str, ...]] = {}
+    for board in spec.boards:
+        for node in sources.list(NODE, labels={AGENT: f"{name}.{board.name}"}):
+            labels = node["metadata"].get("labels") or {}
+            nodes[node["metadata"]["name"]] = board.name
+            strata[node["metadata"]["name"]] = tuple(labels.get(label, "") for label in spec.stratify_by)
+    return FleetSeen(name, nodes, strata)
+
+
+async def gather_wanted(rollout: Object[Spec, Status], fleet: FleetSeen, sources: Sources) -> tuple[Release | None, Hold | None]:
+    """The version that the spec names, or why it cannot be rolled out. A version that is not Ready still has its name and uid."""
+    ref, namespace = rollout.spec.model_version_ref.name, rollout.metadata.namespace
+    manifest = await sources.get(MODEL_VERSION, namespace, ref)
+    if manifest is None:
+        return None, Hold("ModelVersionMissing", f"spec.modelVersionRef.name: there is no ModelVersion {ref!r} yet; waiting for it")
+    version = parse(MODEL_VERSION_KIND, manifest)
+    if isinstance(version, Invalid):
+        return None, Hold("ModelVersionInvalid", f"ModelVersion {ref!r} cannot be used: {version.problem}")
+    packages = {target.board: target.package for target in version.status.targets if target.fleet == fleet.name}
+    release = Release(ref=ref, uid=version.metadata.uid, model=version.spec.model, version=version.spec.version, packages=packages)
+    if fleet.hold is not None:
+        return release, fleet.hold
+    if version.metadata.deleted is not None:
+        return release, Hold("ModelVersionDeleted", f"ModelVersion {ref!r} is being deleted; name another version")
+    present = rollout.status.candidate or rollout.status.stable
+    if present is not None and present.model != release.model:
+        message = (
+            f"spec.modelVersionRef.name: {ref!r} is of model {release.model!r}, and this Rollout keeps {present.model!r}; make another"
+        )
+        return release, Hold("OtherModel", message)
+    if not is_true(version.status.conditions, "Ready"):
+        said = find(version.status.conditions, "Ready")
+        return release, Hold(
+            "ModelVersionNotReady", f"ModelVersion {ref!r} is not Ready: {said['message'] if said else 'nothing is known yet'}"
+        )
+    if bare := sorted(set(fleet.nodes.values()) - set(packages)):
+        message = f"ModelVersion {ref!r} was never measured on board {', '.join(bare)} of this fleet; add it to its spec.benchmark"
+        return release, Hold("NoEvidence", message)
+    return release, None
+
+
+async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: Sources) -> Written | None:
+    """The assignment by its name; while no version is known, the one that carries this Rollout's labels."""
+    settings, metadata = sources.settings, rollout.metadata
+    if model:
+        name = assignment_name(rollout.spec.fleet_ref.name, metadata.namespace, model)
+        manifest = await sources.get(CONFIG_MAP, settings.namespace, name)
+    else:
+        labels = {OWNER_KIND: ROLLOUT.kind, OWNER_NAME: metadata.name, OWNER_NAMESPACE: metadata.namespace}
+        manifest = next(iter(sources.list(CONFIG_MAP, settings.namespace, labels)), None)
+    if manifest is None:
+        return None
+    return Written(manifest["metadata"]["uid"], Assignment.model_validate_json(manifest["data"][KEY]))
+
+
+async def gather_blobs(
+    rollout: Object[Spec, Status], wanted: Release | None, written: Written | None, hold: Hold | None, sources: Sources
+) -> tuple[dict[str, PackageBlobs], Hold | None]:
+    """What each package consists of: from the assignment where it stands there already, so that an undo needs no store."""
+    known = dict(written.assignment.packages) if written is not None else {}
+    releases = [rollout.status.stable, rollout.status.candidate, *([wanted] if wanted is not None and hold is None else [])]
+    for release in releases:
+        for digest in release.packages.values() if release is not None else ():
+            if digest in known:
+                continue
+            content = await sources.fetch(rollout.metadata.namespace, blob_key(digest))
+            if content is None:
+                hold = hold or Hold("PackageMissing", f"the store has no package {digest}; it was deleted by hand: make a new version")
+                continue
+            known[digest] = closure(digest, content)
+    return known, hold
+
+
+def closure(digest: str, content: bytes) -> PackageBlobs:
+    """The package's own document first, then every blob that it names."""
+    package = Package.model_validate_json(content)
+    if digest_of(canonical_json(package)) != digest:
+        raise ValueError(f"the package at {digest} is not what its name says")
+    files = {file.sha256: Blob(sha256=file.sha256, bytes=file.bytes) for file in package.files.values()}
+    return PackageBlobs(blobs=(Blob(sha256=digest, bytes=len(content)), *(files[name] for name in sorted(files))))
+
+
+async def gather_rival(rollout: Object[Spec, Status], model: str, sources: Sources) -> str | None:
+    """The Rollout of the same model on the same fleet that came first, by creation and then by uid (design, §2)."""
+    metadata = rollout.metadata
+    for manifest in sources.list(ROLLOUT, metadata.namespace):
+        other = parse(KIND, manifest)
+        if isinstance(other, Invalid) or other.metadata.uid == metadata.uid or other.spec.fleet_ref != rollout.spec.fleet_ref:
+            continue
+        if (other.metadata.created, other.metadata.uid) > (metadata.created, metadata.uid):
+            continue
+        if await model_of(other, sources) == model != "":
+            return key_of(manifest).name
+    return None
+
+
+async def model_of(rollout: Object[Spec, Status], sources: Sources) -> str:
+    """The model that a Rollout keeps, or wants to."""
+    present = rollout.status.candidate or rollout.status.stable
+    if present is not None:
+        return present.model
+    manifest = await sources.get(MODEL_VERSION, rollout.metadata.namespace, rollout.spec.model_version_ref.name)
+    return str(manifest["spec"].get("model", "")) if manifest is not None else ""

@@ -1,0 +1,53 @@
+"""A version that the fleet does not run: try it, once every node is back on the stable one."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bramble.kinds.plan import Plan
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.stating import act, keep, names, progressing, undone, waiting
+
+LOOK_AGAIN = timedelta(seconds=5)
+
+
+def begin(seen: Observed, now: datetime) -> Plan | None:
+    """Start a new attempt with a new seed, or say what it waits for."""
+    status = seen.status
+    if status.candidate is not None:
+        return None
+    if status.undone is not None:
+        return act(seen, undone(seen, status.undone.message), now, wake_at=None if settled(seen) else now + LOOK_AGAIN)
+    if seen.wanted_hold is not None:
+        degraded = seen.wanted_hold.reason not in {"ModelVersionMissing", "ModelVersionNotReady", "FleetMissing"}
+        return act(seen, waiting(seen, seen.wanted_hold.reason, seen.wanted_hold.message, degraded=degraded), now)
+    wanted = seen.wanted
+    if wanted is None or (status.stable is not None and status.stable.uid == wanted.uid):
+        return None
+    if not seen.fleet.nodes:
+        message = f"Fleet {seen.fleet.name!r} has no node yet; label nodes so that its nodeSelector and one of its boards match"
+        return act(seen, waiting(seen, "NoNodes", message), now)
+    if not settled(seen):
+        missing = seen.reachable - seen.verified(status.stable)
+        message = f"waiting for {names(missing)} to be back on the stable version before {wanted.ref} is tried"
+        return act(seen, waiting(seen, "Returning", message), now, wake_at=now + LOOK_AGAIN)
+    attempt = status.attempt + 1
+    stated = progressing(seen, "Started", f"attempt {attempt}: {wanted.ref} is tried on fleet {seen.fleet.name}")
+    return keep(
+        seen,
+        stated,
+        now,
+        attempt=attempt,
+        candidate=wanted,
+        seed=f"{seen.metadata.uid}/{attempt}",
+        step=0,
+        step_started_at="",
+        baseline=None,
+        decision=None,
+        analysis=None,
+    )
+
+
+def settled(seen: Observed) -> bool:
+    """Whether every reachable node serves the stable version."""
+    return seen.status.stable is None or not seen.reachable - seen.verified(seen.status.stable)

@@ -1,0 +1,89 @@
+"""The buttons: resume, skip, promote, abort, retry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from bramble.kinds.conditions import rfc3339
+from bramble.kinds.plan import Emit, Plan
+from bramble.kinds.request import Nonsense, Request, answer, pending
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.policies.guardrails import taken_back
+from bramble.kinds.rollout.policies.next_step import after, enter
+from bramble.kinds.rollout.stating import keep, progressing, undone, waiting
+from bramble.kinds.writing import Stated
+
+ACTIONS = ("resume", "skip", "promote", "abort", "retry")
+Effect = tuple[str, dict[str, Any]]
+
+
+def press(seen: Observed, now: datetime) -> Plan | None:
+    """Answer a request once: carry it out, or refuse it and say why, in `status.lastRequest` and by an event."""
+    asked = pending(seen.metadata, seen.status)
+    if asked is None:
+        return None
+    if isinstance(asked, Nonsense):
+        return refuse(seen, asked, asked.problem, now)
+    if problem := refusal(seen, asked):
+        return refuse(seen, asked, problem, now)
+    message, memory = effect(seen, asked, now)
+    event = Emit("Normal", "RequestAccepted", f"{asked.action}: {message}")
+    return keep_request(seen, now, event, last_request=answer(asked, "Accepted", message, now), **memory)
+
+
+def refuse(seen: Observed, asked: Request | Nonsense, problem: str, now: datetime) -> Plan:
+    """Nothing changes but the answer."""
+    return keep_request(seen, now, Emit("Warning", "RequestRefused", problem), last_request=answer(asked, "Refused", problem, now))
+
+
+def keep_request(seen: Observed, now: datetime, event: Emit, **memory: Any) -> Plan:
+    """One status write with the answer and what it changed."""
+    plan = keep(seen, present(seen, memory), now, **memory)
+    return Plan(status=plan.status, events=(*plan.events, event), remember=True)
+
+
+def present(seen: Observed, memory: dict[str, Any]) -> Stated:
+    """How things stand just after the button."""
+    taken_back = memory.get("undone", seen.status.undone)
+    if taken_back is not None:
+        return undone(seen, taken_back.message)
+    if seen.status.candidate is not None:
+        return progressing(seen, "Requested", memory["last_request"].message)
+    return waiting(seen, "Requested", memory["last_request"].message)
+
+
+def refusal(seen: Observed, asked: Request) -> str:
+    """Why the request cannot be carried out now, or nothing."""
+    if asked.action not in ACTIONS:
+        return f"action {asked.action!r} is unknown to a Rollout; use one of {', '.join(ACTIONS)}"
+    if stale := asked.stale(seen.status.attempt, seen.status.step):
+        return stale
+    if asked.action == "retry":
+        return "" if seen.status.undone is not None else "nothing was undone, so there is nothing to retry"
+    if seen.status.candidate is None:
+        return f"no version is being tried, so there is nothing to {asked.action}"
+    if asked.action == "resume" and not on_hold(seen):
+        return "the Rollout is not paused: use skip to end this step without waiting for its analysis"
+    return ""
+
+
+def on_hold(seen: Observed) -> bool:
+    """At a pause of the steps, or held because analysis stayed undecided."""
+    held = any(condition["type"] == "Paused" and condition["status"] == "True" for condition in seen.status.conditions)
+    return seen.step.pause is not None or held
+
+
+def effect(seen: Observed, asked: Request, now: datetime) -> Effect:
+    """What the request changes in memory, and how to say so."""
+    match asked.action:
+        case "resume" if seen.step.pause is None:
+            return "analysis begins anew", {"step_started_at": rfc3339(now)}
+        case "resume" | "skip":
+            return f"step {seen.index + 1} ended by request", after(seen)
+        case "promote":
+            return "going to every node; the last step still bakes", enter(seen, len(seen.steps) - 1)
+        case "abort" if seen.status.candidate is not None:
+            return "undone by request", taken_back(seen, seen.status.candidate, "Requested", "undone by request", now)
+        case _:
+            return "a new attempt with fresh evidence", {"undone": None}

@@ -1,0 +1,143 @@
+"""What a Rollout says of itself: conditions, phase, and the figures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+from bramble.kinds.conditions import Condition
+from bramble.kinds.plan import Item, Plan
+from bramble.kinds.rollout.analysis import Judgement
+from bramble.kinds.rollout.assignment import eligible_nodes
+from bramble.kinds.rollout.model import NodesSeen
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.writing import Stated, not_ready, ready, remember, report
+
+Phase = Literal["Healthy", "Progressing", "Paused", "Degraded"]
+
+UNREACHABLE_LISTED = 50
+WARNINGS = frozenset(
+    {
+        "Undone",
+        "Superseded",
+        "NoEvidence",
+        "OtherModel",
+        "ModelVersionInvalid",
+        "FleetInvalid",
+        "FleetNotAllowed",
+        "PackageMissing",
+        "Undecided",
+    }
+)
+NOTHING_OUT = Condition("Progressing", "False", "NothingOut", "no version is being tried")
+NOT_PAUSED = Condition("Paused", "False", "NotPaused")
+
+
+def healthy(seen: Observed) -> Stated:
+    """The fleet runs what the spec names."""
+    stable = seen.status.stable
+    what = f"{stable.ref} on {len(seen.verified(stable))} of {len(seen.fleet.nodes)} nodes" if stable is not None else "nothing"
+    return _stated(seen, "Healthy", ready("Promoted", f"{what}, each verified by digest"), NOTHING_OUT, NOT_PAUSED)
+
+
+def waiting(seen: Observed, reason: str, message: str, *, degraded: bool = False) -> Stated:
+    """The spec names something that the fleet does not run, and nothing is out."""
+    return _stated(seen, "Degraded" if degraded else "Progressing", not_ready(reason, message), NOTHING_OUT, NOT_PAUSED)
+
+
+def progressing(seen: Observed, reason: str, message: str) -> Stated:
+    """A version is on its way."""
+    return _stated(seen, "Progressing", not_ready(reason, message), Condition("Progressing", "True", reason, message), NOT_PAUSED)
+
+
+def paused(seen: Observed, reason: str, message: str) -> Stated:
+    """A version is out, and a person is waited for."""
+    conditions = Condition("Progressing", "False", reason, message), Condition("Paused", "True", reason, message)
+    return _stated(seen, "Paused", not_ready(reason, message), *conditions)
+
+
+def undone(seen: Observed, message: str) -> Stated:
+    """The version that the spec names was taken back."""
+    return _stated(seen, "Degraded", not_ready("Undone", message), NOTHING_OUT, NOT_PAUSED)
+
+
+def _stated(seen: Observed, phase: Phase, *conditions: Condition) -> Stated:
+    return Stated(phase, (*conditions, _aborted(seen), _analysable(seen), _verified(seen)), WARNINGS)
+
+
+def _aborted(seen: Observed) -> Condition:
+    undone = seen.status.undone
+    if undone is None:
+        return Condition("Aborted", "False", "NotAborted")
+    return Condition("Aborted", "True", undone.reason, f"{undone.ref}: {undone.message}")
+
+
+def _analysable(seen: Observed) -> Condition:
+    """Whether there is, or was at the last step, a stable cohort to compare with."""
+    if seen.status.candidate is None:
+        return Condition("Analysable", "Unknown", "NothingOut", "no version is being tried")
+    if seen.status.stable is None:
+        return Condition("Analysable", "False", "FirstRollout", "there is no stable version to compare with; steps are paced only")
+    members = seen.counters()[1].members
+    if members:
+        return Condition("Analysable", "True", "Comparable", f"{members} nodes on the stable version to compare with")
+    message = "every node has the candidate and none was left to compare with; begin with a smaller step"
+    return Condition("Analysable", "False", "NoStableCohort", message)
+
+
+def _verified(seen: Observed) -> Condition:
+    """Whether every reachable node serves, by digest, what it should."""
+    stable, candidate = seen.status.stable, seen.status.candidate
+    assignment = seen.ours
+    if stable is None and candidate is None:
+        return Condition("Verified", "Unknown", "NothingAssigned", "no version was ever rolled out")
+    canaries = set(assignment.candidate_nodes) if assignment is not None and candidate is not None else set()
+    expected = seen.reachable if stable is not None else seen.reachable & canaries
+    right = seen.verified(candidate, canaries) | seen.verified(stable, set(seen.fleet.nodes) - canaries)
+    away = f"; not reachable: {', '.join(seen.unreachable[:5])}" if seen.unreachable else ""
+    missing = sorted(expected - right)
+    if missing:
+        return Condition(
+            "Verified", "False", "NotYet", f"{len(missing)} nodes do not serve their version yet: {', '.join(missing[:5])}{away}"
+        )
+    return Condition("Verified", "True", "ByDigest", f"{len(right)} nodes serve what they should{away}")
+
+
+def fields(seen: Observed, judgement: Judgement | None) -> dict[str, Any]:
+    """The parts of the status that are not memory."""
+    shown = None
+    if judgement is not None:
+        shown = {"attempt": seen.status.attempt, "step": seen.index, **judgement.model_dump(mode="json", by_alias=True, exclude_none=True)}
+    nodes = NodesSeen(
+        eligible=len(eligible_nodes(seen)),
+        stable=len(seen.verified(seen.status.stable)),
+        candidate=len(seen.verified(seen.status.candidate)),
+        unreachable=seen.unreachable[:UNREACHABLE_LISTED],
+    )
+    return {"nodes": nodes, "analysis": shown if shown is not None else seen.status.analysis}
+
+
+def act(
+    seen: Observed,
+    stated: Stated,
+    now: datetime,
+    *items: Item,
+    judgement: Judgement | None = None,
+    wake_at: datetime | None = None,
+    **more: Any,
+) -> Plan:
+    """A pass that writes these items and tells how things stand."""
+    return report(seen.rollout, stated, now, items=items, fields={**fields(seen, judgement), **more}, wake_at=wake_at)
+
+
+def keep(seen: Observed, stated: Stated, now: datetime, *, judgement: Judgement | None = None, **memory: Any) -> Plan:
+    """A pass that changes memory and nothing else."""
+    return remember(seen.rollout, stated, now, **{**fields(seen, judgement), **memory})
+
+
+def names(nodes: Iterable[str], limit: int = 5) -> str:
+    """A few names, and how many more."""
+    listed = sorted(nodes)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return f"{', '.join(listed[:limit])}{more}"
