@@ -1,0 +1,53 @@
+"""Reading a Fleet, its nodes, and what runs on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bramble.kinds.fleet.folders import SETUP
+from bramble.kinds.fleet.membership import Fleet, Membership, labels_of, membership
+from bramble.kinds.fleet.model import KIND
+from bramble.kinds.fleet.observed import Observed, Seen
+from bramble.kinds.labels import AGENT, OWNER_UID, STEP
+from bramble.kinds.objects import Invalid, parse
+from bramble.kinds.sources import Sources
+from bramble.kube.resources import DAEMON_SET, FLEET, JOB, NODE, POD, Key, Manifest
+
+
+async def gather(key: Key, sources: Sources) -> Seen | None:
+    """Everything that `plan` looks at; None when the Fleet is gone."""
+    manifest = await sources.get(FLEET, "", key.name)
+    if manifest is None:
+        return None
+    fleet = parse(KIND, manifest)
+    if isinstance(fleet, Invalid):
+        return fleet
+    nodes, edge = sources.list(NODE), sources.settings.edge_namespace
+    mine = {OWNER_UID: fleet.metadata.uid}
+    return Observed(
+        fleet=fleet,
+        membership=membership(fleet, nodes, valid_fleets(sources.list(FLEET))),
+        labelled=tuple(node for node in nodes if is_labelled(node, key.name)),
+        daemon_sets=sources.list(DAEMON_SET, edge, mine),
+        setups=sources.list(JOB, edge, {**mine, STEP: SETUP}),
+        pods=sources.list(POD, edge, {**mine, STEP: SETUP}),
+        devices=sources.devices(key.name),
+        gateway_ca=sources.gateway_ca,
+        settings=sources.settings,
+    )
+
+
+def fleet_membership(fleet: Fleet, sources: Sources) -> Membership:
+    """The nodes of a fleet, for kinds that name one. What they read here wakes them by `Key("Node", "", "*")`."""
+    return membership(fleet, sources.list(NODE), valid_fleets(sources.list(FLEET)))
+
+
+def valid_fleets(manifests: Iterable[Manifest]) -> tuple[Fleet, ...]:
+    """The fleets whose spec can be used: one that cannot claims no node."""
+    parsed = (parse(KIND, manifest) for manifest in manifests)
+    return tuple(fleet for fleet in parsed if not isinstance(fleet, Invalid))
+
+
+def is_labelled(node: Manifest, fleet: str) -> bool:
+    """Whether a node carries the label that brings this fleet's agent."""
+    return labels_of(node).get(AGENT, "").startswith(f"{fleet}.")

@@ -1,0 +1,180 @@
+"""The children of a Fleet, all in the edge namespace: one DaemonSet a board, one Service, the gateway's CA, and a Job a node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bramble.contracts.jobs import GATEWAY_CA
+from bramble.kinds.fleet.folders import NODE, SETUP, Folder
+from bramble.kinds.fleet.model import Board
+from bramble.kinds.fleet.observed import Observed
+from bramble.kinds.jobs.pod import CA_KEY, USER, container_security, controller_reference, pod_security, tmp_volume, token_volume, volumes
+from bramble.kinds.labels import AGENT, EDGE_TAINT, FLEET, STEP, child_name, owner_labels
+from bramble.kinds.plan import Apply, CreateOnce
+from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, SERVICE
+
+PORT = 8090
+STATE = "/var/lib/bramble"
+"""The device's folder, here and in the container: the chart's admission policy allows this one and no other."""
+LABEL_CHARACTERS = 63
+SETUP_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+SETUP_KEPT_SECONDS = 3600
+"""A preparation that ended is kept so long for people to look at."""
+
+
+def service_name(fleet: str) -> str:
+    """How programs on a device reach its agent: `http://<this>.<edge namespace>.svc:8090`."""
+    return child_name("agent", fleet)
+
+
+def agent_label(fleet: str, board: str) -> str:
+    """The value of the label that brings an agent to a node. A label's value has at most 63 characters, two names may have 80."""
+    return f"{fleet}.{child_name(board, limit=LABEL_CHARACTERS - len(fleet) - 1)}"
+
+
+def ca_config_map(seen: Observed) -> Apply:
+    """What agents check the gateway's certificate against. It follows the operator's own when that is renewed."""
+    return Apply(_child(seen, CONFIG_MAP.api_version, CONFIG_MAP.kind, _ca_name(seen)) | {"data": {CA_KEY: seen.gateway_ca}})
+
+
+def service(seen: Observed) -> Apply:
+    """Reaches the agent of the caller's own node, and none other."""
+    spec = {
+        "internalTrafficPolicy": "Local",
+        "selector": {FLEET: seen.name},
+        "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+    }
+    return Apply(_child(seen, SERVICE.api_version, SERVICE.kind, service_name(seen.name)) | {"spec": spec})
+
+
+def daemon_set_name(fleet: str, board: str) -> str:
+    """Of a board's agents."""
+    return child_name("agent", fleet, board)
+
+
+def agents(seen: Observed, board: Board) -> Apply:
+    """The agents of one board. `OnDelete`: a new image or setting reaches a device when somebody decides so, never all at once."""
+    selector = {AGENT: agent_label(seen.name, board.name)}
+    labels = {**owner_labels("Fleet", seen.name, seen.fleet.metadata.uid), **selector, FLEET: seen.name}
+    child = _child(seen, DAEMON_SET.api_version, DAEMON_SET.kind, daemon_set_name(seen.name, board.name))
+    spec = {
+        "selector": {"matchLabels": selector},
+        "updateStrategy": {"type": "OnDelete"},
+        "template": {"metadata": {"labels": labels}, "spec": _agent_pod(seen, board, selector)},
+    }
+    return Apply(child | {"spec": spec})
+
+
+def _agent_pod(seen: Observed, board: Board, selector: Mapping[str, str]) -> dict[str, Any]:
+    parts = [
+        (
+            {"name": "slots", "hostPath": {"path": STATE, "type": "Directory"}},
+            {"name": "slots", "mountPath": STATE},
+        ),
+        token_volume(),
+        (
+            {"name": "gateway-ca", "configMap": {"name": _ca_name(seen)}},
+            {"name": "gateway-ca", "mountPath": GATEWAY_CA.rsplit("/", 1)[0], "readOnly": True},
+        ),
+        tmp_volume(),
+    ]
+    pod_volumes, mounts = volumes(parts)
+    resources = board.resources.model_dump(mode="json", exclude_defaults=True) if board.resources else {}
+    env: list[dict[str, Any]] = [
+        {"name": "BRAMBLE_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        {"name": "BRAMBLE_FLEET", "value": seen.name},
+        {"name": "BRAMBLE_BOARD", "value": board.name},
+        {"name": "BRAMBLE_GATEWAY_URL", "value": seen.settings.gateway_url},
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a path inside the container
+        {"name": "PYTHONUNBUFFERED", "value": "1"},
+    ]
+    if "memory" in resources.get("limits", {}):
+        env.append(
+            {"name": "BRAMBLE_MEMORY_BUDGET", "valueFrom": {"resourceFieldRef": {"containerName": "agent", "resource": "limits.memory"}}}
+        )
+    container = {
+        "name": "agent",
+        "image": seen.settings.images_edge,
+        "command": ["python", "-m", "bramble_workloads", "agent"],
+        "env": env,
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": resources,
+        "securityContext": container_security(),
+        "volumeMounts": mounts,
+        # A device without a model is not ready and gets no request; one that does not answer at all for a minute is started again.
+        "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 2, "failureThreshold": 1},
+        "livenessProbe": {
+            "httpGet": {"path": "/v2/health/live", "port": "http"},
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 6,
+        },
+    }
+    return {
+        "serviceAccountName": seen.settings.agent_service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "nodeSelector": dict(selector),
+        "tolerations": [{"key": EDGE_TAINT, "operator": "Exists"}],
+        "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": 30,
+        "containers": [container],
+        "volumes": pod_volumes,
+    }
+
+
+def setup_job(seen: Observed, folder: Folder) -> CreateOnce:
+    """Makes the device's folder and gives it to the agent's user. The one pod of ours that runs as root."""
+    child = _child(seen, JOB.api_version, JOB.kind, folder.job)
+    child["metadata"]["labels"][STEP] = SETUP
+    child["metadata"]["annotations"] = {NODE: folder.member.name}
+    pod_volumes, mounts = volumes(
+        [({"name": "slots", "hostPath": {"path": STATE, "type": "DirectoryOrCreate"}}, {"name": "slots", "mountPath": STATE}), tmp_volume()]
+    )
+    security = container_security()
+    container = {
+        "name": SETUP,
+        "image": seen.settings.images_edge,
+        "command": ["python", "-m", "bramble_workloads", SETUP],
+        "env": [{"name": "BRAMBLE_STATE", "value": STATE}, {"name": "BRAMBLE_AGENT_USER", "value": str(USER)}],
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": security | {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": SETUP_CAPABILITIES}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+    }
+    pod = {
+        "serviceAccountName": seen.settings.node_setup_service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "affinity": {
+            "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [_only(folder.member.name)]}}
+        },
+        "tolerations": [{"key": EDGE_TAINT, "operator": "Exists"}],
+        "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": pod_volumes,
+    }
+    template = {"metadata": {"labels": dict(child["metadata"]["labels"])}, "spec": pod}
+    spec = {"backoffLimit": 2, "ttlSecondsAfterFinished": SETUP_KEPT_SECONDS, "template": template}
+    return CreateOnce(child | {"spec": spec})
+
+
+def _only(node: str) -> dict[str, Any]:
+    """A node by its own name, as the DaemonSet controller binds its pods: a hostname label may say something else."""
+    return {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+
+
+def _ca_name(seen: Observed) -> str:
+    return child_name("gateway-ca", seen.name)
+
+
+def _child(seen: Observed, api_version: str, kind: str, name: str) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "namespace": seen.settings.edge_namespace,
+        "labels": owner_labels("Fleet", seen.name, seen.fleet.metadata.uid),
+        "ownerReferences": [controller_reference(seen.owner)],
+    }
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}

@@ -1,0 +1,70 @@
+"""Who is in a fleet."""
+
+from __future__ import annotations
+
+import pytest
+
+from bramble.kinds.fleet.membership import Fleet, membership
+from tests.unit.fleet.rows import SPEC, fleet, node
+
+OLDER = "2026-10-01T00:00:00Z"
+YOUNGER = "2026-12-01T00:00:00Z"
+
+
+def test_a_node_is_of_the_board_that_selects_it() -> None:
+    found = membership(fleet(), [node("b", "rpi4"), node("a", "rpi5"), node("elsewhere", labels={"bramble.dev/fleet": "other"})], [])
+    assert [(member.name, member.board) for member in found.members] == [("a", "rpi5"), ("b", "rpi4")]
+    assert found.excluded == ()
+    assert {board: [member.name for member in members] for board, members in found.by_board().items()} == {"rpi5": ["a"], "rpi4": ["b"]}
+
+
+@pytest.mark.parametrize(
+    ("board", "boards", "why"),
+    [
+        pytest.param(None, None, "no board selects it; label it as one of them (rpi5: bramble.dev/board=rpi5", id="no label"),
+        pytest.param("jetson", None, "no board selects it", id="a board that the fleet does not know"),
+        pytest.param(
+            "rpi5",
+            [{"name": "a", "selector": {"bramble.dev/board": "rpi5"}}, {"name": "b", "selector": {"bramble.dev/fleet": "living-rooms"}}],
+            "selected by several boards (a, b)",
+            id="two boards",
+        ),
+    ],
+)
+def test_a_node_of_no_board_or_of_several_is_excluded_and_told_why(
+    board: str | None, boards: list[dict[str, object]] | None, why: str
+) -> None:
+    found = membership(fleet(boards=boards or SPEC["boards"]), [node("a", board)], [])
+    assert found.members == ()
+    assert why in found.excluded[0].reason
+
+
+@pytest.mark.parametrize(
+    ("other", "used"),
+    [
+        pytest.param(fleet("other", OLDER), False, id="an older fleet has it"),
+        pytest.param(fleet("other", YOUNGER), True, id="a younger one does not"),
+        pytest.param(fleet("a-lower-uid"), False, id="of the same age the lower uid has it"),
+        pytest.param(fleet("z-higher-uid"), True, id="and the higher does not"),
+        pytest.param(
+            fleet("other", OLDER, nodeSelector={"bramble.dev/fleet": "kitchens"}), True, id="an older one that does not select it"
+        ),
+        pytest.param(fleet(), True, id="itself"),
+    ],
+)
+def test_of_two_fleets_over_a_node_the_older_has_it(other: Fleet, used: bool) -> None:
+    found = membership(fleet(), [node("a")], [other])
+    assert bool(found.members) is used
+    if not used:
+        assert f"Fleet {other.metadata.name} is older" in found.excluded[0].reason
+
+
+def test_a_node_on_its_way_out_is_not_counted() -> None:
+    leaving = node("a")
+    leaving["metadata"]["deletionTimestamp"] = "2026-11-21T00:00:00Z"
+    assert membership(fleet(), [leaving], []).members == ()
+
+
+def test_a_stratum_is_the_values_of_the_labels_asked_for() -> None:
+    (member,) = membership(fleet(), [node("a", labels={"topology.kubernetes.io/zone": "z1"})], []).members
+    assert member.stratum(["topology.kubernetes.io/zone", "bramble.dev/board", "missing"]) == ("z1", "rpi5", "")

@@ -1,0 +1,242 @@
+"""What a Fleet needs next."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bramble.kinds.fleet.folders import AT_ONCE, PREPARED, RETRY, folder_of
+from bramble.kinds.fleet.model import KIND, Status
+from bramble.kinds.fleet.nodes import MEMORY, PAGE_SIZE
+from bramble.kinds.fleet.observed import Observed
+from bramble.kinds.fleet.plan import plan
+from bramble.kinds.fleet.render import agent_label
+from bramble.kinds.labels import AGENT, FINALIZER
+from bramble.kinds.objects import Invalid, metadata_of, parse
+from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan
+from tests.unit.fleet.rows import NOW, devices, fleet, fleet_manifest, node, observed, prepared, with_image
+
+FACTS = {MEMORY: "8192", PAGE_SIZE: "16384"}
+
+
+def labelled(item: dict[str, Any]) -> dict[str, Any]:
+    item["metadata"]["labels"].update(FACTS)
+    return item
+
+
+def of(plan: Plan, kind: type[Item], name: str = "") -> list[Any]:
+    items: list[Any] = [item for item in plan.items if isinstance(item, kind)]
+    return [item for item in items if item.manifest["kind"] == name] if name else items
+
+
+def patches(plan: Plan) -> dict[str, Any]:
+    return {item.key.name: item.patch["metadata"] for item in of(plan, PatchFields)}
+
+
+def ready(plan: Plan) -> tuple[str, str, str]:
+    assert plan.status is not None
+    (condition,) = plan.status["conditions"]
+    return condition["status"], condition["reason"], condition["message"]
+
+
+def job(seen: Observed, name: str, *, ended: str = "", ago: timedelta = timedelta()) -> dict[str, Any]:
+    member = next(member for member in seen.membership.members if member.name == name)
+    conditions = [{"type": ended, "status": "True", "lastTransitionTime": (NOW - ago).strftime("%Y-%m-%dT%H:%M:%SZ")}] if ended else []
+    metadata = {"name": folder_of(seen, member).job, "namespace": "bramble-edge", "uid": f"job-of-{name}", "labels": {}}
+    return {"kind": "Job", "metadata": metadata, "status": {"conditions": conditions}}
+
+
+def test_a_finalizer_comes_first_so_that_nodes_can_be_given_back() -> None:
+    manifest = fleet_manifest()
+    manifest["metadata"]["finalizers"] = ["somebody.else/s"]
+    bare = parse(KIND, manifest)
+    assert not isinstance(bare, Invalid)
+    (item,) = plan(observed([node("a")], of=bare), NOW).items
+    assert isinstance(item, PatchFields)
+    assert item.patch == {"metadata": {"finalizers": ["somebody.else/s", FINALIZER]}}
+
+
+def test_a_new_fleet_has_its_children_before_anything_runs() -> None:
+    planned = plan(observed([node("a"), node("b", "rpi4")]), NOW)
+    assert [(item.manifest["kind"], item.manifest["metadata"]["name"]) for item in of(planned, Apply)] == [
+        ("ConfigMap", "gateway-ca-living-rooms"),
+        ("Service", "agent-living-rooms"),
+        ("DaemonSet", "agent-living-rooms-rpi5"),
+        ("DaemonSet", "agent-living-rooms-rpi4"),
+    ]
+    assert {item.manifest["metadata"]["namespace"] for item in of(planned, Apply)} == {"bramble-edge"}
+    assert len(of(planned, CreateOnce, "Job")) == 2
+    assert patches(planned) == {}, "no agent before its folder"
+    assert ready(planned)[:2] == ("False", "AgentsStarting")
+
+
+def test_the_folder_is_prepared_on_its_node_and_nowhere_else() -> None:
+    (item,) = of(plan(observed([node("a")]), NOW), CreateOnce, "Job")
+    pod = item.manifest["spec"]["template"]["spec"]
+    terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert terms == [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}]
+    assert pod["serviceAccountName"] == "bramble-node-setup"
+
+
+@pytest.mark.parametrize(
+    ("ended", "ago", "patched", "retried"),
+    [
+        pytest.param("", timedelta(), False, False, id="under way"),
+        pytest.param("Complete", timedelta(), True, False, id="done: the node says so, and gets its agent"),
+        pytest.param("Failed", timedelta(seconds=10), False, False, id="failed just now: wait"),
+        pytest.param("Failed", RETRY, False, True, id="failed a while ago: again"),
+    ],
+)
+def test_a_preparation_is_followed_to_its_end(ended: str, ago: timedelta, patched: bool, retried: bool) -> None:
+    seen = observed([node("a")])
+    planned = plan(observed([node("a")], setups=(job(seen, "a", ended=ended, ago=ago),)), NOW)
+    mark = folder_of(seen, seen.membership.members[0]).mark
+    assert patches(planned) == ({"a": {"labels": {AGENT: "living-rooms.rpi5"}, "annotations": {PREPARED: mark}}} if patched else {})
+    assert [item.uid for item in of(planned, Delete)] == (["job-of-a"] if retried else [])
+    assert of(planned, CreateOnce) == []
+    assert planned.wake_at == (NOW - ago + RETRY if ended == "Failed" and not retried else None)
+
+
+def test_a_failed_preparation_is_told_with_the_jobs_own_words() -> None:
+    seen = observed([node("a")])
+    pod = {
+        "metadata": {"name": "p", "ownerReferences": [{"uid": "job-of-a"}]},
+        "status": {"containerStatuses": [{"name": "node-setup", "state": {"terminated": {"message": "read-only file system\n"}}}]},
+    }
+    planned = plan(observed([node("a")], setups=(job(seen, "a", ended="Failed"),), pods=(pod,)), NOW)
+    assert planned.status is not None
+    assert planned.status["excluded"] == [{"node": "a", "reason": "its folder could not be prepared: read-only file system"}]
+
+
+def test_a_prepared_node_needs_nothing_more() -> None:
+    planned = plan(observed([labelled(prepared(node("a")))], ages={"a": 2}), NOW)
+    assert (patches(planned), of(planned, CreateOnce)) == ({}, [])
+    assert ready(planned) == ("True", "AllOnline", "1 of 1 nodes online")
+
+
+@pytest.mark.parametrize("ended", ["", "Failed", None])
+def test_an_agent_goes_on_while_a_newer_image_prepares_its_folder_again(ended: str | None) -> None:
+    newer = "bramble/edge@sha256:" + "9" * 64
+    seen = with_image(observed([labelled(prepared(node("a")))], ages={"a": 2}), newer)
+    setups = () if ended is None else (job(seen, "a", ended=ended),)
+    planned = plan(with_image(observed([labelled(prepared(node("a")))], ages={"a": 2}, setups=setups), newer), NOW)
+    assert patches(planned) == {}
+    assert len(of(planned, CreateOnce, "Job")) == (1 if ended is None else 0)
+
+
+def test_a_node_that_was_replaced_is_prepared_anew() -> None:
+    before = prepared(node("a"))
+    replaced = {**before, "metadata": {**before["metadata"], "uid": "another"}}
+    assert len(of(plan(observed([replaced]), NOW), CreateOnce, "Job")) == 1
+
+
+def test_a_node_that_does_not_answer_is_not_prepared() -> None:
+    assert of(plan(observed([node("a", ready=False)]), NOW), CreateOnce) == []
+
+
+def test_a_large_fleet_is_prepared_some_at_a_time() -> None:
+    nodes = [node(f"pi-{number}") for number in range(AT_ONCE * 3)]
+    seen = observed(nodes)
+    setups = tuple(job(seen, f"pi-{number}") for number in range(10))
+    assert len(of(plan(observed(nodes, setups=setups), NOW), CreateOnce, "Job")) == AT_ONCE - 10
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(node("a", labels={"bramble.dev/fleet": "other"}), id="it left the fleet"),
+        pytest.param(node("a", "jetson"), id="it is another board now"),
+    ],
+)
+def test_a_node_that_left_loses_its_agent(changed: dict[str, Any]) -> None:
+    changed["metadata"]["labels"][AGENT] = "living-rooms.rpi5"
+    assert patches(plan(observed([changed]), NOW)) == {"a": {"labels": {AGENT: None}}}
+
+
+def test_a_node_of_another_board_gets_the_other_agent() -> None:
+    moved = prepared(node("a", "rpi4"), "rpi5")
+    assert patches(plan(observed([moved]), NOW)) == {"a": {"labels": {AGENT: "living-rooms.rpi4"}}}
+
+
+def test_the_agent_of_a_board_that_is_no_more_goes() -> None:
+    gone = {"kind": "DaemonSet", "metadata": {"name": "agent-living-rooms-jetson", "namespace": "bramble-edge", "uid": "u"}}
+    kept = {"kind": "DaemonSet", "metadata": {"name": "agent-living-rooms-rpi5", "namespace": "bramble-edge", "uid": "v"}}
+    assert [item.uid for item in of(plan(observed([node("a")], daemon_sets=(gone, kept)), NOW), Delete)] == ["u"]
+
+
+def test_without_a_ca_no_agent_is_started() -> None:
+    planned = plan(observed([node("a")], gateway_ca=""), NOW)
+    assert planned.items == ()
+    assert ready(planned)[:2] == ("False", "NoGatewayCA")
+
+
+@pytest.mark.parametrize(
+    ("ages", "proves", "expected"),
+    [
+        pytest.param({"a": 1, "b": 14}, True, ("True", "AllOnline", "2 of 2 nodes online"), id="all"),
+        pytest.param({"a": 1, "b": 16}, True, ("True", "SomeOffline", "1 of 2 nodes online; not b"), id="one fell silent"),
+        pytest.param({"a": 1}, True, ("True", "SomeOffline", "1 of 2 nodes online; not b"), id="one never spoke"),
+        pytest.param({"a": 20, "b": 16}, True, ("False", "NoneOnline", "0 of 2 nodes online; all fell silent: a, b"), id="all silent"),
+        pytest.param({}, True, ("False", "AgentsStarting", "0 of 2 nodes online yet; waiting for the agents of a, b"), id="none yet"),
+        pytest.param(
+            {"a": 1, "b": 16}, False, ("Unknown", "SilenceUnproven", "nothing is known of b"), id="a young gateway proves no silence"
+        ),
+        pytest.param({"a": 1, "b": 2}, False, ("True", "AllOnline", "2 of 2 nodes online"), id="nor is it needed when all speak"),
+    ],
+)
+def test_who_is_online(ages: dict[str, float], proves: bool, expected: tuple[str, str, str]) -> None:
+    found = ready(plan(observed([node("a"), node("b")], devices=devices(ages, proves_silence=proves)), NOW))
+    assert found[:2] == expected[:2]
+    assert expected[2] in found[2]
+
+
+def test_figures_are_by_board() -> None:
+    planned = plan(observed([node("a"), node("b"), node("c", "rpi4")], ages={"a": 1, "c": 1}), NOW)
+    assert planned.status is not None
+    assert (planned.status["nodes"], planned.status["online"]) == (3, 2)
+    boards = [{"name": "rpi5", "nodes": 2, "online": 1}, {"name": "rpi4", "nodes": 1, "online": 1}]
+    assert planned.status["boards"] == boards
+
+
+def test_a_fleet_without_nodes_says_which_labels_make_one() -> None:
+    assert ready(plan(observed(), NOW))[1:] == (
+        "NoNodes",
+        "no node is of this fleet: label nodes bramble.dev/fleet=living-rooms and as one of its boards",
+    )
+
+
+def test_an_invalid_spec_is_a_condition() -> None:
+    seen: Invalid[Status] = Invalid(metadata_of(fleet_manifest()), Status(), "spec.boards: []: too short")
+    assert ready(plan(seen, NOW)) == ("False", "InvalidSpec", "spec.boards: []: too short")
+
+
+def deleted(*nodes: dict[str, Any], finalizers: tuple[str, ...] = (FINALIZER,)) -> Observed:
+    manifest = fleet_manifest()
+    manifest["metadata"].update(deletionTimestamp="2026-11-21T11:00:00Z", finalizers=list(finalizers))
+    own = parse(KIND, manifest)
+    assert not isinstance(own, Invalid)
+    return observed(nodes, of=own)
+
+
+def test_a_deleted_fleet_gives_its_nodes_back_and_goes() -> None:
+    first = plan(deleted(prepared(node("a")), node("b")), NOW)
+    assert patches(first) == {"a": {"labels": {AGENT: None}}}
+    (last,) = plan(deleted(node("a")), NOW).items
+    assert last.patch == {"metadata": {"finalizers": []}}  # type: ignore[union-attr]
+    assert plan(deleted(node("a"), finalizers=()), NOW).items == ()
+
+
+def test_names_and_keys_hold_for_the_longest_names() -> None:
+    own = fleet("f" * 40, boards=[{"name": "b" * 40, "selector": {"bramble.dev/board": "rpi5"}}])
+    for item in plan(observed([node("n" * 200)], of=own), NOW).items:
+        assert isinstance(item, Apply | CreateOnce)
+        assert len(item.manifest["metadata"]["name"]) <= 52
+
+
+def test_the_agents_label_fits_and_tells_boards_apart() -> None:
+    first, second = (agent_label("f" * 40, "b" * 39 + last) for last in "xy")
+    assert first != second
+    assert len(first) <= 63
+    assert agent_label("living-rooms", "rpi5") == "living-rooms.rpi5"
