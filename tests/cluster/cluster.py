@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,8 @@ class Cluster(Kubectl):
         self.shape = Shape.from_json(description["shape"])
         self.binaries: Mapping[str, str] = description["binaries"]
         self._store_keys: dict[str, str] = description["store"]
+        self.up_seconds: float | None = None
+        """How long it took from the supervisor's start to Ready, where this object started it."""
         super().__init__(self.binaries["kubectl"], state.kubeconfig, cache=state.folder / "cache")
         self.nodes = {name: Node(self, state, name, place.address) for name, place in addresses.node_addresses(self.shape).items()}
 
@@ -69,8 +72,10 @@ class Cluster(Kubectl):
             os.close(lock)
             lifecycle.end(state)
             raise
+        started = time.monotonic()
         lifecycle.Launcher(state, lock, attached=attached).launch(progress)
         cluster = cls(state)
+        cluster.up_seconds = time.monotonic() - started
         try:
             if shape.store:
                 store.make_bucket(cluster.s3)
@@ -137,6 +142,14 @@ class Cluster(Kubectl):
     def forward_service(self, namespace: str, name: str, port: int) -> int:
         """The same for a Service's cluster address, by name."""
         return self.forward(self.get("service", name, namespace)["spec"]["clusterIP"], port)
+
+    def stop(self, process: str) -> None:
+        """End a process of the control plane, such as kube-apiserver, as `status` names it."""
+        ask(self.state, "stop", process=process)
+
+    def start(self, process: str) -> None:
+        """Start it again."""
+        ask(self.state, "start", process=process)
 
     def status(self) -> dict[str, Any]:
         """Processes, restarts, relays and nodes, as the supervisor knows them."""

@@ -15,22 +15,26 @@ HOST_PATHS = ("/var/lib/bramble",)
 """hostPath prefixes that get a folder of their own on each node: all nodes share one host, and the edge runtime keeps its slots there."""
 
 CORE_FILE = """\
-.:53 {{
+{domain}:53 in-addr.arpa:53 {{
     bind {core}
     errors
-    health 127.0.0.1:8080
     ready 127.0.0.1:8181
     kubernetes {domain} in-addr.arpa {{
         kubeconfig {kubeconfig}
         ttl 1
     }}
+}}
+.:53 {{
+    bind {core}
+    errors
     template ANY ANY {{
         rcode NXDOMAIN
     }}
 }}
 """
-"""No forward plugin: a name outside the cluster does not exist. No cache: answers come from memory anyway, and a headless name that is
-asked for before its pod runs must not be remembered as missing."""
+"""Two blocks, since `template` comes before `kubernetes` in CoreDNS whatever their order here. No forward plugin: a name outside the
+cluster does not exist. No cache: answers come from memory anyway, and a headless name asked for before its pod runs must not be
+remembered as missing."""
 
 
 def kubeconfig(state: State, identity: str, server: str) -> dict[str, Any]:

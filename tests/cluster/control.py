@@ -31,6 +31,9 @@ def calls(supervisor: Supervisor) -> dict[str, Call]:
     async def stop(process: str) -> None:
         await supervisor.processes.stop(process)
 
+    async def start(process: str) -> None:
+        supervisor.processes.start_again(process)
+
     async def start_part(node: str, part: str) -> None:
         supervisor.nodes[node].start(part)
 
@@ -52,7 +55,7 @@ def calls(supervisor: Supervisor) -> dict[str, Call]:
     async def heal(node: str) -> None:
         supervisor.nodes[node].heal()
 
-    offered: tuple[Call, ...] = (status, stop, start_part, stop_part, kill, boot, node_ready, partition, heal, supervisor.forward)
+    offered: tuple[Call, ...] = (status, stop, start, start_part, stop_part, kill, boot, node_ready, partition, heal, supervisor.forward)
     return {call.__name__: call for call in offered}
 
 

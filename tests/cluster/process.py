@@ -152,6 +152,13 @@ class Processes:
             os.kill(running.pid, signal.SIGKILL)
             await running.ended.wait()
 
+    def start_again(self, name: str) -> None:
+        """Start what `stop` ended, as it was."""
+        running = self.by_name.get(name)
+        if running is None or running.returncode is None:
+            raise ComponentFailed(f"{name} {'is running' if running else 'was never started'}")
+        self.start(running.command, running.node)
+
     def forget(self, names: list[str]) -> None:
         """Processes that are about to be killed with their node: not to be started again."""
         for name in names:

@@ -1,0 +1,17 @@
+"""A namespace for each test of the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.e2e import pods
+
+
+@pytest.fixture
+def where(cluster: Cluster) -> Iterator[str]:
+    """The name of a fresh namespace on the shared cluster."""
+    with pods.namespace(cluster) as name:
+        yield name
