@@ -47,6 +47,17 @@ class LastRequest(StatusPart):
     """When it was seen, RFC 3339."""
 
 
+class StepAttempts(StatusPart):
+    """How many attempts a step has taken, and from which budget. Memory."""
+
+    attempt: int = 0
+    """Which Job is, or was, the last."""
+    failures: int = 0
+    """Attempts that failed by their own fault and were tried again."""
+    disruptions: int = 0
+    """Attempts that something outside ended and that were tried again."""
+
+
 class KindStatus(StatusPart):
     """What every kind's status has.
 

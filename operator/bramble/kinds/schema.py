@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
@@ -207,26 +207,7 @@ Duration = Annotated[
 """GEP-2257: a subset of Go's durations that every language can parse."""
 
 QUANTITY = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": QUANTITY, INT_OR_STRING: True}),
-]
-"""A Kubernetes quantity: 280Mi, 500m, 2."""
-
-DigestText = Annotated[
-    str,
-    StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71),
-    Says("a digest is wanted here: sha256: and 64 lower-case hex digits"),
-]
-
-LabelKey = Annotated[
-    str,
-    StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$", min_length=1, max_length=316),
-    Says("a label key is wanted here, such as topology.kubernetes.io/zone"),
-]
-LabelValue = Annotated[str, StringConstraints(max_length=63)]
-Labels = Annotated[dict[str, LabelValue], Field(max_length=16)]
-"""Labels that a Node must carry, all of them."""
+"""As Kubernetes' own CRDs have it; what passes it and is still no quantity becomes a condition."""
 
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SUFFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
@@ -248,3 +229,31 @@ def amount(quantity: int | str) -> float:
         raise ValueError(f"{quantity!r} is not a quantity such as 280Mi, 500m or 2")
     number, exponent, suffix = matched.groups()
     return float(number) * (10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+
+
+def _quantity(text: int | str) -> int | str:
+    amount(text)
+    return text
+
+
+Quantity = Annotated[
+    int | str,
+    AfterValidator(_quantity),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": QUANTITY, INT_OR_STRING: True}),
+]
+"""A Kubernetes quantity: 280Mi, 500m, 2."""
+
+DigestText = Annotated[
+    str,
+    StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71),
+    Says("a digest is wanted here: sha256: and 64 lower-case hex digits"),
+]
+
+LabelKey = Annotated[
+    str,
+    StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$", min_length=1, max_length=316),
+    Says("a label key is wanted here, such as topology.kubernetes.io/zone"),
+]
+LabelValue = Annotated[str, StringConstraints(max_length=63)]
+Labels = Annotated[dict[str, LabelValue], Field(max_length=16)]
+"""Labels that a Node must carry, all of them."""

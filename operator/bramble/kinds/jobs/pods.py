@@ -49,7 +49,7 @@ def _containers(pod: Manifest) -> Iterator[Mapping[str, Any]]:
     yield from status.get("containerStatuses", ())
 
 
-def waiting_message(pod: Manifest) -> str:
+def waiting_message(pod: Manifest, image_remedy: str = "correct the chart's images values") -> str:
     """Why this pod does not run yet, and what to do about it where something can be done."""
     for item in pod.get("status", {}).get("conditions", ()):
         if item["type"] == "PodScheduled" and item["status"] == "False":
@@ -58,7 +58,7 @@ def waiting_message(pod: Manifest) -> str:
         waiting = container.get("state", {}).get("waiting", {})
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
         if reason in PULL_REASONS:
-            return f"image {container.get('image', '')} cannot be pulled ({reason}: {message}); correct the chart's images values"
+            return f"image {container.get('image', '')} cannot be pulled ({reason}: {message}); {image_remedy}"
         if reason in CONFIG_REASONS:
             return f"container {container['name']} of pod {name_of(pod)} cannot be made ({reason}: {message})"
     return f"pod {name_of(pod)} starts on node {node_of(pod)}" if node_of(pod) else f"pod {name_of(pod)} waits for a node"

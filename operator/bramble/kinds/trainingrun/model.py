@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
 from bramble.kinds.modelversion.model import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionText
-from bramble.kinds.objects import AGE, Column, Kind, KindStatus, Reference, condition_column
+from bramble.kinds.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.kinds.schema import (
     ATOMIC,
     INT_OR_STRING,
@@ -201,6 +202,20 @@ class ModelVersionTemplate(Described):
     """The boards it must prove itself on."""
 
 
+def _portable(document: dict[str, Any]) -> dict[str, Any]:
+    """The run's identity is a digest of them, and the trainer reads them as JSON."""
+    try:
+        canonical_json(document)
+    except ValueError as error:
+        raise ValueError(f"cannot be written as portable JSON ({error}): write whole numbers below 2**53, others as texts") from error
+    return document
+
+
+FreeForm = Annotated[
+    dict[str, Any], AfterValidator(_portable), WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+]
+
+
 class Spec(Described):
     """What to train, on what, how far, and what becomes of it."""
 
@@ -216,9 +231,7 @@ class Spec(Described):
     """The Dataset. Its version is pinned in `status.dataset` when the run is admitted."""
     trainer: Trainer
     """What trains."""
-    hyperparameters: Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})] = Field(
-        default_factory=dict
-    )
+    hyperparameters: FreeForm = Field(default_factory=dict)
     """For the built-in trainer: epochs, batchSize, learningRate, weightDecay, optimizer, scheduler, warmupEpochs, patience, seed and
     others (docs: kinds/trainingrun). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
     engine: Engine = Engine(torchrun=Torchrun())
@@ -314,8 +327,8 @@ class EvaluationSeen(StatusPart):
     """Where the store has the whole result: per class, per slice, confusion matrix."""
 
 
-class AttemptSeen(StatusPart):
-    """The present attempt. Memory."""
+class CurrentAttempt(StatusPart):
+    """The attempt that runs. Memory."""
 
     number: int = 0
     """Counts from 1 over the whole life of the run."""
@@ -324,7 +337,18 @@ class AttemptSeen(StatusPart):
     at: str = ""
     """When it was decided on, RFC 3339."""
     cpu_allowed: bool = False
-    """Whether it may run on the CPU though GPUs were asked for: only when every node it may land on is labelled as simulated."""
+    """Whether it may use the CPU though GPUs were asked for: only where every node that fits is labelled as simulated."""
+
+
+class Outcome(StatusPart):
+    """How the run ended for good."""
+
+    reason: str = ""
+    """Succeeded, or why it failed."""
+    message: str = ""
+    """What, why, and what to do."""
+    at: str = ""
+    """When, RFC 3339."""
 
 
 class Status(KindStatus):
@@ -337,32 +361,38 @@ class Status(KindStatus):
             "failures",
             "disruptions",
             "stalls",
-            "evaluations",
+            "epoch",
+            "evaluating",
             "spentSeconds",
+            "endedAt",
             "dataset",
             "firstCause",
             "package",
             "evaluation",
             "modelVersion",
-            "finished",
+            "outcome",
             "lastRequest",
         }
     )
 
     attempt: int = 0
     """Which attempt is, or was, the last. Memory."""
-    current: AttemptSeen | None = None
+    current: CurrentAttempt | None = None
     """The attempt that runs; none between attempts, while suspended and at the end. Memory."""
     failures: int = 0
     """Attempts that failed by their own fault. Memory."""
     disruptions: int = 0
     """Attempts that something outside ended. Memory."""
     stalls: int = 0
-    """Disruptions in a row without a new checkpoint between them; the third counts as a failure. Memory."""
-    evaluations: int = 0
-    """Which evaluation Job is, or was, the last. Memory."""
+    """Attempts in a row that ended with exit code 75 and got no further than those before; the third counts as a failure. Memory."""
+    epoch: int = 0
+    """The furthest epoch that an ended attempt reported. Memory."""
+    evaluating: StepAttempts | None = None
+    """The attempts at the evaluation. Memory."""
     spent_seconds: int = 0
     """How long ended attempts ran in all. Memory."""
+    ended_at: str = ""
+    """When the last attempt ended, RFC 3339. Memory."""
     dataset: DatasetPin | None = None
     """The frozen dataset, pinned. Memory."""
     progress: ProgressSeen | None = None
@@ -375,8 +405,8 @@ class Status(KindStatus):
     """What the package scored. Memory."""
     model_version: str = ""
     """The ModelVersion that was made. Memory."""
-    finished: str = ""
-    """When the run ended for good, RFC 3339. Memory."""
+    outcome: Outcome | None = None
+    """How the run ended for good. Memory."""
 
 
 KIND = Kind(
@@ -389,9 +419,10 @@ KIND = Kind(
         Column("Phase", ".status.phase"),
         Column("Progress", ".status.progress.summary"),
         Column("Attempt", ".status.attempt", "integer"),
-        Column("Cause", ".status.firstCause.kind"),
+        condition_column("Ready", "reason", name="Reason"),
         AGE,
         Column("Dataset", ".spec.datasetRef.name", priority=1),
+        Column("Cause", ".status.firstCause.kind", priority=1),
         Column("Failures", ".status.failures", "integer", priority=1),
         Column("Disruptions", ".status.disruptions", "integer", priority=1),
         Column("Model version", ".status.modelVersion", priority=1),

@@ -1,0 +1,169 @@
+"""Which rank failed first, and why: what every rank of an attempt gives as a reason, and when enough of them have spoken. Pure.
+
+A rank's account comes from the best witness there is: the cause that its launcher left in the store, then the Node that no longer
+answers, then the cluster that took the pod away, then the kubelet's account of the container. Which of the accounts explains the others
+is `contracts.cause.first_cause`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bramble.contracts.cause import Cause, CauseKind, first_cause
+from bramble.kinds.jobs.pods import condition, container_cause, disruption_cause, name_of, node_of, terminated
+from bramble.kinds.objects import moment
+from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS
+from bramble.kinds.trainingrun.observed import AttemptSeen
+from bramble.kinds.trainingrun.render import TRAIN
+from bramble.kinds.trainingrun.world import Node
+from bramble.kube.resources import Manifest
+
+OWN_FAULT: frozenset[CauseKind] = frozenset({"SpecError", "BadData", "Error", "Signal", "NodeLost"})
+"""Nothing that another rank may still say explains these."""
+
+HEARING_SECONDS = 3
+"""How long other ranks may take to speak after the first has ended, before what is known is shown."""
+
+SETTLING_SECONDS = 60
+"""How long a rank may stay silent, its container neither ended nor its node lost, before the attempt ends by what the others say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An attempt of which at least one rank has ended badly.
+
+    Attributes:
+        cause: the best explanation so far.
+        settled: nothing that could still be said would change it, or nobody is left to say it.
+        shown: the status may tell it, since the others have had their time to speak.
+        next_look: when to look again if nothing happens.
+    """
+
+    cause: Cause
+    settled: bool
+    shown: bool
+    next_look: datetime
+
+
+def ended_badly(pod: Manifest) -> bool:
+    """Whether the rank's part is over without success."""
+    for container in (TRAIN, FETCH):
+        state = terminated(pod, container)
+        if state is not None and state["exitCode"] != 0:
+            return True
+    return pod.get("status", {}).get("phase") == "Failed" or condition(pod, "DisruptionTarget") is not None
+
+
+def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> Ending | None:
+    """How the attempt is ending; None while no rank has ended badly and the Job has not failed."""
+    failed = _job_failed(attempt.job)
+    accounts = {rank: cause for rank in range(attempt.nodes) if (cause := _account(attempt, rank, nodes, now)) is not None}
+    if not accounts and failed is None:
+        return None
+    since = min([*_ends(attempt), *([failed] if failed is not None else [])], default=now)
+    heard = now >= since + timedelta(seconds=HEARING_SECONDS)
+    silent = [rank for rank in range(attempt.nodes) if rank not in accounts and _may_speak(attempt, rank, failed)]
+    cause = first_cause(accounts.values()) or _unexplained(attempt)
+    waited = now >= since + timedelta(seconds=SETTLING_SECONDS)
+    settled = cause.kind in OWN_FAULT or not silent or waited or (heard and cause.kind == "TryAgain")
+    patience = since + timedelta(seconds=SETTLING_SECONDS if heard else HEARING_SECONDS)
+    lost = lost_at(attempt.pods.values(), nodes)
+    return Ending(_named(cause, silent), settled, heard or settled, min(patience, lost) if lost is not None and lost > now else patience)
+
+
+def lost_at(pods: Iterable[Manifest], nodes: Mapping[str, Node]) -> datetime | None:
+    """When the first of these pods' nodes will have been silent for too long, if one is silent."""
+    hosts = [node for pod in pods if (node := nodes.get(node_of(pod) or "")) is not None]
+    silent = [node.since for node in hosts if not node.ready and node.since is not None]
+    return min(silent) + timedelta(seconds=LOST_AFTER_SECONDS) if silent else None
+
+
+def _account(attempt: AttemptSeen, rank: int, nodes: Mapping[str, Node], now: datetime) -> Cause | None:
+    """Why this rank ended, from its best witness; None while it has not ended, or ended well."""
+    pod = attempt.pods.get(rank)
+    told = attempt.reported.get(rank)
+    taken = _taken(pod, rank) if pod is not None else None
+    if told is not None and not (told.kind == "Terminated" and taken is not None):
+        return _placed(told, pod, rank)
+    if pod is None:
+        return None
+    return _lost(pod, rank, nodes, now) or taken or _of_containers(pod, rank)
+
+
+def _placed(told: Cause, pod: Manifest | None, rank: int) -> Cause:
+    """The launcher's own account, with what it could not know."""
+    missing = {
+        "node_rank": rank if told.node_rank is None else told.node_rank,
+        "node": told.node or (node_of(pod) if pod is not None else None),
+        "pod": told.pod or (name_of(pod) if pod is not None else None),
+    }
+    return told.model_copy(update=missing)
+
+
+def _lost(pod: Manifest, rank: int, nodes: Mapping[str, Node], now: datetime) -> Cause | None:
+    name = node_of(pod)
+    if name is None or _is_over(pod):
+        return None
+    node = nodes.get(name)
+    if node is not None and (node.ready or node.since is None or now < node.since + timedelta(seconds=LOST_AFTER_SECONDS)):
+        return None
+    what = f"has not been Ready for {LOST_AFTER_SECONDS} s" if node is not None else "is gone"
+    message = f"node {name}, with node rank {rank} of the attempt, {what}; the next attempt goes on from the newest checkpoint"
+    return Cause(kind="NodeLost", message=message, node_rank=rank, node=name, pod=name_of(pod))
+
+
+def _is_over(pod: Manifest) -> bool:
+    return terminated(pod, TRAIN) is not None or pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+
+
+def _taken(pod: Manifest, rank: int) -> Cause | None:
+    """The cluster took the pod away: drained, preempted, evicted. What its launcher says of SIGTERM explains less."""
+    cause = disruption_cause(pod, rank)
+    if cause is None or cause.kind == "NodeLost":
+        return cause
+    return cause.model_copy(update={"kind": "TryAgain"})
+
+
+def _of_containers(pod: Manifest, rank: int) -> Cause | None:
+    """The kubelet's account. A pod that is being deleted was told to go: how it went says nothing."""
+    cause = container_cause(pod, TRAIN, rank) or container_cause(pod, FETCH, rank)
+    if cause is not None and cause.kind == "Signal" and "deletionTimestamp" in pod["metadata"]:
+        return cause.model_copy(update={"kind": "Terminated", "message": f"pod {name_of(pod)} was deleted"})
+    return cause
+
+
+def _job_failed(job: Manifest | None) -> datetime | None:
+    """When the Job began to fail. FailureTarget counts: with a lost node, Failed never comes."""
+    if job is None:
+        return None
+    target = condition(job, "FailureTarget") or condition(job, "Failed")
+    return moment(target["lastTransitionTime"]) if target is not None else None
+
+
+def _ends(attempt: AttemptSeen) -> list[datetime]:
+    states = [terminated(pod, container) for pod in attempt.pods.values() for container in (TRAIN, FETCH)]
+    return [moment(state["finishedAt"]) for state in states if state is not None and state["exitCode"] != 0 and state.get("finishedAt")]
+
+
+def _may_speak(attempt: AttemptSeen, rank: int, failed: datetime | None) -> bool:
+    """Whether a rank without an account may still give one: it runs, or its pod has not been looked at since it ended."""
+    pod = attempt.pods.get(rank)
+    if pod is None:
+        return failed is None
+    return not _is_over(pod)
+
+
+def _unexplained(attempt: AttemptSeen) -> Cause:
+    target = (condition(attempt.job, "FailureTarget") or condition(attempt.job, "Failed")) if attempt.job is not None else None
+    detail = f": {target.get('reason', '')} {target.get('message', '')}".rstrip() if target is not None else ""
+    return Cause(kind="Unknown", message=f"the attempt's Job failed and no rank says why{detail}")
+
+
+def _named(cause: Cause, silent: list[int]) -> Cause:
+    """A lost peer is only half of an explanation: say who has not spoken."""
+    if cause.kind != "PeerLost" or not silent:
+        return cause
+    who = ", ".join(str(rank) for rank in silent[:8])
+    return cause.model_copy(update={"message": f"{cause.message} (node rank {who} has not spoken yet)"})

@@ -1,0 +1,33 @@
+"""TrainingRun as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bramble.kinds.controller import Controller
+from bramble.kinds.modelversion.model import object_name
+from bramble.kinds.objects import Invalid
+from bramble.kinds.trainingrun.gather import gather
+from bramble.kinds.trainingrun.model import Status
+from bramble.kinds.trainingrun.observed import Observed
+from bramble.kinds.trainingrun.plan import plan
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key, Manifest
+
+ANY = "*"
+
+
+def depends_on(run: Manifest) -> Iterable[Key]:
+    """The Dataset until it is pinned, the nodes while an attempt runs or is waited for, the ModelVersion until it is made."""
+    status, spec, namespace = run.get("status") or {}, run.get("spec") or {}, run["metadata"]["namespace"]
+    if status.get("outcome"):
+        return
+    if not status.get("dataset") and (name := (spec.get("datasetRef") or {}).get("name")):
+        yield Key(DATASET.kind, namespace, name)
+    if status.get("current"):
+        yield Key(NODE.kind, "", ANY)
+    template = spec.get("modelVersion") or {}
+    if status.get("evaluation") and template:
+        yield Key(MODEL_VERSION.kind, namespace, object_name(template.get("model", ""), template.get("version", "")))
+
+
+CONTROLLER: Controller[Observed | Invalid[Status]] = Controller(TRAINING_RUN, gather, plan, depends_on, Status.MEMORY)

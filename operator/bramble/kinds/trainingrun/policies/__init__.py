@@ -1,0 +1,1 @@
+"""One decision a file; `trainingrun.plan` gives their order."""

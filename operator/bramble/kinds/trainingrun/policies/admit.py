@@ -1,0 +1,29 @@
+"""Which frozen dataset the run trains on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bramble.contracts.canonical import short
+from bramble.kinds.plan import Plan
+from bramble.kinds.trainingrun.model import DatasetPin
+from bramble.kinds.trainingrun.observed import Observed
+from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, PINNED, not_admitted, under_way
+from bramble.kinds.writing import remember, report
+
+
+def admit(seen: Observed, now: datetime) -> Plan | None:
+    """Wait for the Dataset to be frozen with every check passed, then pin that version for good."""
+    if seen.status.dataset is not None:
+        return None
+    name, namespace = seen.spec.dataset_ref.name, seen.run.metadata.namespace
+    dataset = seen.dataset
+    if dataset is None:
+        message = f"spec.datasetRef.name: there is no Dataset {name} in namespace {namespace}; create it, and the run begins"
+        return report(seen.run, not_admitted(seen.status, DATASET_MISSING, message), now)
+    if not dataset.frozen:
+        message = f"Dataset {name} is not ready to train on: {dataset.message or 'it has not been snapshotted yet'}"
+        return report(seen.run, not_admitted(seen.status, DATASET_NOT_FROZEN, message), now)
+    pin = DatasetPin(name=name, uid=dataset.uid, version=dataset.version)
+    message = f"pinned {short(dataset.version)} of Dataset {name}"
+    return remember(seen.run, under_way(seen.status, "Pending", PINNED, message), now, dataset=pin)
