@@ -32,12 +32,13 @@ from bramble_workloads.edge.decide import Download, Empty, GiveUp, Relabel, Seen
 from bramble_workloads.edge.disk import sync_folder, write_durably
 from bramble_workloads.edge.errors import BrokenPackage, GatewayRefused, WrongBlob
 from bramble_workloads.edge.gateway_client import GatewayClient
-from bramble_workloads.edge.loading import Loaded, load, needed, read_package
+from bramble_workloads.edge.loading import Loaded, load, needed
 from bramble_workloads.edge.serving import Endpoint, Served
 from bramble_workloads.edge.settings import Settings
 from bramble_workloads.edge.trial import Death, run_trial
 from bramble_workloads.errors import TryAgain
 from bramble_workloads.processing.errors import DescriptionError, ModelFault
+from bramble_workloads.processing.package import read_package
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -215,8 +216,8 @@ class Deployment:
         blobs = frozenset({package, *(blob.sha256 for blob in listed.blobs)} if listed else {package})
         if package not in self._needs and self._device.blobs.has(package):
             try:
-                self._needs[package] = needed(read_package(self._device.blobs, package), package)
-            except (WrongBlob, BrokenPackage) as error:
+                self._needs[package] = needed(read_package(self._device.blobs.read, package), package)
+            except (WrongBlob, DescriptionError) as error:
                 log.warning("%s: %s", self.endpoint.name, error)  # loading it will say so again, and decide
                 return blobs
         return blobs | self._needs.get(package, frozenset())

@@ -5,7 +5,7 @@ WorkloadError                   (bramble_workloads.errors)
 │   └── GatewayRefused          the gateway answered, and refused: an identity, a blob or a document is wrong
 ├── BadData
 │   ├── WrongBlob               what was downloaded, or lies on the disk, does not hash to its digest
-│   └── BrokenPackage           a package whose document is no package, or that names what the assignment does not
+│   └── BrokenPackage           a package whose blobs the assignment does not list
 └── TryAgain
     ├── GatewayUnavailable      no answer, or only server errors
     └── NoSpace                 the disk cannot hold what the assignment asks for
@@ -25,7 +25,7 @@ class WrongBlob(BadData):
 
 
 class BrokenPackage(BadData):
-    """The package's document cannot be read, or contradicts the assignment."""
+    """The package needs what its assignment does not list."""
 
 
 class GatewayUnavailable(TryAgain):

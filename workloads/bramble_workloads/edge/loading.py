@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
-from bramble.contracts.package import MAX_BYTES, Package
+from bramble.contracts.package import Package
 from bramble_workloads.edge.blobs import Blobs
-from bramble_workloads.edge.errors import BrokenPackage
 from bramble_workloads.processing.errors import ModelFault
 from bramble_workloads.processing.golden import check
 from bramble_workloads.processing.model import Model
+from bramble_workloads.processing.package import read_package
 
 
 class Loaded(NamedTuple):
@@ -19,26 +17,6 @@ class Loaded(NamedTuple):
 
     package: Package
     model: Model
-
-
-def read_package(blobs: Blobs, digest: str) -> Package:
-    """A package's document.
-
-    Raises:
-        WrongBlob: it is absent or damaged.
-        BrokenPackage: it is no package that this agent knows.
-    """
-    content = blobs.read(digest)
-    if len(content) > MAX_BYTES:
-        raise BrokenPackage(f"package {digest} has {len(content)} bytes; a package has at most {MAX_BYTES}")
-    try:
-        return Package.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BrokenPackage(
-            f"package {digest} is not one that this agent knows: {where}: {first['msg']}; update the agent's image"
-        ) from error
 
 
 def needed(package: Package, digest: str) -> frozenset[str]:
@@ -51,10 +29,10 @@ def load(blobs: Blobs, digest: str) -> Loaded:
 
     Raises:
         WrongBlob: a blob is absent or damaged.
-        BrokenPackage, DescriptionError: the package or its graph cannot be served by this agent.
+        DescriptionError: the package or its graph cannot be served by this agent.
         ModelFault: a golden case fails, or the package has none; the message names case and stage.
     """
-    package = read_package(blobs, digest)
+    package = read_package(blobs.read, digest)
     if package.golden is None:
         raise ModelFault(f"package {digest} has no golden cases: nothing shows that it works on this board")
     graph = blobs.verify(package.files["model"].sha256)

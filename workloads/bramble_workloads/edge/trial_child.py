@@ -61,16 +61,17 @@ def attempt(order: Order, recent: list[bytes]) -> Outcome:
     """Load the package within the memory limit, run its golden cases, then the recent inputs."""
     from bramble_workloads.edge import memory
     from bramble_workloads.edge.blobs import Blobs
-    from bramble_workloads.edge.errors import BrokenPackage, WrongBlob
-    from bramble_workloads.edge.loading import load, read_package
+    from bramble_workloads.edge.errors import WrongBlob
+    from bramble_workloads.edge.loading import load
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
+    from bramble_workloads.processing.package import read_package
 
     memory.prefer_as_victim()
     memory.be_modest()
     blobs = Blobs(Path(order.blobs))
     seconds: list[float] = []
     try:
-        threads = read_package(blobs, order.package).serving.threads
+        threads = read_package(blobs.read, order.package).serving.threads
         if order.memory_bytes is not None:
             memory.limit_growth(order.memory_bytes, threads)
         model = load(blobs, order.package).model
@@ -85,7 +86,7 @@ def attempt(order: Order, recent: list[bytes]) -> Outcome:
         return Outcome(passed=False, reason=str(error), damaged=True)
     except MemoryError:
         return Outcome(passed=False, reason=f"needs more than the {order.memory_bytes} bytes of memory that are left for it")
-    except (BrokenPackage, DescriptionError, ModelFault) as error:
+    except (DescriptionError, ModelFault) as error:
         starved = "bad_alloc" in str(error) or "bad allocation" in str(error)
         reason = f"needs more than the {order.memory_bytes} bytes of memory that are left for it" if starved else str(error)
         return Outcome(passed=False, reason=reason)

@@ -8,7 +8,7 @@ import json
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +19,7 @@ from bramble.contracts.package import Package
 from bramble.contracts.report import Report, Running
 
 POLL_SECONDS = 25.0
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def free_port() -> int:
@@ -55,7 +56,14 @@ class FakeGateway:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     async def start(self, context: ssl.SSLContext | None = None) -> None:
-        app = web.Application(middlewares=[self._middleware], client_max_size=2**20)
+        @web.middleware
+        async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.tokens.append(request.headers.get("Authorization", ""))
+            if self.down:
+                return web.json_response({"error": "down on order"}, status=503)
+            return await handler(request)
+
+        app = web.Application(middlewares=[faults], client_max_size=2**20)
         app.add_routes(
             [
                 web.get("/v1/assignment", self._assignment),
@@ -130,14 +138,6 @@ class FakeGateway:
         return running.active if running else None
 
     # ------------------------------------------------------------------------------------------------------- the calls
-
-    @web.middleware
-    async def _middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        self.tokens.append(request.headers.get("Authorization", ""))
-        if self.down:
-            return web.json_response({"error": "down on order"}, status=503)
-        response: web.StreamResponse = await handler(request)
-        return response
 
     def _etag(self) -> str:
         documents = [each.model_dump(mode="json", by_alias=True) for each in self.assignments.values()]

@@ -43,7 +43,7 @@ async def test_a_candidate_is_tried_served_and_promoted_and_another_taken_back(
     assert running.candidate is not None
     assert running.candidate.state == "serving"
     gateway.assign(second)
-    await until(lambda: (gateway.running() or running).cohort == "stable", "promoted", lambda: gateway.running())
+    await until(lambda: (gateway.running() or running).cohort == "stable", "promoted", gateway.running)
     gateway.assign(second, third)
     await agent.serves(third)
     gateway.assign(second)

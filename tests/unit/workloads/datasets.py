@@ -1,0 +1,70 @@
+"""A frozen dataset of real digits in memory, as a snapshot writes it, and a store that holds it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from typing import Any
+
+from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.manifest import SPLITS, Manifest, Sample, Shard
+from tests.unit.workloads.models import LABELS, digits
+
+
+def dataset(count: int = 400, *, sharded: bool = True, **meta: Any) -> tuple[str, dict[str, bytes]]:
+    """`count` digits, 60/20/20, a column `hand` of two values; the manifest's digest, and every blob by digest."""
+    pictures, labels = digits()
+    blobs: dict[str, bytes] = {}
+    samples: dict[str, Sample] = {}
+    for position, (picture, label) in enumerate(zip(pictures[:count], labels, strict=False)):
+        digest = digest_of(picture)
+        blobs[digest] = picture
+        split = ("train", "train", "train", "val", "test")[position % 5]
+        samples[digest] = Sample.model_validate(
+            {
+                "id": digest,
+                "bytes": len(picture),
+                "extension": ".png",
+                "split": split,
+                "label": label,
+                "group": digest,
+                "origin": "digits",
+                "meta": {"hand": "left" if position % 3 else "right", **meta},
+            }
+        )
+    ordered = [samples[digest] for digest in sorted(samples)]
+    lines = b"".join(canonical_json(sample) + b"\n" for sample in ordered)
+    blobs[digest_of(lines)] = lines
+    shards = []
+    for split in SPLITS if sharded else ():
+        members = [sample for sample in ordered if sample.split == split]
+        content = _tar(members, blobs)
+        blobs[digest_of(content)] = content
+        shards.append(Shard(split=split, sha256=digest_of(content), bytes=len(content), count=len(members)))
+    counts: dict[str, dict[str, int]] = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
+    for sample in ordered:
+        counts[sample.split][sample.label] += 1
+    manifest = Manifest.model_validate(
+        {
+            "task": "image-classification",
+            "classes": LABELS,
+            "seed": 7,
+            "samples": digest_of(lines),
+            "samplesBytes": len(lines),
+            "counts": counts,
+            "shards": tuple(shards),
+        }
+    )
+    document = canonical_json(manifest)
+    blobs[digest_of(document)] = document
+    return digest_of(document), blobs
+
+
+def _tar(samples: list[Sample], blobs: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for sample in samples:
+            member = tarfile.TarInfo(f"{sample.id.removeprefix('sha256:')}{sample.extension}")
+            member.size = len(blobs[sample.id])
+            archive.addfile(member, io.BytesIO(blobs[sample.id]))
+    return buffer.getvalue()

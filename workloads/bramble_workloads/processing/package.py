@@ -1,0 +1,40 @@
+"""A package by its digest, from wherever blobs are: a store, a gateway, a device's disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import ValidationError
+
+from bramble.contracts.package import MAX_BYTES, Package
+from bramble_workloads.processing.errors import DescriptionError
+from bramble_workloads.processing.model import Model
+
+GetBlob = Callable[[str], bytes]
+"""Gives a blob's verified bytes by digest."""
+
+
+def read_package(get_blob: GetBlob, digest: str) -> Package:
+    """A package's document.
+
+    Raises:
+        DescriptionError: it is no package that this code knows.
+    """
+    content = get_blob(digest)
+    if len(content) > MAX_BYTES:
+        raise DescriptionError(f"package {digest} has {len(content)} bytes; a package has at most {MAX_BYTES}")
+    try:
+        return Package.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        what = f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
+        raise DescriptionError(f"package {digest} is not one that this image knows: {what}; update the image") from error
+
+
+def load_model(get_blob: GetBlob, package: Package) -> Model:
+    """A package's model in memory.
+
+    Raises:
+        DescriptionError: the runtime refuses the graph, or it is not as described.
+    """
+    return Model.load(package, get_blob(package.files["model"].sha256))
