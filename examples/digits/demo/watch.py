@@ -31,7 +31,7 @@ def documents(stream: IO[str]) -> Iterator[Object]:
 class Watch:
     """One `kubectl get --watch` a resource. `get` reads memory; `until` waits for a condition on it."""
 
-    def __init__(self, kubectl: list[str], resources: tuple[str, ...]) -> None:
+    def __init__(self, kubectl: list[str], environment: dict[str, str], resources: tuple[str, ...]) -> None:
         self._objects: dict[tuple[str, str, str], Object] = {}
         self._changed = threading.Condition()
         self._processes = [
@@ -40,6 +40,7 @@ class Watch:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
+                env=environment,
             )
             for resource in resources
         ]
@@ -59,6 +60,11 @@ class Watch:
         """The object as last seen, None before it was."""
         with self._changed:
             return self._objects.get((kind, namespace, name))
+
+    def all(self, kind: str, namespace: str) -> list[Object]:
+        """Every object of a kind in a namespace, as last seen."""
+        with self._changed:
+            return [found for (of, where, _), found in self._objects.items() if of == kind and where == namespace]
 
     def until(
         self, kind: str, namespace: str, name: str, done: Callable[[Object], bool], seconds: float, seen: Callable[[Object], None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.conditions import rfc3339
 from bramble.kinds.objects import moment
 from bramble.kinds.plan import Plan
@@ -67,6 +68,9 @@ def bake(seen: Observed, now: datetime, candidate: Release) -> Plan:
     if now < ends:
         message = f"step {seen.index + 1}: watching for {(ends - now).total_seconds():.0f} s more"
         return act(seen, progressing(seen, "Baking", message), now, judgement=judgement, wake_at=min(ends, now + LOOK_AGAIN))
+    if silent := fading(seen, candidate):
+        message = f"step {seen.index + 1}: held while {names(silent)} may be lost: no word for more than {OFFLINE_SECONDS} s"
+        return act(seen, progressing(seen, "Silence", message), now, judgement=judgement, wake_at=now + LOOK_AGAIN)
     if first or judgement.verdict == "Pass":
         return go_on(seen, now, candidate, "FirstRollout" if first else "GuardrailsPassed", judgement)
     deadline = began + timedelta(seconds=seconds(seen.spec.analysis.deadline))
@@ -74,6 +78,12 @@ def bake(seen: Observed, now: datetime, candidate: Release) -> Plan:
         message = f"step {seen.index + 1}: held until every guardrail is decided: {judgement.undecided}"
         return act(seen, progressing(seen, "Undecided", message), now, judgement=judgement, wake_at=min(deadline, now + LOOK_AGAIN))
     return undecided(seen, now, candidate, judgement)
+
+
+def fading(seen: Observed, candidate: Release) -> frozenset[str]:
+    """Nodes that took the candidate and are silent, but not for long enough to be lost: no step ends before that is known."""
+    away = set(candidate_nodes(seen)) - seen.reachable
+    return seen.took(away, candidate) - seen.lost(away)
 
 
 def undecided(seen: Observed, now: datetime, candidate: Release, judgement: Judgement) -> Plan:

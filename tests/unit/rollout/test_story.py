@@ -1,0 +1,244 @@
+"""Whole stories: the real gather and plan, pretended devices, every pass one after the other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bramble.kinds.rollout.decision import Decision
+from tests.unit.rollout.world import FakeWorld, promoted
+
+
+async def test_a_first_version_is_paced_over_the_fleet() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    assert set(world.active().values()) == {"1.0.0"}
+    assert [len(assignment.candidate_nodes) for assignment in world.assigned] == [1, 2, 4, 0]
+
+
+async def test_a_better_version_is_promoted_step_by_step() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.wrong = {"1.0.0": 0.2, "2.0.0": 0.05}
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await promoted(world, "2.0.0")
+    assert set(world.active().values()) == {"2.0.0"}
+    assert world.status.last_good is not None
+    assert world.status.last_good.ref == "digits-1-0-0"
+
+
+async def undone(world: FakeWorld, share: float = 0.5) -> FakeWorld:
+    world.wrong = {"2.0.0": share, "1.0.0": 0.02}
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.undone is not None and world.condition("Verified").startswith("True"))
+    return world
+
+
+async def test_a_worse_version_is_undone_at_the_canary_and_every_board_verified() -> None:
+    world = await undone(await promoted(FakeWorld(), "1.0.0"))
+    assert set(world.active().values()) == {"1.0.0"}
+    assert max(len(each.candidate_nodes) for each in world.assigned if each.attempt == 2) == 1
+    assert world.condition("Aborted") == "True/GuardrailFailed"
+    assert world.status.phase == "Degraded"
+    assert "accuracy: 50 % of" in world.status.undone.message  # type: ignore[union-attr]
+
+
+async def test_a_kept_decision_gives_the_same_verdict_again() -> None:
+    world = await undone(await promoted(FakeWorld(), "1.0.0"))
+    kept = {key: content for key, content in world.files.items() if key.startswith("decisions/")}
+    assert [key.rsplit("/", 1)[1] for key in sorted(kept)] == [
+        "1-0-nextstep.json",
+        "1-1-nextstep.json",
+        "1-2-promote.json",
+        "2-0-undo.json",
+    ]
+    decision = Decision.model_validate(json.loads(kept[max(kept)]))
+    assert decision.again() == decision.judgement
+    assert decision.judgement.verdict == "Fail"
+
+
+async def test_what_was_undone_is_not_tried_again_until_somebody_asks() -> None:
+    world = await undone(await promoted(FakeWorld(), "1.0.0"))
+    for _ in range(20):
+        await world.step()
+        world.live()
+    assert world.status.attempt == 2
+    world.wrong["2.0.0"] = 0.0
+    world.ask(id="again", action="retry", attempt=2)
+    await promoted(world, "2.0.0")
+    assert world.status.attempt == 3
+    assert world.status.last_request.result == "Accepted"  # type: ignore[union-attr]
+
+
+async def test_back_to_stable_is_an_immediate_undo_without_a_new_attempt() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: "2.0.0" in world.active().values())
+    world.want("1.0.0")
+    await promoted(world, "1.0.0")
+    assert set(world.active().values()) == {"1.0.0"}
+    assert world.status.attempt == 2
+
+
+async def test_a_new_reference_midway_takes_the_candidate_back_first() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    world.add_version("3.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: "2.0.0" in world.active().values())
+    world.want("3.0.0")
+    mixed = 0
+    for _ in range(200):
+        await world.step()
+        world.live()
+        mixed = max(mixed, len({"2.0.0", "3.0.0"} & set(world.active().values())))
+    assert mixed == 1
+    assert set(world.active().values()) == {"3.0.0"}
+
+
+async def test_a_canary_that_falls_silent_is_lost_and_its_version_undone() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: "2.0.0" in world.active().values() and world.status.step_started_at != "")
+    canary = next(node for node, version in world.active().items() if version == "2.0.0")
+    world.devices[canary].online = False
+    await world.until(lambda: world.status.undone is not None)
+    assert world.status.undone.reason == "Lost"  # type: ignore[union-attr]
+    await world.until(lambda: world.condition("Verified").startswith("True"))
+    assert world.status.nodes.unreachable == (canary,)  # type: ignore[union-attr]
+
+
+async def test_silence_proves_nothing_while_the_gateway_is_young() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: "2.0.0" in world.active().values() and world.status.step_started_at != "")
+    world.proves_silence = False
+    for device in world.devices.values():
+        device.online = False
+    for _ in range(30):
+        await world.step()
+        world.live()
+    assert world.status.undone is None
+
+
+async def test_a_refusing_device_undoes_at_once() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    for device in world.devices.values():
+        device.refuses = frozenset({next(t["package"] for t in _targets(world, "2.0.0"))})
+    world.want("2.0.0")
+    await world.until(lambda: world.status.undone is not None)
+    assert world.status.undone.reason == "Refused"  # type: ignore[union-attr]
+    assert "golden case 3" in world.status.undone.message  # type: ignore[union-attr]
+
+
+def _targets(world: FakeWorld, version: str) -> list[dict[str, str]]:
+    found = next(m for key, m in world.objects.items() if key.kind == "ModelVersion" and m["spec"]["version"] == version)
+    return list(found["status"]["targets"])
+
+
+async def test_a_pause_waits_for_a_person() -> None:
+    world = FakeWorld(steps=[{"nodes": 1, "bake": "5s"}, {"pause": {}}, {"nodes": "100%", "bake": "5s"}])
+    await world.until(lambda: world.condition("Paused") == "True/PauseStep")
+    assert list(world.active().values()).count("1.0.0") == 1
+    world.ask(id="a", action="resume", attempt=7)
+    await world.step()
+    assert world.status.last_request.result == "Refused"  # type: ignore[union-attr]
+    world.ask(id="b", action="resume", attempt=1, step=1)
+    await promoted(world, "1.0.0")
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({"id": "1", "action": "skip"}, "no version is being tried"),
+        ({"id": "1", "action": "retry"}, "nothing was undone"),
+        ({"id": "1", "action": "dance"}, "unknown to a Rollout"),
+        ({"id": "1", "action": "abort", "step": "x"}, "must be a whole number"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_is_refused_once_and_says_why(request_: dict[str, object], said: str) -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.ask(**request_)
+    for _ in range(3):
+        await world.step()
+    assert world.status.last_request.result == "Refused"  # type: ignore[union-attr]
+    assert said in world.status.last_request.message  # type: ignore[union-attr]
+    assert world.events.count("RequestRefused") == 1
+
+
+async def test_a_joiner_gets_the_stable_version_until_the_last_step() -> None:
+    world = await promoted(FakeWorld(nodes=4), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step == 1 and world.status.step_started_at != "")
+    before = world.assignment
+    extra = FakeWorld(nodes=5)
+    world.devices["board-5"] = extra.devices["board-5"]
+    key = next(key for key in extra.objects if key.name == "board-5")
+    world.objects[key] = extra.objects[key]
+    for _ in range(2):  # the seq first, then the assignment
+        await world.step()
+    assert before is not None
+    assert world.assignment is not None
+    assert "board-5" in world.assignment.nodes["virtual"]
+    assert set(before.candidate_nodes) <= set(world.assignment.candidate_nodes)
+    assert "board-5" not in world.assignment.candidate_nodes
+
+
+async def test_without_evidence_for_a_board_nothing_begins_and_the_board_is_named() -> None:
+    world = FakeWorld()
+    world.objects[next(k for k in world.objects if k.kind == "ModelVersion")]["status"]["targets"] = []
+    for _ in range(3):
+        await world.step()
+    assert world.condition("Ready") == "False/NoEvidence"
+    assert "board virtual" in world.status.conditions[0]["message"]
+    assert world.assignment is None
+
+
+async def test_deleting_takes_the_model_off_the_devices_then_lets_go() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.rollout["metadata"]["deletionTimestamp"] = world.now.isoformat()
+    await world.step()
+    assert world.assignment is None
+    await world.step()
+    assert world.rollout["metadata"]["finalizers"] == []
+
+
+async def test_a_node_that_never_answers_holds_a_deletion_ten_minutes() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    silent = world.devices["board-1"]
+    silent.online, silent.age = False, 60.0
+    world.rollout["metadata"]["deletionTimestamp"] = world.now.isoformat()
+    await world.step()
+    await world.step()
+    assert world.rollout["metadata"]["finalizers"] != []
+    world.live(seconds=601)
+    await world.step()
+    assert world.rollout["metadata"]["finalizers"] == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(deaths=st.lists(st.integers(0, 3), max_size=40), offline=st.sets(st.integers(1, 4), max_size=2), bad=st.booleans())
+async def test_whatever_dies_between_two_writes_the_end_is_the_same(deaths: list[int], offline: set[int], bad: bool) -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.wrong = {"2.0.0": 0.6 if bad else 0.0, "1.0.0": 0.02}
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    for writes in deaths:
+        await world.step(writes)
+        world.live()
+    for number in offline:
+        world.devices[f"board-{number}"].online = True
+    await world.until(lambda: world.status.undone is not None if bad else world.condition("Ready") == "True/Promoted")
+    await world.until(lambda: world.condition("Verified").startswith("True"))
+    assert set(world.active().values()) == {"1.0.0" if bad else "2.0.0"}
+    sequence = [assignment.seq for assignment in world.assigned]
+    assert sequence == sorted(set(sequence))
+    assert world.status.attempt == 2

@@ -1,0 +1,326 @@
+"""A fleet of pretended devices around the real gather and plan: no API server, no agents, named Fake for what it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bramble.contracts.assignment import KEY, Assignment
+from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.package import Package
+from bramble.contracts.report import (
+    LATENCY_BOUNDS_MS,
+    CandidateState,
+    Cohort,
+    Counters,
+    Health,
+    Latency,
+    Report,
+    Running,
+    SeenProgress,
+    SeenReport,
+)
+from bramble.contracts.store import blob_key
+from bramble.kinds.objects import dump
+from bramble.kinds.plan import Apply, Delete, FileResult, PatchFields, Plan
+from bramble.kinds.rollout.gather import gather
+from bramble.kinds.rollout.model import Status
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.plan import plan
+from bramble.kinds.sources import Devices, StoreProblem
+from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, Resource, key_of
+from bramble.settings import Settings
+
+START = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SETTINGS = Settings(
+    namespace="bramble",
+    images_train="t@sha256:1",
+    images_convert="c@sha256:2",
+    images_edge="e@sha256:3",
+    gateway_url="https://gateway:8443",
+)
+UID = "rollout-uid"
+
+
+def package(version: str) -> bytes:
+    """A real package document."""
+    tensor = {"name": "x", "shape": [1, 1, 8, 8]}
+    document = {
+        "task": "image-classification",
+        "input": {"tensor": tensor},
+        "preprocess": [{"op": "decode", "color": "L"}],
+        "outputs": [{"name": "logits", "shape": [1, 2], "role": "logits"}],
+        "postprocess": {"labels": ["a", "b"]},
+        "model": "digits",
+        "version": version,
+        "variant": {"name": "onnx-fp32", "minRuntime": "1.31"},
+        "files": {"model": {"sha256": digest_of(version.encode()), "bytes": 1000, "mediaType": "application/onnx"}},
+    }
+    return canonical_json(Package.model_validate(document))
+
+
+def package_digest(version: str) -> str:
+    return digest_of(package(version))
+
+
+@dataclass
+class FakeDevice:
+    """Takes what the assignment says at once, unless told otherwise, and counts what the field would have."""
+
+    node: str
+    online: bool = True
+    refuses: frozenset[str] = frozenset()
+    active: str | None = None
+    seq: int = 0
+    attempt: int = 0
+    cohort: Cohort = "stable"
+    age: float = 1.0
+    state: CandidateState | None = None
+    counters: dict[tuple[str, str, int], Counters] = field(default_factory=dict)
+
+    def accept(self, assignment: Assignment) -> None:
+        if not self.online or assignment.seq < self.seq:
+            return
+        self.seq, self.attempt = assignment.seq, assignment.attempt
+        wanted = assignment.package_of(self.node)
+        on_trial = assignment.candidate is not None and self.node in assignment.candidate_nodes
+        if on_trial and wanted in self.refuses:
+            self.state = CandidateState(package=str(wanted), state="refused", message="golden case 3: tensor differs")
+            wanted, on_trial = assignment.stable.get("virtual"), False
+        else:
+            self.state = None
+        self.active, self.cohort = wanted, "candidate" if on_trial else "stable"
+
+    def serve(self, requests: int, wrong_share: float) -> None:
+        if self.active is None or not self.online:
+            return
+        key = (self.active, self.cohort, self.attempt)
+        before = self.counters.get(key) or Counters(
+            namespace="digits",
+            model="digits",
+            package=self.active,
+            cohort=self.cohort,
+            attempt=self.attempt,
+        )
+        buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        buckets[20] = requests
+        wrong = round(requests * wrong_share)
+        self.counters[key] = before.model_copy(
+            update={
+                "requests": before.requests + requests,
+                "right": before.right + requests - wrong,
+                "wrong": before.wrong + wrong,
+                "latency": before.latency + Latency(buckets=tuple(buckets)),
+            }
+        )
+
+    def report(self, seq_known: bool) -> Report:
+        running = Running(
+            fleet="demo", namespace="digits", model="digits", rollout_uid=UID, attempt=self.attempt, seq=self.seq, active=self.active,
+            cohort=self.cohort, candidate=self.state,
+        )  # fmt: skip
+        return Report(
+            node=self.node, fleet="demo", board="virtual", boot_id="b", instance="i", uptime_ms=1, sequence=1,
+            running=(running,) if seq_known else (), counters=tuple(self.counters.values()), health=Health(free_bytes=10**9),
+        )  # fmt: skip
+
+
+class FakeWorld:
+    """The objects a Rollout reads, and what becomes of its plans."""
+
+    def __init__(self, nodes: int = 4, steps: list[dict[str, Any]] | None = None, guardrails: list[dict[str, Any]] | None = None) -> None:
+        self.now = START
+        self.files: dict[str, bytes] = {}
+        self.devices = {f"board-{n}": FakeDevice(f"board-{n}") for n in range(1, nodes + 1)}
+        self.wrong: dict[str, float] = {}
+        self.proves_silence = True
+        self.objects: dict[Key, dict[str, Any]] = {}
+        self.events: list[str] = []
+        self.assigned: list[Assignment] = []
+        for number, node in enumerate(self.devices):
+            labels = {"bramble.dev/agent": "demo.virtual", "zone": "ab"[number % 2]}
+            self._put(NODE, "", node, {}, labels=labels)
+        boards = [{"name": "virtual", "selector": {"b": "v"}}]
+        fleet = {"nodeSelector": {"f": "demo"}, "stratifyBy": ["zone"], "boards": boards, "allowedNamespaces": ["digits"]}
+        self._put(FLEET, "", "demo", fleet)
+        steps = steps or [{"nodes": 1, "bake": "10s"}, {"nodes": "50%", "bake": "10s"}, {"nodes": "100%", "bake": "10s"}]
+        guardrails = guardrails if guardrails is not None else [{"metric": "accuracy", "maxRatio": "1.5", "minEvents": 50}]
+        spec = {
+            "fleetRef": {"name": "demo"},
+            "modelVersionRef": {"name": "digits-1-0-0"},
+            "strategy": {"canary": {"steps": steps}},
+            "analysis": {"guardrails": guardrails, "deadline": "10m"},
+        }
+        self._put(ROLLOUT, "digits", "digits", spec, uid=UID)
+        self.add_version("1.0.0")
+
+    # ------------------------------------------------------------------------------------------------------ what users do
+
+    def add_version(self, version: str, ready: bool = True) -> None:
+        digest = package_digest(version)
+        self.files[blob_key(digest)] = package(version)
+        name = f"digits-{version.replace('.', '-')}"
+        spec = {"model": "digits", "version": version, "source": {"trainingRunRef": {"name": "r"}}}
+        condition = {
+            "type": "Ready",
+            "status": "True" if ready else "False",
+            "reason": "R",
+            "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        target = {"fleet": "demo", "board": "virtual", "variant": "onnx-fp32", "package": digest}
+        self._put(MODEL_VERSION, "digits", name, spec, status={"conditions": [condition], "targets": [target]})
+
+    def want(self, version: str) -> None:
+        self.rollout["spec"]["modelVersionRef"] = {"name": f"digits-{version.replace('.', '-')}"}
+        self.rollout["metadata"]["generation"] += 1
+
+    def ask(self, **request: Any) -> None:
+        self.rollout["metadata"].setdefault("annotations", {})["bramble.dev/request"] = json.dumps(request)
+
+    # ------------------------------------------------------------------------------------------------------ what is
+
+    @property
+    def rollout(self) -> dict[str, Any]:
+        return self.objects[Key("Rollout", "digits", "digits")]
+
+    @property
+    def status(self) -> Status:
+        return Status.model_validate(self.rollout.get("status") or {})
+
+    @property
+    def assignment(self) -> Assignment | None:
+        found = next((manifest for key, manifest in self.objects.items() if key.kind == CONFIG_MAP.kind), None)
+        return Assignment.model_validate_json(found["data"][KEY]) if found is not None else None
+
+    def condition(self, type_: str) -> str:
+        found = next((each for each in self.status.conditions if each["type"] == type_), None)
+        return f"{found['status']}/{found['reason']}" if found is not None else ""
+
+    def active(self) -> dict[str, str]:
+        names = {package_digest(version): version for version in ("1.0.0", "2.0.0", "3.0.0")}
+        return {node: names.get(device.active or "", "") for node, device in self.devices.items()}
+
+    # ------------------------------------------------------------------------------------------------------ what happens
+
+    async def observe(self) -> Observed:
+        seen = await gather(Key("Rollout", "digits", "digits"), FakeSources(self))
+        assert isinstance(seen, Observed)
+        return seen
+
+    async def step(self, writes: int | None = None) -> Plan:
+        """One pass; `writes`: die after so many of its writes."""
+        decided = plan(await self.observe(), self.now)
+        left = writes if writes is not None else 100
+        for item in decided.items:
+            if left == 0:
+                return decided
+            self._write(item)
+            left -= 1
+        if decided.status is not None and left:
+            self.rollout["status"] = json.loads(json.dumps(decided.status, default=list))
+            self.rollout["metadata"]["resourceVersion"] = str(int(self.rollout["metadata"]["resourceVersion"]) + 1)
+            self.events += [event.reason for event in decided.events]
+        return decided
+
+    def live(self, seconds: float = 5, requests: int = 50) -> None:
+        """Time passes: devices take what they are told, the field asks and corrects them."""
+        self.now += timedelta(seconds=seconds)
+        if (assignment := self.assignment) is not None:
+            for device in self.devices.values():
+                device.accept(assignment)
+        for device in self.devices.values():
+            device.age = 1.0 if device.online else device.age + seconds
+            device.serve(requests, self.wrong.get(self.active()[device.node], 0.0))
+
+    async def until(self, done: Callable[[], bool], passes: int = 200) -> None:
+        for _ in range(passes):
+            for _ in range(6):
+                before = json.dumps(self.objects[Key("Rollout", "digits", "digits")], default=str), self.assignment
+                await self.step()
+                if (json.dumps(self.rollout, default=str), self.assignment) == before:
+                    break
+            if done():
+                return
+            self.live()
+        raise AssertionError(f"not reached: {json.dumps(dump(self.status), indent=1, default=str)}")
+
+    def _write(self, item: Any) -> None:
+        match item:
+            case Apply(manifest):
+                key = key_of(manifest)
+                uid = self.objects[key]["metadata"]["uid"] if key in self.objects else f"cm-{len(self.assigned)}"
+                self.objects[key] = {**manifest, "metadata": {**manifest["metadata"], "uid": uid, "resourceVersion": "1"}}
+                self.assigned.append(Assignment.model_validate_json(manifest["data"][KEY]))
+            case Delete(key):
+                self.objects.pop(key, None)
+                for device in self.devices.values():
+                    device.active = None if device.online else device.active
+            case PatchFields(key, _, _, patch):
+                self.objects[key]["metadata"].update(patch["metadata"])
+            case FileResult(_, store_key, content):
+                self.files.setdefault(store_key, content)
+
+    def _put(
+        self, resource: Resource, namespace: str, name: str, spec: dict[str, Any], *,
+        uid: str = "", labels: Mapping[str, str] | None = None, status: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        metadata = {
+            "name": name, "uid": uid or f"{resource.kind}-{name}", "generation": 1, "resourceVersion": "1",
+            "creationTimestamp": "2026-11-21T10:00:00Z", "labels": dict(labels or {}), **({"namespace": namespace} if namespace else {}),
+        }  # fmt: skip
+        found = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}
+        self.objects[Key(resource.kind, namespace, name)] = {**found, **({"status": status} if status else {})}
+
+
+@dataclass
+class FakeSources:
+    """Reads of the world, as `gather` makes them."""
+
+    world: FakeWorld
+    settings: Settings = SETTINGS
+    gateway_ca: str = ""
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        return self.world.objects.get(Key(resource.kind, namespace, name))
+
+    def list(self, resource: Resource, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> tuple[Manifest, ...]:
+        return tuple(
+            manifest
+            for key, manifest in self.world.objects.items()
+            if key.kind == resource.kind
+            and (namespace is None or key.namespace == namespace)
+            and (labels or {}).items() <= (manifest["metadata"].get("labels") or {}).items()
+        )
+
+    async def store_problem(self, namespace: str) -> StoreProblem | None:
+        raise NotImplementedError("a Rollout looks at single documents only")
+
+    async def fetch(self, namespace: str, store_key: str) -> bytes | None:
+        return self.world.files.get(store_key) if namespace == "digits" else None
+
+    def devices(self, fleet: str) -> Devices:
+        reports = {
+            node: SeenReport(age_seconds=device.age, report=device.report(seq_known=device.seq > 0))
+            for node, device in self.world.devices.items()
+            if fleet == "demo"
+        }
+        return Devices(reports, self.world.proves_silence)
+
+    def progress(self, uid: str, step: str) -> SeenProgress | None:
+        raise NotImplementedError("a Rollout runs no job")
+
+
+async def promoted(world: FakeWorld, version: str) -> FakeWorld:
+    """The world once this version is stable everywhere."""
+    ref = f"digits-{version.replace('.', '-')}"
+
+    def done() -> bool:
+        stable = world.status.stable
+        return world.condition("Ready") == "True/Promoted" and stable is not None and stable.ref == ref
+
+    await world.until(done)
+    return world
