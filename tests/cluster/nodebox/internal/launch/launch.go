@@ -133,10 +133,9 @@ func becomeUser(process spec.Process) error {
 	if err := holdCapabilities(process); err != nil {
 		return err
 	}
-	if process.NoNewPrivileges {
-		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-			return fmt.Errorf("no_new_privs: %w", err)
-		}
+	// Bubblewrap asks for this whatever a pod says (`allowPrivilegeEscalation`); a command executed later is treated alike.
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
 	}
 	// A change of user clears it, so it is asked for again: nothing of a container outlives its shim.
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {

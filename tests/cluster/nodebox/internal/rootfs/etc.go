@@ -15,7 +15,7 @@ const (
 	linkerCache = "ld.so.cache"
 	timeZone    = "localtime"
 	switches    = "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"
-	hosts       = "127.0.0.1\tlocalhost\n"
+	hosts       = "127.0.0.1\tlocalhost\n::1\tlocalhost\n"
 )
 
 // writeFiles fills /etc: it holds nothing of the host but the linker's cache and the time zone.

@@ -30,7 +30,7 @@ func newProcess(config *cri.ContainerConfig, image images.Image, hostname string
 	}
 	process := spec.Process{
 		Args: arguments, Env: environment(config, image, uid, hostname), Dir: workingDirectory(config, image), UID: int(uid),
-		GID: int(group(security, uid, image)), Capabilities: allowed, NoNewPrivileges: security.GetNoNewPrivs(),
+		GID: int(group(security, uid, image)), Capabilities: allowed,
 	}
 	for _, id := range security.GetSupplementalGroups() {
 		process.Groups = append(process.Groups, int(id))
@@ -70,7 +70,7 @@ func environment(config *cri.ContainerConfig, image images.Image, uid int64, hos
 	values := map[string]string{"PATH": launch.DefaultPath, "HOSTNAME": hostname, "HOME": home}
 	maps.Copy(values, image.Env)
 	for _, variable := range config.GetEnvs() {
-		values[variable.GetKey()] = string(variable.GetValue())
+		values[variable.GetKey()] = variable.GetValue()
 	}
 	lines := make([]string, 0, len(values))
 	for _, name := range slices.Sorted(maps.Keys(values)) {

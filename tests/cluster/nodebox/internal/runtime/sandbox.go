@@ -50,7 +50,7 @@ func supported(config *cri.PodSandboxConfig, handler string) error {
 		return notFound("runtime handler %q: this node has the default one only", handler)
 	case options.GetPid() != cri.NamespaceMode_CONTAINER:
 		return invalid("hostPID and shareProcessNamespace are not there in the local cluster: each container has its own PID namespace")
-	case options.GetUsernsOptions().GetMode() == cri.NamespaceMode_POD:
+	case options.GetUsernsOptions() != nil && options.GetUsernsOptions().GetMode() == cri.NamespaceMode_POD:
 		return invalid("hostUsers: false is not there in the local cluster")
 	}
 	for _, mapping := range config.GetPortMappings() {

@@ -20,8 +20,7 @@ type Process struct {
 	GID    int   `json:"gid"`
 	Groups []int `json:"groups,omitempty"`
 	// Capabilities bounds what the process may ever hold, by number; user 0 also starts with them.
-	Capabilities    []uintptr `json:"capabilities,omitempty"`
-	NoNewPrivileges bool      `json:"noNewPrivileges,omitempty"`
+	Capabilities []uintptr `json:"capabilities,omitempty"`
 	// OOMScoreAdjust is written to /proc/self/oom_score_adj when set.
 	OOMScoreAdjust *int64 `json:"oomScoreAdjust,omitempty"`
 	// Terminal makes standard input the controlling terminal.
