@@ -1,0 +1,92 @@
+"""The step `evaluate`: an exported package on a frozen split, through the same processing that a device runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bramble.contracts.jobs import EvaluateJob, EvaluateResult
+from bramble.contracts.package import Package
+from bramble_workloads.evaluate.answers import answers, require_labels
+from bramble_workloads.evaluate.gates import judge, require_gates, sentence
+from bramble_workloads.evaluate.samples import of_split, pictures, read_manifest, read_samples
+from bramble_workloads.evaluate.scoring import metrics_of, scores_by_class, scores_of
+from bramble_workloads.evaluate.table import Answered, Table
+from bramble_workloads.job import Work, run
+from bramble_workloads.processing.model import Model
+from bramble_workloads.processing.package import read_package
+from bramble_workloads.store import Store
+
+T = TypeVar("T")
+
+SAY_SECONDS = 2
+
+
+def main() -> int:
+    """Run the step in this pod."""
+    return run(EvaluateJob, evaluate)
+
+
+def evaluate(work: Work[EvaluateJob]) -> EvaluateResult:
+    """Score a package.
+
+    Raises:
+        SpecError: a gate cannot be judged, or the package is not one that can be run here.
+        BadData: a blob is missing or damaged, the split is empty or of other classes, a picture cannot be processed, or the graph fails.
+        TryAgain: the store does not answer.
+    """
+    job, store = work.job, work.store
+    require_gates(job.gates)
+    package = read_package(store.get_blob, job.package)
+    manifest = read_manifest(store.get_blob, job.manifest)
+    samples = of_split(read_samples(store.get_blob, manifest), job.split)
+    require_labels(samples, package.postprocess.labels)
+    model = Model.load(package, fetch_graph(store, package, work.folder), threads=1)
+    found = told(work, "evaluated", len(samples), answers(model, pictures(store.get_blob, manifest, samples)))
+    table = Table((Answered(each.sample, each.prediction.classified.label) for each in found), package.postprocess.labels)
+    return _result(work, table)
+
+
+def fetch_graph(store: Store, package: Package, folder: Path) -> Path:
+    """Download the package's graph into a folder.
+
+    Raises:
+        Missing, Corrupt: there is none, or its bytes are not what the digest says.
+    """
+    path = folder / "model.onnx"
+    store.download_blob(package.files["model"].sha256, path)
+    return path
+
+
+def told(work: Work[Any], done: str, of: int, things: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
+    """The same things, and a line of progress every two seconds: `evaluated 200 of 1000 samples`."""
+    said = clock()
+    for count, thing in enumerate(things, start=1):
+        yield thing
+        if clock() - said >= SAY_SECONDS:
+            said = clock()
+            work.say(f"{done} {count} of {of} samples", metrics={"samples": count, "of": of})
+
+
+def _result(work: Work[EvaluateJob], table: Table) -> EvaluateResult:
+    job = work.job
+    confusion = table.whole()
+    scores = scores_of(confusion)
+    slices = {column: table.slices(column) for column in job.slices}
+    gates = tuple(judge(gate, table) for gate in job.gates)
+    for column in (column for column, values in slices.items() if not values):
+        work.say(f"no sample of the {job.split} split has the column {column!r}: there is nothing to slice")
+    for outcome in gates:
+        work.say(sentence(outcome))
+    work.say(f"accuracy {scores.accuracy:.4f} on {scores.samples} samples of {job.split}", metrics=metrics_of(scores))
+    return EvaluateResult(
+        seconds=work.seconds,
+        overall=scores,
+        per_class=scores_by_class(confusion),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion.counts),
+        labels=table.labels,
+        slices=slices,
+        gates=gates,
+    )
