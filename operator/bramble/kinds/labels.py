@@ -30,13 +30,18 @@ BENCH = f"{PREFIX}/bench"
 ACCELERATOR = f"{PREFIX}/accelerator"
 EDGE_TAINT = f"{PREFIX}/edge"
 AGENT = f"{PREFIX}/agent"
-"""The operator sets it to `<fleet>.<board>` on each node whose agent it wants there; the agents' DaemonSets select it."""
+"""The operator sets it to `agent_label(fleet, board)` on each node whose agent it wants there; the agents' DaemonSets select it."""
 
 
 def owner_labels(kind: str, name: str, uid: str, namespace: str = "") -> dict[str, str]:
     """The labels of a child; `namespace` only when the child lives in another one."""
     labels = {**MANAGED_BY_BRAMBLE, OWNER_KIND: kind, OWNER_NAME: name, OWNER_UID: uid}
     return {**labels, OWNER_NAMESPACE: namespace} if namespace else labels
+
+
+def agent_label(fleet: str, board: str) -> str:
+    """The value of `AGENT`. A label's value has at most 63 characters; the two names may have 80."""
+    return f"{fleet}.{child_name(board, limit=63 - len(fleet) - 1)}"
 
 
 def child_name(*parts: str, limit: int = 52) -> str:

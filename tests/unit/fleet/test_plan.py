@@ -12,8 +12,7 @@ from bramble.kinds.fleet.model import KIND, Status
 from bramble.kinds.fleet.nodes import MEMORY, PAGE_SIZE
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.fleet.plan import plan
-from bramble.kinds.fleet.render import agent_label
-from bramble.kinds.labels import AGENT, FINALIZER
+from bramble.kinds.labels import AGENT, FINALIZER, agent_label
 from bramble.kinds.objects import Invalid, metadata_of, parse
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan
 from tests.unit.fleet.rows import NOW, devices, fleet, fleet_manifest, node, observed, prepared, with_image

@@ -9,8 +9,7 @@ from bramble.contracts.report import BoardFacts
 from bramble.kinds.fleet.folders import PREPARED, Folder
 from bramble.kinds.fleet.membership import Member, labels_of
 from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.fleet.render import agent_label
-from bramble.kinds.labels import AGENT, PREFIX
+from bramble.kinds.labels import AGENT, PREFIX, agent_label
 from bramble.kinds.plan import PatchFields
 from bramble.kube.resources import Manifest, key_of
 

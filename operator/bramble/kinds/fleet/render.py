@@ -10,14 +10,13 @@ from bramble.kinds.fleet.folders import NODE, SETUP, Folder
 from bramble.kinds.fleet.model import Board
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.jobs.pod import CA_KEY, USER, container_security, controller_reference, pod_security, tmp_volume, token_volume, volumes
-from bramble.kinds.labels import AGENT, EDGE_TAINT, FLEET, STEP, child_name, owner_labels
+from bramble.kinds.labels import AGENT, EDGE_TAINT, FLEET, STEP, agent_label, child_name, owner_labels
 from bramble.kinds.plan import Apply, CreateOnce
 from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, SERVICE
 
 PORT = 8090
 STATE = "/var/lib/bramble"
 """The device's folder, here and in the container: the chart's admission policy allows this one and no other."""
-LABEL_CHARACTERS = 63
 SETUP_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 SETUP_KEPT_SECONDS = 3600
 """A preparation that ended is kept so long for people to look at."""
@@ -26,11 +25,6 @@ SETUP_KEPT_SECONDS = 3600
 def service_name(fleet: str) -> str:
     """How programs on a device reach its agent: `http://<this>.<edge namespace>.svc:8090`."""
     return child_name("agent", fleet)
-
-
-def agent_label(fleet: str, board: str) -> str:
-    """The value of the label that brings an agent to a node. A label's value has at most 63 characters, two names may have 80."""
-    return f"{fleet}.{child_name(board, limit=LABEL_CHARACTERS - len(fleet) - 1)}"
 
 
 def ca_config_map(seen: Observed) -> Apply:
