@@ -9,13 +9,12 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from examples.digits.pictures import field_archive
-
 from examples.digits.demo.screen import Board, View
+from examples.digits.pictures import field_zip
 from tests.cluster.cluster import Cluster
 
 TRAFFIC = Path(__file__).resolve().parents[1] / "field" / "traffic.py"
-DEVICE_URL = "http://bramble-demo.bramble-edge.svc:8090"
+DEVICE_URL = "http://agent-demo.bramble-edge.svc:8090"
 PER_SECOND = "10"
 
 
@@ -27,7 +26,7 @@ def manifests(image: str, namespace: str) -> list[dict[str, Any]]:
         "kind": "ConfigMap",
         "metadata": {"name": "field", "namespace": namespace},
         "data": {"traffic.py": TRAFFIC.read_text()},
-        "binaryData": {"pictures.zip": base64.b64encode(field_archive()).decode()},
+        "binaryData": {"pictures.zip": base64.b64encode(field_zip()).decode()},
     }
     container = {
         "name": "field",

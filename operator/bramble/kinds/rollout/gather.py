@@ -9,7 +9,7 @@ from bramble.contracts.store import blob_key
 from bramble.kinds.conditions import find, is_true
 from bramble.kinds.fleet.model import KIND as FLEET_KIND
 from bramble.kinds.fleet.model import Spec as FleetSpec
-from bramble.kinds.labels import AGENT, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE
+from bramble.kinds.labels import AGENT, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE, agent_label
 from bramble.kinds.modelversion.model import KIND as MODEL_VERSION_KIND
 from bramble.kinds.objects import Invalid, Object, parse
 from bramble.kinds.rollout.model import KIND, Release, Spec, Status
@@ -80,7 +80,7 @@ def fleet_seen(name: str, spec: FleetSpec, sources: Sources) -> FleetSeen:
     nodes: dict[str, str] = {}
     strata: dict[str, tuple[str, ...]] = {}
     for board in spec.boards:
-        for node in sources.list(NODE, labels={AGENT: f"{name}.{board.name}"}):
+        for node in sources.list(NODE, labels={AGENT: agent_label(name, board.name)}):
             labels = node["metadata"].get("labels") or {}
             nodes[node["metadata"]["name"]] = board.name
             strata[node["metadata"]["name"]] = tuple(labels.get(label, "") for label in spec.stratify_by)
