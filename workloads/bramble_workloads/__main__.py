@@ -13,7 +13,7 @@ STEPS = MappingProxyType(
         "store": "bramble_workloads.sidecar.step",
         "evaluate": "bramble_workloads.evaluate.step",
         "convert": "bramble_workloads.convert.step",
-        "benchmark": "bramble_workloads.benchmark",
+        "benchmark": "bramble_workloads.benchmark.step",
         "agent": "bramble_workloads.edge.agent",
         "node-setup": "bramble_workloads.edge.node_setup",
     }

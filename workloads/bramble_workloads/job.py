@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType, TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -86,27 +86,28 @@ class Work(Generic[J]):
 class StoreFiling:
     """Files through the namespace's store."""
 
-    def __init__(self, work: Work[Any]) -> None:
-        self._work = work
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open = open_store
 
     def file(self, key: str, content: bytes) -> None:
         """Write one object."""
-        self._work.store.put(key, content)
+        self._open().put(key, content)
 
 
-def run(kind: type[J], work: Callable[[Work[J]], Result], *, filing: Callable[[Work[J]], Filing] = StoreFiling) -> int:
+def run(kind: type[J], work: Callable[[Work[J]], Result], *, filing: Callable[[Work[J]], Filing] | None = None) -> int:
     """Carry out one step and give the exit code for the process.
 
     Args:
         kind: the job that this step understands; any other `job.json` is a spec error.
         work: does it. Raises WorkloadError for what the operator should know the kind of.
-        filing: where result, cause and log go.
+        filing: where result, cause and log go; the namespace's store unless said otherwise.
     """
     with Transcript() as transcript, TemporaryDirectory(prefix="bramble-") as folder:
         ending = _Ending(transcript)
         with ending:
             task = Work(read_job(kind), Path(folder))
-            ending.filing, ending.prefix = filing(task), task.job.prefix
+            ending.prefix = task.job.prefix
+            ending.filing = filing(task) if filing else StoreFiling(lambda: task.store)
             ending.result = work(task)
         return ending.code
 
@@ -170,7 +171,7 @@ class _Ending:
         content, key = canonical_json(result), result_key(self.prefix)
         assert self.filing is not None  # noqa: S101  (set before work began)
         try:
-            self._file_log()
+            self.filing.file(log_key(self.prefix, 0), self._transcript.content())
             self.filing.file(key, content)
         except WorkloadError as error:
             self._file_cause(error)
@@ -179,35 +180,41 @@ class _Ending:
         _terminate(Termination(code=self.code, key=key, sha256=digest_of(content)))
 
     def _file_cause(self, error: Exception) -> None:
-        if isinstance(error, WorkloadError):
-            self.code, message = error.code, str(error)
-            print(f"{type(error).__name__}: {message}", file=sys.stderr, flush=True)  # noqa: T201
-        else:
-            self.code, message = FAILED, f"{type(error).__name__}: {error}"
-            traceback.print_exception(error)
-        cause = Cause(
-            kind=error.kind if isinstance(error, WorkloadError) else "Error",
-            message=message[:MESSAGE],
-            node=places.node_name(),
-            pod=places.pod_name(),
-            exit_code=self.code,
-            lines=tuple(line[:CAUSE_LINE] for line in self._transcript.last(CAUSE_LINES)),
-        )
-        content, key = canonical_json(cause), cause_key(self.prefix, 0)
-        try:
-            if self.filing is None:
-                raise SpecError("no readable job, so no place to file the cause")
-            self._file_log()
-            self.filing.file(key, content)
-        except WorkloadError as unfiled:
-            print(f"the cause could not be filed: {unfiled}", file=sys.stderr, flush=True)  # noqa: T201
-            _terminate(Termination(code=self.code, key="", sha256=digest_of(content), message=cause.message))
-            return
-        _terminate(Termination(code=self.code, key=key, sha256=digest_of(content)))
+        self.code = file_failure(error, self.prefix, self.filing, self._transcript)
 
-    def _file_log(self) -> None:
-        if self.filing is not None:
-            self.filing.file(log_key(self.prefix, 0), self._transcript.content())
+
+def file_failure(error: Exception, prefix: str, filing: Filing | None, transcript: Transcript, node_rank: int = 0) -> int:
+    """File why a step failed, beside its log, and leave the container's last word; the exit code.
+
+    Where nothing can be filed (`filing` is None without a readable job; or the store is the trouble), the last word says it itself.
+    """
+    if isinstance(error, WorkloadError):
+        code, kind, message = error.code, error.kind, str(error)
+        print(f"{type(error).__name__}: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    else:
+        code, kind, message = FAILED, "Error", f"{type(error).__name__}: {error}"
+        traceback.print_exception(error)
+    cause = Cause(
+        kind=kind,
+        message=message[:MESSAGE],
+        node_rank=node_rank,
+        node=places.node_name(),
+        pod=places.pod_name(),
+        exit_code=code,
+        lines=tuple(line[:CAUSE_LINE] for line in transcript.last(CAUSE_LINES)),
+    )
+    content, key = canonical_json(cause), cause_key(prefix, node_rank)
+    try:
+        if filing is None:
+            raise SpecError("there is no readable job, so no place to file it")
+        filing.file(key, content)
+        filing.file(log_key(prefix, node_rank), transcript.content())
+    except WorkloadError as unfiled:
+        print(f"the cause could not be filed: {unfiled}", file=sys.stderr, flush=True)  # noqa: T201
+        _terminate(Termination(code=code, key="", sha256=digest_of(content), message=cause.message))
+        return code
+    _terminate(Termination(code=code, key=key, sha256=digest_of(content)))
+    return code
 
 
 def _terminate(last_word: Termination) -> None:

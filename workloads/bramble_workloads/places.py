@@ -28,6 +28,21 @@ def gateway_ca() -> Path:
     return Path(os.environ.get("BRAMBLE_GATEWAY_CA", pod.GATEWAY_CA))
 
 
+def data_folder() -> Path:
+    """Of a training pod: samples and their pictures, read-only to the trainer; `BRAMBLE_DATA_FOLDER`."""
+    return Path(os.environ.get("BRAMBLE_DATA_FOLDER", pod.DATA_FOLDER))
+
+
+def run_folder() -> Path:
+    """Of a training pod: shared by fetch, sidecar and launcher; `BRAMBLE_RUN_FOLDER`."""
+    return Path(os.environ.get("BRAMBLE_RUN_FOLDER", pod.RUN_FOLDER))
+
+
+def node_rank() -> int:
+    """This pod's rank in its Indexed Job; `JOB_COMPLETION_INDEX`, set by Kubernetes."""
+    return int(os.environ.get("JOB_COMPLETION_INDEX", "0"))
+
+
 def termination_log() -> Path:
     """Where the kubelet reads a container's last word; `BRAMBLE_TERMINATION_LOG`."""
     return Path(os.environ.get("BRAMBLE_TERMINATION_LOG", pod.TERMINATION_LOG))

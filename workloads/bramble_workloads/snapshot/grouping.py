@@ -131,10 +131,15 @@ def _nodes(
     for name, held in members.items():
         before = [previous[picture.id] for picture in held if picture.id in previous]
         count = Counter(sample.split for sample in before)
-        split: Split | None = max(SPLITS, key=lambda split: count[split]) if before else None
+        split = _commonest(count) if before else None
         forest.add(_Node(name, split, min((sample.group for sample in before if sample.split == split), default=None)))
         moved.extend(sample.id for sample in before if sample.split != split)
     return forest, base, sorted(moved)
+
+
+def _commonest(count: Mapping[Split, int]) -> Split:
+    """The earlier of `SPLITS` where two hold as many."""
+    return max(SPLITS, key=lambda split: count[split])
 
 
 def _groups(

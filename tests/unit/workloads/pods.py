@@ -1,0 +1,169 @@
+"""A training run without a cluster: for each node the three containers of its pod, as processes, over loopback and a real S3 server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bramble.contracts.cause import Cause
+from bramble.contracts.exit_codes import ExitCode
+from bramble.contracts.jobs import TrainJob
+from bramble.contracts.report import ObjectRef
+from bramble.contracts.store import StoreConfig, cause_key, run_prefix
+from bramble_workloads.errors import Missing
+from bramble_workloads.store import Store
+
+ROOT = Path(__file__).resolve().parents[3]
+STEPS = [sys.executable, "-W", "error", "-m", "bramble_workloads"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def train_job(manifest: str, attempt: int = 1, **fields: Any) -> TrainJob:
+    """Two nodes of one process each, on this machine."""
+    values: dict[str, Any] = {
+        "object": ObjectRef(kind="TrainingRun", namespace="ns", name="digits", uid="uid-1"),
+        "attempt": attempt,
+        "prefix": run_prefix("TrainingRun", "ns", "digits", "uid-1", "train", attempt),
+        "manifest": manifest,
+        "nodes": 2,
+        "master": "127.0.0.1",
+        "master_port": free_port(),
+        "model": "digits",
+        "version": "1.0.0",
+        "seed": 7,
+    }
+    if "container" not in fields:
+        values["builtin"] = {"task": "image-classification", "architecture": "small-cnn", "imageSize": 16, "channels": "L"}
+        values["hyperparameters"] = {"epochs": 2, "batchSize": 8, "learningRate": 0.003}
+    return TrainJob.model_validate(values | fields)
+
+
+@dataclass
+class Pod:
+    """One node's processes; `train` is started by `start`."""
+
+    job: TrainJob
+    rank: int
+    folder: Path
+    environment: dict[str, str]
+    fetch_code: int = 0
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    def start(self, name: str, command: list[str]) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log, cwd=self.folder)
+
+    def log(self, name: str = "train") -> str:
+        return (self.folder / f"{name}.log").read_text(errors="replace")
+
+    def rank_pids(self) -> list[int]:
+        """Processes of the ranks: children of the launcher that lead no pump and no store, told by their RANK."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == self.processes["train"].pid:
+                found.append(int(path.name))
+        return sorted(found)
+
+
+@contextmanager
+def pods(job: TrainJob, config: StoreConfig, folder: Path, extra: dict[str, str] | None = None) -> Iterator[list[Pod]]:
+    """Fetched, with sidecar and launcher running; all ended afterwards."""
+    secret = folder / "secret"
+    secret.mkdir(parents=True)
+    values = {"endpoint": config.endpoint, "bucket": config.bucket, "accessKey": config.access_key, "secretKey": config.secret_key}
+    for name, value in (values | {"prefix": config.prefix}).items():
+        (secret / name).write_text(value)
+    (folder / "job.json").write_text(job.model_dump_json(by_alias=True, exclude_none=True))
+    made = []
+    for rank in range(job.nodes):
+        own = folder / f"node-{rank}"
+        own.mkdir()
+        environment = os.environ | {
+            "BRAMBLE_JOB_FILE": str(folder / "job.json"),
+            "BRAMBLE_STORE_FOLDER": str(secret),
+            "BRAMBLE_DATA_FOLDER": str(own / "data"),
+            "BRAMBLE_RUN_FOLDER": str(own / "run"),
+            "BRAMBLE_TERMINATION_LOG": str(own / "termination"),
+            "JOB_COMPLETION_INDEX": str(rank),
+            "NODE_NAME": f"gpu-{rank}",
+            "POD_NAME": f"digits-{rank}",
+            "OMP_NUM_THREADS": "1",
+            **(extra or {}),
+        }
+        made.append(Pod(job, rank, own, environment))
+    try:
+        for pod in made:
+            pod.start("store", [*STEPS, "store"])
+            pod.start("fetch", [*STEPS, "fetch"])
+        for pod in made:
+            pod.fetch_code = pod.processes["fetch"].wait(60)
+            if pod.fetch_code == 0:
+                pod.start("train", [sys.executable, str(pod.run / "launch")])
+        yield made
+    finally:
+        for pod in made:
+            for process in pod.processes.values():
+                if process.poll() is None:
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+
+
+def codes(made: list[Pod], seconds: float = 120) -> list[int]:
+    """Exit codes of the trainers' containers, in order of node."""
+    deadline = time.monotonic() + seconds
+    try:
+        return [pod.processes["train"].wait(max(0.1, deadline - time.monotonic())) for pod in made]
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError("\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made)) from error
+
+
+def until(condition: Callable[[], bool], seconds: float, made: list[Pod]) -> float:
+    """Seconds until the condition held; fails with every log."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > seconds:
+            raise AssertionError("\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made))
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def causes(store: Store, job: TrainJob) -> dict[int, Cause]:
+    """What each node said, by node rank."""
+    found = {}
+    for rank in range(job.nodes):
+        try:
+            found[rank] = Cause.model_validate_json(store.get(cause_key(job.prefix, rank)))
+        except Missing:
+            continue
+    return found
+
+
+def termination(pod: Pod) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((pod.folder / "termination").read_text())
+    return document
+
+
+__all__ = ["ROOT", "ExitCode", "Pod", "causes", "codes", "pods", "termination", "train_job", "until"]

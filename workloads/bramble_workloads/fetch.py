@@ -1,0 +1,228 @@
+"""The init container of a training pod: data, the newest checkpoint, the launcher and its plan.
+
+It stands between a run and its first step, so it imports little: the job is read as plain JSON (the operator wrote it from a typed
+model), and what makes a proper report of a failure is imported only when there is one.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from bramble.contracts.store import checkpoints_prefix
+from bramble_workloads import places
+from bramble_workloads.errors import BadData, Corrupt, Missing, SpecError, Stopped
+from bramble_workloads.launch.handshake import RunFolder, write
+from bramble_workloads.store import Store
+
+THREADS = 8
+SPLITS = ("train", "val")
+"""What a trainer may see. The test split stays where it is."""
+BARRIER_SECONDS = 600
+GRACE_SECONDS = 25
+"""For ranks to save and leave, within a pod's termination grace of 30 s."""
+MEMBER = re.compile(r"[0-9a-f]{64}\.(png|jpg)")
+MARKER = re.compile(r"step-(\d+)\.json")
+START = """import sys
+from pathlib import Path
+
+from bramble_launch.main import main
+
+sys.exit(main(str(Path(__file__).resolve().parent.parent)))
+"""
+
+
+def main() -> int:
+    """Run the step in this pod."""
+    signal.signal(signal.SIGTERM, _leave)
+    with _Ending() as ending:
+        job = _read_job()
+        ending.prefix = job["prefix"]
+        fetch(job, Store.mounted(connections=THREADS), places.data_folder(), RunFolder(str(places.run_folder())))
+    return ending.code
+
+
+def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None:
+    """Prepare everything that the launcher needs.
+
+    Raises:
+        WorkloadError: Missing or Corrupt for the dataset, StoreRefused, StoreUnavailable. A damaged checkpoint is passed over.
+    """
+    run.make()
+    with ThreadPoolExecutor(THREADS) as pool:
+        checkpoint = pool.submit(restore, store, job["resumeFrom"], run.checkpoints) if job.get("resumeFrom") else None
+        count = lay_out(store, store.get_blob(job["manifest"]), data, pool)
+        restored = checkpoint.result() if checkpoint else None
+    _copy_launcher(run)
+    write(run.plan, launch_plan(job, data, run))
+    print(f"{count} samples, {f'checkpoint of step {restored}' if restored else 'no checkpoint'}", flush=True)  # noqa: T201
+
+
+def lay_out(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
+    """Write the samples of `SPLITS` as image folders, `<split>/<class>/<file>`, and `samples.jsonl`; the number of them."""
+    header = json.loads(manifest)
+    shards = [pool.submit(store.get_blob, shard["sha256"]) for shard in header["shards"] if shard["split"] in SPLITS]
+    files: dict[str, Path] = {}
+    lines = []
+    for line in store.get_blob(header["samples"]).splitlines():
+        sample = json.loads(line)
+        if sample["split"] not in SPLITS:
+            continue
+        name = f"{sample['id'].removeprefix('sha256:')}{sample['extension']}"
+        file = f"{sample['split']}/{sample['label']}/{name}"
+        files[name] = data / file
+        described = {key: sample[key] for key in ("id", "split", "label", "weight", "origin", "meta")}
+        lines.append(json.dumps({**described, "file": file}, ensure_ascii=False))
+    for folder in {path.parent for path in files.values()}:
+        folder.mkdir(parents=True, exist_ok=True)
+    left = dict(files)
+    for shard in shards:
+        for name, content in _members(shard.result()):
+            if name in left:
+                left.pop(name).write_bytes(content)
+    list(pool.map(lambda item: store.download_blob(f"sha256:{item[0].partition('.')[0]}", item[1]), left.items()))
+    (data / "manifest.json").write_bytes(manifest)
+    (data / "samples.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return len(files)
+
+
+def _members(shard: bytes) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each picture of a shard. Members are taken by name and never extracted to a path of their own choosing."""
+    with tarfile.open(fileobj=io.BytesIO(shard), mode="r:") as archive:
+        for member in archive:
+            stream = archive.extractfile(member)
+            if stream is None or not MEMBER.fullmatch(member.name):
+                raise BadData(f"a shard holds {member.name!r}, which no snapshot of ours writes")
+            yield member.name, stream.read()
+
+
+def restore(store: Store, prefixes: list[str], checkpoints: Path) -> int | None:
+    """The newest checkpoint that is whole, as `step-<n>/`; its step, or None where there is none.
+
+    Args:
+        store: of the namespace.
+        prefixes: run prefixes of earlier attempts, newest first.
+        checkpoints: where the trainer looks for it.
+    """
+    found = [(step, key) for prefix in prefixes for step, key in _markers(store, checkpoints_prefix(prefix))]
+    for step, key in sorted(found, key=lambda item: -item[0]):
+        try:
+            _download_checkpoint(store, key, checkpoints / f"step-{step}")
+        except (Missing, Corrupt, ValueError) as error:
+            print(f"checkpoint {key} is passed over: {error}", flush=True)  # noqa: T201
+        else:
+            write(checkpoints / "restored.json", {"step": step, "key": key})
+            return step
+    return None
+
+
+def _markers(store: Store, prefix: str) -> Iterator[tuple[int, str]]:
+    for entry in store.list(prefix):
+        if match := MARKER.fullmatch(entry.key.removeprefix(prefix)):
+            yield int(match[1]), entry.key
+
+
+def _download_checkpoint(store: Store, marker: str, folder: Path) -> None:
+    files = json.loads(store.get(marker))["files"]
+    aside = folder.with_name(f"tmp-{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for name, file in files.items():
+        if Path(name).name != name:
+            raise Corrupt(f"{marker} names the file {name!r}, which would leave its folder")
+        digest = store.download(f"{marker.removesuffix('.json')}/{name}", aside / name)
+        if digest != file["sha256"]:
+            raise Corrupt(f"{name} hashes to {digest}, the marker says {file['sha256']}")
+    aside.rename(folder)
+
+
+def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, Any]:
+    """`launch.json`: the job as the launcher sees it."""
+    builtin, container = job.get("builtin"), job.get("container")
+    if (builtin is None) == (container is None):
+        raise SpecError("trainer: exactly one of builtin and container is needed")
+    processes = job["processesPerNode"]
+    environment = {
+        "BRAMBLE_DATA": str(data),
+        "BRAMBLE_PARAMS": json.dumps(job["hyperparameters"]),
+        "BRAMBLE_CHECKPOINTS": str(run.checkpoints),
+        "BRAMBLE_PROGRESS": str(run.progress),
+        "BRAMBLE_OUT": str(run.out),
+        "BRAMBLE_SEED": str(job["seed"]),
+        "BRAMBLE_GPUS": str(job["gpusPerNode"]),
+        "BRAMBLE_CPU_ALLOWED": "1" if job["cpuAllowed"] else "0",
+    }
+    if builtin:
+        environment["BRAMBLE_TRAINER"] = json.dumps(builtin)
+    return {
+        "entry": "bramble_workloads.train.program:main" if builtin else None,
+        "command": [*container["command"], *container["args"]] if container else [],
+        "environment": environment,
+        "nodes": job["nodes"],
+        "processes": max(1, job["gpusPerNode"]) if processes == "auto" else processes,
+        "master": job["master"],
+        "port": job["masterPort"],
+        "runId": f"{job['object']['uid']}-{job['attempt']}",
+        "barrierSeconds": BARRIER_SECONDS,
+        "graceSeconds": GRACE_SECONDS,
+    }
+
+
+def _copy_launcher(run: RunFolder) -> None:
+    target = run.root / "launch"
+    shutil.rmtree(target, ignore_errors=True)
+    source = Path(__file__).parent / "launch"
+    shutil.copytree(source, target / "bramble_launch", ignore=shutil.ignore_patterns("__pycache__"))
+    (target / "__main__.py").write_text(START)
+
+
+def _read_job() -> dict[str, Any]:
+    path = places.job_file()
+    try:
+        job: dict[str, Any] = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SpecError(f"no job to do: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise SpecError(f"{path} is no JSON: {error}") from error
+    if job.get("step") != "train":
+        raise SpecError(f"{path} is a job of step {job.get('step')!r}; fetch belongs to train")
+    return job
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    raise Stopped("asked to leave (SIGTERM) while fetching: the pod is being deleted, preempted or its node drained")
+
+
+class _Ending:
+    """An exception becomes a filed cause and an exit code."""
+
+    prefix = ""
+    code = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        from bramble_workloads.job import StoreFiling, file_failure
+        from bramble_workloads.output import Transcript
+
+        filing = StoreFiling(Store.mounted) if self.prefix else None
+        with Transcript() as transcript:
+            self.code = file_failure(error, self.prefix, filing, transcript, places.node_rank())
+        return True
+
+
+if __name__ == "__main__":
+    os._exit(main())

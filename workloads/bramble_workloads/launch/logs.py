@@ -1,0 +1,131 @@
+"""What the ranks print: each line to the pod's log with its rank in front, and to a file a rank that never grows beyond two parts.
+
+A small process of its own does it, so that output flows however busy the launcher is, and none is lost when the launcher dies.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+PART_BYTES = 10 * 1024 * 1024
+"""One part of a rank's file; with the part before it, at least this much of the end is always there."""
+CHUNK = 65536
+LONGEST_LINE = 65536
+
+
+class Pump:
+    """Pipes for the ranks, and the process that empties them."""
+
+    def __init__(self, files: dict[int, Path]) -> None:
+        """`files` is where each rank's output is kept, by rank."""
+        pipes = {rank: os.pipe() for rank in files}
+        self.inputs: dict[int, int] = {rank: ends[1] for rank, ends in pipes.items()}
+        """The descriptor that each rank writes to."""
+        control = os.pipe()
+        self._control = control[1]
+        sys.stdout.flush()
+        self._process = os.fork()
+        if self._process == 0:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)  # the launcher says when it is over
+            for descriptor in (*self.inputs.values(), self._control):
+                os.close(descriptor)
+            code = 1
+            try:
+                _empty({rank: ends[0] for rank, ends in pipes.items()}, control[0], files)
+                code = 0
+            finally:
+                os._exit(code)
+        for ends in pipes.values():
+            os.close(ends[0])
+        os.close(control[0])
+
+    def forget(self) -> None:
+        """Close this process' copies of the ranks' descriptors, once all that need them have them."""
+        for descriptor in self.inputs.values():
+            os.close(descriptor)
+        self.inputs = {}
+
+    def finish(self) -> None:
+        """Wait until all that was written so far is in files and log."""
+        if self._process:
+            self.forget()
+            os.close(self._control)
+            os.waitpid(self._process, 0)
+            self._process = 0
+
+
+class _Part:
+    """One rank's file, turned over when it is full."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO = path.open("ab")
+
+    def write(self, content: bytes) -> None:
+        self._file.write(content)
+        self._file.flush()
+        if self._file.tell() >= PART_BYTES:
+            self._file.close()
+            self._path.replace(f"{self._path}.1")
+            self._file = self._path.open("ab")
+
+
+def _empty(outputs: dict[int, int], control: int, files: dict[int, Path]) -> None:
+    """Copy until every writer is gone, or until the control pipe closes and nothing is left."""
+    parts = {rank: _Part(path) for rank, path in files.items()}
+    rests: dict[int, bytes] = dict.fromkeys(outputs, b"")
+    selector = selectors.DefaultSelector()
+    for rank, descriptor in outputs.items():
+        os.set_blocking(descriptor, False)
+        selector.register(descriptor, selectors.EVENT_READ, rank)
+    selector.register(control, selectors.EVENT_READ, None)
+    ending = False
+    while len(selector.get_map()) > (0 if ending else 1):
+        ready = selector.select(timeout=0 if ending else None)
+        if ending and not ready:
+            break
+        for key, _ in ready:
+            if key.data is None:
+                ending = True
+                selector.unregister(control)
+                continue
+            content = os.read(key.fd, CHUNK)
+            if not content:
+                selector.unregister(key.fd)
+                continue
+            parts[key.data].write(content)
+            rests[key.data] = _print(key.data, rests[key.data] + content)
+    for rank, rest in rests.items():
+        if rest:
+            _print(rank, rest + b"\n")
+
+
+def _print(rank: int, content: bytes) -> bytes:
+    """Print the whole lines of it and give back the rest."""
+    lines: list[bytes] = content.split(b"\n")
+    rest = lines.pop()
+    if len(rest) > LONGEST_LINE:
+        lines.append(rest)
+        rest = b""
+    prefix = f"[{rank}] ".encode()
+    text = b"".join(prefix + line + b"\n" for line in lines)
+    while text:
+        text = text[os.write(1, text) :]
+    return rest
+
+
+def last_lines(file: Path, older: Path, count: int) -> list[str]:
+    """The last lines of a rank's output that are not empty."""
+    content = b""
+    for path in (file, older):
+        if path.exists() and len(content) < CHUNK:
+            with path.open("rb") as stream:
+                stream.seek(max(0, path.stat().st_size - CHUNK))
+                content = stream.read() + content
+    return [line for line in content.decode(errors="replace").splitlines() if line.strip()][-count:]

@@ -1,0 +1,114 @@
+"""How nodes find each other: a barrier on the master's name and port, and the store behind it in a process of its own.
+
+The store outlives the ranks of its node and is not held up by their launcher, so that the other nodes still learn what they need while
+node rank 0 is failing. torch is imported inside functions: only images that have it come here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.rendezvous import RendezvousHandler
+
+    from .plan import LaunchPlan
+
+ASK_SECONDS = 0.1
+"""Between two tries of the barrier."""
+CONNECT_SECONDS = 2
+PR_SET_PDEATHSIG = 1
+
+
+class NotThere(Exception):
+    """The master did not appear in time; the message says what was missing, its name or its port."""
+
+
+def await_master(plan: LaunchPlan) -> None:
+    """Return once the master's name resolves and its port takes connections.
+
+    Raises:
+        NotThere: not within `plan.barrier_seconds`.
+    """
+    deadline = time.monotonic() + plan.barrier_seconds
+    missing = ""
+    while time.monotonic() < deadline:
+        try:
+            with socket.create_connection((plan.master, plan.port), timeout=CONNECT_SECONDS):
+                return
+        except socket.gaierror as error:
+            missing = f"its name does not resolve ({error.strerror})"
+        except OSError as error:
+            missing = f"port {plan.port} does not answer ({error})"
+        time.sleep(ASK_SECONDS)
+    raise NotThere(f"node rank 0 at {plan.master} was not there within {plan.barrier_seconds:g} s: {missing}")
+
+
+def serve_store(plan: LaunchPlan) -> int:
+    """Fork the process that holds the rendezvous store; its id. It ends with its parent, or when it is killed."""
+    child = os.fork()
+    if child:
+        return child
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        from torch._C._distributed_c10d import TCPStore
+
+        _hold(TCPStore("0.0.0.0", plan.port, is_master=True, wait_for_workers=False))  # noqa: S104
+    finally:
+        os._exit(1)
+
+
+def _hold(store: object) -> None:
+    """Keep a reference for as long as the process lives: its threads serve."""
+    while store is not None:
+        signal.pause()
+
+
+def handler(plan: LaunchPlan) -> RendezvousHandler:
+    """Fixed ranks over the store at the master: every node of the attempt, or none."""
+    from torch._C._distributed_c10d import PrefixStore, TCPStore
+    from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousStoreInfo
+
+    class FixedRendezvous(RendezvousHandler):
+        """torch's static rendezvous, as a client of the store's own process."""
+
+        def get_backend(self) -> str:
+            return "static"
+
+        @property
+        def use_agent_store(self) -> bool:
+            return True
+
+        def next_rendezvous(self) -> RendezvousInfo:
+            self._store = TCPStore(
+                plan.master,
+                plan.port,
+                is_master=False,
+                timeout=timedelta(seconds=plan.barrier_seconds),
+                wait_for_workers=False,
+            )
+            store: Any = PrefixStore(plan.run_id, self._store)
+            return RendezvousInfo(store, plan.node_rank, plan.nodes, RendezvousStoreInfo(plan.master, plan.port))
+
+        def is_closed(self) -> bool:
+            return False
+
+        def set_closed(self) -> None:
+            """Nodes never join again within an attempt."""
+
+        def num_nodes_waiting(self) -> int:
+            return 0
+
+        def get_run_id(self) -> str:
+            return plan.run_id
+
+        def shutdown(self) -> bool:
+            return True
+
+    return FixedRendezvous()

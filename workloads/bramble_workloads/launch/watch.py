@@ -1,0 +1,75 @@
+"""Sees every rank of this node end, and tells the sidecar why while the others are still being stopped."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from . import handshake
+from .ending import Ending, cause, peek, stopped
+from .logs import last_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .handshake import RunFolder
+    from .plan import LaunchPlan
+
+GRACE_FOR_CAUSES = 1.0
+"""Seconds that the other ranks of the node get to end by themselves after one has only lost its peer: the cause may be among them."""
+POLL_SECONDS = 0.02
+LINES = 20
+
+
+class Watch:
+    """Endings of the ranks of one node, in the order seen."""
+
+    def __init__(self, plan: LaunchPlan, folder: RunFolder) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._own: dict[int, Ending] = {}
+        self._all: tuple[int, ...] = ()
+
+    def look(self, pids: Mapping[int, int]) -> bool:
+        """Whether a rank has failed by itself; then causes are written. Call it before anything is stopped.
+
+        `pids` is process by global rank.
+        """
+        self._all = tuple(pids)
+        self._collect(pids)
+        if not any(ending.failed for ending in self._own.values()):
+            return False
+        deadline = time.monotonic() + GRACE_FOR_CAUSES
+        while all(found["kind"] == "PeerLost" for found in self.causes()) and len(self._own) < len(pids) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            self._collect(pids)
+        self.report()
+        return True
+
+    def causes(self) -> list[dict[str, Any]]:
+        """One cause for each rank that failed by itself."""
+        return [self._cause(rank, ending) for rank, ending in sorted(self._own.items()) if ending.failed]
+
+    def report(self, *, final: bool = False) -> list[dict[str, Any]]:
+        """Write what is known for the sidecar; `final` adds the ranks that the launcher stopped, and the errors they had nonetheless."""
+        found = self.causes()
+        if final:
+            found += [self._stopped(rank) for rank in self._all if rank not in self._own]
+        handshake.write(self._folder.causes, {"causes": found})
+        return found
+
+    def _collect(self, pids: Mapping[int, int]) -> None:
+        for rank, pid in pids.items():
+            if rank not in self._own and (ending := peek(pid)) is not None:
+                self._own[rank] = ending
+
+    def _cause(self, rank: int, ending: Ending) -> dict[str, Any]:
+        return cause(rank, ending, self._folder.error(rank), self._lines(rank), alone=self._plan.world_size == 1)
+
+    def _stopped(self, rank: int) -> dict[str, Any]:
+        if self._folder.error(rank).exists():  # it had failed, and was stopped before it could leave
+            return cause(rank, Ending(code=1), self._folder.error(rank), self._lines(rank), alone=False)
+        return stopped(rank, self._lines(rank))
+
+    def _lines(self, rank: int) -> list[str]:
+        return last_lines(self._folder.log(rank), self._folder.older_log(rank), LINES)

@@ -1,0 +1,60 @@
+"""A rank that runs a training program of ours: a forked child of the launcher, which has imported torch and the program already."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+FAILED = 1
+
+
+def run(entry: str, inputs: dict[int, int]) -> None:
+    """Take over this rank's pipe, run `module:function` and leave with its code.
+
+    The program gives an exit code, or raises; an exception with an attribute `code` leaves with that one.
+    """
+    own = inputs[int(os.environ["RANK"])]
+    os.dup2(own, 1)
+    os.dup2(own, 2)
+    for descriptor in inputs.values():
+        os.close(descriptor)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # the agent's own handlers came along with the fork
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    module, _, function = entry.partition(":")
+    with _Ending() as ending:
+        ending.code = getattr(importlib.import_module(module), function)()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if ending.code:
+        os._exit(ending.code)  # without the interpreter's teardown, which would wait for peers that are gone
+
+
+class _Ending:
+    """Turns an exception into an error file, as torch's `record` writes it, and a code."""
+
+    code: int = 0
+
+    def __enter__(self) -> _Ending:  # noqa: PYI034  (typing.Self is newer than the launcher's oldest Python)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if error is None or isinstance(error, SystemExit):
+            return False
+        self.code = getattr(error, "code", FAILED)
+        said = str(error) if self.code != FAILED else f"{type(error).__name__}: {error}"
+        stack = "".join(traceback.format_exception(kind, error, trace))
+        sys.stderr.write(stack if self.code == FAILED else f"{type(error).__name__}: {said}\n")
+        message = {"message": said, "extraInfo": {"py_callstack": stack, "timestamp": str(int(time.time()))}}
+        with open(os.environ["TORCHELASTIC_ERROR_FILE"], "w") as file:  # noqa: PTH123
+            json.dump({"message": message}, file)
+        return True

@@ -1,0 +1,48 @@
+"""Causes on their way to the store: the one that explains the others, as soon as the launcher has written any."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bramble_workloads import places
+from bramble_workloads.launch import handshake
+from bramble_workloads.sidecar.context import Context
+
+
+class CauseFeed:
+    """Uploads the first cause of this node when it appears, and again when a better one does."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._seen: list[Any] | None = None
+
+    def upload(self) -> tuple[str, bytes] | None:
+        """Upload what changed; key and content of the first cause, or None without any.
+
+        Raises:
+            WorkloadError: the store refuses or does not answer; the next call tries again.
+        """
+        found = handshake.read(self._context.run.causes)
+        if found is None or not found["causes"]:
+            return None
+        from bramble.contracts.canonical import canonical_json
+        from bramble.contracts.cause import Cause, first_cause
+        from bramble.contracts.store import cause_key
+
+        here = {"nodeRank": self._context.node_rank, "node": places.node_name(), "pod": places.pod_name()}
+        causes = [Cause.model_validate({**document, **here}) for document in found["causes"]]
+        first = first_cause(causes)
+        key = cause_key(self._context.prefix, self._context.node_rank)
+        content = canonical_json(first)
+        if found["causes"] != self._seen:
+            self._context.store.put(key, content)
+            rest = f"{key.removesuffix('.json')}-ranks.json"
+            every = [cause.model_dump(mode="json", by_alias=True, exclude_none=True) for cause in causes]
+            self._context.store.put(rest, canonical_json(every))
+            self._seen = found["causes"]
+        return key, content
+
+    def changed(self) -> bool:
+        """Whether the launcher has written something that is not uploaded."""
+        found = handshake.read(self._context.run.causes)
+        return found is not None and found["causes"] != self._seen

@@ -1,0 +1,70 @@
+"""Checkpoints on their way to the store: files first, then the marker that names their digests. Without the marker there is none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from bramble.contracts.store import checkpoints_prefix
+from bramble_workloads.launch import handshake
+from bramble_workloads.sidecar.context import Context
+
+FOLDER = re.compile(r"step-(\d+)")
+CHUNK = 1024 * 1024
+
+
+class Checkpoints:
+    """The newest checkpoint that is not yet in the store. Older ones that were overtaken are passed over."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._prefix = checkpoints_prefix(context.prefix)
+        self._done: int | None = None
+
+    def pending(self) -> Path | None:
+        """The folder to upload next; only node rank 0 has any of its own."""
+        if self._context.node_rank != 0:
+            return None
+        found = ((FOLDER.fullmatch(path.name), path) for path in self._context.run.checkpoints.iterdir())
+        whole = sorted((int(match[1]), path) for match, path in found if match)
+        if not whole or whole[-1][0] <= self._uploaded():
+            return None
+        return whole[-1][1]
+
+    def upload(self, folder: Path) -> None:
+        """Upload one. A folder that the trainer removed meanwhile was overtaken: nothing is lost.
+
+        Raises:
+            WorkloadError: the store refuses or does not answer.
+        """
+        files = {}
+        try:
+            for path in sorted(folder.iterdir()):
+                digest = _digest(path)
+                self._context.store.upload(f"{self._prefix}{folder.name}/{path.name}", path)
+                files[path.name] = {"sha256": digest, "bytes": path.stat().st_size}
+        except FileNotFoundError:
+            return
+        step = int(folder.name.removeprefix("step-"))
+        marker = {"step": step, "files": files}
+        self._context.store.put(f"{self._prefix}{folder.name}.json", json.dumps(marker, sort_keys=True).encode())
+        self._done = max(step, self._uploaded())
+
+    def _uploaded(self) -> int:
+        """The last step that this attempt uploaded, or that it began from."""
+        if self._done is None:
+            restored = handshake.read(self._context.run.checkpoints / "restored.json")
+            names = (entry.key.removeprefix(self._prefix) for entry in self._context.store.list(self._prefix))
+            steps = [int(name[5:-5]) for name in names if re.fullmatch(r"step-\d+\.json", name)]
+            self._done = max([-1, *steps, *([restored["step"]] if restored else [])])
+        return self._done
+
+
+def _digest(path: Path) -> str:
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            hasher.update(chunk)
+    return f"sha256:{hasher.hexdigest()}"

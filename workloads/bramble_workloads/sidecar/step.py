@@ -1,0 +1,197 @@
+"""The step `store`: one loop over what lies in the run folder, until the kubelet ends it after the trainer's container."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from bramble.contracts.store import log_key
+from bramble_workloads import places
+from bramble_workloads.errors import SpecError, TryAgain, WorkloadError
+from bramble_workloads.gateway import GatewayClient
+from bramble_workloads.launch import handshake
+from bramble_workloads.launch.handshake import RunFolder
+from bramble_workloads.sidecar.causes import CauseFeed
+from bramble_workloads.sidecar.checkpoints import Checkpoints
+from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.progress import ProgressFeed
+from bramble_workloads.store import Store
+
+LOOK_SECONDS = 0.05
+HEARTBEAT_SECONDS = 1.0
+PATIENCE_SECONDS = 300.0
+"""For the last upload of a run that ended, while the store does not answer; then a new attempt does it again."""
+THREADS = 3
+"""One for a checkpoint, one for progress, one for the heartbeat during the last upload."""
+LOG_BYTES = 10 * 1024 * 1024
+
+
+def main() -> int:
+    """Run the step in this pod."""
+    job = json.loads(places.job_file().read_bytes())
+    run = RunFolder(str(places.run_folder()))
+    run.make()
+    processes = max(1, job["gpusPerNode"]) if job["processesPerNode"] == "auto" else job["processesPerNode"]
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        store = Store.mounted(connections=4)
+    except SpecError as error:
+        handshake.write(run.refused, {"code": error.code, "message": str(error)})
+        raise
+    Sidecar(Context(job, store, run, places.node_rank(), processes)).serve(stop)
+    return 0
+
+
+class Sidecar:
+    """The parts, and the order in which they are looked after."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._run = context.run
+        self._checkpoints = Checkpoints(context)
+        self._causes = CauseFeed(context)
+        gateway = context.job.get("gateway")
+        self._progress = ProgressFeed(context, GatewayClient(gateway["url"])) if gateway and context.node_rank == 0 else None
+        self._pool = ThreadPoolExecutor(THREADS)
+        self._uploading: Future[None] | None = None
+        self._posting: Future[None] | None = None
+        self._began = time.monotonic()
+        self._beat = 0.0
+
+    def serve(self, stop: threading.Event) -> None:
+        """Look after the run until `stop`; then once more, for what the trainer left while it was being ended."""
+        while not stop.wait(LOOK_SECONDS):
+            self.look()
+        self.look()
+        if self._uploading is not None:
+            self._uploading.result()
+        if not self._run.acknowledged.exists():
+            self._last_chance()
+
+    def look(self) -> None:
+        """One round: heartbeat, causes, a checkpoint, progress, the end."""
+        if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
+            self._run.heartbeat.touch()
+            self._beat = time.monotonic()
+        if self._run.acknowledged.exists():
+            return
+        try:
+            if self._causes.changed():
+                self._causes.upload()
+            self._background()
+            if (finished := handshake.read(self._run.finished)) is not None:
+                self._finish(int(finished["code"]))
+        except SpecError as error:
+            self._refuse(error)
+        except TryAgain as error:
+            print(f"to be tried again: {error}", flush=True)  # noqa: T201
+
+    def _background(self) -> None:
+        """Slow things beside the loop, one of a kind at a time; what they raised last time is raised here."""
+        if self._uploading is None or self._uploading.done():
+            done, self._uploading = self._uploading, None
+            if done is not None:
+                done.result()
+            if (folder := self._checkpoints.pending()) is not None:
+                self._uploading = self._pool.submit(self._checkpoints.upload, folder)
+        if self._progress is not None and (self._posting is None or self._posting.done()) and self._progress.due():
+            self._posting = self._pool.submit(self._progress.post)
+
+    def _finish(self, code: int) -> None:
+        """Everything that is left, and then the acknowledgement. A store that is away is waited for, with the heartbeat going on."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        answer: dict[str, Any] | None = None
+        while answer is None:
+            try:
+                answer = self._ending(code)
+            except TryAgain as error:
+                print(f"to be tried again: {error}", flush=True)  # noqa: T201
+                if time.monotonic() >= deadline:
+                    answer = _answer(error.code, "", b"", str(error))
+        handshake.write(self._run.acknowledged, answer)
+
+    def _ending(self, code: int) -> dict[str, Any]:
+        keeping = threading.Event()
+        beat = self._pool.submit(self._keep_beating, keeping)
+        try:
+            if self._uploading is not None:
+                self._uploading.result()
+                self._uploading = None
+            if (folder := self._checkpoints.pending()) is not None:
+                self._checkpoints.upload(folder)
+            log = self._upload_logs()
+            if self._progress is not None:
+                self._progress.post()
+            if code != 0:
+                key, content = self._causes.upload() or ("", b"")
+                return _answer(code, key, content, "")
+            if self._context.node_rank != 0:
+                return _answer(0, *log, "")
+            return self._complete()
+        finally:
+            keeping.set()
+            beat.result()
+
+    def _complete(self) -> dict[str, Any]:
+        from bramble.contracts.store import cause_key, result_key
+        from bramble_workloads.sidecar.completion import complete
+
+        try:
+            return _answer(0, result_key(self._context.prefix), complete(self._context, time.monotonic() - self._began), "")
+        except SpecError as error:
+            handshake.write(self._run.causes, {"causes": [{"kind": error.kind, "exitCode": error.code, "message": str(error)[:600]}]})
+            self._causes.upload()
+            content = self._context.store.get(cause_key(self._context.prefix, self._context.node_rank))
+            return _answer(error.code, cause_key(self._context.prefix, self._context.node_rank), content, str(error))
+
+    def _keep_beating(self, keeping: threading.Event) -> None:
+        while not keeping.wait(HEARTBEAT_SECONDS):
+            self._run.heartbeat.touch()
+
+    def _upload_logs(self) -> tuple[str, bytes]:
+        """The last 10 MiB of each rank's output; key and content of the first."""
+        uploaded = []
+        for rank in self._context.ranks:
+            content = _tail(self._run.older_log(rank)) + _tail(self._run.log(rank))
+            key = log_key(self._context.prefix, rank)
+            self._context.store.put(key, content[-LOG_BYTES:])
+            uploaded.append((key, content[-LOG_BYTES:]))
+        return uploaded[0]
+
+    def _last_chance(self) -> None:
+        """The launcher did not live to say that it finished: keep its logs at least. The pod's own status tells the rest."""
+        try:
+            self._upload_logs()
+        except WorkloadError as error:
+            print(f"logs are lost: {error}", flush=True)  # noqa: T201
+
+    def _refuse(self, error: WorkloadError) -> None:
+        """Nothing of this run can be kept: stop it now rather than after hours."""
+        if not self._run.refused.exists():
+            print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201
+            handshake.write(self._run.refused, {"code": error.code, "message": str(error)})
+        if self._run.finished.exists():
+            handshake.write(self._run.acknowledged, _answer(error.code, "", b"", str(error)))
+
+
+def _answer(code: int, key: str, content: bytes, message: str) -> dict[str, Any]:
+    """The acknowledgement, with the last word of the trainer's container in it."""
+    from bramble.contracts.canonical import digest_of
+    from bramble.contracts.jobs import Termination
+
+    word = Termination(code=code, key=key, sha256=digest_of(content), message="" if key else message[:600])
+    return {"code": code, "message": message, "termination": json.loads(word.encode())}
+
+
+def _tail(path: Path) -> bytes:
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LOG_BYTES))
+        return file.read()

@@ -1,0 +1,229 @@
+"""The training loop: epochs of optimiser steps, validation, the best weights, checkpoints, and a way to leave at any step."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from bramble_workloads.errors import SpecError, Stopped, TryAgain
+from bramble_workloads.launch.ending import LOST_PEER
+from bramble_workloads.train import checkpoint, sampling
+from bramble_workloads.train.augment import augment
+from bramble_workloads.train.checkpoint import Parts, State
+from bramble_workloads.train.hyperparameters import Hyperparameters
+from bramble_workloads.train.pictures import Batch, Source
+from bramble_workloads.train.precision import Precision
+from bramble_workloads.train.progress import Progress
+from bramble_workloads.train.ranks import Ranks
+from bramble_workloads.train.schedule import learning_rate
+from bramble_workloads.train.validation import Normalizer, improved, validate
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a run is made of."""
+
+    wanted: Hyperparameters
+    seed: int
+    ranks: Ranks
+    network: nn.Module
+    normalize: Normalizer
+    train: Source
+    val: Source
+    checkpoints: Path
+    progress: Progress
+
+
+class Trainer:
+    """Runs a setup to its end, from the newest checkpoint if there is one.
+
+    Everything random is drawn from (seed, epoch, samples consumed, rank), so a run resumed after any optimiser step goes on as if it had
+    never stopped, as far as its device computes the same thing twice.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._wanted, self._ranks = setup.wanted, setup.ranks
+        self._precision = Precision(setup.wanted.mixed_precision, setup.ranks.device)
+        network = setup.network
+        self._model: nn.Module = network
+        if setup.ranks.world_size > 1:
+            self._model = DistributedDataParallel(network, device_ids=[setup.ranks.device] if setup.ranks.device.type == "cuda" else None)
+        self._parts = Parts(network, make_optimizer(network, setup.wanted), self._precision.scaler, {})
+        self._steps = sampling.steps_per_epoch(
+            len(setup.train), setup.wanted.batch_size, setup.ranks.world_size, setup.wanted.grad_accumulation
+        )
+        self.state = State()
+        self._whole = True
+        self._saved = 0
+
+    def run(self) -> State:
+        """Train to the last epoch, or until nothing improves any more. The network then holds the best epoch's weights.
+
+        Raises:
+            SpecError: the loss became infinite or no number.
+            Stopped: SIGTERM; what was trained is in a checkpoint.
+        """
+        self.state = checkpoint.restore(self._setup.checkpoints, self._parts, self._ranks.device)
+        self._saved = self.state.step
+        self._agree()
+        with _Leaving(self) as leaving:
+            while self.state.epoch < self._wanted.epochs and not self._done():
+                began, before = time.monotonic(), self.state.consumed
+                sums = self._epoch(leaving)
+                self._close_epoch(sums, time.monotonic() - began, len(self._setup.train) - before)
+        if self._parts.best:
+            self._setup.network.load_state_dict(self._parts.best)
+        return self.state
+
+    def save(self) -> None:
+        """Write a checkpoint of the last whole optimiser step, by rank 0, unless there is one."""
+        if self._ranks.first and self._whole and self.state.step > self._saved:
+            checkpoint.save(self._setup.checkpoints, self.state, self._parts)
+            self._saved = self.state.step
+
+    def _done(self) -> bool:
+        stopping = self._wanted.early_stopping
+        return stopping is not None and self.state.stale >= stopping.patience
+
+    def _agree(self) -> None:
+        """Every node restored the same step, or a node that could not would train something else."""
+        steps = self._ranks.total(torch.tensor([self.state.step], dtype=torch.float64, device=self._ranks.device))
+        if int(steps.item()) != self.state.step * self._ranks.world_size:
+            raise CheckpointsDiffer(f"this node restored step {self.state.step}, and not all others did")
+
+    def _epoch(self, leaving: _Leaving) -> Tensor:
+        """Optimiser steps until the epoch's samples are used up; float64 [3]: loss, right answers and samples of this rank."""
+        state, wanted, ranks = self.state, self._wanted, self._ranks
+        self._model.train()
+        sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
+        order = sampling.epoch_order(len(self._setup.train), self._setup.seed, state.epoch)
+        indices = sampling.batches(order, wanted.batch_size, ranks.rank, ranks.world_size, state.consumed)
+        whole, began, start = wanted.batch_size * ranks.world_size, time.monotonic(), state.consumed
+        for group in _grouped(self._setup.train.batches(indices), wanted.grad_accumulation):
+            self._step(group, sums)
+            state.consumed = min(len(self._setup.train), state.consumed + whole * len(group))
+            state.step += 1
+            self._whole = True
+            if ranks.first:
+                self._setup.progress.first_step()
+                if self._setup.progress.due():
+                    self._say_within(sums, (state.consumed - start) / (time.monotonic() - began))
+            if leaving.asked:
+                raise Stopped("asked to leave (SIGTERM) while training; the last step is saved")
+        return sums
+
+    def _step(self, group: list[Batch], sums: Tensor) -> None:
+        """One optimiser step over the batches of a group."""
+        state, wanted = self.state, self._wanted
+        rate = learning_rate(state.step, self._steps, wanted)
+        for settings in self._parts.optimizer.param_groups:
+            settings["lr"] = rate
+        chance = sampling.seed_of(self._setup.seed, state.epoch, state.consumed, self._ranks.rank)
+        torch.manual_seed(chance)  # dropout and its kin
+        generator = torch.Generator().manual_seed(chance)
+        self._parts.optimizer.zero_grad(set_to_none=True)
+        for number, batch in enumerate(group, start=1):
+            inputs = self._setup.normalize(augment(batch.pixels, wanted.augment, generator))
+            last = number == len(group)
+            with contextlib.nullcontext() if last or self._ranks.world_size == 1 else self._model.no_sync():  # type: ignore[operator]
+                with self._precision.autocast():
+                    logits = self._model(inputs)
+                    losses = cross_entropy(logits.float(), batch.labels, reduction="none", label_smoothing=wanted.label_smoothing)
+                    loss = (losses * batch.weights).sum() / batch.weights.sum() / len(group)
+                self._precision.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():
+                right = (logits.argmax(1) == batch.labels).sum()
+                sums += torch.stack([losses.detach().sum().double(), right.double(), torch.tensor(float(len(losses)), device=sums.device)])
+        self._whole = False
+        self._precision.step(self._parts.optimizer, self._setup.network, wanted.clip_norm)
+
+    def _close_epoch(self, sums: Tensor, seconds: float, samples: int) -> None:
+        """Validate, remember the best, save, and say so."""
+        state = self.state
+        loss, right, count = self._ranks.total(sums).tolist()
+        metrics = {"trainLoss": loss / count, "trainAccuracy": right / count} if count else {}
+        self._ranks.share(self._setup.network)
+        metrics |= validate(self._setup.network, self._setup.val, self._setup.normalize, self._ranks, self._wanted.batch_size)
+        if not metrics.get("trainLoss", 0.0) < float("inf"):
+            advice = "lower learningRate, or set clipNorm or warmupEpochs"
+            raise SpecError(f"the loss is {metrics['trainLoss']} after epoch {state.epoch + 1}: {advice}")
+        metrics["imagesPerSecond"] = samples / max(seconds, 1e-9)
+        state.metrics = metrics
+        self._whole = False  # until weights, best and state agree again
+        if improved(metrics, state.best, self._wanted):
+            state.best, state.best_epoch, state.stale = metrics, state.epoch, 0
+            self._parts.best.update(checkpoint.weights_of(self._setup.network))
+        else:
+            state.stale += 1
+        state.epoch, state.consumed = state.epoch + 1, 0
+        self._whole, self._saved = True, -1
+        self.save()
+        if self._ranks.first:
+            left = 0 if self._done() else self._wanted.epochs - state.epoch
+            self._setup.progress.write(state.epoch, metrics, left * seconds)
+            text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            print(f"epoch {state.epoch}/{self._wanted.epochs}: {text}", flush=True)  # noqa: T201
+
+    def _say_within(self, sums: Tensor, speed: float) -> None:
+        state, total = self.state, len(self._setup.train)
+        loss, right, count = sums.tolist()
+        metrics = {"trainLoss": loss / count, "trainAccuracy": right / count, "imagesPerSecond": speed}
+        left = (total - state.consumed) + (self._wanted.epochs - state.epoch - 1) * total
+        self._setup.progress.write(state.epoch, metrics, left / max(speed, 1e-9))
+
+
+class CheckpointsDiffer(TryAgain):
+    """Nodes of one attempt restored different checkpoints: a new attempt fetches again."""
+
+
+class _Leaving:
+    """SIGTERM is noted and obeyed between two steps; then, and when a peer is lost, the last whole step is saved first."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+        self.asked = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGTERM, self._note)
+        return self
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+        if isinstance(error, Stopped) or LOST_PEER.search(str(error)):
+            self._trainer.save()
+
+
+def make_optimizer(network: nn.Module, wanted: Hyperparameters) -> torch.optim.Optimizer:
+    """The optimiser over all weights that are to be trained."""
+    weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if wanted.optimizer == "sgd":
+        return torch.optim.SGD(weights, lr=wanted.learning_rate, momentum=wanted.momentum, weight_decay=wanted.weight_decay)
+    kind = torch.optim.AdamW if wanted.optimizer == "adamw" else torch.optim.Adam
+    return kind(weights, lr=wanted.learning_rate, weight_decay=wanted.weight_decay)
+
+
+def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
+    """Lists of `size` batches; the last may be shorter."""
+    group: list[Batch] = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

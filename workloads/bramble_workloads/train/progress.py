@@ -1,0 +1,50 @@
+"""`$BRAMBLE_PROGRESS`: a line of JSON whenever there is something new, for the sidecar to pass on."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+EVERY_SECONDS = 3.0
+"""Between two lines within an epoch."""
+
+
+class Progress:
+    """Written by rank 0 alone. Metrics that are not finite are left out: JSON has no word for them."""
+
+    def __init__(self, path: Path | None, epochs: int, device: str, world_size: int) -> None:
+        self._path = path
+        self._common = {"epochs": epochs, "device": device, "worldSize": world_size}
+        self._first_step = ""
+        self._last = 0.0
+
+    def first_step(self) -> None:
+        """Call it after every optimiser step: the first one of this attempt is noted."""
+        if not self._first_step:
+            self._first_step = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self.write(0, {}, None)
+
+    def due(self) -> bool:
+        """Whether it is time for a line within the epoch."""
+        return self._path is not None and time.monotonic() - self._last >= EVERY_SECONDS
+
+    def write(self, epoch: int, metrics: dict[str, float], eta: float | None, message: str = "") -> None:
+        """Append one line.
+
+        Args:
+            epoch: whole epochs done.
+            metrics: names and values.
+            eta: seconds until the end of training, or None while nobody knows.
+            message: for a person.
+        """
+        self._last = time.monotonic()
+        if self._path is None:
+            return
+        finite = {name: value for name, value in metrics.items() if abs(value) < float("inf")}
+        line = {**self._common, "epoch": epoch, "metrics": finite, "message": message, "firstStepAt": self._first_step or None}
+        if eta is not None:
+            line["etaSeconds"] = round(eta, 1)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,0 +1,71 @@
+"""This process among the others: device, process group, sums over all ranks."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+
+from bramble_workloads.errors import SpecError
+
+GROUP_TIMEOUT = timedelta(minutes=2)
+"""After which a rank that waits for the others gives up (design, §4)."""
+
+
+class Ranks:
+    """The process group of a run; a run of one process needs none."""
+
+    def __init__(self, environment: dict[str, str] | None = None) -> None:
+        """Take the device and join the group.
+
+        Raises:
+            SpecError: GPUs were asked for, there is no CUDA here, and the node is not one that simulates them.
+        """
+        given = dict(os.environ) if environment is None else environment
+        self.rank = int(given.get("RANK", "0"))
+        self.local_rank = int(given.get("LOCAL_RANK", "0"))
+        self.world_size = int(given.get("WORLD_SIZE", "1"))
+        asked = int(given.get("BRAMBLE_GPUS", "0"))
+        cuda = torch.cuda.is_available()
+        if asked and not cuda and given.get("BRAMBLE_CPU_ALLOWED", "1") != "1":
+            raise SpecError(
+                f"{asked} GPUs a node were asked for and torch finds no CUDA here: use nodes and an image with working drivers, "
+                "or nodes labelled bramble.dev/accelerator=simulated"
+            )
+        self.device = torch.device("cuda", self.local_rank) if cuda else torch.device("cpu")
+        self.name = _device_name(self.device, simulated=bool(asked))
+        if cuda:
+            torch.cuda.set_device(self.device)
+        if self.world_size > 1:
+            distributed.init_process_group("nccl" if cuda else "gloo", timeout=GROUP_TIMEOUT, device_id=self.device if cuda else None)
+
+    @property
+    def first(self) -> bool:
+        """Whether this is rank 0, which writes what is written once."""
+        return self.rank == 0
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all ranks."""
+        if self.world_size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def share(self, network: nn.Module) -> None:
+        """Give every rank rank 0's running statistics, so that all validate the same network."""
+        if self.world_size > 1:
+            for buffer in network.buffers():
+                distributed.broadcast(buffer, 0)
+
+    def leave(self) -> None:
+        """Leave the group; for a run that went well."""
+        if self.world_size > 1:
+            distributed.barrier()
+            distributed.destroy_process_group()
+
+
+def _device_name(device: torch.device, *, simulated: bool) -> str:
+    if device.type == "cuda":
+        return f"cuda: {torch.cuda.get_device_name(device)}"
+    return "cpu (simulated gpu)" if simulated else "cpu"
