@@ -7,7 +7,6 @@ cost a future each; a change wakes those that it names.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,12 +36,24 @@ class Told:
     body: bytes
 
 
-def for_node(assignment: Assignment, node: str) -> Assignment | None:
-    """The part of an assignment that is this node's; None where it is not of the fleet."""
-    board = assignment.board_of(node)
-    if board is None:
-        return None
-    canary = node in assignment.candidate_nodes and assignment.candidate is not None
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A node's place in an assignment: looked up once for each change, not once for each question of five thousand nodes."""
+
+    assignment: Assignment
+    board: str
+    canary: bool
+
+
+def places(assignment: Assignment) -> dict[str, Place]:
+    """The place of every node of the fleet."""
+    canaries = frozenset(assignment.candidate_nodes) if assignment.candidate is not None else frozenset[str]()
+    return {node: Place(assignment, board, node in canaries) for board, names in assignment.nodes.items() for node in names}
+
+
+def for_node(place: Place, node: str) -> Assignment:
+    """The part of an assignment that is this node's."""
+    assignment, board, canary = place.assignment, place.board, place.canary
     stable = {board: assignment.stable[board]} if board in assignment.stable else {}
     candidate = {board: assignment.candidate[board]} if canary and assignment.candidate and board in assignment.candidate else None
     named = {*stable.values(), *(candidate or {}).values()}
@@ -59,9 +70,9 @@ def for_node(assignment: Assignment, node: str) -> Assignment | None:
 
 def told(parts: Iterable[Assignment]) -> Told:
     """The answer that gives a node these assignments."""
-    documents = [json.loads(canonical_json(part)) for part in parts]
-    etag = short(digest_of(canonical_json(documents)))
-    return Told(etag, canonical_json({"etag": etag, "assignments": documents}))
+    documents = b",".join(canonical_json(part) for part in parts)
+    etag = short(digest_of(documents))
+    return Told(etag, b'{"assignments":[%b],"etag":"%b"}' % (documents, etag.encode()))
 
 
 class Assignments:
@@ -71,7 +82,7 @@ class Assignments:
         self.synced = asyncio.Event()
         """Set with the first whole list. Before it an absent assignment means nothing, and no device may be told so."""
         self._by_name: dict[str, Assignment] = {}
-        self._of_node: dict[str, dict[str, Assignment]] = {}
+        self._of_node: dict[str, dict[str, Place]] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
     def __len__(self) -> int:
@@ -112,16 +123,16 @@ class Assignments:
             self._file(name, before, None)
 
     def _file(self, name: str, before: Assignment | None, after: Assignment | None) -> None:
-        then, now = _nodes(before), _nodes(after)
-        for node in then - now:
+        then = {node for names in before.nodes.values() for node in names} if before is not None else set[str]()
+        now = places(after) if after is not None else {}
+        for node in then - now.keys():
             parts = self._of_node[node]
             del parts[name]
             if not parts:
                 del self._of_node[node]
-        for node in now:
-            if after is not None:
-                self._of_node.setdefault(node, {})[name] = after
-        for node in then | now:
+        for node, place in now.items():
+            self._of_node.setdefault(node, {})[name] = place
+        for node in then | now.keys():
             for future in self._waiting.pop(node, ()):
                 if not future.done():
                     future.set_result(None)
@@ -129,16 +140,15 @@ class Assignments:
     def of(self, node: str) -> Told:
         """What this node is told now, in a stable order."""
         parts = self._of_node.get(node, {})
-        return told(part for name in sorted(parts) if (part := for_node(parts[name], node)) is not None)
+        return told(for_node(parts[name], node) for name in sorted(parts))
 
     def grants(self, node: str, digest: str) -> Grant | None:
         """Whose store this node may read this blob from; None where no assignment of the node names it."""
-        for assignment in self._of_node.get(node, {}).values():
-            part = for_node(assignment, node)
-            for package in part.packages.values() if part else ():
+        for place in self._of_node.get(node, {}).values():
+            for package in for_node(place, node).packages.values():
                 for blob in package.blobs:
                     if blob.sha256 == digest:
-                        return Grant(assignment.namespace, blob.bytes)
+                        return Grant(place.assignment.namespace, blob.bytes)
         return None
 
     async def changed(self, node: str, seconds: float) -> None:
@@ -160,7 +170,3 @@ class Assignments:
                 if not future.done():
                     future.set_result(None)
         self._waiting.clear()
-
-
-def _nodes(assignment: Assignment | None) -> set[str]:
-    return {node for names in (assignment.nodes.values() if assignment else ()) for node in names}
