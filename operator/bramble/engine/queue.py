@@ -113,6 +113,10 @@ class WorkQueue:
         self._release_due()
         return not self._ready and not self._running
 
+    def next_due(self) -> float | None:
+        """When the next timer ends, in seconds of the queue's clock; None when none is set."""
+        return min(self._due.values(), default=None)
+
     def oldest(self) -> float:
         """Seconds that the longest waiting key has waited, 0 when none waits."""
         return self._clock() - next(iter(self._ready.values())) if self._ready else 0.0

@@ -1,0 +1,118 @@
+"""One life of the operator over a FakeApi: everything that a crash loses, made new by each `Replica`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from bramble.engine.cache import Cache
+from bramble.engine.execute import Executor, Rules
+from bramble.engine.faults import Faults, Site
+from bramble.engine.feed import Feed
+from bramble.engine.metrics import Metrics
+from bramble.engine.observe import Board
+from bramble.engine.queue import WorkQueue
+from bramble.engine.reconcile import Reconciler
+from bramble.engine.relist import Relist
+from bramble.engine.sources import Reader
+from bramble.kinds.controller import Controller
+from bramble.kinds.sources import StoreProblem
+from bramble.kube.resources import CONFIG_MAP, JOB, POD
+from bramble.settings import Settings
+from tests.unit.engine.fake_api import FakeApi
+
+SETTINGS = Settings(
+    namespace="bramble-system",
+    images_train="bramble.local/train@sha256:1",
+    images_convert="bramble.local/convert@sha256:2",
+    images_edge="bramble.local/edge@sha256:3",
+    gateway_url="https://bramble-gateway.bramble-system.svc:8443",
+    gateway_ca="/nowhere/ca.crt",
+)
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+class FakeStore:
+    """Documents by namespace and key."""
+
+    def __init__(self) -> None:
+        self.documents: dict[tuple[str, str], bytes] = {}
+
+    async def problem(self, namespace: str) -> StoreProblem | None:
+        return None
+
+    async def fetch(self, namespace: str, key: str) -> bytes | None:
+        return self.documents.get((namespace, key))
+
+    async def put_once(self, namespace: str, key: str, content: bytes) -> None:
+        self.documents.setdefault((namespace, key), content)
+
+
+class CountedFaults(Faults):
+    """Raises Crash at the given write sites, counted over all lives."""
+
+    def __init__(self, crashes: Iterable[int]) -> None:
+        super().__init__()
+        self.crashes = set(crashes)
+        self.passed: list[str] = []
+
+    def _pass(self, moment: Any, site: Site) -> None:
+        self.passed.append(f"{moment}:{site}")
+        if len(self.passed) - 1 in self.crashes:
+            raise Crash(self.passed[-1])
+
+
+class AlwaysLeads:
+    def check(self) -> None:
+        return
+
+
+class Time:
+    """Seconds that pass only when told."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Replica:
+    """A queue, a cache and a reconciler, filled by a full list as at every start."""
+
+    def __init__(self, api: FakeApi, store: FakeStore, controllers: Iterable[Controller[Any]], faults: Faults, time: Time) -> None:
+        by_kind = {controller.resource.kind: controller for controller in controllers}
+        metrics = Metrics()
+        self.time, self.api = time, api
+        self.queue = WorkQueue(clock=time, draw=random.Random(1))
+        self.feed = Feed(Cache(), self.queue, by_kind)
+        resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP)
+        self.relist = Relist(api, self.feed, metrics, resources, clock=time)
+        executor = Executor(api, store, self.feed, AlwaysLeads(), faults, metrics, Rules(status_seconds=0, instance="test"))
+        self.reconciler = Reconciler(
+            by_kind, self.queue, self.feed, lambda: Reader(api, SETTINGS, self.feed, store, Board(time)), executor, metrics
+        )
+
+    async def settle(self, passes: int = 200, seconds: float = 30.0) -> None:
+        """Deliver all changes and run passes until nothing is left to do within `seconds`; raises Crash through."""
+        await self.relist.compare()
+        until = self.time.now + seconds
+        for _ in range(passes):
+            if self.queue.idle:
+                due = self.queue.next_due()
+                if due is None or due > until:
+                    return
+                self.time.now = max(self.time.now, due)
+                continue
+            key = await asyncio.wait_for(self.queue.get(), 1)
+            try:
+                await self.reconciler._guarded(key)
+            finally:
+                self.queue.done(key)
+            await self.relist.compare()
+        raise AssertionError(f"no end after {passes} passes: {self.queue.depth} keys wait")
