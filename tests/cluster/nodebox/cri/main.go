@@ -37,7 +37,6 @@ func main() {
 	flag.Parse()
 	if err := run(config, *socket, *logFile); err != nil {
 		slog.Error("cri ends", "node", config.Node, "error", err)
-		fmt.Fprintln(os.Stderr, "cri:", err)
 		os.Exit(1)
 	}
 }

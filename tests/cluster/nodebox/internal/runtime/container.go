@@ -96,9 +96,9 @@ func (s *Service) StartContainer(_ context.Context, request *cri.StartContainerR
 	if c == nil {
 		return nil, notFound("no container %s", request.GetContainerId())
 	}
-	pod, _ := s.sandboxAndContainers(c.Sandbox)
-	if pod == nil || !pod.ready() {
-		return nil, unmet("sandbox %s of container %s is not ready", c.Sandbox, c.ID)
+	pod, err := s.readySandbox(c.Sandbox)
+	if err != nil {
+		return nil, err
 	}
 	if err := unix.Mkfifo(c.folder.Alive(), 0o600); err != nil { // also what keeps a container from being started twice
 		if errors.Is(err, os.ErrExist) {

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"bramble.dev/nodebox/internal/proc"
@@ -29,6 +30,8 @@ const (
 type sandbox struct {
 	sandboxRecord
 	config *cri.PodSandboxConfig
+	// stopping is held while the pod is taken down, so that lists do not wait for the kernel.
+	stopping sync.Mutex
 }
 
 type sandboxRecord struct {
@@ -42,6 +45,7 @@ type sandboxRecord struct {
 	Stopped    bool       `json:"stopped"`
 }
 
+// ready is called with the service's mutex held.
 func (s *sandbox) ready() bool { return !s.Stopped && proc.Alive(s.Pause, s.PauseBirth) }
 
 func (s *sandbox) state() cri.PodSandboxState {

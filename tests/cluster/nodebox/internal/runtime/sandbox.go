@@ -129,19 +129,21 @@ func onHostNetwork(config *cri.PodSandboxConfig) bool {
 	return config.GetLinux().GetSecurityContext().GetNamespaceOptions().GetNetwork() == cri.NamespaceMode_NODE
 }
 
-// takeDown ends what run made; it may be called again.
+// takeDown ends what run made. Where it fails it may be called again.
 func (s *Service) takeDown(pod *sandbox) error {
-	var problems []error
-	if pod.Address.IsValid() {
-		problems = append(problems, network.Disconnect(pod.ID))
-		if !pod.Stopped {
-			s.pool.Return(pod.Address)
+	if pod.Pause != 0 {
+		if err := proc.Signal(pod.Pause, pod.PauseBirth, unix.SIGKILL); err != nil {
+			return err
 		}
 	}
-	if pod.Pause != 0 {
-		problems = append(problems, proc.Signal(pod.Pause, pod.PauseBirth, unix.SIGKILL))
+	if !pod.Address.IsValid() {
+		return nil
 	}
-	return errors.Join(problems...)
+	if err := network.Disconnect(pod.ID); err != nil {
+		return err
+	}
+	s.pool.Return(pod.Address)
+	return nil
 }
 
 // StopPodSandbox kills the pod's containers and takes its namespaces down. A pod that is gone is no error.
@@ -162,14 +164,19 @@ func (s *Service) stopSandbox(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	if pod.Stopped {
+	pod.stopping.Lock()
+	defer pod.stopping.Unlock()
+	s.mutex.RLock()
+	stopped := pod.Stopped
+	s.mutex.RUnlock()
+	if stopped {
 		return nil
 	}
 	if err := s.takeDown(pod); err != nil {
 		return failed("stopping sandbox %s: %v", id, err)
 	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	pod.Stopped = true
 	if err := s.saveSandbox(pod); err != nil {
 		return failed("stopping sandbox %s: %v", id, err)
@@ -212,6 +219,20 @@ func (s *Service) sandboxAndContainers(id string) (*sandbox, []*container) {
 		}
 	}
 	return s.sandboxes[id], owned
+}
+
+// readySandbox gives a pod whose containers can be started and reached.
+func (s *Service) readySandbox(id string) (*sandbox, error) {
+	s.mutex.RLock()
+	defer s.mutex.RUnlock()
+	pod, ok := s.sandboxes[id]
+	if !ok {
+		return nil, notFound("no sandbox %s", id)
+	}
+	if !pod.ready() {
+		return nil, unmet("sandbox %s is not ready", id)
+	}
+	return pod, nil
 }
 
 func addressText(address netip.Addr) string {

@@ -36,8 +36,8 @@ func (s *Service) Attach(context.Context, *cri.AttachRequest) (*cri.AttachRespon
 
 // PortForward gives the address of a stream.
 func (s *Service) PortForward(_ context.Context, request *cri.PortForwardRequest) (*cri.PortForwardResponse, error) {
-	if pod, _ := s.sandboxAndContainers(request.GetPodSandboxId()); pod == nil || !pod.ready() {
-		return nil, unmet("sandbox %s is not ready", request.GetPodSandboxId())
+	if _, err := s.readySandbox(request.GetPodSandboxId()); err != nil {
+		return nil, err
 	}
 	return s.stream.GetPortForward(request)
 }
@@ -156,12 +156,12 @@ func (s streamer) Attach(
 
 // PortForward joins a stream to a port on the pod's loopback.
 func (s streamer) PortForward(ctx context.Context, id string, port int32, stream io.ReadWriteCloser) error {
-	pod, _ := s.sandboxAndContainers(id)
-	if pod == nil || !pod.ready() {
-		return unmet("sandbox %s is not ready", id)
+	pod, err := s.readySandbox(id)
+	if err != nil {
+		return err
 	}
 	var connection net.Conn
-	err := namespaces.Do(namespaces.Paths(pod.Pause, "net"), func() (err error) {
+	err = namespaces.Do(namespaces.Paths(pod.Pause, "net"), func() (err error) {
 		var dialer net.Dialer // of one address: more would be tried on other threads
 		connection, err = dialer.DialContext(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
 		return err

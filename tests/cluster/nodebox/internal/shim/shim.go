@@ -74,7 +74,7 @@ func run(folder spec.Folder, report *os.File) error {
 		return errors.Join(refuse(report, err), started.command.Process.Kill())
 	}
 	if err := answer(report, spec.Report{Started: &started.Started}); err != nil {
-		return err
+		fmt.Fprintln(os.Stderr, "shim: the runtime ended meanwhile, the next one adopts this container:", err)
 	}
 	log.reopenOnSignal()
 	var streams sync.WaitGroup
