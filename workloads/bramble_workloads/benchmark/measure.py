@@ -1,0 +1,96 @@
+"""Measures one package in this process: `python -m bramble_workloads.benchmark.measure`.
+
+One line of JSON in (`Order`), one out (`Measured`).
+
+What is timed is the whole prediction of a real picture: decode, preprocess, run, postprocess, as the device does it. Memory is the highest
+this process ever held, read while two copies of the model are loaded: that is what a swap needs.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+from bramble.contracts.base import Digest, Document
+from bramble.contracts.jobs import LatencySummary
+
+PICTURES = 64
+"""Of the samples, as many different ones take part in the timing."""
+
+
+class Order(Document):
+    """What to measure, and where its blobs and pictures lie."""
+
+    package: Digest
+    blobs: str
+    pictures: tuple[tuple[str, str], ...]
+    """Path and true label of each sample."""
+    warmup: int
+    iterations: int
+
+
+class Measured(Document):
+    """What was found. After a failed golden case, or a fault, there are no further figures."""
+
+    golden: bool
+    message: str = ""
+    answers: tuple[tuple[str, str], ...] = ()
+    """True and answered label of each sample."""
+    latency: LatencySummary | None = None
+    peak_memory_bytes: int | None = None
+
+
+def main() -> int:
+    """Measure and say what was found."""
+    order = Order.model_validate_json(sys.stdin.buffer.readline())
+    sys.stdout.buffer.write(measure(order).model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def measure(order: Order) -> Measured:
+    """Golden cases, then the samples, then the timing, then a second copy beside the first."""
+    from bramble_workloads.edge.blobs import Blobs
+    from bramble_workloads.edge.loading import load
+    from bramble_workloads.edge.memory import status_bytes
+    from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
+
+    blobs = Blobs(Path(order.blobs))
+    try:
+        model = load(blobs, order.package).model
+    except (DescriptionError, ModelFault) as error:
+        return Measured(golden=False, message=str(error))
+    try:
+        answers = tuple((label, model.predict(Path(path).read_bytes()).classified.label) for path, label in order.pictures)
+        contents = [Path(path).read_bytes() for path, _ in order.pictures[:PICTURES]]
+        milliseconds: list[float] = []
+        for number, content in enumerate(islice(cycle(contents), order.warmup + order.iterations)):
+            began = time.perf_counter()
+            model.predict(content)
+            if number >= order.warmup:
+                milliseconds.append((time.perf_counter() - began) * 1000)
+        second = load(blobs, order.package).model
+        second.predict(contents[0])
+        model.predict(contents[0])
+    except (InputError, ModelFault) as error:
+        return Measured(golden=True, message=str(error))
+    return Measured(golden=True, answers=answers, latency=summary(milliseconds), peak_memory_bytes=status_bytes("VmHWM"))
+
+
+def summary(milliseconds: Sequence[float]) -> LatencySummary:
+    """Mean and percentiles by nearest rank: the p99 of 1,000 is the 990th."""
+    ordered = sorted(milliseconds)
+
+    def percentile(share: float) -> float:
+        return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 4)
+
+    mean = round(sum(ordered) / len(ordered), 4)
+    return LatencySummary(mean_ms=mean, p50_ms=percentile(0.5), p95_ms=percentile(0.95), p99_ms=percentile(0.99), iterations=len(ordered))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
