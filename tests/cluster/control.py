@@ -45,6 +45,7 @@ def calls(supervisor: Supervisor) -> dict[str, Call]:
 
     async def boot(node: str) -> None:
         await supervisor.nodes[node].bring_up()
+        supervisor.follow_boot(node)
 
     async def node_ready(node: str) -> bool:
         return await supervisor.node_ready(node)

@@ -38,19 +38,34 @@ class ExistingCluster(Kubectl):
         keys = (_required("BRAMBLE_S3_ACCESS_KEY"), _required("BRAMBLE_S3_SECRET_KEY"))
         return S3(endpoint, endpoint, *keys, bucket=os.environ.get("BRAMBLE_S3_BUCKET", BUCKET))
 
+    up_seconds = None
+
     @property
     def nodes(self) -> NoReturn:
         raise NotSupported(f"nodes of the existing cluster {self.context!r} cannot be touched")
 
     @property
+    def shape(self) -> NoReturn:
+        raise NotSupported(f"the shape of the existing cluster {self.context!r} is not ours")
+
+    @property
     def audit_log(self) -> NoReturn:
         raise NotSupported(f"the audit log of the existing cluster {self.context!r} is out of reach")
+
+    def status(self) -> NoReturn:
+        raise NotSupported(f"processes of the existing cluster {self.context!r} are out of reach")
+
+    def stop(self, process: str) -> NoReturn:
+        raise NotSupported(f"{process} of the existing cluster {self.context!r} is not ours to stop")
 
     def add_image(self, *_: object) -> NoReturn:
         raise NotSupported(f"the existing cluster {self.context!r} takes images from its registries only")
 
-    def forward(self, *_: object) -> NoReturn:
-        raise NotSupported(f"no relay into the existing cluster {self.context!r}: use kubectl port-forward")
+    def forward(self, address: str, port: int) -> NoReturn:
+        raise NotSupported(f"no relay to {address}:{port} of the existing cluster {self.context!r}: use kubectl port-forward")
+
+    def forward_service(self, namespace: str, name: str, port: int) -> NoReturn:
+        self.forward(f"{name}.{namespace}", port)
 
     def down(self) -> None:
         """Nothing: it is not ours."""

@@ -23,6 +23,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError, NotSupported
 from tests.cluster.existing import ExistingCluster
 from tests.cluster.lifecycle import REPOSITORY
+from tests.cluster.process import tail
 from tests.cluster.shape import Shape
 
 FAILURES = REPOSITORY / "build" / "failures"
@@ -69,6 +70,10 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[AnyCluster]:
         return
     with Cluster.up(progress=_progress(request)) as started:
         yield started
+        ended = started.status()["restarted"]
+        if ended:
+            last = "\n".join(f"{name}:\n{tail(started.state.log(name))}" for name in ended)
+            pytest.fail(f"components of the cluster ended by themselves (how often: {ended})\n{last}", pytrace=False)
 
 
 @pytest.fixture(scope="session")

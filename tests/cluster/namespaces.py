@@ -11,7 +11,6 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWPID = 0x20000000
@@ -74,8 +73,3 @@ class Namespaces:
     def close(self) -> None:
         os.close(self.network)
         os.close(self.processes)
-
-
-def same_namespace(one: int, other: int, kind: str) -> bool:
-    """Whether two processes share a namespace of a kind: net, mnt, pid."""
-    return Path(f"/proc/{one}/ns/{kind}").readlink() == Path(f"/proc/{other}/ns/{kind}").readlink()

@@ -21,8 +21,9 @@ COMMANDS = {  # command: Debian package
     "unshare": "util-linux",
 }
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
-INOTIFY_PER_KUBELET = 6
-INOTIFY_CONTROL_PLANE = 10
+INOTIFY_PER_NODE = 7
+"""Six of a kubelet, one of kube-proxy."""
+INOTIFY_CONTROL_PLANE = 13
 """Certificates that API server, controllers and scheduler watch on disk."""
 
 
@@ -63,10 +64,10 @@ def _kernel() -> list[str]:
 
 
 def _inotify(shape: Shape) -> list[str]:
-    """Six inotify instances a kubelet; where they run out, kubelets die one after the other with `too many open files`."""
+    """Inotify instances are counted per user; where they run out, kubelets die one after the other with `too many open files`."""
     limit = int(INOTIFY_LIMIT.read_text())
     used = _inotify_in_use()
-    needed = INOTIFY_CONTROL_PLANE + INOTIFY_PER_KUBELET * len(shape.nodes)
+    needed = INOTIFY_CONTROL_PLANE + INOTIFY_PER_NODE * len(shape.nodes)
     if used + needed <= limit:
         return []
     enough = 128

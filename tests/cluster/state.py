@@ -27,15 +27,16 @@ NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?")
 def clusters_folder() -> Path:
     """`BRAMBLE_CLUSTERS`, else a folder per user below the temporary folder; sockets in it need a short path."""
     chosen = os.environ.get("BRAMBLE_CLUSTERS")
-    folder = Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"bramble-{os.getuid()}" / "clusters"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for place in (folder, folder.parent):
+    return Path(chosen) if chosen else Path(tempfile.gettempdir()) / f"bramble-{os.getuid()}" / "clusters"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that is this user's alone: the temporary folder is everybody's, and a name in it may be somebody else's."""
+    for place in (folder,) if os.environ.get("BRAMBLE_CLUSTERS") else (folder.parent, folder):
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = place.lstat()
-        if place == folder or not chosen:
-            if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
-                raise ClusterError(f"{place} belongs to somebody else: set BRAMBLE_CLUSTERS to a folder of your own")
-            place.chmod(0o700)
-    return folder
+        if owner.st_uid != os.getuid() or not stat.S_ISDIR(owner.st_mode):
+            raise ClusterError(f"{place} belongs to somebody else: set BRAMBLE_CLUSTERS to a folder of your own")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class State:
 
     def create(self) -> int:
         """Make the folder and take its lock; returns the descriptor that holds it. Somebody's living cluster of that name is an error."""
-        with _folders_locked():
+        with _folders_locked(create=True):
             self._remove_if_dead()
             try:
                 self.folder.mkdir(mode=0o700)
@@ -134,8 +135,11 @@ class State:
 
     def remove_if_dead(self) -> bool:
         """Remove what a dead cluster left; False where it lives or nothing is there."""
-        with _folders_locked():
-            return self._remove_if_dead()
+        with _folders_locked(create=False) as folder:
+            removed = self._remove_if_dead()
+            if removed and folder is not None and not any(folder.iterdir()):
+                _remove_empty(folder)
+            return removed
 
     def _remove_if_dead(self) -> bool:
         if not self.folder.exists() or self.is_alive():
@@ -153,15 +157,40 @@ class State:
 
 
 @contextmanager
-def _folders_locked() -> Iterator[None]:
-    """Nobody else makes or removes a cluster's folder meanwhile: a new one has its lock before it can be taken for dead."""
-    with (clusters_folder() / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _folders_locked(*, create: bool) -> Iterator[Path | None]:
+    """Nobody else makes or removes a cluster's folder meanwhile: a new one has its lock before it can be taken for dead.
+
+    The lock is on the folder of all clusters, which the last one takes with it; who waited for it then starts over.
+    """
+    while True:
+        folder = clusters_folder()
+        if create:
+            _make_private(folder)
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if create:
+                continue
+            yield None
+            return
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat()):
+                yield folder
+                return
+        finally:
+            os.close(descriptor)
+
+
+def _remove_empty(folder: Path) -> None:
+    folder.rmdir()
+    if not os.environ.get("BRAMBLE_CLUSTERS") and not any(folder.parent.iterdir()):
+        folder.parent.rmdir()
 
 
 def all_states() -> Iterator[State]:
     """Every cluster folder of this user, living or dead."""
-    for folder in sorted(clusters_folder().iterdir()):
+    base = clusters_folder()
+    for folder in sorted(base.iterdir()) if base.is_dir() else ():
         if folder.is_dir() and NAME_PATTERN.fullmatch(folder.name):
             yield State(folder)

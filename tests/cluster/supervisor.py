@@ -48,6 +48,7 @@ class Supervisor:
         self._components = Components(state, description["binaries"])
         self.api = Api(state)
         self.relays = Relays(host, self._home)
+        self._following: set[asyncio.Task[None]] = set()
         places = addresses.node_addresses(self.shape)
         self.nodes = {
             node.name: NodeHost(state, node, places[node.name], self._components, self.processes, self._home) for node in self.shape.nodes
@@ -120,6 +121,25 @@ class Supervisor:
             await bootstrap.advertise_gpus(self.api, node.shape)
         advertised: str = document["status"]["allocatable"].get(bootstrap.GPU, "0")
         return advertised == str(node.shape.gpus)
+
+    def follow_boot(self, name: str) -> None:
+        """Advertise the GPUs of a node that was booted, as soon as it is Ready, whether anybody waits for that or not."""
+
+        async def ready() -> bool:
+            try:
+                return await self.node_ready(name)
+            except OSError:  # the API server may be down too
+                return False
+
+        async def follow() -> None:
+            try:
+                await until(ready, NODES_SECONDS, self.processes.by_name[f"{name}/kubelet"].describe, interval=0.5)
+            except ClusterError as error:  # its kubelet's log says more; who waits for the node sees it too
+                print(f"node {name} was booted and is not Ready: {error}", file=sys.stderr, flush=True)
+
+        task = asyncio.create_task(follow())
+        self._following.add(task)
+        task.add_done_callback(self._following.discard)
 
     def _not_ready(self) -> str:
         return "\n\n".join(

@@ -45,3 +45,22 @@ def test_what_a_dead_cluster_left_gives_way_to_a_new_one() -> None:
     os.close(state.create())
     assert not (state.folder / "old").exists()
     assert [each.name for each in all_states()] == ["one"]
+
+
+def test_the_last_cluster_takes_the_folder_of_all_with_it(tmp_path: Path) -> None:
+    one, other = State.named("one"), State.named("other")
+    for state in (one, other):
+        os.close(state.create())
+    assert one.remove_if_dead()
+    assert (tmp_path / "clusters").is_dir()
+    assert other.remove_if_dead()
+    assert not (tmp_path / "clusters").exists()
+    assert not other.remove_if_dead()
+    assert list(all_states()) == []
+
+
+def test_a_folder_of_somebody_else_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "clusters").mkdir()
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    with pytest.raises(ClusterError, match="belongs to somebody else"):
+        State.named("one").create()

@@ -124,7 +124,8 @@ func sorted(mounts []Mount) []Mount {
 func makeFolders(folder string) ([]Mount, error) {
 	for name, mode := range map[string]os.FileMode{
 		".": folderMode, "dev": folderMode, "etc": folderMode, "home": folderMode, "mnt": folderMode, "opt": folderMode,
-		"proc": 0o555, "root": 0o700, "run": folderMode, "srv": folderMode, "sys": 0o555, "tmp": openMode, "var": folderMode,
+		// Passable: an interpreter of an image may lie below it, in the home folder of who built the image.
+		"proc": 0o555, "root": 0o711, "run": folderMode, "srv": folderMode, "sys": 0o555, "tmp": openMode, "var": folderMode,
 		"var/cache": folderMode, "var/lib": folderMode, "var/log": folderMode, "var/tmp": openMode,
 	} {
 		path := filepath.Join(folder, name)
