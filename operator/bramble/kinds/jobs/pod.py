@@ -25,14 +25,17 @@ FINAL_CODES = (int(ExitCode.SPEC_ERROR), int(ExitCode.BAD_DATA))
 
 
 def controller_reference(owner: Owner) -> dict[str, Any]:
-    """The owner reference of a child: the garbage collector removes the child with its owner."""
+    """The owner reference of a child: the garbage collector removes the child with its owner.
+
+    It does not block the owner's deletion: that would need a right on the owner's finalizers where the API server
+    enforces it (OwnerReferencesPermissionEnforcement).
+    """
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": owner.kind,
         "name": owner.name,
         "uid": owner.uid,
         "controller": True,
-        "blockOwnerDeletion": True,
     }
 
 
