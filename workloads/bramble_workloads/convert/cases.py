@@ -1,0 +1,123 @@
+"""Golden cases of a package: pictures of the validation split that its model answers clearly, small enough to go with it everywhere."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from PIL import Image
+
+from bramble.contracts.manifest import Sample
+from bramble.contracts.package import Decode, Golden, GoldenTolerance, ModelDescription
+from bramble_workloads.convert.calibration import in_turn
+from bramble_workloads.convert.errors import NotConvertible
+from bramble_workloads.evaluate.samples import drawn
+from bramble_workloads.processing.errors import InputError, TooLarge
+from bramble_workloads.processing.golden import MAX_BYTES, MAX_CASES, MIN_CASES, MadeCase, make_case
+from bramble_workloads.processing.model import Model
+from bramble_workloads.processing.package import GetBlob
+from bramble_workloads.processing.picture import decode, media_type
+from bramble_workloads.processing.postprocess import Classified
+
+PURPOSE = "golden"
+PNG = "image/png"
+CLEAR = 0.5
+"""Margin (difference of the two greatest probabilities) from which another processor's int8 does not turn the answer."""
+CASE_BYTES = MAX_BYTES // MIN_CASES
+"""So that the fewest cases that are needed always fit."""
+
+
+class Answered(NamedTuple):
+    """A sample and what the variant makes of it."""
+
+    sample: Sample
+    answer: Classified
+
+
+class MadeGolden(NamedTuple):
+    """Golden cases, and their blobs by digest."""
+
+    golden: Golden
+    blobs: dict[str, bytes]
+
+
+def order(answered: Sequence[Answered]) -> tuple[Sample, ...]:
+    """Every sample, best cases first: clear answers before unclear ones, answered labels in turn, by hash within a label."""
+    answers = {each.sample.id: each.answer for each in answered}
+    samples = {each.sample.id: each.sample for each in answered}
+    clear: dict[str, list[Sample]] = {}
+    unclear: list[Sample] = []
+    for sample in drawn(samples.values(), PURPOSE):
+        if answers[sample.id].margin >= CLEAR:
+            clear.setdefault(answers[sample.id].label, []).append(sample)
+        else:
+            unclear.append(sample)
+    unclear.sort(key=lambda sample: -answers[sample.id].margin)
+    return (*in_turn([clear[label] for label in sorted(clear)]), *unclear)
+
+
+def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, tolerance: GoldenTolerance) -> MadeGolden:
+    """4 to 16 cases of at most 2 MiB in all: the first candidates that can be made ones.
+
+    Args:
+        model: of the package that they are for, loaded here.
+        candidates: best first (`order`).
+        get_blob: where the pictures are.
+        tolerance: of the package.
+
+    Raises:
+        NotConvertible: fewer than four of them can be made cases.
+    """
+    made: list[MadeCase] = []
+    blobs: dict[str, bytes] = {}
+    for sample in candidates:
+        case = _fitting(model, get_blob(sample.id))
+        if case is None:
+            continue
+        together = blobs | case.blobs
+        if sum(map(len, together.values())) > MAX_BYTES:
+            break
+        made.append(case)
+        blobs = together
+        if len(made) == MAX_CASES:
+            break
+    if len(made) < MIN_CASES:
+        raise NotConvertible(
+            f"only {len(made)} of {len(candidates)} pictures of the val split can be golden cases and {MIN_CASES} are needed: "
+            f"give val more samples, or a smaller input tensor (a case may have {CASE_BYTES} bytes with its tensor)"
+        )
+    return MadeGolden(Golden(tolerance=tolerance, cases=tuple(case.case for case in made)), blobs)
+
+
+def _fitting(model: Model, content: bytes) -> MadeCase | None:
+    """The largest form of a picture that makes a case small enough; None where no form does."""
+    for png in _forms(model.description, content):
+        try:
+            case = make_case(model, png)
+        except TooLarge:
+            continue
+        except InputError:
+            return None  # too small for a crop, say: smaller forms are refused as well
+        if sum(map(len, case.blobs.values())) <= CASE_BYTES:
+            return case
+    return None
+
+
+def _forms(description: ModelDescription, content: bytes) -> Iterator[bytes]:
+    """A picture as PNG: as it is where it is one already, then at half, a quarter, … of its size."""
+    if media_type(content) == PNG:
+        yield content
+    operation = description.preprocess[0]
+    picture = decode(content, description.input, operation if isinstance(operation, Decode) else Decode())
+    if media_type(content) != PNG:
+        yield _png(picture)
+    while min(picture.size) > 1:
+        picture = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)), Image.Resampling.BOX)
+        yield _png(picture)
+
+
+def _png(picture: Image.Image) -> bytes:
+    target = io.BytesIO()
+    picture.save(target, "PNG", optimize=True)
+    return target.getvalue()

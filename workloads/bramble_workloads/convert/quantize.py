@@ -1,0 +1,137 @@
+"""Static int8 by ONNX Runtime: ranges from calibration pictures, QDQ, int8 activations and per-channel int8 weights.
+
+int8 for both is what ARM's dot-product kernels take as it is, and on x86 ONNX Runtime brings it to what the processor has.
+Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.checker import ValidationError
+from onnx.shape_inference import InferenceError
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from bramble_workloads.convert.errors import NotConvertible
+from bramble_workloads.processing.model import LOG_ERROR, RUNTIME_ERRORS
+
+Floats = NDArray[np.float32]
+
+METHOD = {"method": "static", "format": "QDQ", "activations": "int8", "weights": "int8 per channel", "ranges": "min-max"}
+
+# ONNX Runtime's quantiser is Python that documents no errors: for a graph it cannot handle it raises whatever its own code runs into.
+QUANTISER_ERRORS = (
+    *RUNTIME_ERRORS,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    InferenceError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValidationError,
+    ValueError,
+)
+
+
+class Quantised(NamedTuple):
+    """A graph in int8, and the quantisation step of its output in the output's own units."""
+
+    graph: Path
+    step: float
+
+
+class _Tensors(CalibrationDataReader):  # type: ignore[misc]
+    """Hands out calibration tensors one by one."""
+
+    def __init__(self, name: str, tensors: Iterator[Floats]) -> None:
+        self._name = name
+        self._tensors = tensors
+
+    def get_next(self) -> dict[str, Floats] | None:
+        tensor = next(self._tensors, None)
+        return None if tensor is None else {self._name: tensor}
+
+
+def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) -> Quantised:
+    """Make an int8 graph.
+
+    The graph's outputs stay float32: their ranges were seen on calibration pictures only, and clipping a logit there changes answers.
+
+    Args:
+        graph: float32 ONNX, opset 13 or newer.
+        name: of its input.
+        tensors: preprocessed calibration pictures, each in the input's shape.
+        target: the file to write.
+
+    Raises:
+        NotConvertible: the graph has nothing that can be quantised, or ONNX Runtime's quantiser fails on it.
+    """
+    onnxruntime.set_default_logger_severity(LOG_ERROR)  # the quantiser's own sessions would warn about graphs that are half-made on purpose
+    prepared = target.with_suffix(".prepared.onnx")
+    try:
+        quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)  # shapes are static, so symbols (and sympy) are not needed
+        quantize_static(
+            str(prepared),
+            str(target),
+            _Tensors(name, tensors),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QInt8,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+        )
+        model = onnx.load(str(target))
+    except QUANTISER_ERRORS as error:
+        raise NotConvertible(f"ONNX Runtime {onnxruntime.__version__} cannot quantise the graph: {_line(error)}") from error
+    finally:
+        prepared.unlink(missing_ok=True)
+    if not any(node.op_type == "DequantizeLinear" for node in model.graph.node):
+        kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
+        raise NotConvertible(f"the graph has nothing that can be quantised (operators: {kinds})")
+    step = _release_outputs(model)
+    onnx.save(model, str(target))
+    return Quantised(target, step)
+
+
+def _release_outputs(model: onnx.ModelProto) -> float:
+    """Take the last quantise-dequantise pair off each output; the greatest step that was calibrated for one, 1 where none was."""
+    steps = [_release(model.graph, output.name) for output in model.graph.output]
+    return max((step for step in steps if step is not None), default=1.0)
+
+
+def _release(graph: onnx.GraphProto, output: str) -> float | None:
+    """Let what feeds the pair give the output itself; the pair's step, or None where there is no such pair."""
+    makers = {name: node for node in graph.node for name in node.output}
+    dequantise = makers.get(output)
+    if dequantise is None or dequantise.op_type != "DequantizeLinear":
+        return None
+    quantise_node = makers.get(dequantise.input[0])
+    if quantise_node is None or quantise_node.op_type != "QuantizeLinear":
+        return None
+    inner = quantise_node.input[0]
+    maker = makers.get(inner)
+    scales = {each.name: each for each in graph.initializer}
+    step = float(numpy_helper.to_array(scales[quantise_node.input[1]]))
+    others = [node for node in graph.node if node is not quantise_node and (inner in node.input or output in node.input)]
+    if maker is not None and not others:
+        maker.output[list(maker.output).index(inner)] = output
+        unneeded = {*quantise_node.input[1:], *dequantise.input[1:]}
+        graph.node.remove(quantise_node)
+        graph.node.remove(dequantise)
+        used = {name for node in graph.node for name in node.input}
+        for scale in [scales[name] for name in unneeded if name in scales and name not in used]:
+            graph.initializer.remove(scale)
+    return step
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().split("\n", 1)[0]
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
