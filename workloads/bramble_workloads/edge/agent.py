@@ -15,11 +15,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from aiohttp import web
 
+from bramble.contracts import __version__
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.edge.api import Api
 from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable
@@ -84,7 +84,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, asked.set)
     async with GatewayClient(settings.gateway_url) as gateway:
         node = Node(settings, gateway)
-        runner = web.AppRunner(Api(node, version("bramble")).application(), access_log=None, shutdown_timeout=DRAIN_SECONDS)
+        runner = web.AppRunner(Api(node, __version__).application(), access_log=None, shutdown_timeout=DRAIN_SECONDS)
         await runner.setup()
         await web.TCPSite(runner, settings.host, settings.port).start()
         log.info("node %s (%s) of fleet %s answers on %s:%d", settings.node, settings.board, settings.fleet, settings.host, settings.port)
