@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.admission import Admission
+from tests.api.admission import Admission, proxied
 from tests.cluster.kubectl import Kubectl
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
@@ -21,5 +21,6 @@ def admission(api_cluster: Kubectl) -> Iterator[Admission]:
     api_cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
     namespace = f"admission-{secrets.token_hex(3)}"
     api_cluster.kubectl("create", "namespace", namespace)
-    yield Admission(api_cluster, namespace)
+    with proxied(api_cluster) as port:
+        yield Admission(api_cluster, port, namespace)
     api_cluster.kubectl("delete", "namespace", namespace, "--wait=false")

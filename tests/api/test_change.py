@@ -73,7 +73,7 @@ def test_unsetting_first_and_setting_afterwards_is_no_way_round(admission: Admis
     made = admission.fresh(TRAINING_RUN)
     for patch in ({"spec": {"modelVersion": None}}, {"spec": {"modelVersion": {"version": "3.0.0"}}}):
         assert "modelVersion" in admission.change_for_real(made, patch)
-    assert admission.cluster.get("TrainingRun", made["metadata"]["name"], admission.namespace)["spec"] == made["spec"]
+    assert admission.read(made)["spec"] == made["spec"]
 
 
 def test_a_status_write_moves_no_generation_and_a_spec_write_no_status(admission: Admission) -> None:
@@ -83,5 +83,5 @@ def test_a_status_write_moves_no_generation_and_a_spec_write_no_status(admission
         "-p", '{"status": {"attempt": 3, "phase": "Snapshotting"}}',
     )  # fmt: skip
     assert admission.change_for_real(made, {"spec": {"splits": {"seed": 9}}, "status": {"attempt": 9}}) == ""
-    now = admission.cluster.get("Dataset", made["metadata"]["name"], admission.namespace)
+    now = admission.read(made)
     assert (now["status"]["attempt"], now["metadata"]["generation"], now["spec"]["splits"]["seed"]) == (3, 2, 9)

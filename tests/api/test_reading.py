@@ -67,7 +67,7 @@ def test_columns(admission: Admission) -> None:
     name = made["metadata"]["name"]
     short = admission.cluster.kubectl("get", "trun", name, "--namespace", admission.namespace)
     wide = admission.cluster.kubectl("get", "trun", name, "--namespace", admission.namespace, "-o", "wide")
-    assert short.splitlines()[0].split() == ["NAME", "PHASE", "PROGRESS", "ATTEMPT", "CAUSE", "AGE"]
+    assert short.splitlines()[0].split() == ["NAME", "PHASE", "PROGRESS", "ATTEMPT", "REASON", "AGE"]
     assert "DATASET" in wide
     assert "tv-ads" in wide
 

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.contracts.jobs import Gate
+from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.objects import StepAttempts
+from bramble.kinds.trainingrun.policies.evaluate import evaluate
+from bramble.kinds.trainingrun.policies.gates import gates
+from tests.unit.trainingrun.seen import (
+    NOW,
+    PIN,
+    TRAINED_PACKAGE,
+    case,
+    cause,
+    condition,
+    evaluate_result,
+    evaluated,
+    made,
+    message,
+    observed,
+    remembered,
+    stored,
+    training,
+)
+
+RESULT: Stored = stored(evaluate_result(0.97, (Gate(metric="recall", min="0.9", label="ad", slice="channel=rai1"), 0.95, True)))
+FAILED = {"conditions": [{"type": "Failed", "status": "True"}]}
+FAILED_JOB = {"kind": "Job", "metadata": {"name": "run-evaluate-1"}, "spec": {}, "status": FAILED}
+
+
+ONE = StepAttempts(attempt=1)
+
+
+def trained(step: StepSeen | None = None, evaluating: StepAttempts | None = ONE, **status: Any) -> Any:
+    return observed(status={"dataset": PIN, "package": TRAINED_PACKAGE, "evaluating": evaluating, **status}, evaluation=step)
+
+
+@pytest.mark.parametrize("seen", [case("not trained", training()), case("evaluated before", trained(evaluation=evaluated()))])
+def test_nothing_to_do(seen: Any) -> None:
+    assert evaluate(seen, NOW) is None
+
+
+def test_the_attempt_is_remembered_before_it_is_made() -> None:
+    assert remembered(evaluate(trained(evaluating=None), NOW))["evaluating"]["attempt"] == 1
+    assert made(evaluate(trained(StepSeen()), NOW)) == [("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
+
+
+def test_the_result_is_filed_then_remembered() -> None:
+    assert made(evaluate(trained(StepSeen(stored=RESULT)), NOW)) == [("FileResult", "")]
+    memory = remembered(evaluate(trained(StepSeen(stored=RESULT, filed=RESULT)), NOW))
+    assert memory["evaluation"]["metrics"]["accuracy"] == 0.97
+    assert memory["evaluation"]["gates"] == [{"gate": "recall of ad where channel=rai1 at least 0.9", "value": 0.95, "passed": True}]
+
+
+def test_a_filed_result_of_the_same_inputs_needs_no_job() -> None:
+    assert "evaluation" in remembered(evaluate(trained(StepSeen(filed=RESULT)), NOW))
+
+
+def test_a_failure_is_tried_again_under_a_new_number() -> None:
+    memory = remembered(evaluate(trained(StepSeen(job=FAILED_JOB, cause=cause("Error"))), NOW))
+    assert memory["evaluating"] == {"attempt": 2, "failures": 1, "disruptions": 0}
+
+
+@pytest.mark.parametrize(
+    ("spent", "kind"),
+    [
+        case("bad data is final", StepAttempts(attempt=1), "BadData"),
+        case("three failures are enough", StepAttempts(attempt=3, failures=2), "Error"),
+    ],
+)
+def test_it_gives_up(spent: StepAttempts, kind: Any) -> None:
+    plan = evaluate(trained(StepSeen(job=FAILED_JOB, cause=cause(kind)), spent), NOW)
+    memory = remembered(plan)
+    assert memory["outcome"]["reason"] == "EvaluationFailed"
+    assert condition(plan, "Failed") == ("True", "EvaluationFailed")
+    assert "package is kept" in message(plan)
+
+
+@pytest.mark.parametrize(
+    ("measured", "missed"),
+    [
+        case("none asked for", evaluated(), False),
+        case("reached", evaluated(("f1 at least 0.9", 0.9, True)), False),
+        case("one missed", evaluated(("f1 at least 0.9", 0.95, True), ("recall of ad at least 0.9", 0.8, False)), True),
+        case("nothing to measure it on", evaluated(("recall of ad at least 0.9", None, False)), True),
+    ],
+)
+def test_gates(measured: Any, missed: bool) -> None:
+    plan = gates(trained(evaluation=measured), NOW)
+    if not missed:
+        assert plan is None
+        return
+    assert remembered(plan)["outcome"]["reason"] == "GatesFailed"
+    assert condition(plan, "GatesPassed") == ("False", "GatesFailed")
+    assert message(plan).startswith("recall of ad at least 0.9: missed with"), "the missed one stands first"

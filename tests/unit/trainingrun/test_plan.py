@@ -1,0 +1,80 @@
+"""The order of the policies, and what each pass may do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.kinds.objects import Invalid, parse
+from bramble.kinds.plan import NOTHING
+from bramble.kinds.trainingrun.controller import depends_on
+from bramble.kinds.trainingrun.model import KIND, Outcome
+from bramble.kinds.trainingrun.plan import plan
+from tests.unit.trainingrun.seen import (
+    NODES,
+    NOW,
+    PIN,
+    attempt,
+    case,
+    cause,
+    condition,
+    made,
+    manifest,
+    message,
+    observed,
+    pod,
+    remembered,
+    stored,
+    training,
+)
+
+STRAY = {"kind": "Job", "metadata": {"name": "run-train-1", "namespace": "ns", "uid": "j1", "labels": {}}}
+
+
+def test_a_run_that_is_being_deleted_does_nothing() -> None:
+    assert plan(observed(deleted=True, strays=(STRAY,)), NOW) == NOTHING
+
+
+def test_strays_go_first() -> None:
+    assert made(plan(training(strays=(STRAY,)), NOW)) == [("Delete", "Job")]
+
+
+def test_a_result_counts_although_the_run_is_suspended_or_a_rank_failed_since() -> None:
+    seen = training(attempt(pod(0, 0), pod(1, 1), stored=stored(), reported={1: cause("Error", 1)}), spec={"suspend": True}, nodes=NODES)
+    assert "package" in remembered(plan(seen, NOW))
+
+
+def test_an_end_is_an_end_whatever_is_wished() -> None:
+    seen = observed({"suspend": True}, status={"dataset": PIN, "outcome": Outcome(reason="SpecError", message="no")})
+    assert condition(plan(seen, NOW)) == ("False", "SpecError")
+
+
+@pytest.mark.parametrize(
+    ("spec", "fragments"),
+    [
+        case("a quantity that is none", {"resources": {"limits": {"memory": "5.5.5"}}}, ("spec.resources.limits.memory", "5.5.5", "280Mi")),
+        case("a number no JSON reader agrees on", {"hyperparameters": {"n": 2**60}}, ("spec.hyperparameters", "2**53")),
+        case("a field from a later version", {"tuning": {}}, ("spec.tuning", "not permitted")),
+    ],
+)  # fmt: skip
+def test_a_spec_that_admission_could_not_see_through(spec: dict[str, Any], fragments: tuple[str, ...]) -> None:
+    parsed = parse(KIND, manifest(spec))
+    assert isinstance(parsed, Invalid)
+    verdict = plan(parsed, NOW)
+    assert condition(verdict) == condition(verdict, "Admitted") == ("False", "InvalidSpec")
+    assert [fragment for fragment in fragments if fragment not in message(verdict)] == [], message(verdict)
+
+
+@pytest.mark.parametrize(
+    ("status", "kinds"),
+    [
+        case("new", {}, {"Dataset"}),
+        case("pinned", {"dataset": {"name": "tape"}}, set()),
+        case("training", {"dataset": {"name": "tape"}, "current": {"number": 1}}, {"Node"}),
+        case("publishing", {"dataset": {"name": "tape"}, "evaluation": {"samples": 1}}, {"ModelVersion"}),
+        case("over", {"outcome": {"reason": "Succeeded"}}, set()),
+    ],
+)
+def test_what_wakes_it(status: dict[str, Any], kinds: set[str]) -> None:
+    assert {key.kind for key in depends_on({**manifest(), "status": status})} == kinds

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.kinds.trainingrun.policies.suspended import suspended
+from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, case, condition, observed, remembered, stated, training
+
+WISH = {"suspend": True}
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        case("nobody wishes it", training()),
+        case("it is trained: the evaluation goes on", observed(WISH, status={"dataset": PIN, "package": TRAINED_PACKAGE})),
+    ],
+)
+def test_not_suspended(seen: Any) -> None:
+    assert suspended(seen, NOW) is None
+
+
+def test_the_present_attempt_ends_and_costs_nothing() -> None:
+    plan = suspended(training(spec=WISH, status={"failures": 1}), NOW)
+    memory = remembered(plan)
+    assert "current" not in memory
+    assert (memory["attempt"], memory["failures"], memory["spentSeconds"]) == (1, 1, 600)
+    assert condition(plan) == ("False", "Suspended")
+
+
+def test_none_begins() -> None:
+    plan = suspended(observed(WISH), NOW)
+    assert plan is not None
+    assert (stated(plan)["phase"], plan.remember, plan.items) == ("Suspended", False, ())

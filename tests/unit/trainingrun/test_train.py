@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.kinds.trainingrun.model import CurrentAttempt
+from bramble.kinds.trainingrun.observed import AttemptSeen
+from bramble.kinds.trainingrun.policies.train import train
+from tests.unit.trainingrun.seen import (
+    NODES,
+    NOW,
+    attempt,
+    case,
+    condition,
+    job,
+    made,
+    message,
+    node,
+    observed,
+    pod,
+    progress,
+    stated,
+    training,
+)
+
+UNSCHEDULABLE = pod(0, phase="Pending", conditions=({"type": "PodScheduled", "status": "False", "message": "0/5 nodes."},), waiting={})
+PULL = pod(0, waiting={"reason": "ErrImagePull", "message": "not found"})
+OWN_IMAGE = {"trainer": {"container": {"image": "me/train", "command": ["python", "train.py"]}}}
+FIRST_STEP = "2026-01-02T03:04:00Z"
+GPUS = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+
+
+def test_no_attempt() -> None:
+    assert train(observed(), NOW) is None
+
+
+def test_the_children_of_the_attempt_that_memory_names() -> None:
+    plan = train(training(AttemptSeen(1, 2)), NOW)
+    assert made(plan) == [("Apply", "Service"), ("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
+    assert condition(plan) == ("False", "Starting")
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason", "fragments"),
+    [
+        case("queued by Kueue", training(attempt(job_=job(suspend=True))), "Queued", ("Kueue starts it",)),
+        case("pods are not there yet", training(attempt(pod(0), {})), "Starting", ("1 of 2 pods",)),
+        case("no node fits", training(attempt(UNSCHEDULABLE, pod(1))), "Starting", ("cannot be scheduled", "0/5 nodes", "Add such a node")),
+        case("our image is missing", training(attempt(PULL, pod(1))), "Starting", ("ErrImagePull", "the chart's images values")),
+        case("theirs is", training(attempt(PULL, pod(1)), spec=OWN_IMAGE), "Starting", ("spec.trainer.container.image",)),
+    ],
+)
+def test_it_waits(seen: Any, reason: str, fragments: tuple[str, ...]) -> None:
+    plan = train(seen, NOW)
+    assert condition(plan) == condition(plan, "Running") == ("False", reason)
+    assert [fragment for fragment in fragments if fragment not in message(plan)] == [], message(plan)
+    assert made(plan) == [("Apply", "Service")], "somebody may have deleted it"
+
+
+def test_it_trains_and_says_how_far_it_is() -> None:
+    said = progress(3, 50, eta_seconds=80.4, metrics={"loss": 0.123456789}, device="cpu", world_size=2, first_step_at=FIRST_STEP)
+    plan = train(training(attempt(progress=said)), NOW)
+    assert condition(plan, "Running") == ("True", "Training")
+    assert stated(plan)["progress"] == {
+        "summary": "3/50",
+        "epoch": 3,
+        "epochs": 50,
+        "etaSeconds": 80,
+        "metrics": {"loss": 0.123457},
+        "device": "cpu",
+        "worldSize": 2,
+        "firstStepAt": FIRST_STEP,
+    }
+    assert "epoch 3 of 50, about 0:01:20 left" in message(plan)
+
+
+def test_it_says_when_the_cpu_stands_in() -> None:
+    current = CurrentAttempt(number=1, nodes=2, cpu_allowed=True)
+    assert "on the CPU in place of the GPUs asked for" in message(train(training(spec=GPUS, status={"current": current}, nodes=NODES), NOW))
+
+
+def test_a_silent_node_is_looked_at_when_it_would_count_as_lost() -> None:
+    plan = train(training(nodes=(NODES[0], node("gpu-2", ready=False, since=12))), NOW)
+    assert plan is not None
+    assert plan.wake_at is not None
+    assert (plan.wake_at - NOW).total_seconds() == 18

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.kinds.trainingrun.policies.trained import trained
+from tests.unit.trainingrun.seen import NOW, PACKAGE, attempt, case, condition, job, made, pod, remembered, stored, training
+
+RESULT = stored()
+DONE = attempt(pod(0, 0), pod(1, 0), job_=job(("Complete", ""), started=30), stored=RESULT)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        case("it trains", training()),
+        case("the result is not the one that the job wrote", training(attempt(stored=stored(problem="another digest")))),
+    ],
+)
+def test_no_result(seen: Any) -> None:
+    assert trained(seen, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        case("filed already", training(DONE, filed_key="results/train/x.json", filed=RESULT)),
+        case("cannot be filed: the image has no digest", training(DONE)),
+        case("the Job is gone and its result is there", training(attempt(job_=None, stored=RESULT), filed_key="k", filed=RESULT)),
+        case("a rank was killed after the result was written", training(attempt(pod(0, 0), pod(1, 137), stored=RESULT))),
+    ],
+)
+def test_the_package_is_remembered(seen: Any) -> None:
+    plan = trained(seen, NOW)
+    memory = remembered(plan)
+    assert memory["package"]["digest"] == PACKAGE
+    assert "current" not in memory
+    assert memory["attempt"] == 1
+    assert condition(plan) == ("False", "Trained")
+
+
+def test_it_is_filed_first() -> None:
+    plan = trained(training(DONE, filed_key="results/train/x.json"), NOW)
+    assert made(plan) == [("FileResult", "")]
+    assert plan is not None
+    assert plan.wake_at == NOW, "nothing else would wake it"
