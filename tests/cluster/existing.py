@@ -9,7 +9,6 @@ from typing import NoReturn
 
 from tests.cluster import diagnostics
 from tests.cluster.errors import MissingRequirement, NotSupported
-from tests.cluster.images import SOURCES
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.store import BUCKET, S3
 
@@ -30,7 +29,7 @@ class ExistingCluster(Kubectl):
 
     @property
     def images(self) -> dict[str, str]:
-        return {source.name: _required(f"BRAMBLE_IMAGE_{source.name.upper()}") for source in SOURCES}
+        return _NamedImages()
 
     @property
     def s3(self) -> S3:
@@ -72,6 +71,13 @@ class ExistingCluster(Kubectl):
 
     def dump(self, to: Path) -> Path:
         return diagnostics.dump(self, to)
+
+
+class _NamedImages(dict[str, str]):
+    """Images by name, each asked of the environment only when a test wants it."""
+
+    def __missing__(self, name: str) -> str:
+        return _required(f"BRAMBLE_IMAGE_{name.upper()}")
 
 
 def _required(variable: str) -> str:

@@ -96,13 +96,22 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None, None, None]:
+def _skip_what_is_not_supported() -> Generator[None, None, None]:
     """What an existing cluster cannot do is a skip, with the reason."""
     try:
         yield
     except NotSupported as reason:
         pytest.skip(str(reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    yield from _skip_what_is_not_supported()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    yield from _skip_what_is_not_supported()
 
 
 def _clusters_of(item: pytest.Item) -> Iterator[AnyCluster]:
