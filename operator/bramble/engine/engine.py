@@ -30,6 +30,9 @@ from bramble.settings import Settings
 CHILDREN: tuple[Resource, ...] = (JOB, POD, CONFIG_MAP, SERVICE, DAEMON_SET, NODE)
 """What is watched beside the kinds themselves; all but nodes by our label only."""
 
+ENDING_SECONDS = 10.0
+"""What the watches get to close their connections."""
+
 Watch = Callable[["Engine", asyncio.Event], Awaitable[None]]
 """Delivers what the API server's watches say to `Engine.feed` until the event is set."""
 
@@ -88,18 +91,20 @@ class Engine:
         """Everything that runs for ever. What writes ends first, then the Lease is given up, then the rest ends."""
         workers = [asyncio.ensure_future(self._reconciler.work(self._lease)) for _ in range(self._settings.workers)]
         writing = [*workers, asyncio.ensure_future(self._lease.run())]
+        watching = asyncio.ensure_future(watch(self, stop))
         reading = [
-            asyncio.ensure_future(watch(self, stop)),
             asyncio.ensure_future(self._relist.run(self._settings.relist_seconds)),
             asyncio.ensure_future(self._observer.run()),
         ]
         try:
-            await first_of(stop, [*writing, *reading], keep=True)
+            await first_of(stop, [*writing, *reading, watching], keep=True)
         finally:
             await cancel(writing)
             await self._release()
             stop.set()
             await cancel(reading)
+            await asyncio.wait([watching], timeout=ENDING_SECONDS)
+            await cancel([watching])
 
     def _turned(self, leads: bool) -> None:
         """Leadership began or ended: begin from nothing, since another replica has been at work meanwhile."""

@@ -92,6 +92,9 @@ class Feed:
     def _wake(self, key: Key, *states: Manifest) -> None:
         self.wake(key)
         self.wake_dependants(key)
+        controller = self._controllers.get(key.kind)
         for state in states:
             if (owner := owner_key(state)) is not None:
                 self.wake(owner)
+            for used in controller.wakes(state) if controller is not None else ():
+                self.wake(used)

@@ -4,6 +4,8 @@ It has resourceVersions, uids, generations, preconditions, finalizers, AlreadyEx
 reference; it has no admission, no defaults, no field ownership and no watches.
 """
 
+# ruff: noqa: ARG002 - the arguments are the protocol's
+
 from __future__ import annotations
 
 import copy

@@ -1,5 +1,7 @@
 """One life of the operator over a FakeApi: everything that a crash loses, made new by each `Replica`."""
 
+# ruff: noqa: ARG002 - the arguments are the protocol's
+
 from __future__ import annotations
 
 import asyncio

@@ -22,6 +22,7 @@ from tests.unit.engine.replica import CountedFaults, Crash, FakeStore, Replica, 
 NAMESPACE, NAME, UID = "ads", "tape", "uid-dataset"
 KEY = Key("Dataset", NAMESPACE, NAME)
 Outcome = Literal["result", "failure", "disruption", "final"]
+REMEMBERED = ("attempt", "failures", "disruptions", "version", "inputs")
 EXIT = {"result": 0, "failure": 1, "disruption": 75, "final": 65}
 
 outcomes = st.lists(st.sampled_from(["result", "failure", "disruption", "final"]), min_size=1, max_size=6)
@@ -95,7 +96,7 @@ async def live_on(api: FakeApi, store: FakeStore, faults: CountedFaults, kubelet
     raise AssertionError("two hundred lives were not enough")
 
 
-def check_end(api: FakeApi, store: FakeStore, kubelet: Kubelet) -> None:
+def check_end(api: FakeApi, kubelet: Kubelet) -> None:
     status = api.objects[KEY]["status"]
     ready = next(condition for condition in status["conditions"] if condition["type"] == "Ready")
     made = {key: count for key, count in api.created.items() if key.kind in ("Job", "ConfigMap")}
@@ -123,8 +124,8 @@ def test_a_new_dataset_ends_the_same_whatever_crashes(outcomes: list[Outcome], c
             api.put(dataset({}, {}))
             kubelet = Kubelet(api, store, outcomes)
             await live_on(api, store, CountedFaults(drawn), kubelet)
-            check_end(api, store, kubelet)
-            ends.append({name: api.objects[KEY]["status"].get(name) for name in ("attempt", "failures", "disruptions", "version", "inputs")})
+            check_end(api, kubelet)
+            ends.append({name: api.objects[KEY]["status"].get(name) for name in REMEMBERED})
         assert ends[0] == ends[1], "crashes changed what is remembered"
         return ends[0]
 
@@ -154,7 +155,7 @@ def test_any_observed_state_converges(
         for number in leftovers:
             api.put(leftover(number))
         await live_on(api, store, CountedFaults(crashes), kubelet)
-        check_end(api, store, kubelet)
+        check_end(api, kubelet)
         if requested:
             assert api.objects[KEY]["status"]["lastRequest"]["id"] == "1"
 

@@ -1,0 +1,152 @@
+"""The path from pictures to a fleet, driven by a test while the operator dies and lives again."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from minio import Minio
+
+from examples.digits.pictures import objects
+from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess
+from tests.cluster import Cluster
+from tests.cluster.lifecycle import REPOSITORY
+from tests.cluster.waiting import wait
+
+KILLED = -9
+MANIFESTS = REPOSITORY / "examples" / "digits" / "manifests"
+Object = dict[str, Any]
+
+
+def manifests(name: str, namespace: str) -> dict[str, Object]:
+    """One of the example's files by kind, in another namespace."""
+    found = {}
+    for document in yaml.safe_load_all((MANIFESTS / name).read_text()):
+        if "namespace" in document["metadata"]:
+            document["metadata"]["namespace"] = namespace
+        found[document["kind"]] = document
+    return found
+
+
+def condition(found: Object, type_: str) -> Object:
+    """A condition of the object's present generation; empty when there is none."""
+    for item in found.get("status", {}).get("conditions", ()):
+        if item["type"] == type_ and item.get("observedGeneration", 0) >= found["metadata"]["generation"]:
+            return dict(item)
+    return {}
+
+
+@dataclass
+class Chain:
+    """One namespace, and the operator that works on it."""
+
+    cluster: Cluster
+    namespace: str
+    operator: OperatorProcess
+    settings: dict[str, str] = field(default_factory=dict)
+    lives: int = 0
+
+    def stock(self, collections: tuple[str, ...] = ("1",)) -> None:
+        """The namespace, its store, and the pictures of some collections of the example."""
+        s3, prefix = self.cluster.s3, f"{self.namespace}/"
+        self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        keys = {"endpoint": STORE_ENDPOINT, "bucket": s3.bucket, "region": s3.region, "prefix": prefix}
+        keys |= {"accessKey": s3.access_key, "secretKey": s3.secret_key}
+        metadata = {"name": "bramble-store", "namespace": self.namespace}
+        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys})
+        host = s3.host_endpoint.removeprefix("http://")
+        client = Minio(endpoint=host, access_key=s3.access_key, secret_key=s3.secret_key, secure=False, region=s3.region)
+
+        def put(item: tuple[str, bytes]) -> None:
+            client.put_object(bucket_name=s3.bucket, object_name=prefix + item[0], data=io.BytesIO(item[1]), length=len(item[1]))
+
+        with ThreadPoolExecutor(8) as pool:
+            chosen = [item for item in objects() if item[0].split("/")[1] in collections]
+            list(pool.map(put, chosen))
+
+    def live(self, **settings: str) -> None:
+        """Start the operator, with these settings in this and every later life."""
+        self.settings = settings
+        self.lives += 1
+        self.operator.start(**settings)
+
+    def apply(self, manifest: Object) -> None:
+        self.cluster.apply(manifest)
+
+    def get(self, kind: str, name: str) -> Object:
+        return self.cluster.get(kind.lower(), name, None if kind == "Fleet" else self.namespace)
+
+    def until(self, kind: str, name: str, type_: str, seconds: float) -> Object:
+        """Until a condition is True, starting the operator again whenever it was killed."""
+
+        def reached() -> Object | None:
+            self._revive()
+            found = self.get(kind, name)
+            failed = condition(found, "Failed")
+            assert failed.get("status") != "True", json.dumps(found["status"], indent=1)
+            return found if condition(found, type_).get("status") == "True" else None
+
+        return wait(reached, seconds, lambda: self._describe(kind, name), interval=0.2) or {}
+
+    def quiet(self, seconds: float = 30.0) -> None:
+        """Until the operator lives and writes no more: no site is passed for two seconds."""
+        last, since = -1, 0.0
+
+        def settled() -> bool:
+            nonlocal last, since
+            self._revive()
+            now, lines = time.monotonic(), len(self._lines())
+            if lines != last:
+                last, since = lines, now
+            return self.operator.ended is None and now - since > 2
+
+        wait(settled, seconds, self.operator.tail, interval=0.2)
+
+    def killed(self) -> list[str]:
+        """The sites that killed, in order."""
+        return [line.split(" ", 1)[1] for line in self._lines() if line.startswith("killed ")]
+
+    def passed(self) -> set[str]:
+        """Every site that was passed."""
+        return {line.split(" ", 1)[1] for line in self._lines() if line.startswith("passed ")}
+
+    def _lines(self) -> list[str]:
+        return self.operator.sites.read_text().splitlines() if self.operator.sites.exists() else []
+
+    def _revive(self) -> None:
+        ended = self.operator.ended
+        if ended is None:
+            return
+        assert ended == KILLED, f"the operator ended by itself ({ended}):\n{self.operator.tail()}"
+        self.lives += 1
+        self.operator.start(**self.settings)
+
+    def _describe(self, kind: str, name: str) -> str:
+        found = json.dumps(self.get(kind, name).get("status", {}), indent=1)
+        pods = self.cluster.kubectl("get", "jobs,pods", f"--namespace={self.namespace}", "-o", "wide")
+        return f"{kind} {name}: {found}\n{pods}\n{self.operator.tail()}"
+
+
+def creations(audit_log: Path, namespace: str) -> Counter[tuple[str, str]]:
+    """How often each object of the namespace was really created by the operator, by resource and name (audit log)."""
+    found: Counter[tuple[str, str]] = Counter()
+    for event in _events(audit_log):
+        ref = event.get("objectRef", {})
+        created = event["verb"] in ("create", "patch") and event.get("responseStatus", {}).get("code") == 201
+        if created and ref.get("namespace") == namespace and "python" in event.get("userAgent", "").lower():
+            found[ref["resource"], ref.get("name") or "?"] += 1
+    return found
+
+
+def _events(audit_log: Path) -> Iterator[Object]:
+    with audit_log.open() as lines:
+        for line in lines:
+            yield json.loads(line)

@@ -1,0 +1,35 @@
+"""A cluster of its own: an operator that is killed must be the only one."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.chain import Chain
+from tests.chaos.operator_process import NAMESPACE, OperatorProcess
+from tests.cluster import Cluster, Shape
+from tests.cluster.lifecycle import REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def arena() -> Iterator[Cluster]:
+    """A control node, two GPU nodes, two boards; our kinds; no operator inside."""
+    with Cluster.up(Shape.of(gpus=2, boards=2)) as cluster:
+        for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
+            cluster.kubectl("apply", "--server-side", "-f", str(path))
+        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        yield cluster
+
+
+@pytest.fixture
+def chain(arena: Cluster, tmp_path: Path) -> Iterator[Chain]:
+    """A namespace for this test; its operator ends with it, and so do the objects, which the next operator must not find."""
+    operator = OperatorProcess(arena, tmp_path)
+    chain = Chain(arena, f"chaos-{secrets.token_hex(3)}", operator)
+    yield chain
+    operator.kill()
+    arena.kubectl("delete", "dataset,trainingrun,modelversion,rollout", "--all", f"--namespace={chain.namespace}", "--wait=false")
+    arena.kubectl("delete", "namespace", chain.namespace, "--wait=false", "--ignore-not-found")
