@@ -108,6 +108,8 @@ class Components:
             "--node-monitor-grace-period=12s",
             "--node-eviction-rate=10",
             "--secondary-node-eviction-rate=10",
+            "--kube-api-qps=500",
+            "--kube-api-burst=500",
             "--profiling=false",
         )
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from tests.cluster import Kubectl, KubectlFailed
+from tests.cluster.lifecycle import REPOSITORY
+from tests.cluster.state import State
 
 pytestmark = pytest.mark.cluster
 
@@ -25,3 +31,25 @@ def test_the_api_server_is_of_a_supported_version(api_cluster: Kubectl) -> None:
 def test_restricted_is_enforced_where_no_namespace_says_otherwise(api_cluster: Kubectl) -> None:
     with pytest.raises(KubectlFailed, match='violates PodSecurity "restricted:latest"'):
         api_cluster.apply(pod("open"), namespace="default")
+
+
+@pytest.mark.skipif("BRAMBLE_KUBE_CONTEXT" in os.environ, reason="starts a local cluster of its own")
+def test_the_command_line_starts_shows_and_ends_a_cluster() -> None:
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tests.cluster", *arguments]
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    try:
+        up = call("up", "--api-only", "--name", "by-hand")
+        assert up.returncode == 0, up.stderr
+        assert f"export KUBECONFIG={State.named('by-hand').kubeconfig}\n" in up.stdout
+        again = call("up", "--api-only", "--name", "by-hand")
+        assert again.returncode == 1
+        assert "is up already" in again.stderr
+        status = call("status").stdout
+        assert "by-hand: alive" in status
+        assert "-> apiserver" in status
+    finally:
+        down = call("down", "--name", "by-hand")
+    assert "cluster 'by-hand' is gone" in down.stderr
+    assert call("down", "--name", "by-hand").stderr == "no cluster 'by-hand'\n"
