@@ -139,11 +139,14 @@ class _Run:
 
     def _show(self, stage: str, packages: int, total: int | None) -> None:
         elapsed = time.monotonic() - self._started
+        estimate, count = self._estimate, ""
         if total is not None and packages >= total:
-            stage, count = "linking", ""
-        else:
-            count = f" {packages} of {total} packages," if total and packages else ""
-        self._progress(f"{stage} {self._measured.program}:{count} {span(elapsed)} of about {span(max(self._estimate, elapsed))}")
+            stage = "linking"
+        elif total is not None and packages > 0:
+            count = f" {packages} of {total} packages,"
+            if elapsed > estimate:  # a busy or a slow machine: by now its own pace says more than the figures
+                estimate = elapsed * total / packages
+        self._progress(f"{stage} {self._measured.program}:{count} {span(elapsed)} of about {span(max(estimate, elapsed))}")
 
 
 class _Output:
