@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from bramble.contracts.manifest import Sample
-from bramble.contracts.package import Decode, Golden, GoldenTolerance, ModelDescription
+from bramble.contracts.package import Decode, File, Golden, GoldenTolerance, ModelDescription
 from bramble_workloads.convert.calibration import in_turn
 from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.evaluate.samples import drawn
@@ -21,7 +21,7 @@ from bramble_workloads.processing.picture import decode, media_type
 from bramble_workloads.processing.postprocess import Classified
 
 PURPOSE = "golden"
-PNG = "image/png"
+PNG, NPY = "image/png", "application/x-npy"
 CLEAR = 0.5
 """Margin (difference of the two greatest probabilities) from which another processor's int8 does not turn the answer."""
 CASE_BYTES = MAX_BYTES // MIN_CASES
@@ -40,6 +40,14 @@ class MadeGolden(NamedTuple):
 
     golden: Golden
     blobs: dict[str, bytes]
+
+    def files(self) -> dict[str, File]:
+        """The cases' blobs as the package lists them, so that whoever brings it to a device knows every size beforehand."""
+        return {
+            f"golden/{number}/{stage}": File(sha256=digest, bytes=len(self.blobs[digest]), media_type=PNG if stage == "input" else NPY)
+            for number, case in enumerate(self.golden.cases)
+            for stage, digest in (("input", case.input), ("tensor", case.tensor), ("raw", case.raw))
+        }
 
 
 def order(answered: Sequence[Answered]) -> tuple[Sample, ...]:

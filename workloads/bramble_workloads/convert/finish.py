@@ -61,7 +61,7 @@ def finish(
     outcome = check(Model.load(bare, form.graph, threads=1), made.golden, made.blobs.__getitem__)
     if not outcome.passed:
         raise NotConvertible(f"it does not give the same answer twice on this machine: {outcome.message}")
-    document = canonical_json(bare.model_copy(update={"golden": made.golden}))
+    document = canonical_json(bare.model_copy(update={"golden": made.golden, "files": {**bare.files, **made.files()}}))
     if len(document) > MAX_BYTES:
         raise NotConvertible(f"its package.json has {len(document)} bytes; at most {MAX_BYTES} are allowed: use fewer or shorter labels")
     work.store.upload_blob(form.graph)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, assignment_name
-from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
 from bramble.kinds.conditions import find, is_true
@@ -147,17 +147,27 @@ async def gather_blobs(
             if content is None:
                 hold = hold or Hold("PackageMissing", f"the store has no package {digest}; it was deleted by hand: make a new version")
                 continue
-            known[digest] = closure(digest, content)
+            try:
+                known[digest] = closure(digest, content)
+            except ValueError as error:
+                hold = hold or Hold("PackageInvalid", f"package {digest} cannot be rolled out: {error}; make a new version")
     return known, hold
 
 
 def closure(digest: str, content: bytes) -> PackageBlobs:
-    """The package's own document first, then every blob that it names."""
+    """The package's own document first, then every blob that it names.
+
+    Raises:
+        ValueError: the document is no package, not this one, or names a blob without its size.
+    """
     package = Package.model_validate_json(content)
-    if digest_of(canonical_json(package)) != digest:
-        raise ValueError(f"the package at {digest} is not what its name says")
-    files = {file.sha256: Blob(sha256=file.sha256, bytes=file.bytes) for file in package.files.values()}
-    return PackageBlobs(blobs=(Blob(sha256=digest, bytes=len(content)), *(files[name] for name in sorted(files))))
+    if digest_of(content) != digest:
+        raise ValueError("its document is not what its name says")
+    sizes = package.blobs()
+    if unsized := sorted(name for name, size in sizes.items() if size is None):
+        raise ValueError(f"its files do not list {len(unsized)} of its blobs, such as {unsized[0]}")
+    blobs = [Blob(sha256=name, bytes=size) for name, size in sorted(sizes.items()) if size is not None]
+    return PackageBlobs(blobs=(Blob(sha256=digest, bytes=len(content)), *blobs))
 
 
 async def gather_rival(rollout: Object[Spec, Status], model: str, sources: Sources) -> str | None:
