@@ -7,7 +7,9 @@ that it was made in, so one process can listen in the host's and connect in the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +18,8 @@ from tests.cluster.namespaces import socket_in
 
 CHUNK = 1 << 16
 BACKLOG = 128
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER with a time of zero, socket(7)."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Relays:
         self._home = home
         self._ports: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
+        self._open: set[asyncio.Task[None] | None] = set()
 
     @property
     def ports(self) -> dict[str, int]:
@@ -50,23 +55,37 @@ class Relays:
         port: int = listening.getsockname()[1]
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._serve(target, reader, writer)
+            task = asyncio.current_task()
+            self._open.add(task)
+            try:
+                await self._serve(target, reader, writer)
+            finally:
+                self._open.discard(task)
 
         self._servers.append(await asyncio.start_server(serve, sock=listening))
         self._ports[name] = port
         return port
 
+    async def close(self) -> None:
+        """Listen no more, and cut what is open."""
+        for server in self._servers:
+            server.close()
+        open_now = [task for task in self._open if task is not None]
+        for task in open_now:
+            task.cancel()
+        await asyncio.gather(*open_now, return_exceptions=True)
+
     async def _serve(self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             outgoing = socket_in(target.network(), self._home)
         except ClusterError:  # no node is left to connect from
-            writer.transport.abort()
+            _reset(writer)
             return
         try:
             await asyncio.get_running_loop().sock_connect(outgoing, (target.address, target.port))
         except OSError:  # nobody listens there now: to the caller it looks like that too
             outgoing.close()
-            writer.transport.abort()
+            _reset(writer)
             return
         for end in (outgoing, writer.get_extra_info("socket")):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -75,12 +94,22 @@ class Relays:
             async with asyncio.TaskGroup() as directions:
                 directions.create_task(_copy(reader, far_writer))
                 directions.create_task(_copy(far_reader, writer))
-        except* ConnectionError:  # one end is gone without a goodbye: so is the other
+        except* OSError:  # one end is gone without a goodbye: so is the other
             for end_writer in (far_writer, writer):
-                end_writer.transport.abort()
+                _reset(end_writer)
         finally:
             for end_writer in (far_writer, writer):
                 end_writer.close()
+            for end_writer in (far_writer, writer):
+                with contextlib.suppress(OSError):
+                    await end_writer.wait_closed()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection as a broken one ends, not as one that was served: who is at its other end may then try again."""
+    end: socket.socket = writer.get_extra_info("socket")
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    writer.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
