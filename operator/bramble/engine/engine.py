@@ -21,7 +21,7 @@ from bramble.engine.relist import Relist
 from bramble.engine.serve import Probes
 from bramble.engine.sources import Reader
 from bramble.engine.store import Stores
-from bramble.errors import BrambleError
+from bramble.errors import BrambleError, NotFound
 from bramble.kinds.controller import Controller
 from bramble.kube.api import Api
 from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, NODE, POD, SERVICE, Resource
@@ -144,21 +144,24 @@ async def cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
             log.error("a task failed while the operator was ending: %s: %s", type(outcome).__name__, outcome)
 
 
-async def wait_for_kinds(api: Api, resources: Iterable[Resource], seconds: float = 2.0) -> None:
+async def wait_for_kinds(api: Api, resources: Iterable[Resource], seconds: float = 1.0) -> None:
     """Until the API server serves them all: kopf would pass over a kind whose CRD comes later."""
     missing = tuple(resources)
     while missing:
-        missing = tuple([resource for resource in missing if not await _served(api, resource)])
+        problems = [(resource, problem) for resource in missing if (problem := await _list_problem(api, resource))]
+        for resource, problem in problems:
+            log.info("%s cannot be listed yet: %s", resource.plural, problem)
+        missing = tuple(resource for resource, _ in problems)
         if missing:
-            log.info("waiting until the API server serves %s (install the CRDs)", ", ".join(resource.plural for resource in missing))
             await asyncio.sleep(seconds)
 
 
-async def _served(api: Api, resource: Resource) -> bool:
-    """By listing it: the same right that the watch needs."""
+async def _list_problem(api: Api, resource: Resource) -> str:
+    """Why this resource cannot be listed (with the same right that its watch needs), or nothing."""
     try:
         await api.list(resource, label_selector=f"{resource.group or 'core'}/none=none")
+    except NotFound:
+        return "the API server does not serve it; install the CRDs"
     except BrambleError as error:
-        log.debug("%s cannot be listed: %s", resource.plural, error)
-        return False
-    return True
+        return str(error)
+    return ""
