@@ -211,6 +211,14 @@ func (n *node) start(pod, name, script string, changes ...func(*cri.ContainerCon
 
 func (n *node) create(pod, name, script string, changes ...func(*cri.ContainerConfig)) string {
 	n.Helper()
+	answer, err := n.CreateContainer(n.Context(), &cri.CreateContainerRequest{
+		PodSandboxId: pod, Config: n.containerConfig(name, script, changes...),
+	})
+	n.check(err)
+	return answer.GetContainerId()
+}
+
+func (n *node) containerConfig(name, script string, changes ...func(*cri.ContainerConfig)) *cri.ContainerConfig {
 	config := &cri.ContainerConfig{
 		Metadata: &cri.ContainerMetadata{Name: name}, Image: &cri.ImageSpec{Image: imageName}, LogPath: name + "/0.log",
 		Labels: map[string]string{"container": name}, Linux: &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{}},
@@ -221,9 +229,7 @@ func (n *node) create(pod, name, script string, changes ...func(*cri.ContainerCo
 	for _, change := range changes {
 		change(config)
 	}
-	answer, err := n.CreateContainer(n.Context(), &cri.CreateContainerRequest{PodSandboxId: pod, Config: config})
-	n.check(err)
-	return answer.GetContainerId()
+	return config
 }
 
 func (n *node) status(id string) *cri.ContainerStatus {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -196,5 +197,56 @@ func TestAKilledShimTakesItsContainerWithIt(t *testing.T) {
 	}
 	if got, _ := n.ended(id); got.GetExitCode() != 137 {
 		t.Fatalf("exit %d", got.GetExitCode())
+	}
+}
+
+func TestManyPodsAtOnce(t *testing.T) {
+	n := startNode(t)
+	const pods = 20
+	addresses := make(chan string, pods)
+	var all sync.WaitGroup
+	for i := range pods {
+		all.Go(func() {
+			name := fmt.Sprintf("pod-%d", i)
+			answer, err := n.RunPodSandbox(t.Context(), &cri.RunPodSandboxRequest{Config: n.podConfig(name)})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			id := answer.GetPodSandboxId()
+			state, err := n.PodSandboxStatus(t.Context(), &cri.PodSandboxStatusRequest{PodSandboxId: id})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			addresses <- state.GetStatus().GetNetwork().GetIp()
+			created, err := n.CreateContainer(t.Context(), &cri.CreateContainerRequest{PodSandboxId: id, Config: n.containerConfig("main", "exit 3")})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := n.StartContainer(t.Context(), &cri.StartContainerRequest{ContainerId: created.GetContainerId()}); err != nil {
+				t.Error(err)
+			}
+			if _, err := n.ListContainerStats(t.Context(), &cri.ListContainerStatsRequest{}); err != nil {
+				t.Error(err)
+			}
+			if _, err := n.RemovePodSandbox(t.Context(), &cri.RemovePodSandboxRequest{PodSandboxId: id}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	close(addresses)
+	different := map[string]bool{}
+	for address := range addresses {
+		different[address] = true
+	}
+	if len(different) != pods {
+		t.Errorf("%d pods had %d addresses", pods, len(different))
+	}
+	list, err := n.ListPodSandbox(t.Context(), &cri.ListPodSandboxRequest{})
+	if err != nil || len(list.GetItems()) != 0 {
+		t.Errorf("error %v, left %v", err, list.GetItems())
 	}
 }
