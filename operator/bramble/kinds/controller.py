@@ -26,6 +26,8 @@ class Controller(Generic[Seen]):
             a child (which names its owner by labels), wakes exactly those objects that depend on it. The name may be
             `*`, and the namespace empty, for "any of this kind". `Key("Report", "", fleet)`: what the devices of
             that fleet say.
+        wakes: the keys of the objects that a change of this one wakes although they do not name it: those it uses, who keep a
+            list of their users.
         memory: wire names of the status fields that cannot be derived again (`Status.MEMORY`). The engine refuses a
             plan that changes one of them without `remember`.
     """
@@ -35,3 +37,4 @@ class Controller(Generic[Seen]):
     plan: Callable[[Seen, datetime], Plan]
     depends_on: Callable[[Manifest], Iterable[Key]]
     memory: frozenset[str] = frozenset()
+    wakes: Callable[[Manifest], Iterable[Key]] = lambda _: ()

@@ -7,8 +7,15 @@ from typing import Any
 from bramble.kinds.controller import Controller
 from bramble.kinds.dataset import controller as dataset
 from bramble.kinds.fleet import controller as fleet
+from bramble.kinds.modelversion import controller as modelversion
 from bramble.kinds.rollout import controller as rollout
 from bramble.kinds.trainingrun import controller as trainingrun
 
-CONTROLLERS: tuple[Controller[Any], ...] = (dataset.CONTROLLER, trainingrun.CONTROLLER, fleet.CONTROLLER, rollout.CONTROLLER)
+CONTROLLERS: tuple[Controller[Any], ...] = (
+    dataset.CONTROLLER,
+    trainingrun.CONTROLLER,
+    modelversion.CONTROLLER,
+    fleet.CONTROLLER,
+    rollout.CONTROLLER,
+)
 """In the order of the path: what a later kind refers to stands before it."""

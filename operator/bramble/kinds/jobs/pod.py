@@ -72,6 +72,16 @@ def container_security() -> dict[str, Any]:
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 
 
+def environment() -> list[dict[str, Any]]:
+    """Where the pod is and what it is called, which a job says in its result and its cause; and a home it can write to."""
+    return [
+        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a path inside the container
+        {"name": "PYTHONUNBUFFERED", "value": "1"},
+    ]
+
+
 def _folder(file: str) -> str:
     return file.rsplit("/", 1)[0]
 

@@ -8,6 +8,7 @@ from bramble.kinds.jobs.pod import (
     Part,
     child_metadata,
     container_security,
+    environment,
     failure_policy,
     gateway_ca_volume,
     job_config_map,
@@ -47,7 +48,7 @@ def _job(step: Step) -> dict[str, Any]:
         "name": CONTAINER,
         "image": step.image,
         "command": ["python", "-m", "bramble_workloads", step.job.step],
-        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONUNBUFFERED", "value": "1"}],  # noqa: S108
+        "env": environment(),
         "resources": {"requests": {"cpu": wanted.cpu, "memory": wanted.memory}, "limits": {"memory": wanted.memory_limit}},
         "securityContext": container_security(),
         "volumeMounts": mounts,

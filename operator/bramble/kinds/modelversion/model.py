@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from bramble.contracts import jobs
 from bramble.contracts.cause import Cause
-from bramble.kinds.objects import AGE, Column, Kind, KindStatus, Reference, condition_column
+from bramble.kinds.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.kinds.schema import (
     ATOMIC,
     NAME_LIMIT,
@@ -137,7 +137,7 @@ class Target(Described):
     """What must be reached."""
 
 
-Targets = Annotated[tuple[Target, ...], Field(max_length=12), map_by("fleet", "board")]
+Targets = Annotated[tuple[Target, ...], Field(max_length=8), map_by("fleet", "board")]
 Variants = Annotated[tuple[Variant, ...], Field(min_length=1, max_length=4), map_by("name")]
 FP32 = Variant(name="onnx-fp32", format="onnx")
 
@@ -252,25 +252,28 @@ class Chosen(StatusPart):
     """Its digest."""
 
 
-class TargetSeen(StatusPart):
-    """How far one board's benchmark has come."""
+class Conversion(StepAttempts):
+    """How far the conversion has come. Memory."""
+
+    state: str = ""
+    """Running, Converted or Failed."""
+    message: str = ""
+    """Why it failed."""
+
+
+class TargetSeen(StepAttempts):
+    """How far one board's benchmark has come. Memory."""
 
     fleet: str = ""
     """Whose board."""
     board: str = ""
     """Which board."""
     state: str = ""
-    """Waiting, Running, Measured or Failed."""
-    attempt: int = 0
-    """Which Job."""
-    failures: int = 0
-    """Failed attempts."""
-    disruptions: int = 0
-    """Attempts that something outside ended."""
+    """Running, Measured or Failed."""
     node: str = ""
     """Which node measured."""
     message: str = ""
-    """What it waits for, or why it failed."""
+    """Why it failed."""
 
 
 class LineageSeen(StatusPart):
@@ -291,16 +294,10 @@ class LineageSeen(StatusPart):
 class Status(KindStatus):
     """What became of it."""
 
-    MEMORY: ClassVar[frozenset[str]] = frozenset(
-        {"attempt", "failures", "disruptions", "lineage", "variants", "benchmarks", "firstCause", "lastRequest"}
-    )
+    MEMORY: ClassVar[frozenset[str]] = frozenset({"conversion", "lineage", "variants", "benchmarks", "firstCause", "lastRequest"})
 
-    attempt: int = 0
-    """Which convert Job is, or was, the last. Memory."""
-    failures: int = 0
-    """Failed attempts to convert. Memory."""
-    disruptions: int = 0
-    """Attempts to convert that something outside ended. Memory."""
+    conversion: Conversion | None = None
+    """How far the conversion has come. Memory."""
     lineage: LineageSeen | None = None
     """Where the model came from, pinned when conversion began. Memory."""
     variants: Annotated[tuple[VariantSeen, ...], ATOMIC] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bramble.kinds.controller import Controller
+from bramble.kinds.modelversion.users import versions_of
 from bramble.kinds.objects import Invalid
 from bramble.kinds.rollout.gather import depends_on, gather
 from bramble.kinds.rollout.model import Status
@@ -10,4 +11,4 @@ from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
 from bramble.kube.resources import ROLLOUT
 
-CONTROLLER: Controller[Observed | Invalid[Status]] = Controller(ROLLOUT, gather, plan, depends_on, Status.MEMORY)
+CONTROLLER: Controller[Observed | Invalid[Status]] = Controller(ROLLOUT, gather, plan, depends_on, Status.MEMORY, wakes=versions_of)

@@ -9,6 +9,7 @@ from bramble.kinds.jobs.pod import (
     Part,
     child_metadata,
     container_security,
+    environment,
     failure_policy,
     gateway_ca_volume,
     job_config_map,
@@ -109,22 +110,13 @@ def _read_only(part: Part) -> Part:
     return volume, {**mount, "readOnly": True}
 
 
-def _environment() -> list[dict[str, Any]]:
-    return [
-        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
-        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "HOME", "value": "/tmp"},  # noqa: S108
-        {"name": "PYTHONUNBUFFERED", "value": "1"},
-    ]
-
-
 def _ours(seen: Observed, step: str, parts: list[Part]) -> dict[str, Any]:
     """A container of Bramble's own image: these hold the store's Secret, and only `store` the gateway's token."""
     return {
         "name": step,
         "image": seen.settings.images_convert,
         "command": ["python", "-m", "bramble_workloads", step],
-        "env": _environment(),
+        "env": environment(),
         "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": container_security(),
         "volumeMounts": volumes(parts)[1],
@@ -136,7 +128,7 @@ def _train(seen: Observed, parts: list[Part]) -> dict[str, Any]:
     spec, own = seen.spec, seen.spec.trainer.container
     theirs = [{"name": each.name, "value": each.value} for each in (own.env if own is not None else ()) if each.name not in OWN_VARIABLES]
     named = {each["name"] for each in theirs}
-    ours = [each for each in [*_environment(), {"name": "OMP_NUM_THREADS", "value": str(threads(spec))}] if each["name"] not in named]
+    ours = [each for each in [*environment(), {"name": "OMP_NUM_THREADS", "value": str(threads(spec))}] if each["name"] not in named]
     container: dict[str, Any] = {
         "name": TRAIN,
         "image": image_of(seen),

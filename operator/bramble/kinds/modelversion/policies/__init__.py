@@ -1,0 +1,1 @@
+"""One decision a file; `modelversion.plan` gives their order."""

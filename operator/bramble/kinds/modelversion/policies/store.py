@@ -1,0 +1,18 @@
+"""A store that cannot be used."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from bramble.kinds.modelversion.observed import Observed
+from bramble.kinds.modelversion.policies.pin import LOOK_AGAIN
+from bramble.kinds.plan import Plan
+from bramble.kinds.writing import Stated, not_ready, report
+
+
+def store(seen: Observed, now: datetime) -> Plan | None:
+    """Wait until the namespace's store takes the key: results cannot be read without it."""
+    if seen.store is None:
+        return None
+    stated = Stated(seen.status.phase or "Pending", (not_ready(seen.store.reason, seen.store.message),), frozenset({seen.store.reason}))
+    return report(seen.version, stated, now, wake_at=now + LOOK_AGAIN)

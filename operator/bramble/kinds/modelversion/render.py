@@ -1,0 +1,100 @@
+"""The Jobs of a ModelVersion: one converts and validates every variant, one a board measures those that passed."""
+
+from __future__ import annotations
+
+from bramble.contracts import jobs
+from bramble.contracts.jobs import Gateway, inputs_digest
+from bramble.contracts.store import filed_result_key
+from bramble.kinds.jobs.step import Resources, Step
+from bramble.kinds.labels import EDGE_TAINT, child_name
+from bramble.kinds.modelversion.model import Target, VariantSeen
+from bramble.kinds.modelversion.observed import Observed, Place
+
+CONVERT = "convert"
+BENCHMARK = "benchmark"
+STEP_NAME_LIMIT = 45
+"""A label holds 63 characters, and the step's name also stands in the Job's."""
+
+BOARD_RESOURCES = Resources(cpu="500m", memory="256Mi", memory_limit="1Gi")
+"""A board may have 1 GiB; what a variant needs is measured, not assumed."""
+
+ITERATIONS = jobs.BenchmarkJob.model_fields["iterations"].default
+REJECTED = "Rejected"
+PASSED = "Passed"
+
+
+def benchmark_name(place: Place) -> str:
+    """The step of one board's benchmark within the object."""
+    return child_name(BENCHMARK, place.fleet, place.board, limit=STEP_NAME_LIMIT)
+
+
+def convert_step(seen: Observed, attempt: int) -> Step | None:
+    """The attempt at the conversion; None before the lineage is pinned."""
+    owner, lineage, spec = seen.owner, seen.status.lineage, seen.spec
+    if lineage is None:
+        return None
+    job = jobs.ConvertJob(
+        object=owner.ref,
+        attempt=attempt,
+        prefix=owner.prefix(CONVERT, attempt),
+        gateway=Gateway(url=seen.settings.gateway_url),
+        package=lineage.package,
+        manifest=lineage.dataset,
+        model=spec.model,
+        version=spec.version,
+        variants=tuple(variant.job_variant() for variant in spec.variants),
+        max_drop=spec.validation.job_max_drop(),
+    )
+    return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca)
+
+
+def convert_filed_key(step: Step) -> str:
+    """Where the result of the same conversion is filed."""
+    return filed_result_key(CONVERT, inputs_digest(step.job, step.image))
+
+
+def benchmark_step(seen: Observed, target: Target, attempt: int) -> Step | None:
+    """The attempt at one board's benchmark, in this namespace and without a Secret; None while there is nothing or nowhere to measure."""
+    place, owner, lineage = Place.of(target), seen.owner, seen.status.lineage
+    board, passed = seen.boards.get(place), [variant for variant in seen.status.variants if variant.verdict == PASSED]
+    if lineage is None or board is None or board.hold is not None or not passed:
+        return None
+    name = benchmark_name(place)
+    job = jobs.BenchmarkJob(
+        object=owner.ref,
+        attempt=attempt,
+        prefix=owner.prefix(name, attempt),
+        gateway=Gateway(url=seen.settings.gateway_url),
+        board=target.board,
+        fleet=target.fleet,
+        packages=tuple(dict.fromkeys(variant.package for variant in passed)),
+        reference=_reference(seen, passed),
+        reference_metrics=_reference_metrics(passed[0]),
+        manifest=lineage.dataset,
+        iterations=target.iterations if target.iterations is not None else ITERATIONS,
+        limits=target.limits.job_limits() if target.limits is not None else jobs.Limits(),
+        max_drop=seen.spec.validation.job_max_drop(),
+    )
+    return Step(
+        owner=owner,
+        job=job,
+        image=seen.settings.images_edge,
+        name=name,
+        store=False,
+        gateway_ca=seen.gateway_ca,
+        resources=BOARD_RESOURCES,
+        node_selector=board.selector,
+        tolerations=({"key": EDGE_TAINT, "operator": "Exists"},),
+    )
+
+
+def _reference(seen: Observed, passed: list[VariantSeen]) -> str:
+    """What drops are counted from: a float32 variant, since the board then measures both on the same pictures; else the export."""
+    full = {variant.name for variant in seen.spec.variants if variant.precision in (None, "float32")}
+    exported = seen.status.lineage.package if seen.status.lineage is not None else ""
+    return next((variant.package for variant in passed if variant.name in full), exported)
+
+
+def _reference_metrics(variant: VariantSeen) -> dict[str, float]:
+    """The fp32 package's scores on the whole test split: a variant's own plus what it lost."""
+    return {name: round(value + variant.drop.get(name, 0.0), 9) for name, value in variant.metrics.items()}

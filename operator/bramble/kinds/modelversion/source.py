@@ -1,0 +1,79 @@
+"""Reading where a model comes from."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.package import Package
+from bramble.contracts.store import blob_key
+from bramble.kinds.conditions import find
+from bramble.kinds.modelversion.model import LineageSeen, Spec
+from bramble.kinds.modelversion.observed import Hold
+from bramble.kinds.modelversion.status import SOURCE_MISSING, SOURCE_NOT_READY, SOURCE_REFUSED
+from bramble.kinds.sources import Sources
+from bramble.kinds.trainingrun.model import Status as RunStatus
+from bramble.kube.resources import TRAINING_RUN, Manifest
+
+
+async def read_source(spec: Spec, namespace: str, sources: Sources) -> LineageSeen | Hold:
+    """The lineage, or why it cannot be told yet.
+
+    Raises:
+        bramble.errors.StoreUnavailable: the store did not answer.
+        bramble.errors.StoreRefused: the store refuses the key.
+    """
+    if spec.source.training_run_ref is not None:
+        name = spec.source.training_run_ref.name
+        manifest = await sources.get(TRAINING_RUN, namespace, name)
+        if manifest is None:
+            missing = f"spec.source.trainingRunRef.name: there is no TrainingRun {name} in namespace {namespace}; create it"
+            return Hold(SOURCE_MISSING, missing)
+        return of_run(name, manifest)
+    digest = spec.source.package.digest if spec.source.package is not None else ""
+    content = await sources.fetch(namespace, blob_key(digest))
+    if content is None:
+        return Hold(SOURCE_MISSING, f"spec.source.package.digest: the store has no package {digest}; upload it with all its blobs")
+    return of_package(digest, content)
+
+
+def of_run(name: str, manifest: Manifest) -> LineageSeen | Hold:
+    """What a TrainingRun gave, once its gates have been passed."""
+    status = RunStatus.model_validate(manifest.get("status") or {})
+    evaluation = status.evaluation
+    if evaluation is not None and not all(gate.passed for gate in evaluation.gates):
+        return Hold(SOURCE_REFUSED, f"TrainingRun {name} missed a gate, so no version is made of its model; see its GatesPassed condition")
+    if status.package is None or status.dataset is None or evaluation is None:
+        ready = find(status.conditions, "Ready")
+        why = f": {ready['message']}" if ready is not None else ""
+        return Hold(SOURCE_NOT_READY, f"TrainingRun {name} has no evaluated package yet{why}")
+    return LineageSeen(
+        training_run=name,
+        training_run_uid=manifest["metadata"]["uid"],
+        package=status.package.digest,
+        dataset=status.dataset.version,
+        image=status.package.image,
+    )
+
+
+def of_package(digest: str, content: bytes) -> LineageSeen | Hold:
+    """What a package says of itself."""
+    if digest_of(content) != digest:
+        return Hold(SOURCE_REFUSED, f"spec.source.package.digest: under {digest} lies something else: upload it again")
+    try:
+        package = Package.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return Hold(SOURCE_REFUSED, f"spec.source.package.digest: {digest} is no package that this operator knows: {where}: {first['msg']}")
+    if package.lineage.dataset is None:
+        message = f"package {digest} names no dataset in its lineage: nothing to validate with; export it with lineage.dataset"
+        return Hold(SOURCE_REFUSED, message)
+    run = package.lineage.run or {}
+    return LineageSeen(
+        training_run=str(run.get("name", "")),
+        training_run_uid=str(run.get("uid", "")),
+        package=digest,
+        dataset=package.lineage.dataset,
+        image=package.lineage.image or "",
+    )
