@@ -274,7 +274,7 @@ class GateOutcome(Document):
     """`value` is None when the split has no sample the gate is about: then it does not pass."""
 
     gate: Gate
-    value: float | None
+    value: float | None = None
     passed: bool
 
 
@@ -296,7 +296,7 @@ class VariantOutcome(Document):
     """One variant made and validated; `package` is None when it could not be made."""
 
     name: str
-    package: Digest | None
+    package: Digest | None = None
     bytes: int = 0
     compression: float = 1.0
     """Bytes of the fp32 graph by bytes of this one."""
