@@ -24,6 +24,7 @@ from bramble.contracts.report import (
     SeenReport,
 )
 from bramble.contracts.store import blob_key
+from bramble.errors import StoreUnavailable
 from bramble.kinds.objects import dump
 from bramble.kinds.plan import Apply, Delete, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.gather import gather
@@ -72,6 +73,7 @@ class FakeDevice:
 
     node: str
     online: bool = True
+    board: str = "virtual"
     refuses: frozenset[str] = frozenset()
     active: str | None = None
     seq: int = 0
@@ -89,7 +91,7 @@ class FakeDevice:
         on_trial = assignment.candidate is not None and self.node in assignment.candidate_nodes
         if on_trial and wanted in self.refuses:
             self.state = CandidateState(package=str(wanted), state="refused", message="golden case 3: tensor differs")
-            wanted, on_trial = assignment.stable.get("virtual"), False
+            wanted, on_trial = assignment.stable.get(self.board), False
         else:
             self.state = None
         self.active, self.cohort = wanted, "candidate" if on_trial else "stable"
@@ -123,7 +125,7 @@ class FakeDevice:
             cohort=self.cohort, candidate=self.state,
         )  # fmt: skip
         return Report(
-            node=self.node, fleet="demo", board="virtual", boot_id="b", instance="i", uptime_ms=1, sequence=1,
+            node=self.node, fleet="demo", board=self.board, boot_id="b", instance="i", uptime_ms=1, sequence=1,
             running=(running,) if seq_known else (), counters=tuple(self.counters.values()), health=Health(free_bytes=10**9),
         )  # fmt: skip
 
@@ -137,6 +139,7 @@ class FakeWorld:
         self.devices = {f"board-{n}": FakeDevice(f"board-{n}") for n in range(1, nodes + 1)}
         self.wrong: dict[str, float] = {}
         self.proves_silence = True
+        self.store_away = False
         self.objects: dict[Key, dict[str, Any]] = {}
         self.events: list[str] = []
         self.assigned: list[Assignment] = []
@@ -261,6 +264,11 @@ class FakeWorld:
                     device.active = None if device.online else device.active
             case PatchFields(key, _, _, patch):
                 self.objects[key]["metadata"].update(patch["metadata"])
+                if "data" in patch:
+                    self.objects[key]["data"] = patch["data"]
+                    self.assigned.append(Assignment.model_validate_json(patch["data"][KEY]))
+            case FileResult() if self.store_away:
+                raise StoreUnavailable("the store is away")
             case FileResult(_, store_key, content):
                 self.files.setdefault(store_key, content)
 
@@ -300,6 +308,8 @@ class FakeSources:
         raise NotImplementedError("a Rollout looks at single documents only")
 
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:
+        if self.world.store_away:
+            raise StoreUnavailable("the store is away")
         return self.world.files.get(store_key) if namespace == "digits" else None
 
     def devices(self, fleet: str) -> Devices:

@@ -50,6 +50,8 @@ def candidate_nodes(seen: Observed) -> tuple[str, ...]:
     if asked[-1] == "100%":
         return tuple(sorted(seen.fleet.nodes))
     kept = kept_nodes(seen)
+    if seen.status.step_started_at and kept:
+        return tuple(sorted(kept))  # watched as they are: a node that joins or comes back waits for the next step
     eligible = eligible_nodes(seen)
     base = len(eligible | kept)
     return choose(wanted_nodes(asked[-1], base), seen.status.seed, seen.fleet.strata, eligible, kept)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pydantic import ValidationError
+
 from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, assignment_name
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
@@ -46,6 +50,9 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     wanted, hold = await gather_wanted(rollout, fleet, sources)
     model = next((release.model for release in (rollout.status.candidate, rollout.status.stable, wanted) if release is not None), "")
     written = await gather_assignment(rollout, model, sources)
+    if fleet.hold is not None and written is not None:
+        boards = written.assignment.nodes.items()
+        fleet = replace(fleet, nodes={node: board for board, nodes in boards for node in nodes})
     blobs, hold = await gather_blobs(rollout, wanted, written, hold, sources)
     return Observed(
         rollout=rollout,
@@ -130,7 +137,12 @@ async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: 
         manifest = next(iter(sources.list(CONFIG_MAP, settings.namespace, labels)), None)
     if manifest is None:
         return None
-    return Written(manifest["metadata"]["uid"], Assignment.model_validate_json(manifest["data"][KEY]))
+    metadata = manifest["metadata"]
+    try:
+        assignment = Assignment.model_validate_json((manifest.get("data") or {}).get(KEY, ""))
+    except ValidationError:
+        return None  # somebody edited it into nonsense, which devices are not told: it is written again as if it were not there
+    return Written(metadata["uid"], metadata["resourceVersion"], assignment)
 
 
 async def gather_blobs(

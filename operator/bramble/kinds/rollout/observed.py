@@ -31,9 +31,9 @@ class FleetSeen:
     """The fleet as the operator has labelled its nodes.
 
     Attributes:
-        nodes: node to board.
+        nodes: node to board; while there is a hold, those of the assignment, since nothing is taken from a device meanwhile.
         strata: node to its values of `stratifyBy`.
-        hold: the Fleet is missing, or does not allow this namespace.
+        hold: the Fleet is missing, cannot be used, or does not allow this namespace.
     """
 
     name: str
@@ -49,9 +49,10 @@ class FleetSeen:
 
 @dataclass(frozen=True)
 class Written:
-    """The assignment as it stands, and the ConfigMap's uid."""
+    """The assignment as it stands, and what a write onto it is conditional on."""
 
     uid: str
+    resource_version: str
     assignment: Assignment
 
 
@@ -195,7 +196,10 @@ class Observed:
         if status.candidate is not None:
             gone = self.took(self.lost(candidates), status.candidate)
             candidate = sum_cohort(reports, "candidate", status.candidate.packages, identity, members=len(candidates), lost=len(gone))
-        if status.stable is not None:
+        if status.stable is None:
+            known = {node for node in others if self._report(node) is not None}
+            stable = CohortCounters(members=len(others), lost=len(self.lost(known)))
+        else:
             gone = self.took(self.lost(others), status.stable)
             stable = sum_cohort(reports, "stable", status.stable.packages, identity, members=len(others), lost=len(gone))
         if status.baseline is not None:

@@ -12,18 +12,33 @@ from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.assign import assign
 from bramble.kinds.rollout.policies.begin import begin
 from bramble.kinds.rollout.policies.claim import claim
+from bramble.kinds.rollout.policies.file_decision import file_decision
 from bramble.kinds.rollout.policies.guardrails import guardrails
 from bramble.kinds.rollout.policies.moved import moved
 from bramble.kinds.rollout.policies.next_step import next_step
 from bramble.kinds.rollout.policies.press import press
 from bramble.kinds.rollout.policies.settle import settle
 from bramble.kinds.rollout.policies.superseded import superseded
+from bramble.kinds.rollout.policies.widen import widen
 from bramble.kinds.rollout.policies.withdraw import withdraw
 from bramble.kinds.writing import Stated, not_ready, report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
-POLICIES: tuple[Policy, ...] = (withdraw, claim, superseded, press, moved, assign, guardrails, next_step, begin, settle)
+POLICIES: tuple[Policy, ...] = (
+    withdraw,
+    claim,
+    superseded,
+    press,
+    moved,
+    assign,
+    guardrails,
+    file_decision,
+    next_step,
+    widen,
+    begin,
+    settle,
+)
 
 
 def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bramble.kinds.plan import Apply, FileResult, Plan
+from bramble.contracts.assignment import Assignment
+from bramble.kinds.plan import Apply, Item, PatchFields, Plan
 from bramble.kinds.rollout.assignment import desired, render, same_orders
-from bramble.kinds.rollout.decision import Decision, decision_key, encode
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.stating import act, keep, progressing, undone, waiting
 from bramble.kinds.writing import Stated
+from bramble.kube.resources import key_of
 
 LOOK_AGAIN = timedelta(seconds=5)
 
@@ -17,18 +18,29 @@ LOOK_AGAIN = timedelta(seconds=5)
 def assign(seen: Observed, now: datetime) -> Plan | None:
     """Write the assignment where it differs from what memory asks for, under a seq above all that any device has seen.
 
-    The seq is memory and comes first; the pass that sees it writes. An assignment of another Rollout is its own affair
-    (`superseded` has looked at that), and the write is conditional on the one seen.
+    The seq is memory and comes first; the pass that sees it writes, conditional on the assignment that was seen. The orders
+    are given again, unchanged, where a device has seen a higher seq than they have, as after the cluster was restored.
     """
     wanted = desired(seen)
     if wanted is None:
         return None
     present = seen.ours
-    if present is not None and same_orders(present, wanted):
-        return file_decision(seen, now)
+    if present is None and seen.fleet.hold is not None:
+        return None  # which nodes there are is not known now
+    if present is not None and same_orders(present, wanted) and present.seq >= highest_elsewhere(seen):
+        return None
     if seen.status.seq <= highest_elsewhere(seen):
         return keep(seen, telling(seen), now, seq=1 + seen.highest_seq())
-    return act(seen, telling(seen), now, Apply(render(seen, wanted)), wake_at=now + LOOK_AGAIN)
+    return act(seen, telling(seen), now, write(seen, wanted), wake_at=now + LOOK_AGAIN)
+
+
+def write(seen: Observed, wanted: Assignment) -> Item:
+    """The write. One that another Rollout left is taken over as it stands: of two, `superseded` has said who has the model."""
+    manifest, written = render(seen, wanted), seen.written
+    if written is None or seen.ours is not None:
+        return Apply(manifest)
+    patch = {"metadata": {"labels": manifest["metadata"]["labels"]}, "data": manifest["data"]}
+    return PatchFields(key_of(manifest), written.uid, written.resource_version, patch)
 
 
 def highest_elsewhere(seen: Observed) -> int:
@@ -46,13 +58,3 @@ def telling(seen: Observed) -> Stated:
     if status.candidate is not None:
         return progressing(seen, "Assigning", f"telling the devices of step {seen.index + 1} with {status.candidate.ref}")
     return waiting(seen, "Assigning", "telling the devices what to serve")
-
-
-def file_decision(seen: Observed, now: datetime) -> Plan | None:
-    """A copy of the last decision into the store, after the devices were told: no undo waits for the store."""
-    status, metadata = seen.status, seen.metadata
-    if status.decision is None or status.decision_filed:
-        return None
-    decision = Decision.model_validate(status.decision)
-    key = decision_key(metadata.namespace, metadata.name, metadata.uid, decision)
-    return act(seen, telling(seen), now, FileResult(metadata.namespace, key, encode(status.decision)), decision_filed=True, wake_at=now)

@@ -7,7 +7,7 @@ from typing import Any
 
 from bramble.kinds.conditions import rfc3339
 from bramble.kinds.plan import Plan
-from bramble.kinds.rollout.analysis import Judgement, Rule, judge
+from bramble.kinds.rollout.analysis import LOST, Judgement, Rule, judge
 from bramble.kinds.rollout.decision import Action, Decision
 from bramble.kinds.rollout.model import Release, Undone
 from bramble.kinds.rollout.observed import Observed
@@ -17,7 +17,8 @@ from bramble.kinds.rollout.stating import keep, names, undone
 def guardrails(seen: Observed, now: datetime) -> Plan | None:
     """Undo at once when a device refuses the candidate, or a guardrail fails, however short the bake has been.
 
-    A first rollout has nothing to compare with; there a refusal alone ends it.
+    A first rollout has nothing to compare with: there a refusal ends it, and silence of those that took the version while the
+    others still speak. Once every node has it there is nowhere to stop it from going.
     """
     candidate = seen.status.candidate
     if candidate is None:
@@ -25,12 +26,12 @@ def guardrails(seen: Observed, now: datetime) -> Plan | None:
     if refused := seen.refusals():
         said = next(iter(sorted(refused.items())))
         return undo(seen, now, candidate, "Refused", f"refused by {names(refused)}: {said[1]}", judged(seen))
-    if seen.status.stable is None:
-        return None
     judgement = judged(seen)
+    lost = any(verdict.metric == LOST and verdict.verdict == "Fail" for verdict in judgement.guardrails)
+    if seen.status.stable is None and (seen.at_last_step or not lost):
+        return None
     if judgement.verdict != "Fail":
         return None
-    lost = any(verdict.metric == "lost" and verdict.verdict == "Fail" for verdict in judgement.guardrails)
     return undo(seen, now, candidate, "Lost" if lost else "GuardrailFailed", judgement.failures, judgement)
 
 
@@ -40,7 +41,9 @@ def judged(seen: Observed) -> Judgement:
 
 
 def rules(seen: Observed) -> tuple[Rule, ...]:
-    """The spec's guardrails with their defaults."""
+    """The spec's guardrails with their defaults; none while there is no stable version to compare with."""
+    if seen.status.stable is None:
+        return ()
     return tuple(Rule.of(guardrail) for guardrail in seen.spec.analysis.guardrails)
 
 

@@ -26,6 +26,9 @@ def next_step(seen: Observed, now: datetime) -> Plan | None:
     candidate = seen.status.candidate
     if candidate is None:
         return None
+    if seen.fleet.hold is not None:
+        message = f"step {seen.index + 1} is held: {seen.fleet.hold.message}"
+        return act(seen, progressing(seen, seen.fleet.hold.reason, message), now, wake_at=now + LOOK_AGAIN)
     if seen.step.pause is not None:
         message = f"step {seen.index + 1} is a pause: resume, skip, promote or abort it (annotation bramble.dev/request)"
         return act(seen, paused(seen, "PauseStep", message), now, wake_at=now + LOOK_AGAIN)

@@ -8,8 +8,9 @@ from typing import Any
 from bramble.kinds.conditions import rfc3339
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.request import Nonsense, Request, answer, pending
+from bramble.kinds.rollout.decision import Action
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.policies.guardrails import taken_back
+from bramble.kinds.rollout.policies.guardrails import decided, judged, taken_back
 from bramble.kinds.rollout.policies.next_step import after, enter
 from bramble.kinds.rollout.stating import keep, progressing, undone, waiting
 from bramble.kinds.writing import Stated
@@ -80,10 +81,15 @@ def effect(seen: Observed, asked: Request, now: datetime) -> Effect:
         case "resume" if seen.step.pause is None:
             return "analysis begins anew", {"step_started_at": rfc3339(now)}
         case "resume" | "skip":
-            return f"step {seen.index + 1} ended by request", after(seen)
+            message = f"step {seen.index + 1} ended by request"
+            action: Action = "Promote" if seen.at_last_step else "NextStep"
+            return message, {**after(seen), **decided(seen, now, action, "Requested", message, judged(seen))}
         case "promote":
-            return "going to every node; the last step still bakes", enter(seen, len(seen.steps) - 1)
+            message = "going to every node; the last step still bakes"
+            return message, {**enter(seen, len(seen.steps) - 1), **decided(seen, now, "NextStep", "Requested", message, judged(seen))}
         case "abort" if seen.status.candidate is not None:
-            return "undone by request", taken_back(seen, seen.status.candidate, "Requested", "undone by request", now)
+            message = "undone by request"
+            memory = taken_back(seen, seen.status.candidate, "Requested", message, now)
+            return message, {**memory, **decided(seen, now, "Undo", "Requested", message, judged(seen))}
         case _:
             return "a new attempt with fresh evidence", {"undone": None}

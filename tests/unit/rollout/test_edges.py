@@ -1,0 +1,184 @@
+"""What goes wrong around a Rollout: a fleet that is away, a restored cluster, joiners, late evidence, lost nodes at the first version."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+import pytest
+
+from bramble.contracts.canonical import canonical_json
+from bramble.errors import StoreUnavailable
+from bramble.kinds.rollout.decision import Decision
+from bramble.kube.resources import Key
+from tests.unit.rollout.world import FakeDevice, FakeWorld, promoted
+
+
+async def settle(world: FakeWorld, passes: int = 20) -> None:
+    for _ in range(passes):
+        await world.step()
+        world.live()
+
+
+def fleet(world: FakeWorld) -> dict[str, object]:
+    return world.objects[Key("Fleet", "", "demo")]
+
+
+@pytest.mark.parametrize("away", ["missing", "invalid", "not allowed"])
+async def test_a_fleet_that_is_away_takes_no_model_from_its_devices(away: str) -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    kept = copy.deepcopy(fleet(world))
+    if away == "missing":
+        del world.objects[Key("Fleet", "", "demo")]
+    elif away == "invalid":
+        fleet(world)["spec"] = {**kept["spec"], "boards": []}  # type: ignore[dict-item]
+    else:
+        fleet(world)["spec"] = {**kept["spec"], "allowedNamespaces": []}  # type: ignore[dict-item]
+    before = world.assignment
+    await settle(world, 5)
+    assert world.assignment == before
+    assert set(world.active().values()) == {"1.0.0"}
+    assert world.condition("Ready").startswith("False/Fleet")
+    world.objects[Key("Fleet", "", "demo")] = kept
+    await promoted(world, "1.0.0")
+
+
+async def test_a_bad_candidate_is_taken_back_though_the_fleet_is_away() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: "2.0.0" in world.active().values())
+    del world.objects[Key("Fleet", "", "demo")]
+    world.ask(id="a", action="abort", attempt=2)
+    await settle(world, 5)
+    assert set(world.active().values()) == {"1.0.0"}
+
+
+async def test_devices_that_have_seen_a_higher_seq_are_answered_with_one_higher_still() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    for device in world.devices.values():
+        device.seq = 90
+    await settle(world, 3)
+    assert world.assignment is not None
+    assert world.assignment.seq > 90
+    assert world.status.seq == world.assignment.seq
+
+
+async def test_no_canary_is_added_in_the_middle_of_a_bake() -> None:
+    world = await promoted(FakeWorld(steps=[{"nodes": "50%", "bake": "60s"}, {"nodes": "100%", "bake": "5s"}]), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step_started_at != "" and world.status.attempt == 2)
+    assert world.assignment is not None
+    canaries = world.assignment.candidate_nodes
+    for number in (5, 6):
+        node = f"board-{number}"
+        world.devices[node] = FakeDevice(node)
+        like = world.objects[Key("Node", "", "board-1")]
+        world.objects[Key("Node", "", node)] = {**like, "metadata": {**like["metadata"], "name": node, "uid": node}}
+    await settle(world, 5)
+    assert world.assignment is not None
+    assert (len(canaries), world.assignment.candidate_nodes) == (2, canaries)
+    assert set(world.assignment.nodes["virtual"]) == {f"board-{n}" for n in range(1, 7)}
+
+
+def add_board(world: FakeWorld) -> None:
+    """Two nodes of another board join the fleet."""
+    spec = fleet(world)["spec"]
+    assert isinstance(spec, dict)
+    spec["boards"] = [*spec["boards"], {"name": "rpi4", "selector": {"b": "4"}}]
+    for node in ("pi-1", "pi-2"):
+        world.devices[node] = FakeDevice(node, board="rpi4")
+        like = world.objects[Key("Node", "", "board-1")]
+        labels = {**like["metadata"]["labels"], "bramble.dev/agent": "demo.rpi4"}
+        world.objects[Key("Node", "", node)] = {**like, "metadata": {**like["metadata"], "name": node, "uid": node, "labels": labels}}
+
+
+async def test_a_board_whose_evidence_comes_later_is_served_then() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    add_board(world)
+    await settle(world, 5)
+    assert world.condition("Ready") == "False/NoEvidence"
+    assert set(world.active().values()) == {"1.0.0", ""}
+    targets = world.objects[Key("ModelVersion", "digits", "digits-1-0-0")]["status"]["targets"]
+    targets.append({**targets[0], "board": "rpi4"})
+    await promoted(world, "1.0.0")
+    await settle(world, 3)
+    assert set(world.active().values()) == {"1.0.0"}
+    assert world.status.attempt == 1
+
+
+async def test_nodes_lost_to_a_first_version_stop_it() -> None:
+    world = FakeWorld(nodes=8, steps=[{"nodes": 2, "bake": "60s"}, {"nodes": "100%", "bake": "5s"}])
+    await world.until(lambda: world.status.step_started_at != "")
+    for node, version in world.active().items():
+        world.devices[node].online = version == ""
+    await world.until(lambda: world.status.undone is not None, passes=30)
+    assert world.status.undone is not None
+    assert world.status.undone.reason == "Lost"
+
+
+@pytest.mark.parametrize(("action", "kept"), [("skip", "2-0-nextstep.json"), ("promote", "2-0-nextstep.json"), ("abort", "2-0-undo.json")])
+async def test_what_a_person_decided_is_kept_with_its_evidence_too(action: str, kept: str) -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step_started_at != "" and world.status.attempt == 2)
+    world.ask(id="a", action=action, attempt=2)
+    await settle(world, 5)
+    (key,) = [key for key in world.files if key.endswith(f"/{kept}")]
+    decision = Decision.model_validate_json(world.files[key])
+    assert decision.reason == "Requested"
+    assert decision.again() == decision.judgement
+
+
+async def test_an_assignment_that_somebody_scribbled_on_is_written_again() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    key = next(key for key in world.objects if key.kind == "ConfigMap")
+    before = world.assignment
+    world.objects[key]["data"] = {"assignment.json": "{"}
+    await settle(world, 3)
+    assert before is not None
+    assert world.assignment is not None
+    assert world.assignment.seq >= before.seq
+    assert set(world.active().values()) == {"1.0.0"}
+
+
+async def test_an_assignment_that_another_rollout_left_is_taken_over() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    key = next(key for key in world.objects if key.kind == "ConfigMap")
+    left = world.assignment
+    assert left is not None
+    world.objects[key]["data"] = {"assignment.json": canonical_json(left.model_copy(update={"rollout_uid": "gone"})).decode()}
+    world.objects[key]["metadata"]["labels"]["bramble.dev/owner-uid"] = "gone"
+    await settle(world, 3)
+    assert world.assignment is not None
+    assert (world.assignment.rollout_uid, world.assignment.seq > left.seq) == (world.rollout["metadata"]["uid"], True)
+    assert world.objects[key]["metadata"]["labels"]["bramble.dev/owner-uid"] == world.rollout["metadata"]["uid"]
+
+
+async def test_while_the_store_is_away_no_step_ends_and_a_bad_candidate_is_still_undone() -> None:
+    world = await promoted(
+        FakeWorld(steps=[{"nodes": 1, "bake": "5s"}, {"nodes": "50%", "bake": "5s"}, {"nodes": "100%", "bake": "5s"}]), "1.0.0"
+    )
+    world.wrong = {"1.0.0": 0.02, "2.0.0": 0.02}
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.attempt == 2 and world.status.step == 1)
+    world.store_away = True
+    for _ in range(40):
+        with contextlib.suppress(StoreUnavailable):
+            await world.step()
+        world.live()
+    assert (world.status.step, world.status.undone) == (2, None), "the step that was under way ends; its decision is not lost by another"
+    world.wrong["2.0.0"] = 0.9
+    for _ in range(60):
+        with contextlib.suppress(StoreUnavailable):
+            await world.step()
+        world.live()
+    assert world.status.undone is not None
+    assert set(world.active().values()) == {"1.0.0"}
+    assert not world.status.decision_filed
+    world.store_away = False
+    await settle(world, 3)
+    assert world.status.decision_filed
