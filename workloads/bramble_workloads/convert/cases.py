@@ -101,6 +101,8 @@ def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, t
 def _fitting(model: Model, content: bytes) -> MadeCase | None:
     """The largest form of a picture that makes a case small enough; None where no form does."""
     for png in _forms(model.description, content):
+        if len(png) > CASE_BYTES:
+            continue
         try:
             case = make_case(model, png)
         except TooLarge:
@@ -113,19 +115,20 @@ def _fitting(model: Model, content: bytes) -> MadeCase | None:
 
 
 def _forms(description: ModelDescription, content: bytes) -> Iterator[bytes]:
-    """A picture as PNG: as it is where it is one already, then at half, a quarter, … of its size."""
+    """A picture as PNG: as it is where it is one already, then at full size, half, a quarter, … as long as it has pixels."""
     if media_type(content) == PNG:
         yield content
     operation = description.preprocess[0]
     picture = decode(content, description.input, operation if isinstance(operation, Decode) else Decode())
-    if media_type(content) != PNG:
-        yield _png(picture)
-    while min(picture.size) > 1:
-        picture = picture.resize((max(1, picture.width // 2), max(1, picture.height // 2)), Image.Resampling.BOX)
-        yield _png(picture)
+    while True:
+        if picture.width * picture.height <= CASE_BYTES:  # a photograph takes a byte a pixel at the least
+            yield _png(picture)
+        if min(picture.size) == 1:
+            return
+        picture = picture.reduce(2)
 
 
 def _png(picture: Image.Image) -> bytes:
     target = io.BytesIO()
-    picture.save(target, "PNG", optimize=True)
+    picture.save(target, "PNG")
     return target.getvalue()

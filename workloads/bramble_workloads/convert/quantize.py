@@ -25,6 +25,8 @@ from bramble_workloads.processing.model import LOG_ERROR, RUNTIME_ERRORS
 
 Floats = NDArray[np.float32]
 
+OPSET = 13
+"""The first whose DequantizeLinear takes a scale a channel."""
 METHOD = {"method": "static", "format": "QDQ", "activations": "int8", "weights": "int8 per channel", "ranges": "min-max"}
 
 # ONNX Runtime's quantiser is Python that documents no errors: for a graph it cannot handle it raises whatever its own code runs into.
@@ -78,6 +80,7 @@ def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) ->
     onnxruntime.set_default_logger_severity(LOG_ERROR)  # the quantiser's own sessions would warn about graphs that are half-made on purpose
     prepared = target.with_suffix(".prepared.onnx")
     try:
+        _require_opset(onnx.load(str(graph)))
         quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)  # shapes are static, so symbols (and sympy) are not needed
         quantize_static(
             str(prepared),
@@ -99,6 +102,13 @@ def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) ->
     step = _release_outputs(model)
     onnx.save(model, str(target))
     return Quantised(target, step)
+
+
+def _require_opset(model: onnx.ModelProto) -> None:
+    """Raises NotConvertible: the graph is older than scales by channel."""
+    opset = next((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), 0)
+    if opset < OPSET:
+        raise NotConvertible(f"the graph has ONNX opset {opset} and int8 needs {OPSET}: export it with opset {OPSET} or newer")
 
 
 def _release_outputs(model: onnx.ModelProto) -> float:

@@ -65,8 +65,8 @@ def told(work: Work[Any], done: str, of: int, things: Iterable[T], clock: Callab
     said = clock()
     for count, thing in enumerate(things, start=1):
         yield thing
-        if clock() - said >= SAY_SECONDS:
-            said = clock()
+        if (now := clock()) - said >= SAY_SECONDS:
+            said = now
             work.say(f"{done} {count} of {of} samples", metrics={"samples": count, "of": of})
 
 

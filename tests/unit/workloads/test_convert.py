@@ -1,0 +1,239 @@
+"""The step `convert` on a real S3 store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble.contracts.canonical import canonical_json, digest_of, document_digest
+from bramble.contracts.jobs import ConvertResult, EvaluateResult, VariantOutcome
+from bramble.contracts.package import MAX_BYTES, Package
+from bramble_workloads.convert.finish import INT8_MARGIN
+from bramble_workloads.convert.step import main
+from bramble_workloads.evaluate import step as evaluation
+from bramble_workloads.evaluate.scoring import metrics_of
+from bramble_workloads.processing import golden
+from bramble_workloads.processing.model import Model
+from bramble_workloads.store import Store
+from tests.unit.workloads.datasets import dataset
+from tests.unit.workloads.graphs import conv_graph, exported, outlier_graph, plain_graph
+from tests.unit.workloads.models import LABELS, digits_graph
+from tests.unit.workloads.steps import StepPod, convert_job, environment, evaluate_job
+
+FP32 = {"name": "onnx-fp32"}
+INT8 = {"name": "onnx-int8", "precision": "int8"}
+COUNT = 900
+
+# The convert image has none of these.
+PROGRAM = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "sklearn", "sympy", "scipy"}:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+sys.argv = ["bramble_workloads", "convert"]
+from bramble_workloads.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.fixture
+def pod(store: Store, store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StepPod:
+    assert store_folder.is_dir()
+    return StepPod(store, tmp_path, monkeypatch)
+
+
+def prepared(pod: StepPod, graph: bytes, count: int = COUNT, **changes: Any) -> tuple[str, str]:
+    """Digests of a package as training exported it and of its dataset, both in the store."""
+    package, package_blobs = exported(graph, **changes)
+    manifest, blobs = dataset(count)
+    pod.put([*package_blobs.values(), *blobs.values()])
+    return document_digest(package), manifest
+
+
+def convert(pod: StepPod, *variants: dict[str, Any], **fields: Any) -> dict[str, VariantOutcome]:
+    job = convert_job(*variants, **fields)
+    assert pod.run(main, job) == 0
+    result = pod.result(job)
+    assert isinstance(result, ConvertResult)
+    assert [outcome.name for outcome in result.variants] == [variant["name"] for variant in variants]
+    return {outcome.name: outcome for outcome in result.variants}
+
+
+def stored(pod: StepPod, outcome: VariantOutcome) -> Package:
+    """The package, as anybody reads it: verified, and the same bytes as its canonical form."""
+    assert outcome.package is not None
+    content = pod.store.get_blob(outcome.package)
+    package = Package.model_validate_json(content)
+    assert canonical_json(package) == content
+    assert document_digest(package) == outcome.package
+    assert len(content) <= MAX_BYTES
+    return package
+
+
+def evaluated(pod: StepPod, package: str, manifest: str) -> dict[str, float]:
+    job = evaluate_job(package=package, manifest=manifest)
+    assert pod.run(evaluation.main, job) == 0
+    result = pod.result(job)
+    assert isinstance(result, EvaluateResult)
+    return metrics_of(result.overall)
+
+
+def test_a_model_in_two_forms(pod: StepPod) -> None:
+    source, manifest = prepared(pod, conv_graph())
+    outcomes = convert(pod, FP32, INT8, package=source, manifest=manifest, max_drop={"accuracy": "0.05"})
+    assert all(outcome.passed and outcome.reason == "" for outcome in outcomes.values()), outcomes
+    plain, small = outcomes["onnx-fp32"], outcomes["onnx-int8"]
+    assert plain.metrics["accuracy"] > 0.9
+    assert set(plain.drop.values()) == {0.0}
+    assert small.bytes < plain.bytes == len(conv_graph())
+    assert small.compression == pytest.approx(plain.bytes / small.bytes, abs=1e-3)
+    assert small.drop["accuracy"] == pytest.approx(plain.metrics["accuracy"] - small.metrics["accuracy"], abs=1e-9)
+    for outcome in outcomes.values():
+        package = stored(pod, outcome)
+        assert (package.model, package.version, package.variant.name) == ("digits", "1.2.3", outcome.name)
+        assert package.files["model"].bytes == outcome.bytes == len(pod.store.get_blob(package.files["model"].sha256))
+        assert package.postprocess.temperature != 1.0
+        assert package.lineage.dataset == manifest
+        assert package.lineage.converter is not None
+        assert evaluated(pod, outcome.package or "", manifest) == outcome.metrics
+    assert stored(pod, plain).variant.derived_from is None
+    assert stored(pod, small).variant.derived_from == source
+    assert (stored(pod, plain).lineage.calibration, stored(pod, small).variant.precision) == (None, "int8")
+
+
+def test_golden_cases_hold_on_a_board_that_has_only_the_store(pod: StepPod) -> None:
+    source, manifest = prepared(pod, conv_graph())
+    for outcome in convert(pod, FP32, INT8, package=source, manifest=manifest).values():
+        package = stored(pod, outcome)
+        assert package.golden is not None
+        model = Model.load(package, pod.store.get_blob(package.files["model"].sha256))
+        assert golden.check(model, package.golden, pod.store.get_blob).passed
+        cases = package.golden.cases
+        assert golden.MIN_CASES <= len(cases) <= golden.MAX_CASES
+        answers = [model.predict(pod.store.get_blob(case.input)).classified for case in cases]
+        assert {answer.label for answer in answers} == set(LABELS), "every label has a case where there are enough pictures"
+        assert all(answer.margin > package.golden.tolerance.margin for answer in answers)
+        sizes = {digest: len(pod.store.get_blob(digest)) for case in cases for digest in (case.input, case.tensor, case.raw)}
+        assert sum(sizes.values()) <= golden.MAX_BYTES
+
+
+def test_int8_golden_cases_count_quantisation_steps(pod: StepPod) -> None:
+    source, manifest = prepared(pod, conv_graph())
+    outcomes = convert(pod, FP32, INT8, package=source, manifest=manifest)
+    tolerances = {name: stored(pod, outcome).golden for name, outcome in outcomes.items()}
+    plain, small = tolerances["onnx-fp32"], tolerances["onnx-int8"]
+    assert plain is not None
+    assert small is not None
+    assert plain.tolerance.step == 1
+    assert plain.tolerance.raw < 0.1
+    assert (small.tolerance.margin, small.tolerance.raw) == (INT8_MARGIN, 8)
+    logits = Model.load(stored(pod, outcomes["onnx-fp32"]), conv_graph())
+    spread = [logits.run(logits.preprocessor(pod.store.get_blob(case.input)))["logits"] for case in plain.cases]
+    widest = max(float(row.max()) for row in spread) - min(float(row.min()) for row in spread)
+    assert small.tolerance.step == pytest.approx(widest / 255, rel=0.5)
+
+
+def test_calibration_samples_are_named_in_the_lineage(pod: StepPod) -> None:
+    source, manifest = prepared(pod, conv_graph())
+    wide, narrow = {**INT8, "calibrationSamples": 100}, {"name": "int8-narrow", "precision": "int8", "calibrationSamples": 8}
+    outcomes = convert(pod, wide, narrow, package=source, manifest=manifest)
+    counts = []
+    for outcome in outcomes.values():
+        calibration = stored(pod, outcome).lineage.calibration
+        assert calibration is not None
+        counts.append(pod.store.get_blob(calibration).count(b"sha256:"))
+    assert counts == [100, 8]
+
+
+def test_a_pod_of_the_convert_image_gives_the_same_packages_and_prints_no_warning(pod: StepPod) -> None:
+    source, manifest = prepared(pod, conv_graph())
+    expected = convert(pod, FP32, INT8, package=source, manifest=manifest)
+    job = convert_job(FP32, INT8, package=source, manifest=manifest, prefix="runs/again/")
+    pod.write(job)
+    command = [sys.executable, "-W", "error", "-c", PROGRAM]
+    done = subprocess.run(command, env=environment(hash_seed=5), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    result = pod.result(job)
+    assert isinstance(result, ConvertResult)
+    assert {outcome.name: outcome for outcome in result.variants} == expected
+
+
+def test_a_variant_that_drops_too_far_is_rejected_with_the_numbers(pod: StepPod) -> None:
+    source, manifest = prepared(pod, outlier_graph())
+    outcomes = convert(pod, FP32, INT8, package=source, manifest=manifest, max_drop={"accuracy": "0.010", "f1": "1"})
+    plain, small = outcomes["onnx-fp32"], outcomes["onnx-int8"]
+    assert plain.passed
+    assert not small.passed
+    assert small.package is not None
+    expected, found = plain.metrics["accuracy"], small.metrics["accuracy"]
+    assert small.reason == f"accuracy {found:.3f} is {expected - found:.3f} below fp32 ({expected:.3f}); maxDrop allows 0.010"
+
+
+def test_int8_alone_is_still_measured_against_fp32(pod: StepPod) -> None:
+    source, manifest = prepared(pod, outlier_graph())
+    small = convert(pod, INT8, package=source, manifest=manifest)["onnx-int8"]
+    assert small.passed, "without maxDrop there is nothing to miss"
+    assert small.drop["accuracy"] > 0.1
+
+
+def test_a_variant_that_cannot_be_made_leaves_the_others_alone(pod: StepPod) -> None:
+    source, manifest = prepared(pod, plain_graph())
+    outcomes = convert(pod, INT8, FP32, package=source, manifest=manifest)
+    assert outcomes["onnx-fp32"].passed
+    failed = outcomes["onnx-int8"]
+    assert (failed.package, failed.passed, failed.metrics) == (None, False, {})
+    assert "nothing that can be quantised" in failed.reason
+
+
+def test_all_variants_may_fail_and_there_still_is_a_result(pod: StepPod) -> None:
+    source, manifest = prepared(pod, conv_graph(), count=15)  # three pictures in val
+    outcomes = convert(pod, FP32, INT8, package=source, manifest=manifest)
+    assert [outcome.package for outcome in outcomes.values()] == [None, None]
+    assert all("only 3 of 3 pictures of the val split can be golden cases and 4 are needed" in each.reason for each in outcomes.values())
+
+
+def test_a_package_that_would_be_too_large_is_not_stored(pod: StepPod) -> None:
+    described = exported(digits_graph())[0]
+    lineage = described.lineage.model_copy(update={"code": {"notes": "x" * (MAX_BYTES - 3000)}})
+    source, manifest = prepared(pod, digits_graph(), count=100, lineage=lineage)
+    (failed,) = convert(pod, FP32, package=source, manifest=manifest).values()
+    assert failed.package is None
+    assert "package.json has" in failed.reason
+
+
+def case(fault: str, code: int, says: str) -> Any:
+    return pytest.param(fault, code, says, id=fault)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says"),
+    [
+        case("maxDrop of a metric that is not measured", 64, "maxDrop names 'mAP'"),
+        case("the source is int8", 64, "variants are made from the float32 package of training"),
+        case("the model does not take PNG", 64, "lacks image/png, which golden cases are: add it"),
+        case("there is no val split", 65, "the val split is empty"),
+        case("no such manifest", 65, "is not in the store"),
+    ],
+)
+def test_what_cannot_be_converted(pod: StepPod, fault: str, code: int, says: str) -> None:
+    described = exported(digits_graph())[0]
+    changes: dict[str, Any] = {}
+    if fault == "the source is int8":
+        changes["variant"] = described.variant.model_copy(update={"precision": "int8"})
+    if fault == "the model does not take PNG":
+        changes["input"] = described.input.model_copy(update={"media_types": ("image/jpeg",)})
+    source, manifest = prepared(pod, digits_graph(), count=3 if fault == "there is no val split" else 100, **changes)
+    job = convert_job(
+        FP32,
+        package=source,
+        manifest=digest_of(b"?") if fault == "no such manifest" else manifest,
+        max_drop={"mAP" if fault.startswith("maxDrop") else "accuracy": "0.1"},
+    )
+    assert pod.run(main, job) == code
+    assert says in pod.cause(job).message
