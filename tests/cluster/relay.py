@@ -108,7 +108,8 @@ class Relays:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection as a broken one ends, not as one that was served: who is at its other end may then try again."""
     end: socket.socket = writer.get_extra_info("socket")
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+    with contextlib.suppress(OSError):  # closed already
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     writer.transport.abort()
 
 
