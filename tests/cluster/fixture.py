@@ -28,7 +28,7 @@ from tests.cluster.shape import Shape
 
 FAILURES = REPOSITORY / "build" / "failures"
 MAX_DUMPS = 10
-"""A session whose every test fails leaves the first few dumps, not gigabytes."""
+"""The newest are kept: a session whose every test fails leaves no gigabytes."""
 AnyCluster = Cluster | ExistingCluster
 
 
@@ -122,19 +122,17 @@ def _clusters_of(item: pytest.Item) -> Iterator[AnyCluster]:
 
 
 def _dump(cluster: AnyCluster, item: pytest.Item, report: pytest.TestReport) -> None:
-    if FAILURES.is_dir() and len(list(FAILURES.iterdir())) >= MAX_DUMPS:
-        return
     folder = FAILURES / re.sub(r"[^A-Za-z0-9._-]+", "-", item.nodeid)[-120:]
     try:
+        shutil.rmtree(folder, ignore_errors=True)
         report.sections.append(("cluster", f"state of the cluster is in {cluster.dump(folder).relative_to(REPOSITORY)}"))
+        for old in sorted(FAILURES.iterdir(), key=lambda each: each.stat().st_mtime, reverse=True)[MAX_DUMPS:]:
+            shutil.rmtree(old)
     except (ClusterError, OSError) as error:
         report.sections.append(("cluster", f"its state could not be saved: {error}"))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Dumps are those of this session, and clusters whose owners were killed are cleared away."""
-    if session.config.getoption("collectonly"):
-        return
-    for folder in FAILURES.glob("*"):
-        shutil.rmtree(folder)
-    lifecycle.sweep(lambda _: None)
+    """Clusters whose owners were killed are cleared away."""
+    if not session.config.getoption("collectonly"):
+        lifecycle.sweep(lambda _: None)

@@ -207,10 +207,12 @@ def test_a_host_path_is_a_folder_of_its_node(cluster: Cluster) -> None:
         as_root = {**writer, "securityContext": {"runAsUser": 0}}
         spec = pod(f"slots-{node}", as_root, node=node, volumes=[{"name": "slots", "hostPath": path}], securityContext={})
         cluster.apply(spec, namespace="kube-system")
-    for node in nodes:
-        wait_phase(cluster, f"slots-{node}", "kube-system", "Succeeded")
-        cluster.kubectl("delete", "pod", f"slots-{node}", "-n", "kube-system", "--wait=false")
-        assert (cluster.nodes[node].host_path("/var/lib/bramble") / "e2e" / "who").read_text() == node
+    try:
+        for node in nodes:
+            wait_phase(cluster, f"slots-{node}", "kube-system", "Succeeded")
+            assert (cluster.nodes[node].host_path("/var/lib/bramble") / "e2e" / "who").read_text() == node
+    finally:
+        cluster.kubectl("delete", "pod", *(f"slots-{node}" for node in nodes), "-n", "kube-system", "--wait=false")
 
 
 def _log(cluster: Cluster, where: str, name: str) -> str:
