@@ -9,8 +9,8 @@ from bramble.kinds.modelversion.model import BenchmarkSeen, Chosen, Target, Vari
 from bramble.kinds.modelversion.observed import Place
 from bramble.kinds.modelversion.render import PASSED, REJECTED
 
-REASON_CHARACTERS = 120
-"""Of each rejection in the status: eight boards times four variants must fit in it. The result in the store has them whole."""
+REASON_CHARACTERS = 80
+"""Of each rejection in the status: six boards times four variants must fit in it. The result in the store has them whole."""
 
 
 def evidence(variants: Iterable[VariantSeen], place: Place, result: BenchmarkResult) -> tuple[VariantSeen, ...]:
@@ -34,9 +34,7 @@ def _seen(place: Place, outcome: BenchmarkOutcome) -> BenchmarkSeen:
         fleet=place.fleet,
         board=place.board,
         verdict=PASSED if outcome.passed and outcome.golden else REJECTED,
-        mean_ms=_rounded(latency.mean_ms) if latency is not None else None,
         p50_ms=_rounded(latency.p50_ms) if latency is not None else None,
-        p95_ms=_rounded(latency.p95_ms) if latency is not None else None,
         p99_ms=_rounded(latency.p99_ms) if latency is not None else None,
         memory_bytes=outcome.peak_memory_bytes,
         accuracy=_rounded(outcome.metrics["accuracy"]) if "accuracy" in outcome.metrics else None,

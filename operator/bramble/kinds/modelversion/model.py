@@ -137,7 +137,7 @@ class Target(Described):
     """What must be reached."""
 
 
-Targets = Annotated[tuple[Target, ...], Field(max_length=8), map_by("fleet", "board")]
+Targets = Annotated[tuple[Target, ...], Field(max_length=6), map_by("fleet", "board")]
 Variants = Annotated[tuple[Variant, ...], Field(min_length=1, max_length=4), map_by("name")]
 FP32 = Variant(name="onnx-fp32", format="onnx")
 
@@ -192,7 +192,7 @@ class Spec(Described):
 
 
 class BenchmarkSeen(StatusPart):
-    """What one variant did on one board."""
+    """What one variant did on one board; the result in the store has every figure."""
 
     fleet: str = ""
     """Whose board."""
@@ -200,12 +200,8 @@ class BenchmarkSeen(StatusPart):
     """Which board."""
     verdict: str = ""
     """Passed or Rejected."""
-    mean_ms: float | None = None
-    """Mean latency in milliseconds."""
     p50_ms: float | None = None
     """Median latency in milliseconds."""
-    p95_ms: float | None = None
-    """95th percentile in milliseconds."""
     p99_ms: float | None = None
     """99th percentile in milliseconds."""
     memory_bytes: int | None = None

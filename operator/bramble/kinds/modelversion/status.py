@@ -41,6 +41,9 @@ FAILURES = frozenset(
 )  # fmt: skip
 """Reasons that are told as a Warning."""
 
+MESSAGE_CHARACTERS = 500
+"""Of one condition: four of them stand beside the evidence, in a status of at most 16 KiB."""
+
 
 def waiting(reason: str, message: str) -> Stated:
     """The source cannot be used yet."""
@@ -58,7 +61,7 @@ def converted(variants: tuple[VariantSeen, ...]) -> tuple[Condition, Condition]:
     """Converted and Validated, with the numbers of every variant."""
     made = [variant for variant in variants if variant.package]
     passed = [variant for variant in variants if variant.verdict == PASSED]
-    told = "; ".join(_told_variant(variant) for variant in variants)
+    told = "; ".join(_told_variant(variant) for variant in variants)[:MESSAGE_CHARACTERS]
     some: Truth = "True" if made else "False"
     good: Truth = "True" if passed else "False"
     return (
@@ -96,10 +99,11 @@ def proven(status: Status, targets: tuple[Target, ...], chosen: tuple[Chosen, ..
         told = "; ".join(told_board(status, Place.of(target)) for target in without)
         last = next((seen.message for seen in status.benchmarks if seen.state == "Failed"), "")
         why = BENCHMARK_FAILED if last else MISSED
-        message = f"{told}. Train a better version, or make one with other variants or limits"
+        message = f"{told[:MESSAGE_CHARACTERS]}. Train a better version, or make one with other variants or limits"
         everywhere: Truth = "False" if last else "True"
         return Stated("Failed", (not_ready(why, message), *made, Condition(BENCHMARKED, everywhere, why, message)), FAILURES)
-    best = "; ".join(f"{place.fleet}/{place.board}: {variant}{_p99(status, place, variant)}" for place, variant in have.items())
+    told = "; ".join(f"{place.fleet}/{place.board}: {variant}{_p99(status, place, variant)}" for place, variant in have.items())
+    best = told[:MESSAGE_CHARACTERS]
     return Stated("Ready", (ready(PROVEN, best), *made, Condition(BENCHMARKED, "True", PROVEN, best)), FAILURES)
 
 

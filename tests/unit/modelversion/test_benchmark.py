@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.contracts.jobs import BenchmarkJob, JobFile
+from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.modelversion.observed import BoardSeen, Hold, Place
+from bramble.kinds.modelversion.policies.benchmark import benchmark
+from tests.unit.modelversion.seen import (
+    DATASET,
+    EXPORT,
+    FP32,
+    INT8,
+    NOW,
+    OTHER,
+    RPI4,
+    RPI5,
+    SELECTOR,
+    TARGET,
+    benchmarking,
+    board_outcome,
+    board_result,
+    condition,
+    converting,
+    failed,
+    job,
+    made,
+    measured,
+    message,
+    remembered,
+    stated,
+    stored,
+    variant,
+    work,
+)
+
+TWO = {"benchmark": [TARGET, OTHER]}
+SLOW = board_outcome(FP32, 60.0, passed=False, reasons=("p99 60.00 ms is more than the limit of 50 ms",))
+MEASURED = (variant(benchmarks=(measured(10),)), variant("onnx-int8", INT8, benchmarks=(measured(5),)))
+
+
+def test_nothing_is_measured_before_it_is_converted() -> None:
+    assert benchmark(converting(), NOW) is None
+
+
+def test_every_board_is_begun_in_memory_first() -> None:
+    memory = remembered(benchmark(benchmarking(spec=TWO), NOW))
+    begun = [(each["board"], each["attempt"], each["state"]) for each in memory["benchmarks"]]
+    assert begun == [("rpi5", 1, "Running"), ("rpi4", 1, "Running")]
+
+
+def told(plan: Any) -> tuple[BenchmarkJob, dict[str, Any]]:
+    config_map, made_job = (item.manifest for item in plan.items)
+    parsed = JobFile.parse(config_map["data"]["job.json"].encode())
+    assert isinstance(parsed, BenchmarkJob)
+    return parsed, made_job
+
+
+def test_the_job_of_a_board() -> None:
+    plan = benchmark(benchmarking({RPI5: StepSeen()}, works=(work(),)), NOW)
+    asked, made_job = told(plan)
+    pod = made_job["spec"]["template"]["spec"]
+    assert made_job["metadata"]["namespace"] == "ns", "it runs where the version is, not where the devices' agents are"
+    assert pod["nodeSelector"] == SELECTOR
+    assert pod["tolerations"] == [{"key": "bramble.dev/edge", "operator": "Exists"}]
+    assert [volume["name"] for volume in pod["volumes"] if "secret" in volume] == [], "no Secret reaches a board"
+    assert "gateway-token" in [volume["name"] for volume in pod["volumes"]]
+    assert (asked.packages, asked.reference, asked.manifest, asked.iterations) == ((FP32, INT8), FP32, DATASET, 200)
+    assert (asked.limits.p99_ms, asked.limits.memory_bytes, asked.max_drop) == (50.0, 280 * 2**20, {"accuracy": "0.01"})
+    assert asked.reference_metrics == {"accuracy": 0.97}
+
+
+def test_a_rejected_variant_is_not_measured_and_drops_count_from_the_export() -> None:
+    variants = (variant(verdict="Rejected"), variant("onnx-int8", INT8, drop={"accuracy": 0.005}))
+    asked, _ = told(benchmark(benchmarking({RPI5: StepSeen()}, works=(work(),), variants=variants), NOW))
+    assert (asked.packages, asked.reference) == ((INT8,), EXPORT)
+    assert asked.reference_metrics == {"accuracy": 0.975}, "what the fp32 package scored"
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [("FleetMissing", "there is no Fleet"), ("FleetNotAllowed", "its owner must add it"), ("NoBenchmarkSelector", "its owner must")],
+)
+def test_a_board_that_cannot_be_used_is_waited_for(reason: str, why: str) -> None:
+    plan = benchmark(benchmarking(boards={RPI5: BoardSeen(hold=Hold(reason, why))}), NOW)
+    assert plan is not None
+    assert (plan.remember, plan.items) == (False, ())
+    assert condition(plan) == condition(plan, "Benchmarked") == ("False", reason)
+    assert message(plan) == f"rooms/rpi5: {why}"
+
+
+def test_one_board_that_waits_does_not_hold_the_other() -> None:
+    boards = {RPI5: BoardSeen(hold=Hold("FleetMissing", "no")), RPI4: BoardSeen(SELECTOR)}
+    plan = benchmark(benchmarking({RPI4: StepSeen()}, works=(work(RPI4),), boards=boards, spec=TWO), NOW)
+    assert made(plan) == [("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
+
+
+def test_the_evidence_is_remembered_and_the_fastest_that_passes_is_chosen() -> None:
+    result = board_result(board_outcome(FP32, 10.0), board_outcome(INT8, 5.0))
+    plan = benchmark(benchmarking({RPI5: StepSeen(stored=stored(result))}, works=(work(),)), NOW)
+    memory = remembered(plan)
+    assert (memory["benchmarks"][0]["state"], memory["benchmarks"][0]["node"]) == ("Measured", "pi-1")
+    assert memory["targets"] == [{"fleet": "rooms", "board": "rpi5", "variant": "onnx-int8", "package": INT8}]
+    assert condition(plan) == condition(plan, "Benchmarked") == ("True", "Proven")
+    assert "rooms/rpi5: onnx-int8 (p99 5 ms)" in message(plan)
+
+
+def test_a_board_on_which_nothing_passes_is_told_with_the_numbers() -> None:
+    result = board_result(SLOW, board_outcome(INT8, 55.0, passed=False, reasons=("p99 55.00 ms is more than the limit of 50 ms",)))
+    plan = benchmark(benchmarking({RPI5: StepSeen(stored=stored(result))}, works=(work(),)), NOW)
+    assert condition(plan) == ("False", "LimitsMissed")
+    assert "onnx-fp32 rejected: p99 60.00 ms is more than the limit of 50 ms" in message(plan)
+    assert "onnx-int8 rejected: p99 55.00 ms" in message(plan)
+    assert "targets" not in stated(plan)
+
+
+def test_ready_needs_every_board() -> None:
+    works = (work(state="Measured"), work(RPI4))
+    plan = benchmark(benchmarking({RPI4: StepSeen(job=job())}, works=works, variants=MEASURED, spec=TWO), NOW)
+    assert condition(plan) == ("False", "Benchmarking")
+    assert "rooms/rpi4" in message(plan)
+    assert [each["board"] for each in stated(plan)["targets"]] == ["rpi5"], "what is proven may be known already"
+
+
+def test_a_new_target_measures_what_is_missing_alone() -> None:
+    plan = benchmark(benchmarking(works=(work(state="Measured"),), variants=MEASURED, spec=TWO), NOW)
+    memory = remembered(plan)
+    assert [(each["board"], each["state"]) for each in memory["benchmarks"]] == [("rpi5", "Measured"), ("rpi4", "Running")]
+    assert memory["variants"][0]["benchmarks"][0]["board"] == "rpi5"
+
+
+def test_settled() -> None:
+    plan = benchmark(benchmarking(works=(work(state="Measured"),), variants=MEASURED, used_by=("ns/r",)), NOW)
+    assert plan is not None
+    assert (plan.remember, plan.items, plan.wake_at) == (False, (), None)
+    assert condition(plan) == ("True", "Proven")
+    assert stated(plan)["usedBy"] == ["ns/r"]
+
+
+def test_a_failure_is_tried_again_and_given_up_in_the_end() -> None:
+    memory = remembered(benchmark(benchmarking({RPI5: failed("Error")}, works=(work(),)), NOW))
+    assert [(each["attempt"], each["failures"], each["state"]) for each in memory["benchmarks"]] == [(2, 1, "Running")]
+    plan = benchmark(benchmarking({RPI5: failed("Error")}, works=(work(attempt=3, failures=2),)), NOW)
+    assert remembered(plan)["benchmarks"][0]["state"] == "Failed"
+    assert condition(plan) == ("False", "BenchmarkFailed")
+    assert condition(plan, "Benchmarked") == ("False", "BenchmarkFailed")
+    assert "request a retry" in message(plan)
+
+
+def test_no_variant_passed_conversion() -> None:
+    plan = benchmark(benchmarking(variants=(variant(verdict="Rejected", reason="drops"),)), NOW)
+    assert plan is not None
+    assert (condition(plan), plan.remember, plan.items) == (("False", "NoVariantPassed"), False, ())
+
+
+def test_no_board_was_asked_for() -> None:
+    assert condition(benchmark(benchmarking(spec={"benchmark": None}), NOW)) == ("True", "NoBenchmarkAsked")
+
+
+def test_long_names_of_fleet_and_board_fit_a_label() -> None:
+    place = Place("f" * 40, "b" * 40)
+    spec = {"benchmark": [{"fleet": place.fleet, "board": place.board}]}
+    seen = benchmarking({place: StepSeen()}, works=(work(place),), spec=spec, boards={place: BoardSeen(SELECTOR)})
+    asked, made_job = told(benchmark(seen, NOW))
+    assert len(made_job["metadata"]["labels"]["bramble.dev/step"]) <= 63
+    assert len(made_job["metadata"]["name"]) <= 52
+    assert made_job["metadata"]["labels"]["bramble.dev/step"] in asked.prefix

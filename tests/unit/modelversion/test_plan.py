@@ -1,0 +1,49 @@
+"""The order of the policies, and what wakes a version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.kinds.modelversion.controller import depends_on
+from bramble.kinds.modelversion.model import KIND
+from bramble.kinds.modelversion.plan import plan
+from bramble.kinds.objects import Invalid, parse
+from bramble.kinds.plan import Delete
+from tests.unit.modelversion.seen import NOW, OTHER, TARGET, case, condition, manifest, message, observed
+
+MEASURED = [{"fleet": "rooms", "board": "rpi5", "state": "Measured"}]
+STRAY = {"kind": "Job", "metadata": {"name": "j", "namespace": "ns", "uid": "j1", "labels": {}}}
+
+
+def test_strays_are_deleted_on_sight() -> None:
+    (item,) = plan(observed(strays=(STRAY,)), NOW).items
+    assert isinstance(item, Delete)
+
+
+def test_a_spec_that_admission_could_not_see_through() -> None:
+    parsed = parse(KIND, manifest({"benchmark": [{**TARGET, "limits": {"memory": "1.2.3"}}]}))
+    assert isinstance(parsed, Invalid)
+    verdict = plan(parsed, NOW)
+    assert condition(verdict) == ("False", "InvalidSpec")
+    assert "spec.benchmark.0.limits.memory" in message(verdict)
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "names"),
+    [
+        case("before its source is pinned", {}, {}, {("TrainingRun", "run")}),
+        case("from a package", {"source": {"package": {"digest": "sha256:1"}}}, {}, set()),
+        case("converting", {}, {"lineage": {"package": "p"}}, {("Fleet", "rooms")}),
+        case(
+            "one board is measured, the other is not",
+            {"benchmark": [TARGET, {**OTHER, "fleet": "shops"}]},
+            {"lineage": {"package": "p"}, "benchmarks": MEASURED},
+            {("Fleet", "shops")},
+        ),
+        case("all is measured", {}, {"lineage": {"package": "p"}, "benchmarks": MEASURED}, set()),
+    ],
+)
+def test_what_wakes_it(spec: dict[str, Any], status: dict[str, Any], names: set[tuple[str, str]]) -> None:
+    assert {(key.kind, key.name) for key in depends_on({**manifest(spec), "status": status})} == names

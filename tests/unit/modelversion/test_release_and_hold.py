@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.kinds.labels import FINALIZER
+from bramble.kinds.modelversion.policies.hold import hold
+from bramble.kinds.modelversion.policies.release import release
+from bramble.kinds.modelversion.users import users, versions_of
+from bramble.kinds.plan import NOTHING, PatchFields
+from bramble.kube.resources import Key
+from tests.unit.modelversion.seen import NOW, case, condition, message, observed
+
+GOING = {"deletionTimestamp": "2026-01-02T03:04:05Z"}
+HELD = {"finalizers": ["other", FINALIZER]}
+
+
+def patched(plan: Any) -> Any:
+    (item,) = plan.items
+    assert isinstance(item, PatchFields)
+    assert (item.uid, item.resource_version) == ("uid-version", "7")
+    return item.patch["metadata"]["finalizers"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "used_by", "finalizers"),
+    [
+        case("nobody uses it", {}, (), None),
+        case("a Rollout begins to", {}, ("ns/r",), [FINALIZER]),
+        case("it is held already", HELD, ("ns/r",), None),
+        case("the last Rollout let go", HELD, (), ["other"]),
+    ],
+)
+def test_hold(metadata: Any, used_by: tuple[str, ...], finalizers: list[str] | None) -> None:
+    plan = hold(observed(metadata=metadata, used_by=used_by), NOW)
+    assert (patched(plan) if plan is not None else None) == finalizers
+
+
+def test_one_that_nobody_deletes() -> None:
+    assert release(observed(used_by=("ns/r",)), NOW) is None
+
+
+def test_deleted_while_a_rollout_uses_it() -> None:
+    plan = release(observed(metadata={**GOING, **HELD}, used_by=("ns/a", "ns/b")), NOW)
+    assert condition(plan) == ("False", "InUse")
+    assert "ns/a, ns/b" in message(plan)
+    assert plan is not None
+    assert plan.items == ()
+
+
+def test_deleted_and_let_go() -> None:
+    assert patched(release(observed(metadata={**GOING, **HELD}), NOW)) == ["other"]
+    assert release(observed(metadata={**GOING, "finalizers": ["other"]}), NOW) == NOTHING
+
+
+def rollout(name: str, **status: Any) -> dict[str, Any]:
+    return {"kind": "Rollout", "metadata": {"name": name, "namespace": "ns"}, "status": status}
+
+
+def test_who_uses_it() -> None:
+    this, other = {"ref": "ads-1-0-0", "uid": "uid-version"}, {"ref": "ads-1-1-0", "uid": "uid-other"}
+    earlier = {"ref": "ads-1-0-0", "uid": "uid-of-one-that-was-deleted"}
+    found = [rollout("b", stable=other, lastGood=this), rollout("a", candidate=this), rollout("c", stable=other)]
+    found.append(rollout("d", stable=earlier))
+    assert users([*found, rollout("e")], "uid-version") == ("ns/a", "ns/b")
+    assert versions_of(found[0]) == (Key("ModelVersion", "ns", "ads-1-1-0"), Key("ModelVersion", "ns", "ads-1-0-0"))
+    assert versions_of(rollout("e")) == ()
