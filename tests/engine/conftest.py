@@ -1,0 +1,29 @@
+"""Our kinds on the API server, and a namespace a test."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+
+from tests.cluster.fixture import AnyCluster
+from tests.cluster.lifecycle import REPOSITORY
+from tests.engine.running import SETTINGS
+
+
+@pytest.fixture(scope="session")
+def server(api_cluster: AnyCluster) -> AnyCluster:
+    """An API server that serves our kinds."""
+    for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
+        api_cluster.kubectl("apply", "--server-side", "-f", str(path))
+    api_cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    api_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SETTINGS.namespace}})
+    return api_cluster
+
+
+@pytest.fixture
+def namespace(server: AnyCluster) -> str:
+    """Fresh; without controllers it is never emptied, so its name is not used again."""
+    name = f"engine-{secrets.token_hex(3)}"
+    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return name

@@ -1,0 +1,63 @@
+"""An engine in this process, on the test's API server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bramble.engine.engine import Engine
+from bramble.handlers.watching import watch
+from bramble.kinds.controller import Controller
+from bramble.kube.client import Client
+from bramble.kube.config import from_kubeconfig
+from bramble.settings import Settings
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.waiting import until
+
+SETTINGS = Settings(
+    namespace="bramble-engine",
+    images_train="bramble.local/train@sha256:1",
+    images_convert="bramble.local/convert@sha256:2",
+    images_edge="bramble.local/edge@sha256:3",
+    gateway_url="https://bramble-gateway.bramble-engine.svc:8443",
+    http_port=0,
+    status_seconds=1,
+)
+
+
+def client(cluster: Kubectl) -> Client:
+    """For tests to read and write by; `async with` opens it."""
+    return Client(from_kubeconfig(Path(cluster.env["KUBECONFIG"]), cluster.context))
+
+
+@asynccontextmanager
+async def running(cluster: Kubectl, controllers: Iterable[Controller[Any]], **settings: Any) -> AsyncIterator[Engine]:
+    """The engine with these kinds, until the block ends; its failure is the test's."""
+    stop = asyncio.Event()
+    async with client(cluster) as api:
+        engine = Engine(api, replace(SETTINGS, **settings), controllers)
+        deliver = partial(watch, config=api.config, claim_signals=lambda: None)
+        task = asyncio.create_task(engine.run(stop, deliver))
+        try:
+            yield engine
+        finally:
+            stop.set()
+            await task
+
+
+async def eventually(condition: Any, seconds: float = 20.0) -> Any:
+    """The first true answer of a coroutine function, asked until the time is over."""
+    last: Any = None
+
+    async def reached() -> bool:
+        nonlocal last
+        last = await condition()
+        return bool(last)
+
+    await until(reached, seconds, lambda: f"last answer: {last!r}")
+    return last

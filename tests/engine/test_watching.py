@@ -1,0 +1,162 @@
+"""kopf delivers and nothing else; what a watch misses a full list finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble.kinds.dataset.controller import CONTROLLER
+from bramble.kinds.labels import REQUEST
+from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET
+from tests.cluster import Cluster
+from tests.cluster.fixture import AnyCluster
+from tests.engine.running import client, eventually, running
+
+pytestmark = pytest.mark.cluster
+
+
+def dataset(namespace: str, name: str = "tape") -> dict[str, Any]:
+    spec = {"task": "image-classification", "sources": [{"name": "tape", "s3": {"prefix": "tv/"}, "format": "image-folder"}]}
+    return {"apiVersion": DATASET.api_version, "kind": "Dataset", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+def secret(cluster: Cluster, namespace: str, **changes: str) -> dict[str, Any]:
+    s3 = cluster.s3
+    values = {"endpoint": s3.host_endpoint, "bucket": s3.bucket, "accessKey": s3.access_key, "secretKey": s3.secret_key, **changes}
+    metadata = {"name": "bramble-store", "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
+
+
+async def ready(api: Any, namespace: str, name: str = "tape") -> dict[str, str]:
+    found = await api.get(DATASET, namespace, name)
+    conditions = found.get("status", {}).get("conditions", ()) if found else ()
+    return next((condition for condition in conditions if condition["type"] == "Ready"), {})
+
+
+async def reason_is(api: Any, namespace: str, reason: str) -> Any:
+    async def reached() -> bool:
+        return (await ready(api, namespace)).get("reason") == reason
+
+    await eventually(reached, 30)
+    return await ready(api, namespace)
+
+
+@pytest.fixture
+def local(server: AnyCluster) -> Cluster:
+    if not isinstance(server, Cluster):
+        pytest.skip("needs the local cluster's own store and audit log")
+    return server
+
+
+async def test_an_unusable_store_is_named_until_it_is_mended(local: Cluster, namespace: str) -> None:
+    async with client(local) as api, running(local, (CONTROLLER,)):
+        await api.create(DATASET, dataset(namespace))
+        missing = await reason_is(api, namespace, "StoreMissing")
+        assert missing["message"] == (
+            f"namespace {namespace} has no Secret bramble-store; create it with endpoint, bucket, accessKey and secretKey"
+        )
+        local.apply(secret(local, namespace, endpoint="127.0.0.1:1"))
+        assert "has no scheme" in (await reason_is(api, namespace, "StoreInvalid"))["message"]
+        local.apply(secret(local, namespace, secretKey="wrong"))
+        assert "refuses the secret key; correct secretKey" in (await reason_is(api, namespace, "StoreRefused"))["message"]
+        local.apply(secret(local, namespace, bucket="no-such-bucket"))
+
+        async def names_the_bucket() -> bool:
+            return "has no such bucket; create it, or correct bucket" in (await ready(api, namespace)).get("message", "")
+
+        await eventually(names_the_bucket, 30)
+        local.apply(secret(local, namespace))
+        await reason_is(api, namespace, "Snapshotting")
+        assert await api.get(JOB, namespace, "tape-snapshot-1") is not None
+        assert await api.get(CONFIG_MAP, namespace, "tape-snapshot-1") is not None
+
+
+async def test_kopf_leaves_no_trace_on_objects(local: Cluster, namespace: str) -> None:
+    """No finalizer, no annotation; nobody but our two field managers and the test writes."""
+    async with client(local) as api, running(local, (CONTROLLER,)):
+        await api.create(DATASET, dataset(namespace))
+        await reason_is(api, namespace, "StoreMissing")
+        found = await api.get(DATASET, namespace, "tape")
+        assert found is not None
+        assert not found["metadata"].get("finalizers")
+        assert not found["metadata"].get("annotations")
+        assert {entry["manager"] for entry in found["metadata"]["managedFields"]} <= {"bramble-operator", "bramble-operator-status"}
+        writes = [event for event in audited(local.audit_log, namespace) if event["verb"] not in ("get", "list", "watch")]
+        resources = {(event["verb"], event["objectRef"]["resource"], event["objectRef"].get("subresource", "")) for event in writes}
+        allowed = {("create", "datasets", ""), ("update", "datasets", "status"), ("create", "events", ""), ("create", "namespaces", "")}
+        assert resources <= allowed | {("patch", "namespaces", "")}
+
+
+def audited(path: Path, namespace: str) -> list[dict[str, Any]]:
+    events = (json.loads(line) for line in path.read_text().splitlines())
+    return [event for event in events if event.get("objectRef", {}).get("namespace") == namespace]
+
+
+async def test_a_terminal_error_is_a_condition_and_others_go_on(local: Cluster, namespace: str) -> None:
+    """Somebody else's ConfigMap under the child's name; mended, the Dataset goes on."""
+    local.apply(secret(local, namespace))
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tape-snapshot-1", "namespace": namespace}}
+    async with client(local) as api, running(local, (CONTROLLER,)) as engine:
+        await api.create(CONFIG_MAP, theirs)
+        await api.create(DATASET, dataset(namespace))
+        told = await reason_is(api, namespace, "NameConflict")
+        assert told["status"] == "False"
+        assert f"ConfigMap {namespace}/tape-snapshot-1 exists and is not ours" in told["message"]
+        await api.create(DATASET, dataset(namespace, "other"))
+
+        async def other_goes_on() -> bool:
+            return await api.get(JOB, namespace, "other-snapshot-1") is not None
+
+        await eventually(other_goes_on)
+        found = await api.get(CONFIG_MAP, namespace, "tape-snapshot-1")
+        assert found is not None
+        await api.delete(CONFIG_MAP, namespace, "tape-snapshot-1", found["metadata"]["uid"], "Background")
+        engine.feed.wake_all()  # it would look again by itself after half a minute
+        await reason_is(api, namespace, "Snapshotting")
+
+
+async def test_a_request_is_answered_once(local: Cluster, namespace: str) -> None:
+    async with client(local) as api, running(local, (CONTROLLER,)):
+        await api.create(DATASET, dataset(namespace))
+        await reason_is(api, namespace, "StoreMissing")
+
+        async def answered(id_: str) -> Any:
+            found = await api.get(DATASET, namespace, "tape")
+            last = (found or {}).get("status", {}).get("lastRequest", {})
+            return last if last.get("id") == id_ else None
+
+        for id_, text, result, attempt in (
+            ("1", '{"id": "1", "action": "promote"}', "Refused", 1),
+            ("2", '{"id": "2", "action": "snapshot", "attempt": 7}', "Refused", 1),
+            ("3", '{"id": "3", "action": "snapshot", "attempt": 1}', "Accepted", 2),
+        ):
+            await api.merge(DATASET, namespace, "tape", {"metadata": {"annotations": {REQUEST: text}}})
+            last = await eventually(lambda id_=id_: answered(id_))
+            found = await api.get(DATASET, namespace, "tape")
+            assert found is not None
+            assert (last["result"], found["status"]["attempt"]) == (result, attempt), last
+
+
+async def test_a_deletion_that_no_watch_told_is_found_by_the_list(local: Cluster, namespace: str) -> None:
+    async with client(local) as api, running(local, (CONTROLLER,)) as engine:
+        await api.create(DATASET, dataset(namespace))
+        await reason_is(api, namespace, "StoreMissing")
+        made = await api.get(DATASET, namespace, "tape")
+        assert made is not None
+        phantom = {**made, "metadata": {**made["metadata"], "name": "phantom", "uid": "phantom", "resourceVersion": "1"}}
+        engine.feed.seen(phantom)
+        assert len(engine.feed.cache.list("Dataset", namespace)) == 2
+        await engine._relist.compare()
+        assert [item["metadata"]["name"] for item in engine.feed.cache.list("Dataset", namespace)] == ["tape"]
+
+
+async def test_secrets_are_read_by_name_only(local: Cluster, namespace: str) -> None:
+    """The right that the chart gives is get of one name."""
+    async with client(local) as api, running(local, (CONTROLLER,)):
+        await api.create(DATASET, dataset(namespace))
+        await reason_is(api, namespace, "StoreMissing")
+    events = [event for event in audited(local.audit_log, namespace) if event["objectRef"]["resource"] == SECRET.plural]
+    assert {(event["verb"], event["objectRef"].get("name")) for event in events} == {("get", "bramble-store")}
