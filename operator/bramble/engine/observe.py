@@ -151,8 +151,7 @@ class Observer:
 
     def __init__(self, api: Api, settings: Settings, feed: Feed, board: Board, metrics: Metrics) -> None:
         self._api, self._settings, self._feed, self.board, self._metrics = api, settings, feed, board, metrics
-        self._replicas: frozenset[Address] = frozenset()
-        self._listed_at = -1.0
+        self._cursors: dict[Address, str] = {}
 
     async def run(self) -> None:
         """For ever. A replica that does not answer proves no silence; the others still count."""
@@ -180,6 +179,7 @@ class Observer:
         headers = {"Authorization": f"Bearer {token}"}
         answers = await asyncio.gather(*(self._read(session, replica, context, headers) for replica in sorted(replicas)))
         heard = [answer for answer in answers if answer is not None]
+        self._cursors = {replica: answer.cursor for replica, answer in zip(sorted(replicas), answers, strict=True) if answer is not None}
         self.board.proves_silence = len(heard) == len(replicas) and all(answer.up_seconds >= OFFLINE_SECONDS for answer in heard)
         self._metrics.replicas.labels("yes").set(len(heard))
         self._metrics.replicas.labels("no").set(len(replicas) - len(heard))
@@ -194,12 +194,12 @@ class Observer:
     async def _read(
         self, session: aiohttp.ClientSession, replica: Address, context: ssl.SSLContext, headers: Mapping[str, str]
     ) -> Observed | None:
-        """None, and a line in the log, when the replica does not answer as a gateway does."""
+        """What it heard since the last reading; None, and a line in the log, when it does not answer as a gateway does."""
         host = f"[{replica.host}]" if ":" in replica.host else replica.host
         name = f"{self._settings.gateway_service}.{self._settings.namespace}.svc"
         try:
-            url = f"https://{host}:{replica.port}/v1/observed"
-            async with session.get(url, ssl=context, server_hostname=name, headers=headers) as response:
+            url, after = f"https://{host}:{replica.port}/v1/observed", {"after": self._cursors.get(replica, "")}
+            async with session.get(url, params=after, ssl=context, server_hostname=name, headers=headers) as response:
                 response.raise_for_status()
                 return Observed.model_validate_json(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:

@@ -1,0 +1,75 @@
+"""When a status is written, and how large it may be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bramble.engine.status import LIMIT, PlanError, check_memory, fit, same, turned
+
+
+def status(truth: str = "True", reason: str = "Done", since: str = "10:00", message: str = "", **fields: Any) -> dict[str, Any]:
+    condition = {"type": "Ready", "status": truth, "reason": reason, "message": message, "observedGeneration": 1}
+    return {"conditions": [{**condition, "lastTransitionTime": since}], **fields}
+
+
+def test_since_when_is_not_compared() -> None:
+    assert same(status(since="10:00"), status(since="11:00"))
+    assert not same(status(), status(message="more"))
+
+
+def test_a_tuple_and_a_list_say_the_same() -> None:
+    assert same(status(items=["a"]), status(items=("a",)))
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        (status(), False),
+        (status(message="epoch 3 of 50"), False),
+        (status(truth="False"), True),
+        (status(reason="Other"), True),
+        ({"conditions": []}, True),
+    ],
+)
+def test_a_condition_turns_by_status_or_reason_not_by_its_message(present: dict[str, Any], expected: bool) -> None:
+    assert turned(status(), present) is expected
+
+
+@pytest.mark.parametrize(
+    ("former", "present", "remember", "allowed"),
+    [
+        ({}, {"attempt": 1}, False, False),
+        ({}, {"attempt": 1}, True, True),
+        ({"attempt": 1}, {"attempt": 1, "note": "x"}, False, True),
+        ({}, {"attempt": 0, "versions": []}, False, True),
+        ({"passed": False}, {}, False, False),
+        ({"versions": [1]}, {"versions": []}, False, False),
+    ],
+)
+def test_memory_changes_only_where_the_plan_says_so(former: dict[str, Any], present: dict[str, Any], remember: bool, allowed: bool) -> None:
+    memory = frozenset({"attempt", "versions", "passed"})
+    if allowed:
+        check_memory(former, present, memory, remember)
+    else:
+        with pytest.raises(PlanError, match="without `remember`"):
+            check_memory(former, present, memory, remember)
+
+
+def test_a_small_status_is_left_alone() -> None:
+    assert fit(status(items=["a"] * 10)) == status(items=["a"] * 10)
+
+
+def test_the_longest_list_is_shortened_and_memory_and_conditions_are_not() -> None:
+    whole = status(long=["x" * 100] * 400, versions=["y" * 50] * 100, short=["z"])
+    fitted = fit(whole, frozenset({"versions"}))
+    assert len(json.dumps(fitted, separators=(",", ":"))) <= LIMIT
+    assert (fitted["conditions"], fitted["versions"], fitted["short"]) == (whole["conditions"], whole["versions"], ["z"])
+    assert 0 < len(fitted["long"]) < 400
+
+
+def test_a_status_that_cannot_be_shortened_is_a_mistake() -> None:
+    with pytest.raises(PlanError, match="no list that could be shortened"):
+        fit({"text": "x" * (LIMIT + 1)})
