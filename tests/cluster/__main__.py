@@ -36,6 +36,7 @@ def down(arguments: argparse.Namespace) -> None:
     for state in states:
         ended = lifecycle.end(state)
         print(f"cluster {state.name!r} is gone" if ended else f"no cluster {state.name!r}", file=sys.stderr)
+    lifecycle.sweep(lambda line: print(line, file=sys.stderr))
 
 
 def status(_: argparse.Namespace) -> None:
