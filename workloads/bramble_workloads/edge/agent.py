@@ -84,9 +84,11 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, asked.set)
     async with GatewayClient(settings.gateway_url) as gateway:
         node = Node(settings, gateway)
-        runner = web.AppRunner(Api(node, __version__).application(), access_log=None, shutdown_timeout=DRAIN_SECONDS)
+        api = Api(node, __version__)
+        runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
         log.info("node %s (%s) of fleet %s answers on %s:%d", settings.node, settings.board, settings.fleet, settings.host, settings.port)
         await node.restore()
         tasks = [
@@ -103,6 +105,8 @@ async def serve(settings: Settings) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await site.stop()
+        await api.drain(DRAIN_SECONDS)
         await runner.cleanup()
         await node.leave()
 

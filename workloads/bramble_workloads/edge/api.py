@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -10,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from bramble_workloads.edge import protocol
 from bramble_workloads.edge.feedback import Answered, Answers
@@ -47,10 +50,14 @@ class Api:
         self._version = version
         self._answers = Answers()
         self._bytes = 0
+        self._under_way = 0
+        self._leaving = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def application(self) -> web.Application:
         """The routes of this device."""
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[errors_as_json])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._counted, errors_as_json])
         app.add_routes(
             [
                 web.get("/v2", self._server),
@@ -64,6 +71,34 @@ class Api:
             ]
         )
         return app
+
+    async def drain(self, seconds: float) -> None:
+        """Answer what is under way, telling each caller to connect anew; returns when that is done, or after so many seconds.
+
+        The server's own shutdown would drop the rest of a body that is still on its way.
+        """
+        self._leaving = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+    @property
+    def _counted(self) -> Middleware:
+        @web.middleware
+        async def counted(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self._under_way += 1
+            self._idle.clear()
+            try:
+                response = await handler(request)
+                if self._leaving:
+                    response.force_close()
+                return response
+            finally:
+                self._under_way -= 1
+                if not self._under_way:
+                    self._idle.set()
+
+        return counted
 
     async def _server(self, _: web.Request) -> web.Response:
         return web.json_response({"name": "bramble-agent", "version": self._version, "extensions": list(protocol.EXTENSIONS)})

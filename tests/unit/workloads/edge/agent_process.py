@@ -84,6 +84,12 @@ class Agent:
                 assert time.monotonic() < deadline, self.tail()
                 await asyncio.sleep(0.02)
 
+    async def end(self, how: str) -> None:
+        if how == "asked to leave":
+            assert await self.stop() == 0
+        else:
+            await self.kill()
+
     async def kill(self) -> None:
         await self._end(signal.SIGKILL)
 

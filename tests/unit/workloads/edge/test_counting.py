@@ -1,0 +1,190 @@
+"""Counters, feedback and crashes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble.contracts.report import LATENCY_BOUNDS_MS
+from bramble_workloads.edge import crashes
+from bramble_workloads.edge.counters import MAX_KEYS, Book, Key, Tally
+from bramble_workloads.edge.crashes import CrashLog, Running
+from bramble_workloads.edge.feedback import Answered, Answers
+from bramble_workloads.edge.metrics import buckets
+from bramble_workloads.edge.protocol import ProtocolError
+from tests.unit.workloads.edge.states import V1, V2, package
+
+
+def key(name: str = V1, attempt: int = 1, model: str = "digits", uid: str = "uid-1") -> Key:
+    return Key("ads", model, uid, name, "stable", attempt)
+
+
+def test_a_request_falls_into_the_bucket_whose_bound_it_does_not_exceed() -> None:
+    tally = Tally()
+    tally.answered(LATENCY_BOUNDS_MS[10])
+    tally.answered(LATENCY_BOUNDS_MS[10] * 1.0001)
+    tally.answered(1e9)
+    tally.failed()
+    assert (tally.buckets[10], tally.buckets[11], tally.buckets[-1]) == (1, 1, 1)
+    assert (tally.requests, tally.errors) == (4, 1)
+
+
+def test_the_book_reports_what_the_operator_adds_up() -> None:
+    book = Book()
+    book.of(key()).answered(1.0)
+    book.of(key()).judged(right=True)
+    book.of(key(V2)).judged(right=False)
+    first, second = book.report()
+    assert (first.package, first.requests, first.right, first.latency.count) == (V1, 1, 1, 1)
+    assert first.latency.quantile(0.5) == pytest.approx(1.0, rel=0.1)
+    assert (second.package, second.wrong) == (V2, 1)
+
+
+def test_a_device_remembers_its_last_few_versions_only() -> None:
+    book = Book()
+    for number in range(MAX_KEYS + 5):
+        book.of(key(package(str(number)), number + 1))
+    other = book.of(key(model="letters"))
+    assert len(book.items()) == MAX_KEYS + 1
+    assert book.of(key(model="letters")) is other
+    book.forget("ads", "digits")
+    assert [each.model for each, _ in book.items()] == ["letters"]
+
+
+def test_a_new_rollout_of_the_model_drops_the_counts_of_the_one_before() -> None:
+    book = Book()
+    book.of(key(uid="uid-1"))
+    book.of(key(uid="uid-2"))
+    book.forget("ads", "digits", all_but="uid-2")
+    assert [each.rollout_uid for each, _ in book.items()] == ["uid-2"]
+
+
+def test_prometheus_gets_cumulative_buckets() -> None:
+    tally = Tally()
+    for milliseconds in (0.05, 3.0, 1e9):
+        tally.answered(milliseconds)
+    found = buckets(tally)
+    counts = [count for _, count in found]
+    assert counts == sorted(counts)
+    assert (found[0], found[-1]) == (("0.0001", 1), ("+Inf", 3))
+
+
+# ------------------------------------------------------------------------------------------------------------ feedback
+
+MODELS = ("ads.digits", "ads.letters")
+
+
+def answers(*given: tuple[str, str, str, float], capacity: int = 100) -> tuple[Answers, Tally]:
+    tally = Tally()
+    made = Answers(capacity=capacity, seconds=60)
+    for request_id, model, label, at in given:
+        made.remember(request_id, Answered(model, label, tally, at))
+    return made, tally
+
+
+def test_feedback_is_joined_by_request_id() -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0), ("b", "ads.digits", "1", 0))
+    assert made.judge("a", "7", None, MODELS, 1) is True
+    assert made.judge("b", "7", None, MODELS, 1) is False
+    assert (tally.right, tally.wrong) == (1, 1)
+
+
+def test_the_same_feedback_twice_counts_once() -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0))
+    assert made.judge("a", "7", None, MODELS, 1)
+    assert made.judge("a", "7", None, MODELS, 2)
+    assert (tally.right, tally.wrong) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "status"),
+    [
+        ("an unknown id", ("z", "7", None, MODELS, 1.0), 404),
+        ("an answer that is too old", ("a", "7", None, MODELS, 61.0), 404),
+        ("of a model that did not answer it", ("a", "7", "ads.letters", MODELS, 1.0), 404),
+        ("two models answered and none is named", ("c", "7", None, MODELS, 1.0), 409),
+    ],
+)
+def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], status: int) -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0), ("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
+    with pytest.raises(ProtocolError) as raised:
+        made.judge(*asked)
+    assert raised.value.status == status, name
+    assert (tally.right, tally.wrong) == (0, 0)
+
+
+def test_a_model_may_be_named() -> None:
+    made, _ = answers(("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
+    assert made.judge("c", "g", "ads.letters", MODELS, 1)
+
+
+def test_contradicting_feedback_is_refused() -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0))
+    made.judge("a", "7", None, MODELS, 1)
+    with pytest.raises(ProtocolError, match="said to be '7' before"):
+        made.judge("a", "8", None, MODELS, 1)
+    assert (tally.right, tally.wrong) == (1, 0)
+
+
+def test_memory_of_answers_is_bounded() -> None:
+    made, _ = answers(*((str(number), "ads.digits", "7", 0.0) for number in range(50)), capacity=10)
+    with pytest.raises(ProtocolError):
+        made.judge("39", "7", None, MODELS, 1)
+    assert made.judge("40", "7", None, MODELS, 1)
+
+
+# ------------------------------------------------------------------------------------------------------------- crashes
+
+
+def running(instance: str, name: str = V1) -> Running:
+    return Running(instance=instance, package=name, cohort="candidate", attempt=1, rollout_uid="uid-1")
+
+
+def test_a_death_is_counted_once_and_survives(tmp_path: Path) -> None:
+    log = CrashLog(tmp_path)
+    log.settle()
+    log.serving(running("one"))
+    again = CrashLog(tmp_path)
+    for _ in range(3):  # the process starts three times before it serves again
+        again = CrashLog(tmp_path)
+        again.settle()
+        assert [each.count for each in again.record.crashes] == [1]
+    again.serving(running("two"))
+    last = CrashLog(tmp_path)
+    last.settle()
+    assert [(each.package, each.count) for each in last.record.crashes] == [(V1, 2)]
+
+
+def test_a_clean_leave_is_not_counted(tmp_path: Path) -> None:
+    log = CrashLog(tmp_path)
+    log.serving(running("one"))
+    log.left()
+    again = CrashLog(tmp_path)
+    again.settle()
+    assert again.record.crashes == ()
+
+
+def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    CrashLog(tmp_path).serving(running("one"))
+
+    def power_cut(path: Path) -> None:
+        raise KeyboardInterrupt(str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(crashes, "remove_durably", power_cut)
+        with pytest.raises(KeyboardInterrupt):
+            CrashLog(tmp_path).settle()
+    again = CrashLog(tmp_path)
+    again.settle()
+    assert [each.count for each in again.record.crashes] == [1]
+
+
+def test_damaged_records_begin_anew(tmp_path: Path) -> None:
+    (tmp_path / "crashes.json").write_bytes(b"\0" * 100)
+    (tmp_path / "running.json").write_bytes(b"{")
+    log = CrashLog(tmp_path)
+    log.settle()
+    assert log.record.crashes == ()
+    assert not (tmp_path / "running.json").exists()

@@ -1,0 +1,132 @@
+"""The Open Inference Protocol: requests read and refused, answers written."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bramble.contracts.package import Package
+from bramble_workloads.edge import protocol
+from bramble_workloads.edge.protocol import ProtocolError, Wanted
+from bramble_workloads.processing.model import Model
+from tests.unit.workloads.models import build_package, digits, digits_graph
+
+PACKAGE: Package = build_package(digits_graph(), cases=0)[0]
+PICTURE = digits()[0][0]
+ALL = ("label", "confidence", "logits")
+
+
+def parse(document: Any, raw: bytes = b"", content_type: str = "application/json", header: str | None = None) -> protocol.Inference:
+    text = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return protocol.parse(text + raw, content_type, header if header is not None else (str(len(text)) if raw else None), PACKAGE)
+
+
+def image(**changes: Any) -> dict[str, Any]:
+    return {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(PICTURE).decode()], **changes}
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    return {"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": list(range(64)), **changes}
+
+
+def element(content: bytes) -> bytes:
+    return struct.pack("<I", len(content)) + content
+
+
+def test_a_picture_in_json() -> None:
+    found = parse({"id": "7", "inputs": [image()]})
+    assert (found.id, found.content, found.wanted) == ("7", PICTURE, tuple(Wanted(name, False) for name in ALL))
+
+
+def test_a_picture_in_the_binary_extension() -> None:
+    raw = element(PICTURE)
+    given = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(raw)}}
+    found = parse({"inputs": [given]}, raw, "application/octet-stream")
+    assert (found.id, found.content) == (None, PICTURE)
+
+
+@pytest.mark.parametrize("data", [list(range(64)), np.arange(64).reshape(1, 1, 8, 8).tolist()])
+def test_a_tensor_in_json_flat_or_nested(data: Any) -> None:
+    content = parse({"inputs": [tensor(data=data)]}).content
+    assert isinstance(content, np.ndarray)
+    np.testing.assert_array_equal(content, np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8))
+
+
+def test_a_tensor_in_the_binary_extension() -> None:
+    raw = np.arange(64, dtype="<f4").tobytes()
+    given = {"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "parameters": {"binary_data_size": 256}}
+    content = parse({"inputs": [given]}, raw).content
+    assert isinstance(content, np.ndarray)
+    assert content.shape == (1, 1, 8, 8)
+
+
+def test_outputs_may_be_chosen_and_be_raw() -> None:
+    outputs = [{"name": "logits", "parameters": {"binary_data": True}}, {"name": "label"}]
+    assert parse({"inputs": [image()], "outputs": outputs}).wanted == (Wanted("logits", True), Wanted("label", False))
+    assert parse({"inputs": [image()], "parameters": {"binary_data_output": True}}).wanted[0] == Wanted("label", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "document", "raw", "says"),
+    [
+        ("nothing", b"", b"", "not one of the protocol"),
+        ("a list", [], b"", "not one of the protocol"),
+        ("no inputs", {}, b"", "inputs: Field required"),
+        ("two inputs", {"inputs": [image(), tensor()]}, b"", "2 inputs"),
+        ("an unknown input", {"inputs": [image(name="picture")]}, b"", "'picture' is none of this model's"),
+        ("a picture as numbers", {"inputs": [image(datatype="UINT8", shape=[64])]}, b"", "a picture is BYTES"),
+        ("two pictures", {"inputs": [image(shape=[2])]}, b"", "a picture is BYTES"),
+        ("no base64", {"inputs": [image(data=["%%%"])]}, b"", "not base64"),
+        ("no data", {"inputs": [image(data=None)]}, b"", "no data"),
+        ("a tensor of another shape", {"inputs": [tensor(shape=[1, 64])]}, b"", "takes FP32 \\[1, 1, 8, 8\\]"),
+        ("too few numbers", {"inputs": [tensor(data=[1, 2])]}, b"", "2 numbers"),
+        ("ragged numbers", {"inputs": [tensor(data=[[1], [2, 3]])]}, b"", "not numbers"),
+        ("texts for numbers", {"inputs": [tensor(data=["a"] * 64)]}, b"", "not numbers"),
+        ("another size than follows", {"inputs": [image(parameters={"binary_data_size": 9})]}, b"abc", "3 bytes follow"),
+        ("an element without its length", {"inputs": [image(parameters={"binary_data_size": 3})]}, b"abc", "4 bytes, little-endian"),
+        ("raw bytes of a wrong tensor", {"inputs": [tensor(parameters={"binary_data_size": 3})]}, b"abc", "256 are needed"),
+        ("an unknown output", {"inputs": [image()], "outputs": [{"name": "boxes"}]}, b"", "'boxes' is none"),
+        ("an id that is too long", {"id": "x" * 300, "inputs": [image()]}, b"", "id: "),
+    ],
+)
+def test_what_is_malformed_is_refused_with_400(name: str, document: Any, raw: bytes, says: str) -> None:
+    with pytest.raises(ProtocolError, match=says) as raised:
+        parse(document, raw)
+    assert raised.value.status == 400, name
+
+
+@pytest.mark.parametrize("header", ["-1", "abc", "99999999"])
+def test_a_header_length_that_cannot_be(header: str) -> None:
+    with pytest.raises(ProtocolError, match="Inference-Header-Content-Length") as raised:
+        parse({"inputs": [image()]}, header=header)
+    assert raised.value.status == 400
+
+
+def test_another_media_type_is_415() -> None:
+    with pytest.raises(ProtocolError) as raised:
+        parse({"inputs": [image()]}, content_type="image/png")
+    assert raised.value.status == 415
+
+
+def test_an_answer_in_json_and_raw() -> None:
+    prediction = Model.load(PACKAGE, digits_graph()).predict(PICTURE)
+    plain = protocol.answer(PACKAGE, "sha256:ab", "7", prediction, "ads.digits", tuple(Wanted(name, False) for name in ALL))
+    document = json.loads(plain.body)
+    assert (plain.content_type, plain.header_length) == ("application/json", None)
+    assert (document["id"], document["model_version"], document["parameters"]) == ("7", "1.0.0", {"package": "sha256:ab"})
+    np.testing.assert_allclose(document["outputs"][2]["data"], prediction.outputs["logits"][0])
+    raw = protocol.answer(PACKAGE, "sha256:ab", "7", prediction, "ads.digits", tuple(Wanted(name, True) for name in ALL))
+    assert raw.header_length is not None
+    head, data = json.loads(raw.body[: raw.header_length]), raw.body[raw.header_length :]
+    assert [each["parameters"]["binary_data_size"] for each in head["outputs"]] == [5, 4, 40]
+    assert data[:5] == element(prediction.classified.label.encode())
+    np.testing.assert_array_equal(np.frombuffer(data[9:], "<f4"), prediction.outputs["logits"][0])
+
+
+def test_the_limit_holds_the_largest_picture_in_base64() -> None:
+    assert protocol.body_limit(PACKAGE) > len(base64.b64encode(b"\0" * PACKAGE.input.max_bytes))

@@ -1,0 +1,240 @@
+"""Kills, power cuts, lost networks and damaged disks: what was served is served again, and one death never refuses a version."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble.contracts.report import Counters
+from tests.unit.workloads.edge.agent_process import Agent, until
+from tests.unit.workloads.edge.conftest import Publish
+from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.models import digits
+
+PICTURE = digits()[0][0]
+
+# An agent whose process ends by SIGKILL at the n-th rename of a file of this name, just before or just after it: every durable write of the
+# agent is such a rename.
+KILLED = """
+import os, signal, sys
+name, count, when = {name!r}, {count}, {when!r}
+rename, seen = os.replace, 0
+
+def replace(source, target, **options):
+    global seen
+    matches = str(target).endswith(name) or (name == "blob" and "/sha256/" in str(target))
+    seen += matches
+    if matches and seen == count and when == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(source, target, **options)
+    if matches and seen == count and when == "after":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+os.replace = replace
+sys.argv = ["bramble_workloads", "agent"]
+from bramble_workloads.__main__ import main
+sys.exit(main())
+"""
+
+
+async def answered(agent: Agent) -> str:
+    status, answer = await agent.infer(PICTURE)
+    assert status == 200, answer
+    package: str = answer["parameters"]["package"]
+    return package
+
+
+def document(agent: Agent, name: str = "slots.json") -> dict[str, Any]:
+    (path,) = agent.state.glob(f"assignments/*/{name}")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def crashes(gateway: FakeGateway) -> dict[tuple[str, str], int]:
+    counters: tuple[Counters, ...] = gateway.last.counters if gateway.last else ()
+    return {(each.package, each.cohort): each.crashes for each in counters if each.crashes}
+
+
+@pytest.mark.parametrize("how", ["killed", "asked to leave", "power cut"])
+async def test_the_last_good_version_serves_again_without_any_network(
+    how: str, agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    first = publish()
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    await gateway.stop()
+    if how == "power cut":
+        await agent.reboot()
+    else:
+        await agent.end(how)
+        await agent.start()
+    assert await answered(agent) == first
+    gateway.reports.clear()
+    await gateway.start()
+    await agent.serves(first)
+    assert crashes(gateway) == ({} if how == "asked to leave" else {(first, "stable"): 1})
+
+
+async def test_after_a_death_the_candidate_waits_for_the_gateway(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    gateway.assign(first, second)
+    await agent.serves(second)
+    await agent.kill()
+    await gateway.stop()
+    await agent.start()
+    assert await answered(agent) == first
+    gateway.reports.clear()
+    await gateway.start()
+    await agent.serves(second)
+    assert crashes(gateway) == {(second, "candidate"): 1}
+    await agent.kill()  # the second death while it served
+    gateway.reports.clear()
+    await agent.start()
+    await agent.serves(first)
+    running = gateway.running()
+    assert running is not None
+    assert running.bad == (second,)
+    assert running.candidate is not None
+    assert (running.candidate.state, running.candidate.message) == ("refused", "2 deaths while it served")
+
+
+SITES = [
+    *[("slots.json", count, when) for count in range(1, 9) for when in ("before", "after")],
+    *[("running.json", count, when) for count in range(1, 4) for when in ("before", "after")],
+    *[("blob", count, when) for count in (1, 9, 15, 28) for when in ("before", "after")],
+]
+QUICK = {("slots.json", 2, "before"), ("slots.json", 6, "after"), ("running.json", 2, "before"), ("blob", 9, "after")}
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "when"),
+    [pytest.param(*site, marks=() if site in QUICK else pytest.mark.chaos) for site in SITES],
+)
+async def test_a_kill_at_any_durable_write(name: str, count: int, when: str, agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    """From nothing to stable, through a candidate to its promotion; the agent dies once on the way, wherever that is."""
+    first, second = publish("1.0.0"), publish("2.0.0")
+    died = False
+
+    async def revived() -> None:
+        """Starts the agent again whenever it has died, as the kubelet does."""
+        nonlocal died
+        while True:
+            assert agent.process is not None
+            code = await agent.process.wait()
+            assert code == -9, agent.tail()
+            died = True
+            await agent.start(ready=False)
+
+    gateway.assign(first)
+    await agent.start(ready=False, program=KILLED.format(name=name, count=count, when=when))
+    reviver = asyncio.create_task(revived())
+    try:
+        await agent.serves(first)
+        gateway.assign(first, second)
+        await agent.serves(second)
+        gateway.assign(second)
+        await until(
+            lambda: (running := gateway.running()) and (running.active, running.cohort) == (second, "stable"), "promoted", agent.tail
+        )
+        running = gateway.running()
+        assert running is not None
+        assert running.bad == ()
+        assert await answered(agent) == second
+    finally:
+        reviver.cancel()
+        await asyncio.gather(reviver, return_exceptions=True)
+    assert died, f"there is no write number {count} of {name} on this way"
+
+
+async def test_a_damaged_active_version_gives_way_to_the_last_good_one_until_it_is_downloaded_again(
+    agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    gateway.assign(second)
+    await agent.serves(second)
+    await agent.stop()
+    await gateway.stop()
+    damage(agent, gateway, second)
+    await agent.start()
+    assert await answered(agent) == first
+    gateway.reports.clear()
+    await gateway.start()
+    await agent.serves(second)
+
+
+def damage(agent: Agent, gateway: FakeGateway, package: str) -> None:
+    """Flip a byte of a package's graph on the device's disk."""
+    graph = json.loads(gateway.blobs[package])["files"]["model"]["sha256"].removeprefix("sha256:")
+    path = agent.state / "blobs" / "sha256" / graph
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
+async def test_a_damaged_memory_is_set_aside_and_told_anew(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = publish()
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    await agent.stop()
+    overwrite(next(agent.state.glob("assignments/*/slots.json")), b"\0" * 400)
+    gateway.reports.clear()
+    await agent.start()
+    await agent.serves(first)
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+async def test_a_reboot_while_a_candidate_is_tried_refuses_it(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    await agent.stop()
+    gateway.assign(first, second)
+    # slots.json: 1 at the start, 2 takes the assignment, 3 opens the attempt
+    await agent.start(ready=False, program=KILLED.format(name="slots.json", count=4, when="after"))
+    assert agent.process is not None
+    async with asyncio.timeout(30):
+        await agent.process.wait()
+    assert document(agent)["attempt"]["package"] == second
+    assert document(agent)["attempt"]["phase"] == "trying"
+    gateway.reports.clear()
+    await agent.reboot()
+    await agent.serves(first)
+    running = gateway.running()
+    assert running is not None
+    assert running.bad == (second,)
+    assert running.candidate is not None
+    assert running.candidate.message == "the board rebooted while it was tried"
+
+
+async def test_a_higher_seq_is_never_gone_back_on_also_after_a_restart(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first, seq=7)
+    await agent.start()
+    await agent.serves(first)
+    await agent.stop()
+    gateway.assign(second, seq=6)  # a replica whose cache is behind
+    gateway.reports.clear()
+    await agent.start()
+    await until(lambda: gateway.asked and len(gateway.reports) > 2, "reports", agent.tail)
+    running = gateway.running()
+    assert running is not None
+    assert (running.seq, running.active) == (7, first)
+    gateway.assign(second, seq=8)
+    await agent.serves(second)

@@ -1,0 +1,219 @@
+"""The device's API as a program beside it sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import aiohttp
+import numpy as np
+
+from tests.unit.workloads.edge.agent_process import Agent, infer, request_of, until
+from tests.unit.workloads.edge.conftest import Publish
+from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.models import digits, png
+
+PICTURES, LABELS = digits()
+INFER = "/v2/models/ads.digits/infer"
+
+
+async def serving(agent: Agent, gateway: FakeGateway, publish: Publish) -> str:
+    first = publish()
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    return first
+
+
+async def test_health_and_metadata(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = await serving(agent, gateway, publish)
+    assert (await agent.get("/v2"))[1]["extensions"] == ["binary_tensor_data"]
+    assert (await agent.get("/v2/health/live"))[0] == 200
+    assert (await agent.get("/v2/health/ready"))[0] == 200
+    assert (await agent.get("/v2/models/ads.digits/ready"))[0] == 200
+    status, document = await agent.get("/v2/models/ads.digits")
+    assert (status, document["name"], document["versions"]) == (200, "ads.digits", ["1.0.0"])
+    assert document["parameters"] == {"package": first}
+    assert [each["name"] for each in document["inputs"]] == ["image", "x"]
+
+
+async def test_the_binary_extension_and_tensors(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    await serving(agent, gateway, publish)
+    _, expected = await agent.infer(PICTURES[3])
+    raw = len(PICTURES[3]).to_bytes(4, "little") + PICTURES[3]
+    given = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(raw)}}
+    head = json.dumps({"inputs": [given], "outputs": [{"name": "logits", "parameters": {"binary_data": True}}]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+    async with aiohttp.ClientSession() as session, session.post(f"{agent.url}{INFER}", data=head + raw, headers=headers) as response:
+        body = await response.read()
+        assert response.status == 200
+        length = int(response.headers["Inference-Header-Content-Length"])
+    np.testing.assert_allclose(np.frombuffer(body[length:], "<f4"), expected["outputs"][2]["data"], rtol=1e-6)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": [0.0] * 64}
+    status, answer = await agent.post(INFER, json={"inputs": [tensor]})
+    assert status == 200
+    assert answer["id"]
+
+
+async def test_every_error_has_its_status_and_says_why(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    await serving(agent, gateway, publish)
+    cases = [
+        (await agent.infer(b"hello"), 415, "no known media type"),
+        (await agent.infer(PICTURES[0][:50]), 400, "cannot be decoded"),
+        (await agent.infer(png(np.zeros((9, 9), np.uint8))), 400, "the graph takes 8x8"),
+        (await agent.infer(b"\x89PNG\r\n\x1a\n" + b"\0" * 70_000), 413, "input.maxBytes"),
+        (await agent.infer(b"x" * 500_000), 413, "this model takes at most"),
+        (await agent.infer(PICTURES[0], "ads.letters"), 404, "no model 'ads.letters'"),
+        (await agent.post(INFER, data=b"{", headers={"Content-Type": "application/json"}), 400, "not one of the protocol"),
+        (await agent.post(INFER, data=b"x", headers={"Content-Type": "text/plain"}), 415, "content type"),
+        (await agent.get(INFER), 405, "Method Not Allowed"),
+        (await agent.get("/nowhere"), 404, "Not Found"),
+        (await agent.post("/v1/feedback", json={"requestId": "never", "label": "1"}), 404, "no answer to request"),
+        (await agent.post("/v1/feedback", json={"label": "1"}), 400, "feedback is"),
+        (await agent.post("/v1/feedback", data=b"?"), 400, "not JSON"),
+    ]
+    for (status, document), expected, says in cases:
+        assert status == expected, document
+        assert says in document["error"]
+    last = gateway.last
+    assert last is not None
+    assert [each.errors for each in last.counters] in ([], [0]), "a client's own faults are not the model's"
+
+
+async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+
+    async def judged(request_id: str, *, right: bool) -> None:
+        _, answer = await agent.infer(PICTURES[0], id=request_id)
+        label = answer["outputs"][0]["data"][0]
+        told = label if right else "something else"
+        status, found = await agent.post("/v1/feedback", json={"requestId": request_id, "label": told})
+        assert (status, found["right"]) == (200, right)
+
+    await judged("a", right=True)
+    _, late = await agent.infer(PICTURES[0], id="late")
+    gateway.assign(first, second)
+    await agent.serves(second)
+    await judged("b", right=False)
+    await judged("c", right=True)
+    await agent.post("/v1/feedback", json={"requestId": "late", "label": late["outputs"][0]["data"][0]})
+
+    def counts() -> dict[tuple[str, str], tuple[int, int, int]]:
+        found = gateway.last.counters if gateway.last else ()
+        return {(each.package, each.cohort): (each.requests, each.right, each.wrong) for each in found}
+
+    expected = {(first, "stable"): (2, 2, 0), (second, "candidate"): (2, 1, 1)}
+    await until(lambda: counts() == expected, "counted", counts)
+
+
+async def test_metrics_for_prometheus(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = await serving(agent, gateway, publish)
+    await agent.infer(PICTURES[0])
+    status, text = await agent.get("/metrics")
+    assert status == 200
+    label = f'package="{first[7:23]}",cohort="stable"'.split(",")
+    line = next(each for each in text.splitlines() if each.startswith("bramble_device_requests_total"))
+    assert all(part in line for part in label)
+    assert line.endswith(" 1.0")
+    assert "bramble_device_predict_seconds_bucket{" in text
+    assert "digits" not in text, "no object's name in a label"
+
+
+async def test_more_than_may_wait_is_told_429(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    agent.environment["BRAMBLE_QUEUE"] = "2"
+    await serving(agent, gateway, publish)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        found = await asyncio.gather(*(infer(session, agent.url, PICTURES[0]) for _ in range(200)))
+    statuses = [status for status, _ in found]
+    assert set(statuses) == {200, 429}
+    assert "send fewer at once" in next(document["error"] for status, document in found if status == 429)
+
+    def errors() -> int:
+        return sum(each.errors for each in gateway.last.counters) if gateway.last else 0
+
+    await until(lambda: errors() == statuses.count(429), "counted as errors", errors)
+
+
+async def test_several_models_and_one_that_is_withdrawn(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    gateway.assign(second, model="letters")
+    await agent.start()
+    await agent.serves(first)
+    await agent.serves(second, "letters")
+    for model, package in (("ads.digits", first), ("ads.letters", second)):
+        status, answer = await agent.infer(PICTURES[0], model)
+        assert (status, answer["parameters"]["package"]) == (200, package)
+    graph = json.loads(gateway.blobs[second])["files"]["model"]["sha256"].removeprefix("sha256:")
+    assert (agent.state / "blobs" / "sha256" / graph).exists()
+    gateway.withdraw("letters")
+    await until(lambda: gateway.running("letters") is None, "withdrawn", agent.tail)
+    assert (await agent.infer(PICTURES[0], "ads.letters"))[0] == 404
+    assert (await agent.infer(PICTURES[0]))[0] == 200
+    assert not (agent.state / "blobs" / "sha256" / graph).exists()
+    assert len(list((agent.state / "assignments").iterdir())) == 1
+
+
+async def test_an_answer_without_the_assignment_that_is_only_a_moment_is_no_withdrawal(
+    agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    """A gateway replica whose cache is behind answers without it; the model serves on."""
+    agent.environment["BRAMBLE_WITHDRAW_SECONDS"] = "30"
+    first = await serving(agent, gateway, publish)
+    kept = gateway.assignments.pop("ads/digits")
+    gateway.publish()
+    before = len(gateway.reports)
+    await until(lambda: len(gateway.reports) > before, "a report", agent.tail)
+    assert (await agent.infer(PICTURES[0]))[1]["parameters"]["package"] == first
+    gateway.assignments["ads/digits"] = kept
+    gateway.publish()
+    gateway.assign(publish("2.0.0"))
+    await agent.serves(gateway.assignments["ads/digits"].stable["virtual"])
+
+
+async def test_requests_under_way_are_answered_when_the_agent_leaves(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    await serving(agent, gateway, publish)
+    async with aiohttp.ClientSession() as session:
+        body = json.dumps(request_of(PICTURES[0])).encode()
+
+        async def slowly() -> object:
+            yield body[:20]
+            stopping.set()
+            await asyncio.sleep(0.3)
+            yield body[20:]
+
+        stopping = asyncio.Event()
+        headers = {"Content-Type": "application/json"}
+        request = asyncio.create_task(session.post(f"{agent.url}{INFER}", data=slowly(), headers=headers))
+        await stopping.wait()
+        leaving = asyncio.create_task(agent.stop())
+        response = await request
+        assert response.status == 200, await response.text()
+        response.release()
+    assert await leaving == 0
+
+
+async def test_a_first_rollout_that_is_undone_leaves_the_node_empty(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = publish()
+    gateway.assign(None, first)
+    await agent.start()
+    await agent.serves(first)
+    gateway.assign(None)
+    await until(lambda: (running := gateway.running()) and running.active is None, "empty", agent.tail)
+    assert (await agent.infer(PICTURES[0]))[0] == 503
+    assert not list((agent.state / "blobs" / "sha256").iterdir())
+
+
+async def test_reports_say_what_the_board_is(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    await serving(agent, gateway, publish)
+    last = gateway.last
+    assert last is not None
+    assert (last.node, last.fleet, last.board, last.boot_id) == ("pi-1", "rooms", "virtual", "boot-1")
+    assert last.facts is not None
+    assert last.facts.page_size >= 4096
+    assert last.health.memory_bytes is not None
+    assert [each.sequence for each in gateway.reports] == list(range(1, len(gateway.reports) + 1))

@@ -1,0 +1,203 @@
+"""Candidates that must not serve: each is refused with its reason, and what served before never stops."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from bramble.contracts.package import GoldenTolerance, Serving, Variant
+from bramble_workloads.edge import trial
+from bramble_workloads.edge.trial import Death, run_trial
+from tests.unit.workloads.edge.agent_process import Agent, until
+from tests.unit.workloads.edge.conftest import Publish
+from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.models import build_package, digits, digits_graph, rotated_graph
+
+PICTURE = digits()[0][0]
+
+
+def huge_graph(mebibytes: int) -> bytes:
+    """A graph that answers as the digits' one does, and holds so much memory besides."""
+    model = onnx.load_from_string(digits_graph())
+    side = int((mebibytes * 2**20 / 4) ** 0.5)
+    graph = model.graph
+    ballast = np.zeros((side, side), np.float32)
+    ballast[0, 0] = 1e-30
+    graph.initializer.append(numpy_helper.from_array(ballast, "ballast"))
+    graph.initializer.append(numpy_helper.from_array(np.zeros((10, side), np.float32), "narrow"))
+    graph.initializer.append(numpy_helper.from_array(np.zeros((side, 10), np.float32), "widen"))
+    graph.node[-1].output[0] = "inner"
+    graph.node.extend(
+        [
+            helper.make_node("MatMul", ["inner", "narrow"], ["wide"]),
+            helper.make_node("MatMul", ["wide", "ballast"], ["heavy"]),
+            helper.make_node("MatMul", ["heavy", "widen"], ["nothing"]),
+            helper.make_node("Add", ["inner", "nothing"], ["logits"]),
+        ]
+    )
+    assert graph.output[0].type.tensor_type.elem_type == TensorProto.FLOAT
+    return bytes(model.SerializeToString())
+
+
+async def refused(agent: Agent, gateway: FakeGateway, stable: str, candidate: str) -> str:
+    """The reason why a candidate is refused; the stable version serves all the while."""
+    gateway.assign(stable)
+    await agent.start()
+    await agent.serves(stable)
+    gateway.assign(stable, candidate)
+
+    def state() -> str | None:
+        running = gateway.running()
+        return running.candidate.state if running and running.candidate else None
+
+    async def requests() -> None:
+        while True:
+            status, answer = await agent.infer(PICTURE)
+            assert (status, answer["parameters"]["package"]) == (200, stable)
+
+    traffic = asyncio.create_task(requests())
+    await until(lambda: state() == "refused" or traffic.done(), "refused", lambda: f"{gateway.running()}\n{agent.tail()}", 40)
+    traffic.cancel()
+    (ended,) = await asyncio.gather(traffic, return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError), ended
+    running = gateway.running()
+    assert running is not None
+    assert running.active == stable
+    assert running.bad == (candidate,)
+    assert running.candidate is not None
+    return running.candidate.message
+
+
+async def test_a_golden_case_that_fails(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    package, blobs = build_package(digits_graph(), "9.0.0")
+    wrong, more = build_package(rotated_graph(), "2.0.0", golden=package.golden)
+    reason = await refused(agent, gateway, publish(), gateway.add(wrong, {**blobs, **more}))
+    assert reason.startswith("golden case 0 fails at stage raw")
+
+
+async def test_a_package_for_a_newer_runtime(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    newer = publish("2.0.0", variant=Variant(name="onnx-fp32", min_runtime="99.0"))
+    assert "needs ONNX Runtime 99.0" in await refused(agent, gateway, publish(), newer)
+
+
+async def test_a_package_without_golden_cases(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    assert "no golden cases" in await refused(agent, gateway, publish(), publish("2.0.0", cases=0))
+
+
+async def test_a_model_that_is_larger_than_the_budget(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    agent.environment["BRAMBLE_MEMORY_BUDGET"] = "220Mi"
+    heavy = publish("2.0.0", graph=huge_graph(200), tolerance=GoldenTolerance(raw=1.0))
+    assert "bytes of memory" in await refused(agent, gateway, publish(), heavy)
+
+
+async def test_a_trial_that_takes_too_long_dies_twice(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    agent.environment["BRAMBLE_TRIAL_SECONDS"] = "0.05"
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await until(lambda: (running := gateway.running()) and running.bad == (first,), "refused", agent.tail)
+    running = gateway.running()
+    assert running is not None
+    assert (running.active, second != first) == (None, True)
+
+
+async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    agent.environment["BRAMBLE_CANDIDATE_TTL"] = "2"
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    gateway.assign(first, second)
+    await agent.serves(second)
+    await gateway.stop()
+    served: list[str] = []
+
+    async def returned() -> None:
+        while not served or served[-1] != first:
+            status, answer = await agent.infer(PICTURE)
+            assert status == 200
+            served.append(answer["parameters"]["package"])
+
+    async with asyncio.timeout(20):
+        await returned()
+    assert second in served
+    gateway.reports.clear()
+    await gateway.start()
+    await agent.serves(first)
+    running = gateway.running()
+    assert running is not None
+    assert running.candidate is not None
+    assert running.candidate.state == "refused"
+    assert running.candidate.message.startswith("no word from the gateway for")
+    gateway.assign(second)  # the others promoted it: here it is welcome as the stable version
+    await agent.serves(second)
+
+
+async def test_an_undo_does_not_wait_for_a_download_or_a_trial(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = publish("1.0.0")
+    heavy = publish("2.0.0", graph=huge_graph(8), tolerance=GoldenTolerance(raw=1.0))
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    gateway.slow = 0.05  # the graph would take more than a minute
+    gateway.assign(first, heavy)
+    await until(lambda: (running := gateway.running()) and running.candidate, "downloading", agent.tail)
+    gateway.assign(first)
+    await until(lambda: (running := gateway.running()) and running.seq == 3 and not running.candidate, "undone", agent.tail, 10)
+    assert gateway.active() == first
+
+
+# ------------------------------------------------------------------------------------------------- the process by itself
+
+
+def laid_out(folder: Path, graph: bytes, **changes: object) -> tuple[str, Path]:
+    """A package's blobs as they lie on a device; its digest and the folder."""
+    package, blobs = build_package(graph, **changes)  # type: ignore[arg-type]
+    gateway = FakeGateway()
+    digest = gateway.add(package, blobs)
+    (folder / "sha256").mkdir(parents=True)
+    for name, content in blobs.items():
+        (folder / "sha256" / name.removeprefix("sha256:")).write_bytes(content)
+    return digest, folder
+
+
+async def test_a_trial_runs_recent_inputs_too_and_says_what_it_needed(tmp_path: Path) -> None:
+    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
+    outcome = await run_trial(digest, folder, 500 * 2**20, [*digits()[0][:5], b"not a picture"], 60)
+    assert (outcome.passed, outcome.recent) == (True, 5)
+    assert outcome.peak_bytes is not None
+    assert 20 * 2**20 < outcome.peak_bytes < 500 * 2**20
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+async def test_the_limit_of_memory_does_not_depend_on_the_number_of_threads(threads: int, tmp_path: Path) -> None:
+    """What fits, fits with many threads too, whose stacks and arenas are address space and not memory."""
+    tolerance = GoldenTolerance(raw=1.0)
+    digest, folder = laid_out(tmp_path / "blobs", huge_graph(100), tolerance=tolerance, serving=Serving(threads=threads))
+    enough = await run_trial(digest, folder, 600 * 2**20, [], 60)
+    assert enough.passed, enough
+    short = await run_trial(digest, folder, 120 * 2**20, [], 60)
+    assert not short.passed
+    assert "memory" in short.reason
+
+
+async def test_a_blob_that_is_damaged_says_nothing_about_the_package(tmp_path: Path) -> None:
+    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
+    largest = max((folder / "sha256").iterdir(), key=lambda path: path.stat().st_size)
+    largest.write_bytes(b"x")
+    outcome = await run_trial(digest, folder, None, [], 60)
+    assert (outcome.passed, outcome.damaged) == (False, True)
+
+
+async def test_a_process_that_gives_no_outcome_is_a_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
+    with pytest.raises(Death, match="took more than"):
+        await run_trial(digest, folder, None, [], 0.01)
+    monkeypatch.setattr(trial.os, "getpid", lambda: 1)  # as if the agent had died while its child started
+    with pytest.raises(Death, match="exit code 1"):
+        await run_trial(digest, folder, None, [], 60)
