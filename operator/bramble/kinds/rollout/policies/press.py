@@ -29,18 +29,20 @@ def press(seen: Observed, now: datetime) -> Plan | None:
     if problem := refusal(seen, asked):
         return refuse(seen, asked, problem, now)
     message, memory = effect(seen, asked, now)
-    event = Emit("Normal", "RequestAccepted", f"{asked.action}: {message}")
-    return keep_request(seen, now, event, last_request=answer(asked, "Accepted", message, now), **memory)
+    memory["last_request"] = answer(asked, "Accepted", message, now)
+    return keep_request(seen, present(seen, memory), now, Emit("Normal", "RequestAccepted", f"{asked.action}: {message}"), **memory)
 
 
 def refuse(seen: Observed, asked: Request | Nonsense, problem: str, now: datetime) -> Plan:
     """Nothing changes but the answer."""
-    return keep_request(seen, now, Emit("Warning", "RequestRefused", problem), last_request=answer(asked, "Refused", problem, now))
+    unchanged = Stated(seen.status.phase, ())
+    event = Emit("Warning", "RequestRefused", problem)
+    return keep_request(seen, unchanged, now, event, last_request=answer(asked, "Refused", problem, now))
 
 
-def keep_request(seen: Observed, now: datetime, event: Emit, **memory: Any) -> Plan:
+def keep_request(seen: Observed, stated: Stated, now: datetime, event: Emit, **memory: Any) -> Plan:
     """One status write with the answer and what it changed."""
-    plan = keep(seen, present(seen, memory), now, **memory)
+    plan = keep(seen, stated, now, **memory)
     return Plan(status=plan.status, events=(*plan.events, event), remember=True)
 
 

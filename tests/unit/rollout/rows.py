@@ -1,0 +1,240 @@
+"""One pass of a Rollout as a test row: a fleet of four, version 1.0.0 stable on it unless the row says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
+from bramble.contracts.report import LATENCY_BOUNDS_MS, CandidateState, Cohort, Counters, Health, Latency, Report, Running, SeenReport
+from bramble.kinds.conditions import find
+from bramble.kinds.labels import FINALIZER, REQUEST
+from bramble.kinds.objects import Metadata, Object
+from bramble.kinds.plan import Plan
+from bramble.kinds.rollout.model import Release, Spec, Status, Undone
+from bramble.kinds.rollout.observed import FleetSeen, Hold, Observed, Written
+from bramble.kinds.sources import Devices
+from bramble.kube.resources import Key
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+UID = "uid-of-rollout"
+NODES = ("a", "b", "c", "d")
+STEPS: list[dict[str, Any]] = [{"nodes": 1, "bake": "10s"}, {"nodes": "50%", "bake": "10s"}, {"nodes": "100%", "bake": "10s"}]
+PAUSE: list[dict[str, Any]] = [{"pause": {}}, {"nodes": "100%", "bake": "1s"}]
+DONE = timedelta(seconds=11)
+"""After the bake."""
+LONG_AGO = timedelta(hours=2)
+"""After the deadline."""
+GUARDRAILS = [{"metric": "errors", "maxRatio": "1.5", "minEvents": 100}]
+
+
+def digest(version: str) -> str:
+    """Of a version's package on board rpi5."""
+    return f"sha256:{version.replace('.', '').zfill(64)}"
+
+
+def release(version: str, *, uid: str = "", **packages: str) -> Release:
+    ref = f"digits-{version.replace('.', '-')}"
+    return Release(ref=ref, uid=uid or f"uid-of-{version}", model="digits", version=version, packages=packages or {"rpi5": digest(version)})
+
+
+V1, V2, V3 = release("1.0.0"), release("2.0.0"), release("3.0.0")
+FIRST: dict[str, Any] = {"stable": None}
+"""No version was ever stable."""
+
+
+AWAY = Hold("FleetMissing", "spec.fleetRef.name: there is no Fleet 'demo'; make it, or name another")
+NO_EVIDENCE = Hold("NoEvidence", "ModelVersion 'digits-2-0-0' was never measured on board rpi4")
+
+
+def undone(of: Release = V2, attempt: int = 2) -> Undone:
+    return Undone(ref=of.ref, uid=of.uid, attempt=attempt, reason="GuardrailFailed", message="errors: too many", at="2026-11-21T11:00:00Z")
+
+
+def out(**changes: Any) -> dict[str, Any]:
+    """Status while 2.0.0 is tried in the first step."""
+    return {"attempt": 2, "seq": 5, "candidate": V2, "seed": "s", **changes}
+
+
+def baking(since: timedelta = timedelta(seconds=5), **changes: Any) -> dict[str, Any]:
+    return out(step_started_at=(NOW - since).strftime("%Y-%m-%dT%H:%M:%SZ"), **changes)
+
+
+def device(
+    node: str,
+    version: Release | None = V1,
+    *,
+    attempt: int = 1,
+    seq: int = 4,
+    age: float = 1.0,
+    state: CandidateState | None = None,
+    counts: Iterable[Counters] = (),
+    free: int | None = None,
+    uid: str = UID,
+) -> SeenReport:
+    """What a device last said: what it serves, of which attempt."""
+    running = Running(
+        fleet="demo",
+        namespace="ads",
+        model="digits",
+        rollout_uid=uid,
+        attempt=attempt,
+        seq=seq,
+        active=version.packages["rpi5"] if version is not None else None,
+        candidate=state,
+    )
+    report = Report(
+        node=node,
+        fleet="demo",
+        board="rpi5",
+        boot_id="b",
+        instance="i",
+        uptime_ms=1,
+        sequence=1,
+        running=(running,),
+        counters=tuple(counts),
+        health=Health(free_bytes=free),
+    )
+    return SeenReport(age_seconds=age, report=report)
+
+
+def counts(version: Release, cohort: Cohort, *, requests: int = 200, errors: int = 0, attempt: int = 2) -> Counters:
+    buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+    buckets[20] = requests
+    return Counters(
+        namespace="ads",
+        model="digits",
+        package=version.packages["rpi5"],
+        cohort=cohort,
+        attempt=attempt,
+        requests=requests,
+        errors=errors,
+        latency=Latency(buckets=tuple(buckets)),
+    )
+
+
+def canaries(
+    *nodes: str, of: Release = V2, errors: int = 0, requests: int = 200, silent: Iterable[str] = (), others_errors: int = 0
+) -> dict[str, SeenReport]:
+    """A fleet whose named nodes serve the candidate of attempt 2, all of them with traffic; the silent ones have been so for a minute."""
+    away = set(silent)
+    found = {}
+    for node in NODES:
+        mine = node in nodes
+        version, cohort, bad = (of, "candidate", errors) if mine else (V1, "stable", others_errors)
+        line = counts(version, cohort, requests=requests, errors=bad)  # type: ignore[arg-type]
+        found[node] = device(node, version, attempt=2, seq=5, age=60.0 if node in away else 1.0, counts=[line])
+    return found
+
+
+def orders(*, stable: Release | None = V1, candidate: Release | None = None, nodes: Iterable[str] = (), **changes: Any) -> Assignment:
+    """The assignment that is written."""
+    named = [each for each in (stable, candidate) if each is not None]
+    values: dict[str, Any] = {
+        "fleet": "demo",
+        "namespace": "ads",
+        "model": "digits",
+        "rollout_uid": UID,
+        "attempt": 1,
+        "seq": 4,
+        "nodes": {"rpi5": NODES},
+        "stable": stable.packages if stable is not None else {},
+        "candidate": candidate.packages if candidate is not None else None,
+        "candidate_nodes": tuple(nodes),
+        "packages": {package: blobs(package) for each in named for package in each.packages.values()},
+    }
+    return Assignment(**{**values, **changes})
+
+
+def blobs(package: str, size: int = 1000) -> PackageBlobs:
+    return PackageBlobs(blobs=(Blob(sha256=package, bytes=size),))
+
+
+def tried(*nodes: str, **changes: Any) -> Assignment:
+    """The assignment while 2.0.0 is tried on these nodes."""
+    return orders(candidate=V2, nodes=nodes, **{"attempt": 2, "seq": 5, **changes})
+
+
+def observed(
+    *,
+    ref: Release = V1,
+    wanted: Release | None = None,
+    hold: Hold | None = None,
+    fleet_hold: Hold | None = None,
+    status: Mapping[str, Any] | None = None,
+    reports: Mapping[str, SeenReport] | None = None,
+    written: Assignment | None = None,
+    proves_silence: bool = True,
+    request: str = "",
+    deleted: datetime | None = None,
+    finalizers: tuple[str, ...] = (FINALIZER,),
+    steps: list[dict[str, Any]] | None = None,
+    analysis: Mapping[str, Any] | None = None,
+    rival: str | None = None,
+    nodes: Mapping[str, str] | None = None,
+) -> Observed:
+    """A Rollout that wants `ref`; nothing is written by default, and every node serves 1.0.0 of attempt 1."""
+    metadata = Metadata(
+        key=Key("Rollout", "ads", "digits"),
+        uid=UID,
+        generation=1,
+        resource_version="9",
+        created=NOW - timedelta(days=1),
+        deleted=deleted,
+        labels={},
+        annotations={REQUEST: request} if request else {},
+        finalizers=finalizers,
+    )
+    spec = Spec.model_validate(
+        {
+            "fleetRef": {"name": "demo"},
+            "modelVersionRef": {"name": ref.ref},
+            "strategy": {"canary": {"steps": steps or STEPS}},
+            "analysis": {"guardrails": GUARDRAILS, "deadline": "1h", **(analysis or {})},
+        }
+    )
+    boards = nodes if nodes is not None else dict.fromkeys(NODES, "rpi5")
+    versions = [V1, V2, V3, *([wanted] if wanted else [])]
+    return Observed(
+        rollout=Object(metadata, spec, Status(**{"attempt": 1, "seq": 4, "stable": V1, **(status or {})})),
+        fleet=FleetSeen("demo", boards, dict.fromkeys(boards, ()), fleet_hold),
+        wanted=None if hold is not None else wanted or ref,
+        wanted_hold=hold,
+        devices=Devices(reports if reports is not None else {node: device(node) for node in NODES}, proves_silence),
+        written=Written("uid-of-config-map", "8", written) if written is not None else None,
+        blobs={package: blobs(package) for each in versions for package in each.packages.values()},
+        rival=rival,
+        namespace="bramble-system",
+    )
+
+
+def ready(plan: Plan | None) -> str:
+    """The reason of Ready, and of nothing when the policy has no opinion."""
+    if plan is None or plan.status is None:
+        return ""
+    found = find(plan.status["conditions"], "Ready")
+    return str(found["reason"]) if found is not None else ""
+
+
+def kept(seen: Observed, plan: Plan | None) -> dict[str, Any]:
+    """The memory that a plan changes: wire name to the new value (None: forgotten)."""
+    if plan is None or plan.status is None:
+        return {}
+    former = seen.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    present = plan.status
+    names = Status.MEMORY
+    empty: tuple[Any, ...] = ("", {}, [], None)
+    return {
+        name: present.get(name)
+        for name in sorted(names)
+        if present.get(name) != former.get(name) and not (present.get(name) in empty and former.get(name) in empty)
+    }
+
+
+def items(plan: Plan | None) -> list[str]:
+    return [type(item).__name__ for item in plan.items] if plan is not None else []
+
+
+def told(reports: dict[str, Any], *, status: dict[str, Any] | None = None, on: tuple[str, ...] = ("a",), **more: Any) -> Observed:
+    return observed(ref=V2, status=status or baking(), reports=reports, written=tried(*on), **more)
