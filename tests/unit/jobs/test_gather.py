@@ -1,0 +1,102 @@
+"""What is read of an attempt, and what is believed of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.cause import Cause
+from bramble.kinds.jobs.gather import gather_step, read_result
+from bramble.kinds.labels import OWNER_UID
+from bramble.kube.resources import Manifest, Resource
+from tests.unit.jobs.seen import CONTENT, OWNER, PREFIX, ended, job, pod, word
+
+RESULT = f"{PREFIX}result.json"
+EMPTY: Mapping[str, bytes] = {}
+
+
+class FakeSources:
+    """One Job, its pods, and a store; every fetch is recorded."""
+
+    def __init__(self, job: dict[str, Any] | None, pods: tuple[dict[str, Any], ...] = (), store: Mapping[str, bytes] = EMPTY) -> None:
+        self.job = {**job, "metadata": {**job["metadata"], "labels": {OWNER_UID: OWNER.uid}}} if job else None
+        self.pods, self.store, self.fetched = pods, dict(store), list[str]()
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        assert (resource.kind, namespace, name) == ("Job", "ads", "tape-snapshot-1")
+        return self.job
+
+    def list(self, resource: Resource, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> tuple[Manifest, ...]:
+        assert (resource.kind, namespace) == ("Pod", "ads")
+        assert labels is not None
+        assert labels[OWNER_UID] == OWNER.uid
+        return self.pods
+
+    async def fetch(self, namespace: str, store_key: str) -> bytes | None:
+        assert namespace == "ads"
+        self.fetched.append(store_key)
+        return self.store.get(store_key)
+
+
+async def gathered(sources: Any, filed_key: str = "") -> Any:
+    return await gather_step(sources, OWNER, "snapshot", 1, filed_key=filed_key)
+
+
+async def test_while_it_runs_the_store_is_not_asked() -> None:
+    sources = FakeSources(job(), (pod({"running": {}}),))
+    seen = await gathered(sources, "results/snapshot/x.json")
+    assert (sources.fetched, seen.stored) == ([], None)
+
+
+async def test_before_the_first_job_its_result_and_the_filed_one_are_looked_up() -> None:
+    sources = FakeSources(None, (), {"results/snapshot/x.json": CONTENT})
+    seen = await gathered(sources, "results/snapshot/x.json")
+    assert sources.fetched == [RESULT, "results/snapshot/x.json"]
+    assert seen.filed is not None
+    assert seen.filed.result is not None
+
+
+async def test_a_result_is_verified_by_the_last_word_of_the_pod() -> None:
+    true = await gathered(FakeSources(job(), (pod(ended(0, word())),), {RESULT: CONTENT}))
+    false = await gathered(FakeSources(job(), (pod(ended(0, word(sha256="sha256:" + "0" * 64))),), {RESULT: CONTENT}))
+    assert true.stored.result is not None
+    assert false.stored.result is None
+    assert "is not the one that the job wrote" in false.stored.problem
+
+
+async def test_a_word_that_names_another_key_is_not_followed() -> None:
+    """A pod's last word comes from a program; it must not make the operator read elsewhere."""
+    sources = FakeSources(job(), (pod(ended(0, word(key="runs/dataset/ads/other/uid-2/snapshot/1/result.json"))),), {RESULT: CONTENT})
+    seen = await gathered(sources)
+    assert sources.fetched == [RESULT]
+    assert seen.stored.result is not None
+
+
+async def test_a_failed_attempt_is_asked_for_its_cause() -> None:
+    cause = Cause(kind="BadData", message="corrupt")
+    sources = FakeSources(job(("FailureTarget", "PodFailurePolicy")), (), {f"{PREFIX}causes/0.json": canonical_json(cause)})
+    assert (await gathered(sources)).cause == cause
+
+
+async def test_a_job_of_an_earlier_object_of_the_name_is_not_ours() -> None:
+    sources = FakeSources(job())
+    assert sources.job is not None
+    sources.job["metadata"]["labels"] = {OWNER_UID: "uid-0"}
+    assert (await gathered(sources)).job is None
+
+
+@pytest.mark.parametrize(
+    ("content", "step", "problem"),
+    [
+        (b"{}", "snapshot", "is not one this operator knows"),
+        (CONTENT, "convert", "is of step snapshot, not convert"),
+        (CONTENT, "snapshot", ""),
+    ],
+)
+def test_what_a_result_must_be(content: bytes, step: str, problem: str) -> None:
+    stored = read_result(content, step)
+    assert problem in stored.problem
+    assert (stored.result is None) == bool(problem)
