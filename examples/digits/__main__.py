@@ -16,6 +16,7 @@ from examples.digits.demo import way as stages
 from examples.digits.demo.report import Report, Stage
 from examples.digits.demo.screen import Screen, View
 from examples.digits.demo.watch import Deadline, Watch
+from examples.digits.stocking import stock
 from tests.chart.installation import install
 from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
@@ -55,7 +56,7 @@ def travel(way: stages.Way, upto: str) -> None:
     with way.report.stage("pictures") as stage:
         way.view.activity = "drawing and uploading"
         way.screen.refresh()
-        stage.facts = {"objects": stages.stock(way.cluster)}
+        stage.facts = {"objects": stock(way.cluster, stages.NAMESPACE)}
         stage.note = f"{stage.facts['objects']} objects in three collections"
     with Watch(way.cluster.command(), way.cluster.env, stages.WATCHED) as watch:
         way.watch = watch

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
 import platform
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from minio import Minio
-
 from examples.digits.demo.fieldwork import Field
 from examples.digits.demo.report import Report
 from examples.digits.demo.screen import Screen, View
 from examples.digits.demo.watch import Object, Watch
-from examples.digits.pictures import objects
 from tests.cluster.cluster import Cluster
 
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
@@ -111,29 +106,6 @@ def show(way: Way, found: Object, activity: str, share: float | None = None) -> 
     ready = condition_of(found, "Ready")
     way.view.activity, way.view.share = f"{activity}: {ready['message']}" if ready and ready["message"] else activity, share
     way.screen.refresh()
-
-
-def stock(cluster: Cluster) -> int:
-    """The namespace, its store's Secret, and the raw pictures as somebody's scanner left them; the number of objects."""
-    s3 = cluster.s3
-    prefix = f"{NAMESPACE}/"
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-    keys = {
-        "endpoint": s3.pod_endpoint,
-        "bucket": s3.bucket,
-        "region": s3.region,
-        "prefix": prefix,
-        "accessKey": s3.access_key,
-        "secretKey": s3.secret_key,
-    }
-    cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "bramble-store", "namespace": NAMESPACE}, "stringData": keys})
-    client = Minio(s3.host_endpoint.removeprefix("http://"), s3.access_key, s3.secret_key, secure=False, region=s3.region)
-
-    def put(item: tuple[str, bytes]) -> None:
-        client.put_object(s3.bucket, prefix + item[0], io.BytesIO(item[1]), len(item[1]))
-
-    with ThreadPoolExecutor(8) as pool:
-        return sum(1 for _ in pool.map(put, objects()))
 
 
 def freeze(way: Way, number: int) -> None:

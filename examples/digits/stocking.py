@@ -1,0 +1,36 @@
+"""A namespace as its owner would prepare it: a Secret that names its store, and raw pictures where somebody's scanner left them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+
+from minio import Minio
+
+from examples.digits.pictures import objects
+from tests.cluster.cluster import Cluster
+
+UPLOADS = 16
+
+
+def stock(cluster: Cluster, namespace: str, collections: Collection[str] = ("1", "2", "3"), *, endpoint: str | None = None) -> int:
+    """Make the namespace and its Secret, and upload some of the collections; the number of objects.
+
+    `endpoint` is what the Secret says; the store's address for pods when it is None.
+    """
+    s3, prefix = cluster.s3, f"{namespace}/"
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    keys = {"endpoint": endpoint or s3.pod_endpoint, "bucket": s3.bucket, "region": s3.region, "prefix": prefix}
+    keys |= {"accessKey": s3.access_key, "secretKey": s3.secret_key}
+    metadata = {"name": "bramble-store", "namespace": namespace}
+    cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys})
+    host = s3.host_endpoint.removeprefix("http://")
+    client = Minio(endpoint=host, access_key=s3.access_key, secret_key=s3.secret_key, secure=False, region=s3.region)
+
+    def put(item: tuple[str, bytes]) -> None:
+        client.put_object(bucket_name=s3.bucket, object_name=prefix + item[0], data=io.BytesIO(item[1]), length=len(item[1]))
+
+    chosen = [item for item in objects() if item[0].split("/")[1] in collections]
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        return sum(1 for _ in pool.map(put, chosen))

@@ -1,0 +1,161 @@
+"""Why a run failed: a user's plain PyTorch script on two nodes, brought down in every way that the issue of a run can have."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from examples.digits.stocking import stock
+from tests.chart.installation import install
+from tests.cluster import Cluster, CodePart, ImageSource
+from tests.cluster.images import WORKLOADS_CODE
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
+
+PROGRAM = Path(__file__).resolve().parents[1] / "programs" / "plain_pytorch.py"
+Object = dict[str, Any]
+HANGS_WITH_TWO = {"epochs": 4, "faults": {"0": "hang if 2", "1": "hang if 2"}}
+"""The second attempt has one rank, and does not hang."""
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace with a frozen Dataset, and Bramble installed."""
+    install(cluster, {"log": {"format": "text"}})
+    name = f"train-{secrets.token_hex(3)}"
+    stock(cluster, name, ("1",))
+    spec = {"task": "image-classification", "sources": [{"name": "scans", "s3": {"prefix": "digits/1/"}, "format": "image-folder"}]}
+    cluster.apply(
+        {"apiVersion": "bramble.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "digits", "namespace": name}, "spec": spec}
+    )
+    cluster.kubectl("wait", "--for=condition=Ready", "dataset/digits", f"--namespace={name}", "--timeout=90s")
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def image(cluster: Cluster) -> str:
+    """A user's own image: their script beside what they installed."""
+    return cluster.add_image(ImageSource("plain-pytorch", "train", (*WORKLOADS_CODE, CodePart(PROGRAM, "plain_pytorch.py"))))
+
+
+class Runs:
+    """Makes TrainingRuns and waits for them."""
+
+    def __init__(self, cluster: Cluster, namespace: str, image: str) -> None:
+        self.cluster, self.namespace, self.image = cluster, namespace, image
+
+    def start(self, name: str, faults: dict[str, str], **spec: Any) -> None:
+        container = {"image": self.image, "command": ["python", "/opt/bramble/code/plain_pytorch.py"]}
+        wanted: Object = {
+            "datasetRef": {"name": "digits"},
+            "trainer": {"container": container},
+            "hyperparameters": {"epochs": 4, "faults": faults},
+            "engine": {"torchrun": {"nodes": 2, "processesPerNode": 1}},
+            "resources": {"limits": {"nvidia.com/gpu": "1"}},
+            "budgets": {"failures": 0, "disruptions": 0},
+            **spec,
+        }
+        metadata = {"name": name, "namespace": self.namespace}
+        self.cluster.apply({"apiVersion": "bramble.dev/v1alpha1", "kind": "TrainingRun", "metadata": metadata, "spec": wanted})
+
+    def get(self, name: str) -> Object:
+        return self.cluster.get("trainingrun", name, self.namespace)
+
+    def until(self, name: str, condition: str, seconds: float = 120) -> Object:
+        """The status once a condition is True."""
+
+        def reached() -> Object | None:
+            status: Object = self.get(name).get("status", {})
+            found = (each for each in status.get("conditions", ()) if each["type"] == condition)
+            return status if any(each["status"] == "True" for each in found) else None
+
+        return (
+            self.cluster.wait(reached, seconds, lambda: self.cluster.kubectl("describe", "trainingrun", name, "-n", self.namespace)) or {}
+        )
+
+    def pods(self, name: str) -> list[Object]:
+        return self.cluster.list("pods", self.namespace, f"bramble.dev/owner-name={name},bramble.dev/step=train")
+
+    def until_hanging(self, name: str) -> list[Object]:
+        """The training pods once their ranks are in the loop."""
+
+        def in_the_loop() -> list[Object] | None:
+            found = self.pods(name)
+            said = [
+                self.cluster.kubectl("logs", pod["metadata"]["name"], "-c", "train", "-n", self.namespace) for pod in found if started(pod)
+            ]
+            return found if len(said) == 2 and any("step 2 done" in text for text in said) else None
+
+        return self.cluster.wait(in_the_loop, 90, lambda: self.cluster.kubectl("get", "pods", "-n", self.namespace)) or []
+
+
+def started(pod: Object) -> bool:
+    states = {each["name"]: each["state"] for each in pod["status"].get("containerStatuses", ())}
+    return "running" in states.get("train", {})
+
+
+@pytest.fixture(scope="module")
+def runs(cluster: Cluster, namespace: str, image: str) -> Runs:
+    return Runs(cluster, namespace, image)
+
+
+def test_a_plain_script_trains_on_two_nodes_and_its_package_is_evaluated(runs: Runs) -> None:
+    runs.start("plain", {}, hyperparameters={"epochs": 30})
+    status = runs.until("plain", "Complete")
+    assert status["package"]["digest"].startswith("sha256:")
+    assert status["evaluation"]["metrics"]["accuracy"] > 0.3
+    assert status["attempt"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "kind", "code", "said"),
+    [
+        ("exception", "exception", "Error", 1, "boom: the label 13 is not a class"),
+        ("spec", "exit 64", "SpecError", 64, ""),
+        ("data", "exit 65", "BadData", 65, ""),
+        ("quiet", "quiet", "Error", 7, ""),
+    ],
+)
+def test_the_first_cause_names_the_rank_and_its_error(runs: Runs, name: str, fault: str, kind: str, code: int, said: str) -> None:
+    runs.start(name, {"1": fault})
+    cause = runs.until(name, "Failed")["firstCause"]
+    assert (cause["kind"], cause["rank"], cause["exitCode"]) == (kind, 1, code)
+    assert cause["node"].startswith("gpu-")
+    assert said in cause["message"] + "\n".join(cause.get("lines", ()))
+
+
+def test_a_killed_rank_is_a_signal_of_that_rank(runs: Runs, cluster: Cluster) -> None:
+    runs.start("killed", {"1": "hang", "0": "hang"})
+    second = next(
+        pod for pod in runs.until_hanging("killed") if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1"
+    )
+    pids = cluster.nodes[second["spec"]["nodeName"]].pids(second["metadata"]["name"], "train", runs.namespace)
+    script = next(pid for pid in pids if "plain_pytorch" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(script, signal.SIGKILL)
+    cause = runs.until("killed", "Failed")["firstCause"]
+    assert (cause["kind"], cause["rank"], cause["signal"]) == ("Signal", 1, "SIGKILL")
+
+
+def test_a_lost_node_is_named_and_the_next_attempt_ends_well(runs: Runs, cluster: Cluster) -> None:
+    engine = {"torchrun": {"nodes": 2, "minNodes": 1, "processesPerNode": 1}}
+    runs.start("lost", {}, engine=engine, budgets={"failures": 0, "disruptions": 1}, hyperparameters=HANGS_WITH_TWO)
+    victim = next(pod for pod in runs.until_hanging("lost") if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "0")
+    node = cluster.nodes[victim["spec"]["nodeName"]]
+    node.kill()
+    try:
+        cause = runs.cluster.wait(
+            lambda: runs.get("lost")["status"].get("firstCause"), 120, lambda: cluster.kubectl("get", "nodes,pods", "-A")
+        )
+        assert (cause["kind"], cause["node"]) == ("NodeLost", node.name)
+        status = runs.until("lost", "Complete", 180)
+        assert (status["attempt"], status["disruptions"]) == (2, 1)
+    finally:
+        node.boot()
+        node.wait_ready()

@@ -1,0 +1,120 @@
+"""The whole way, as `make demo` goes it: pictures to a fleet, a better version promoted, a worse one undone; and what it took."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from minio import Minio
+
+from bramble.kinds.rollout.decision import Decision
+from examples.digits.__main__ import travel
+from examples.digits.demo.report import Report, Stage
+from examples.digits.demo.screen import Screen, View
+from examples.digits.demo.way import NAMESPACE, STAGES, Way, operator_memory
+from tests.chart.installation import Helm
+from tests.cluster import Cluster
+from tests.e2e.rights import Right, granted, used
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)]
+
+OPERATOR_MIB = 150
+NEEDED_ELSEWHERE = {
+    Right("coordination.k8s.io", "leases", "create"): "the first start of an installation only",
+    Right("", "configmaps", "delete"): "a Rollout that is deleted withdraws its assignment",
+    Right("", "services", "delete"): "a Fleet or a TrainingRun's attempt that ends takes its Service along",
+    Right("batch", "jobs", "delete"): "an attempt that lost a node, and a step that is asked for again",
+    Right("batch", "jobs", "patch"): "suspending a TrainingRun",
+    Right("apps", "daemonsets", "delete"): "a board taken out of a Fleet",
+    Right("events.k8s.io", "events", "patch"): "an event that is told once more",
+}
+"""Rights that a run without deletion, failure or suspension has no use for, each with what needs it; their own tests use them."""
+
+
+@pytest.fixture(scope="module")
+def way(cluster: Cluster) -> Iterator[Way]:
+    """The way, gone to its end once; every test looks at what it left."""
+    report = Report([Stage(name, title) for name, title in STAGES])
+    view = View()
+    with Screen(report, view) as screen:
+        way = Way(cluster, report, view, screen)
+        with report.stage("cluster"):
+            assert cluster.nodes
+        travel(way, STAGES[-1][0])
+    yield way
+    if way.field is not None:
+        way.field.close()
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    cluster.kubectl("delete", "fleet", "demo", "--wait=false")
+
+
+def facts(way: Way, stage: str) -> dict[str, Any]:
+    return next(each.facts for each in way.report.stages if each.name == stage)
+
+
+def test_every_stage_was_done(way: Way) -> None:
+    assert {stage.name: stage.state for stage in way.report.stages} == {name: "done" for name, _ in STAGES}
+
+
+def test_the_second_version_is_better_and_the_third_passed_its_own_tests(way: Way) -> None:
+    scores = [facts(way, f"train-{number}")["evaluation"]["metrics"]["accuracy"] for number in (1, 2, 3)]
+    assert scores[1] > scores[0]
+    assert scores[2] > 0.9
+
+
+def test_the_undo_was_the_field_s_doing(way: Way) -> None:
+    undone = facts(way, "rollout-3")
+    assert undone["aborted"]["reason"] == "GuardrailFailed"
+    failed = {verdict["metric"] for verdict in undone["decision"]["guardrails"] if verdict["verdict"] == "Fail"}
+    assert failed == {"accuracy"}
+    assert undone["stable"]["ref"] == "digits-2-0-0"
+
+
+def test_the_decision_can_be_computed_again_from_the_store(way: Way) -> None:
+    s3 = way.cluster.s3
+    client = Minio(
+        endpoint=s3.host_endpoint.removeprefix("http://"),
+        access_key=s3.access_key,
+        secret_key=s3.secret_key,
+        secure=False,
+        region=s3.region,
+    )
+    kept = [item.object_name for item in client.list_objects(s3.bucket, f"{NAMESPACE}/decisions/", recursive=True)]
+    (undo,) = (name for name in kept if name is not None and name.endswith("undo.json"))
+    decision = Decision.model_validate(json.loads(client.get_object(s3.bucket, undo).read()))
+    assert decision.again() == decision.judgement
+
+
+def test_what_the_boards_answer_with_is_the_good_version(way: Way) -> None:
+    good = next(iter(facts(way, "rollout-3")["stable"]["packages"].values()))
+    assert way.field is not None
+    field = way.field
+    way.cluster.wait(lambda: {said["package"] for said in field.facts().values()} == {good}, 20, field.facts)
+    assert sum(said["silent"] for said in field.facts().values()) == 0, "a client was left without an answer"
+
+
+def test_the_operator_is_small(way: Way) -> None:
+    assert max(operator_memory(way.cluster).values()) <= OPERATOR_MIB
+
+
+@pytest.mark.parametrize("account", ["bramble-operator", "bramble-gateway"])
+def test_the_rights_granted_are_the_rights_used(way: Way, account: str) -> None:
+    allowed, refused = used(way.cluster.audit_log, account, "bramble")
+    given = granted(way.cluster, account, "bramble")
+    assert refused == set()
+    assert given - allowed - NEEDED_ELSEWHERE.keys() == set(), "granted, and never used"
+    assert allowed - given <= {right for right in allowed if right.group == "authorization.k8s.io"}, (
+        "used by another way than the chart's roles"
+    )
+
+
+def test_helm_test_passes(way: Way) -> None:
+    assert "Succeeded" in Helm.of(way.cluster)("test", "bramble", "--namespace=bramble")
+
+
+def test_the_kinds_show_what_people_want(way: Way) -> None:
+    shown = way.cluster.kubectl("get", "bramble", "--namespace", NAMESPACE)
+    for word in ("digits-2-0-0", "Degraded", "True"):
+        assert word in shown

@@ -1,0 +1,1 @@
+"""Training programs as a user would bring them."""

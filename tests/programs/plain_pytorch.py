@@ -1,0 +1,77 @@
+"""A plain PyTorch script, as a user would bring it: DDP on whatever ranks it is given, by the contract's variables alone.
+
+`faults` in the parameters is for tests: {"1": "exception"} makes rank 1 raise after its second step; `exit 65` leaves with that code;
+`hang` stays in the loop (`hang if 2`: with two ranks); `quiet` ends without a word.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from bramble.contracts.package import Classify, Decode, ImageInput, ModelDescription, Normalize, Output, Tensor
+from bramble_workloads import export
+from bramble_workloads.processing import Preprocessor
+
+
+def main() -> None:
+    data, parameters = Path(os.environ["BRAMBLE_DATA"]), json.loads(os.environ["BRAMBLE_PARAMS"])
+    distributed.init_process_group("gloo")
+    rank, world_size = distributed.get_rank(), distributed.get_world_size()
+    torch.manual_seed(0)
+    classes = json.loads((data / "manifest.json").read_text())["classes"]
+    samples = [json.loads(line) for line in (data / "samples.jsonl").read_text().splitlines()]
+    spec = ModelDescription(
+        task="image-classification",
+        input=ImageInput(tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW")),
+        preprocess=(Decode(color="L"), Normalize(mean=(0.5,), std=(0.5,))),
+        outputs=(Output(name="y", shape=(1, len(classes))),),
+        postprocess=Classify(labels=tuple(classes)),
+    )
+    preprocess = Preprocessor(spec)
+    mine = [sample for sample in samples if sample["split"] == "train"][rank::world_size]
+    x = torch.cat([torch.from_numpy(preprocess((data / sample["file"]).read_bytes())) for sample in mine])
+    y = torch.tensor([classes.index(sample["label"]) for sample in mine])
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, len(classes)))
+    model, epochs = DistributedDataParallel(network), parameters["epochs"]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    for epoch in range(epochs):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        if epoch == 1:
+            fail(parameters.get("faults", {}).get(str(rank), ""))
+        if rank == 0:
+            with Path(os.environ["BRAMBLE_PROGRESS"]).open("a") as progress:
+                progress.write(json.dumps({"epoch": epoch + 1, "epochs": epochs, "metrics": {"loss": loss.item()}}) + "\n")
+    if rank == 0:
+        export.export(network, torch.zeros(1, 1, 8, 8), spec)
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def fail(fault: str) -> None:
+    print(f"step 2 done at {time.time()}", flush=True)
+    match fault.split():
+        case ["exception"]:
+            raise ValueError("boom: the label 13 is not a class")
+        case ["exit", code]:
+            sys.exit(int(code))
+        case ["quiet"]:
+            os._exit(7)
+        case ["hang"]:
+            time.sleep(600)
+        case ["hang", "if", ranks] if distributed.get_world_size() == int(ranks):
+            time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()
