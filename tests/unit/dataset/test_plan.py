@@ -1,0 +1,218 @@
+"""What a Dataset needs next: a table for every policy, through the chain so that their order is tried as well."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bramble.contracts.jobs import Finding
+from bramble.kinds.dataset.model import KIND
+from bramble.kinds.dataset.plan import plan
+from bramble.kinds.dataset.render import snapshot_job
+from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.labels import ATTEMPT, REQUEST
+from bramble.kinds.objects import Invalid, parse
+from bramble.kinds.plan import NOTHING, CreateOnce, Delete
+from bramble.kinds.sources import StoreProblem
+from tests.unit.dataset.observed import CAUSE, NOW, SPEC, V1, V2, ended, frozen, observed, result, says
+
+ABSENT = StepSeen()
+MENDABLE = CAUSE.model_copy(update={"kind": "Error"})
+PENDING = StepSeen(job={"kind": "Job", "metadata": {"name": "tape-snapshot-1"}})
+
+
+def asked(**request: Any) -> dict[str, str]:
+    return {REQUEST: json.dumps(request)}
+
+
+def old_job(attempt: int) -> dict[str, Any]:
+    metadata = {"name": f"j-{attempt}", "namespace": "ads", "uid": f"u-{attempt}", "labels": {ATTEMPT: str(attempt)}}
+    return {"kind": "Job", "metadata": metadata}
+
+
+def test_one_that_is_being_deleted_is_left_alone() -> None:
+    assert plan(observed(deleted=True, attempt=1, seen={"snapshot": ABSENT}), NOW) == NOTHING
+
+
+def test_a_spec_that_cannot_be_used_names_field_and_value() -> None:
+    metadata = {"name": "t", "namespace": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    spec = {**SPEC, "checks": {"classPattern": "["}}
+    seen = parse(KIND, {"kind": "Dataset", "metadata": metadata, "spec": spec})
+    assert isinstance(seen, Invalid)
+    verdict = plan(seen, NOW)
+    assert says(verdict) == ("False", "InvalidSpec")
+    assert verdict.status is not None
+    assert "classPattern: '[': Value error, not a regular expression" in verdict.status["conditions"][0]["message"]
+
+
+class TestNewInputs:
+    def test_a_new_dataset_begins_its_first_attempt_in_memory_alone(self) -> None:
+        verdict = plan(observed(inputs=""), NOW)
+        assert verdict.remember
+        assert not verdict.items
+        assert verdict.status is not None
+        assert verdict.status["attempt"] == 1
+
+    def test_another_spec_is_another_attempt_with_fresh_budgets(self) -> None:
+        verdict = plan(observed(**frozen(), inputs="sha256:other", failures=2, first_cause=CAUSE), NOW)
+        assert verdict.status is not None
+        assert (verdict.remember, verdict.status["attempt"], verdict.status["failures"]) == (True, 2, 0)
+        assert "firstCause" not in verdict.status
+        assert verdict.status["version"] == V1, "the earlier version is kept: its groups keep their splits"
+
+    def test_an_attempt_with_the_same_inputs_goes_on(self) -> None:
+        assert not plan(observed(attempt=1, seen={"snapshot": PENDING}), NOW).remember
+
+
+class TestRequest:
+    @pytest.mark.parametrize(
+        ("name", "request_", "outcome", "attempt", "told"),
+        [
+            ("a snapshot is a new attempt", {"id": "1", "action": "snapshot"}, "Accepted", 2, "attempt 2 was requested"),
+            ("of the present attempt", {"id": "1", "action": "snapshot", "attempt": 1}, "Accepted", 2, "attempt 2 was requested"),
+            ("of an attempt that has passed", {"id": "1", "action": "snapshot", "attempt": 0}, "Refused", 1, "it speaks of attempt 0"),
+            ("of something else", {"id": "1", "action": "promote"}, "Refused", 1, "'promote' is not one of a Dataset; use snapshot"),
+            ("nonsense", {"action": "snapshot"}, "Refused", 1, "id is None"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_answers(self, name: str, request_: dict[str, Any], outcome: str, attempt: int, told: str) -> None:
+        verdict = plan(observed(**frozen(), annotations=asked(**request_)), NOW)
+        assert verdict.remember, name
+        assert verdict.status is not None
+        last = verdict.status["lastRequest"]
+        assert (last["result"], verdict.status["attempt"]) == (outcome, attempt)
+        assert told in last["message"]
+
+    def test_a_refusal_is_told_by_an_event_and_leaves_the_conditions(self) -> None:
+        verdict = plan(observed(**frozen(), annotations=asked(id="1", action="promote")), NOW)
+        assert [(event.type, event.reason) for event in verdict.events] == [("Warning", "RequestRefused")]
+
+    def test_it_is_answered_once(self) -> None:
+        first = plan(observed(**frozen(), annotations=asked(id="1", action="snapshot")), NOW)
+        assert first.status is not None
+        answered = {**frozen(), "attempt": 2, "last_request": first.status["lastRequest"]}
+        again = plan(observed(**answered, annotations=asked(id="1", action="snapshot"), seen={"snapshot": PENDING}), NOW)
+        assert not again.remember
+
+
+class TestStaleChildren:
+    def test_jobs_of_earlier_attempts_are_deleted_before_anything_is_made(self) -> None:
+        verdict = plan(observed(attempt=2, seen={"snapshot": ABSENT, "children": (old_job(1), old_job(2))}), NOW)
+        assert [type(item) for item in verdict.items] == [Delete]
+
+
+class TestSettled:
+    def test_a_recorded_attempt_never_gets_its_job_back(self) -> None:
+        verdict = plan(observed(**frozen(), seen={"snapshot": ABSENT}), NOW)
+        assert not verdict.items
+        assert says(verdict) == ("True", "Snapshotted")
+
+    def test_failed_checks_block_and_name_what_was_found(self) -> None:
+        findings = ({"check": "minSamplesPerClass", "severity": "error", "message": "class b has 1 sample", "count": 1},)
+        verdict = plan(observed(**frozen(passed=False), findings=findings), NOW)
+        assert says(verdict) == ("False", "ChecksFailed")
+        assert says(verdict, "Snapshotted") == ("True", "Snapshotted")
+        assert verdict.status is not None
+        assert "minSamplesPerClass: class b has 1 sample" in verdict.status["conditions"][0]["message"]
+
+
+class TestStore:
+    PROBLEM = StoreProblem("StoreMissing", "namespace ads has no Secret bramble-store")
+
+    def test_nothing_is_made_while_the_store_cannot_be_used_and_it_is_looked_at_again(self) -> None:
+        verdict = plan(observed(attempt=1, seen={"store": self.PROBLEM}), NOW)
+        assert not verdict.items
+        assert says(verdict) == ("False", "StoreMissing")
+        assert verdict.wake_at == NOW + timedelta(seconds=5)
+
+    def test_after_an_hour_it_is_looked_at_once_a_minute(self) -> None:
+        ready = {"type": "Ready", "status": "False", "reason": "StoreMissing", "message": "", "lastTransitionTime": "2026-01-01T11:00:00Z"}
+        verdict = plan(observed(attempt=1, conditions=(ready,), seen={"store": self.PROBLEM}), NOW)
+        assert verdict.wake_at == NOW + timedelta(seconds=60)
+
+    def test_a_frozen_dataset_does_not_care(self) -> None:
+        assert says(plan(observed(**frozen()), NOW)) == ("True", "Snapshotted")
+
+
+class TestAttempt:
+    def test_its_children_are_created_once(self) -> None:
+        verdict = plan(observed(attempt=1, seen={"snapshot": ABSENT}), NOW)
+        assert [(type(item), item.manifest["kind"]) for item in verdict.items if isinstance(item, CreateOnce)] == [
+            (CreateOnce, "ConfigMap"),
+            (CreateOnce, "Job"),
+        ]
+
+    def test_the_next_snapshot_is_told_the_version_before(self) -> None:
+        seen = observed(**{**frozen(), "attempt": 2})
+        assert snapshot_job(seen).previous == V1
+        assert snapshot_job(observed(attempt=1)).previous is None
+
+    def test_a_result_is_recorded_in_memory_and_told(self) -> None:
+        verdict = plan(observed(attempt=2, failures=1, first_cause=MENDABLE, seen={"snapshot": result()}), NOW)
+        assert verdict.remember
+        assert verdict.status is not None
+        assert verdict.status["version"] == V1
+        assert verdict.status["samples"]["splits"] == {"train": 3, "test": 1}
+        assert verdict.status["samples"]["perClass"] == {"a": 3, "b": 1}
+        assert "firstCause" not in verdict.status
+        assert says(verdict) == ("True", "Snapshotted")
+        assert [event.reason for event in verdict.events] == ["Snapshotted", "ChecksPassed"]
+
+    def test_the_newest_ten_versions_are_kept_newest_first(self) -> None:
+        memory = frozen()
+        memory["versions"] = memory["versions"] * 10
+        verdict = plan(observed(**{**memory, "attempt": 2}, seen={"snapshot": result(V2)}), NOW)
+        assert verdict.status is not None
+        versions = verdict.status["versions"]
+        assert (len(versions), versions[0]["version"], versions[0]["attempt"], versions[1]["version"]) == (10, V2, 2, V1)
+
+    def test_the_same_pictures_are_the_same_version(self) -> None:
+        verdict = plan(observed(**{**frozen(), "attempt": 2}, seen={"snapshot": result(V1)}), NOW)
+        assert verdict.status is not None
+        (version,) = verdict.status["versions"]
+        assert (version["version"], version["attempt"], version["at"]) == (V1, 2, "2026-01-01T00:00:00Z")
+
+    def test_failed_checks_come_first_and_show_twenty_samples(self) -> None:
+        many = tuple(f"a/{number}.png" for number in range(30))
+        findings = (
+            Finding(check="duplicates", severity="info", message="2 dropped", count=2),
+            Finding(check="corrupt", severity="error", message="cannot be decoded", count=30, samples=many[:20]),
+        )
+        verdict = plan(observed(attempt=1, seen={"snapshot": result(findings=findings)}), NOW)
+        assert verdict.status is not None
+        assert [finding["check"] for finding in verdict.status["findings"]] == ["corrupt", "duplicates"]
+        assert len(verdict.status["findings"][0]["samples"]) == 20
+        assert says(verdict) == ("False", "ChecksFailed")
+
+    @pytest.mark.parametrize(
+        ("name", "kind", "memory", "expected"),
+        [
+            ("a failure is followed by another attempt", "Error", {}, {"attempt": 2, "failures": 1, "disruptions": 0}),
+            ("a disruption has its own budget", "NodeLost", {"failures": 2}, {"attempt": 2, "failures": 2, "disruptions": 1}),
+            ("the last failure overdraws the budget", "Error", {"failures": 2}, {"attempt": 1, "failures": 3, "disruptions": 0}),
+            ("a final cause ends it at once", "BadData", {}, {"attempt": 1, "failures": 0, "disruptions": 0}),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_a_failure_is_remembered_with_its_cause(self, name: str, kind: Any, memory: dict[str, int], expected: dict[str, int]) -> None:
+        verdict = plan(observed(**{"attempt": 1, **memory}, seen={"snapshot": ended(kind)}), NOW)
+        assert verdict.remember, name
+        assert verdict.status is not None
+        assert {field: verdict.status[field] for field in expected} == expected
+        assert verdict.status["firstCause"]["kind"] == kind
+
+    def test_what_was_given_up_stays_so_though_its_job_is_gone(self) -> None:
+        verdict = plan(observed(attempt=1, first_cause=CAUSE, seen={"snapshot": ABSENT}), NOW)
+        assert not verdict.items
+        assert says(verdict) == ("False", "BadData")
+        verdict = plan(observed(attempt=1, failures=3, first_cause=MENDABLE, seen={"snapshot": ABSENT}), NOW)
+        assert not verdict.items
+
+    def test_a_request_brings_it_back(self) -> None:
+        verdict = plan(observed(attempt=1, first_cause=CAUSE, annotations=asked(id="2", action="snapshot")), NOW)
+        assert verdict.status is not None
+        assert (verdict.status["attempt"], "firstCause" in verdict.status) == (2, False)
