@@ -54,6 +54,8 @@ def test_weights_are_int8_and_the_output_stays_float(tmp_path: Path) -> None:
     assert makers["logits"] == "Gemm"
     sizes = {each.name: (each.data_type, int(np.prod(each.dims))) for each in model.graph.initializer}
     assert all(size <= 16 * 4 for kind, size in sizes.values() if kind == onnx.TensorProto.FLOAT), "only scales are float32"
+    (filters,) = (node for node in model.graph.node if node.op_type == "DequantizeLinear" and node.input[0].startswith("filters"))
+    assert sizes[filters.input[1]] == (onnx.TensorProto.FLOAT, 16), "a scale for each of the 16 filters"
     used = {name for node in model.graph.node for name in node.input}
     assert set(sizes) <= used
     far = np.full((1, 1, 8, 8), 50, np.float32)

@@ -138,7 +138,7 @@ def encode_array(array: Floats) -> bytes:
     """A gzipped `.npy` without pickle or time stamp: the same array, the same bytes. A normalised picture shrinks to a third."""
     plain = io.BytesIO()
     np.save(plain, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
-    return gzip.compress(plain.getvalue(), compresslevel=9, mtime=0)
+    return gzip.compress(plain.getvalue(), compresslevel=6, mtime=0)
 
 
 def decode_array(content: bytes, shape: Sequence[int]) -> Floats:
