@@ -165,7 +165,7 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
     if builtin:
         environment["BRAMBLE_TRAINER"] = json.dumps(builtin)
     return {
-        "entry": "bramble_workloads.train.program:main" if builtin else None,
+        "entry": "bramble_workloads.train.entry:main" if builtin else None,
         "command": [*container["command"], *container["args"]] if container else [],
         "environment": environment,
         "nodes": job["nodes"],

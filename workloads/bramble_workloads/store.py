@@ -45,6 +45,8 @@ REFUSALS = {
     "AuthorizationHeaderMalformed": "the region is wrong; correct region in the Secret",
     "RequestTimeTooSkewed": "this node's clock differs from the store's; set the node's time",
 }
+REFUSING = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
+"""Statuses of answers that a repetition will not change, whatever a server's own code for them is."""
 ABSENT = {"NoSuchKey", "NotFound", "404"}
 
 
@@ -217,8 +219,8 @@ class Store:
             raise SpecError(f"store key {key!r} leaves the namespace's prefix; keys are relative and without '..'")
         return f"{self.config.prefix}{key}"
 
-    def _refusal(self, code: str, key: str) -> str:
-        advice = REFUSALS.get(code, "see the store's documentation for this code")
+    def _refusal(self, code: str, key: str, said: str = "") -> str:
+        advice = REFUSALS.get(code, f"{said or 'no reason was given'}; check endpoint, bucket, accessKey and secretKey")
         return f"{self.uri(key)}: the store at {self.config.endpoint} refuses with {code}: {advice} (Secret bramble-store)"
 
     def _guarded(self, key: str, call: Callable[[], T]) -> T:
@@ -234,8 +236,8 @@ class Store:
                 raise Missing(f"{self.uri(key)} is not in the store") from error
             if code == "PreconditionFailed":
                 raise TryAgain(f"{self.uri(key)} changed while it was read; do not write to a source while it is snapshotted") from error
-            if code in REFUSALS:
-                raise StoreRefused(self._refusal(code, key)) from error
+            if code in REFUSALS or error.response.status in REFUSING:
+                raise StoreRefused(self._refusal(code, key, error.message or "")) from error
             raise StoreUnavailable(f"{self.uri(key)}: the store at {self.config.endpoint} answered {code}: {error.message}") from error
         except (InvalidResponseError, ServerError) as error:
             raise StoreUnavailable(f"{self.uri(key)}: {self.config.endpoint} gave no S3 answer: {error}") from error

@@ -24,6 +24,8 @@ from bramble_workloads.errors import Missing
 from bramble_workloads.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]
+LONG = 300.0
+"""For what takes seconds on an idle machine."""
 STEPS = [sys.executable, "-W", "error", "-m", "bramble_workloads"]
 
 
@@ -75,17 +77,10 @@ class Pod:
     def log(self, name: str = "train") -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 
-    def rank_pids(self) -> list[int]:
-        """Processes of the ranks: children of the launcher that lead no pump and no store, told by their RANK."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*"):
-            try:
-                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == self.processes["train"].pid:
-                found.append(int(path.name))
-        return sorted(found)
+    def children(self) -> list[int]:
+        """Processes that the launcher started and has not yet reaped, oldest first."""
+        listed = Path(f"/proc/{self.processes['train'].pid}/task/{self.processes['train'].pid}/children")
+        return sorted(map(int, listed.read_text().split())) if listed.exists() else []
 
 
 @contextmanager
@@ -119,7 +114,7 @@ def pods(job: TrainJob, config: StoreConfig, folder: Path, extra: dict[str, str]
             pod.start("store", [*STEPS, "store"])
             pod.start("fetch", [*STEPS, "fetch"])
         for pod in made:
-            pod.fetch_code = pod.processes["fetch"].wait(60)
+            pod.fetch_code = pod.processes["fetch"].wait(LONG)
             if pod.fetch_code == 0:
                 pod.start("train", [sys.executable, str(pod.run / "launch")])
         yield made
@@ -131,7 +126,7 @@ def pods(job: TrainJob, config: StoreConfig, folder: Path, extra: dict[str, str]
                     process.wait()
 
 
-def codes(made: list[Pod], seconds: float = 120) -> list[int]:
+def codes(made: list[Pod], seconds: float = LONG) -> list[int]:
     """Exit codes of the trainers' containers, in order of node."""
     deadline = time.monotonic() + seconds
     try:

@@ -29,6 +29,14 @@ SIDECAR_SECONDS = 60.0
 TERMINATION_LOG = "/dev/termination-log"
 
 
+class Unfit(Exception):
+    """A program of ours cannot do what it is asked to; `cause` says why."""
+
+    def __init__(self, cause: dict[str, Any]) -> None:
+        super().__init__(cause["message"])
+        self.cause = cause
+
+
 class Leave(BaseException):
     """SIGTERM before there are ranks that could be told."""
 
@@ -47,6 +55,8 @@ def main(root: str) -> int:
         succeeded = _ranks(plan, folder, pump, watch)
     except Leave:
         causes.append(_terminated())
+    except Unfit as error:
+        causes.append(error.cause)
     except NotThere as error:
         causes.append({"kind": "TryAgain", "message": str(error)})
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
@@ -95,10 +105,11 @@ def _elastic(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refu
 
 def _prepare(plan: LaunchPlan) -> None:
     """Import what the ranks will need, once for all of them: a forked child has it for nothing."""
-    importlib.import_module("torch")
     if plan.entry:
-        program = importlib.import_module(plan.entry.partition(":")[0])
-        program.prepare()
+        found = importlib.import_module(plan.entry.partition(":")[0]).prepare()
+        if found is not None:
+            raise Unfit(found)
+    importlib.import_module("torch")
 
 
 def _finish(folder: RunFolder, causes: list[dict[str, Any]]) -> int:

@@ -42,6 +42,13 @@ class CauseFeed:
             self._seen = found["causes"]
         return key, content
 
+    @staticmethod
+    def warm_up() -> None:
+        """Import what a first cause needs, while there is time: it must be in the store before the pod is gone."""
+        import bramble.contracts.canonical
+        import bramble.contracts.cause
+        import bramble.contracts.jobs  # noqa: F401
+
     def changed(self) -> bool:
         """Whether the launcher has written something that is not uploaded."""
         found = handshake.read(self._context.run.causes)

@@ -63,6 +63,7 @@ class Sidecar:
         self._posting: Future[None] | None = None
         self._began = time.monotonic()
         self._beat = 0.0
+        self._warm = False
 
     def serve(self, stop: threading.Event) -> None:
         """Look after the run until `stop`; then once more, for what the trainer left while it was being ended."""
@@ -100,6 +101,9 @@ class Sidecar:
                 done.result()
             if (folder := self._checkpoints.pending()) is not None:
                 self._uploading = self._pool.submit(self._checkpoints.upload, folder)
+        if not self._warm and self._run.progress.exists():  # the first step is done: what it waited for is free now
+            self._warm = True
+            self._pool.submit(self._causes.warm_up)
         if self._progress is not None and (self._posting is None or self._posting.done()) and self._progress.due():
             self._posting = self._pool.submit(self._progress.post)
 

@@ -33,7 +33,8 @@ def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
     edge = small.shape[-1]
     frequency, position = np.arange(LOWEST)[:, None], np.arange(edge)[None, :]
     basis = np.cos(math.pi * frequency * (2 * position + 1) / (2 * edge)).astype(np.float32)  # DCT-II
-    spectrum = (basis @ small.astype(np.float32) @ basis.T).reshape(len(small), LOWEST * LOWEST)
+    spectrum = np.rint(basis @ small.astype(np.float32) @ basis.T).reshape(len(small), LOWEST * LOWEST)
+    spectrum[:, 0] = 0  # the mean brightness says nothing of structure; rounding keeps a flat picture's noise out of its hash
     bits = spectrum > np.median(spectrum, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(len(small))
 

@@ -67,6 +67,8 @@ class Trainer:
         self.state = State()
         self._whole = True
         self._saved = 0
+        self._buffers = list(network.buffers())
+        self._before = [buffer.clone() for buffer in self._buffers]
 
     def run(self) -> State:
         """Train to the last epoch, or until nothing improves any more. The network then holds the best epoch's weights.
@@ -89,9 +91,18 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of the last whole optimiser step, by rank 0, unless there is one."""
-        if self._ranks.first and self._whole and self.state.step > self._saved:
+        if self._ranks.first and self._whole and self.state.step != self._saved:
             checkpoint.save(self._setup.checkpoints, self.state, self._parts)
             self._saved = self.state.step
+
+    def forget_step(self) -> None:
+        """Undo what the forward pass of an unfinished step did to running statistics: weights are changed only at its end."""
+        self._copy(self._before, self._buffers)
+
+    @staticmethod
+    def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
+        if sources:
+            torch._foreach_copy_(targets, sources)
 
     def _done(self) -> bool:
         stopping = self._wanted.early_stopping
@@ -134,6 +145,7 @@ class Trainer:
         torch.manual_seed(chance)  # dropout and its kin
         generator = torch.Generator().manual_seed(chance)
         self._parts.optimizer.zero_grad(set_to_none=True)
+        self._copy(self._buffers, self._before)
         for number, batch in enumerate(group, start=1):
             inputs = self._setup.normalize(augment(batch.pixels, wanted.augment, generator))
             last = number == len(group)
@@ -204,7 +216,10 @@ class _Leaving:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         signal.signal(signal.SIGTERM, self._before)
-        if isinstance(error, Stopped) or LOST_PEER.search(str(error)):
+        if isinstance(error, Stopped):
+            self._trainer.save()
+        elif LOST_PEER.search(str(error)):
+            self._trainer.forget_step()
             self._trainer.save()
 
 

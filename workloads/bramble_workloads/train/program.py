@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import nn
 
 from bramble.contracts.jobs import BuiltinTrainer
 from bramble.contracts.package import Classify, Crop, Decode, ImageInput, ModelDescription, Normalize, Output, Resize, Tensor
-from bramble_workloads.errors import SpecError
 from bramble_workloads.export import INPUT, OUTPUT, export
 from bramble_workloads.temperature import fit_temperature
 from bramble_workloads.train import architectures, checkpoint
@@ -30,15 +28,13 @@ LOADERS = 2
 """Loader processes a rank, where pictures do not fit into memory."""
 
 
-def prepare() -> None:
+def warm_up() -> None:
     """Import, once for all ranks of a node, what torch leaves for the first optimiser: as much again as torch itself."""
     make_optimizer(nn.Linear(1, 1), Hyperparameters())
 
 
-def main() -> int:
+def main(wanted: Hyperparameters, trainer: BuiltinTrainer) -> int:
     """Train and export; 0, or an exception with a `code`."""
-    wanted = Hyperparameters.read(json.loads(os.environ.get("BRAMBLE_PARAMS") or "{}"))
-    trainer = _trainer()
     seed = int(os.environ.get("BRAMBLE_SEED", "0"))
     torch.manual_seed(seed)
     ranks = Ranks()
@@ -84,16 +80,6 @@ def describe(trainer: BuiltinTrainer, classes: tuple[str, ...]) -> ModelDescript
         outputs=(Output(name=OUTPUT, shape=(1, len(classes))),),
         postprocess=Classify(labels=classes),
     )
-
-
-def _trainer() -> BuiltinTrainer:
-    try:
-        trainer = BuiltinTrainer.model_validate_json(os.environ["BRAMBLE_TRAINER"])
-    except ValidationError as error:
-        raise SpecError(f"trainer.builtin: {error}") from error
-    if trainer.pretrained:
-        raise SpecError("trainer.builtin.pretrained: no weights can be named yet; leave it out")
-    return trainer
 
 
 def _export(setup: Setup, description: ModelDescription, state: checkpoint.State) -> None:

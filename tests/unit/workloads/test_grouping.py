@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from bramble.contracts.manifest import Sample, Split
+from bramble_workloads.snapshot.grouping import Grouped, Policy, group
+from bramble_workloads.snapshot.samples import Picture
+from bramble_workloads.snapshot.splits import assign
+
+SMALL = np.zeros((32, 32), np.uint8)
+RATIOS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def name(number: int) -> str:
+    return f"sha256:{number:064x}"
+
+
+def picture(number: int, label: str = "a", copies: int = 1, **meta: str) -> Picture:
+    keys = tuple(f"{label}/{number}-{copy}.png" for copy in range(copies))
+    return Picture(name(number), 10, ".png", label, "scans", meta, keys, SMALL)
+
+
+def sample(number: int, split: Split, of: int | None = None) -> Sample:
+    return Sample(
+        id=name(number), bytes=10, extension=".png", split=split, label="a", group=name(number if of is None else of), origin="scans"
+    )
+
+
+def grouped(
+    pictures: list[Picture],
+    near: list[tuple[int, int]],
+    policy: Policy = "drop",
+    previous: list[Sample] | None = None,
+    group_by: str | None = None,
+) -> Grouped:
+    before = {found.id: found for found in previous or []}
+    return group(pictures, near, policy, group_by=group_by, stratify_by=(), previous=before)
+
+
+def kept(found: Grouped) -> list[int]:
+    return [int(picture.id.removeprefix("sha256:"), 16) for picture in found.pictures]
+
+
+def messages(found: Grouped) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(finding.check, finding.severity, finding.samples) for finding in found.findings]
+
+
+def test_drop_keeps_one_of_each_set_of_duplicates_and_names_the_others() -> None:
+    found = grouped([picture(1, copies=2), picture(2), picture(3)], [(0, 1)])
+    assert kept(found) == [1, 3]
+    assert messages(found) == [("duplicates", "info", ("a/1-1.png", "a/2-0.png"))]
+
+
+def test_drop_keeps_what_was_there_before() -> None:
+    assert kept(grouped([picture(1), picture(2)], [(0, 1)], previous=[sample(2, "test")])) == [2]
+
+
+def test_a_chain_of_likeness_keeps_its_ends() -> None:
+    assert kept(grouped([picture(1), picture(2), picture(3)], [(0, 1), (1, 2)])) == [1, 3]
+
+
+@pytest.mark.parametrize(("policy", "severity"), [("keep", "info"), ("fail", "error")])
+def test_keep_and_fail_keep_all_in_one_group(policy: Policy, severity: str) -> None:
+    found = grouped([picture(1), picture(2), picture(3)], [(0, 1)], policy)
+    assert kept(found) == [1, 2, 3]
+    assert found.group_of[name(1)] == found.group_of[name(2)] != found.group_of[name(3)]
+    assert messages(found) == [("duplicates", severity, ("a/1-0.png", "a/2-0.png"))]
+
+
+def test_a_near_duplicate_of_two_splits_is_left_out_and_named() -> None:
+    before = [sample(1, "train"), sample(2, "test")]
+    found = grouped([picture(1), picture(2), picture(3)], [(0, 2), (1, 2)], "keep", before)
+    assert kept(found) == [1, 2]
+    assert ("splits", "warning", ("a/3-0.png",)) in messages(found)
+
+
+def test_a_new_sample_joins_the_group_it_is_like_under_its_old_name() -> None:
+    found = grouped([picture(1), picture(2)], [(0, 1)], "keep", [sample(2, "val", of=9)])
+    assert {found.group_of[name(1)], found.group_of[name(2)]} == {name(9)}
+    assert [group.split for group in found.groups] == ["val"]
+
+
+def test_a_column_makes_groups() -> None:
+    found = grouped([picture(1, tape="x"), picture(2, tape="y"), picture(3, tape="x")], [], group_by="tape")
+    assert found.group_of[name(1)] == found.group_of[name(3)] != found.group_of[name(2)]
+    assert [group.size for group in found.groups] in ([2, 1], [1, 2])
+
+
+def test_a_column_that_joins_two_splits_moves_the_fewer_and_says_so() -> None:
+    before = [sample(1, "train"), sample(2, "train"), sample(3, "test")]
+    found = grouped([picture(number, tape="x") for number in (1, 2, 3)], [], previous=before, group_by="tape")
+    assert [group.split for group in found.groups] == ["train"]
+    assert ("splits", "warning", (name(3),)) in messages(found)
+
+
+def test_a_column_that_is_not_there_is_an_error_that_names_the_samples() -> None:
+    assert ("columns", "error", ("a/2-0.png",)) in messages(grouped([picture(1, tape="x"), picture(2)], [], group_by="tape"))
+
+
+numbers = st.lists(st.integers(0, 40), unique=True, min_size=2, max_size=25).map(sorted)
+
+
+@given(st.data(), st.sampled_from(["drop", "keep", "fail"]), st.booleans())
+def test_versions_never_leak_between_splits(data: st.DataObject, policy: Policy, by_tape: bool) -> None:
+    """Whatever is alike and however tapes are named: over three versions, a group stands in one split and no sample ever moves."""
+    everything = data.draw(numbers)
+    alike = data.draw(st.lists(st.tuples(st.sampled_from(everything), st.sampled_from(everything)), max_size=12))
+    tapes = {number: str(data.draw(st.integers(0, 6))) for number in everything}
+    previous: dict[str, Sample] = {}
+    for size in (len(everything) // 3 + 1, 2 * len(everything) // 3 + 1, len(everything)):
+        here = sorted(everything[:size])
+        pictures = [picture(number, tape=tapes[number]) for number in here]
+        near = sorted({(here.index(min(a, b)), here.index(max(a, b))) for a, b in alike if a != b and a in here and b in here})
+        found = group(pictures, near, policy, group_by="tape" if by_tape else None, stratify_by=(), previous=previous)
+        placed = assign(found.groups, RATIOS, 7)
+        samples = {
+            kept.id: Sample(
+                id=kept.id,
+                bytes=1,
+                extension=".png",
+                split=placed[found.group_of[kept.id]],
+                label="a",
+                group=found.group_of[kept.id],
+                origin="scans",
+            )
+            for kept in found.pictures
+        }
+        stays = [samples[name].split == before.split for name, before in previous.items() if name in samples]
+        assert all(stays)
+        for one, other in near:
+            both = samples.get(pictures[one].id), samples.get(pictures[other].id)
+            if both[0] and both[1]:
+                assert both[0].split == both[1].split
+                assert policy != "drop"
+        if by_tape:
+            for tape in set(tapes.values()):
+                assert len({samples[name(number)].split for number in here if tapes[number] == tape and name(number) in samples}) <= 1
+        previous = samples

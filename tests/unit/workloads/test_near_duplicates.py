@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from bramble_workloads.snapshot import near
+from bramble_workloads.snapshot.near import near_duplicates, perceptual_hashes
+from bramble_workloads.snapshot.picture import read
+from tests.unit.workloads.models import digits
+
+
+def scene(seed: int, size: int = 256) -> Image.Image:
+    """A picture with structure at every scale, as photographs have."""
+    random = np.random.default_rng(seed)
+    canvas = np.zeros((size, size, 3))
+    for edge in (4, 8, 16, 64):
+        layer = random.integers(0, 256, (edge, edge, 3), dtype=np.uint8)
+        canvas += np.asarray(Image.fromarray(layer).resize((size, size), Image.Resampling.BICUBIC), dtype=float) / 4
+    return Image.fromarray(canvas.clip(0, 255).astype(np.uint8))
+
+
+def small(image: Image.Image, kind: str = "PNG", **options: object) -> NDArray[np.uint8]:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    found = read(buffer.getvalue()).small
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(lambda image: small(image, "JPEG", quality=60), id="recompressed"),
+        pytest.param(lambda image: small(image.resize((180, 180))), id="scaled"),
+        pytest.param(lambda image: small(image.filter(ImageFilter.GaussianBlur(1))), id="slightly blurred"),
+        pytest.param(lambda image: small(image.convert("L")), id="grey"),
+    ],
+)
+def test_what_a_person_takes_for_the_same_picture_is_found(changed: object) -> None:
+    pictures = np.stack([*(small(scene(seed)) for seed in range(20)), changed(scene(3))])  # type: ignore[operator]
+    assert near_duplicates(pictures) == [(3, 20)]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(lambda image: small(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), id="mirrored"),
+        pytest.param(lambda image: small(Image.eval(image, lambda value: 255 - value)), id="inverted"),
+        pytest.param(lambda image: small(image.crop((64, 64, 256, 256))), id="another part of it"),
+    ],
+)
+def test_what_is_another_picture_is_not(changed: object) -> None:
+    pictures = np.stack([small(scene(3)), changed(scene(3))])  # type: ignore[operator]
+    assert near_duplicates(pictures) == []
+
+
+def test_handwritten_digits_are_all_different() -> None:
+    pictures = [read(content).small for content in digits()[0]]
+    assert near_duplicates(np.stack([picture for picture in pictures if picture is not None])) == []
+
+
+def test_flat_pictures_are_told_apart_by_their_pixels() -> None:
+    flat = np.stack([np.full((32, 32), grey, np.uint8) for grey in (0, 3, 128)])
+    assert near_duplicates(flat) == [(0, 1)]
+
+
+def test_bands_miss_no_pair_within_the_distance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "_same_pixels", lambda *_: True)
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (60, 32, 32), dtype=np.uint8)
+    noisy = (pictures[:20].astype(int) + random.integers(-12, 13, (20, 32, 32))).clip(0, 255).astype(np.uint8)
+    everything = np.concatenate([pictures, noisy])
+    hashes = perceptual_hashes(everything)
+    distances = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
+    wanted = [(int(i), int(j)) for i, j in np.argwhere(distances <= near.DISTANCE) if i < j]
+    assert wanted
+    assert near_duplicates(everything) == wanted
+
+
+def test_nothing_gives_nothing() -> None:
+    assert near_duplicates(np.zeros((0, 32, 32), np.uint8)) == []

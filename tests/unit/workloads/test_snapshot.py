@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.cause import Cause
+from bramble.contracts.jobs import Checks, Finding, ResultFile, SnapshotJob, SnapshotResult, Source, Splits
+from bramble.contracts.manifest import Manifest, Sample
+from bramble.contracts.report import ObjectRef
+from bramble.contracts.store import blob_key, cause_key, log_key, result_key, run_prefix
+from bramble_workloads.snapshot.step import main
+from bramble_workloads.store import Store
+from tests.unit.workloads.models import digits
+
+Freeze = Callable[..., int]
+SOURCES = (Source(name="scans", prefix="raw/"),)
+SPLITS = Splits(train=0.7, val=0.15, test=0.15, seed=7)
+
+
+@pytest.fixture
+def pictures(store: Store) -> list[str]:
+    """120 digits as an image folder; the keys."""
+    keys = []
+    for number, (content, label) in enumerate(zip(*digits(), strict=True)):
+        if number == 120:
+            break
+        keys.append(f"raw/{label}/{number:04}.png")
+        store.put(keys[-1], content)
+    store.put("raw/metadata.csv", ("file_name,hand\n" + "".join(f"{key.removeprefix('raw/')},left\n" for key in keys)).encode())
+    return keys
+
+
+@pytest.fixture
+def freeze(store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freeze:
+    """Runs the step and gives its exit code."""
+    assert store_folder.is_dir()
+
+    def run(attempt: int = 1, **fields: Any) -> int:
+        values: dict[str, Any] = {"sources": SOURCES, "splits": SPLITS, "checks": Checks()} | fields
+        job = SnapshotJob(
+            object=ObjectRef(kind="Dataset", namespace="ns", name="digits", uid="u"),
+            attempt=attempt,
+            prefix=prefix(attempt),
+            task="image-classification",
+            **values,
+        )
+        (tmp_path / "job.json").write_text(job.model_dump_json(by_alias=True, exclude_none=True))
+        monkeypatch.setenv("BRAMBLE_JOB_FILE", str(tmp_path / "job.json"))
+        monkeypatch.setenv("BRAMBLE_TERMINATION_LOG", str(tmp_path / "termination"))
+        return main()
+
+    return run
+
+
+def prefix(attempt: int = 1) -> str:
+    return run_prefix("Dataset", "ns", "digits", "u", "snapshot", attempt)
+
+
+def result(store: Store, attempt: int = 1) -> SnapshotResult:
+    found = ResultFile.parse(store.get(result_key(prefix(attempt))))
+    assert isinstance(found, SnapshotResult)
+    return found
+
+
+def samples(store: Store, digest: str) -> list[Sample]:
+    manifest = Manifest.model_validate_json(store.get_blob(digest))
+    return [Sample.model_validate_json(line) for line in store.get_blob(manifest.samples).splitlines()]
+
+
+def findings(store: Store, attempt: int = 1) -> dict[str, Finding]:
+    return {found.check: found for found in result(store, attempt).findings}
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_folder_of_pictures_becomes_a_manifest_of_digests(
+    store: Store, freeze: Freeze, tmp_path: Path
+) -> None:
+    assert freeze() == 0
+    found = result(store)
+    assert found.passed
+    assert found.findings == ()
+    assert found.samples == 120
+    assert found.classes == tuple("0123456789")
+    assert sum(sum(classes.values()) for classes in found.counts.values()) == 120
+    frozen = samples(store, found.manifest)
+    assert [sample.id for sample in frozen] == sorted(digest_of(content) for content in digits()[0][:120])
+    assert frozen[0].meta == {"hand": "left"}
+    assert all("raw/" not in sample.model_dump_json() for sample in frozen)
+    assert store.get_blob(frozen[5].id) in digits()[0]
+    manifest = Manifest.model_validate_json(store.get_blob(found.manifest))
+    assert {shard.split: shard.count for shard in manifest.shards} == {split: sum(found.counts[split].values()) for split in found.counts}
+    termination = json.loads((tmp_path / "termination").read_text())
+    assert termination["key"] == result_key(prefix())
+    assert termination["sha256"] == digest_of(store.get(result_key(prefix())))
+    assert len((tmp_path / "termination").read_bytes()) <= 1024
+    assert b"120 samples of 10 classes" in store.get(log_key(prefix(), 0))
+
+
+@pytest.mark.usefixtures("pictures")
+def test_the_same_pictures_are_the_same_version(store: Store, freeze: Freeze) -> None:
+    assert freeze(1) == freeze(2) == 0
+    assert result(store, 1).manifest == result(store, 2).manifest
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_later_version_keeps_every_sample_where_it_was(store: Store, freeze: Freeze) -> None:
+    assert freeze(1) == 0
+    before = {sample.id: sample.split for sample in samples(store, result(store, 1).manifest)}
+    for number, (content, label) in enumerate(zip(digits()[0][120:200], digits()[1][120:200], strict=True)):
+        store.put(f"raw/{label}/new-{number}.png", content)
+    assert freeze(2, previous=result(store, 1).manifest) == 0
+    after = {sample.id: sample.split for sample in samples(store, result(store, 2).manifest)}
+    assert len(after) == 200
+    assert {name: after[name] for name in before} == before
+
+
+def test_a_corrupt_picture_blocks_training_and_is_named(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    whole = store.get(pictures[3])
+    store.put(pictures[3], whole[: len(whole) // 2])
+    store.put(pictures[4], b"no picture at all")
+    assert freeze() == 0
+    assert not result(store).passed
+    corrupt = findings(store)["corrupt"]
+    assert (corrupt.severity, corrupt.count) == ("error", 2)
+    assert [text.partition(": ")[0] for text in corrupt.samples] == sorted(pictures[3:5])
+    assert result(store).samples == 118
+
+
+def test_equal_files_are_one_sample_and_two_labels_are_none(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    store.put("raw/0/again.png", store.get(pictures[0]))
+    other = next(key for key in pictures if not key.startswith("raw/0/"))
+    store.put("raw/0/wrong.png", store.get(other))
+    assert freeze() == 0
+    assert result(store).samples == 119
+    assert findings(store)["duplicates"].samples == ("raw/0/again.png",)
+    assert findings(store)["contradictions"].samples == tuple(sorted(["raw/0/wrong.png", other]))
+    assert result(store).passed
+
+
+def test_keeping_duplicates_makes_them_weigh_more(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    store.put("raw/0/again.png", store.get(pictures[0]))
+    assert freeze(checks=Checks(duplicates="keep")) == 0
+    assert {sample.weight for sample in samples(store, result(store).manifest)} == {1.0, 2.0}
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize(
+    ("checks", "name", "says"),
+    [
+        (Checks(min_samples_per_class=13), "minSamplesPerClass", "fewer than 13"),
+        (Checks(max_imbalance="1.05"), "maxImbalance", "more than 1.05 to 1"),
+        (Checks(class_pattern="^[A-Z]+$"), "classPattern", "rename their folders"),
+    ],
+)
+def test_a_check_that_fails_blocks_training(
+    checks: Checks, name: str, says: str, store: Store, freeze: Freeze
+) -> None:
+    assert freeze(checks=checks) == 0
+    assert not result(store).passed
+    assert says in findings(store)[name].message
+    whole = {found["check"]: found for found in json.loads(store.get(result(store).findings_key))}
+    assert whole[name]["count"] == len(whole[name]["samples"])
+
+
+def test_what_is_no_sample_is_said_and_left_out(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    store.put("raw/README.txt", b"scanned in spring")
+    store.put("raw/3/deep/er.png", store.get(pictures[0]))
+    store.put("raw/metadata.csv", store.get("raw/metadata.csv") + b"7/gone.png,left\n")
+    assert freeze() == 0
+    assert findings(store)["layout"].samples == ("3/deep/er.png", "README.txt")
+    assert findings(store)["metadata"].samples == ("7/gone.png",)
+    assert result(store).passed
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize(
+    ("fields", "code", "kind", "says"),
+    [
+        pytest.param({"sources": (Source(name="tape", prefix="none/"),)}, 65, "BadData", "source tape: no <class>/", id="empty"),
+        pytest.param({"splits": Splits(train=0.7, val=0.2, test=0.2)}, 64, "SpecError", "sum to 1", id="ratios"),
+        pytest.param({"checks": Checks(class_pattern="(")}, 64, "SpecError", "no regular expression", id="pattern"),
+        pytest.param({"checks": Checks(max_imbalance="ten")}, 64, "SpecError", "write a decimal number", id="imbalance"),
+        pytest.param({"previous": digest_of(b"")}, 65, "BadData", "is not in the store", id="previous manifest"),
+    ],
+)
+def test_what_cannot_be_done_is_filed_with_its_kind(
+    fields: dict[str, Any], code: int, kind: str, says: str, store: Store, freeze: Freeze, tmp_path: Path
+) -> None:
+    assert freeze(**fields) == code
+    cause = Cause.model_validate_json(store.get(cause_key(prefix(), 0)))
+    assert (cause.kind, cause.exit_code) == (kind, code)
+    assert says in cause.message
+    assert json.loads((tmp_path / "termination").read_text())["code"] == code
+    assert store.stat(result_key(prefix())) is None
+
+
+@pytest.mark.usefixtures("pictures")
+def test_metadata_that_cannot_be_understood_is_bad_data(store: Store, freeze: Freeze) -> None:
+    store.put("raw/metadata.csv", b"name,hand\n0/0.png,left\n")
+    assert freeze() == 65
+    assert "has no column 'file_name' (it has name, hand)" in store.get(cause_key(prefix(), 0)).decode()
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_store_that_refuses_the_key_is_said_in_the_last_word(
+    freeze: Freeze, store_folder: Path, tmp_path: Path
+) -> None:
+    (store_folder / "secretKey").write_text("wrong")
+    assert freeze() == 64
+    word = json.loads((tmp_path / "termination").read_text())
+    assert word["key"] == ""
+    assert "correct secretKey in the Secret" in word["message"]
+    assert "wrong" not in word["message"].split()
+
+
+def test_blobs_are_left_alone_by_name(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    """Source keys may change or go: the version does not."""
+    assert freeze() == 0
+    first = samples(store, result(store).manifest)[0]
+    for key in pictures:
+        store.put(key, b"gone")
+    assert digest_of(store.get(blob_key(first.id))) == first.id

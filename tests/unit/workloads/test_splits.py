@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from bramble.contracts.manifest import SPLITS, Split
+from bramble_workloads.snapshot.splits import Group, assign
+
+RATIOS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+ids = st.integers(0, 5000).map(lambda number: f"sha256:{number:064x}")
+group_lists = st.lists(
+    st.builds(Group, id=ids, size=st.integers(1, 5), stratum=st.sampled_from([("a",), ("b",), ("a", "x")])),
+    max_size=80,
+    unique_by=lambda group: group.id,
+)
+seeds = st.integers(0, 3)
+
+
+def after(groups: list[Group], placed: dict[str, Split]) -> list[Group]:
+    return [Group(group.id, group.size, group.stratum, placed[group.id]) for group in groups]
+
+
+@given(group_lists, seeds)
+def test_every_group_stands_in_exactly_one_split(groups: list[Group], seed: int) -> None:
+    placed = assign(groups, RATIOS, seed)
+    assert set(placed) == {group.id for group in groups}
+    assert set(placed.values()) <= set(SPLITS)
+
+
+@given(group_lists, seeds, st.randoms())
+def test_the_order_of_the_input_does_not_matter(groups: list[Group], seed: int, random: object) -> None:
+    shuffled = list(groups)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert assign(shuffled, RATIOS, seed) == assign(groups, RATIOS, seed)
+
+
+@given(group_lists, group_lists, seeds)
+def test_a_group_keeps_its_split_whatever_is_added(first: list[Group], more: list[Group], seed: int) -> None:
+    placed = assign(first, RATIOS, seed)
+    known = {group.id for group in first}
+    again = assign([*after(first, placed), *(group for group in more if group.id not in known)], RATIOS, seed)
+    assert {name: again[name] for name in placed} == placed
+
+
+@given(group_lists, seeds)
+def test_strata_do_not_influence_each_other(groups: list[Group], seed: int) -> None:
+    placed = assign(groups, RATIOS, seed)
+    alone = [group for group in groups if group.stratum == ("a",)]
+    assert assign(alone, RATIOS, seed) == {group.id: placed[group.id] for group in alone}
+
+
+@given(st.integers(1, 400), seeds)
+def test_single_samples_come_as_near_to_the_ratios_as_whole_samples_can(count: int, seed: int) -> None:
+    placed = assign([Group(f"g{number}", 1, ("a",)) for number in range(count)], RATIOS, seed)
+    for split in SPLITS:
+        assert abs(sum(found == split for found in placed.values()) - RATIOS[split] * count) <= 1
+
+
+@given(group_lists, seeds)
+def test_a_ratio_of_zero_takes_nothing(groups: list[Group], seed: int) -> None:
+    assert "test" not in assign(groups, {"train": 0.8, "val": 0.2, "test": 0.0}, seed).values()
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (1, 2)])
+def test_another_seed_is_another_split(one: int, other: int) -> None:
+    groups = [Group(f"g{number}", 1, ("a",)) for number in range(100)]
+    assert assign(groups, RATIOS, one) != assign(groups, RATIOS, other)

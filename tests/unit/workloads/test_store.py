@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.store import StoreConfig, blob_key
+from bramble_workloads.errors import Corrupt, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
+from bramble_workloads.store import SMALL_COPY, Store
+
+CONTENT = bytes(range(256)) * 10
+
+
+def test_what_was_put_is_got_and_listed_in_order_of_key(store: Store) -> None:
+    for key in ("a/2", "a/1", "b/1"):
+        store.put(key, key.encode())
+    assert store.get("a/2") == b"a/2"
+    assert [(entry.key, entry.size) for entry in store.list("a/")] == [("a/1", 3), ("a/2", 3)]
+    assert store.stat("a/3") is None
+
+
+def test_keys_stay_below_the_prefix(store: Store, store_config: StoreConfig) -> None:
+    store.put("a", b"1")
+    assert Store(store_config._replace(prefix="")).get(f"{store_config.prefix}a") == b"1"
+    for key in ("../a", "/a", "a/../../b"):
+        with pytest.raises(SpecError, match="leaves the namespace's prefix"):
+            store.put(key, b"")
+
+
+def test_a_conditional_put_writes_once(store: Store) -> None:
+    assert store.put("once", b"1", if_absent=True)
+    assert not store.put("once", b"2", if_absent=True)
+    assert store.get("once") == b"1"
+
+
+def test_a_missing_object_is_bad_data_that_names_it(store: Store, store_config: StoreConfig) -> None:
+    with pytest.raises(Missing, match=f"s3://bramble/{store_config.prefix}gone is not in the store"):
+        store.get("gone")
+
+
+def test_a_blob_is_verified_on_every_read(store: Store, tmp_path: Path) -> None:
+    digest = store.put_blob(CONTENT)
+    assert store.get_blob(digest) == CONTENT
+    store.put(blob_key(digest), b"damaged")
+    with pytest.raises(Corrupt, match=digest):
+        store.get_blob(digest)
+    with pytest.raises(Corrupt, match=digest):
+        store.download_blob(digest, tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+
+
+def test_files_travel_whole(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(CONTENT * 3000)
+    digest, size = store.upload_blob(tmp_path / "large")
+    assert (digest, size) == (digest_of(CONTENT * 3000), len(CONTENT) * 3000)
+    assert store.upload_blob(tmp_path / "large") == (digest, size)
+    store.download_blob(digest, tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == CONTENT * 3000
+
+
+@pytest.mark.parametrize("size", [100, SMALL_COPY + 1])
+def test_a_copied_blob_is_what_was_read(size: int, store: Store) -> None:
+    content = (CONTENT * (size // len(CONTENT) + 1))[:size]
+    store.put("source", content)
+    entry = store.stat("source")
+    assert entry is not None
+    store.copy_blob(entry, content, digest_of(content))
+    assert store.get_blob(digest_of(content)) == content
+
+
+def test_a_source_that_changed_while_it_was_read_is_tried_again(store: Store) -> None:
+    content = b"x" * (SMALL_COPY + 1)
+    store.put("source", content)
+    entry = store.stat("source")
+    assert entry is not None
+    store.put("source", b"y" * (SMALL_COPY + 1))
+    with pytest.raises(TryAgain, match="changed while it was read"):
+        store.copy_blob(entry, content, digest_of(content))
+
+
+@pytest.mark.parametrize(
+    ("changed", "advice"),
+    [
+        ({"secret_key": "other"}, "correct secretKey in the Secret"),
+        ({"access_key": "nobody"}, "accessKey"),
+        ({"bucket": "no-such-bucket"}, "correct bucket in the Secret"),
+    ],
+)
+def test_a_refusal_says_what_to_correct_and_no_secret(changed: dict[str, str], advice: str, store_config: StoreConfig) -> None:
+    with pytest.raises(StoreRefused, match=advice) as caught:
+        Store(store_config._replace(**changed)).put("a", b"")
+    assert store_config.endpoint in str(caught.value)
+    assert store_config.secret_key not in str(caught.value)
+
+
+def test_a_store_that_is_not_there_is_tried_again(store_config: StoreConfig) -> None:
+    with pytest.raises(StoreUnavailable, match="did not answer"):
+        Store(store_config._replace(endpoint="http://127.0.0.1:9"), retries=1).get("a")
+
+
+def test_a_secret_that_lacks_a_key_is_a_spec_error(store_folder: Path) -> None:
+    (store_folder / "bucket").unlink()
+    with pytest.raises(SpecError, match="key 'bucket' is missing or empty"):
+        Store.mounted()

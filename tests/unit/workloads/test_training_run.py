@@ -1,0 +1,206 @@
+"""Whole training runs, each pod's three containers as processes over loopback and a real S3 server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble.contracts.base import Digest
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.cause import first_cause
+from bramble.contracts.jobs import ResultFile, TrainResult
+from bramble.contracts.package import Package
+from bramble.contracts.store import StoreConfig, blob_key, checkpoints_prefix, log_key, result_key
+from bramble_workloads.processing.model import Model
+from bramble_workloads.store import Store
+from tests.unit.workloads.datasets import dataset
+from tests.unit.workloads.models import digits
+from tests.unit.workloads.pods import LONG, ROOT, ExitCode, Pod, causes, codes, pods, termination, train_job, until
+
+SCRIPT = (sys.executable, str(ROOT / "tests/programs/plain_pytorch.py"))
+CAUSE_SECONDS = 3.0
+"""From a rank's end until its cause is in the store."""
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def manifest(store: Store) -> Digest:
+    digest, blobs = dataset(300)
+    pictures = {digest_of(picture) for picture in digits()[0]}
+    for name, content in blobs.items():
+        if name not in pictures:  # they are in the shards
+            store.put(blob_key(name), content)
+    return digest
+
+
+def result(store: Store, prefix: str) -> TrainResult:
+    found = ResultFile.parse(store.get(result_key(prefix)))
+    assert isinstance(found, TrainResult)
+    return found
+
+
+def script(faults: dict[str, str] | None = None, epochs: int = 30, command: tuple[str, ...] = SCRIPT) -> dict[str, Any]:
+    return {"container": {"command": command}, "hyperparameters": {"epochs": epochs, "faults": faults or {}}}
+
+
+def rank_of(made: list[Pod], node: int) -> int:
+    """The process of a node's one rank, once it is there: the last child of its launcher, after the pump and, on node 0, the store."""
+    until(lambda: len(made[node].children()) == (3 if node == 0 else 2), LONG, made)
+    return made[node].children()[-1]
+
+
+def cause_after(made: list[Pod], store: Store, node: int, pid: int) -> float:
+    """Seconds from the end of a process until its node's cause was in the store."""
+    process = Path(f"/proc/{pid}/stat")
+    until(lambda: not process.exists() or process.read_text().rpartition(")")[2].split()[0] == "Z", LONG, made)
+    return until(lambda: node in causes(store, made[0].job), LONG, made)
+
+
+def test_two_nodes_make_a_package_that_serves(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
+    job = train_job(manifest, hyperparameters={"epochs": 8, "batchSize": 8, "learningRate": 0.005, "augment": {"shift": 0.1}})
+    with pods(job, store_config, tmp_path) as made:
+        assert codes(made) == [0, 0], [pod.log() for pod in made]
+        found = result(store, job.prefix)
+        assert termination(made[0]) == {
+            "code": 0,
+            "key": result_key(job.prefix),
+            "message": "",
+            "sha256": digest_of(store.get(result_key(job.prefix))),
+        }
+    assert (found.epochs, found.world_size, found.device) == (8, 2, "cpu")
+    package = Package.model_validate_json(store.get_blob(found.package))
+    assert (package.model, package.version, package.lineage.dataset, package.lineage.seed) == ("digits", "1.0.0", manifest, 7)
+    model = Model.load(package, store.get_blob(package.files["model"].sha256))
+    pictures, labels = digits()
+    right = [model.predict(picture).classified.label == label for picture, label in zip(pictures[300:500], labels[300:500], strict=True)]
+    assert sum(right) / len(right) > 0.7
+    assert b"epoch 8/8" in store.get(log_key(job.prefix, 0))
+    assert causes(store, job) == {}
+
+
+def test_an_exception_in_rank_1_is_the_first_cause_and_not_what_it_did_to_rank_0(
+    store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    job = train_job(manifest, **script({"1": "exception"}))
+    with pods(job, store_config, tmp_path) as made:
+        seconds = cause_after(made, store, 1, rank_of(made, 1))
+        assert codes(made)[1] == 1
+    found = causes(store, job)
+    first = first_cause(found.values())
+    assert first is not None
+    assert (first.kind, first.rank, first.node_rank, first.node, first.exit_code) == ("Error", 1, 1, "gpu-1", 1)
+    assert "ValueError: boom: the label 13 is not a class" in first.message
+    assert any("raise ValueError" in line for line in first.lines)
+    assert found[0].kind == "PeerLost"
+    assert seconds < CAUSE_SECONDS
+
+
+def test_a_rank_killed_from_outside_is_told_by_its_signal(
+    store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    job = train_job(manifest, **script({"0": "hang", "1": "hang"}))
+    with pods(job, store_config, tmp_path) as made:
+        until(lambda: "step 2 done" in made[1].log(), LONG, made)
+        rank = rank_of(made, 1)
+        os.kill(rank, signal.SIGKILL)
+        assert cause_after(made, store, 1, rank) < CAUSE_SECONDS
+        made[0].processes["train"].send_signal(signal.SIGTERM)
+        assert codes(made) == [ExitCode.TRY_AGAIN, 1]
+    first = first_cause(causes(store, job).values())
+    assert first is not None
+    assert (first.kind, first.rank, first.signal, first.exit_code) == ("Signal", 1, "SIGKILL", 137)
+
+
+def test_codes_that_a_script_leaves_with_are_the_pods(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
+    leave = "import os, sys; sys.exit(65 if os.environ['RANK'] == '1' else 0)"
+    job = train_job(manifest, nodes=1, processes_per_node=2, **script(command=(sys.executable, "-c", leave)))
+    with pods(job, store_config, tmp_path) as made:
+        assert codes(made) == [ExitCode.BAD_DATA]
+        assert termination(made[0])["code"] == ExitCode.BAD_DATA
+    found = causes(store, job)[0]
+    assert (found.kind, found.rank, found.exit_code) == ("BadData", 1, 65)
+
+
+def test_a_plain_script_makes_a_package_too(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
+    job = train_job(manifest, **script())
+    with pods(job, store_config, tmp_path) as made:
+        assert codes(made) == [0, 0], [pod.log() for pod in made]
+    found = result(store, job.prefix)
+    assert found.epochs == 30
+    assert Package.model_validate_json(store.get_blob(found.package)).outputs[0].name == "y"
+
+
+def test_a_hyperparameter_nobody_knows_is_a_spec_error_with_the_names_there_are(
+    store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    job = train_job(manifest, nodes=1, hyperparameters={"epoch": 3})
+    with pods(job, store_config, tmp_path) as made:
+        assert codes(made) == [ExitCode.SPEC_ERROR]
+    found = causes(store, job)[0]
+    assert found.kind == "SpecError"
+    assert "epoch is not known; there are epochs, batchSize, learningRate" in found.message
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [(("no-such-program",), "cannot be run in this image"), ((sys.executable, "-c", "pass"), "left no model.onnx")],
+)
+def test_a_command_that_cannot_give_a_model_is_a_spec_error(
+    command: tuple[str, ...], says: str, store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    job = train_job(manifest, nodes=1, **script(command=command))
+    with pods(job, store_config, tmp_path) as made:
+        assert codes(made) == [ExitCode.SPEC_ERROR], made[0].log()
+    assert says in causes(store, job)[0].message
+
+
+def test_a_run_resumed_after_a_loss_ends_as_if_nothing_had_happened(
+    store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    wanted = {"epochs": 6, "batchSize": 8, "learningRate": 0.003, "augment": {"shift": 0.1}}
+    whole = train_job(manifest, attempt=1, hyperparameters=wanted)
+    with pods(whole, store_config, tmp_path / "whole") as made:
+        assert codes(made) == [0, 0]
+    lost = train_job(manifest, attempt=2, hyperparameters=wanted)
+    with pods(lost, store_config, tmp_path / "lost") as made:
+        until(lambda: any(entry.key.endswith(".json") for entry in store.list(checkpoints_prefix(lost.prefix) + "step-")), LONG, made)
+        os.kill(rank_of(made, 1), signal.SIGKILL)
+        assert 0 not in codes(made)
+    again = train_job(manifest, attempt=3, hyperparameters=wanted, resume_from=(lost.prefix, whole.prefix + "nothing-there/"))
+    with pods(again, store_config, tmp_path / "again") as made:
+        assert "checkpoint of step" in made[0].log("fetch")
+        assert codes(made) == [0, 0]
+    assert result(store, again.prefix).weights == result(store, whole.prefix).weights
+
+
+def test_a_sidecar_that_dies_is_made_up_for(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
+    job = train_job(manifest, nodes=1, hyperparameters={"epochs": 20, "batchSize": 8})
+    with pods(job, store_config, tmp_path) as made:
+        until(lambda: "epoch 1/20" in made[0].log(), LONG, made)
+        made[0].processes["store"].kill()
+        made[0].processes["store"].wait()
+        made[0].start("store", [sys.executable, "-m", "bramble_workloads", "store"])
+        assert codes(made) == [0]
+    assert result(store, job.prefix).epochs == 20
+    assert store.stat(f"{checkpoints_prefix(job.prefix)}step-{20 * 23}.json")
+
+
+def test_a_store_that_refuses_stops_the_run_and_says_so(store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
+    job = train_job(manifest)
+    with pods(job, store_config._replace(secret_key="wrong"), tmp_path) as made:
+        assert [pod.fetch_code for pod in made] == [ExitCode.SPEC_ERROR] * 2
+        assert "correct secretKey in the Secret" in made[0].log("fetch")
+        assert "correct secretKey" in termination(made[0])["message"]
+
+
+def test_a_missing_dataset_is_bad_data(store: Store, store_config: StoreConfig, tmp_path: Path) -> None:
+    job = train_job(digest_of(b"nothing"))
+    with pods(job, store_config, tmp_path) as made:
+        assert [pod.fetch_code for pod in made] == [ExitCode.BAD_DATA] * 2
+    assert "is not in the store" in causes(store, job)[1].message
