@@ -6,11 +6,11 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from minio import Minio
@@ -22,17 +22,34 @@ from tests.cluster.lifecycle import REPOSITORY
 from tests.cluster.waiting import wait
 
 KILLED = -9
+CREATED = 201
+GROWING = ("attempt", "failures", "disruptions", "evaluations", "seq")
+"""Numbers of memory that never go back."""
 MANIFESTS = REPOSITORY / "examples" / "digits" / "manifests"
+FLEET_LABEL = "bramble.dev/fleet"
 Object = dict[str, Any]
 
 
 def manifests(name: str, namespace: str) -> dict[str, Object]:
-    """One of the example's files by kind, in another namespace."""
+    """One of the example's files by kind, in another namespace, on a fleet of the namespace's name, and as light as the kinds
+    allow: what is tried here is the operator, not the model."""
     found = {}
     for document in yaml.safe_load_all((MANIFESTS / name).read_text()):
+        kind, spec = document["kind"], document["spec"]
         if "namespace" in document["metadata"]:
             document["metadata"]["namespace"] = namespace
-        found[document["kind"]] = document
+        if kind == "Fleet":
+            document["metadata"]["name"] = namespace
+            spec |= {"nodeSelector": {FLEET_LABEL: namespace}, "allowedNamespaces": [namespace]}
+        if kind == "TrainingRun":
+            spec["hyperparameters"]["epochs"] = 2
+            spec["evaluation"]["gates"] = [{"metric": "accuracy", "min": "0"}]
+            spec["modelVersion"] |= {"validation": {"maxDrop": {"accuracy": "1"}}}
+            spec["modelVersion"]["benchmark"] = [{"fleet": namespace, "board": "virtual", "iterations": 50}]
+        if kind == "Rollout":
+            spec["fleetRef"]["name"] = namespace
+            spec["strategy"]["canary"]["steps"] = [{"nodes": 1, "bake": "3s"}, {"nodes": "100%", "bake": "3s"}]
+        found[kind] = document
     return found
 
 
@@ -53,6 +70,7 @@ class Chain:
     operator: OperatorProcess
     settings: dict[str, str] = field(default_factory=dict)
     lives: int = 0
+    memory: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
 
     def stock(self, collections: tuple[str, ...] = ("1",)) -> None:
         """The namespace, its store, and the pictures of some collections of the example."""
@@ -90,6 +108,7 @@ class Chain:
         def reached() -> Object | None:
             self._revive()
             found = self.get(kind, name)
+            self._note(kind, name, found)
             failed = condition(found, "Failed")
             assert failed.get("status") != "True", json.dumps(found["status"], indent=1)
             return found if condition(found, type_).get("status") == "True" else None
@@ -109,6 +128,17 @@ class Chain:
             return self.operator.ended is None and now - since > 2
 
         wait(settled, seconds, self.operator.tail, interval=0.2)
+
+    def check_memory_only_grew(self) -> None:
+        """Over everything that `until` saw, in whatever life."""
+        for (kind, name, number), values in self.memory.items():
+            assert values == sorted(values), f"{kind} {name}: {number} went back: {values}"
+
+    def _note(self, kind: str, name: str, found: Object) -> None:
+        status = found.get("status", {})
+        for number in GROWING:
+            if number in status:
+                self.memory.setdefault((kind, name, number), []).append(int(status[number]))
 
     def killed(self) -> list[str]:
         """The sites that killed, in order."""
@@ -135,14 +165,22 @@ class Chain:
         return f"{kind} {name}: {found}\n{pods}\n{self.operator.tail()}"
 
 
-def creations(audit_log: Path, namespace: str) -> Counter[tuple[str, str]]:
-    """How often each object of the namespace was really created by the operator, by resource and name (audit log)."""
-    found: Counter[tuple[str, str]] = Counter()
+class Child(NamedTuple):
+    """An object as the audit log names it."""
+
+    resource: str
+    namespace: str
+    name: str
+
+
+def creations(audit_log: Path, namespaces: Container[str]) -> Counter[Child]:
+    """How often each object of these namespaces was really created by a client of ours (by the API server's audit log)."""
+    found: Counter[Child] = Counter()
     for event in _events(audit_log):
         ref = event.get("objectRef", {})
-        created = event["verb"] in ("create", "patch") and event.get("responseStatus", {}).get("code") == 201
-        if created and ref.get("namespace") == namespace and "python" in event.get("userAgent", "").lower():
-            found[ref["resource"], ref.get("name") or "?"] += 1
+        created = event["verb"] in ("create", "patch") and event.get("responseStatus", {}).get("code") == CREATED
+        if created and ref.get("namespace") in namespaces and "aiohttp" in event.get("userAgent", ""):
+            found[Child(ref["resource"], ref["namespace"], ref.get("name", "?"))] += 1
     return found
 
 

@@ -10,17 +10,17 @@ import pytest
 
 from tests.chaos.chain import Chain
 from tests.chaos.operator_process import NAMESPACE, OperatorProcess
+from tests.chart.installation import install
 from tests.cluster import Cluster, Shape
-from tests.cluster.lifecycle import REPOSITORY
 
 
 @pytest.fixture(scope="session")
 def arena() -> Iterator[Cluster]:
-    """A control node, two GPU nodes, two boards; our kinds; no operator inside."""
+    """A control node, two GPU nodes, two boards; the chart, its gateway running, its operator not."""
     with Cluster.up(Shape.of(gpus=2, boards=2)) as cluster:
-        for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
-            cluster.kubectl("apply", "--server-side", "-f", str(path))
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        install(cluster, {"operator": {"replicas": 1}, "gateway": {"replicas": 1}})
+        cluster.kubectl("scale", "deployment/bramble-operator", f"--namespace={NAMESPACE}", "--replicas=0")
+        cluster.kubectl("wait", "--for=delete", "pod", f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/component=operator")
         yield cluster
 
 

@@ -19,7 +19,7 @@ import yaml
 from tests.cluster import Cluster, addresses
 from tests.cluster.waiting import wait
 
-NAMESPACE = "bramble-system"
+NAMESPACE = "bramble"
 STORE_ENDPOINT = f"http://{addresses.CORE}:{addresses.STORE_PORT}"
 """Of the store, for pods and for processes in the router's namespace alike."""
 

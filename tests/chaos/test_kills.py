@@ -1,39 +1,98 @@
-"""The operator is killed at its writes; every run ends in the same state: no child twice, no run trained twice, no memory lost."""
+"""The operator is killed at its writes, along the whole path from pictures to a fleet.
+
+Every run ends in the same state: no child twice, no run trained twice, no memory lost.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.chaos.chain import Chain, creations, manifests
+from tests.chaos.chain import FLEET_LABEL, Chain, creations, manifests
+from tests.chaos.operator_process import NAMESPACE
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+DATASET, RUN, MODEL, ROLLOUT = ("Dataset", "digits-1"), ("TrainingRun", "digits-1"), ("ModelVersion", "digits-1-0-0"), ("Rollout", "digits")
+EDGE = "bramble-edge"
+
+KINDS = ("Dataset", "TrainingRun", "ModelVersion", "Fleet", "Rollout")
+STEPS = ("snapshot", "train", "evaluate", "convert")
+"""Each of these Jobs runs once in the whole path, whoever dies."""
 
 
-def freeze(chain: Chain) -> None:
-    """A Dataset: pictures checked and frozen by a real Job."""
+@pytest.fixture
+def fleet(chain: Chain) -> Iterator[str]:
+    """The boards belong to this chain's fleet."""
+    boards = [name for name in chain.cluster.nodes if name.startswith("board-")]
+    for name in boards:
+        chain.cluster.kubectl("label", "node", name, f"{FLEET_LABEL}={chain.namespace}", "--overwrite")
+    yield chain.namespace
+    for name in boards:
+        chain.cluster.kubectl("label", "node", name, f"{FLEET_LABEL}-")
+
+
+def travel(chain: Chain, fleet: str) -> None:
+    """From pictures to a fleet that serves, all of it applied at once."""
+    chain.operator.authorize("bramble-gateway-tls")
     chain.stock()
-    chain.apply(manifests("02-first.yaml", chain.namespace)["Dataset"])
-    found = chain.until("Dataset", "digits-1", "Ready", 240)
-    status = found["status"]
-    assert (status["attempt"], status["failures"], status["disruptions"]) == (1, 0, 0), "a kill of the operator cost an attempt"
-    assert len(status["versions"]) == 1
-    assert status["version"] == status["versions"][0]["version"]
+    chain.apply(manifests("01-fleet.yaml", fleet)["Fleet"])
+    for manifest in manifests("02-first.yaml", chain.namespace).values():
+        chain.apply(manifest)
+    for kind, name, type_ in ((*DATASET, "Ready"), (*RUN, "Complete"), (*MODEL, "Ready"), (*ROLLOUT, "Ready")):
+        chain.until(kind, name, type_, 400)
+    chain.quiet()
+
+
+def check_memory(chain: Chain) -> None:
+    """What nobody but memory knows is what one undisturbed pass through the path would have left."""
+    dataset, run, model, rollout = (chain.get(*which)["status"] for which in (DATASET, RUN, MODEL, ROLLOUT))
+    assert (dataset["attempt"], dataset["failures"], dataset["disruptions"]) == (1, 0, 0)
+    assert [version["version"] for version in dataset["versions"]] == [dataset["version"]]
+    assert (run["attempt"], run["failures"], run["disruptions"], run["evaluations"]) == (1, 0, 0, 1)
+    assert run["dataset"]["version"] == dataset["version"]
+    assert run["modelVersion"] == MODEL[1]
+    assert {target["fleet"] for target in model["targets"]} == {chain.namespace}
+    assert rollout["attempt"] == 1
+    assert rollout["stable"]["ref"] == MODEL[1]
+    chain.check_memory_only_grew()
 
 
 def check_children(chain: Chain) -> None:
-    made = {child: count for child, count in creations(chain.cluster.audit_log, chain.namespace).items() if child[0] != "events"}
-    assert made, "the audit log names no child"
-    assert set(made.values()) == {1}, f"a child was made twice: {made}"
+    """By the API server's own account."""
+    made = creations(chain.cluster.audit_log, {chain.namespace, EDGE, NAMESPACE})
+    children = {child: count for child, count in made.items() if child.resource != "events"}
+    twice = {child: count for child, count in children.items() if count > 1 and not child.name.startswith("agent-")}
+    assert not twice, f"a child was made twice: {twice}"
+    jobs = [child.name for child in children if child.resource == "jobs" and child.namespace == chain.namespace]
+    for step in STEPS:
+        assert len([name for name in jobs if f"-{step}-" in name]) == 1, f"{step}: {jobs}"
 
 
-def test_every_write_of_a_dataset_killed_once(chain: Chain) -> None:
-    """Before and after each site, along one path: after each death the next life goes on where the last ended."""
-    chain.live(fault="*", fault_log=str(chain.operator.sites))
-    freeze(chain)
-    chain.quiet()
-    killed, passed = chain.killed(), chain.passed()
-    assert set(killed) == passed, "a site was passed that never killed"
-    assert len(killed) == len(set(killed)), "a site killed twice"
+def check_kills(chain: Chain, moments: set[str]) -> None:
+    """Every site of every kind killed once, and none twice."""
+    killed = chain.killed()
+    deadly = {site for site in chain.passed() if site.split(":")[0] in moments}
+    assert set(killed) == deadly, f"passed and never deadly: {sorted(deadly - set(killed))}"
+    assert len(killed) == len(set(killed))
     assert chain.lives == len(killed) + 1
-    assert {"before:Dataset/create/Job/snapshot", "after:Dataset/create/Job/snapshot", "after:Dataset/remember/Dataset"} <= passed
+    assert {site.split(":")[1].split("/")[0] for site in killed} == set(KINDS)
+
+
+def test_killed_once_at_every_write(chain: Chain, fleet: str) -> None:
+    """After each write has landed and before anything is made of the answer: what came of it must be found again."""
+    chain.live(fault="after:*", fault_log=str(chain.operator.sites))
+    travel(chain, fleet)
+    check_kills(chain, {"after"})
+    check_memory(chain)
+    check_children(chain)
+
+
+@pytest.mark.chaos
+def test_killed_before_and_after_every_write(chain: Chain, fleet: str) -> None:
+    chain.live(fault="*", fault_log=str(chain.operator.sites))
+    travel(chain, fleet)
+    check_kills(chain, {"before", "after"})
+    check_memory(chain)
     check_children(chain)

@@ -64,8 +64,9 @@ class Engine:
         self._reconciler = Reconciler(
             by_kind, self._queue, self.feed, lambda: Reader(api, settings, self.feed, self._stores, board), executor, self.metrics
         )
+        self.feed.ended += [executor.forget, board.forget]
         self._observer = Observer(api, settings, self.feed, board, self.metrics)
-        self._probes = Probes(self.liveness, lambda: self._relist.filled, self._queue, self.metrics)
+        self._probes = Probes(self.liveness, lambda: self._relist.filled, self._measure, self.metrics)
 
     async def run(self, stop: asyncio.Event, watch: Watch) -> None:
         """Serve probes, wait for our kinds, fill the cache, watch, lead when possible; until `stop` is set.
@@ -105,6 +106,13 @@ class Engine:
             await cancel(reading)
             await asyncio.wait([watching], timeout=ENDING_SECONDS)
             await cancel([watching])
+
+    def _measure(self) -> None:
+        """Figures that are taken when somebody asks for them."""
+        self.metrics.depth.set(self._queue.depth)
+        self.metrics.oldest.set(self._queue.oldest())
+        for resource in self.watched:
+            self.metrics.objects.labels(resource.kind).set(self.feed.cache.count(resource.kind))
 
     def _turned(self, leads: bool) -> None:
         """Leadership began or ended: begin from nothing, since another replica has been at work meanwhile."""

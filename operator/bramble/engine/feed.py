@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bramble.engine.cache import Cache, labels_of
@@ -40,10 +40,15 @@ def owner_key(manifest: Manifest) -> Key | None:
 
 
 class Feed:
-    """Where watches, lists and the answers to our own writes go in."""
+    """Where watches, lists and the answers to our own writes go in.
+
+    Attributes:
+        ended: called with the uid of each object of a controlled kind that has gone, to forget what is known of it.
+    """
 
     def __init__(self, cache: Cache, queue: WorkQueue, controllers: Mapping[str, Controller[Any]]) -> None:
         self.cache = cache
+        self.ended: list[Callable[[str], None]] = []
         self._queue = queue
         self._controllers = controllers
         self._dependencies = Dependencies()
@@ -71,6 +76,8 @@ class Feed:
         self._wake(key, former)
         if key.kind in self._controllers:
             self._dependencies.set(key, ())
+            for forget in self.ended:
+                forget(former["metadata"]["uid"])
         return True
 
     def wake_dependants(self, key: Key) -> None:

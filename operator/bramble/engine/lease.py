@@ -70,10 +70,11 @@ class Lease:
         """Take the Lease when it is free or expired, renew it, for ever."""
         while True:
             try:
-                await self.step()
+                async with asyncio.timeout(self._seconds * SURE / 2):
+                    await self.step()
             except Conflict:
                 log.info("the lease changed while it was being taken")
-            except BrambleError as error:
+            except (BrambleError, TimeoutError) as error:
                 log.warning("the lease could not be read or renewed: %s", error)
             self._settle()
             await asyncio.sleep(self._seconds * (RENEW if self.leading.is_set() else LOOK))

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +28,8 @@ REPORT_KIND = "Report"
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 READ_SECONDS = 5
+FORGET_SECONDS = 3600
+"""A device that has been silent for so long says nothing any more: its node may have been another's for most of it."""
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +39,6 @@ class Address(NamedTuple):
 
     host: str
     port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A report or a progress, and when it was said, in seconds of our clock."""
-
-    at: float
-    said: Report | Progress
 
 
 def addresses(slices: Iterable[Manifest]) -> frozenset[Address]:
@@ -128,6 +121,7 @@ class Board:
 
     def _turned(self, now: float) -> set[str]:
         """Fleets of which a node came online or fell silent since the last look."""
+        self._reports = {node: heard for node, heard in self._reports.items() if now - heard[0] < FORGET_SECONDS}
         online = {node: now - at < OFFLINE_SECONDS for node, (at, _) in self._reports.items()}
         turned = {self._reports[node][1].fleet for node, is_on in online.items() if self._online.get(node) != is_on}
         self._online = online

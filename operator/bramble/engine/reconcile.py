@@ -92,7 +92,7 @@ class Reconciler:
             self._count(key, error)
             log.debug("%s: %s", label(key), error)
             self._queue.retry(key)
-        except Retryable as error:
+        except (Retryable, TimeoutError) as error:
             self._count(key, error)
             delay = self._queue.retry(key)
             log.info("%s: %s: %s; again in %.1f s", label(key), type(error).__name__, error, delay)

@@ -87,7 +87,6 @@ class Relist:
         for cached in self._feed.cache.list(resource.kind):
             if cached["metadata"]["uid"] not in listed and version_of(cached) <= listing.resource_version:
                 missed += self._feed.gone(cached, listing.resource_version)
-        self._metrics.objects.labels(resource.kind).set(self._feed.cache.count(resource.kind))
         if self.filled:
             self.missed_in_a_row[resource.kind] = self.missed_in_a_row[resource.kind] + 1 if missed else 0
             if missed:

@@ -9,14 +9,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from bramble.engine.liveness import Liveness
 from bramble.engine.metrics import Metrics
-from bramble.engine.queue import WorkQueue
 
 
 class Probes:
     """The operator's own HTTP server. It holds nothing secret and takes nothing in."""
 
-    def __init__(self, liveness: Liveness, ready: Callable[[], bool], queue: WorkQueue, metrics: Metrics) -> None:
-        self._liveness, self._ready, self._queue, self._metrics = liveness, ready, queue, metrics
+    def __init__(self, liveness: Liveness, ready: Callable[[], bool], measure: Callable[[], None], metrics: Metrics) -> None:
+        self._liveness, self._ready, self._measure, self._metrics = liveness, ready, measure, metrics
 
     def application(self) -> web.Application:
         """The three routes."""
@@ -41,6 +40,5 @@ class Probes:
         return web.Response(text="ok") if self._ready() else web.Response(status=503, text="the cache is being filled")
 
     async def _scrape(self, _: web.Request) -> web.Response:
-        self._metrics.depth.set(self._queue.depth)
-        self._metrics.oldest.set(self._queue.oldest())
+        self._measure()
         return web.Response(body=generate_latest(self._metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
