@@ -24,6 +24,8 @@ STORE_ENDPOINT = f"http://{addresses.CORE}:{addresses.STORE_PORT}"
 """Of the store, for pods and for processes in the router's namespace alike."""
 
 END_SECONDS = 15.0
+NO_IMAGE = "sha256:" + "0" * 64
+"""On a cluster without nodes no pod runs, and nothing is built."""
 
 WITH_TOKEN = """
 mount -t tmpfs tmpfs /run
@@ -98,7 +100,7 @@ class OperatorProcess:
 
     def start(self, **settings: str) -> None:
         """A new life; `settings` are variables without their prefix, in lower case."""
-        images = self.cluster.images
+        images = {name: f"bramble.local/{name}@{NO_IMAGE}" for name in ("train", "convert", "edge")} | self.cluster.images
         given = {
             "namespace": NAMESPACE,
             "images_train": images["train"],
