@@ -94,7 +94,9 @@ def _account(attempt: AttemptSeen, rank: int, nodes: Mapping[str, Node], now: da
 
 def _placed(told: Cause, pod: Manifest | None, rank: int) -> Cause:
     """The launcher's own account, with what it could not know."""
+    ended = terminated(pod, TRAIN) if pod is not None else None
     missing = {
+        "exit_code": ended["exitCode"] if told.exit_code is None and told.signal is None and ended is not None else told.exit_code,
         "node_rank": rank if told.node_rank is None else told.node_rank,
         "node": told.node or (node_of(pod) if pod is not None else None),
         "pod": told.pod or (name_of(pod) if pod is not None else None),

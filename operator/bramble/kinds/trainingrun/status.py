@@ -8,8 +8,8 @@ from bramble.contracts.canonical import short
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs import EvaluateResult, GateOutcome, TrainResult
 from bramble.contracts.report import Progress
-from bramble.kinds.conditions import Condition, find, rfc3339
-from bramble.kinds.trainingrun.model import EvaluationSeen, GateSeen, Outcome, PackageSeen, ProgressSeen, Status
+from bramble.kinds.conditions import Condition, Truth, find, rfc3339
+from bramble.kinds.trainingrun.model import DatasetPin, EvaluationSeen, GateSeen, Outcome, PackageSeen, ProgressSeen, Status
 from bramble.kinds.writing import Stated, not_ready, ready
 
 ADMITTED = "Admitted"
@@ -62,10 +62,14 @@ def under_way(status: Status, phase: str, reason: str, message: str, *, running:
     """The dataset is pinned, and this is what happens now."""
     conditions = [not_ready(reason, message)]
     if status.dataset is not None:
-        pinned = f"trains on {short(status.dataset.version)} of Dataset {status.dataset.name}"
-        conditions.append(Condition(ADMITTED, "True", PINNED, pinned))
+        conditions.append(Condition(ADMITTED, "True", PINNED, told_pin(status.dataset)))
     conditions.append(Condition(RUNNING, "True" if running else "False", reason, message))
     return Stated(phase, (*conditions, *_no_more(status, reason, message)), FAILURES)
+
+
+def told_pin(pin: DatasetPin) -> str:
+    """What the run trains on."""
+    return f"trains on {short(pin.version)} of Dataset {pin.name}"
 
 
 def ended(outcome: Outcome, evaluation: EvaluationSeen | None) -> Stated:
@@ -78,8 +82,8 @@ def ended(outcome: Outcome, evaluation: EvaluationSeen | None) -> Stated:
         Condition(COMPLETE if succeeded else FAILED, "True", reason, message),
     ]
     if evaluation is not None:
-        passed = all(gate.passed for gate in evaluation.gates)
-        conditions.append(Condition(GATES_PASSED, "True" if passed else "False", reason, told_gates(evaluation)))
+        truth: Truth = "True" if (passed := all(gate.passed for gate in evaluation.gates)) else "False"
+        conditions.append(Condition(GATES_PASSED, truth, GATES_PASSED if passed else GATES_FAILED, told_gates(evaluation)))
     return Stated("Complete" if succeeded else "Failed", tuple(conditions), FAILURES)
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.contracts.canonical import short
 from bramble.kinds.plan import Plan
 from bramble.kinds.trainingrun.model import DatasetPin
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, PINNED, not_admitted, under_way
+from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, PINNED, not_admitted, told_pin, under_way
 from bramble.kinds.writing import remember, report
 
 
@@ -25,5 +24,5 @@ def admit(seen: Observed, now: datetime) -> Plan | None:
         message = f"Dataset {name} is not ready to train on: {dataset.message or 'it has not been snapshotted yet'}"
         return report(seen.run, not_admitted(seen.status, DATASET_NOT_FROZEN, message), now)
     pin = DatasetPin(name=name, uid=dataset.uid, version=dataset.version)
-    message = f"pinned {short(dataset.version)} of Dataset {name}"
-    return remember(seen.run, under_way(seen.status, "Pending", PINNED, message), now, dataset=pin)
+    status = seen.status.model_copy(update={"dataset": pin})
+    return remember(seen.run, under_way(status, "Pending", PINNED, told_pin(pin)), now, dataset=pin)
