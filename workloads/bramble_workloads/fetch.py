@@ -121,7 +121,6 @@ def restore(store: Store, prefixes: list[str], checkpoints: Path) -> int | None:
         except (Missing, Corrupt, ValueError) as error:
             print(f"checkpoint {key} is passed over: {error}", flush=True)  # noqa: T201
         else:
-            write(checkpoints / "restored.json", {"step": step, "key": key})
             return step
     return None
 
@@ -143,6 +142,8 @@ def _download_checkpoint(store: Store, marker: str, folder: Path) -> None:
         digest = store.download(f"{marker.removesuffix('.json')}/{name}", aside / name)
         if digest != file["sha256"]:
             raise Corrupt(f"{name} hashes to {digest}, the marker says {file['sha256']}")
+    # First, so that the sidecar never takes the folder for a new checkpoint.
+    write(folder.parent / "restored.json", {"step": int(folder.name.removeprefix("step-")), "key": marker})
     aside.rename(folder)
 
 

@@ -31,7 +31,7 @@ def main() -> int:
     """Train and export as one rank; 0, or an exception with a `code`."""
     from bramble_workloads.train import program
 
-    return program.main(*_specified())
+    return program.main(*_specified(), int(os.environ.get("BRAMBLE_SEED", "0")))
 
 
 def _specified() -> tuple[Hyperparameters, BuiltinTrainer]:

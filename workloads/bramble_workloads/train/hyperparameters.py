@@ -55,6 +55,8 @@ class Hyperparameters(Document):
     clip_norm: float | None = Field(None, gt=0)
     """Longest gradient allowed, as an L2 norm."""
     augment: Augment = Augment()
+    seed: int = Field(0, ge=0)
+    """Of the first weights, the order of the pictures, and augmentation."""
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Hyperparameters:

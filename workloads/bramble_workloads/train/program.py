@@ -33,9 +33,8 @@ def warm_up() -> None:
     make_optimizer(nn.Linear(1, 1), Hyperparameters())
 
 
-def main(wanted: Hyperparameters, trainer: BuiltinTrainer) -> int:
+def main(wanted: Hyperparameters, trainer: BuiltinTrainer, seed: int) -> int:
     """Train and export; 0, or an exception with a `code`."""
-    seed = int(os.environ.get("BRAMBLE_SEED", "0"))
     torch.manual_seed(seed)
     ranks = Ranks()
     classes, splits = read_samples(Path(os.environ["BRAMBLE_DATA"]))

@@ -37,7 +37,7 @@ def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, sta
     whole = size * world_size
     for offset in range(start, len(order), whole):
         chunk = order[offset : offset + whole]
-        if len(chunk) < SMALLEST * world_size and offset > 0:
+        if len(chunk) < min(SMALLEST, size) * world_size and offset > 0:
             return
         missing = -len(chunk) % world_size
         yield np.concatenate([chunk, np.resize(order, missing)])[rank::world_size]
@@ -46,5 +46,5 @@ def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, sta
 def steps_per_epoch(count: int, size: int, world_size: int, accumulation: int) -> int:
     """Optimiser steps of a whole epoch."""
     rest = count % (size * world_size)
-    forwards = max(1, count // (size * world_size) + (rest >= SMALLEST * world_size))
+    forwards = max(1, count // (size * world_size) + (rest >= min(SMALLEST, size) * world_size))
     return -(-forwards // accumulation)

@@ -1,0 +1,109 @@
+"""The parts of the training program that need no network: order, schedule, hyperparameters, temperature."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from bramble_workloads.errors import SpecError
+from bramble_workloads.temperature import HIGHEST, LOWEST, fit_temperature
+from bramble_workloads.train.hyperparameters import Hyperparameters
+from bramble_workloads.train.sampling import batches, epoch_order, steps_per_epoch
+from bramble_workloads.train.schedule import learning_rate
+
+counts, sizes, worlds = st.integers(1, 200), st.integers(1, 16), st.integers(1, 4)
+
+
+@given(counts, sizes, worlds)
+def test_all_ranks_together_see_every_sample_once(count: int, size: int, world: int) -> None:
+    order = epoch_order(count, seed=7, epoch=3)
+    ranks = [list(batches(order, size, rank, world)) for rank in range(world)]
+    shapes = {tuple(len(batch) for batch in rank) for rank in ranks}
+    assert len(shapes) == 1, "ranks that do not step together would wait for each other for ever"
+    seen = np.concatenate([batch for rank in ranks for batch in rank])
+    left_out = count - len(set(seen.tolist()))
+    assert left_out < 2 * world
+    assert len(seen) - len(set(seen.tolist())) < world
+
+
+@given(counts, sizes, worlds, st.integers(1, 4))
+def test_the_schedule_counts_the_steps_that_are_made(count: int, size: int, world: int, accumulation: int) -> None:
+    made = len(list(batches(epoch_order(count, 7, 0), size, 0, world)))
+    assert steps_per_epoch(count, size, world, accumulation) == -(-made // accumulation)
+
+
+@given(counts, sizes, worlds, st.integers(0, 20))
+def test_an_epoch_goes_on_where_it_stopped(count: int, size: int, world: int, done: int) -> None:
+    order = epoch_order(count, 7, 0)
+    whole = list(batches(order, size, 0, world))
+    rest = list(batches(order, size, 0, world, start=min(count, done * size * world)))
+    assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in whole[done:]]
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    orders = {tuple(epoch_order(50, seed, epoch).tolist()) for seed in range(3) for epoch in range(3)}
+    assert len(orders) == 9
+    assert tuple(epoch_order(50, 1, 1).tolist()) in orders
+
+
+def wanted(**values: Any) -> Hyperparameters:
+    return Hyperparameters.read({"epochs": 10, "learningRate": 0.1, **values})
+
+
+@pytest.mark.parametrize(
+    ("values", "step", "rate"),
+    [
+        ({"scheduler": "constant"}, 0, 0.1),
+        ({"scheduler": "constant"}, 99, 0.1),
+        ({"scheduler": "cosine"}, 0, 0.1),
+        ({"scheduler": "cosine"}, 50, 0.05),
+        ({"scheduler": "cosine"}, 100, 0.0),
+        ({"scheduler": "constant", "warmupEpochs": 1}, 0, 0.1 / 11),
+        ({"scheduler": "constant", "warmupEpochs": 1}, 9, 0.1 * 10 / 11),
+        ({"scheduler": "cosine", "warmupEpochs": 2}, 60, 0.05),
+    ],
+)
+def test_the_learning_rate_of_a_step(values: dict[str, Any], step: int, rate: float) -> None:
+    assert learning_rate(step, 10, wanted(**values)) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"epoch": 3}, "epoch is not known; there are epochs, batchSize, learningRate, optimizer"),
+        ({"augment": {"invert": True}}, "augment.invert is not known; there are shift, flip, brightness"),
+        ({"earlyStopping": {"wait": 3}}, "earlyStopping.wait is not known; there are patience, metric, minDelta"),
+        ({"optimizer": "lion"}, "optimizer: Input should be 'adamw', 'adam' or 'sgd' (is 'lion')"),
+        ({"epochs": 0}, "epochs: Input should be greater than or equal to 1 (is 0)"),
+        ({"epochs": 3, "warmupEpochs": 3}, "warmupEpochs is 3 of 3 epochs: it must be less"),
+    ],
+)
+def test_a_hyperparameter_that_cannot_be_is_named_with_what_can(values: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        Hyperparameters.read(values)
+    assert says in str(caught.value)
+
+
+def logits(sharpness: float, count: int = 4000) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int64]]]:
+    """Scores whose honest temperature is `sharpness`, and labels drawn from what they mean."""
+    random = np.random.default_rng(0)
+    honest = random.normal(0, 2, (count, 5))
+    chances = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
+    labels = np.array([random.choice(5, p=row) for row in chances])
+    return (honest * sharpness).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_temperature_undoes_overconfidence(sharpness: float) -> None:
+    assert fit_temperature(*logits(sharpness)) == pytest.approx(sharpness, rel=0.08)
+
+
+def test_the_temperature_is_bounded_and_one_without_samples() -> None:
+    scores = np.eye(3, dtype=np.float32) * 9
+    assert fit_temperature(scores, np.arange(3)) == LOWEST
+    assert fit_temperature(scores, np.array([1, 2, 0])) == HIGHEST
+    assert fit_temperature(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)) == 1.0
