@@ -121,6 +121,7 @@ def test_golden_cases_hold_on_a_board_that_has_only_the_store(pod: StepPod) -> N
         assert all(answer.margin > package.golden.tolerance.margin for answer in answers)
         sizes = {digest: len(pod.store.get_blob(digest)) for case in cases for digest in (case.input, case.tensor, case.raw)}
         assert sum(sizes.values()) <= golden.MAX_BYTES
+        assert {digest: package.blobs()[digest] for digest in sizes} == sizes, "devices are told every size in advance"
 
 
 def test_int8_golden_cases_count_quantisation_steps(pod: StepPod) -> None:
