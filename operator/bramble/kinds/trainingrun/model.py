@@ -232,7 +232,7 @@ class Spec(Described):
     trainer: Trainer
     """What trains."""
     hyperparameters: FreeForm = Field(default_factory=dict)
-    """For the built-in trainer: epochs, batchSize, learningRate, weightDecay, optimizer, scheduler, warmupEpochs, patience, seed and
+    """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment, seed and
     others (docs: kinds/trainingrun). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
     engine: Engine = Engine(torchrun=Torchrun())
     """What joins several nodes; one node when unset."""
