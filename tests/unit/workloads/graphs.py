@@ -11,6 +11,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from bramble.contracts.package import Package
 from bramble_workloads.processing.preprocess import Preprocessor
@@ -59,7 +60,8 @@ def conv_graph() -> bytes:
     session = onnxruntime.InferenceSession(body, providers=["CPUExecutionProvider"])
     rows = np.concatenate([session.run(None, {"x": tensor[np.newaxis]})[0] for tensor in _tensors()])
     train = np.arange(len(rows)) % 5 < 3
-    fitted = LogisticRegression(C=0.01, max_iter=2000).fit(rows[train], np.array(digits()[1], dtype=int)[train])
+    with threadpool_limits(1):  # small matrices: more threads only wait for each other
+        fitted = LogisticRegression(C=0.01, max_iter=2000).fit(rows[train], np.array(digits()[1], dtype=int)[train])
     head = [helper.make_node("Flatten", ["pooled"], ["row"]), helper.make_node("Gemm", ["row", "w", "b"], ["logits"])]
     return save([*features, *head], {**weights, "w": fitted.coef_.T, "b": fitted.intercept_})
 
