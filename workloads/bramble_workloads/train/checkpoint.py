@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ def restore(folder: Path, parts: Parts, device: torch.device) -> State:
         if (newest / BEST).exists():
             parts.best.update(load_file(newest / BEST))
         return State(**json.loads((newest / STATE).read_text()))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, UnpicklingError) as error:
         raise BadData(f"checkpoint {newest.name} does not fit this run: {error}") from error
 
 
