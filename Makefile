@@ -20,16 +20,16 @@ demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, 
 	@$(PYTHON) -m examples.digits
 
 test: lint  ## lint, unit tests, and everything on the local cluster that fits in 20 minutes
-	@$(PYTHON) -m pytest -m "not chaos and not compat" tests
+	@$(PYTHON) -m pytest -m "not chaos" tests
 
 unit: $(PYTHON)  ## the tests that need no cluster
-	@$(PYTHON) -m pytest -m "not cluster and not chaos and not compat" tests
+	@$(PYTHON) -m pytest -m "not cluster and not chaos" tests
 
 chaos: $(PYTHON)  ## kill the operator before and after every write it makes
 	@$(PYTHON) -m pytest -m chaos tests
 
 compat: $(PYTHON)  ## the store's tests against MinIO as well
-	@$(PYTHON) -m pytest -m compat tests
+	@BRAMBLE_TEST_STORE=minio $(PYTHON) -m pytest tests/unit/workloads/test_store.py tests/unit/workloads/test_snapshot.py
 
 lint: $(PYTHON)  ## ruff, mypy, import contracts, generated files up to date
 	@echo "lint: ruff";            $(PYTHON) -m ruff check --quiet .

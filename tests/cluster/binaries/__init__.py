@@ -38,6 +38,8 @@ APPLETS = (*KUBERNETES, "coredns", "etcd", "helm")
 """What the multi-call binary can be called as."""
 NAMES = (*APPLETS, "cri", "versitygw")
 VERSITYGW = "v1.8.0"
+MINIO = "v0.0.0-20260212201848-7aac2a2c5b7c"
+"""The last commit of its archived repository: the second store that `make compat` tries."""
 KEEP_UNUSED = 14 * 24 * 3600
 """Seconds for which a part of the cache that no checkout asks for any more is kept."""
 
@@ -94,6 +96,14 @@ def ensure(progress: Progress = silent) -> Binaries:
         _make(part, toolchain, cache, progress)
         paths |= part.paths(cache)
     return Binaries(paths | found)
+
+
+def ensure_minio(progress: Progress = silent) -> Path:
+    """MinIO's server, built where the cache has none. Raises as `ensure` does."""
+    toolchain = go_build.Toolchain.find(NODEBOX)
+    part = Part("minio", MINIO, _key([MINIO, toolchain.identity]), ("minio",))
+    _make(part, toolchain, cache_folder(), progress)
+    return part.paths(cache_folder())["minio"]
 
 
 def pinned() -> dict[str, str]:
@@ -157,6 +167,8 @@ def _build(part: Part, toolchain: go_build.Toolchain, folder: Path, progress: Pr
         case "versitygw":
             module = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW}"
             toolchain.install(module, folder, (f"-X main.Version={VERSITYGW}",), go_build.VERSITYGW, progress)
+        case "minio":
+            toolchain.install(f"github.com/minio/minio@{MINIO}", folder, (), go_build.MINIO, progress)
         case "cri":
             toolchain.build("./cri", folder / "cri", (), go_build.CRI, progress)
             toolchain.build("./shim", folder / "cri-shim", (), go_build.SHIM, progress)  # found by cri beside itself

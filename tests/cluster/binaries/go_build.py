@@ -41,6 +41,7 @@ class Measured:
 NODEBOX = Measured("Kubernetes, etcd, CoreDNS and Helm", fetch=15, compile=315, link=25)
 CRI = Measured("the container runtime", fetch=5, compile=25, link=3)
 SHIM = Measured("the container shim", fetch=1, compile=3, link=1)
+MINIO = Measured("MinIO", fetch=20, compile=210, link=15)
 VERSITYGW = Measured("the object store", fetch=5, compile=75, link=5)
 
 

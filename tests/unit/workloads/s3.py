@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bramble.contracts.store import StoreConfig
-from tests.cluster.binaries import cache_folder
+from tests.cluster.binaries import cache_folder, ensure_minio
 
 ACCESS, SECRET, BUCKET = "test-access", "test-secret-key", "bramble"
 READY_SECONDS = 20
@@ -26,16 +26,26 @@ def versitygw() -> Path | None:
 
 @contextmanager
 def server(folder: Path) -> Iterator[StoreConfig]:
-    """A server with one bucket, gone afterwards."""
-    binary = versitygw()
+    """A server with one bucket, gone afterwards. `BRAMBLE_TEST_STORE=minio` takes MinIO, built where it is not there (`make compat`)."""
     port = _free_port()
     endpoint = f"http://127.0.0.1:{port}"
-    if binary is None:
+    if os.environ.get("BRAMBLE_TEST_STORE") == "minio":
+        names = {
+            "MINIO_ROOT_USER": ACCESS,
+            "MINIO_ROOT_PASSWORD": SECRET,
+            "HOME": str(folder),
+            "MINIO_BROWSER": "off",
+            "MINIO_UPDATE": "off",
+        }
+        command = [str(ensure_minio(print)), "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder)]
+    elif (binary := versitygw()) is not None:
+        names = {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
+        command = [str(binary), "--port", f"127.0.0.1:{port}", "--region", "us-east-1", "--quiet", "posix", str(folder)]
+    else:
         yield from _moto(port, endpoint)
         return
     (folder / BUCKET).mkdir(parents=True)
-    environment = {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET, "PATH": os.environ["PATH"]}
-    command = [str(binary), "--port", f"127.0.0.1:{port}", "--region", "us-east-1", "--quiet", "posix", str(folder)]
+    environment = {**names, "PATH": os.environ["PATH"]}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait(port, process)
