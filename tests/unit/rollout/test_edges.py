@@ -182,3 +182,15 @@ async def test_while_the_store_is_away_no_step_ends_and_a_bad_candidate_is_still
     world.store_away = False
     await settle(world, 3)
     assert world.status.decision_filed
+
+
+async def test_keeping_a_decision_holds_nothing_up() -> None:
+    world = await promoted(FakeWorld(steps=[{"nodes": "100%", "bake": "5s"}]), "1.0.0")
+    await settle(world, 3)  # with only one step, what is compared with is what the stable version has done so far
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.stable is not None and world.status.stable.ref == "digits-2-0-0")
+    at = world.now
+    await world.until(lambda: world.condition("Ready") == "True/Promoted")
+    assert (world.now - at).total_seconds() <= 5
+    assert world.status.decision_filed

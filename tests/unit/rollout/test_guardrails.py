@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bramble.contracts.report import CandidateState
-from bramble.kinds.plan import FileResult
+from bramble.kinds.plan import NOTHING, FileResult, Plan
 from bramble.kinds.rollout.decision import Decision
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.file_decision import file_decision
@@ -80,23 +80,36 @@ def test_guardrails(seen: Observed, reason: str | None) -> None:
     assert decision.again() == decision.judgement
 
 
+VERDICT = Plan(status={"phase": "Degraded"})
+MEMORY = Plan(status={"attempt": 3}, remember=True)
+
+
 @pytest.mark.parametrize(
-    ("filed", "expected"), [row(False, ["FileResult"], id="a decision is filed once"), row(True, [], id="it has been filed")]
+    ("filed", "verdict", "expected"),
+    [
+        row(False, VERDICT, ["FileResult"], id="filed beside what the pass says anyway"),
+        row(True, VERDICT, [], id="filed before"),
+        row(False, MEMORY, ["FileResult"], id="another decision waits until it is filed"),
+        row(True, MEMORY, [], id="and is made then"),
+        row(False, NOTHING, ["FileResult"], id="nothing else is to be said"),
+    ],
 )
-def test_file_decision(filed: bool, expected: list[str]) -> None:
-    seen = told(canaries("a", errors=50))
-    decision = kept(seen, guardrails(seen, NOW))["decision"]
-    after = observed(ref=V2, status={"undone": undone(), "attempt": 2, "decision": decision, "decision_filed": filed}, written=orders())
-    plan = file_decision(after, NOW)
+def test_file_decision(filed: bool, verdict: Plan, expected: list[str]) -> None:
+    decision = kept((bad := told(canaries("a", errors=50))), guardrails(bad, NOW))["decision"]
+    status = {"undone": undone(), "attempt": 2, "decision": decision, "decision_filed": filed}
+    plan = file_decision(observed(ref=V2, status=status, written=orders()), verdict, NOW)
     assert items(plan) == expected
-    if plan is not None:
-        (item,) = plan.items
-        assert isinstance(item, FileResult)
-        assert item.store_key == "decisions/rollout/ads/digits/uid-of-rollout/2-0-undo.json"
-        assert Decision.model_validate_json(item.content).judgement.verdict == "Fail"
-        assert plan.status is not None
-        assert plan.status["decisionFiled"] is True
+    if not expected:
+        assert plan is verdict
+        return
+    (item,) = plan.items
+    assert isinstance(item, FileResult)
+    assert item.store_key == "decisions/rollout/ads/digits/uid-of-rollout/2-0-undo.json"
+    assert Decision.model_validate_json(item.content).judgement.verdict == "Fail"
+    assert plan.status is not None
+    assert (plan.status["decisionFiled"], plan.remember, "attempt" not in plan.status or plan.status["attempt"] == 2) == (True, False, True)
+    assert plan.status["phase"] == "Degraded"
 
 
 def test_without_a_decision_nothing_is_filed() -> None:
-    assert file_decision(observed(), NOW) is None
+    assert file_decision(observed(), VERDICT, NOW) is VERDICT

@@ -24,6 +24,7 @@ from bramble.contracts.report import (
     SeenReport,
 )
 from bramble.contracts.store import blob_key
+from bramble.engine.status import turned
 from bramble.errors import StoreUnavailable
 from bramble.kinds.objects import dump
 from bramble.kinds.plan import Apply, Delete, FileResult, PatchFields, Plan
@@ -140,6 +141,7 @@ class FakeWorld:
         self.wrong: dict[str, float] = {}
         self.proves_silence = True
         self.store_away = False
+        self.written_at = START - timedelta(hours=1)
         self.objects: dict[Key, dict[str, Any]] = {}
         self.events: list[str] = []
         self.assigned: list[Assignment] = []
@@ -223,11 +225,17 @@ class FakeWorld:
                 return decided
             self._write(item)
             left -= 1
-        if decided.status is not None and left:
+        if decided.status is not None and left and not self._held_back(decided):
+            self.written_at = self.now
             self.rollout["status"] = json.loads(json.dumps(decided.status, default=list))
             self.rollout["metadata"]["resourceVersion"] = str(int(self.rollout["metadata"]["resourceVersion"]) + 1)
             self.events += [event.reason for event in decided.events]
         return decided
+
+    def _held_back(self, decided: Plan) -> bool:
+        """As the engine does: a status that turns no condition and changes no memory is written once in ten seconds."""
+        soon = self.now - self.written_at < timedelta(seconds=SETTINGS.status_seconds)
+        return soon and not decided.remember and not turned(self.rollout.get("status") or {}, decided.status or {})
 
     def live(self, seconds: float = 5, requests: int = 50) -> None:
         """Time passes: devices take what they are told, the field asks and corrects them."""

@@ -25,24 +25,22 @@ from bramble.kinds.writing import Stated, not_ready, report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
-POLICIES: tuple[Policy, ...] = (
-    withdraw,
-    claim,
-    superseded,
-    press,
-    moved,
-    assign,
-    guardrails,
-    file_decision,
-    next_step,
-    widen,
-    begin,
-    settle,
-)
+AT_ONCE: tuple[Policy, ...] = (withdraw, claim, superseded, press, moved, assign, guardrails)
+"""What waits for nothing: the end, people, and taking a candidate back."""
+
+IN_TURN: tuple[Policy, ...] = (next_step, widen, begin, settle)
+"""What goes on, one decision after another has been kept."""
 
 
 def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
     """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
         return report(seen, Stated("Degraded", (not_ready("InvalidSpec", seen.problem),), frozenset({"InvalidSpec"})), now)
-    return next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)
+    if (verdict := first(AT_ONCE, seen, now)) is not None:
+        return verdict
+    return file_decision(seen, first(IN_TURN, seen, now) or NOTHING, now)
+
+
+def first(policies: tuple[Policy, ...], seen: Observed, now: datetime) -> Plan | None:
+    """The verdict of the first policy that has an opinion."""
+    return next((verdict for policy in policies if (verdict := policy(seen, now)) is not None), None)

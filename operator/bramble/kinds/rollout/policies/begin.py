@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.policies.next_step import enter
 from bramble.kinds.rollout.stating import act, keep, names, progressing, undone, waiting
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -40,11 +41,9 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         attempt=attempt,
         candidate=wanted,
         seed=f"{seen.metadata.uid}/{attempt}",
-        step=0,
-        step_started_at="",
-        baseline=None,
         decision=None,
         analysis=None,
+        **enter(seen, 0),
     )
 
 

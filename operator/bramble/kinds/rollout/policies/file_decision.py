@@ -1,7 +1,8 @@
-"""A copy of the last decision into the store."""
+"""A copy of the last decision into the store, beside whatever else the pass does."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from bramble.kinds.plan import FileResult, Plan
@@ -11,14 +12,18 @@ from bramble.kinds.rollout.policies.assign import telling
 from bramble.kinds.rollout.stating import act
 
 
-def file_decision(seen: Observed, now: datetime) -> Plan | None:
-    """File it before anything else is decided, so that none is lost.
+def file_decision(seen: Observed, verdict: Plan, now: datetime) -> Plan:
+    """The verdict of a later policy, with the filing of a decision that is not in the store yet.
 
-    After `assign` and `guardrails`: while the store is away no step ends, and still every undo is made and told.
+    A verdict that changes memory would decide something else and could lose it: that waits until the decision is filed. So
+    while the store is away no step ends; what undoes a candidate and what tells the devices come before and wait for nothing.
     """
     status, metadata = seen.status, seen.metadata
     if status.decision is None or status.decision_filed:
-        return None
+        return verdict
     decision = Decision.model_validate(status.decision)
     key = decision_key(metadata.namespace, metadata.name, metadata.uid, decision)
-    return act(seen, telling(seen), now, FileResult(metadata.namespace, key, encode(status.decision)), decision_filed=True, wake_at=now)
+    filing = FileResult(metadata.namespace, key, encode(status.decision))
+    if verdict.remember or verdict.status is None:
+        return act(seen, telling(seen), now, filing, decision_filed=True, wake_at=now)
+    return replace(verdict, items=(*verdict.items, filing), status={**verdict.status, "decisionFiled": True})

@@ -119,7 +119,10 @@ def after(seen: Observed) -> dict[str, Any]:
 
 
 def enter(seen: Observed, index: int) -> dict[str, Any]:
-    """Memory at the beginning of a step. At the last one nobody is left to compare with: the stable cohort's counters so far."""
+    """Memory at the beginning of a step. At the last one nobody is left to compare with: the stable cohort's counters so far.
+
+    Where the last step is the first as well, those are what the stable version has counted since it was promoted.
+    """
     last = index == len(seen.steps) - 1
     frozen = seen.counters()[1].model_dump(mode="json", by_alias=True) if last and seen.status.stable is not None else None
     return {"step": index, "step_started_at": "", "baseline": frozen}
