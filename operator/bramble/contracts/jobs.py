@@ -11,15 +11,9 @@ from pydantic import BaseModel, Field
 
 from bramble.contracts.base import Digest, Document
 from bramble.contracts.canonical import canonical_json, document_digest
-from bramble.contracts.pod import GATEWAY_CA as GATEWAY_CA
-from bramble.contracts.pod import GATEWAY_TOKEN as GATEWAY_TOKEN
-from bramble.contracts.pod import JOB_FILE as JOB_FILE
-from bramble.contracts.pod import STORE_FOLDER as STORE_FOLDER
-from bramble.contracts.pod import TERMINATION_LOG as TERMINATION_LOG
 from bramble.contracts.report import BoardFacts, ObjectRef
 
 TOKEN_AUDIENCE = "bramble-gateway"
-JOB_ROLE_LABEL = "bramble.dev/step"
 
 
 class Gateway(Document):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import aiohttp
 from pydantic import ValidationError
 
-from bramble.contracts.jobs import GATEWAY_TOKEN
+from bramble.contracts.pod import GATEWAY_TOKEN
 from bramble.contracts.report import OFFLINE_SECONDS, Observed, Progress, Report, SeenProgress, SeenReport
 from bramble.engine.clock import boottime
 from bramble.engine.feed import Feed

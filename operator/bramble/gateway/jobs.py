@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from bramble.contracts.jobs import JOB_FILE, AnyJob, JobFile
+from bramble.contracts.jobs import AnyJob, JobFile
+from bramble.contracts.pod import JOB_FILE
 from bramble.contracts.report import ObjectRef
 from bramble.gateway.identity import Caller
 from bramble.gateway.refusals import Forbidden

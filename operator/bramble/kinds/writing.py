@@ -51,9 +51,7 @@ def report(
     return Plan(items=tuple(items), status=dump(status), events=events, wake_at=wake_at)
 
 
-def remember(
-    seen: Object[Any, Any] | Invalid[Any], stated: Stated, now: datetime, *, events: tuple[Emit, ...] = (), **memory: Any
-) -> Plan:
+def remember(seen: Object[Any, Any] | Invalid[Any], stated: Stated, now: datetime, *, events: tuple[Emit, ...] = (), **memory: Any) -> Plan:
     """A pass that changes memory and therefore does nothing else; the pass that sees it acts on it."""
     status, turned = _next(seen, stated, now, memory)
     return Plan(status=dump(status), events=(*turned, *events), remember=True)

@@ -86,9 +86,7 @@ class Checks(Described):
 class Spec(Described):
     """What is to be frozen."""
 
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        fixed(("task",), (), "samples of another task are another Dataset; make one with another name"),
-    )
+    RULES: ClassVar[tuple[Rule, ...]] = (fixed(("task",), (), "samples of another task are another Dataset; make one with another name"),)
 
     task: Literal["image-classification"]
     """What a model trained on it does: one class for each picture."""

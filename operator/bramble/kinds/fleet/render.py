@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bramble.contracts.jobs import GATEWAY_CA
+from bramble.contracts.pod import GATEWAY_CA
 from bramble.kinds.fleet.folders import NODE, SETUP, Folder
 from bramble.kinds.fleet.model import Board
 from bramble.kinds.fleet.observed import Observed

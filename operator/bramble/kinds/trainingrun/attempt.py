@@ -155,5 +155,3 @@ def _tolerations(spec: Spec) -> list[dict[str, Any]]:
     ]
     theirs = [toleration.model_dump(mode="json", by_alias=True, exclude_none=True) for toleration in spec.tolerations]
     return [*theirs, *lost]
-
-

@@ -232,8 +232,8 @@ class Spec(Described):
     trainer: Trainer
     """What trains."""
     hyperparameters: FreeForm = Field(default_factory=dict)
-    """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment, seed and
-    others (docs: kinds/trainingrun). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
+    """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment
+    and others (docs: kinds/trainingrun). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
     engine: Engine = Engine(torchrun=Torchrun())
     """What joins several nodes; one node when unset."""
     resources: Resources | None = None

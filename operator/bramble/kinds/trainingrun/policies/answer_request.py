@@ -23,9 +23,7 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
     problem = asked.problem if isinstance(asked, Nonsense) else _problem(seen, asked)
     if problem:
         refused = (Emit("Warning", "RequestRefused", problem),)
-        return remember(
-            seen.run, Stated(seen.status.phase, ()), now, events=refused, last_request=answer(asked, "Refused", problem, now)
-        )
+        return remember(seen.run, Stated(seen.status.phase, ()), now, events=refused, last_request=answer(asked, "Refused", problem, now))
     message = "the run begins again with fresh budgets, as requested"
     stated = under_way(seen.status, "Pending", BETWEEN_ATTEMPTS, message)
     return remember(seen.run, stated, now, last_request=answer(asked, "Accepted", message, now), **_again(seen))
