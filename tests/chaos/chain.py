@@ -23,7 +23,7 @@ from tests.cluster.waiting import wait
 
 KILLED = -9
 CREATED = 201
-GROWING = ("attempt", "failures", "disruptions", "evaluations", "seq")
+GROWING = ("attempt", "failures", "disruptions", "seq")
 """Numbers of memory that never go back."""
 MANIFESTS = REPOSITORY / "examples" / "digits" / "manifests"
 FLEET_LABEL = "bramble.dev/fleet"

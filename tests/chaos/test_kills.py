@@ -50,7 +50,7 @@ def check_memory(chain: Chain) -> None:
     dataset, run, model, rollout = (chain.get(*which)["status"] for which in (DATASET, RUN, MODEL, ROLLOUT))
     assert (dataset["attempt"], dataset["failures"], dataset["disruptions"]) == (1, 0, 0)
     assert [version["version"] for version in dataset["versions"]] == [dataset["version"]]
-    assert (run["attempt"], run["failures"], run["disruptions"], run["evaluations"]) == (1, 0, 0, 1)
+    assert (run["attempt"], run["failures"], run["disruptions"], run["evaluating"]["attempt"]) == (1, 0, 0, 1)
     assert run["dataset"]["version"] == dataset["version"]
     assert run["modelVersion"] == MODEL[1]
     assert {target["fleet"] for target in model["targets"]} == {chain.namespace}

@@ -17,7 +17,7 @@ from bramble.engine.metrics import Metrics
 from bramble.engine.observe import Board, Observer
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
-from bramble.engine.relist import Relist
+from bramble.engine.relist import Deliveries, Relist
 from bramble.engine.serve import Probes
 from bramble.engine.sources import Reader
 from bramble.engine.store import Stores
@@ -29,6 +29,9 @@ from bramble.settings import Settings
 
 CHILDREN: tuple[Resource, ...] = (JOB, POD, CONFIG_MAP, SERVICE, DAEMON_SET, NODE)
 """What is watched beside the kinds themselves; all but nodes by our label only."""
+
+SPARE_SECONDS = 60
+"""On top of two full lists, before watches and lists that are both silent mean that this process is deaf."""
 
 ENDING_SECONDS = 10.0
 """What the watches get to close their connections."""
@@ -45,6 +48,7 @@ class Engine:
     Attributes:
         feed: where watches deliver.
         watched: the resources that they should watch.
+        deliveries: told of everything that they deliver.
     """
 
     def __init__(self, api: Api, settings: Settings, controllers: Iterable[Controller[Any]]) -> None:
@@ -55,9 +59,11 @@ class Engine:
         self._queue = WorkQueue()
         self.feed = Feed(Cache(), self._queue, by_kind)
         self._stores, board = Stores(api), Board()
-        self._relist = Relist(api, self.feed, self.metrics, self.watched)
+        self.deliveries = Deliveries()
+        self._relist = Relist(api, self.feed, self.metrics, self.watched, self.deliveries)
         self._lease = Lease(api, Holder(settings.namespace, settings.pod_name, settings.lease_seconds), self._turned)
-        self.liveness = Liveness(self._queue, self._relist, settings.relist_seconds, self._lease.leading.is_set)
+        silence = 2 * settings.relist_seconds + SPARE_SECONDS
+        liveness = Liveness(self._queue, self._relist, self.deliveries, self._lease.leading.is_set, silence)
         rules = Rules(status_seconds=settings.status_seconds, instance=settings.pod_name)
         faults = Faults(settings.fault, settings.fault_log)
         executor = Executor(api, self._stores, self.feed, self._lease, faults, self.metrics, rules)
@@ -66,7 +72,7 @@ class Engine:
         )
         self.feed.ended += [executor.forget, board.forget]
         self._observer = Observer(api, settings, self.feed, board, self.metrics)
-        self._probes = Probes(self.liveness, lambda: self._relist.filled, self._measure, self.metrics)
+        self._probes = Probes(liveness, lambda: self._relist.filled, self._measure, self.metrics)
 
     async def run(self, stop: asyncio.Event, watch: Watch) -> None:
         """Serve probes, wait for our kinds, fill the cache, watch, lead when possible; until `stop` is set.

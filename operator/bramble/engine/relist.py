@@ -17,20 +17,44 @@ from bramble.engine.feed import Feed, selector
 from bramble.engine.metrics import Metrics
 from bramble.errors import ApiUnavailable
 from bramble.kube.api import Api
-from bramble.kube.resources import Resource
+from bramble.kube.resources import Manifest, Resource
 
 FIRST_DELAY = 1.0
 
 log = logging.getLogger(__name__)
 
 
+class Deliveries:
+    """What the watches have delivered: by kind the highest resourceVersion, and when the last of all came.
+
+    Events of one kind come in the order of their resourceVersions, so a watch that has passed a version has told it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = boottime) -> None:
+        self._clock = clock
+        self._reached: dict[str, int] = defaultdict(int)
+        self.last = clock()
+
+    def heard(self, manifest: Manifest) -> None:
+        """A watch delivered this state, or the end, of an object."""
+        self._reached[manifest["kind"]] = max(self._reached[manifest["kind"]], version_of(manifest))
+        self.last = self._clock()
+
+    def reached(self, kind: str) -> int:
+        """How far the watch of this kind has come; 0 when it has told nothing."""
+        return self._reached[kind]
+
+
 class Relist:
     """Compares the cache with what the API server lists.
+
+    A list is always a little ahead of a watch, so what it finds first proves nothing. A watch is behind when, by the next
+    list, it has still not told what the last one found.
 
     Attributes:
         filled: whether every kind has been listed once.
         last: when all kinds were last compared, in seconds of our clock.
-        missed_in_a_row: by kind, how many comparisons one after another found what its watch had not delivered.
+        behind: by kind, how many lists in a row found its watch behind.
     """
 
     def __init__(
@@ -39,12 +63,15 @@ class Relist:
         feed: Feed,
         metrics: Metrics,
         resources: Iterable[Resource],
+        deliveries: Deliveries,
         clock: Callable[[], float] = boottime,
     ) -> None:
         self._api, self._feed, self._metrics, self._resources, self._clock = api, feed, metrics, tuple(resources), clock
+        self._deliveries = deliveries
+        self._found: dict[str, int] = defaultdict(int)
         self.filled = False
         self.last = clock()
-        self.missed_in_a_row: dict[str, int] = defaultdict(int)
+        self.behind: dict[str, int] = defaultdict(int)
 
     async def fill(self) -> None:
         """List everything, trying again until it has gone through once."""
@@ -81,15 +108,25 @@ class Relist:
         self.filled, self.last = True, self._clock()
 
     async def _compare(self, resource: Resource) -> int:
+        self._judge_watch(resource)
         listing = await self._api.list(resource, label_selector=selector(resource))
-        missed = sum(self._feed.seen(item) for item in listing.items)
+        found = [version_of(item) for item in listing.items if self._feed.seen(item)]
         listed = {item["metadata"]["uid"] for item in listing.items}
-        for cached in self._feed.cache.list(resource.kind):
-            if cached["metadata"]["uid"] not in listed and version_of(cached) <= listing.resource_version:
-                missed += self._feed.gone(cached, listing.resource_version)
-        if self.filled:
-            self.missed_in_a_row[resource.kind] = self.missed_in_a_row[resource.kind] + 1 if missed else 0
-            if missed:
-                self._metrics.missed.labels(resource.kind).inc(missed)
-                log.warning("a full list of %s found %d changes that no watch had delivered", resource.plural, missed)
+        ended = [
+            self._feed.gone(cached, listing.resource_version)
+            for cached in self._feed.cache.list(resource.kind)
+            if cached["metadata"]["uid"] not in listed and version_of(cached) <= listing.resource_version
+        ]
+        if self.filled and (found or ended):
+            self._metrics.missed.labels(resource.kind).inc(len(found) + len(ended))
+            log.info("a full list of %s was ahead of its watch by %d changes and %d ends", resource.plural, len(found), len(ended))
+        self._found[resource.kind] = max(found, default=0) if self.filled else 0
         return listing.resource_version
+
+    def _judge_watch(self, resource: Resource) -> None:
+        """Whether the watch has told by now what the last list found."""
+        if self._found[resource.kind] <= self._deliveries.reached(resource.kind):
+            self.behind[resource.kind] = 0
+            return
+        self.behind[resource.kind] += 1
+        log.warning("the watch of %s has not told what a full list found long ago", resource.plural)

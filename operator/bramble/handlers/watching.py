@@ -7,7 +7,8 @@ annotation, no event) and needs no peering: what it asks of the API server is li
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 import kopf
@@ -21,8 +22,17 @@ WATCH_SECONDS = 300
 """Of one watch request; the next continues where it ended."""
 
 PAGE = 500
+RETRY_SECONDS = (1.0, 1.0, 2.0, 3.0, 5.0)
 WORKER_IDLE_SECONDS = 1.0
 """kopf keeps a task for each object that an event came for; they go soon, so that a full list is no lasting burden."""
+
+
+class ForEver:
+    """Delays before a failed request is sent again: a short outage is over soon, a long one must not end this process."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from RETRY_SECONDS
+        yield from repeat(RETRY_SECONDS[-1])
 
 
 def kopf_settings(engine: Engine) -> kopf.OperatorSettings:
@@ -36,6 +46,7 @@ def kopf_settings(engine: Engine) -> kopf.OperatorSettings:
     settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
     settings.networking.request_timeout = 60
+    settings.networking.error_backoffs = ForEver()
     settings.process.ultimate_exiting_timeout = None
     for resource in engine.watched:
         if labels := selector(resource):
@@ -68,8 +79,8 @@ def _watch(registry: kopf.OperatorRegistry, engine: Engine, resource: Resource) 
     @kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=resource.plural)
     def deliver(event: kopf.RawEvent, **_: Any) -> None:
         manifest = {**kind, **event["object"]}
+        engine.deliveries.heard(manifest)
         news = engine.feed.gone(manifest) if event["type"] == "DELETED" else engine.feed.seen(manifest)
-        engine.liveness.heard()
         if news:
             events.inc()
 

@@ -17,11 +17,11 @@ from bramble.engine.metrics import Metrics
 from bramble.engine.observe import Board
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
-from bramble.engine.relist import Relist
+from bramble.engine.relist import Deliveries, Relist
 from bramble.engine.sources import Reader
 from bramble.kinds.controller import Controller
 from bramble.kinds.sources import StoreProblem
-from bramble.kube.resources import CONFIG_MAP, JOB, POD
+from bramble.kube.resources import CONFIG_MAP, JOB, POD, Resource
 from bramble.settings import Settings
 from tests.unit.engine.fake_api import FakeApi
 
@@ -87,17 +87,27 @@ class Time:
 class Replica:
     """A queue, a cache and a reconciler, filled by a full list as at every start."""
 
-    def __init__(self, api: FakeApi, store: FakeStore, controllers: Iterable[Controller[Any]], faults: Faults, time: Time) -> None:
+    def __init__(
+        self,
+        api: FakeApi,
+        store: FakeStore,
+        controllers: Iterable[Controller[Any]],
+        faults: Faults,
+        time: Time,
+        *,
+        settings: Settings = SETTINGS,
+        also: tuple[Resource, ...] = (),
+    ) -> None:
         by_kind = {controller.resource.kind: controller for controller in controllers}
         metrics = Metrics()
         self.time, self.api = time, api
         self.queue = WorkQueue(clock=time, draw=random.Random(1))
         self.feed = Feed(Cache(), self.queue, by_kind)
-        resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP)
-        self.relist = Relist(api, self.feed, metrics, resources, clock=time)
+        resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP, *also)
+        self.relist = Relist(api, self.feed, metrics, resources, Deliveries(time), clock=time)
         executor = Executor(api, store, self.feed, AlwaysLeads(), faults, metrics, Rules(status_seconds=0, instance="test"))
         self.reconciler = Reconciler(
-            by_kind, self.queue, self.feed, lambda: Reader(api, SETTINGS, self.feed, store, Board(time)), executor, metrics
+            by_kind, self.queue, self.feed, lambda: Reader(api, settings, self.feed, store, Board(time)), executor, metrics
         )
 
     async def settle(self, passes: int = 200, seconds: float = 30.0) -> None:
