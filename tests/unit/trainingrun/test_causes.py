@@ -105,9 +105,18 @@ def test_a_lost_peer_says_who_has_not_spoken() -> None:
     assert (found.cause.node, found.cause.pod) == ("gpu-1", "run-train-1-0-x")
 
 
-def test_a_lost_peer_waits_for_its_silent_node() -> None:
-    """The survivor's account comes at once, the node's silence is known only later: shown first, settled when the node is."""
-    nodes = {"gpu-1": NODES[0], "gpu-2": node("gpu-2", ready=False, since=12)}
-    found = ending(attempt(pod(0, 1, ended=12), pod(1), reported={0: cause("PeerLost", 0)}), nodes, NOW)
+@pytest.mark.parametrize("kind", ["PeerLost", "Terminated", "TryAgain"])
+def test_a_node_that_is_silent_explains_at_once_what_its_peers_say(kind: Any) -> None:
+    """Half a minute is for an attempt that still runs; this one is over, and the silent rank will not say why."""
+    nodes = {"gpu-1": NODES[0], "gpu-2": node("gpu-2", ready=False, since=0)}
+    found = ending(attempt(pod(0, 1), pod(1), reported={0: cause(kind, 0)}), nodes, NOW)
     assert found is not None
-    assert (found.settled, found.shown, (found.next_look - NOW).total_seconds()) == (False, True, 18)
+    assert (found.cause.kind, found.cause.node, found.settled) == ("NodeLost", "gpu-2", True)
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("PeerLost", True), ("Terminated", False)])
+def test_what_explains_nothing_is_not_shown_before_everybody_has_spoken(kind: Any, shown: bool) -> None:
+    found = ending(attempt(pod(0, 1, ended=12), pod(1), reported={0: cause(kind, 0)}), {each.name: each for each in NODES}, NOW)
+    assert found is not None
+    assert (found.settled, found.shown) == (False, shown)
+    assert (found.next_look - NOW).total_seconds() == 48

@@ -80,6 +80,15 @@ def test_a_lost_peer(ended: float, known: str | None, kind: str) -> None:
     }[kind]
 
 
+def test_what_explains_nothing_is_not_remembered_yet() -> None:
+    plan = ending(training(attempt(pod(0, 1, ended=5), pod(1), reported={0: cause("Terminated", 0)}), nodes=NODES), NOW)
+    assert condition(plan) == ("False", "AttemptEnding")
+    assert "has not spoken yet" in message(plan)
+    assert plan is not None
+    assert not plan.remember
+    assert plan.wake_at is not None
+
+
 def test_the_deadline() -> None:
     seen = training(attempt(job_=job(("FailureTarget", "DeadlineExceeded"), started=60)), spec={"budgets": {"deadline": "1m"}}, nodes=NODES)
     plan = ending(seen, NOW)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bramble.contracts.cause import Cause, CauseKind, first_cause
+from bramble.kinds.conditions import rfc3339
 from bramble.kinds.jobs.pods import condition, container_cause, disruption_cause, name_of, node_of, terminated
 from bramble.kinds.objects import moment
 from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS
@@ -22,6 +23,9 @@ from bramble.kube.resources import Manifest
 
 OWN_FAULT: frozenset[CauseKind] = frozenset({"SpecError", "BadData", "Error", "Signal", "NodeLost"})
 """Nothing that another rank may still say explains these."""
+
+EXPLAINS: frozenset[CauseKind] = frozenset({"PeerLost", "TryAgain"})
+"""Worth showing before everybody has spoken; a rank that was merely stopped explains nothing."""
 
 HEARING_SECONDS = 3
 """How long other ranks may take to speak after the first has ended, before what is known is shown."""
@@ -37,12 +41,14 @@ class Ending:
     Attributes:
         cause: the best explanation so far.
         settled: nothing that could still be said would change it, or nobody is left to say it.
-        shown: the status may tell it, since the others have had their time to speak.
+        heard: the others have had their time to speak.
+        shown: the status may tell it.
         next_look: when to look again if nothing happens.
     """
 
     cause: Cause
     settled: bool
+    heard: bool
     shown: bool
     next_look: datetime
 
@@ -59,7 +65,9 @@ def ended_badly(pod: Manifest) -> bool:
 def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> Ending | None:
     """How the attempt is ending; None while no rank has ended badly and the Job has not failed."""
     failed = _job_failed(attempt.job)
-    accounts = {rank: cause for rank in range(attempt.nodes) if (cause := _account(attempt, rank, nodes, now)) is not None}
+    broken = failed is not None or any(ended_badly(pod) for pod in attempt.pods.values())
+    patience = timedelta(seconds=0 if broken else LOST_AFTER_SECONDS)
+    accounts = {rank: cause for rank in range(attempt.nodes) if (cause := _account(attempt, rank, nodes, now - patience)) is not None}
     if not accounts and failed is None:
         return None
     since = min([*_ends(attempt), *([failed] if failed is not None else [])], default=now)
@@ -68,9 +76,10 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> En
     cause = first_cause(accounts.values()) or _unexplained(attempt)
     waited = now >= since + timedelta(seconds=SETTLING_SECONDS)
     settled = cause.kind in OWN_FAULT or not silent or waited or (heard and cause.kind == "TryAgain")
-    patience = since + timedelta(seconds=SETTLING_SECONDS if heard else HEARING_SECONDS)
+    look = since + timedelta(seconds=SETTLING_SECONDS if heard else HEARING_SECONDS)
     lost = lost_at(attempt.pods.values(), nodes)
-    return Ending(_named(cause, silent), settled, heard or settled, min(patience, lost) if lost is not None and lost > now else patience)
+    shown = settled or (heard and cause.kind in EXPLAINS)
+    return Ending(_named(cause, silent), settled, heard, shown, min(look, lost) if lost is not None and lost > now else look)
 
 
 def lost_at(pods: Iterable[Manifest], nodes: Mapping[str, Node]) -> datetime | None:
@@ -80,8 +89,12 @@ def lost_at(pods: Iterable[Manifest], nodes: Mapping[str, Node]) -> datetime | N
     return min(silent) + timedelta(seconds=LOST_AFTER_SECONDS) if silent else None
 
 
-def _account(attempt: AttemptSeen, rank: int, nodes: Mapping[str, Node], now: datetime) -> Cause | None:
-    """Why this rank ended, from its best witness; None while it has not ended, or ended well."""
+def _account(attempt: AttemptSeen, rank: int, nodes: Mapping[str, Node], silent_since: datetime) -> Cause | None:
+    """Why this rank ended, from its best witness; None while it has not ended, or ended well.
+
+    A node that has not been Ready since `silent_since` is lost. In an attempt that runs that is half a minute; where another rank
+    has ended already there is nothing to wait for, and the silent node explains it.
+    """
     pod = attempt.pods.get(rank)
     told = attempt.reported.get(rank)
     taken = _taken(pod, rank) if pod is not None else None
@@ -89,7 +102,7 @@ def _account(attempt: AttemptSeen, rank: int, nodes: Mapping[str, Node], now: da
         return _placed(told, pod, rank)
     if pod is None:
         return None
-    return _lost(pod, rank, nodes, now) or taken or _of_containers(pod, rank)
+    return _lost(pod, rank, nodes, silent_since) or taken or _of_containers(pod, rank)
 
 
 def _placed(told: Cause, pod: Manifest | None, rank: int) -> Cause:
@@ -104,14 +117,14 @@ def _placed(told: Cause, pod: Manifest | None, rank: int) -> Cause:
     return told.model_copy(update=missing)
 
 
-def _lost(pod: Manifest, rank: int, nodes: Mapping[str, Node], now: datetime) -> Cause | None:
+def _lost(pod: Manifest, rank: int, nodes: Mapping[str, Node], silent_since: datetime) -> Cause | None:
     name = node_of(pod)
     if name is None or _is_over(pod):
         return None
     node = nodes.get(name)
-    if node is not None and (node.ready or node.since is None or now < node.since + timedelta(seconds=LOST_AFTER_SECONDS)):
+    if node is not None and (node.ready or node.since is None or node.since > silent_since):
         return None
-    what = f"has not been Ready for {LOST_AFTER_SECONDS} s" if node is not None else "is gone"
+    what = f"has not been Ready since {rfc3339(node.since)}" if node is not None and node.since is not None else "is gone"
     message = f"node {name}, with node rank {rank} of the attempt, {what}; the next attempt goes on from the newest checkpoint"
     return Cause(kind="NodeLost", message=message, node_rank=rank, node=name, pod=name_of(pod))
 

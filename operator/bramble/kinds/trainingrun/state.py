@@ -69,7 +69,7 @@ def attempt_state(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime
     if stored is not None and isinstance(stored.result, TrainResult):
         return Trained(stored.result, stored.content)
     if stored is not None:
-        return Ending(Cause(kind="Error", message=stored.problem), settled=True, shown=True, next_look=now)
+        return Ending(Cause(kind="Error", message=stored.problem), settled=True, heard=True, shown=True, next_look=now)
     if attempt.job is not None and _overran(attempt.job):
         return Overran()
     if (end := ending(attempt, nodes, now)) is not None:
@@ -78,7 +78,7 @@ def attempt_state(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime
         return Absent()
     if condition(attempt.job, "Complete") or condition(attempt.job, "SuccessCriteriaMet"):
         message = "every rank ended with 0 but left no result in the store; see rank 0's log"
-        return Ending(Cause(kind="Unknown", message=message), settled=True, shown=True, next_look=now)
+        return Ending(Cause(kind="Unknown", message=message), settled=True, heard=True, shown=True, next_look=now)
     return _under_way(attempt, attempt.job, nodes, image_remedy)
 
 

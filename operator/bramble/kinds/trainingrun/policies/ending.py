@@ -23,10 +23,11 @@ def ending(seen: Observed, now: datetime) -> Plan | None:
         return None
     if state.settled:
         return _settle(seen, state, now)
-    if not state.shown:
+    if not state.heard:
         return Plan(wake_at=state.next_look)
-    stated = under_way(seen.status, "Training", ENDING, f"attempt {seen.status.attempt} is ending: {told_cause(state.cause)}")
-    if seen.status.first_cause != state.cause:
+    why = told_cause(state.cause) if state.shown else "a rank has ended, and one that may know why has not spoken yet"
+    stated = under_way(seen.status, "Training", ENDING, f"attempt {seen.status.attempt} is ending: {why}")
+    if state.shown and seen.status.first_cause != state.cause:
         return remember(seen.run, stated, now, first_cause=state.cause)
     return report(seen.run, stated, now, wake_at=state.next_look)
 
