@@ -72,7 +72,7 @@ def fleet_row(view: View) -> Table:
     cells: list[RenderableType] = []
     for name in sorted(view.boards):
         board = view.boards[name]
-        row.add_column(width=20)
+        row.add_column(width=24)
         tint = colour(board.version)
         accuracy = "" if board.accuracy is None else f"{board.accuracy:.0%} right of {board.answered}"
         body = Text.assemble(
