@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import logging
+import os
 import random
 import signal
 import sys
@@ -45,7 +46,7 @@ def main() -> int:
     try:
         settings = Settings.read()
         settings.state.mkdir(parents=True, exist_ok=True)
-        with locked(settings.state / "agent.lock"):
+        with locked(settings.state):
             asyncio.run(serve(settings))
     except WorkloadError as error:
         log.error("%s", error)  # noqa: TRY400  (the message says what to do; a traceback would hide it)
@@ -55,20 +56,22 @@ def main() -> int:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the state's lock: two agents of one node would undo each other's writes. Waits for the one before to leave.
+    """Hold a folder's lock: two agents of one node would undo each other's writes. Waits for the one before to leave.
 
     Raises:
         TryAgain: it did not leave in time.
     """
-    with path.open("a") as file:
-        old = signal.signal(signal.SIGALRM, _too_long)
-        signal.setitimer(signal.ITIMER_REAL, LOCK_SECONDS)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, old)
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    old = signal.signal(signal.SIGALRM, _too_long)
+    signal.setitimer(signal.ITIMER_REAL, LOCK_SECONDS)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+        os.close(descriptor)
 
 
 def _too_long(number: int, frame: object) -> None:

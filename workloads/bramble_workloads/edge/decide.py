@@ -136,13 +136,14 @@ def _proven(seen: Seen) -> Serve | None:
     for package, cohort in choices:
         if package is None or package not in seen.present or package not in {slots.active, slots.last_good}:
             continue
-        on_trial = package == candidate and package != slots.stable_target
+        on_trial = package == candidate and package not in {slots.stable_target, slots.last_good}
         if not on_trial and not seen.resting(package) and slots.refusal_of(package, cohort) is None:
             return Serve(package, cohort)
     if candidate is None or candidate not in seen.present or seen.resting(candidate):
         return None
-    wanted = candidate == slots.candidate_target and slots.refusal_of(candidate, "candidate") is None
-    return Serve(candidate, "candidate") if wanted else None
+    if slots.refusal_of(candidate, "candidate") is not None or not slots.names_anything:
+        return None
+    return Serve(candidate, "candidate" if candidate == slots.candidate_target else "stable")
 
 
 def _target(seen: Seen) -> tuple[str, Cohort] | None:
@@ -162,10 +163,9 @@ def _target(seen: Seen) -> tuple[str, Cohort] | None:
 
 def _without_target(seen: Seen) -> Step:
     """The assignment names nothing that this node may serve: keep what runs if something is meant for it, else stop."""
-    meant = seen.slots.stable_target is not None or seen.slots.candidate_target is not None
     if seen.serving is None:
         return Wait(seen.retry_at if seen.retry_at > seen.now else None)
-    if not meant:
+    if not seen.slots.names_anything:
         return Empty()
     good = seen.slots.last_good
     if seen.serving.package == seen.slots.candidate_target and good not in {None, seen.serving.package} and good in seen.present:

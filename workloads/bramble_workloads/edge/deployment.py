@@ -1,8 +1,4 @@
-"""One assignment on this node: takes the step that `decide` names, over and over, and remembers what must survive a death.
-
-Order of writes, everywhere: what is about to be risked is on the disk before it is risked, what was achieved is on the disk before it
-is counted on. Steps may be cancelled by a newer assignment; what answers requests stays until the next model is ready.
-"""
+"""One assignment on this node: takes the step that `decide` names, over and over, and lives with what goes wrong."""
 
 from __future__ import annotations
 
@@ -11,78 +7,41 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from shutil import rmtree
-from typing import TypeVar
-
-from pydantic import ValidationError
 
 from bramble.contracts.assignment import Assignment
-from bramble.contracts.report import CandidateState, Cohort
-from bramble.contracts.report import Running as RunningReport
-from bramble_workloads.edge import memory, slots
-from bramble_workloads.edge.blobs import Blobs
-from bramble_workloads.edge.counters import Book
-from bramble_workloads.edge.crashes import CrashLog, Running
-from bramble_workloads.edge.decide import Download, Empty, GiveUp, Relabel, Seen, Serve, Serving, Step, Stop, Try, Wait, decide
-from bramble_workloads.edge.disk import sync_folder, write_durably
+from bramble.contracts.report import CandidateState, Running
+from bramble_workloads.edge import slots
+from bramble_workloads.edge.closures import Closures
+from bramble_workloads.edge.decide import Download, Seen, Serve, Serving, Step, Stop, Try, Wait, decide
+from bramble_workloads.edge.device import Device
 from bramble_workloads.edge.errors import BrokenPackage, GatewayRefused, WrongBlob
-from bramble_workloads.edge.gateway_client import GatewayClient
-from bramble_workloads.edge.loading import Loaded, load, needed
-from bramble_workloads.edge.serving import Endpoint, Served
-from bramble_workloads.edge.settings import Settings
-from bramble_workloads.edge.trial import Death, run_trial
+from bramble_workloads.edge.serving import Endpoint
+from bramble_workloads.edge.slot_store import SlotStore
+from bramble_workloads.edge.steps import Steps
+from bramble_workloads.edge.trial import Death
 from bramble_workloads.errors import TryAgain
 from bramble_workloads.processing.errors import DescriptionError, ModelFault
-from bramble_workloads.processing.package import read_package
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 FIRST_DELAY = 0.5
 LAST_DELAY = 30.0
 
 
-@dataclass(frozen=True)
-class Device:
-    """What all assignments of the node share."""
-
-    settings: Settings
-    gateway: GatewayClient
-    blobs: Blobs
-    book: Book
-    boot_id: str
-    instance: str
-    trying: asyncio.Lock
-    """One trial at a time: the memory that is left is left once."""
-    writer: Executor
-    """One thread: writes reach the disk in the order in which they were begun, also when a step is cancelled."""
-    changed: Callable[[], None]
-    """Something happened that the operator should hear of at once."""
-    contact: Callable[[], float | None]
-    """When the gateway was last heard of, on the monotonic clock."""
-    collect: Callable[[], None]
-    """Drop blobs that no slot names any more."""
-
-
 class Deployment:
     """The slots, the endpoint and the worker of one assignment."""
 
-    def __init__(self, device: Device, folder: Path, remembered: slots.Slots) -> None:
+    def __init__(self, device: Device, store: SlotStore) -> None:
         self._device = device
-        self._folder = folder
-        self.slots = remembered
-        self._saved = remembered
-        accepted = remembered.accepted
+        self._store = store
+        accepted = store.slots.accepted
         self.endpoint = Endpoint(accepted.namespace, accepted.model, device.book, device.settings.queue)
         self.settled = asyncio.Event()
         """Set once what the last process served is served again, or cannot be."""
         self.withdrawn = False
-        self._crashes = CrashLog(folder)
+        self._closures = Closures(device.blobs)
+        self._steps = Steps(device, store, self.endpoint, self._closures)
         self._woken = asyncio.Event()
         self._step: Step = Wait(None)
         self._message = ""
@@ -90,50 +49,42 @@ class Deployment:
         self._failures = 0
         self._retry_at = 0.0
         self._disk_trouble = False
-        self._needs: dict[str, frozenset[str]] = {}
 
     @classmethod
     def accepting(cls, device: Device, folder: Path, assignment: Assignment) -> Deployment | None:
         """A deployment for an assignment that is new to this node; None where it is not for it."""
         first = slots.accept(None, assignment, device.settings.node)
-        return None if first is None else cls(device, folder, first)
+        return None if first is None else cls(device, SlotStore(folder, first, device.writer, device.instance))
 
     @classmethod
     def restored(cls, device: Device, folder: Path) -> Deployment | None:
-        """What a folder remembers, the deaths since counted; None where its document is absent or damaged: the gateway will tell again."""
+        """What a folder remembers, the deaths since counted; None where it remembers nothing that can be read."""
+        store = SlotStore.found(folder, device.writer, device.instance)
+        if store is None:
+            return None
+        deployment = cls(device, store)
         try:
-            remembered = slots.Slots.model_validate_json((folder / "slots.json").read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValidationError as error:
-            log.error("%s is damaged and set aside: %s", folder / "slots.json", error.errors()[0]["msg"])  # noqa: TRY400
-            (folder / "slots.json").replace(folder / "slots.json.damaged")
-            return None
-        deployment = cls(device, folder, slots.after_death(remembered, device.boot_id))
-        deployment._save_now()
-        deployment._settle_crashes()
-        return deployment
-
-    def _settle_crashes(self) -> None:
-        self._crashes.settle()
-        for each in self._crashes.record.crashes:
-            if each.rollout_uid == self.slots.accepted.rollout_uid:
+            deaths = store.settle(slots.after_death(store.slots, device.boot_id))
+        except OSError as error:
+            deployment._disk_refuses(error)
+            return deployment
+        for each in deaths:
+            if each.rollout_uid == store.slots.accepted.rollout_uid:
                 label = Serving(each.package, each.cohort, each.attempt, each.rollout_uid)
-                self._device.book.of(self.endpoint.key(label)).crashes = each.count
+                deployment.endpoint.tally(label).crashes = each.count
+        return deployment
 
     # ------------------------------------------------------------------------------------------------ from the node
 
     async def accept(self, assignment: Assignment) -> bool:
         """Take a newer assignment; False where it is not newer. What is under way and no longer asked for is dropped."""
-        accepted = slots.accept(self.slots, assignment, self._device.settings.node)
+        accepted = slots.accept(self._store.slots, assignment, self._device.settings.node)
         if accepted is None:
             return False
-        if accepted.accepted.rollout_uid != self.slots.accepted.rollout_uid:
-            self._device.book.forget(accepted.accepted.namespace, accepted.accepted.model, all_but=accepted.accepted.rollout_uid)
-        self.slots = accepted
+        self._store.slots = accepted
         self._failed, self._failures, self._retry_at, self._message = None, 0, 0.0, ""
         self.wake()
-        await self._save()
+        await self._save_if_possible()
         return True
 
     def withdraw(self) -> None:
@@ -147,6 +98,7 @@ class Deployment:
 
     async def run(self) -> None:
         """Work until the assignment is withdrawn. Never raises for what a device must live with."""
+        await self._save_if_possible()
         while True:
             step = self._step = decide(self._see())
             if isinstance(step, Wait):
@@ -158,50 +110,67 @@ class Deployment:
             log.info("%s: %s", self.endpoint.name, step)
             await self._interruptibly(step)
             self._device.changed()
-            if isinstance(step, Stop) and not self._disk_trouble:
-                return
             if self._disk_trouble:
                 await self._wait(self._retry_at)
+                await self._save_if_possible()
+            elif isinstance(step, Stop):
+                return
 
     async def leave(self) -> None:
         """The agent was asked to go: nothing that is open counts as a death. Call after `run` has ended and requests have drained."""
-        self.slots = slots.ended_cleanly(self.slots)
-        await self._save()
-        await self._write(self._crashes.left)
+        try:
+            await self._store.remember(slots.ended_cleanly(self._store.slots))
+            await self._store.unmark()
+        except OSError as error:
+            self._disk_refuses(error)
         self.endpoint.switch(None)
 
-    def report(self) -> RunningReport:
-        """As it goes to the gateway."""
-        accepted, current = self._saved.accepted, self.endpoint.current  # what is not on the disk yet may be forgotten: it is not said
+    def named_blobs(self) -> frozenset[str]:
+        """Every blob that must stay on the disk for this assignment."""
+        return self._closures.named(self._store.slots)
+
+    def report(self) -> Running:
+        """As it goes to the gateway. An assignment that is not on the disk yet may be forgotten: its `seq` is not claimed."""
+        remembered, saved, current = self._store.slots, self._store.saved, self.endpoint.current
+        accepted = (saved or remembered).accepted
         now = (accepted.rollout_uid, accepted.attempt)
-        return RunningReport(
+        return Running(
             fleet=accepted.fleet,
             namespace=accepted.namespace,
             model=accepted.model,
             rollout_uid=accepted.rollout_uid,
             attempt=accepted.attempt,
-            seq=accepted.seq,
+            seq=accepted.seq if saved is not None else 0,
             active=current.label.package if current else None,
             cohort=current.label.cohort if current else "stable",
             candidate=self._candidate_state(),
-            last_good=self.slots.last_good,
-            bad=tuple(each.package for each in self.slots.bad if (each.rollout_uid, each.attempt) == now),
+            last_good=remembered.last_good,
+            bad=tuple(each.package for each in remembered.bad if (each.rollout_uid, each.attempt) == now),
             message=self._message,
         )
 
-    def named_blobs(self) -> frozenset[str]:
-        """Every blob that must stay on the disk for this assignment."""
-        return frozenset().union(*(self._needed(package) for package in self.slots.named()))
+    def _candidate_state(self) -> CandidateState | None:
+        remembered = self._store.slots
+        target = remembered.candidate_target
+        if target is None:
+            return None
+        refusal = remembered.refusal_of(target, "candidate")
+        if refusal is not None:
+            return CandidateState(package=target, state="refused", message=refusal.reason)
+        current = self.endpoint.current
+        if current is not None and (current.label.package, current.label.cohort) == (target, "candidate"):
+            return CandidateState(package=target, state="serving")
+        trying = isinstance(self._step, Try) and self._step.package == target
+        return CandidateState(package=target, state="trying" if trying else "downloading", message=self._message)
 
-    # ------------------------------------------------------------------------------------------------------ the steps
+    # ------------------------------------------------------------------------------------------------------ the loop
 
     def _see(self) -> Seen:
-        present = {package for package in self.slots.named() if all(self._device.blobs.has(blob) for blob in self._needed(package))}
         current = self.endpoint.current
         return Seen(
-            slots=self.slots,
+            slots=self._store.slots,
             serving=current.label if current else None,
-            present=frozenset(present),
+            present=self._closures.present(self._store.slots),
             withdrawn=self.withdrawn,
             contact=self._device.contact(),
             now=time.monotonic(),
@@ -210,23 +179,10 @@ class Deployment:
             retry_at=self._retry_at,
         )
 
-    def _needed(self, package: str) -> frozenset[str]:
-        """The blobs of a package: as its own document says where that is here, and as the assignment lists them."""
-        listed = self.slots.accepted.packages.get(package)
-        blobs = frozenset({package, *(blob.sha256 for blob in listed.blobs)} if listed else {package})
-        if package not in self._needs and self._device.blobs.has(package):
-            try:
-                self._needs[package] = needed(read_package(self._device.blobs.read, package), package)
-            except (WrongBlob, DescriptionError) as error:
-                log.warning("%s: %s", self.endpoint.name, error)  # loading it will say so again, and decide
-                return blobs
-        return blobs | self._needs.get(package, frozenset())
-
     async def _wait(self, until: float | None) -> None:
+        deadline = None if until is None else asyncio.get_running_loop().time() + max(0.0, until - time.monotonic())
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(
-                None if until is None else asyncio.get_running_loop().time() + max(0.0, until - time.monotonic())
-            ):
+            async with asyncio.timeout_at(deadline):
                 await self._woken.wait()
         self._woken.clear()
 
@@ -251,17 +207,18 @@ class Deployment:
         package = getattr(step, "package", None)
         self._disk_trouble = False
         try:
-            await self._perform(step)
-        except (TryAgain, GatewayRefused, WrongBlob) as error:
+            await self._steps.perform(step)
+        except (TryAgain, GatewayRefused, WrongBlob, Death) as error:
             self._rest(package, str(error))
-        except OSError as error:
-            self._disk_trouble = True
-            self._rest(package, f"this node's disk: {error}")
         except (DescriptionError, BrokenPackage, ModelFault, MemoryError) as error:
-            reason = str(error) or "out of memory"
+            reason = str(error) or "the board has too little memory for it"
             self._rest(package, reason)
             if package is not None:
-                await self._remember(slots.refuse(self.slots, package, reason))
+                self._store.slots = slots.refuse(self._store.slots, package, reason)
+                await self._save_if_possible()
+        except OSError as error:
+            self._disk_refuses(error)
+            self._rest(package, self._message)
         else:
             if not isinstance(step, Download):
                 self._failures, self._message = 0, ""
@@ -273,138 +230,16 @@ class Deployment:
         log.warning("%s: %s (again in %.1f s)", self.endpoint.name, message, delay)
         self._device.changed()
 
-    async def _perform(self, step: Step) -> None:
-        match step:
-            case Stop():
-                await self._stop()
-            case Empty():
-                await self._empty()
-            case Relabel(cohort):
-                await self._relabel(cohort)
-            case Serve(package, cohort):
-                if cohort == "candidate":
-                    await self._remember(slots.begin(self.slots, package, self._device.boot_id))
-                await self._switch(package, cohort)
-            case Download(package):
-                await self._download(package)
-            case Try(package, cohort):
-                await self._try(package, cohort)
-            case GiveUp(package, silence):
-                reason = f"no word from the gateway for {silence:.0f} s while it was on trial"
-                await self._remember(slots.refuse(self.slots, package, reason, as_candidate_only=True))
+    def _disk_refuses(self, error: OSError) -> None:
+        self._disk_trouble = True
+        self._message = f"this node's disk: {error}"
+        log.warning("%s: %s; what is on it is served", self.endpoint.name, self._message)
 
-    async def _stop(self) -> None:
-        self.endpoint.switch(None)
-        accepted = self.slots.accepted
-        self._device.book.forget(accepted.namespace, accepted.model)
-        await self._write(partial(_remove_folder, self._folder))
-        self._device.collect()
-
-    async def _empty(self) -> None:
-        self.endpoint.switch(None)
-        await self._write(self._crashes.left)
-        await self._remember(self.slots.model_copy(update={"active": None, "last_good": None, "candidate": None, "attempt": None}))
-        self._device.collect()
-
-    async def _relabel(self, cohort: Cohort) -> None:
-        current = self.endpoint.current
-        if current is None:
-            return
-        label = self._label(current.label.package, cohort)
-        await self._remember(slots.serve(self.slots, label.package, cohort, self._device.boot_id))
-        await self._mark(label)
-        self.endpoint.relabel(label)
-        self._device.collect()
-
-    async def _download(self, package: str) -> None:
-        listed = self.slots.accepted.packages.get(package)
-        if listed is None:
-            raise BrokenPackage(f"the assignment names package {package} and lists no blobs of it")
-        self._device.changed()
-        self._device.blobs.require_space(listed.blobs)
-        for blob in listed.blobs:
-            await self._device.blobs.fetch(blob, self._device.gateway)
-        missing = [blob for blob in self._needed(package) if not self._device.blobs.has(blob)]
-        if missing:
-            raise BrokenPackage(f"package {package} needs {missing[0]}, which its assignment does not list")
-
-    async def _try(self, package: str, cohort: Cohort) -> None:
-        await self._remember(slots.begin(self.slots, package, self._device.boot_id))
-        self._device.changed()
-        settings = self._device.settings
-        async with self._device.trying:
-            room = memory.room(settings.memory_budget)
-            try:
-                outcome = await run_trial(package, self._device.blobs.folder.parent, room, self.endpoint.recent, settings.trial_seconds)
-            except Death as death:
-                await self._remember(slots.after_failure(self.slots))
-                self._rest(package, str(death))
-                return
-            if outcome.damaged:
-                await self._remember(slots.ended_cleanly(self.slots))
-                raise WrongBlob(outcome.reason)
-            if not outcome.passed:
-                raise ModelFault(outcome.reason)
-            log.info("%s: trial of %s passed: %s", self.endpoint.name, package, outcome)
-            await self._switch(package, cohort)
-
-    async def _switch(self, package: str, cohort: Cohort) -> None:
-        """Load beside what is served, remember, then answer with it."""
-        loaded = await self._load(package)
-        if cohort == "candidate" and package != self.slots.candidate_target:
-            return  # taken back while it was loaded, and this step not yet cancelled
-        label = self._label(package, cohort)
-        await self._remember(slots.serve(self.slots, package, cohort, self._device.boot_id))
-        await self._mark(label)
-        self.endpoint.switch(Served(loaded.package, loaded.model, label))
-        self._device.collect()
-
-    async def _load(self, package: str) -> Loaded:
-        return await asyncio.to_thread(load, self._device.blobs, package)
-
-    def _label(self, package: str, cohort: Cohort) -> Serving:
-        return Serving(package, cohort, self.slots.accepted.attempt, self.slots.accepted.rollout_uid)
-
-    def _candidate_state(self) -> CandidateState | None:
-        target = self.slots.candidate_target
-        if target is None:
-            return None
-        refusal = self.slots.refusal_of(target, "candidate")
-        if refusal is not None:
-            return CandidateState(package=target, state="refused", message=refusal.reason)
-        current = self.endpoint.current
-        if current is not None and (current.label.package, current.label.cohort) == (target, "candidate"):
-            return CandidateState(package=target, state="serving")
-        trying = isinstance(self._step, Try) and self._step.package == target
-        return CandidateState(package=target, state="trying" if trying else "downloading", message=self._message)
-
-    # ------------------------------------------------------------------------------------------------------- the disk
-
-    async def _mark(self, label: Serving) -> None:
-        running = Running(
-            instance=self._device.instance,
-            package=label.package,
-            cohort=label.cohort,
-            attempt=label.attempt,
-            rollout_uid=label.rollout_uid,
-        )
-        await self._write(partial(self._crashes.serving, running))
-
-    async def _remember(self, changed: slots.Slots) -> None:
-        self.slots = changed
-        await self._save()
-
-    async def _save(self) -> None:
-        saving = self.slots
-        await self._write(partial(_save, self._folder, saving))
-        self._saved = saving
-
-    def _save_now(self) -> None:
-        _save(self._folder, self.slots)
-
-    async def _write(self, write: Callable[[], T]) -> T:
-        """Write in order behind all earlier writes. A step that is cancelled meanwhile does not undo it."""
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._device.writer, write))
+    async def _save_if_possible(self) -> None:
+        try:
+            await self._store.save()
+        except OSError as error:
+            self._disk_refuses(error)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:
@@ -413,18 +248,3 @@ async def _ended(task: asyncio.Task[None]) -> None:
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-def _save(folder: Path, remembered: slots.Slots) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-        sync_folder(folder.parent)
-    write_durably(folder / "slots.json", remembered.model_dump_json(by_alias=True, exclude_none=True).encode())
-
-
-def _remove_folder(folder: Path) -> None:
-    """The document first: without it the rest means nothing, should the power fail half-way."""
-    (folder / "slots.json").unlink(missing_ok=True)
-    sync_folder(folder)
-    rmtree(folder)
-    sync_folder(folder.parent)

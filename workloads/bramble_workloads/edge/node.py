@@ -13,7 +13,8 @@ from bramble.contracts.assignment import Assignment, assignment_name
 from bramble_workloads.edge import board
 from bramble_workloads.edge.blobs import Blobs
 from bramble_workloads.edge.counters import Book
-from bramble_workloads.edge.deployment import Deployment, Device
+from bramble_workloads.edge.deployment import Deployment
+from bramble_workloads.edge.device import Device
 from bramble_workloads.edge.gateway_client import GatewayClient
 from bramble_workloads.edge.serving import Endpoint
 from bramble_workloads.edge.settings import Settings
@@ -164,6 +165,10 @@ class Node:
     def _collect(self) -> None:
         """Drop the blobs that no slot of any assignment names."""
         wanted = frozenset[str]().union(*(deployment.named_blobs() for deployment in self._deployments.values()))
-        freed = self._blobs.drop_all_but(wanted)
-        if freed:
-            log.info("%d bytes of blobs that nothing names any more are dropped", freed)
+        try:
+            freed = self._blobs.drop_all_but(wanted)
+        except OSError as error:
+            log.warning("blobs that nothing names any more cannot be dropped: %s", error)
+        else:
+            if freed:
+                log.info("%d bytes of blobs that nothing names any more are dropped", freed)

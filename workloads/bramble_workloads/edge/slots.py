@@ -73,6 +73,11 @@ class Slots(Document):
             return None
         return self.accepted.candidate.get(self.board)
 
+    @property
+    def names_anything(self) -> bool:
+        """Whether the assignment means this node to serve something."""
+        return self.stable_target is not None or self.candidate_target is not None
+
     def refusal_of(self, package: str, cohort: Cohort) -> Refusal | None:
         """Why this package is not served in the present attempt; None when nothing stands against it."""
         now = (package, self.accepted.rollout_uid, self.accepted.attempt)

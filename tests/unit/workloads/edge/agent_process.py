@@ -16,7 +16,7 @@ import aiohttp
 
 from tests.unit.workloads.edge.fake_gateway import FakeGateway, free_port
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 async def until(condition: Callable[[], Any], what: str, state: Callable[[], Any] = lambda: "", seconds: float = SECONDS) -> Any:

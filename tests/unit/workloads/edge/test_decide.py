@@ -19,6 +19,7 @@ TRIED = slots(V1, V2, **ON_TRIAL)
 UNDONE = slots(V1, **ON_TRIAL)
 PROMOTED = slots(V2, **ON_TRIAL)
 FIRST = slots(None, V2)
+SUPERSEDED = slots(V3, None, active=V2, cohort="candidate")
 FIRST_SERVED = slots(None, V2, active=V2, cohort="candidate", candidate=V2)
 
 
@@ -52,6 +53,12 @@ FIRST_SERVED = slots(None, V2, active=V2, cohort="candidate", candidate=V2)
         ("a first rollout tries its candidate without a way back", seen(FIRST), Try(V2, "candidate")),
         ("and keeps it without contact: there is nothing else", seen(FIRST_SERVED, serving(V2, "candidate"), now=9999.0), Wait(None)),
         ("and serves it again after a start", seen(FIRST_SERVED, contact=None), Serve(V2, "candidate")),
+        ("a first candidate that was superseded serves until the other can", seen(SUPERSEDED, present={V2}), Serve(V2, "stable")),
+        (
+            "a stable version that is a candidate again is still proven",
+            seen(slots(V3, None, active=V1, last_good=V1, cohort="candidate")),
+            Serve(V1, "stable"),
+        ),
         ("a first rollout that is undone leaves nothing to serve", seen(slots(None, None, **ON_TRIAL), serving(V2, "candidate")), Empty()),
         ("a first rollout that has not reached this node", seen(slots(None, None)), Wait(None)),
         ("an assignment that is gone", seen(SETTLED, serving(V1), withdrawn=True), Stop()),

@@ -113,7 +113,6 @@ async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, 
     await agent.serves(first)
     gateway.assign(first, second)
     await agent.serves(second)
-    await gateway.stop()
     served: list[str] = []
 
     async def returned() -> None:
@@ -122,9 +121,11 @@ async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, 
             assert status == 200
             served.append(answer["parameters"]["package"])
 
-    async with asyncio.timeout(20):
-        await returned()
-    assert second in served
+    returning = asyncio.create_task(returned())
+    await until(lambda: second in served, "the candidate answers", agent.tail)
+    await gateway.stop()
+    async with asyncio.timeout(60):
+        await returning
     gateway.reports.clear()
     await gateway.start()
     await agent.serves(first)
@@ -147,7 +148,7 @@ async def test_an_undo_does_not_wait_for_a_download_or_a_trial(agent: Agent, gat
     gateway.assign(first, heavy)
     await until(lambda: (running := gateway.running()) and running.candidate, "downloading", agent.tail)
     gateway.assign(first)
-    await until(lambda: (running := gateway.running()) and running.seq == 3 and not running.candidate, "undone", agent.tail, 10)
+    await until(lambda: (running := gateway.running()) and running.seq == 3 and not running.candidate, "undone", agent.tail, 30)
     assert gateway.active() == first
 
 
