@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bramble.kinds.dataset.model import Spec
 from bramble.kinds.dataset.render import inputs_of
+from bramble.kinds.jobs.pod import container_security, pod_security
 from bramble.kinds.labels import ATTEMPT, STEP, owner_labels
 from bramble.kube.client import Client
 from bramble.kube.config import from_kubeconfig
@@ -76,8 +77,9 @@ async def dataset(api: Client, number: int) -> None:
     data = {"job.json": "x" * 1500, "ca.crt": "y" * 1200}
     await api.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": child, "data": data})
     command = ["python", "-m", "bramble_workloads", "snapshot"]
-    container = {"name": "step", "image": f"bramble.local/convert@sha256:{0:064}", "command": command}
-    pod = {"restartPolicy": "Never", "containers": [container]}
+    image = f"bramble.local/convert@sha256:{0:064}"
+    container = {"name": "step", "image": image, "command": command, "securityContext": container_security()}
+    pod = {"restartPolicy": "Never", "containers": [container], "securityContext": pod_security()}
     template = {"metadata": {"labels": labels}, "spec": pod}
     await api.create(JOB, {"apiVersion": "batch/v1", "kind": "Job", "metadata": child, "spec": {"backoffLimit": 0, "template": template}})
     created = await api.create(POD, {"apiVersion": "v1", "kind": "Pod", "metadata": {**child, "name": f"{name}-snapshot-1-x"}, "spec": pod})
