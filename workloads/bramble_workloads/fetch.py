@@ -33,13 +33,17 @@ GRACE_SECONDS = 25
 """For ranks to save and leave, within a pod's termination grace of 30 s."""
 MEMBER = re.compile(r"[0-9a-f]{64}\.(png|jpg)")
 MARKER = re.compile(r"step-(\d+)\.json")
-START = """import sys
+START = """import os
+import sys
 from pathlib import Path
 
 from bramble_launch.main import main
 
-sys.exit(main(str(Path(__file__).resolve().parent.parent)))
+code = main(str(Path(__file__).resolve().parent.parent))
+sys.stdout.flush()
+os._exit(code)
 """
+"""All is done when `main` returns: taking torch's modules apart one by one would only delay the end of the pod by a second."""
 
 
 def main() -> int:

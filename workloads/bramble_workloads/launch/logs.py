@@ -55,6 +55,7 @@ class Pump:
         """Wait until all that was written so far is in files and log."""
         if self._process:
             self.forget()
+            os.write(self._control, b".")  # a word and not only a close: forked children hold copies of this end
             os.close(self._control)
             os.waitpid(self._process, 0)
             self._process = 0
@@ -77,7 +78,7 @@ class _Part:
 
 
 def _empty(outputs: dict[int, int], control: int, files: dict[int, Path]) -> None:
-    """Copy until every writer is gone, or until the control pipe closes and nothing is left."""
+    """Copy until every writer is gone, or until the control pipe speaks or closes and nothing is left."""
     parts = {rank: _Part(path) for rank, path in files.items()}
     rests: dict[int, bytes] = dict.fromkeys(outputs, b"")
     selector = selectors.DefaultSelector()

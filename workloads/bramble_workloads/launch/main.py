@@ -82,12 +82,7 @@ def _ranks(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch) -> boo
         return plain.run(plan, folder, pump, watch, refused)
     _prepare(plan)
     if plan.node_rank == 0:
-        store = serve_store(plan)
-        try:
-            return _elastic(plan, folder, pump, watch, refused)
-        finally:
-            os.kill(store, signal.SIGKILL)
-            os.waitpid(store, 0)
+        serve_store(plan)  # to the very end: other nodes may still have to learn of it that all is over
     return _elastic(plan, folder, pump, watch, refused)
 
 

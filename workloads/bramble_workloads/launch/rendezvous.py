@@ -49,11 +49,10 @@ def await_master(plan: LaunchPlan) -> None:
     raise NotThere(f"node rank 0 at {plan.master} was not there within {plan.barrier_seconds:g} s: {missing}")
 
 
-def serve_store(plan: LaunchPlan) -> int:
-    """Fork the process that holds the rendezvous store; its id. It ends with its parent, or when it is killed."""
-    child = os.fork()
-    if child:
-        return child
+def serve_store(plan: LaunchPlan) -> None:
+    """Fork the process that holds the rendezvous store. It ends with its parent."""
+    if os.fork():
+        return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
