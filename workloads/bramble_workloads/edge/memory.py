@@ -12,6 +12,8 @@ import resource
 from pathlib import Path
 
 DEFAULT_STACK = 8 * 2**20
+NICENESS = 5
+"""Enough for requests to go first, and not so much that a busy board never ends a trial."""
 ARENA_SLACK = 16 * 2**20
 """Writable memory that the allocator holds in reserve."""
 
@@ -65,4 +67,4 @@ def prefer_as_victim() -> None:
 
 def be_modest() -> None:
     """A trial must not slow down what is served."""
-    os.nice(10)
+    os.nice(NICENESS)
