@@ -160,9 +160,10 @@ class Chain:
         self.operator.start(**self.settings)
 
     def _describe(self, kind: str, name: str) -> str:
+        dumped = self.cluster.dump(REPOSITORY / "build" / "failures" / self.namespace)
         found = json.dumps(self.get(kind, name).get("status", {}), indent=1)
         pods = self.cluster.kubectl("get", "jobs,pods", f"--namespace={self.namespace}", "-o", "wide")
-        return f"{kind} {name}: {found}\n{pods}\n{self.operator.tail()}"
+        return f"{kind} {name}: {found}\n{pods}\n{self.operator.tail()}\nall of it is in {dumped}"
 
 
 class Child(NamedTuple):
