@@ -138,11 +138,17 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Object(Generic[Spec, Status]):
-    """One custom resource, typed."""
+    """One custom resource, typed.
+
+    Attributes:
+        stored: the status as it stands in the API server. What a pass does not change is written back from here, byte for byte, so
+            that operators of two versions do not take each other's memory for changed, or lose fields that only one of them knows.
+    """
 
     metadata: Metadata
     spec: Spec
     status: Status
+    stored: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +158,7 @@ class Invalid(Generic[Status]):
     metadata: Metadata
     status: Status
     problem: str
+    stored: Mapping[str, Any] | None = None
 
 
 def moment(text: str) -> datetime:
@@ -196,12 +203,13 @@ def parse(kind: Kind[Spec, Status], manifest: Manifest) -> Object[Spec, Status] 
         pydantic.ValidationError: the status is not one that an operator wrote.
     """
     metadata = metadata_of(manifest)
-    status = kind.status.model_validate(manifest.get("status") or {})
+    stored: Mapping[str, Any] = manifest.get("status") or {}
+    status = kind.status.model_validate(stored)
     try:
         spec = kind.spec.model_validate(manifest.get("spec") or {})
     except ValidationError as error:
-        return Invalid(metadata, status, problem_of(error))
-    return Object(metadata, spec, status)
+        return Invalid(metadata, status, problem_of(error), stored)
+    return Object(metadata, spec, status, stored)
 
 
 def dump(status: KindStatus) -> dict[str, Any]:

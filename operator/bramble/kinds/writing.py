@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from bramble.kinds.conditions import Condition, merge, transitions
 from bramble.kinds.objects import Invalid, KindStatus, Object, dump
 from bramble.kinds.plan import Emit, Item, Plan
@@ -47,19 +49,19 @@ def report(
     wake_at: datetime | None = None,
 ) -> Plan:
     """A pass that acts, or only tells: `fields` are fields of the status that are not memory, by their Python names."""
-    status, events = _next(seen, stated, now, fields or {})
-    return Plan(items=tuple(items), status=dump(status), events=events, wake_at=wake_at)
+    document, events = _next(seen, stated, now, fields or {})
+    return Plan(items=tuple(items), status=document, events=events, wake_at=wake_at)
 
 
 def remember(seen: Object[Any, Any] | Invalid[Any], stated: Stated, now: datetime, *, events: tuple[Emit, ...] = (), **memory: Any) -> Plan:
     """A pass that changes memory and therefore does nothing else; the pass that sees it acts on it."""
-    status, turned = _next(seen, stated, now, memory)
-    return Plan(status=dump(status), events=(*turned, *events), remember=True)
+    document, turned = _next(seen, stated, now, memory)
+    return Plan(status=document, events=(*turned, *events), remember=True)
 
 
 def _next(
     seen: Object[Any, Any] | Invalid[Any], stated: Stated, now: datetime, fields: Mapping[str, Any]
-) -> tuple[KindStatus, tuple[Emit, ...]]:
+) -> tuple[dict[str, Any], tuple[Emit, ...]]:
     status: KindStatus = seen.status
     changes = {
         **fields,
@@ -67,4 +69,15 @@ def _next(
         "phase": stated.phase,
         "conditions": tuple(merge(status.conditions, stated.conditions, seen.metadata.generation, now)),
     }
-    return status.model_copy(update=changes), transitions(status.conditions, stated.conditions, stated.failures)
+    document = dump(status.model_copy(update=changes))
+    if seen.stored is not None:
+        document = _kept(document, seen.stored, type(status), {to_camel(name) for name in changes})
+    return document, transitions(status.conditions, stated.conditions, stated.failures)
+
+
+def _kept(document: dict[str, Any], stored: Mapping[str, Any], kind: type[KindStatus], changed: set[str]) -> dict[str, Any]:
+    """The next status with unchanged memory, and fields of another version of the operator, as they are stored."""
+    known = {field.alias or name for name, field in kind.model_fields.items()}
+    verbatim = (kind.MEMORY | (stored.keys() - known)) - changed
+    told = {name: value for name, value in document.items() if name not in verbatim}
+    return told | {name: stored[name] for name in sorted(verbatim) if name in stored}
