@@ -23,9 +23,9 @@ def helm() -> Helm:
 @pytest.fixture(scope="session")
 def chart_api(api_cluster: AnyCluster) -> AnyCluster:
     """An API server that holds the chart's objects, with its admission policy in force; nothing runs there."""
-    Helm.of(api_cluster)(
-        "upgrade", RELEASE, str(CHART), "--install", f"--namespace={NAMESPACE}", "--create-namespace", f"--values={LOCAL_VALUES}"
-    )
+    place = (f"--namespace={NAMESPACE}", "--create-namespace")
+    # Other tests of the session may have made the kinds before, by kubectl.
+    Helm.of(api_cluster)("upgrade", RELEASE, str(CHART), "--install", "--take-ownership", "--force-conflicts", *place, f"--values={LOCAL_VALUES}")
     api_cluster.wait(lambda: _refuses_host_network(api_cluster), POLICY_SECONDS, "the edge namespace's admission policy is not in force")
     return api_cluster
 
