@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,15 +81,25 @@ class Chain:
         keys |= {"accessKey": s3.access_key, "secretKey": s3.secret_key}
         metadata = {"name": "bramble-store", "namespace": self.namespace}
         self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys})
-        host = s3.host_endpoint.removeprefix("http://")
-        client = Minio(endpoint=host, access_key=s3.access_key, secret_key=s3.secret_key, secure=False, region=s3.region)
-
-        def put(item: tuple[str, bytes]) -> None:
-            client.put_object(bucket_name=s3.bucket, object_name=prefix + item[0], data=io.BytesIO(item[1]), length=len(item[1]))
-
         with ThreadPoolExecutor(8) as pool:
             chosen = [item for item in objects() if item[0].split("/")[1] in collections]
-            list(pool.map(put, chosen))
+            list(pool.map(lambda item: self.put(*item), chosen))
+
+    @cached_property
+    def store(self) -> Minio:
+        """The cluster's store, as the host reaches it."""
+        s3 = self.cluster.s3
+        host = s3.host_endpoint.removeprefix("http://")
+        return Minio(endpoint=host, access_key=s3.access_key, secret_key=s3.secret_key, secure=False, region=s3.region)
+
+    def put(self, key: str, content: bytes) -> None:
+        """An object below the namespace's prefix."""
+        name = f"{self.namespace}/{key}"
+        self.store.put_object(bucket_name=self.cluster.s3.bucket, object_name=name, data=io.BytesIO(content), length=len(content))
+
+    def remove(self, key: str) -> None:
+        """Take an object away again."""
+        self.store.remove_object(bucket_name=self.cluster.s3.bucket, object_name=f"{self.namespace}/{key}")
 
     def live(self, **settings: str) -> None:
         """Start the operator, with these settings in this and every later life."""
@@ -113,7 +124,7 @@ class Chain:
             assert failed.get("status") != "True", json.dumps(found["status"], indent=1)
             return found if condition(found, type_).get("status") == "True" else None
 
-        return wait(reached, seconds, lambda: self._describe(kind, name), interval=0.2) or {}
+        return wait(reached, seconds, lambda: self.describe(kind, name), interval=0.2) or {}
 
     def quiet(self, seconds: float = 30.0) -> None:
         """Until the operator lives and writes no more: no site is passed for two seconds."""
@@ -159,7 +170,7 @@ class Chain:
         self.lives += 1
         self.operator.start(**self.settings)
 
-    def _describe(self, kind: str, name: str) -> str:
+    def describe(self, kind: str, name: str) -> str:
         dumped = self.cluster.dump(REPOSITORY / "build" / "failures" / self.namespace)
         found = json.dumps(self.get(kind, name).get("status", {}), indent=1)
         pods = self.cluster.kubectl("get", "jobs,pods", f"--namespace={self.namespace}", "-o", "wide")
