@@ -31,7 +31,7 @@ from bramble.kube.config import from_kubeconfig
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, MODEL_VERSION, POD
 from tests.chaos.operator_process import NAMESPACE, OperatorProcess, wait_leads
 from tests.cluster import Cluster, Shape
-from tests.cluster.lifecycle import REPOSITORY
+from tests.cluster.kinds import serve_kinds
 
 GOAL_MIB = 300
 WHERE = "scale"
@@ -132,9 +132,7 @@ def settled(operator: OperatorProcess, seconds: float) -> dict[str, Any]:
 def measure(objects: int) -> dict[str, Any]:
     """Start, stock, run, look."""
     with Cluster.up(Shape(api_only=True)) as cluster, tempfile.TemporaryDirectory() as folder:
-        for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
-            cluster.kubectl("apply", "--server-side", "-f", str(path))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        serve_kinds(cluster)
         for name in (NAMESPACE, WHERE):
             cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         asyncio.run(stock(cluster, objects))

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.api.admission import Admission, proxied
+from tests.cluster.kinds import serve_kinds
 from tests.cluster.kubectl import Kubectl
-
-CRDS = Path(__file__).resolve().parents[2] / "crds"
 
 
 @pytest.fixture(scope="session")
 def admission(api_cluster: Kubectl) -> Iterator[Admission]:
     """An API server that knows the five kinds, and a namespace of this session's own."""
-    api_cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    api_cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
+    serve_kinds(api_cluster)
     namespace = f"admission-{secrets.token_hex(3)}"
     api_cluster.kubectl("create", "namespace", namespace)
     with proxied(api_cluster) as port:

@@ -7,16 +7,14 @@ import secrets
 import pytest
 
 from tests.cluster.fixture import AnyCluster
-from tests.cluster.lifecycle import REPOSITORY
+from tests.cluster.kinds import serve_kinds
 from tests.engine.running import SETTINGS
 
 
 @pytest.fixture(scope="session")
 def server(api_cluster: AnyCluster) -> AnyCluster:
     """An API server that serves our kinds."""
-    for path in sorted((REPOSITORY / "crds").glob("*.yaml")):
-        api_cluster.kubectl("apply", "--server-side", "-f", str(path))
-    api_cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    serve_kinds(api_cluster)
     api_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SETTINGS.namespace}})
     return api_cluster
 

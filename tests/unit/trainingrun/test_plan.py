@@ -55,6 +55,8 @@ def test_an_end_is_an_end_whatever_is_wished() -> None:
     [
         case("a quantity that is none", {"resources": {"limits": {"memory": "5.5.5"}}}, ("spec.resources.limits.memory", "5.5.5", "280Mi")),
         case("a number no JSON reader agrees on", {"hyperparameters": {"n": 2**60}}, ("spec.hyperparameters", "2**53")),
+        case("a hyperparameter nobody knows", {"hyperparameters": {"epoch": 3}}, ("spec.hyperparameters: epoch is not known", "epochs,")),
+        case("one out of its bounds", {"hyperparameters": {"epochs": 0}}, ("epochs: Input should be greater than or equal to 1",)),
         case("a field from a later version", {"tuning": {}}, ("spec.tuning", "not permitted")),
     ],
 )  # fmt: skip

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 from bramble_workloads.launch import logs
 from bramble_workloads.launch.logs import last_lines
@@ -53,7 +50,26 @@ def test_the_end_reaches_into_the_part_before(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "none", tmp_path / "none.1", 2) == []
 
 
-@pytest.mark.skipif(not hasattr(os, "waitid"), reason="Linux only")
+def test_ranks_that_ended_long_ago_do_not_end_the_log(tmp_path: Path) -> None:
+    script = PUMPED.replace("pump.finish()", "pump.forget()\nimport time\ntime.sleep(0.3)\npump.finish()")
+    command = [sys.executable, "-c", script, str(tmp_path), "1000", "1"]
+    assert "[4] line 0" in subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def test_a_pump_that_was_killed_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    script = PUMPED.replace("pump.finish()", "import signal\nos.kill(pump._process, signal.SIGKILL)\npump.finish()")
+    command = [sys.executable, "-c", script, str(tmp_path), "1000", "0"]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def test_a_forked_child_that_keeps_every_descriptor_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Like the rendezvous store, and ranks of ours."""
+    script = PUMPED.replace("pump.finish()", "child = os.fork()\nif not child:\n    import signal\n    signal.pause()\n")
+    script += "pump.finish()\nos.kill(child, 9)\nos.waitpid(child, 0)\n"
+    command = [sys.executable, "-c", script, str(tmp_path), "1000", "1"]
+    assert "[4] line 0" in subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
 def test_a_child_that_keeps_the_pipe_does_not_hold_up_the_end(tmp_path: Path) -> None:
     """A daemon that a script left behind inherits the descriptor."""
     script = PUMPED.replace("pump.finish()", "os.set_inheritable(pump.inputs[4], True)\nimport subprocess\nkept = pump.inputs[4]\n")

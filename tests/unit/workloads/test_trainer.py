@@ -139,6 +139,34 @@ def test_sigterm_saves_the_last_step_and_the_next_run_goes_on_from_it(run: Run, 
     assert run.weights == another.weights
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "saved"),
+    [
+        pytest.param(torch.Tensor, "backward", 10, 10, id="within a step"),
+        pytest.param(Ranks, "share", 1, 16, id="at the end of an epoch"),
+    ],
+)
+def test_a_lost_peer_leaves_the_last_whole_step_with_its_statistics(
+    owner: type, name: str, call: int, saved: int, run: Run, another: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: dict[str, Any] = {"epochs": 3, "augment": {"shift": 0.1}}
+    run(**wanted)
+    calls, original = iter(range(1000)), getattr(owner, name)
+
+    def lose(*values: Any) -> Any:
+        if next(calls) == call:
+            raise RuntimeError("Connection closed by peer [127.0.0.1]:29500")
+        return original(*values)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, lose)
+        with pytest.raises(RuntimeError):
+            another(**wanted)
+    assert steps(another.folder / "checkpoints")[-1][0] == saved
+    another(**wanted)
+    assert run.weights == another.weights
+
+
 def test_early_stopping_ends_a_run_that_no_longer_improves_and_exports_its_best(run: Run) -> None:
     run(epochs=50, learningRate=0.2, earlyStopping={"patience": 2, "metric": "accuracy", "minDelta": 0.02})
     summary = json.loads((run.folder / "out/training.json").read_text())

@@ -63,7 +63,7 @@ def cause_after(made: list[Pod], store: Store, node: int, pid: int) -> float:
 
 
 def test_two_nodes_make_a_package_that_serves(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
-    job = train_job(manifest, hyperparameters={"epochs": 8, "batchSize": 8, "learningRate": 0.005, "augment": {"shift": 0.1}})
+    job = train_job(manifest, hyperparameters={"epochs": 16, "batchSize": 8, "learningRate": 0.005, "augment": {"shift": 0.1}})
     with pods(job, store_config, tmp_path) as made:
         assert codes(made) == [0, 0], [pod.log() for pod in made]
         found = result(store, job.prefix)
@@ -73,14 +73,14 @@ def test_two_nodes_make_a_package_that_serves(store: Store, store_config: StoreC
             "message": "",
             "sha256": digest_of(store.get(result_key(job.prefix))),
         }
-    assert (found.epochs, found.world_size, found.device) == (8, 2, "cpu")
+    assert (found.epochs, found.world_size, found.device) == (16, 2, "cpu")
     package = Package.model_validate_json(store.get_blob(found.package))
     assert (package.model, package.version, package.lineage.dataset, package.lineage.seed) == ("digits", "1.0.0", manifest, 7)
     model = Model.load(package, store.get_blob(package.files["model"].sha256))
     pictures, labels = digits()
     right = [model.predict(picture).classified.label == label for picture, label in zip(pictures[300:500], labels[300:500], strict=True)]
-    assert sum(right) / len(right) > 0.7
-    assert b"epoch 8/8" in store.get(log_key(job.prefix, 0))
+    assert sum(right) / len(right) > 0.7, "a processor that rounds otherwise gives another model, and none as bad as this"
+    assert b"epoch 16/16" in store.get(log_key(job.prefix, 0))
     assert causes(store, job) == {}
 
 

@@ -5,6 +5,7 @@ A small process of its own does it, so that output flows however busy the launch
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -55,7 +56,8 @@ class Pump:
         """Wait until all that was written so far is in files and log."""
         if self._process:
             self.forget()
-            os.write(self._control, b".")  # a word and not only a close: forked children hold copies of this end
+            with contextlib.suppress(BrokenPipeError):  # somebody killed it: nothing is left to wait for
+                os.write(self._control, b".")  # a word and not only a close: forked children hold copies of this end
             os.close(self._control)
             os.waitpid(self._process, 0)
             self._process = 0
@@ -78,7 +80,7 @@ class _Part:
 
 
 def _empty(outputs: dict[int, int], control: int, files: dict[int, Path]) -> None:
-    """Copy until every writer is gone, or until the control pipe speaks or closes and nothing is left."""
+    """Copy until every writer is gone, or until the control pipe speaks or closes, and then what is left."""
     parts = {rank: _Part(path) for rank, path in files.items()}
     rests: dict[int, bytes] = dict.fromkeys(outputs, b"")
     selector = selectors.DefaultSelector()
@@ -87,10 +89,7 @@ def _empty(outputs: dict[int, int], control: int, files: dict[int, Path]) -> Non
         selector.register(descriptor, selectors.EVENT_READ, rank)
     selector.register(control, selectors.EVENT_READ, None)
     ending = False
-    while len(selector.get_map()) > (0 if ending else 1):
-        ready = selector.select(timeout=0 if ending else None)
-        if ending and not ready:
-            break
+    while (ready := selector.select(timeout=0 if ending else None)) or not ending:
         for key, _ in ready:
             if key.data is None:
                 ending = True

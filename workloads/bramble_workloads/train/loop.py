@@ -79,6 +79,7 @@ class Trainer:
         """
         self.state = checkpoint.restore(self._setup.checkpoints, self._parts, self._ranks.device)
         self._saved = self.state.step
+        self._copy(self._buffers, self._before)
         self._agree()
         with _Leaving(self) as leaving:
             while self.state.epoch < self._wanted.epochs and not self._done():
@@ -96,7 +97,7 @@ class Trainer:
             self._saved = self.state.step
 
     def forget_step(self) -> None:
-        """Undo what the forward pass of an unfinished step did to running statistics: weights are changed only at its end."""
+        """Undo what the forward pass of an unfinished step, if there is one, did to running statistics: weights change only at its end."""
         self._copy(self._before, self._buffers)
 
     @staticmethod
@@ -126,6 +127,7 @@ class Trainer:
             self._step(group, sums)
             state.consumed = min(len(self._setup.train), state.consumed + whole * len(group))
             state.step += 1
+            self._copy(self._buffers, self._before)
             self._whole = True
             if ranks.first:
                 self._setup.progress.first_step()
@@ -145,7 +147,6 @@ class Trainer:
         torch.manual_seed(chance)  # dropout and its kin
         generator = torch.Generator().manual_seed(chance)
         self._parts.optimizer.zero_grad(set_to_none=True)
-        self._copy(self._buffers, self._before)
         for number, batch in enumerate(group, start=1):
             inputs = self._setup.normalize(augment(batch.pixels, wanted.augment, generator))
             last = number == len(group)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
+from bramble.contracts.hyperparameters import Hyperparameters, describe
 from bramble.kinds.modelversion.model import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionText
 from bramble.kinds.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.kinds.schema import (
@@ -254,6 +255,16 @@ class Spec(Described):
     """How the exported package is judged."""
     model_version: ModelVersionTemplate | None = None
     """The ModelVersion to make on success; none when unset."""
+
+    @model_validator(mode="after")
+    def _known_to_the_builtin(self) -> Spec:
+        """The API server lets any hyperparameter in, since a user's own program may want any."""
+        if self.trainer.builtin is not None:
+            try:
+                Hyperparameters.model_validate(self.hyperparameters)
+            except ValidationError as error:
+                raise ValueError(f"spec.hyperparameters: {describe(error)}") from error
+        return self
 
 
 class DatasetPin(StatusPart):
