@@ -28,6 +28,8 @@ SETTINGS = Settings(
     http_port=0,
     status_seconds=1,
 )
+ENDING_SECONDS = 60.0
+"""Longer than the engine gives its watches."""
 
 
 def client(cluster: Kubectl) -> Client:
@@ -47,6 +49,8 @@ async def running(cluster: Kubectl, controllers: Iterable[Controller[Any]], **se
             yield engine
         finally:
             stop.set()
+            await asyncio.wait([task], timeout=ENDING_SECONDS)
+            assert task.done(), "\n".join(f"{each!r} {each.get_stack()}" for each in asyncio.all_tasks())
             await task
 
 

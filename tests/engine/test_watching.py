@@ -13,6 +13,7 @@ from bramble.kinds.labels import REQUEST
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET
 from tests.cluster import Cluster
 from tests.cluster.fixture import AnyCluster
+from tests.cluster.waiting import until
 from tests.engine.running import client, eventually, running
 
 pytestmark = pytest.mark.cluster
@@ -140,7 +141,7 @@ async def test_a_request_is_answered_once(local: Cluster, namespace: str) -> Non
             assert (last["result"], found["status"]["attempt"]) == (result, attempt), last
 
 
-async def test_a_deletion_that_no_watch_told_is_found_by_the_list(local: Cluster, namespace: str) -> None:
+async def test_a_deletion_that_no_watch_told_is_found_out_at_the_next_write(local: Cluster, namespace: str) -> None:
     async with client(local) as api, running(local, (CONTROLLER,)) as engine:
         await api.create(DATASET, dataset(namespace))
         await reason_is(api, namespace, "StoreMissing")
@@ -149,7 +150,7 @@ async def test_a_deletion_that_no_watch_told_is_found_by_the_list(local: Cluster
         phantom = {**made, "metadata": {**made["metadata"], "name": "phantom", "uid": "phantom", "resourceVersion": "1"}}
         engine.feed.seen(phantom)
         assert len(engine.feed.cache.list("Dataset", namespace)) == 2
-        await engine._relist.compare()
+        await until(lambda: len(engine.feed.cache.list("Dataset", namespace)) == 1, 10, "the list has not been asked")
         assert [item["metadata"]["name"] for item in engine.feed.cache.list("Dataset", namespace)] == ["tape"]
 
 

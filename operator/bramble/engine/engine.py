@@ -49,6 +49,7 @@ class Engine:
         feed: where watches deliver.
         watched: the resources that they should watch.
         deliveries: told of everything that they deliver.
+        relist: told when one of them has begun anew.
     """
 
     def __init__(self, api: Api, settings: Settings, controllers: Iterable[Controller[Any]]) -> None:
@@ -60,19 +61,25 @@ class Engine:
         self.feed = Feed(Cache(), self._queue, by_kind)
         self._stores, board = Stores(api), Board()
         self.deliveries = Deliveries()
-        self._relist = Relist(api, self.feed, self.metrics, self.watched, self.deliveries)
+        self.relist = Relist(api, self.feed, self.metrics, self.watched, self.deliveries)
         self._lease = Lease(api, Holder(settings.namespace, settings.pod_name, settings.lease_seconds), self._turned)
         silence = 2 * settings.relist_seconds + SPARE_SECONDS
-        liveness = Liveness(self._queue, self._relist, self.deliveries, self._lease.leading.is_set, silence)
+        liveness = Liveness(self._queue, self.relist, self.deliveries, self._lease.leading.is_set, silence)
         rules = Rules(status_seconds=settings.status_seconds, instance=settings.pod_name)
         faults = Faults(settings.fault, settings.fault_log)
         executor = Executor(api, self._stores, self.feed, self._lease, faults, self.metrics, rules)
         self._reconciler = Reconciler(
-            by_kind, self._queue, self.feed, lambda: Reader(api, settings, self.feed, self._stores, board), executor, self.metrics
+            by_kind,
+            self._queue,
+            self.feed,
+            lambda: Reader(api, settings, self.feed, self._stores, board),
+            executor,
+            self.metrics,
+            self.relist.soon,
         )
         self.feed.ended += [executor.forget, board.forget]
         self._observer = Observer(api, settings, self.feed, board, self.metrics)
-        self._probes = Probes(liveness, lambda: self._relist.filled, self._measure, self.metrics)
+        self._probes = Probes(liveness, lambda: self.relist.filled, self._measure, self.metrics)
 
     async def run(self, stop: asyncio.Event, watch: Watch) -> None:
         """Serve probes, wait for our kinds, fill the cache, watch, lead when possible; until `stop` is set.
@@ -91,7 +98,7 @@ class Engine:
 
     async def _begin(self) -> None:
         await wait_for_kinds(self._api, self.watched)
-        await self._relist.fill()
+        await self.relist.fill()
         log.info("the cache is filled")
 
     async def _work(self, stop: asyncio.Event, watch: Watch) -> None:
@@ -100,7 +107,7 @@ class Engine:
         writing = [*workers, asyncio.ensure_future(self._lease.run())]
         watching = asyncio.ensure_future(watch(self, stop))
         reading = [
-            asyncio.ensure_future(self._relist.run(self._settings.relist_seconds)),
+            asyncio.ensure_future(self.relist.run(self._settings.relist_seconds)),
             asyncio.ensure_future(self._observer.run()),
         ]
         try:

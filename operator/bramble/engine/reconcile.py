@@ -15,7 +15,7 @@ from bramble.engine.lease import Lease
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.engine.sources import Reader
-from bramble.errors import BrambleError, Conflict, NotLeader, Retryable, Terminal
+from bramble.errors import BrambleError, Conflict, NotFound, NotLeader, Retryable, Terminal
 from bramble.kinds.conditions import Condition, merge, transitions
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Runs passes: gather, plan, execute."""
+    """Runs passes: gather, plan, execute.
+
+    `doubt` is called when a write finds that an object is gone which the cache still holds.
+    """
 
     def __init__(
         self,
@@ -44,9 +47,11 @@ class Reconciler:
         reader: Callable[[], Reader],
         executor: Executor,
         metrics: Metrics,
+        doubt: Callable[[], None],
     ) -> None:
         self._controllers, self._queue, self._feed = controllers, queue, feed
         self._reader, self._executor, self._metrics = reader, executor, metrics
+        self._doubt = doubt
 
     async def work(self, lease: Lease) -> None:
         """Take keys and run their passes, for ever, while this replica leads."""
@@ -94,6 +99,8 @@ class Reconciler:
             self._queue.retry(key)
         except (Retryable, TimeoutError) as error:
             self._count(key, error)
+            if isinstance(error, NotFound):
+                self._doubt()
             delay = self._queue.retry(key)
             log.info("%s: %s: %s; again in %.1f s", label(key), type(error).__name__, error, delay)
         except Exception as error:  # the queue loop: one object's fault must not stop the others (house style, rule 12)

@@ -1,4 +1,4 @@
-"""The full list, at the start and each ten minutes, compared with the cache.
+"""The full list, at the start, when an end may have been missed, and each ten minutes, compared with the cache.
 
 A watch that is begun anew lists what is there and says nothing of what has gone meanwhile; and a watch can die
 without a word. Whatever a list finds that no watch delivered is counted as missed.
@@ -7,6 +7,7 @@ without a word. Whatever a list finds that no watch delivered is counted as miss
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -20,6 +21,8 @@ from bramble.kube.api import Api
 from bramble.kube.resources import Manifest, Resource
 
 FIRST_DELAY = 1.0
+DOUBT_SECONDS = 2.0
+"""From a doubt to the list: watches begin together, at the start and after an outage."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ class Relist:
         self._api, self._feed, self._metrics, self._resources, self._clock = api, feed, metrics, tuple(resources), clock
         self._deliveries = deliveries
         self._found: dict[str, int] = defaultdict(int)
+        self._doubt = asyncio.Event()
         self.filled = False
         self.last = clock()
         self.behind: dict[str, int] = defaultdict(int)
@@ -84,10 +88,17 @@ class Relist:
             else:
                 return
 
+    def soon(self) -> None:
+        """Something may have ended that no watch will tell of: a watch has begun only now, or a write met nothing."""
+        self._doubt.set()
+
     async def run(self, seconds: float) -> None:
-        """Compare each so many seconds, for ever."""
+        """Compare each so many seconds and whenever there is a doubt, for ever."""
         while True:
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._doubt.wait(), seconds)
+                await asyncio.sleep(DOUBT_SECONDS)
+                self._doubt.clear()
             try:
                 await self.compare()
             except ApiUnavailable as error:

@@ -80,6 +80,8 @@ def _watch(registry: kopf.OperatorRegistry, engine: Engine, resource: Resource) 
     def deliver(event: kopf.RawEvent, **_: Any) -> None:
         manifest = {**kind, **event["object"]}
         engine.deliveries.heard(manifest)
+        if event["type"] is None:
+            engine.relist.soon()
         news = engine.feed.gone(manifest) if event["type"] == "DELETED" else engine.feed.seen(manifest)
         if news:
             events.inc()

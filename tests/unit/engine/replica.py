@@ -107,7 +107,13 @@ class Replica:
         self.relist = Relist(api, self.feed, metrics, resources, Deliveries(time), clock=time)
         executor = Executor(api, store, self.feed, AlwaysLeads(), faults, metrics, Rules(status_seconds=0, instance="test"))
         self.reconciler = Reconciler(
-            by_kind, self.queue, self.feed, lambda: Reader(api, settings, self.feed, store, Board(time)), executor, metrics
+            by_kind,
+            self.queue,
+            self.feed,
+            lambda: Reader(api, settings, self.feed, store, Board(time)),
+            executor,
+            metrics,
+            self.relist.soon,
         )
 
     async def settle(self, passes: int = 200, seconds: float = 30.0) -> None:
