@@ -14,9 +14,12 @@ from tests.chart.installation import install
 from tests.cluster import Cluster, Shape
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def arena() -> Iterator[Cluster]:
-    """A control node, two GPU nodes, two boards; the chart, its gateway running, its operator not."""
+    """A control node, two GPU nodes, two boards; the chart, its gateway running, its operator not.
+
+    It ends with this folder's tests: two clusters with nodes at a time are as many as a kernel has inotify instances for by default.
+    """
     with Cluster.up(Shape.of(gpus=2, boards=2)) as cluster:
         install(cluster, {"operator": {"replicas": 1}, "gateway": {"replicas": 1}})
         cluster.kubectl("scale", "deployment/bramble-operator", f"--namespace={NAMESPACE}", "--replicas=0")
