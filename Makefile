@@ -52,11 +52,11 @@ lock:  ## resolve images/locks/*.txt from pyproject.toml, keeping versions where
 upgrade:  ## the same with the newest versions allowed
 	@UV=$$(.ci/setup --print-uv) images/lock.sh --upgrade
 
-cluster-up: $(PYTHON)  ## start the local cluster and leave it running
-	@$(PYTHON) -m tests.cluster up
+cluster-up: $(PYTHON)  ## start the local cluster and leave it running (NAME=dev)
+	@$(PYTHON) -m tests.cluster up $(if $(NAME),--name $(NAME))
 
-cluster-down: $(PYTHON)  ## stop it, however it was left, and remove every trace
-	@$(PYTHON) -m tests.cluster down
+cluster-down: $(PYTHON)  ## stop it, however it was left, and remove every trace (NAME=demo for the demo's)
+	@$(PYTHON) -m tests.cluster down $(if $(NAME),--name $(NAME))
 
 cluster-status: $(PYTHON)  ## what runs, and how to reach it with kubectl
 	@$(PYTHON) -m tests.cluster status

@@ -6,6 +6,7 @@ Every run ends in the same state: no child twice, no run trained twice, no memor
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -45,12 +46,19 @@ def travel(chain: Chain, fleet: str) -> None:
     chain.quiet()
 
 
+def unspent(status: dict[str, Any]) -> bool:
+    """Whether no budget was spent from; one that never was need not be stored."""
+    return not status.get("failures") and not status.get("disruptions")
+
+
 def check_memory(chain: Chain) -> None:
     """What nobody but memory knows is what one undisturbed pass through the path would have left."""
     dataset, run, model, rollout = (chain.get(*which)["status"] for which in (DATASET, RUN, MODEL, ROLLOUT))
-    assert (dataset["attempt"], dataset["failures"], dataset["disruptions"]) == (1, 0, 0)
+    assert dataset["attempt"] == 1
+    assert unspent(dataset)
     assert [version["version"] for version in dataset["versions"]] == [dataset["version"]]
-    assert (run["attempt"], run["failures"], run["disruptions"], run["evaluating"]["attempt"]) == (1, 0, 0, 1)
+    assert (run["attempt"], run["evaluating"]["attempt"]) == (1, 1)
+    assert unspent(run)
     assert run["dataset"]["version"] == dataset["version"]
     assert run["modelVersion"] == MODEL[1]
     assert {target["fleet"] for target in model["targets"]} == {chain.namespace}

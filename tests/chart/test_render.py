@@ -52,7 +52,6 @@ def test_lint(helm: Helm) -> None:
         pytest.param("log.format=xml", "/log/format", id="a log format that does not exist"),
         pytest.param("gateway.url=http://gateway:80", "/gateway/url", id="a gateway without TLS"),
         pytest.param("edge.hostPath=/", "/edge/hostPath", id="the whole of the device"),
-        pytest.param("store.endpoint=https://s3.example.org", "store.bucket is empty", id="half a store"),
     ],
 )
 def test_wrong_values_are_named(helm: Helm, settings: str, message: str) -> None:

@@ -6,6 +6,7 @@ import secrets
 
 import pytest
 
+from tests.cluster import Cluster
 from tests.cluster.fixture import AnyCluster
 from tests.cluster.kinds import serve_kinds
 from tests.engine.running import SETTINGS
@@ -17,6 +18,14 @@ def server(api_cluster: AnyCluster) -> AnyCluster:
     serve_kinds(api_cluster)
     api_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SETTINGS.namespace}})
     return api_cluster
+
+
+@pytest.fixture
+def local(server: AnyCluster) -> Cluster:
+    """The same, where its store and its audit log are at hand."""
+    if not isinstance(server, Cluster):
+        pytest.skip("needs the local cluster's own store and audit log")
+    return server
 
 
 @pytest.fixture

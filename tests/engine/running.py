@@ -15,6 +15,7 @@ from bramble.handlers.watching import watch
 from bramble.kinds.controller import Controller
 from bramble.kube.client import Client
 from bramble.kube.config import from_kubeconfig
+from bramble.kube.resources import Resource
 from bramble.settings import Settings
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.waiting import until
@@ -65,3 +66,14 @@ async def eventually(condition: Any, seconds: float = 20.0) -> Any:
 
     await until(reached, seconds, lambda: f"last answer: {last!r}")
     return last
+
+
+async def says(api: Client, resource: Resource, namespace: str, name: str, reason: str, type_: str = "Ready") -> str:
+    """The message of a condition once it has this reason."""
+
+    async def found() -> dict[str, Any] | None:
+        manifest = await api.get(resource, namespace, name) or {}
+        conditions = (manifest.get("status") or {}).get("conditions", ())
+        return next((each for each in conditions if each["type"] == type_ and each["reason"] == reason), None)
+
+    return str((await eventually(found, 40))["message"])

@@ -21,12 +21,10 @@ from bramble.kube.client import Client
 from bramble.kube.resources import DATASET, FLEET, JOB, MODEL_VERSION, ROLLOUT, SERVICE, TRAINING_RUN, Manifest, Resource
 from tests.api.manifests import ROLLOUT as ROLLOUT_MANIFEST
 from tests.cluster import Cluster
-from tests.cluster.fixture import AnyCluster
-from tests.engine.running import client, eventually, running
+from tests.engine.running import client, eventually, running, says
 from tests.engine.test_watching import dataset, secret
 
 pytestmark = pytest.mark.cluster
-
 
 
 async def _nothing(*_: Any) -> None:
@@ -55,24 +53,6 @@ def version(namespace: str, source: str, **spec: Any) -> dict[str, Any]:
     wanted = {"model": "ads", "version": "1.0.0", "source": {"trainingRunRef": {"name": source}}, **spec}
     metadata = {"name": "ads-1-0-0", "namespace": namespace}
     return {"apiVersion": MODEL_VERSION.api_version, "kind": "ModelVersion", "metadata": metadata, "spec": wanted}
-
-
-@pytest.fixture
-def local(server: AnyCluster) -> Cluster:
-    if not isinstance(server, Cluster):
-        pytest.skip("needs the local cluster's own store")
-    return server
-
-
-async def says(api: Client, resource: Resource, namespace: str, name: str, reason: str, type_: str = "Ready") -> str:
-    """The message of a condition once it has this reason."""
-
-    async def found() -> dict[str, Any] | None:
-        manifest = await api.get(resource, namespace, name) or {}
-        conditions = (manifest.get("status") or {}).get("conditions", ())
-        return next((each for each in conditions if each["type"] == type_ and each["reason"] == reason), None)
-
-    return str((await eventually(found, 40))["message"])
 
 
 async def set_status(api: Client, resource: Resource, namespace: str, name: str, change: Callable[[dict[str, Any]], None]) -> None:

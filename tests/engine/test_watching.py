@@ -12,7 +12,6 @@ from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kinds.labels import REQUEST
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET
 from tests.cluster import Cluster
-from tests.cluster.fixture import AnyCluster
 from tests.cluster.waiting import until
 from tests.engine.running import client, eventually, running
 
@@ -43,13 +42,6 @@ async def reason_is(api: Any, namespace: str, reason: str) -> Any:
 
     await eventually(reached, 30)
     return await ready(api, namespace)
-
-
-@pytest.fixture
-def local(server: AnyCluster) -> Cluster:
-    if not isinstance(server, Cluster):
-        pytest.skip("needs the local cluster's own store and audit log")
-    return server
 
 
 async def test_an_unusable_store_is_named_until_it_is_mended(local: Cluster, namespace: str) -> None:

@@ -60,7 +60,7 @@ class Gateway:
         """A replica that asks this API server, and reads stores through this session."""
         metrics = metrics or Metrics()
         assignments, heard = Assignments(), Heard(settings.pod_name)
-        jobs, stores = Jobs(client), Stores(client, settings, session)
+        jobs, stores = Jobs(client), Stores(client, session)
         blobs = Blobs(settings, assignments, jobs, stores, metrics)
         calls = Calls(settings, Identities(client), jobs, stores, assignments, heard, blobs, asyncio.Event())
         metrics.waiting.set_function(lambda: assignments.waiting)

@@ -24,7 +24,6 @@ from yarl import URL
 from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kube.resources import SECRET, Manifest, Resource
-from bramble.settings import Settings
 
 CACHE_SECONDS = 60.0
 """How long a Secret that was read is used; a key that was changed is used at the latest after this."""
@@ -115,11 +114,10 @@ class Store:
 
 
 class Stores:
-    """Finds a namespace's store: by its own Secret, else the operator's default below `<namespace>/`."""
+    """Finds a namespace's store by its Secret."""
 
-    def __init__(self, api: Reads, settings: Settings, session: aiohttp.ClientSession, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api: Reads, session: aiohttp.ClientSession, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
-        self._settings = settings
         self._session = session
         self._clock = clock
         self._known: dict[str, tuple[float, Store]] = {}
@@ -146,16 +144,14 @@ class Stores:
         return store
 
     async def _config(self, namespace: str) -> StoreConfig:
-        home = self._settings.namespace
+        secret = await self._api.get(SECRET, namespace, SECRET_NAME)
+        if secret is None:
+            message = f"namespace {namespace} has no Secret {SECRET_NAME}; create it with endpoint, bucket, accessKey and secretKey"
+            raise StoreRefused(message)
         try:
-            if own := await self._api.get(SECRET, namespace, SECRET_NAME):
-                return StoreConfig.parse(_decoded(own))
-            if namespace != home and (default := await self._api.get(SECRET, home, SECRET_NAME)):
-                config = StoreConfig.parse(_decoded(default))
-                return config._replace(prefix=f"{config.prefix}{namespace}/")
+            return StoreConfig.parse(_decoded(secret))
         except StoreError as error:
-            raise StoreRefused(str(error)) from error
-        raise StoreRefused(f"namespace {namespace} has no Secret {SECRET_NAME}, and neither has {home}: add one (docs: store)")
+            raise StoreRefused(f"namespace {namespace}: {error}") from error
 
     def _open(self, namespace: str, config: StoreConfig) -> Store:
         address = urlsplit(config.endpoint)

@@ -110,14 +110,6 @@ async def test_a_store_that_does_not_answer_is_a_503_and_one_that_refuses_a_502(
     assert (answer.status, "has no Secret bramble-store" in (await answer.json())["error"]) == (502, True)
 
 
-async def test_without_a_secret_of_its_own_a_namespace_lies_below_its_name_in_the_default_store(replica: Replica) -> None:
-    assigned(replica, b"ours")
-    secret = replica.api.objects.pop(("Secret", "ads", "bramble-store"))
-    replica.api.objects["Secret", "bramble-system", "bramble-store"] = secret
-    replica.store.put(f"ads/blobs/sha256/{digest(b'ours').removeprefix('sha256:')}", b"ours")
-    assert await (await replica.call("GET", path(digest(b"ours")), "pi-0")).read() == b"ours"
-
-
 async def test_too_many_at_once_are_told_to_come_back(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     assigned(replica, b"ours")
     replica.store.put_blob(b"ours")

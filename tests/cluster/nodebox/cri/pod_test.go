@@ -166,9 +166,10 @@ func TestARestartedRuntimeAdoptsWhatRuns(t *testing.T) {
 	if got := address(n, pod); got != where {
 		t.Fatalf("address %s, before %s", got, where)
 	}
-	if said, code := n.run(first, "touch", "/tmp/go"); code != 0 {
+	if said, code := n.run(first, "ls", "/tmp"); code != 0 {
 		t.Fatalf("exec: exit %d, said %q", code, said)
 	}
+	n.check(os.WriteFile(filepath.Join(n.folder, "state/containers", first, "root/tmp/go"), nil, 0o644))
 	if got, said := n.ended(first); got.GetExitCode() != 5 || said != "up\ndown\n" {
 		t.Fatalf("the first: exit %d, said %q", got.GetExitCode(), said)
 	}

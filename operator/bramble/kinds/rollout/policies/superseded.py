@@ -13,5 +13,5 @@ def superseded(seen: Observed, now: datetime) -> Plan | None:
     """Stand back and say for whom; go on when the other is deleted."""
     if seen.rival is None:
         return None
-    message = f"Rollout {seen.rival!r} is older and keeps model {seen.model!r} on fleet {seen.fleet.name!r}; delete one of the two"
+    message = f"Rollout {seen.rival!r} is older and keeps the same model on fleet {seen.fleet.name!r}; delete one of the two"
     return act(seen, waiting(seen, "Superseded", message, degraded=True), now)

@@ -1,0 +1,111 @@
+"""How soon status tells: the first cause after a rank was killed, and an epoch after it ended.
+
+A rank's end is the moment of the SIGKILL. An epoch's end is its line in the pod's log, by the kubelet's clock, which is this machine's.
+Prints JSON; exits 1 when the slowest is above its goal.
+
+Usage: python benchmarks/telling.py [--kills N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import secrets
+import signal
+import statistics
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from examples.digits.stocking import stock
+from tests.chart.installation import install
+from tests.cluster import Cluster, CodePart, ImageSource
+from tests.cluster.images import WORKLOADS_CODE
+from tests.e2e.test_training import PROGRAM, Runs
+
+CAUSE_GOAL, EPOCH_GOAL = 5.0, 10.0
+POLL_SECONDS = 0.05
+EPOCHS = 150
+EPOCH_LINE = re.compile(r"^(\S+) .*epoch (\d+)/\d+:", re.MULTILINE)
+BUILTIN = {"builtin": {"task": "image-classification", "architecture": "small-cnn", "imageSize": 16, "channels": "L"}}
+
+
+def time_cause(runs: Runs, name: str) -> float:
+    """Seconds from the SIGKILL of rank 1 to the first cause in status."""
+    runs.start(name, {"0": "hang", "1": "hang"})
+    pods = runs.until_hanging(name)
+    second = next(pod for pod in pods if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1")
+    pids = runs.cluster.nodes[second["spec"]["nodeName"]].pids(second["metadata"]["name"], "train", runs.namespace)
+    rank = next(pid for pid in pids if "plain_pytorch" in Path(f"/proc/{pid}/cmdline").read_text())
+    os.kill(rank, signal.SIGKILL)
+    began = time.monotonic()
+    cause = runs.cluster.wait(
+        lambda: runs.get(name)["status"].get("firstCause"), 60, "no first cause within a minute", interval=POLL_SECONDS
+    )
+    took = time.monotonic() - began
+    if (cause["rank"], cause["signal"]) != (1, "SIGKILL"):
+        raise SystemExit(f"another cause than the one that was made: {cause}")
+    return took
+
+
+def time_epochs(runs: Runs) -> list[float]:
+    """Seconds from the end of an epoch to a status that tells it or a later one, for each epoch of a run."""
+    runs.start("epochs", {}, trainer=BUILTIN, hyperparameters={"epochs": EPOCHS, "batchSize": 32})
+    told: list[tuple[float, int]] = []
+
+    def ended() -> bool:
+        status = runs.get("epochs").get("status", {})
+        epoch = status.get("progress", {}).get("epoch", 0)
+        if epoch > (told[-1][1] if told else 0):
+            told.append((time.time(), epoch))
+        return epoch == EPOCHS
+
+    runs.cluster.wait(ended, 300, lambda: f"told: {told}", interval=POLL_SECONDS)
+    pod = next(pod for pod in runs.pods("epochs") if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "0")
+    log = runs.cluster.kubectl("logs", pod["metadata"]["name"], "-c", "train", "-n", runs.namespace, "--timestamps", "--tail=-1")
+    over = {int(found[2]): datetime.fromisoformat(found[1]).timestamp() for found in EPOCH_LINE.finditer(log)}
+    return [next(at for at, told_epoch in told if told_epoch >= epoch) - moment for epoch, moment in over.items()]
+
+
+def measure(kills: int) -> dict[str, Any]:
+    """On a cluster of its own."""
+    with Cluster.up(progress=lambda line: print(line, file=sys.stderr)) as cluster:
+        install(cluster)
+        namespace = f"telling-{secrets.token_hex(3)}"
+        stock(cluster, namespace, ("1",))
+        source = {"name": "scans", "s3": {"prefix": "digits/1/"}, "format": "image-folder"}
+        metadata, spec = {"name": "digits", "namespace": namespace}, {"task": "image-classification", "sources": [source]}
+        cluster.apply({"apiVersion": "bramble.dev/v1alpha1", "kind": "Dataset", "metadata": metadata, "spec": spec})
+        cluster.kubectl("wait", "--for=condition=Ready", "dataset/digits", f"--namespace={namespace}", "--timeout=90s")
+        image = cluster.add_image(ImageSource("plain-pytorch", "train", (*WORKLOADS_CODE, CodePart(PROGRAM, "plain_pytorch.py"))))
+        runs = Runs(cluster, namespace, image)
+        epochs = time_epochs(runs)
+        causes = [time_cause(runs, f"killed-{number}") for number in range(kills)]
+    return {
+        "causeSeconds": [round(each, 2) for each in causes],
+        "slowestCause": round(max(causes), 2),
+        "causeGoal": CAUSE_GOAL,
+        "medianEpoch": round(statistics.median(epochs), 2),
+        "slowestEpoch": round(max(epochs), 2),
+        "epochGoal": EPOCH_GOAL,
+        "machine": {"cores": os.cpu_count(), "kernel": platform.release()},
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=3, help="how often a rank is killed")
+    found = measure(parser.parse_args().kills)
+    print(json.dumps(found, indent=2))
+    return int(found["slowestCause"] > CAUSE_GOAL or found["slowestEpoch"] > EPOCH_GOAL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
