@@ -62,7 +62,7 @@ def time_epochs(runs: Runs) -> list[float]:
 
     def ended() -> bool:
         status = runs.get("epochs").get("status", {})
-        epoch = status.get("progress", {}).get("epoch", 0)
+        epoch = int(status.get("progress", {}).get("epoch", 0))
         if epoch > (told[-1][1] if told else 0):
             told.append((time.time(), epoch))
         return epoch == EPOCHS
