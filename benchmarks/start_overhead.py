@@ -34,7 +34,8 @@ from tests.cluster import Cluster
 GOAL = 1.2
 NAMESPACE = "start"
 BARE = Path(__file__).parent / "programs" / "bare.py"
-EPOCHS = 2
+EPOCHS = 60
+"""Long enough for the operator to hear of the first step before the run is over."""
 WAIT_SECONDS = 180
 
 

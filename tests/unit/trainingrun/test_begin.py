@@ -17,9 +17,7 @@ def between(spec: dict[str, Any] | None = None, nodes: Any = NODES, **status: An
     return observed(spec, status={"dataset": PIN, **status}, nodes=nodes)
 
 
-@pytest.mark.parametrize(
-    "seen", [case("an attempt runs", training()), case("it is trained", between(package=TRAINED_PACKAGE))]
-)
+@pytest.mark.parametrize("seen", [case("an attempt runs", training()), case("it is trained", between(package=TRAINED_PACKAGE))])
 def test_none_begins(seen: Any) -> None:
     assert begin(seen, NOW) is None
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from bramble.kinds.trainingrun.model import ProgressSeen
 from bramble.kinds.trainingrun.policies.trained import trained
-from tests.unit.trainingrun.seen import NOW, PACKAGE, attempt, case, condition, job, made, pod, remembered, stored, training
+from tests.unit.trainingrun.seen import NOW, PACKAGE, attempt, case, condition, job, made, pod, progress, remembered, stored, training
 
 RESULT = stored()
+STEPPED = "2026-01-01T00:00:09Z"
 DONE = attempt(pod(0, 0), pod(1, 0), job_=job(("Complete", ""), started=30), stored=RESULT)
 
 
@@ -45,3 +47,17 @@ def test_it_is_filed_first() -> None:
     assert made(plan) == [("FileResult", "")]
     assert plan is not None
     assert plan.wake_at == NOW, "nothing else would wake it"
+
+
+@pytest.mark.parametrize(
+    ("heard", "former", "summary", "first"),
+    [
+        case("nothing was heard of it", None, None, "3/3", ""),
+        case("the middle was heard of", progress(epoch=1, epochs=5, first_step_at=STEPPED), None, "3/5", STEPPED),
+        case("an earlier pass told of it", None, ProgressSeen(epoch=2, epochs=5, first_step_at=STEPPED), "3/5", STEPPED),
+    ],
+)  # fmt: skip
+def test_the_last_progress_is_that_of_the_result(heard: Any, former: Any, summary: str, first: str) -> None:
+    done = attempt(pod(0, 0), pod(1, 0), job_=job(("Complete", ""), started=30), stored=RESULT, progress=heard)
+    told = remembered(trained(training(done, status={"progress": former} if former else None), NOW))["progress"]
+    assert (told["summary"], told["epoch"], told["etaSeconds"], told.get("firstStepAt", "")) == (summary, 3, 0, first)

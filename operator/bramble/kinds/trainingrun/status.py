@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from bramble.contracts.canonical import short
@@ -128,11 +129,25 @@ def progress_of(progress: Progress | None, former: ProgressSeen | None) -> Progr
         epoch=progress.epoch,
         epochs=progress.epochs,
         eta_seconds=round(progress.eta_seconds) if progress.eta_seconds is not None else None,
-        metrics={name: float(f"{value:.6g}") for name, value in list(progress.metrics.items())[:METRICS_SHOWN]},
+        metrics=_shown(progress.metrics),
         device=progress.device,
         world_size=progress.world_size,
         first_step_at=progress.first_step_at or "",
     )
+
+
+def last_progress(result: TrainResult, progress: Progress | None, former: ProgressSeen | None) -> ProgressSeen:
+    """How far the attempt came that gave the package: its result knows, also where it was over before anything was heard of it."""
+    known = progress_of(progress, former) or ProgressSeen()
+    if not result.epochs:
+        return known
+    epochs = max(known.epochs, result.epochs)
+    done = {"summary": f"{result.epochs}/{epochs}", "epoch": result.epochs, "epochs": epochs, "eta_seconds": 0}
+    return known.model_copy(update={**done, "metrics": _shown(result.metrics), "device": result.device, "world_size": result.world_size})
+
+
+def _shown(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.6g}") for name, value in list(metrics.items())[:METRICS_SHOWN]}
 
 
 def package_of(result: TrainResult, image: str) -> PackageSeen:

@@ -10,7 +10,7 @@ from bramble.kinds.trainingrun.ends import ended_attempt
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import image_of
 from bramble.kinds.trainingrun.state import Trained, state_of
-from bramble.kinds.trainingrun.status import TRAINED, package_of, under_way
+from bramble.kinds.trainingrun.status import TRAINED, last_progress, package_of, under_way
 from bramble.kinds.writing import remember
 
 
@@ -24,4 +24,6 @@ def trained(seen: Observed, now: datetime) -> Plan | None:
     message = f"attempt {seen.status.attempt} gave package {short(state.result.package)} after {state.result.epochs} epochs"
     stated = under_way(seen.status, "Evaluating", TRAINED, message)
     memory = ended_attempt(seen, now) | {"stalls": 0, "package": package_of(state.result, image_of(seen))}
-    return remember(seen.run, stated, now, **memory)
+    heard = seen.attempt.progress if seen.attempt is not None else None
+    progress = last_progress(state.result, heard, seen.status.progress)
+    return remember(seen.run, stated, now, progress=progress, **memory)
