@@ -7,7 +7,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Container, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 from minio import Minio
 
-from examples.digits.pictures import objects
+from examples.digits.stocking import stock
 from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess
 from tests.cluster import Cluster
 from tests.cluster.lifecycle import REPOSITORY
@@ -75,15 +74,7 @@ class Chain:
 
     def stock(self, collections: tuple[str, ...] = ("1",)) -> None:
         """The namespace, its store, and the pictures of some collections of the example."""
-        s3, prefix = self.cluster.s3, f"{self.namespace}/"
-        self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
-        keys = {"endpoint": STORE_ENDPOINT, "bucket": s3.bucket, "region": s3.region, "prefix": prefix}
-        keys |= {"accessKey": s3.access_key, "secretKey": s3.secret_key}
-        metadata = {"name": "bramble-store", "namespace": self.namespace}
-        self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": keys})
-        with ThreadPoolExecutor(8) as pool:
-            chosen = [item for item in objects() if item[0].split("/")[1] in collections]
-            list(pool.map(lambda item: self.put(*item), chosen))
+        stock(self.cluster, self.namespace, collections, endpoint=STORE_ENDPOINT)
 
     @cached_property
     def store(self) -> Minio:

@@ -51,7 +51,6 @@ def test_lint(helm: Helm) -> None:
         pytest.param("gateway.replicas=0", "/gateway/replicas", id="nobody to talk to"),
         pytest.param("log.format=xml", "/log/format", id="a log format that does not exist"),
         pytest.param("gateway.url=http://gateway:80", "/gateway/url", id="a gateway without TLS"),
-        pytest.param("edge.hostPath=/", "/edge/hostPath", id="the whole of the device"),
     ],
 )
 def test_wrong_values_are_named(helm: Helm, settings: str, message: str) -> None:

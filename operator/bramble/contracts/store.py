@@ -55,7 +55,7 @@ class StoreConfig(NamedTuple):
         """
         for field in FIELDS:
             if field.required and not values.get(field.key, "").strip():
-                raise StoreError(f"Secret {SECRET_NAME}: key {field.key!r} is missing or empty; add it (docs: store)")
+                raise StoreError(f"Secret {SECRET_NAME}: key {field.key!r} is missing or empty; add it")
         endpoint = values["endpoint"].strip()
         if not endpoint.startswith(("http://", "https://")):
             raise StoreError(f"Secret {SECRET_NAME}: endpoint {endpoint!r} has no scheme; write http://… or https://…")

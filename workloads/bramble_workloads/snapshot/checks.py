@@ -65,7 +65,7 @@ def _pattern(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:
         pattern = re.compile(checks.class_pattern)
     except re.error as error:
         raise SpecError(f"checks.classPattern is {checks.class_pattern!r}: no regular expression ({error})") from error
-    if wrong := sorted(name for name in classes if not pattern.search(name)):
+    if wrong := sorted(name for name in classes if not pattern.fullmatch(name)):
         yield finding("classPattern", "error", f"class names that do not match {checks.class_pattern}: rename their folders", wrong)
 
 

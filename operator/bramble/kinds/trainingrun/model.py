@@ -67,7 +67,7 @@ class EnvVar(Described):
 
 
 class Container(Described):
-    """A training program of your own (docs: bring your own training)."""
+    """A training program of your own (docs/kinds/trainingrun.md)."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
     """Its image; by digest (name@sha256:…) for a run that can be repeated. It needs a python3 of 3.9 or newer for the launcher."""
@@ -234,7 +234,7 @@ class Spec(Described):
     """What trains."""
     hyperparameters: FreeForm = Field(default_factory=dict)
     """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment
-    and others (docs: kinds/trainingrun). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
+    and others (docs/kinds/trainingrun.md). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
     engine: Engine = Engine(torchrun=Torchrun())
     """What joins several nodes; one node when unset."""
     resources: Resources | None = None

@@ -16,7 +16,6 @@ from bramble.kinds.trainingrun.world import cpu_allowed, torchrun, world_size
 from bramble.kinds.writing import remember, report
 
 FIRST_WAIT_SECONDS = 10
-LONGEST_WAIT_SECONDS = 300
 
 
 def begin(seen: Observed, now: datetime) -> Plan | None:
@@ -51,4 +50,4 @@ def _not_before(seen: Observed) -> datetime:
     ended_at = moment(status.ended_at) if status.ended_at else datetime.min.replace(tzinfo=seen.run.metadata.created.tzinfo)
     if status.stalls == 0 or status.first_cause is None or status.first_cause.kind != "TryAgain":
         return ended_at
-    return ended_at + timedelta(seconds=min(FIRST_WAIT_SECONDS * 2 ** (status.stalls - 1), LONGEST_WAIT_SECONDS))
+    return ended_at + timedelta(seconds=FIRST_WAIT_SECONDS * 2 ** (status.stalls - 1))
