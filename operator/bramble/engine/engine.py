@@ -36,6 +36,9 @@ SPARE_SECONDS = 60
 ENDING_SECONDS = 10.0
 """What the watches get to close their connections."""
 
+CANCEL_SECONDS, CANCEL_ROUNDS = 2.0, 5
+"""How often a task is cancelled that does not end, and how long each time is waited for it."""
+
 Watch = Callable[["Engine", asyncio.Event], Awaitable[None]]
 """Delivers what the API server's watches say to `Engine.feed` until the event is set."""
 
@@ -156,13 +159,19 @@ async def first_of(stop: asyncio.Event, tasks: Sequence[asyncio.Future[None]], *
 
 
 async def cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel them and wait until they have ended, however they do."""
+    """Cancel them and wait until they have ended, however they do; what does not end is named and left."""
     ending = tuple(tasks)
+    pending = {task for task in ending if not task.done()}
+    for _ in range(CANCEL_ROUNDS):
+        for task in pending:
+            task.cancel()
+        if pending:
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
     for task in ending:
-        task.cancel()
-    for outcome in await asyncio.gather(*ending, return_exceptions=True):
-        if isinstance(outcome, Exception):
-            log.error("a task failed while the operator was ending: %s: %s", type(outcome).__name__, outcome)
+        if task in pending:
+            log.error("a task does not end: %r", task)
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task failed while the operator was ending: %s: %s", type(error).__name__, error)
 
 
 async def wait_for_kinds(api: Api, resources: Iterable[Resource], seconds: float = 1.0) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import random
 from collections.abc import Callable
@@ -82,10 +83,9 @@ class WorkQueue:
                 return key
             self._changed.clear()
             wait = max(0.0, self._timers[0][0] - self._clock()) if self._timers else None
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):  # `wait_for` of Python 3.11 may take a cancellation for the event
+                    await self._changed.wait()
 
     def done(self, key: Key) -> None:
         """The pass of this key has ended, however it did."""

@@ -96,7 +96,8 @@ class Relist:
         """Compare each so many seconds and whenever there is a doubt, for ever."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._doubt.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._doubt.wait()
                 await asyncio.sleep(DOUBT_SECONDS)
                 self._doubt.clear()
             try:

@@ -72,8 +72,8 @@ class Stores:
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="store")
 
     def close(self) -> None:
-        """End the threads; calls under way are waited for."""
-        self._threads.shutdown(cancel_futures=True)
+        """No more calls; those under way end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def problem(self, namespace: str) -> StoreProblem | None:
         """Why the namespace's store cannot be used, or None."""

@@ -77,7 +77,7 @@ def _watch(registry: kopf.OperatorRegistry, engine: Engine, resource: Resource) 
     kind = {"apiVersion": resource.api_version, "kind": resource.kind}
 
     @kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=resource.plural)
-    def deliver(event: kopf.RawEvent, **_: Any) -> None:
+    async def deliver(event: kopf.RawEvent, **_: Any) -> None:  # a plain function would run in a thread beside the engine
         manifest = {**kind, **event["object"]}
         engine.deliveries.heard(manifest)
         if event["type"] is None:

@@ -23,6 +23,8 @@ TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 CONTENT_JSON = "application/json"
 CONTENT_APPLY = "application/apply-patch+yaml"
 CONTENT_MERGE = "application/merge-patch+json"
+SILENT_SECONDS = 75
+"""A watch in which nothing came for so long, not even the bookmark of each minute, has lost its server."""
 
 Params = Mapping[str, str]
 
@@ -117,7 +119,7 @@ class Client:
             "labelSelector": label_selector,
             "timeoutSeconds": str(seconds),
         }
-        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=5)
+        timeout = aiohttp.ClientTimeout(total=seconds + 30, sock_connect=5, sock_read=SILENT_SECONDS)
         try:
             async with self._session_request("GET", path, None, params, CONTENT_JSON, timeout) as response:
                 if response.status >= 400:  # noqa: PLR2004

@@ -120,3 +120,19 @@ async def test_clearing_leaves_what_runs(queue: WorkQueue) -> None:
     queue.clear()
     queue.done(A)
     assert await taken(queue) is None
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_worker_ends_when_it_is_cancelled_just_as_a_key_comes(queue: WorkQueue, turns: int) -> None:
+    async def work() -> None:
+        while True:
+            queue.done(await queue.get())
+
+    worker = asyncio.ensure_future(work())
+    await asyncio.sleep(0.01)
+    queue.add(A)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    worker.cancel()
+    await asyncio.wait([worker], timeout=1)
+    assert worker.cancelled()

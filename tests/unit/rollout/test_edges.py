@@ -184,6 +184,35 @@ async def test_while_the_store_is_away_no_step_ends_and_a_bad_candidate_is_still
     assert world.status.decision_filed
 
 
+async def test_a_rollout_ends_though_its_store_is_gone() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.store_away = True
+    world.rollout["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    for _ in range(40):
+        if not world.rollout["metadata"].get("finalizers"):
+            break
+        await world.step()
+        world.live()
+    assert world.assignment is None
+    assert not world.rollout["metadata"].get("finalizers")
+
+
+async def test_a_candidate_is_taken_back_for_a_version_that_the_store_does_not_tell_of() -> None:
+    world = await promoted(FakeWorld(steps=[{"nodes": 1, "bake": "60s"}, {"nodes": "100%", "bake": "5s"}]), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.candidate is not None and "2.0.0" in world.active().values())
+    world.store_away = True
+    world.add_version("3.0.0")
+    world.want("3.0.0")
+    for _ in range(10):
+        with contextlib.suppress(StoreUnavailable):
+            await world.step()
+        world.live()
+    assert world.status.candidate is None
+    assert set(world.active().values()) == {"1.0.0"}
+
+
 async def test_keeping_a_decision_holds_nothing_up() -> None:
     world = await promoted(FakeWorld(steps=[{"nodes": "100%", "bake": "5s"}]), "1.0.0")
     await settle(world, 3)  # with only one step, what is compared with is what the stable version has done so far

@@ -57,18 +57,27 @@ class GatewayClient:
         self._token = token or places.gateway_token()
         self._authority = authority or places.gateway_ca()
         self._session: aiohttp.ClientSession | None = None
+        self._context = ssl.create_default_context()
+        self._trusted = b""
 
     async def __aenter__(self) -> Self:
-        context = ssl.create_default_context()
-        if self._authority.is_file():
-            context.load_verify_locations(cafile=str(self._authority))
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALLED_SECONDS)
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context, limit=8), timeout=timeout, auto_decompress=False)
+        connector = aiohttp.TCPConnector(ssl=self._context, limit=8)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._session is not None:
             await self._session.close()
+
+    def _trust(self) -> None:
+        """Take the authority as it is now: a new installation has another, and this process outlives it."""
+        if self._authority.is_file() and (content := self._authority.read_bytes()) != self._trusted:
+            try:
+                self._context.load_verify_locations(cadata=content.decode())
+            except ssl.SSLError as error:
+                raise GatewayUnavailable(f"{self._authority} is no PEM: {error.reason}") from error
+            self._trusted = content
 
     async def assignments(self, after: str | None) -> Assignments | None:
         """What this node, which the token names, should run.
@@ -121,6 +130,7 @@ class GatewayClient:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
             raise RuntimeError("use the client as a context manager")
+        self._trust()
         sent = {"Content-Type": "application/json", **(headers or {}), "Authorization": f"Bearer {self._bearer()}"}
         try:
             async with (

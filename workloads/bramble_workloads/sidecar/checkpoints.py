@@ -10,6 +10,7 @@ from pathlib import Path
 from bramble.contracts.store import checkpoints_prefix
 from bramble_workloads.launch import handshake
 from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.trusted import opened
 
 FOLDER = re.compile(r"step-(\d+)")
 CHUNK = 1024 * 1024
@@ -37,14 +38,16 @@ class Checkpoints:
         """Upload one. A folder that the trainer removed meanwhile was overtaken: nothing is lost.
 
         Raises:
+            SpecError: something in it is no file of the trainer's.
             WorkloadError: the store refuses or does not answer.
         """
         files = {}
         try:
             for path in sorted(folder.iterdir()):
-                digest = _digest(path)
-                self._context.store.upload(f"{self._prefix}{folder.name}/{path.name}", path)
-                files[path.name] = {"sha256": digest, "bytes": path.stat().st_size}
+                with opened(path, self._context.run.root) as file:
+                    digest = _digest(file)
+                    self._context.store.upload(f"{self._prefix}{folder.name}/{path.name}", file)
+                    files[path.name] = {"sha256": digest, "bytes": file.stat().st_size}
         except FileNotFoundError:
             return
         step = int(folder.name.removeprefix("step-"))

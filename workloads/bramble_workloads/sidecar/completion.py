@@ -18,6 +18,7 @@ from bramble_workloads.export import DESCRIPTION, MODEL
 from bramble_workloads.job import describe
 from bramble_workloads.processing.model import Model
 from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.trusted import opened
 
 ONNX, SAFETENSORS = "application/onnx", "application/vnd.safetensors"
 VARIANT = "onnx-fp32"
@@ -31,11 +32,15 @@ def complete(context: Context, seconds: float) -> bytes:
         SpecError: the trainer left no model, or one that its description does not fit.
         TryAgain: the store did not answer.
     """
-    out, job = context.run.out, context.job
-    description = _description(out)
-    Model.load(description, out / MODEL)
-    digest, size = context.store.upload_blob(out / MODEL)
-    weights = context.store.upload_blob(out / WEIGHTS)[0] if (out / WEIGHTS).exists() else None
+    root, out, job = context.run.root, context.run.out, context.job
+    description = _description(root, out)
+    with opened(out / MODEL, root) as model:
+        Model.load(description, model)
+        digest, size = context.store.upload_blob(model)
+    weights = None
+    if (out / WEIGHTS).exists():
+        with opened(out / WEIGHTS, root) as file:
+            weights = context.store.upload_blob(file)[0]
     package = Package(
         **dict(description),
         model=job["model"],
@@ -76,12 +81,13 @@ def lineage(job: dict[str, Any]) -> Lineage:
         raise SpecError(f"job.lineage: {describe(error)}") from error
 
 
-def _description(out: Path) -> ModelDescription:
+def _description(root: Path, out: Path) -> ModelDescription:
     for name in (MODEL, DESCRIPTION):
         if not (out / name).is_file():
             raise SpecError(f"the trainer ended with code 0 and left no {name} in $BRAMBLE_OUT: call bramble_workloads.export at its end")
     try:
-        return ModelDescription.model_validate_json((out / DESCRIPTION).read_bytes())
+        with opened(out / DESCRIPTION, root) as file:
+            return ModelDescription.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {describe(error)}") from error
 
@@ -90,9 +96,13 @@ def _told(context: Context) -> dict[str, Any]:
     """What the program says came of it: its summary, or else its last line of progress."""
     summary = context.run.out / SUMMARY
     if summary.is_file():
-        told: dict[str, Any] = json.loads(summary.read_bytes())
+        with opened(summary, context.run.root) as file:
+            told: dict[str, Any] = json.loads(file.read_bytes())
         return told
-    lines = context.run.progress.read_text().splitlines() if context.run.progress.is_file() else []
+    lines = []
+    if context.run.progress.is_file():
+        with opened(context.run.progress, context.run.root) as file:
+            lines = file.read_text().splitlines()
     for line in reversed(lines):
         try:
             found: dict[str, Any] = json.loads(line)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.trusted import opened
 
 AGAIN_SECONDS = 5.0
 LEAST_SECONDS = 1.0
@@ -42,7 +43,7 @@ class ProgressFeed:
         path = self._context.run.progress
         if not path.exists() or path.stat().st_size <= self._offset:
             return
-        with path.open("rb") as file:
+        with opened(path, self._context.run.root) as name, name.open("rb") as file:
             file.seek(self._offset)
             content = file.read()
         whole = content[: content.rfind(b"\n") + 1]

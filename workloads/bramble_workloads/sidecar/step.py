@@ -20,12 +20,14 @@ from bramble_workloads.sidecar.causes import CauseFeed
 from bramble_workloads.sidecar.checkpoints import Checkpoints
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.progress import ProgressFeed
+from bramble_workloads.sidecar.trusted import opened
 from bramble_workloads.store import Store
 
 LOOK_SECONDS = 0.05
 HEARTBEAT_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
 """For the last upload of a run that ended, while the store does not answer; then a new attempt does it again."""
+AGAIN_SECONDS = 2.0
 THREADS = 3
 """One for a checkpoint, one for progress, one for the heartbeat during the last upload."""
 LOG_BYTES = 10 * 1024 * 1024
@@ -118,6 +120,8 @@ class Sidecar:
                 print(f"to be tried again: {error}", flush=True)  # noqa: T201
                 if time.monotonic() >= deadline:
                     answer = _answer(error.code, "", b"", str(error))
+                else:
+                    time.sleep(AGAIN_SECONDS)
         handshake.write(self._run.acknowledged, answer)
 
     def _ending(self, code: int) -> dict[str, Any]:
@@ -125,8 +129,8 @@ class Sidecar:
         beat = self._pool.submit(self._keep_beating, keeping)
         try:
             if self._uploading is not None:
-                self._uploading.result()
-                self._uploading = None
+                uploading, self._uploading = self._uploading, None
+                uploading.result()
             if (folder := self._checkpoints.pending()) is not None:
                 self._checkpoints.upload(folder)
             log = self._upload_logs()
@@ -162,7 +166,7 @@ class Sidecar:
         """The last 10 MiB of each rank's output; key and content of the first."""
         uploaded = []
         for rank in self._context.ranks:
-            content = _tail(self._run.older_log(rank)) + _tail(self._run.log(rank))
+            content = _tail(self._run.older_log(rank), self._run.root) + _tail(self._run.log(rank), self._run.root)
             key = log_key(self._context.prefix, rank)
             self._context.store.put(key, content[-LOG_BYTES:])
             uploaded.append((key, content[-LOG_BYTES:]))
@@ -193,9 +197,9 @@ def _answer(code: int, key: str, content: bytes, message: str) -> dict[str, Any]
     return {"code": code, "message": message, "termination": json.loads(word.encode())}
 
 
-def _tail(path: Path) -> bytes:
+def _tail(path: Path, root: Path) -> bytes:
     if not path.exists():
         return b""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - LOG_BYTES))
+    with opened(path, root) as name, name.open("rb") as file:
+        file.seek(max(0, name.stat().st_size - LOG_BYTES))
         return file.read()

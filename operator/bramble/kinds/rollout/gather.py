@@ -10,6 +10,7 @@ from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, as
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
+from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.conditions import find, is_true
 from bramble.kinds.fleet.model import KIND as FLEET_KIND
 from bramble.kinds.fleet.model import Spec as FleetSpec
@@ -148,14 +149,25 @@ async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: 
 async def gather_blobs(
     rollout: Object[Spec, Status], wanted: Release | None, written: Written | None, hold: Hold | None, sources: Sources
 ) -> tuple[dict[str, PackageBlobs], Hold | None]:
-    """What each package consists of: from the assignment where it stands there already, so that an undo needs no store."""
+    """What each package consists of: from the assignment where it stands there already, so that an undo needs no store.
+
+    Nor does the end of a Rollout, or taking a candidate back for a version that the store does not tell of now.
+    """
     known = dict(written.assignment.packages) if written is not None else {}
+    if rollout.metadata.deleted is not None:
+        return known, hold
     releases = [rollout.status.stable, rollout.status.candidate, *([wanted] if wanted is not None and hold is None else [])]
     for release in releases:
         for digest in release.packages.values() if release is not None else ():
             if digest in known:
                 continue
-            content = await sources.fetch(rollout.metadata.namespace, blob_key(digest))
+            try:
+                content = await sources.fetch(rollout.metadata.namespace, blob_key(digest))
+            except (StoreRefused, StoreUnavailable) as error:
+                if release is not wanted:
+                    raise
+                hold = hold or Hold(type(error).__name__, str(error))
+                continue
             if content is None:
                 hold = hold or Hold("PackageMissing", f"the store has no package {digest}; it was deleted by hand: make a new version")
                 continue

@@ -211,6 +211,8 @@ async def test_only_a_gateway_of_the_known_authority_is_talked_to(token: Path, t
         async with GatewayClient(gateway.url, token, tmp_path / "no-ca") as client:
             with pytest.raises(GatewayUnavailable, match="certificate"):
                 await client.assignments(None)
-        assert gateway.tokens == ["Bearer one"], "the token went to the known gateway only"
+            assert gateway.tokens == ["Bearer one"], "the token went to the known gateway only"
+            (tmp_path / "no-ca").write_bytes(authority.read_bytes())
+            assert await client.assignments(None) is not None, "a new installation's authority is taken without a restart"
     finally:
         await gateway.stop()

@@ -10,6 +10,8 @@ from bramble.kinds.rollout.policies.next_step import enter
 from bramble.kinds.rollout.stating import act, keep, names, progressing, undone, waiting
 
 LOOK_AGAIN = timedelta(seconds=5)
+STORE_AGAIN = timedelta(seconds=30)
+"""A store tells nobody that it is back."""
 
 
 def begin(seen: Observed, now: datetime) -> Plan | None:
@@ -21,7 +23,8 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         return act(seen, undone(seen, status.undone.message), now, wake_at=None if settled(seen) else now + LOOK_AGAIN)
     if seen.wanted_hold is not None:
         degraded = seen.wanted_hold.reason not in {"ModelVersionMissing", "ModelVersionNotReady", "FleetMissing"}
-        return act(seen, waiting(seen, seen.wanted_hold.reason, seen.wanted_hold.message, degraded=degraded), now)
+        again = now + STORE_AGAIN if seen.wanted_hold.reason in {"StoreRefused", "StoreUnavailable"} else None
+        return act(seen, waiting(seen, seen.wanted_hold.reason, seen.wanted_hold.message, degraded=degraded), now, wake_at=again)
     wanted = seen.wanted
     if wanted is None or (status.stable is not None and status.stable.uid == wanted.uid):
         return None
@@ -29,8 +32,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         message = f"Fleet {seen.fleet.name!r} has no node yet; label nodes so that its nodeSelector and one of its boards match"
         return act(seen, waiting(seen, "NoNodes", message), now)
     if not settled(seen):
-        missing = seen.reachable - seen.verified(status.stable)
-        message = f"waiting for {names(missing)} to be back on the stable version before {wanted.ref} is tried"
+        message = f"waiting for {names(behind(seen))} to be back on the stable version before {wanted.ref} is tried"
         return act(seen, waiting(seen, "Returning", message), now, wake_at=now + LOOK_AGAIN)
     attempt = status.attempt + 1
     stated = progressing(seen, "Started", f"attempt {attempt}: {wanted.ref} is tried on fleet {seen.fleet.name}")
@@ -49,4 +51,12 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
 
 def settled(seen: Observed) -> bool:
     """Whether every reachable node serves the stable version."""
-    return seen.status.stable is None or not seen.reachable - seen.verified(seen.status.stable)
+    return not behind(seen)
+
+
+def behind(seen: Observed) -> set[str]:
+    """Reachable nodes that should serve the stable version, and do not. A board that it has no package for serves nothing."""
+    stable = seen.status.stable
+    if stable is None:
+        return set()
+    return {node for node in seen.reachable - seen.verified(stable) if seen.fleet.nodes.get(node) in stable.packages}
