@@ -76,9 +76,17 @@ def connect_node(place: NodeAddress, process: int, network: int, home: int) -> N
 
 
 def disconnect_node(place: NodeAddress) -> None:
-    """Remove a dead node's link at once; the kernel does it too, some time after the namespace's last process."""
-    if place.link in {name for _, name in socket.if_nameindex()}:
-        _run(["ip", "-batch", "-"], f"link delete {place.link}\n")
+    """Remove a dead node's link at once; the kernel does it too, some time after the namespace's last process, and may come first."""
+    if _is_there(place.link):
+        try:
+            _run(["ip", "-batch", "-"], f"link delete {place.link}\n")
+        except ClusterError:
+            if _is_there(place.link):
+                raise
+
+
+def _is_there(link: str) -> bool:
+    return link in {name for _, name in socket.if_nameindex()}
 
 
 def cut(place: NodeAddress) -> None:

@@ -148,8 +148,8 @@ def test_a_lost_node_is_named_and_the_next_attempt_ends_well(runs: Runs, cluster
     runs.start("lost", {}, engine=engine, budgets={"failures": 0, "disruptions": 1}, hyperparameters=HANGS_WITH_TWO)
     victim = next(pod for pod in runs.until_hanging("lost") if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "0")
     node = cluster.nodes[victim["spec"]["nodeName"]]
-    node.kill()
     try:
+        node.kill()
         cause = runs.cluster.wait(
             lambda: runs.get("lost")["status"].get("firstCause"), 120, lambda: cluster.kubectl("get", "nodes,pods", "-A")
         )

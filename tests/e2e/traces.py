@@ -86,10 +86,19 @@ def _paths(folder: str) -> list[str]:
     base = folder.count("/")
     found = []
     for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not _in_use(Path(place, name))]
         found += [f"{place}/{name}" for name in (*folders, *names)]
         if place.count("/") - base >= DEPTH - 1:
             folders.clear()
     return found
+
+
+def _in_use(cgroup: Path) -> bool:
+    """A control group with processes in it is somebody else's: a cluster that has ended has none."""
+    try:
+        return bool((cgroup / "cgroup.procs").read_text().strip())
+    except OSError:
+        return False
 
 
 def _output(*command: str) -> str:

@@ -77,9 +77,7 @@ def findings(store: Store, attempt: int = 1) -> dict[str, Finding]:
 
 
 @pytest.mark.usefixtures("pictures")
-def test_a_folder_of_pictures_becomes_a_manifest_of_digests(
-    store: Store, freeze: Freeze, tmp_path: Path
-) -> None:
+def test_a_folder_of_pictures_becomes_a_manifest_of_digests(store: Store, freeze: Freeze, tmp_path: Path) -> None:
     assert freeze() == 0
     found = result(store)
     assert found.passed
@@ -157,9 +155,7 @@ def test_keeping_duplicates_makes_them_weigh_more(store: Store, pictures: list[s
         (Checks(class_pattern="^[A-Z]+$"), "classPattern", "rename their folders"),
     ],
 )
-def test_a_check_that_fails_blocks_training(
-    checks: Checks, name: str, says: str, store: Store, freeze: Freeze
-) -> None:
+def test_a_check_that_fails_blocks_training(checks: Checks, name: str, says: str, store: Store, freeze: Freeze) -> None:
     assert freeze(checks=checks) == 0
     assert not result(store).passed
     assert says in findings(store)[name].message
@@ -207,9 +203,7 @@ def test_metadata_that_cannot_be_understood_is_bad_data(store: Store, freeze: Fr
 
 
 @pytest.mark.usefixtures("pictures")
-def test_a_store_that_refuses_the_key_is_said_in_the_last_word(
-    freeze: Freeze, store_folder: Path, tmp_path: Path
-) -> None:
+def test_a_store_that_refuses_the_key_is_said_in_the_last_word(freeze: Freeze, store_folder: Path, tmp_path: Path) -> None:
     (store_folder / "secretKey").write_text("wrong")
     assert freeze() == 64
     word = json.loads((tmp_path / "termination").read_text())
