@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from examples.digits.pictures import collections
-from examples.digits.stocking import stock
+from examples.digits.stocking import freeze
 from tests.chart.installation import install
 from tests.cluster import Cluster
 
@@ -140,15 +140,10 @@ def measure(pairs: int) -> dict[str, Any]:
     """Alternate the two on a cluster of their own."""
     with Cluster.up(progress=lambda line: print(line, file=sys.stderr)) as cluster:
         install(cluster)
-        stock(cluster, NAMESPACE, ("1",))
-        source = {"name": "scans", "s3": {"prefix": "digits/1/"}, "format": "image-folder"}
-        spec = {"task": "image-classification", "sources": [source]}
-        metadata = {"name": "digits", "namespace": NAMESPACE}
-        cluster.apply({"apiVersion": "bramble.dev/v1alpha1", "kind": "Dataset", "metadata": metadata, "spec": spec})
+        freeze(cluster, NAMESPACE, "1")
         files = {"data.zip": base64.b64encode(layout("1")).decode()}
         bench = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "bench", "namespace": NAMESPACE}, "binaryData": files}
         cluster.apply({**bench, "data": {"bare.py": BARE.read_text()}})
-        cluster.kubectl("wait", "--for=condition=Ready", "dataset/digits", f"--namespace={NAMESPACE}", "--timeout=90s")
         time_bare(cluster, "warm-up")
         bare, run = [], []
         for number in range(pairs):

@@ -24,7 +24,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from examples.digits.stocking import stock
+from examples.digits.stocking import freeze
 from tests.chart.installation import install
 from tests.cluster import Cluster, CodePart, ImageSource
 from tests.cluster.images import WORKLOADS_CODE
@@ -79,11 +79,7 @@ def measure(kills: int) -> dict[str, Any]:
     with Cluster.up(progress=lambda line: print(line, file=sys.stderr)) as cluster:
         install(cluster)
         namespace = f"telling-{secrets.token_hex(3)}"
-        stock(cluster, namespace, ("1",))
-        source = {"name": "scans", "s3": {"prefix": "digits/1/"}, "format": "image-folder"}
-        metadata, spec = {"name": "digits", "namespace": namespace}, {"task": "image-classification", "sources": [source]}
-        cluster.apply({"apiVersion": "bramble.dev/v1alpha1", "kind": "Dataset", "metadata": metadata, "spec": spec})
-        cluster.kubectl("wait", "--for=condition=Ready", "dataset/digits", f"--namespace={namespace}", "--timeout=90s")
+        freeze(cluster, namespace, "1")
         image = cluster.add_image(ImageSource("plain-pytorch", "train", (*WORKLOADS_CODE, CodePart(PROGRAM, "plain_pytorch.py"))))
         runs = Runs(cluster, namespace, image)
         epochs = time_epochs(runs)

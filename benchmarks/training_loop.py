@@ -28,11 +28,11 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.start_overhead import layout
+from bramble.contracts.hyperparameters import Hyperparameters
 from bramble.contracts.jobs import BuiltinTrainer
 from bramble.contracts.package import Normalize
 from bramble_workloads.train import architectures, sampling
 from bramble_workloads.train.augment import augment
-from bramble_workloads.train.hyperparameters import Hyperparameters
 from bramble_workloads.train.loop import Setup, Trainer, make_optimizer
 from bramble_workloads.train.pictures import Source, read_samples
 from bramble_workloads.train.program import describe

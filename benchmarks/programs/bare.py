@@ -14,8 +14,8 @@ import zipfile
 from datetime import datetime
 from pathlib import Path
 
+from bramble.contracts.hyperparameters import Hyperparameters
 from bramble.contracts.jobs import BuiltinTrainer
-from bramble_workloads.train.hyperparameters import Hyperparameters
 from bramble_workloads.train.program import main as train
 
 

@@ -34,3 +34,12 @@ def stock(cluster: Cluster, namespace: str, collections: Collection[str] = ("1",
     chosen = [item for item in objects() if item[0].split("/")[1] in collections]
     with ThreadPoolExecutor(UPLOADS) as pool:
         return sum(1 for _ in pool.map(put, chosen))
+
+
+def freeze(cluster: Cluster, namespace: str, collection: str) -> None:
+    """The same with one collection, and a Dataset `digits` of it; back once that is frozen."""
+    stock(cluster, namespace, (collection,))
+    source = {"name": "scans", "s3": {"prefix": f"digits/{collection}/"}, "format": "image-folder"}
+    metadata, spec = {"name": "digits", "namespace": namespace}, {"task": "image-classification", "sources": [source]}
+    cluster.apply({"apiVersion": "bramble.dev/v1alpha1", "kind": "Dataset", "metadata": metadata, "spec": spec})
+    cluster.kubectl("wait", "--for=condition=Ready", "dataset/digits", f"--namespace={namespace}", "--timeout=90s")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from examples.digits.stocking import stock
+from examples.digits.stocking import freeze
 from tests.chart.installation import install
 from tests.cluster import Cluster, CodePart, ImageSource
 from tests.cluster.images import WORKLOADS_CODE
@@ -29,12 +29,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     """A namespace with a frozen Dataset, and Bramble installed."""
     install(cluster, {"log": {"format": "text"}})
     name = f"train-{secrets.token_hex(3)}"
-    stock(cluster, name, ("1",))
-    spec = {"task": "image-classification", "sources": [{"name": "scans", "s3": {"prefix": "digits/1/"}, "format": "image-folder"}]}
-    cluster.apply(
-        {"apiVersion": "bramble.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "digits", "namespace": name}, "spec": spec}
-    )
-    cluster.kubectl("wait", "--for=condition=Ready", "dataset/digits", f"--namespace={name}", "--timeout=90s")
+    freeze(cluster, name, "1")
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 

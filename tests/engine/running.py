@@ -77,3 +77,12 @@ async def says(api: Client, resource: Resource, namespace: str, name: str, reaso
         return next((each for each in conditions if each["type"] == type_ and each["reason"] == reason), None)
 
     return str((await eventually(found, 40))["message"])
+
+
+async def until_gone(api: Client, resource: Resource, namespace: str, name: str) -> None:
+    """Until there is no such object any more."""
+
+    async def gone() -> bool:
+        return await api.get(resource, namespace, name) is None
+
+    await eventually(gone)

@@ -10,7 +10,7 @@ from bramble.kube.resources import MODEL_VERSION, ROLLOUT
 from tests.api.manifests import ROLLOUT as MANIFEST
 from tests.api.manifests import Manifest, spoiled
 from tests.cluster import Cluster
-from tests.engine.running import client, eventually, running, says
+from tests.engine.running import client, running, says, until_gone
 from tests.engine.test_run_and_version import version
 
 pytestmark = pytest.mark.cluster
@@ -43,10 +43,7 @@ async def test_a_version_that_is_made_later_is_waited_for(local: Cluster, namesp
         await api.create(MODEL_VERSION, version(namespace, "run"))
         assert "there is no Fleet" in await says(api, ROLLOUT, namespace, "early", "FleetMissing")
 
-        async def gone() -> bool:
-            return await api.get(ROLLOUT, namespace, "early") is None
-
         early = await api.get(ROLLOUT, namespace, "early")
         assert early is not None
         await api.delete(ROLLOUT, namespace, "early", early["metadata"]["uid"], "Background")
-        await eventually(gone)
+        await until_gone(api, ROLLOUT, namespace, "early")

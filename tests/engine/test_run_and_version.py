@@ -21,7 +21,7 @@ from bramble.kube.client import Client
 from bramble.kube.resources import DATASET, FLEET, JOB, MODEL_VERSION, ROLLOUT, SERVICE, TRAINING_RUN, Manifest, Resource
 from tests.api.manifests import ROLLOUT as ROLLOUT_MANIFEST
 from tests.cluster import Cluster
-from tests.engine.running import client, eventually, running, says
+from tests.engine.running import client, eventually, running, says, until_gone
 from tests.engine.test_watching import dataset, secret
 
 pytestmark = pytest.mark.cluster
@@ -162,10 +162,7 @@ async def test_a_run_that_is_deleted_while_its_job_runs_makes_nothing_more(local
         owner = job["metadata"]["ownerReferences"][0]
         await api.delete(TRAINING_RUN, namespace, "run", owner["uid"], "Background")
 
-        async def gone() -> bool:
-            return await api.get(TRAINING_RUN, namespace, "run") is None
-
-        await eventually(gone)
+        await until_gone(api, TRAINING_RUN, namespace, "run")
         await api.delete(JOB, namespace, "run-train-1", job["metadata"]["uid"], "Background")  # as the garbage collector would
         await api.create(TRAINING_RUN, run(namespace, "next"))
         await there(api, JOB, namespace, "next-train-1")
@@ -219,7 +216,4 @@ async def test_a_version_is_held_while_a_rollout_uses_it(local: Cluster, namespa
         assert f"{namespace}/ads" in await says(api, MODEL_VERSION, namespace, "ads-1-0-0", "InUse")
         await set_status(api, ROLLOUT, namespace, "ads", lambda status: status.update(stable={"ref": "ads-1-1-0", "uid": "other"}))
 
-        async def gone() -> bool:
-            return await api.get(MODEL_VERSION, namespace, "ads-1-0-0") is None
-
-        await eventually(gone)
+        await until_gone(api, MODEL_VERSION, namespace, "ads-1-0-0")

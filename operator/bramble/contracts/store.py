@@ -76,6 +76,11 @@ class StoreConfig(NamedTuple):
         return cls.parse({field.key: (folder / field.key).read_text() for field in FIELDS if (folder / field.key).is_file()})
 
 
+def no_secret(namespace: str) -> str:
+    """What a namespace without a store is told."""
+    return f"namespace {namespace} has no Secret {SECRET_NAME}; create it with endpoint, bucket, accessKey and secretKey"
+
+
 def blob_key(digest: str) -> str:
     """The key of an immutable blob."""
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"

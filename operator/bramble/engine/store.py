@@ -17,7 +17,7 @@ from minio import Minio
 from minio.error import InvalidResponseError, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
-from bramble.contracts.store import SECRET_NAME, StoreConfig
+from bramble.contracts.store import SECRET_NAME, StoreConfig, no_secret
 from bramble.engine.clock import boottime
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.sources import StoreProblem
@@ -117,8 +117,7 @@ class Stores:
         secret = await self._api.get(SECRET, namespace, SECRET_NAME)
         held, problem = known.held if known is not None else None, None
         if secret is None:
-            message = f"namespace {namespace} has no Secret {SECRET_NAME}; create it with endpoint, bucket, accessKey and secretKey"
-            held, problem = None, StoreProblem("StoreMissing", message)
+            held, problem = None, StoreProblem("StoreMissing", no_secret(namespace))
         elif held is None or held.version != secret["metadata"]["resourceVersion"]:
             values = {name: base64.b64decode(value).decode() for name, value in (secret.get("data") or {}).items()}
             try:

@@ -21,7 +21,7 @@ import aiohttp
 from minio import Minio
 from yarl import URL
 
-from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError
+from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError, no_secret
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kube.resources import SECRET, Manifest, Resource
 
@@ -146,8 +146,7 @@ class Stores:
     async def _config(self, namespace: str) -> StoreConfig:
         secret = await self._api.get(SECRET, namespace, SECRET_NAME)
         if secret is None:
-            message = f"namespace {namespace} has no Secret {SECRET_NAME}; create it with endpoint, bucket, accessKey and secretKey"
-            raise StoreRefused(message)
+            raise StoreRefused(no_secret(namespace))
         try:
             return StoreConfig.parse(_decoded(secret))
         except StoreError as error:

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 from bramble.contracts.canonical import digest_of
+from bramble.contracts.hyperparameters import Augment
 from bramble.contracts.package import ModelDescription
 from bramble_workloads.errors import BadData, SpecError, Stopped
 from bramble_workloads.processing.model import Model
 from bramble_workloads.train import architectures, checkpoint, entry, program
 from bramble_workloads.train.augment import augment
 from bramble_workloads.train.checkpoint import STATE, steps
-from bramble_workloads.train.hyperparameters import Augment
 from bramble_workloads.train.progress import Progress
 from bramble_workloads.train.ranks import Ranks
 from tests.unit.workloads.models import digits

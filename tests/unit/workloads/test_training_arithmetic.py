@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from bramble.contracts.hyperparameters import Hyperparameters
 from bramble_workloads.errors import SpecError
 from bramble_workloads.temperature import HIGHEST, LOWEST, fit_temperature
-from bramble_workloads.train.hyperparameters import Hyperparameters
+from bramble_workloads.train import hyperparameters
 from bramble_workloads.train.sampling import batches, epoch_order, steps_per_epoch
 from bramble_workloads.train.schedule import learning_rate
 
@@ -51,7 +52,7 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 
 
 def wanted(**values: Any) -> Hyperparameters:
-    return Hyperparameters.read({"epochs": 10, "learningRate": 0.1, **values})
+    return hyperparameters.read({"epochs": 10, "learningRate": 0.1, **values})
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_the_learning_rate_of_a_step(values: dict[str, Any], step: int, rate: fl
 )
 def test_a_hyperparameter_that_cannot_be_is_named_with_what_can(values: dict[str, Any], says: str) -> None:
     with pytest.raises(SpecError) as caught:
-        Hyperparameters.read(values)
+        hyperparameters.read(values)
     assert says in str(caught.value)
 
 

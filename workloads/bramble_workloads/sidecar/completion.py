@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +15,7 @@ from bramble.contracts.store import result_key
 from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION, MODEL
 from bramble_workloads.job import describe
+from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.processing.model import Model
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.trusted import opened
@@ -33,7 +33,7 @@ def complete(context: Context, seconds: float) -> bytes:
         TryAgain: the store did not answer.
     """
     root, out, job = context.run.root, context.run.out, context.job
-    description = _description(root, out)
+    description = _description(context.run)
     with opened(out / MODEL, root) as model:
         Model.load(description, model)
         digest, size = context.store.upload_blob(model)
@@ -81,12 +81,12 @@ def lineage(job: dict[str, Any]) -> Lineage:
         raise SpecError(f"job.lineage: {describe(error)}") from error
 
 
-def _description(root: Path, out: Path) -> ModelDescription:
+def _description(run: RunFolder) -> ModelDescription:
     for name in (MODEL, DESCRIPTION):
-        if not (out / name).is_file():
+        if not (run.out / name).is_file():
             raise SpecError(f"the trainer ended with code 0 and left no {name} in $BRAMBLE_OUT: call bramble_workloads.export at its end")
     try:
-        with opened(out / DESCRIPTION, root) as file:
+        with opened(run.out / DESCRIPTION, run.root) as file:
             return ModelDescription.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {describe(error)}") from error

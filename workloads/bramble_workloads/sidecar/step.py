@@ -98,9 +98,7 @@ class Sidecar:
     def _background(self) -> None:
         """Slow things beside the loop, one of a kind at a time; what they raised last time is raised here."""
         if self._uploading is None or self._uploading.done():
-            done, self._uploading = self._uploading, None
-            if done is not None:
-                done.result()
+            self._await_upload()
             if (folder := self._checkpoints.pending()) is not None:
                 self._uploading = self._pool.submit(self._checkpoints.upload, folder)
         if not self._warm and self._run.progress.exists():  # the first step is done: what it waited for is free now
@@ -108,6 +106,12 @@ class Sidecar:
             self._pool.submit(self._causes.warm_up)
         if self._progress is not None and (self._posting is None or self._posting.done()) and self._progress.due():
             self._posting = self._pool.submit(self._progress.post)
+
+    def _await_upload(self) -> None:
+        """The end of the upload that was begun, if one was; what it raised is raised here, once."""
+        uploading, self._uploading = self._uploading, None
+        if uploading is not None:
+            uploading.result()
 
     def _finish(self, code: int) -> None:
         """Everything that is left, and then the acknowledgement. A store that is away is waited for, with the heartbeat going on."""
@@ -128,9 +132,7 @@ class Sidecar:
         keeping = threading.Event()
         beat = self._pool.submit(self._keep_beating, keeping)
         try:
-            if self._uploading is not None:
-                uploading, self._uploading = self._uploading, None
-                uploading.result()
+            self._await_upload()
             if (folder := self._checkpoints.pending()) is not None:
                 self._checkpoints.upload(folder)
             log = self._upload_logs()

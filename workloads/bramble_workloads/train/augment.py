@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from bramble_workloads.train.hyperparameters import Augment
+from bramble.contracts.hyperparameters import Augment
 
 
 def augment(pixels: Tensor, wanted: Augment, generator: torch.Generator) -> Tensor:

@@ -10,9 +10,10 @@ import os
 
 from pydantic import ValidationError
 
+from bramble.contracts.hyperparameters import Hyperparameters
 from bramble.contracts.jobs import BuiltinTrainer
 from bramble_workloads.errors import SpecError
-from bramble_workloads.train.hyperparameters import Hyperparameters
+from bramble_workloads.train import hyperparameters
 
 
 def prepare() -> dict[str, str] | None:
@@ -40,7 +41,7 @@ def _specified() -> tuple[Hyperparameters, BuiltinTrainer]:
     Raises:
         SpecError: something that there is not, or that contradicts itself.
     """
-    wanted = Hyperparameters.read(json.loads(os.environ.get("BRAMBLE_PARAMS") or "{}"))
+    wanted = hyperparameters.read(json.loads(os.environ.get("BRAMBLE_PARAMS") or "{}"))
     try:
         trainer = BuiltinTrainer.model_validate_json(os.environ["BRAMBLE_TRAINER"])
     except ValidationError as error:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 from pydantic import ValidationError
 
-from bramble.contracts import hyperparameters
-from bramble.contracts.hyperparameters import Augment, EarlyStopping, describe
+from bramble.contracts.hyperparameters import Hyperparameters, describe
 from bramble_workloads.errors import SpecError
 
-__all__ = ["Augment", "EarlyStopping", "Hyperparameters"]
 
-
-class Hyperparameters(hyperparameters.Hyperparameters):
-    """Of the built-in image classifier, as the trainer reads them."""
-
-    @classmethod
-    def read(cls, values: dict[str, Any]) -> Self:
-        """Raises SpecError: a name that is not known, or a value out of its bounds; the message lists names and bounds."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise SpecError(f"hyperparameters: {describe(error)}") from error
+def read(values: dict[str, Any]) -> Hyperparameters:
+    """Raises SpecError: a name that is not known, or a value out of its bounds; the message lists names and bounds."""
+    try:
+        return Hyperparameters.model_validate(values)
+    except ValidationError as error:
+        raise SpecError(f"hyperparameters: {describe(error)}") from error

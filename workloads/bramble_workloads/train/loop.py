@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
+from bramble.contracts.hyperparameters import Hyperparameters
 from bramble_workloads.errors import SpecError, Stopped, TryAgain
 from bramble_workloads.launch.ending import LOST_PEER
 from bramble_workloads.train import checkpoint, sampling
 from bramble_workloads.train.augment import augment
 from bramble_workloads.train.checkpoint import Parts, State
-from bramble_workloads.train.hyperparameters import Hyperparameters
 from bramble_workloads.train.pictures import Batch, Source
 from bramble_workloads.train.precision import Precision
 from bramble_workloads.train.progress import Progress

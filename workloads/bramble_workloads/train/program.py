@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from bramble.contracts.hyperparameters import Hyperparameters
 from bramble.contracts.jobs import BuiltinTrainer
 from bramble.contracts.package import Classify, Crop, Decode, ImageInput, ModelDescription, Normalize, Output, Resize, Tensor
 from bramble_workloads.export import INPUT, OUTPUT, export
 from bramble_workloads.temperature import fit_temperature
 from bramble_workloads.train import architectures, checkpoint
-from bramble_workloads.train.hyperparameters import Hyperparameters
 from bramble_workloads.train.loop import Setup, Trainer, make_optimizer
 from bramble_workloads.train.pictures import Source, read_samples
 from bramble_workloads.train.progress import Progress

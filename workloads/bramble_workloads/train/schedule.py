@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bramble_workloads.train.hyperparameters import Hyperparameters
+from bramble.contracts.hyperparameters import Hyperparameters
 
 
 def learning_rate(step: int, steps_per_epoch: int, wanted: Hyperparameters) -> float:

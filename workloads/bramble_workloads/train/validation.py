@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bramble.contracts.hyperparameters import Hyperparameters
 from bramble.contracts.package import Normalize
-from bramble_workloads.train.hyperparameters import Hyperparameters
 from bramble_workloads.train.pictures import Source
 from bramble_workloads.train.ranks import Ranks
 

@@ -154,15 +154,21 @@ async def test_a_kill_at_any_durable_write(name: str, count: int, when: str, age
     assert died, f"there is no write number {count} of {name} on this way"
 
 
-async def test_a_damaged_active_version_gives_way_to_the_last_good_one_until_it_is_downloaded_again(
-    agent: Agent, gateway: FakeGateway, publish: Publish
-) -> None:
+async def upgraded(agent: Agent, gateway: FakeGateway, publish: Publish) -> tuple[str, str]:
+    """An agent that has served a first version and serves a second; both packages."""
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
     await agent.start()
     await agent.serves(first)
     gateway.assign(second)
     await agent.serves(second)
+    return first, second
+
+
+async def test_a_damaged_active_version_gives_way_to_the_last_good_one_until_it_is_downloaded_again(
+    agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    first, second = await upgraded(agent, gateway, publish)
     await agent.stop()
     await gateway.stop()
     damage(agent, gateway, second)
@@ -201,12 +207,7 @@ sys.exit(main())
 async def test_a_disk_that_takes_no_writes_still_serves_and_still_lets_an_undo_through(
     agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
-    first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
-    gateway.assign(second)
-    await agent.serves(second)
+    first, second = await upgraded(agent, gateway, publish)
     await agent.kill()
     await gateway.stop()
     await agent.start(program=READ_ONLY)
@@ -232,6 +233,7 @@ async def test_a_damaged_memory_is_set_aside_and_told_anew(agent: Agent, gateway
     gateway.reports.clear()
     await agent.start()
     await agent.serves(first)
+    assert [path.read_bytes() for path in agent.state.glob("assignments/*/slots.json.damaged")] == [b"\0" * 400]
 
 
 def overwrite(path: Path, content: bytes) -> None:

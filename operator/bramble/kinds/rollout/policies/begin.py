@@ -20,7 +20,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
     if status.candidate is not None:
         return None
     if status.undone is not None:
-        return act(seen, undone(seen, status.undone.message), now, wake_at=None if settled(seen) else now + LOOK_AGAIN)
+        return act(seen, undone(seen, status.undone.message), now, wake_at=now + LOOK_AGAIN if behind(seen) else None)
     if seen.wanted_hold is not None:
         degraded = seen.wanted_hold.reason not in {"ModelVersionMissing", "ModelVersionNotReady", "FleetMissing"}
         again = now + STORE_AGAIN if seen.wanted_hold.reason in {"StoreRefused", "StoreUnavailable"} else None
@@ -31,8 +31,8 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
     if not seen.fleet.nodes:
         message = f"Fleet {seen.fleet.name!r} has no node yet; label nodes so that its nodeSelector and one of its boards match"
         return act(seen, waiting(seen, "NoNodes", message), now)
-    if not settled(seen):
-        message = f"waiting for {names(behind(seen))} to be back on the stable version before {wanted.ref} is tried"
+    if missing := behind(seen):
+        message = f"waiting for {names(missing)} to be back on the stable version before {wanted.ref} is tried"
         return act(seen, waiting(seen, "Returning", message), now, wake_at=now + LOOK_AGAIN)
     attempt = status.attempt + 1
     stated = progressing(seen, "Started", f"attempt {attempt}: {wanted.ref} is tried on fleet {seen.fleet.name}")
@@ -47,11 +47,6 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         analysis=None,
         **enter(seen, 0),
     )
-
-
-def settled(seen: Observed) -> bool:
-    """Whether every reachable node serves the stable version."""
-    return not behind(seen)
 
 
 def behind(seen: Observed) -> set[str]:
