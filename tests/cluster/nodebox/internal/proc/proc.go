@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Birth is when a process started, in clock ticks since boot (proc_pid_stat(5), field 22). A zombie counts as gone.
+// Birth is when a process started, in clock ticks since boot (proc_pid_stat(5), field 22). Of one that is gone, and a zombie counts as
+// gone, the error is os.ErrProcessDone.
 func Birth(pid int) (uint64, error) {
 	fields, err := stat(pid)
 	if err != nil {
@@ -73,6 +74,9 @@ func TreeUsage(pid int) Usage {
 // stat gives the fields of /proc/PID/stat from the third (state) on: the second may hold spaces and parentheses.
 func stat(pid int) ([]string, error) {
 	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) { // ESRCH: it went between the opening and the reading
+		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+	}
 	if err != nil {
 		return nil, err
 	}

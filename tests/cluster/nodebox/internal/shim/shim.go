@@ -148,7 +148,7 @@ func start(folder spec.Folder, container spec.Container) (*running, error) {
 		return nil, errors.Join(fmt.Errorf("status of bwrap: %w", err), command.Process.Kill())
 	}
 	birth, err := proc.Birth(first.PID)
-	if err != nil && !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, os.ErrNotExist) { // it may have ended already
+	if err != nil && !errors.Is(err, os.ErrProcessDone) { // it may have ended already
 		return nil, errors.Join(err, command.Process.Kill())
 	}
 	born := spec.Started{PID: first.PID, Birth: birth, Shim: os.Getpid(), At: time.Now()}
