@@ -29,7 +29,7 @@ async def test_two_rollouts_of_one_model_on_a_fleet(local: Cluster, namespace: s
         await api.create(ROLLOUT, wanting(namespace, "elsewhere", spec__fleetRef__name="kitchens"))
         first, second = sorted((each["metadata"] for each in made), key=lambda each: (each["creationTimestamp"], each["uid"]))
         said = await says(api, ROLLOUT, namespace, second["name"], "Superseded")
-        assert f"Rollout '{first['name']}' is older and keeps the same model on fleet 'living-rooms'; delete one of the two" in said
+        assert f"Rollout '{first['name']}' has the same model on fleet 'living-rooms' already; delete one of the two" in said
         for name in (first["name"], "elsewhere"):
             assert "there is no Fleet" in await says(api, ROLLOUT, namespace, name, "FleetMissing")
         await api.delete(ROLLOUT, namespace, first["name"], first["uid"], "Background")

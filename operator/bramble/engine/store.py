@@ -41,6 +41,18 @@ REFUSALS = {
     "PermanentRedirect": "serves this bucket in another region; correct region or endpoint",
     "AuthorizationHeaderMalformed": "expects another region; correct region",
 }
+CALLS_AT_ONCE = 3
+"""Of one namespace; fewer than the workers, so that a store that is slow never has all of them wait."""
+
+TURN_SECONDS = 2.0
+"""How long a call waits for others of its namespace."""
+
+CALL_SECONDS = 20.0
+"""Longest that a call may take in all: a store that sends a byte now and then keeps within every timeout of a socket."""
+
+THREADS = 32
+"""Made when they are needed. A call that is given up keeps its thread and its turn until its socket ends."""
+
 BUSY = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted")
 
 Answer = TypeVar("Answer")
@@ -69,7 +81,8 @@ class Stores:
     def __init__(self, api: Api, clock: Callable[[], float] = boottime) -> None:
         self._api, self._clock = api, clock
         self._looked: dict[str, Looked] = {}
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="store")
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
 
     def close(self) -> None:
         """No more calls; those under way end by themselves."""
@@ -131,15 +144,36 @@ class Stores:
     async def _call(self, namespace: str, held: Held, call: Callable[[Held], Answer]) -> Answer:
         where = f"store {held.config.endpoint}, bucket {held.config.bucket} (Secret {SECRET_NAME} in {namespace})"
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call, held)
+            return await self._threaded(namespace, lambda: call(held))
         except S3Error as error:
             if error.code in BUSY:
                 raise StoreUnavailable(f"{where} is busy: {error.code}: {error.message}") from error
             raise StoreRefused(f"{where} {REFUSALS.get(error.code or '', f'refuses: {error.code}: {error.message}')}") from error
         except ValueError as error:
             raise StoreRefused(f"{where} cannot be used: {error}") from error
+        except TimeoutError as error:
+            raise StoreUnavailable(f"{where} does not answer: {str(error) or f'no end of an answer in {CALL_SECONDS:g} s'}") from error
         except (ServerError, InvalidResponseError, HTTPError, OSError) as error:
             raise StoreUnavailable(f"{where} does not answer: {type(error).__name__}: {error}") from error
+
+    async def _threaded(self, namespace: str, call: Callable[[], Answer]) -> Answer:
+        """In a thread, when it is the namespace's turn. Raises TimeoutError, and whatever the call raises."""
+        turns = self._turns.setdefault(namespace, asyncio.Semaphore(CALLS_AT_ONCE))
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await turns.acquire()
+        except TimeoutError as error:
+            raise TimeoutError(f"{CALLS_AT_ONCE} earlier calls have not ended") from error
+        answer = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        answer.add_done_callback(lambda ended: _next_turn(turns, ended))
+        async with asyncio.timeout(CALL_SECONDS):
+            return await asyncio.shield(answer)
+
+
+def _next_turn(turns: asyncio.Semaphore, ended: asyncio.Future[Answer]) -> None:
+    turns.release()
+    if not ended.cancelled():
+        ended.exception()  # of a call that was given up: nobody else asks for it
 
 
 def _open(version: str, config: StoreConfig) -> Held:

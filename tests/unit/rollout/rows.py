@@ -72,6 +72,7 @@ def device(
     counts: Iterable[Counters] = (),
     free: int | None = None,
     uid: str = UID,
+    message: str = "",
 ) -> SeenReport:
     """What a device last said: what it serves, of which attempt."""
     running = Running(
@@ -83,6 +84,7 @@ def device(
         seq=seq,
         active=version.packages["rpi5"] if version is not None else None,
         candidate=state,
+        message=message,
     )
     report = Report(
         node=node,

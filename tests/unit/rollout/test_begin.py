@@ -93,6 +93,14 @@ def test_widen(seen: Observed, expected: set[str]) -> None:
         row(observed(ref=V2, nodes={}, reports={}, written=orders()), "NoNodes", False, id="a fleet without nodes"),
         row(observed(ref=V2, written=orders(), reports=canaries("a")), "Returning", False, id="a node is still on its way back"),
         row(
+            observed(
+                ref=V2, written=orders(), reports={n: device(n) for n in NODES} | {"a": device("a", None, message="the disk is full")}
+            ),
+            "Started",
+            True,
+            id="a node that cannot serve the stable version, and says why, holds nothing up",
+        ),
+        row(
             observed(ref=V2, status={"attempt": 2, "undone": undone()}, written=orders()),
             "Undone",
             False,

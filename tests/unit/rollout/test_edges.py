@@ -10,8 +10,10 @@ import pytest
 from bramble.contracts.canonical import canonical_json
 from bramble.errors import StoreUnavailable
 from bramble.kinds.rollout.decision import Decision
+from bramble.kinds.rollout.gather import gather
+from bramble.kinds.rollout.observed import Observed
 from bramble.kube.resources import Key
-from tests.unit.rollout.world import FakeDevice, FakeWorld, promoted
+from tests.unit.rollout.world import FakeDevice, FakeSources, FakeWorld, promoted
 
 
 async def settle(world: FakeWorld, passes: int = 20) -> None:
@@ -155,6 +157,32 @@ async def test_an_assignment_that_another_rollout_left_is_taken_over() -> None:
     assert world.assignment is not None
     assert (world.assignment.rollout_uid, world.assignment.seq > left.seq) == (world.rollout["metadata"]["uid"], True)
     assert world.objects[key]["metadata"]["labels"]["bramble.dev/owner-uid"] == world.rollout["metadata"]["uid"]
+
+
+async def test_an_older_rollout_that_learns_its_model_later_takes_no_fleet_from_the_one_that_serves() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    older = copy.deepcopy(world.rollout)
+    older["metadata"] |= {"name": "older", "uid": "older", "creationTimestamp": "2026-11-20T10:00:00Z"}
+    older["spec"]["modelVersionRef"] = {"name": "digits-2-0-0"}
+    del older["status"]
+    world.objects[Key("Rollout", "digits", "older")] = older
+    world.add_version("2.0.0")
+    await settle(world, 3)
+    assert world.condition("Ready") == "True/Promoted"
+    assert set(world.active().values()) == {"1.0.0"}
+    seen = await gather(Key("Rollout", "digits", "older"), FakeSources(world))
+    assert isinstance(seen, Observed)
+    assert seen.rival == "digits"
+
+
+async def test_of_two_rollouts_that_no_device_hears_the_older_has_the_fleet() -> None:
+    world = FakeWorld()
+    older = copy.deepcopy(world.rollout)
+    older["metadata"] |= {"name": "older", "uid": "older", "creationTimestamp": "2026-11-20T10:00:00Z"}
+    world.objects[Key("Rollout", "digits", "older")] = older
+    await settle(world, 3)
+    assert world.condition("Ready") == "False/Superseded"
+    assert world.assignment is None
 
 
 async def test_while_the_store_is_away_no_step_ends_and_a_bad_candidate_is_still_undone() -> None:

@@ -8,6 +8,7 @@ from bramble.kinds.plan import CreateOnce
 from bramble.kinds.trainingrun.policies.publish import publish
 from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, case, condition, evaluated, message, observed, remembered, training
 
+OF_RUN = {"trainingRunRef": {"name": "run"}}
 TARGETS = [{"fleet": "rooms", "board": "rpi5", "limits": {"p99": "50ms"}}]
 WANTED = {"modelVersion": {"model": "ads", "version": "1.0.0-rc.1", "benchmark": TARGETS}}
 
@@ -16,8 +17,9 @@ def passed(spec: dict[str, Any] | None = None, there: dict[str, Any] | None = No
     return observed(spec, status={"dataset": PIN, "package": TRAINED_PACKAGE, "evaluation": evaluated()}, model_version=there)
 
 
-def model_version(source: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": "ModelVersion", "metadata": {"name": "ads-1-0-0"}, "spec": {"source": source}}
+def model_version(source: dict[str, Any], pinned: str = "") -> dict[str, Any]:
+    status = {"lineage": {"package": pinned}} if pinned else {}
+    return {"kind": "ModelVersion", "metadata": {"name": "ads-1-0-0"}, "spec": {"source": source}, "status": status}
 
 
 def test_nothing_to_publish_yet() -> None:
@@ -42,7 +44,8 @@ def test_the_model_version_outlives_the_run() -> None:
 @pytest.mark.parametrize(
     ("seen", "name"),
     [
-        case("it is there, and names this run", passed(there=model_version({"trainingRunRef": {"name": "run"}})), "ads-1-0-0"),
+        case("it is there, and names this run", passed(there=model_version(OF_RUN)), "ads-1-0-0"),
+        case("and has pinned its package", passed(there=model_version(OF_RUN, TRAINED_PACKAGE.digest)), "ads-1-0-0"),
         case("none is wanted", passed({"modelVersion": None}), ""),
     ],
 )
@@ -55,9 +58,16 @@ def test_the_run_is_complete(seen: Any, name: str) -> None:
     assert condition(plan, "Complete") == ("True", "Succeeded")
 
 
-@pytest.mark.parametrize("source", [{"trainingRunRef": {"name": "other"}}, {"package": {"digest": "sha256:0"}}], ids=str)
-def test_somebody_elses_is_left_alone(source: dict[str, Any]) -> None:
-    plan = publish(passed(there=model_version(source)), NOW)
+@pytest.mark.parametrize(
+    "there",
+    [
+        case("of another run", model_version({"trainingRunRef": {"name": "other"}})),
+        case("of a package", model_version({"package": {"digest": "sha256:0"}})),
+        case("of a run of this name that was deleted since", model_version(OF_RUN, "sha256:0")),
+    ],
+)
+def test_somebody_elses_is_left_alone(there: dict[str, Any]) -> None:
+    plan = publish(passed(there=there), NOW)
     assert plan is not None
     assert (plan.items, plan.remember) == ((), False)
     assert condition(plan) == ("False", "NameConflict")

@@ -52,9 +52,7 @@ def run(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refused: 
         def reify(self, envs: dict[int, dict[str, str]]) -> LogsDest:
             for local, rank in enumerate(plan.ranks):
                 envs[local]["TORCHELASTIC_ERROR_FILE"] = str(folder.error(rank))
-            streams = {
-                local: "" if plan.entry else f"/proc/self/fd/{pump.inputs[rank]}" for local, rank in enumerate(plan.ranks)
-            }
+            streams = {local: "" if plan.entry else f"/proc/self/fd/{pump.inputs[rank]}" for local, rank in enumerate(plan.ranks)}
             errors = {local: str(folder.error(rank)) for local, rank in enumerate(plan.ranks)}
             return LogsDest(stdouts=streams, stderrs=dict(streams), error_files=errors)
 

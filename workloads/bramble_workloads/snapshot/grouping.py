@@ -115,9 +115,7 @@ def _name(root: _Node) -> str:
     return root.previous or root.name
 
 
-def _nodes(
-    pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample]
-) -> tuple[_Forest, list[str], list[str]]:
+def _nodes(pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample]) -> tuple[_Forest, list[str], list[str]]:
     """The groups as the source names them, the node of each picture, and the pictures that a new `group_by` moves to another split."""
     forest = _Forest()
     base: list[str] = []

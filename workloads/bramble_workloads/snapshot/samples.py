@@ -51,9 +51,7 @@ def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], 
         if len({candidate.label for candidate, _ in files[digest]}) > 1:
             contradictions.extend(keys)
         elif reading.small is not None:
-            pictures.append(
-                Picture(digest, reading.bytes, reading.extension, first.label, first.origin, first.meta, keys, reading.small)
-            )
+            pictures.append(Picture(digest, reading.bytes, reading.extension, first.label, first.origin, first.meta, keys, reading.small))
     return pictures, list(_findings(faults, contradictions))
 
 

@@ -130,9 +130,7 @@ def _sample(picture: Picture, grouped: Grouped, placed: Mapping[str, str], check
     )
 
 
-def _result(
-    work: Work[SnapshotJob], digest: str, manifest: Manifest, samples: Iterable[Sample], found: list[Finding]
-) -> SnapshotResult:
+def _result(work: Work[SnapshotJob], digest: str, manifest: Manifest, samples: Iterable[Sample], found: list[Finding]) -> SnapshotResult:
     key = f"{work.job.prefix}findings.json"
     work.store.put(key, canonical_json([json.loads(finding.model_dump_json()) for finding in found]))
     samples = list(samples)
@@ -147,4 +145,3 @@ def _result(
         findings=shortened(found),
         findings_key=key,
     )
-

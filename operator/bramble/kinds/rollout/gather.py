@@ -63,7 +63,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
         devices=sources.devices(fleet.name),
         written=written,
         blobs=blobs,
-        rival=await gather_rival(rollout, model, sources),
+        rival=await gather_rival(rollout, model, written, sources),
         namespace=sources.settings.namespace,
     )
 
@@ -194,17 +194,28 @@ def closure(digest: str, content: bytes) -> PackageBlobs:
     return PackageBlobs(blobs=(Blob(sha256=digest, bytes=len(content)), *blobs))
 
 
-async def gather_rival(rollout: Object[Spec, Status], model: str, sources: Sources) -> str | None:
-    """The Rollout of the same model on the same fleet that came first, by creation and then by uid (design, §2)."""
+async def gather_rival(rollout: Object[Spec, Status], model: str, written: Written | None, sources: Sources) -> str | None:
+    """The Rollout of the same model on the same fleet that has it: the one that devices hear already, else the older.
+
+    Older is by creation and then by uid (design, §2); but what a fleet runs is never taken from it by a Rollout that
+    learned its model later.
+    """
     metadata = rollout.metadata
-    for manifest in sources.list(ROLLOUT, metadata.namespace):
-        other = parse(KIND, manifest)
-        if isinstance(other, Invalid) or other.metadata.uid == metadata.uid or other.spec.fleet_ref != rollout.spec.fleet_ref:
-            continue
-        if (other.metadata.created, other.metadata.uid) > (metadata.created, metadata.uid):
-            continue
-        if await model_of(other, sources) == model != "":
-            return key_of(manifest).name
+    heard = written.assignment.rollout_uid if written is not None else ""
+    if not model or heard == metadata.uid:
+        return None
+    others = [(key_of(manifest).name, parse(KIND, manifest)) for manifest in sources.list(ROLLOUT, metadata.namespace)]
+    rivals = [
+        (name, other.metadata)
+        for name, other in others
+        if not isinstance(other, Invalid)
+        and other.metadata.uid != metadata.uid
+        and other.spec.fleet_ref == rollout.spec.fleet_ref
+        and await model_of(other, sources) == model
+    ]
+    for name, other in rivals:
+        if other.uid == heard or (other.created, other.uid) < (metadata.created, metadata.uid):
+            return name
     return None
 
 

@@ -1,4 +1,4 @@
-"""A version that the fleet does not run: try it, once every node is back on the stable one."""
+"""A version that the fleet does not run: try it, once the nodes are back on the stable one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
     if not seen.fleet.nodes:
         message = f"Fleet {seen.fleet.name!r} has no node yet; label nodes so that its nodeSelector and one of its boards match"
         return act(seen, waiting(seen, "NoNodes", message), now)
-    if missing := behind(seen):
+    if missing := returning(seen):
         message = f"waiting for {names(missing)} to be back on the stable version before {wanted.ref} is tried"
         return act(seen, waiting(seen, "Returning", message), now, wake_at=now + LOOK_AGAIN)
     attempt = status.attempt + 1
@@ -47,6 +47,11 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         analysis=None,
         **enter(seen, 0),
     )
+
+
+def returning(seen: Observed) -> set[str]:
+    """Nodes that are awaited. One that says why it cannot serve the stable version (a full disk) holds up nobody else's next one."""
+    return {node for node in behind(seen) if node not in seen.running or not seen.running[node].message}
 
 
 def behind(seen: Observed) -> set[str]:

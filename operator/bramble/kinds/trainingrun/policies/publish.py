@@ -33,9 +33,12 @@ def publish(seen: Observed, now: datetime) -> Plan | None:
 
 
 def _is_ours(seen: Observed) -> bool:
-    """It names this run as its source: made by it, or by the same run before the cluster was restored."""
-    source = ((seen.model_version or {}).get("spec") or {}).get("source") or {}
-    return bool((source.get("trainingRunRef") or {}).get("name") == seen.run.metadata.name)
+    """It names this run as its source, and pinned no other package: made by it, or by the same run before the cluster was restored."""
+    version, package = seen.model_version or {}, seen.status.package
+    source = (version.get("spec") or {}).get("source") or {}
+    pinned = ((version.get("status") or {}).get("lineage") or {}).get("package")
+    named = (source.get("trainingRunRef") or {}).get("name") == seen.run.metadata.name
+    return named and package is not None and pinned in {None, package.digest}
 
 
 def _succeed(seen: Observed, name: str, now: datetime) -> Plan:

@@ -1,0 +1,81 @@
+"""The operator's calls to a store that does not answer as a store should."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bramble.contracts.store import SECRET_NAME
+from bramble.engine import store
+from bramble.engine.store import CALLS_AT_ONCE, Stores
+from bramble.errors import StoreUnavailable
+from tests.engine.running import eventually
+from tests.unit.engine.fake_api import FakeApi
+
+NOT_THERE = b"<Error><Code>NoSuchKey</Code><Message>not there</Message></Error>"
+
+
+@asynccontextmanager
+async def serving(dripping: asyncio.Event | None) -> AsyncIterator[str]:
+    """The URL of a store that has nothing; while `dripping` is set, one that sends a byte of its answer now and then."""
+    closed = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while dripping is not None and dripping.is_set() and not closed.is_set():
+            writer.write(b"H")
+            await asyncio.sleep(0.02)
+        if dripping is None:
+            head = (
+                f"HTTP/1.1 404 Not Found\r\nContent-Type: application/xml\r\nContent-Length: {len(NOT_THERE)}\r\nConnection: close\r\n\r\n"
+            )
+            writer.write(head.encode() + NOT_THERE)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        closed.set()
+        server.close()
+
+
+def put_secret(api: FakeApi, namespace: str, endpoint: str) -> None:
+    values = {"endpoint": endpoint, "bucket": "bramble", "prefix": "p/", "accessKey": "a", "secretKey": "s" * 8}
+    data = {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
+    api.put({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET_NAME, "namespace": namespace}, "data": data})
+
+
+async def has_turns(stores: Stores) -> bool:
+    problem = await stores.problem("slow")
+    return problem is None or "earlier calls" not in problem.message
+
+
+async def test_a_store_that_drips_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CALL_SECONDS", 0.5)
+    monkeypatch.setattr(store, "TURN_SECONDS", 0.2)
+    monkeypatch.setattr(store, "THREADS", CALLS_AT_ONCE + 1)
+    api, dripping = FakeApi(), asyncio.Event()
+    stores = Stores(api)
+    dripping.set()
+    async with serving(dripping) as slow, serving(None) as good:
+        put_secret(api, "slow", slow)
+        put_secret(api, "good", good)
+        calls = [asyncio.ensure_future(stores.fetch("slow", "key")) for _ in range(4 * CALLS_AT_ONCE)]
+        async with asyncio.timeout(10):
+            assert await stores.fetch("good", "key") is None
+            said = [str(error) for error in await asyncio.gather(*calls, return_exceptions=True) if isinstance(error, StoreUnavailable)]
+            assert len(said) == len(calls)
+            assert sum("no end of an answer in 0.5 s" in each for each in said) == CALLS_AT_ONCE
+            assert sum("3 earlier calls have not ended" in each for each in said) == 3 * CALLS_AT_ONCE
+            problem = await stores.problem("slow")
+            assert problem is not None
+            assert (problem.reason, "earlier calls have not ended" in problem.message) == ("StoreUnavailable", True)
+
+            dripping.clear()
+            await eventually(lambda: has_turns(stores))
+    stores.close()
