@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tests examples benchmarks docs/generate.py)
 
-QUICK_FIRST := $(addprefix tests/,unit api engine chart chaos e2e)
+LONG_FIRST := $(addprefix tests/,e2e chaos unit api engine chart)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,8 @@ demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, 
 	@$(PYTHON) -m examples.digits
 
 test: lint  ## lint, unit tests, and everything on the local cluster that fits in 20 minutes
-	@$(PYTHON) -m pytest -m "not chaos" $(QUICK_FIRST)
+	@$(PYTHON) -m pytest -m "alone" tests
+	@$(PYTHON) -m pytest -m "not chaos and not alone" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
 
 unit: $(PYTHON)  ## the tests that need no cluster
 	@$(PYTHON) -m pytest -m "not cluster and not chaos" tests

@@ -1,3 +1,22 @@
-"""What all tests share: the local cluster's fixtures."""
+"""What all tests share: the local cluster's fixtures, and which tests two processes may run side by side."""
+
+from __future__ import annotations
+
+import pytest
+from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["tests.cluster.fixture"]
+
+WITH_NODES = ("tests/chaos/", "tests/e2e/")
+"""Folders whose tests start clusters with nodes. One process runs them all: a kernel has inotify instances for two such clusters."""
+
+
+class OneProcessForNodes(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """Every file is a unit of work, and the folders above are one together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return WITH_NODES[0] if nodeid.startswith(WITH_NODES) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneProcessForNodes:
+    return OneProcessForNodes(config, log)

@@ -134,5 +134,5 @@ def _dump(cluster: AnyCluster, item: pytest.Item, report: pytest.TestReport) -> 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Clusters whose owners were killed are cleared away."""
-    if not session.config.getoption("collectonly"):
+    if not session.config.getoption("collectonly") and not hasattr(session.config, "workerinput"):
         lifecycle.sweep(lambda _: None)

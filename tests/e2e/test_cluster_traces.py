@@ -16,7 +16,11 @@ from tests.cluster.state import State
 from tests.cluster.waiting import wait
 from tests.e2e.traces import Footprint, Traces
 
-pytestmark = [pytest.mark.cluster, pytest.mark.skipif("BRAMBLE_KUBE_CONTEXT" in os.environ, reason="starts local clusters of its own")]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.alone,
+    pytest.mark.skipif("BRAMBLE_KUBE_CONTEXT" in os.environ, reason="starts local clusters of its own"),
+]
 
 SMALL = Shape.of(gpus=0, boards=1)
 OWNER = """

@@ -68,13 +68,13 @@ async def eventually(condition: Any, seconds: float = 20.0) -> Any:
     return last
 
 
-async def says(api: Client, resource: Resource, namespace: str, name: str, reason: str, type_: str = "Ready") -> str:
-    """The message of a condition once it has this reason."""
+async def says(api: Client, resource: Resource, namespace: str, name: str, reason: str, type_: str = "Ready", part: str = "") -> str:
+    """The message of a condition once it has this reason, and this part of its message."""
 
     async def found() -> dict[str, Any] | None:
         manifest = await api.get(resource, namespace, name) or {}
         conditions = (manifest.get("status") or {}).get("conditions", ())
-        return next((each for each in conditions if each["type"] == type_ and each["reason"] == reason), None)
+        return next((each for each in conditions if (each["type"], each["reason"]) == (type_, reason) and part in each["message"]), None)
 
     return str((await eventually(found, 40))["message"])
 

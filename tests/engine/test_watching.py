@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bramble.engine.relist import Deliveries
 from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kinds.labels import REQUEST
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET
 from tests.cluster import Cluster
 from tests.cluster.waiting import until
-from tests.engine.running import client, eventually, running
+from tests.engine.running import client, eventually, running, says
 
 pytestmark = pytest.mark.cluster
 
@@ -30,48 +32,47 @@ def secret(cluster: Cluster, namespace: str, **changes: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": values}
 
 
-async def ready(api: Any, namespace: str, name: str = "tape") -> dict[str, str]:
-    found = await api.get(DATASET, namespace, name)
-    conditions = found.get("status", {}).get("conditions", ()) if found else ()
-    return next((condition for condition in conditions if condition["type"] == "Ready"), {})
-
-
-async def reason_is(api: Any, namespace: str, reason: str) -> Any:
-    async def reached() -> bool:
-        return (await ready(api, namespace)).get("reason") == reason
-
-    await eventually(reached, 30)
-    return await ready(api, namespace)
-
-
 async def test_an_unusable_store_is_named_until_it_is_mended(local: Cluster, namespace: str) -> None:
     async with client(local) as api, running(local, (CONTROLLER,)):
         await api.create(DATASET, dataset(namespace))
-        missing = await reason_is(api, namespace, "StoreMissing")
-        assert missing["message"] == (
-            f"namespace {namespace} has no Secret bramble-store; create it with endpoint, bucket, accessKey and secretKey"
-        )
+        missing = await says(api, DATASET, namespace, "tape", "StoreMissing")
+        assert missing == (f"namespace {namespace} has no Secret bramble-store; create it with endpoint, bucket, accessKey and secretKey")
         local.apply(secret(local, namespace, endpoint="127.0.0.1:1"))
-        assert "has no scheme" in (await reason_is(api, namespace, "StoreInvalid"))["message"]
+        assert "has no scheme" in await says(api, DATASET, namespace, "tape", "StoreInvalid")
         local.apply(secret(local, namespace, secretKey="wrong"))
-        assert "refuses the secret key; correct secretKey" in (await reason_is(api, namespace, "StoreRefused"))["message"]
+        assert "refuses the secret key; correct secretKey" in await says(api, DATASET, namespace, "tape", "StoreRefused")
         local.apply(secret(local, namespace, bucket="no-such-bucket"))
-
-        async def names_the_bucket() -> bool:
-            return "has no such bucket; create it, or correct bucket" in (await ready(api, namespace)).get("message", "")
-
-        await eventually(names_the_bucket, 30)
+        await says(api, DATASET, namespace, "tape", "StoreRefused", part="has no such bucket; create it, or correct bucket")
         local.apply(secret(local, namespace))
-        await reason_is(api, namespace, "Snapshotting")
+        await says(api, DATASET, namespace, "tape", "Snapshotting")
         assert await api.get(JOB, namespace, "tape-snapshot-1") is not None
         assert await api.get(CONFIG_MAP, namespace, "tape-snapshot-1") is not None
+
+
+async def test_events_are_taken_on_the_engines_own_loop(local: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kopf runs a plain function in a thread, where cache and queue would have two masters."""
+    threads: set[int] = set()
+    heard = Deliveries.heard
+
+    def noted(deliveries: Deliveries, manifest: Any) -> None:
+        threads.add(threading.get_ident())
+        heard(deliveries, manifest)
+
+    async def delivered() -> bool:
+        return bool(threads)
+
+    monkeypatch.setattr(Deliveries, "heard", noted)
+    async with client(local) as api, running(local, (CONTROLLER,)):
+        await api.create(DATASET, dataset(namespace))
+        await eventually(delivered)
+    assert threads == {threading.get_ident()}
 
 
 async def test_kopf_leaves_no_trace_on_objects(local: Cluster, namespace: str) -> None:
     """No finalizer, no annotation; nobody but our two field managers and the test writes."""
     async with client(local) as api, running(local, (CONTROLLER,)):
         await api.create(DATASET, dataset(namespace))
-        await reason_is(api, namespace, "StoreMissing")
+        await says(api, DATASET, namespace, "tape", "StoreMissing")
         found = await api.get(DATASET, namespace, "tape")
         assert found is not None
         assert not found["metadata"].get("finalizers")
@@ -95,9 +96,8 @@ async def test_a_terminal_error_is_a_condition_and_others_go_on(local: Cluster, 
     async with client(local) as api, running(local, (CONTROLLER,)) as engine:
         await api.create(CONFIG_MAP, theirs)
         await api.create(DATASET, dataset(namespace))
-        told = await reason_is(api, namespace, "NameConflict")
-        assert told["status"] == "False"
-        assert f"ConfigMap {namespace}/tape-snapshot-1 exists and is not ours" in told["message"]
+        told = await says(api, DATASET, namespace, "tape", "NameConflict")
+        assert f"ConfigMap {namespace}/tape-snapshot-1 exists and is not ours" in told
         await api.create(DATASET, dataset(namespace, "other"))
 
         async def other_goes_on() -> bool:
@@ -108,13 +108,13 @@ async def test_a_terminal_error_is_a_condition_and_others_go_on(local: Cluster, 
         assert found is not None
         await api.delete(CONFIG_MAP, namespace, "tape-snapshot-1", found["metadata"]["uid"], "Background")
         engine.feed.wake_all()  # it would look again by itself after half a minute
-        await reason_is(api, namespace, "Snapshotting")
+        await says(api, DATASET, namespace, "tape", "Snapshotting")
 
 
 async def test_a_request_is_answered_once(local: Cluster, namespace: str) -> None:
     async with client(local) as api, running(local, (CONTROLLER,)):
         await api.create(DATASET, dataset(namespace))
-        await reason_is(api, namespace, "StoreMissing")
+        await says(api, DATASET, namespace, "tape", "StoreMissing")
 
         async def answered(id_: str) -> Any:
             found = await api.get(DATASET, namespace, "tape")
@@ -136,7 +136,7 @@ async def test_a_request_is_answered_once(local: Cluster, namespace: str) -> Non
 async def test_a_deletion_that_no_watch_told_is_found_out_at_the_next_write(local: Cluster, namespace: str) -> None:
     async with client(local) as api, running(local, (CONTROLLER,)) as engine:
         await api.create(DATASET, dataset(namespace))
-        await reason_is(api, namespace, "StoreMissing")
+        await says(api, DATASET, namespace, "tape", "StoreMissing")
         made = await api.get(DATASET, namespace, "tape")
         assert made is not None
         phantom = {**made, "metadata": {**made["metadata"], "name": "phantom", "uid": "phantom", "resourceVersion": "1"}}
@@ -150,6 +150,6 @@ async def test_secrets_are_read_by_name_only(local: Cluster, namespace: str) -> 
     """The right that the chart gives is get of one name."""
     async with client(local) as api, running(local, (CONTROLLER,)):
         await api.create(DATASET, dataset(namespace))
-        await reason_is(api, namespace, "StoreMissing")
+        await says(api, DATASET, namespace, "tape", "StoreMissing")
     events = [event for event in audited(local.audit_log, namespace) if event["objectRef"]["resource"] == SECRET.plural]
     assert {(event["verb"], event["objectRef"].get("name")) for event in events} == {("get", "bramble-store")}

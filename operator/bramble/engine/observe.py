@@ -61,7 +61,20 @@ class Board:
         self._reports: dict[str, tuple[float, Report]] = {}
         self._progress: dict[tuple[str, str], tuple[float, Progress]] = {}
         self._online: dict[str, bool] = {}
+        self._complete_since: float | None = None
         self.proves_silence = False
+
+    def judge(self, *, complete: bool) -> None:
+        """Whether this reading was complete. Silence is proven by readings that have been so for long enough.
+
+        While the API server is away, the gateway cannot tell whose token a device shows, and turns its reports down.
+        """
+        now = self._clock()
+        if not complete:
+            self._complete_since = None
+        elif self._complete_since is None:
+            self._complete_since = now
+        self.proves_silence = self._complete_since is not None and now - self._complete_since >= OFFLINE_SECONDS
 
     def take(self, seen: Iterable[Observed]) -> tuple[set[str], set[Key]]:
         """Merge what the replicas know.
@@ -146,7 +159,6 @@ class Observer:
     def __init__(self, api: Api, settings: Settings, feed: Feed, board: Board, metrics: Metrics) -> None:
         self._api, self._settings, self._feed, self.board, self._metrics = api, settings, feed, board, metrics
         self._cursors: dict[Address, str] = {}
-        self._complete_since: float | None = None
 
     async def run(self) -> None:
         """For ever. A replica that does not answer proves no silence; the others still count."""
@@ -155,7 +167,7 @@ class Observer:
                 try:
                     await self.look(session)
                 except BrambleError as error:
-                    self._judge(complete=False)
+                    self.board.judge(complete=False)
                     log.warning("the gateway's replicas could not be listed: %s", error)
                 await asyncio.sleep(self._settings.observe_seconds)
 
@@ -168,27 +180,18 @@ class Observer:
         replicas = await self._addresses()
         context, token = _context(Path(self._settings.gateway_ca)), _token(Path(GATEWAY_TOKEN))
         if not replicas or context is None or not token:
-            self._judge(complete=False)
+            self.board.judge(complete=False)
             self._wake(self.board.take(()))
             return
         headers = {"Authorization": f"Bearer {token}"}
         answers = await asyncio.gather(*(self._read(session, replica, context, headers) for replica in sorted(replicas)))
         heard = [answer for answer in answers if answer is not None]
         self._cursors = {replica: answer.cursor for replica, answer in zip(sorted(replicas), answers, strict=True) if answer is not None}
-        self._judge(complete=len(heard) == len(replicas) and all(answer.up_seconds >= OFFLINE_SECONDS for answer in heard))
+        self.board.judge(complete=len(heard) == len(replicas) and all(answer.up_seconds >= OFFLINE_SECONDS for answer in heard))
         self._metrics.replicas.labels("yes").set(len(heard))
         self._metrics.replicas.labels("no").set(len(replicas) - len(heard))
         self._wake(self.board.take(heard))
         self._metrics.devices.set(self.board.count())
-
-    def _judge(self, *, complete: bool) -> None:
-        """Silence is proven by readings that have been complete for long enough.
-
-        While the API server is away, the gateway cannot tell whose token a device shows, and turns its reports down.
-        """
-        now = boottime()
-        self._complete_since = (self._complete_since or now) if complete else None
-        self.board.proves_silence = self._complete_since is not None and now - self._complete_since >= OFFLINE_SECONDS
 
     async def _addresses(self) -> frozenset[Address]:
         selector = f"{SERVICE_LABEL}={self._settings.gateway_service}"

@@ -81,6 +81,16 @@ def test_ages_go_on_by_our_own_clock(board: Board, time: Time) -> None:
     assert board.devices("other").reports == {}
 
 
+def test_silence_is_proven_by_readings_that_have_been_complete_for_long_enough(board: Board, time: Time) -> None:
+    """After an outage of the API server the devices that were turned down are not silent at once."""
+    proven = []
+    for at, complete in ((0, True), (OFFLINE_SECONDS - 1, True), (OFFLINE_SECONDS, True), (20, False), (25, True), (39, True), (40, True)):
+        time.now = at
+        board.judge(complete=complete)
+        proven.append(board.proves_silence)
+    assert proven == [False, False, True, False, False, False, True]
+
+
 def test_progress_of_an_earlier_attempt_is_passed_over(board: Board) -> None:
     _, objects = board.take([observed(progress=((1, progress(2, 3)),))])
     assert objects == {Key("TrainingRun", "ads", "digits")}

@@ -123,6 +123,16 @@ def test_begin(seen: Observed, reason: str, begins: bool) -> None:
     [
         row(observed(written=orders()), "Promoted", "True", id="every node verified"),
         row(observed(written=orders(), reports=canaries("a")), "Verifying", "False", id="one serves something else"),
+        row(
+            observed(
+                nodes={**dict.fromkeys("abc", "rpi5"), "d": "rpi4"},
+                written=orders(nodes={"rpi5": ("a", "b", "c"), "rpi4": ("d",)}),
+                reports={n: device(n) for n in "abc"} | {"d": device("d", None)},
+            ),
+            "Promoted",
+            "False",
+            id="a board that the version has no package for serves nothing, and is not awaited",
+        ),
         row(observed(written=orders(attempt=2)), "Verifying", "False", id="none has heard of this attempt"),
         row(
             observed(written=orders(), reports={n: device(n, uid="another") for n in NODES}), "Verifying", "False", id="of another Rollout"

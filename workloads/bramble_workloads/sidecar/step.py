@@ -72,8 +72,7 @@ class Sidecar:
         while not stop.wait(LOOK_SECONDS):
             self.look()
         self.look()
-        if self._uploading is not None:
-            self._uploading.result()
+        self._await_upload()
         if not self._run.acknowledged.exists():
             self._last_chance()
 

@@ -1,0 +1,52 @@
+"""The sidecar's loop beside a store that fails for a while."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bramble.contracts.store import checkpoints_prefix
+from bramble_workloads.errors import StoreUnavailable
+from bramble_workloads.launch.handshake import RunFolder
+from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.step import Sidecar
+from bramble_workloads.store import Store
+
+PREFIX = "runs/digits/1/"
+
+
+class FailsOnce:
+    """A real store whose first upload of a file does not get through."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.failed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def upload(self, key: str, path: Path) -> None:
+        if not self.failed:
+            self.failed += 1
+            raise StoreUnavailable("the store is away")
+        self._store.upload(key, path)
+
+
+def test_an_upload_that_failed_is_told_once_and_made_again(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolder(str(tmp_path))
+    run.make()
+    (run.checkpoints / "step-8").mkdir()
+    (run.checkpoints / "step-8" / "state").write_bytes(b"weights")
+    failing = FailsOnce(store)
+    sidecar = Sidecar(Context({"prefix": PREFIX, "nodes": 1}, failing, run, 0, 1))  # type: ignore[arg-type]
+    for _ in range(4):
+        sidecar.look()
+        if sidecar._uploading is not None:
+            sidecar._uploading.exception(timeout=10)
+    assert failing.failed == 1
+    assert capsys.readouterr().out == "to be tried again: the store is away\n"
+    marker = json.loads(store.get(f"{checkpoints_prefix(PREFIX)}step-8.json"))
+    assert (marker["step"], list(marker["files"])) == (8, ["state"])
