@@ -49,10 +49,21 @@ def script(faults: dict[str, str] | None = None, epochs: int = 30, command: tupl
     return {"container": {"command": command}, "hyperparameters": {"epochs": epochs, "faults": faults or {}}}
 
 
-def rank_of(made: list[Pod], node: int) -> int:
-    """The process of a node's one rank, once it is there: the last child of its launcher, after the pump and, on node 0, the store."""
-    until(lambda: len(made[node].children()) == (3 if node == 0 else 2), LONG, made)
-    return made[node].children()[-1]
+def script_of(made: list[Pod], node: int) -> int:
+    """The process of a node's one rank that runs the script, once it is there. Importing torch starts other children for a moment."""
+    until(lambda: bool(_scripts(made[node])), LONG, made)
+    return _scripts(made[node])[0]
+
+
+def _scripts(pod: Pod) -> list[int]:
+    return [pid for pid in pod.children() if SCRIPT[1] in _command(pid)]
+
+
+def _command(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:  # it has ended
+        return []
 
 
 def cause_after(made: list[Pod], store: Store, node: int, pid: int) -> float:
@@ -89,7 +100,7 @@ def test_an_exception_in_rank_1_is_the_first_cause_and_not_what_it_did_to_rank_0
 ) -> None:
     job = train_job(manifest, **script({"1": "exception"}))
     with pods(job, store_config, tmp_path) as made:
-        seconds = cause_after(made, store, 1, rank_of(made, 1))
+        seconds = cause_after(made, store, 1, script_of(made, 1))
         assert codes(made)[1] == 1
     found = causes(store, job)
     first = first_cause(found.values())
@@ -107,7 +118,7 @@ def test_a_rank_killed_from_outside_is_told_by_its_signal(
     job = train_job(manifest, **script({"0": "hang", "1": "hang"}))
     with pods(job, store_config, tmp_path) as made:
         until(lambda: "step 2 done" in made[1].log(), LONG, made)
-        rank = rank_of(made, 1)
+        rank = script_of(made, 1)
         os.kill(rank, signal.SIGKILL)
         assert cause_after(made, store, 1, rank) < CAUSE_SECONDS
         made[0].processes["train"].send_signal(signal.SIGTERM)
@@ -170,7 +181,7 @@ def test_a_run_resumed_after_a_loss_ends_as_if_nothing_had_happened(
     lost = train_job(manifest, attempt=2, hyperparameters=wanted)
     with pods(lost, store_config, tmp_path / "lost") as made:
         until(lambda: any(entry.key.endswith(".json") for entry in store.list(checkpoints_prefix(lost.prefix) + "step-")), LONG, made)
-        os.kill(rank_of(made, 1), signal.SIGKILL)
+        os.kill(made[1].children()[-1], signal.SIGKILL)
         assert 0 not in codes(made)
     again = train_job(manifest, attempt=3, hyperparameters=wanted, resume_from=(lost.prefix, whole.prefix + "nothing-there/"))
     with pods(again, store_config, tmp_path / "again") as made:
