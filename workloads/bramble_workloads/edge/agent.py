@@ -11,7 +11,6 @@ import asyncio
 import fcntl
 import logging
 import os
-import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from aiohttp import web
 from bramble.contracts import __version__
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.edge.api import Api
+from bramble_workloads.edge.backoff import wait_seconds
 from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.edge.gateway_client import GatewayClient
 from bramble_workloads.edge.node import Node
@@ -34,8 +34,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
 LOCK_SECONDS = 60.0
-FIRST_DELAY = 0.5
-LAST_DELAY = 10.0
+LONGEST_WAIT = 10.0
 ABSENT_DELAY = 2.0
 """Between questions while an assignment is missing in the answers."""
 
@@ -125,7 +124,7 @@ async def follow(node: Node, gateway: GatewayClient) -> None:
             if not failures:
                 log.warning("%s; what runs goes on", error)
             failures += 1
-            await asyncio.sleep(min(LAST_DELAY, FIRST_DELAY * 2**failures) * random.uniform(0.5, 1.0))  # noqa: S311  (spreads load)
+            await asyncio.sleep(wait_seconds(failures, LONGEST_WAIT))
             continue
         failures = 0
         node.heard()
@@ -136,7 +135,7 @@ async def follow(node: Node, gateway: GatewayClient) -> None:
         if node.absent():
             await asyncio.sleep(min(ABSENT_DELAY, node.settings.withdraw_seconds / 3))
         elif not new:  # a replica whose cache is behind answers at once, and in turns with the other one
-            await asyncio.sleep(FIRST_DELAY * random.uniform(0.5, 1.0))  # noqa: S311
+            await asyncio.sleep(wait_seconds(0, LONGEST_WAIT))
 
 
 if __name__ == "__main__":

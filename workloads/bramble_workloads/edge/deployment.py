@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from pathlib import Path
 
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.report import CandidateState, Running
 from bramble_workloads.edge import slots
+from bramble_workloads.edge.backoff import wait_seconds
 from bramble_workloads.edge.closures import Closures
 from bramble_workloads.edge.decide import Download, Seen, Serve, Serving, Step, Stop, Try, Wait, decide
 from bramble_workloads.edge.device import Device
@@ -25,8 +25,7 @@ from bramble_workloads.processing.errors import DescriptionError, ModelFault
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY = 0.5
-LAST_DELAY = 30.0
+LONGEST_WAIT = 30.0
 
 
 class Deployment:
@@ -224,7 +223,7 @@ class Deployment:
                 self._failures, self._message = 0, ""
 
     def _rest(self, package: str | None, message: str) -> None:
-        delay = min(LAST_DELAY, FIRST_DELAY * 2**self._failures) * random.uniform(0.75, 1.25)  # noqa: S311  (spreads load, guards nothing)
+        delay = wait_seconds(self._failures, LONGEST_WAIT)
         self._failures += 1
         self._failed, self._retry_at, self._message = package, time.monotonic() + delay, message
         log.warning("%s: %s (again in %.1f s)", self.endpoint.name, message, delay)

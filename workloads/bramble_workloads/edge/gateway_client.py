@@ -61,7 +61,7 @@ class GatewayClient:
         self._trusted = b""
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALLED_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
         connector = aiohttp.TCPConnector(ssl=self._context, limit=8)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self
@@ -120,7 +120,8 @@ class GatewayClient:
     async def open_blob(self, digest: str, start: int) -> AsyncIterator[BlobStream]:
         """A blob's bytes from `start` on, unverified. Redirects to the store are followed, without the token."""
         headers = {"Range": f"bytes={start}-"} if start else {}
-        async with self._call("GET", f"/v1/blobs/{digest.removeprefix('sha256:')}", None, headers=headers) as response:
+        stalled = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALLED_SECONDS)
+        async with self._call("GET", f"/v1/blobs/{digest.removeprefix('sha256:')}", None, headers=headers, timeout=stalled) as response:
             begins = start if response.status == HTTPStatus.PARTIAL_CONTENT else 0
             yield BlobStream(begins, response.content.iter_chunked(CHUNK))
 

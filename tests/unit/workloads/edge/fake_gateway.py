@@ -42,6 +42,7 @@ class FakeGateway:
         self.ranges: list[str] = []
         self.down = False
         self.slow = 0.0
+        self.poll_seconds = POLL_SECONDS
         self.truncate: dict[str, int] = {}
         """Digest to the number of bytes after which the connection breaks, once."""
         self.damage: dict[str, Callable[[bytes], bytes]] = {}
@@ -147,7 +148,7 @@ class FakeGateway:
         after = request.query.get("after")
         if after == self._etag():
             try:
-                async with asyncio.timeout(POLL_SECONDS):
+                async with asyncio.timeout(self.poll_seconds):
                     await self._changed.wait()
             except TimeoutError:
                 return web.Response(status=304)

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bramble.contracts.assignment import Blob
 from bramble.contracts.canonical import digest_of
+from bramble_workloads.edge import gateway_client
+from bramble_workloads.edge.backoff import wait_seconds
 from bramble_workloads.edge.blobs import Blobs
 from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable, NoSpace, WrongBlob
 from bramble_workloads.edge.gateway_client import GatewayClient
@@ -166,6 +168,22 @@ async def test_the_token_is_read_anew_for_every_call(client: GatewayClient, gate
     await asyncio.to_thread(token.unlink)
     with pytest.raises(GatewayUnavailable, match="no token"):
         await client.assignments(None)
+
+
+async def test_an_answer_that_waits_for_a_change_is_no_download_that_stalls(
+    gateway: FakeGateway, token: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gateway_client, "STALLED_SECONDS", 0.1)
+    gateway.poll_seconds = 0.5
+    async with GatewayClient(gateway.url, token, tmp_path / "no-ca") as client:
+        first = await client.assignments(None)
+        assert first is not None
+        assert await client.assignments(first.etag) is None
+
+
+def test_waits_grow_to_the_longest_and_stay_there_for_nights() -> None:
+    longest = [max(wait_seconds(failures, 10.0) for _ in range(200)) for failures in (0, 1, 4, 20, 5000)]
+    assert longest == pytest.approx([0.5, 1.0, 8.0, 10.0, 10.0], rel=0.1)
 
 
 async def test_a_gateway_that_is_not_there(token: Path, tmp_path: Path) -> None:
