@@ -13,7 +13,7 @@ from bramble.contracts.hyperparameters import Hyperparameters
 from bramble_workloads.errors import SpecError
 from bramble_workloads.temperature import HIGHEST, LOWEST, fit_temperature
 from bramble_workloads.train import hyperparameters
-from bramble_workloads.train.sampling import batches, epoch_order, steps_per_epoch
+from bramble_workloads.train.sampling import batches, epoch_order
 from bramble_workloads.train.schedule import learning_rate
 
 counts, sizes, worlds = st.integers(1, 200), st.integers(1, 16), st.integers(1, 4)
@@ -29,12 +29,6 @@ def test_all_ranks_together_see_every_sample_once(count: int, size: int, world: 
     left_out = count - len(set(seen.tolist()))
     assert left_out < 2 * world
     assert len(seen) - len(set(seen.tolist())) < world
-
-
-@given(counts, sizes, worlds, st.integers(1, 4))
-def test_the_schedule_counts_the_steps_that_are_made(count: int, size: int, world: int, accumulation: int) -> None:
-    made = len(list(batches(epoch_order(count, 7, 0), size, 0, world)))
-    assert steps_per_epoch(count, size, world, accumulation) == -(-made // accumulation)
 
 
 @given(counts, sizes, worlds, st.integers(0, 20))
@@ -56,20 +50,27 @@ def wanted(**values: Any) -> Hyperparameters:
 
 
 @pytest.mark.parametrize(
-    ("values", "step", "rate"),
+    ("values", "begins", "rate"),
     [
         ({"scheduler": "constant"}, 0, 0.1),
-        ({"scheduler": "constant"}, 99, 0.1),
+        ({"scheduler": "constant"}, 9.9, 0.1),
         ({"scheduler": "cosine"}, 0, 0.1),
-        ({"scheduler": "cosine"}, 50, 0.05),
-        ({"scheduler": "cosine"}, 100, 0.0),
+        ({"scheduler": "cosine"}, 5, 0.05),
+        ({"scheduler": "cosine"}, 9.9, 0.1 * 0.5 * (1 - np.cos(np.pi / 100))),
         ({"scheduler": "constant", "warmupEpochs": 1}, 0, 0.1 / 11),
-        ({"scheduler": "constant", "warmupEpochs": 1}, 9, 0.1 * 10 / 11),
-        ({"scheduler": "cosine", "warmupEpochs": 2}, 60, 0.05),
+        ({"scheduler": "constant", "warmupEpochs": 1}, 0.9, 0.1 * 10 / 11),
+        ({"scheduler": "cosine", "warmupEpochs": 2}, 6, 0.05),
+        ({"scheduler": "cosine", "warmupEpochs": 10}, 9.9, 0.1 * 10 / 10.1),
     ],
 )
-def test_the_learning_rate_of_a_step(values: dict[str, Any], step: int, rate: float) -> None:
-    assert learning_rate(step, 10, wanted(**values)) == pytest.approx(rate)
+def test_the_learning_rate_of_a_step_of_a_tenth_epoch(values: dict[str, Any], begins: float, rate: float) -> None:
+    assert learning_rate(begins, begins + 0.1, wanted(**values)) == pytest.approx(rate)
+
+
+def test_the_learning_rate_keeps_its_course_when_half_of_the_ranks_are_gone() -> None:
+    after = wanted(scheduler="cosine", warmupEpochs=1)
+    for begins in np.arange(1, 10, 0.1):
+        assert learning_rate(begins, begins + 0.05, after) == learning_rate(begins, begins + 0.1, after)
 
 
 @pytest.mark.parametrize(

@@ -11,4 +11,4 @@ DOUBLINGS = 16
 
 def wait_seconds(failures: int, longest: float) -> float:
     """Doubled with every failure up to `longest`, drawn between half of it and all of it, so that devices do not come all at once."""
-    return min(longest, FIRST_SECONDS * 2 ** min(failures, DOUBLINGS)) * random.uniform(0.5, 1.0)  # noqa: S311  (guards nothing)
+    return min(longest, FIRST_SECONDS * 2.0 ** min(failures, DOUBLINGS)) * random.uniform(0.5, 1.0)  # noqa: S311  (guards nothing)

@@ -88,7 +88,8 @@ def restore(folder: Path, parts: Parts, device: torch.device) -> State:
         parts.network.load_state_dict(load_file(newest / WEIGHTS, device=str(device)))
         kept: dict[str, Any] = torch.load(newest / OPTIMIZER, map_location=device, weights_only=True)
         parts.optimizer.load_state_dict(kept["optimizer"])
-        parts.scaler.load_state_dict(kept["scaler"])
+        if kept["scaler"]:  # empty where the run went on without one, as with bfloat16
+            parts.scaler.load_state_dict(kept["scaler"])
         if (newest / BEST).exists():
             parts.best.update(load_file(newest / BEST))
         return State(**json.loads((newest / STATE).read_text()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -61,9 +62,6 @@ class Trainer:
         if setup.ranks.world_size > 1:
             self._model = DistributedDataParallel(network, device_ids=[setup.ranks.device] if setup.ranks.device.type == "cuda" else None)
         self._parts = Parts(network, make_optimizer(network, setup.wanted), self._precision.scaler, {})
-        self._steps = sampling.steps_per_epoch(
-            len(setup.train), setup.wanted.batch_size, setup.ranks.world_size, setup.wanted.grad_accumulation
-        )
         self.state = State()
         self._whole = True
         self._saved = 0
@@ -124,8 +122,9 @@ class Trainer:
         indices = sampling.batches(order, wanted.batch_size, ranks.rank, ranks.world_size, state.consumed)
         whole, began, start = wanted.batch_size * ranks.world_size, time.monotonic(), state.consumed
         for group in _grouped(self._setup.train.batches(indices), wanted.grad_accumulation):
-            self._step(group, sums)
-            state.consumed = min(len(self._setup.train), state.consumed + whole * len(group))
+            seen = min(len(self._setup.train), state.consumed + whole * len(group))
+            self._step(group, seen, sums)
+            state.consumed = seen
             state.step += 1
             self._copy(self._buffers, self._before)
             self._whole = True
@@ -137,10 +136,10 @@ class Trainer:
                 raise Stopped("asked to leave (SIGTERM) while training; the last step is saved")
         return sums
 
-    def _step(self, group: list[Batch], sums: Tensor) -> None:
-        """One optimiser step over the batches of a group."""
-        state, wanted = self.state, self._wanted
-        rate = learning_rate(state.step, self._steps, wanted)
+    def _step(self, group: list[Batch], seen: int, sums: Tensor) -> None:
+        """One optimiser step over the batches of a group, after which `seen` samples of the epoch are used up."""
+        state, wanted, samples = self.state, self._wanted, len(self._setup.train)
+        rate = learning_rate(state.epoch + state.consumed / samples, state.epoch + seen / samples, wanted)
         for settings in self._parts.optimizer.param_groups:
             settings["lr"] = rate
         chance = sampling.seed_of(self._setup.seed, state.epoch, state.consumed, self._ranks.rank)
@@ -169,9 +168,10 @@ class Trainer:
         metrics = {"trainLoss": loss / count, "trainAccuracy": right / count} if count else {}
         self._ranks.share(self._setup.network)
         metrics |= validate(self._setup.network, self._setup.val, self._setup.normalize, self._ranks, self._wanted.batch_size)
-        if not metrics.get("trainLoss", 0.0) < float("inf"):
-            advice = "lower learningRate, or set clipNorm or warmupEpochs"
-            raise SpecError(f"the loss is {metrics['trainLoss']} after epoch {state.epoch + 1}: {advice}")
+        for split, name in (("train", "trainLoss"), ("val", "loss")):
+            if not math.isfinite(found := metrics.get(name, 0.0)):
+                advice = "lower learningRate, or set clipNorm or warmupEpochs"
+                raise SpecError(f"the loss on {split} is {found} after epoch {state.epoch + 1}: {advice}")
         metrics["imagesPerSecond"] = samples / max(seconds, 1e-9)
         state.metrics = metrics
         self._whole = False  # until weights, best and state agree again

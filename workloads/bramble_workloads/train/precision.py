@@ -15,7 +15,7 @@ class Precision:
     def __init__(self, wanted: Literal["auto", "off"], device: torch.device) -> None:
         self.dtype: torch.dtype | None = None
         if wanted == "auto" and device.type == "cuda":
-            self.dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+            self.dtype = torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
         self._device = device.type
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
 

@@ -41,10 +41,3 @@ def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, sta
             return
         missing = -len(chunk) % world_size
         yield np.concatenate([chunk, np.resize(order, missing)])[rank::world_size]
-
-
-def steps_per_epoch(count: int, size: int, world_size: int, accumulation: int) -> int:
-    """Optimiser steps of a whole epoch."""
-    rest = count % (size * world_size)
-    forwards = max(1, count // (size * world_size) + (rest >= min(SMALLEST, size) * world_size))
-    return -(-forwards // accumulation)

@@ -7,15 +7,15 @@ import math
 from bramble.contracts.hyperparameters import Hyperparameters
 
 
-def learning_rate(step: int, steps_per_epoch: int, wanted: Hyperparameters) -> float:
-    """Rate of optimiser step `step`, counted from 0 over the whole run: linear warm-up, then constant or half a cosine down to 0.
+def learning_rate(begins: float, ends: float, wanted: Hyperparameters) -> float:
+    """Rate of the optimiser step from `begins` to `ends`, in epochs of the whole run: linear warm-up, then constant or half a cosine to 0.
 
+    Epochs, since a run may go on with fewer or more ranks, whose steps are of other sizes.
     Source: I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, without restarts.
     """
-    total, warmup = wanted.epochs * steps_per_epoch, wanted.warmup_epochs * steps_per_epoch
-    if step < warmup:
-        return wanted.learning_rate * (step + 1) / (warmup + 1)
+    warmup = wanted.warmup_epochs
+    if begins < warmup:
+        return wanted.learning_rate * ends / (warmup + ends - begins)
     if wanted.scheduler == "constant":
         return wanted.learning_rate
-    done = (step - warmup) / max(1.0, total - warmup)
-    return wanted.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return wanted.learning_rate * 0.5 * (1 + math.cos(math.pi * (begins - warmup) / (wanted.epochs - warmup)))
