@@ -24,8 +24,9 @@ pytestmark = [
 
 SMALL = Shape.of(gpus=0, boards=1)
 OWNER = """
-import sys, time
+import signal, sys, time
 from tests.cluster import Cluster, Shape
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 Cluster.up(Shape(api_only=True), name=sys.argv[1], image_names=())
 print("up", flush=True)
 time.sleep(600)

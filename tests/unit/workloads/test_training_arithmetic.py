@@ -60,7 +60,6 @@ def wanted(**values: Any) -> Hyperparameters:
         ({"scheduler": "constant", "warmupEpochs": 1}, 0, 0.1 / 11),
         ({"scheduler": "constant", "warmupEpochs": 1}, 0.9, 0.1 * 10 / 11),
         ({"scheduler": "cosine", "warmupEpochs": 2}, 6, 0.05),
-        ({"scheduler": "cosine", "warmupEpochs": 10}, 9.9, 0.1 * 10 / 10.1),
     ],
 )
 def test_the_learning_rate_of_a_step_of_a_tenth_epoch(values: dict[str, Any], begins: float, rate: float) -> None:
