@@ -21,11 +21,14 @@ from typing import Any, Self
 
 from bramble.contracts.store import checkpoints_prefix
 from bramble_workloads import places
+from bramble_workloads.ahead import ahead
 from bramble_workloads.errors import BadData, Corrupt, Missing, SpecError, Stopped
 from bramble_workloads.launch.handshake import RunFolder, write
 from bramble_workloads.store import Store
 
 THREADS = 8
+SHARD_THREADS = 3
+"""Each has a few shards of 32 MiB in memory, of which an init container has 1 GiB."""
 SPLITS = ("train", "val")
 """What a trainer may see. The test split stays where it is."""
 BARRIER_SECONDS = 600
@@ -75,7 +78,7 @@ def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None
 def lay_out(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
     """Write the samples of `SPLITS` as image folders, `<split>/<class>/<file>`, and `samples.jsonl`; the number of them."""
     header = json.loads(manifest)
-    shards = [pool.submit(store.get_blob, shard["sha256"]) for shard in header["shards"] if shard["split"] in SPLITS]
+    shards = [shard["sha256"] for shard in header["shards"] if shard["split"] in SPLITS]
     files: dict[str, Path] = {}
     lines = []
     for line in store.get_blob(header["samples"]).splitlines():
@@ -90,8 +93,8 @@ def lay_out(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor)
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     left = dict(files)
-    for shard in shards:
-        for name, content in _members(shard.result()):
+    for shard in ahead(store.get_blob, shards, SHARD_THREADS):
+        for name, content in _members(shard):
             if name in left:
                 left.pop(name).write_bytes(content)
     list(pool.map(lambda item: store.download_blob(f"sha256:{item[0].partition('.')[0]}", item[1]), left.items()))

@@ -20,6 +20,12 @@ from bramble_workloads.launch.ending import Ending, cause, exit_code, peek
 LAUNCH = Path(ending.__file__).parent
 GLOO = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.2]:41034"
 NCCL = "torch.distributed.DistBackendError: NCCL error in: ProcessGroupNCCL.cpp:77, remote process exited or there was a network error"
+WATCHDOG = [
+    "[rank0]:[E ProcessGroupNCCL.cpp:695] [Rank 0] To avoid data inconsistency, we are taking the entire process down.",
+    "[Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=4, OpType=ALLREDUCE) ran for 600010 milliseconds",
+    "terminate called after throwing an instance of 'c10::DistBackendError'",
+]
+CUDA = ["[PG ID 0 Rank 0] Process group watchdog thread terminated with exception: CUDA error: device-side assert triggered"]
 TRACE = ["Traceback (most recent call last):", '  File "train.py", line 7, in <module>', "    main()"]
 
 
@@ -44,6 +50,9 @@ def told(tmp_path: Path, found: Ending, lines: list[str], error: object = None, 
         pytest.param(Ending(signal=11), ["epoch 3"], "Signal", "by SIGSEGV", id="segmentation fault"),
         pytest.param(Ending(code=1), [*TRACE, GLOO], "PeerLost", "closed by peer", id="gloo lost its peer"),
         pytest.param(Ending(code=1), [*TRACE, NCCL], "PeerLost", "DistBackendError", id="NCCL lost its peer"),
+        pytest.param(Ending(signal=6), WATCHDOG, "PeerLost", "Watchdog caught collective operation timeout", id="NCCL's watchdog aborts"),
+        pytest.param(Ending(signal=6), ["free(): invalid pointer"], "Signal", "by SIGABRT", id="an abort of its own"),
+        pytest.param(Ending(signal=6), CUDA, "Signal", "by SIGABRT", id="NCCL's watchdog aborts for a fault of its own GPU"),
         pytest.param(
             Ending(code=1),
             [*TRACE, "torch.distributed.DistNetworkError: The client socket has timed out after 120000ms"],

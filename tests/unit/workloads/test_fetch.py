@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs import ContainerTrainer
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, checkpoints_prefix
+from bramble_workloads import fetch as fetching
+from bramble_workloads.ahead import AHEAD
 from bramble_workloads.errors import BadData, Corrupt
 from bramble_workloads.fetch import fetch, launch_plan, lay_out, restore
 from bramble_workloads.launch.handshake import RunFolder
@@ -48,6 +51,29 @@ def test_a_trainer_sees_train_and_val_and_never_test(sharded: bool, store: Store
         assert digest_of((tmp_path / sample["file"]).read_bytes()) == sample["id"]
         assert sample["file"].split("/")[:2] == [sample["split"], sample["label"]]
         assert sample["meta"]["hand"] in {"left", "right"}
+
+
+def test_few_shards_wait_in_memory(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = stocked(store)
+    document = json.loads(store.get_blob(digest))
+    shard = next(shard for shard in document["shards"] if shard["split"] == "train")
+    many = store.put_blob(canonical_json({**document, "shards": [shard] * 60}))
+    got, most = [0], []
+    get_blob, members = Store.get_blob, fetching._members
+
+    def counted(self: Store, name: str) -> bytes:
+        got[0] += name == shard["sha256"]
+        return get_blob(self, name)
+
+    def taken(content: bytes) -> Iterator[tuple[str, bytes]]:
+        most.append(got[0] - len(most))
+        return members(content)
+
+    monkeypatch.setattr(Store, "get_blob", counted)
+    monkeypatch.setattr(fetching, "_members", taken)
+    laid_out(store, many, tmp_path)
+    assert got == [60]
+    assert max(most) <= fetching.SHARD_THREADS * AHEAD + 1
 
 
 @pytest.mark.parametrize("name", ["../../../escape.png", "/etc/escape.png", "README"])

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of
+from bramble_workloads.ahead import AHEAD, ahead
 from bramble_workloads.errors import BadData, Corrupt
-from bramble_workloads.evaluate.ahead import AHEAD, ahead
 from bramble_workloads.evaluate.samples import drawn, of_split, pictures, read_manifest, read_samples
 from tests.unit.workloads.datasets import dataset
 

@@ -11,6 +11,7 @@ import pytest
 from bramble.contracts.store import checkpoints_prefix
 from bramble_workloads.errors import StoreUnavailable
 from bramble_workloads.launch.handshake import RunFolder
+from bramble_workloads.sidecar import completion
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.step import Sidecar
 from bramble_workloads.store import Store
@@ -33,6 +34,31 @@ class FailsOnce:
             self.failed += 1
             raise StoreUnavailable("the store is away")
         self._store.upload(key, path)
+
+
+@pytest.mark.parametrize(
+    ("summary", "progress", "metrics", "epochs"),
+    [
+        (
+            '{"metrics": {"loss": 0.5, "bad": NaN, "worse": "text", "none": null, "list": [1], "huge": 1e999}, "epochs": 3}',
+            "",
+            {"loss": 0.5},
+            3,
+        ),
+        ('{"metrics": null, "epochs": "many"}', "", {}, 0),
+        ("[1]", '{"epoch": 2, "metrics": {"loss": 1}}\nnot JSON\n"text"\n', {"loss": 1.0}, 2),
+        ("{", "", {}, 0),
+    ],
+)
+def test_what_a_program_says_of_itself_cannot_spoil_its_result(
+    summary: str, progress: str, metrics: dict[str, float], epochs: int, tmp_path: Path
+) -> None:
+    run = RunFolder(str(tmp_path))
+    run.make()
+    (run.out / completion.SUMMARY).write_text(summary)
+    run.progress.write_text(progress)
+    told = completion.told(Context({}, None, run, 0, 1))  # type: ignore[arg-type]
+    assert (told.metrics, told.epochs) == (metrics, epochs)
 
 
 def test_an_upload_that_failed_is_told_once_and_made_again(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,12 +11,12 @@ from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import MAX_BYTES, Classify, File, GoldenTolerance, Lineage, Package, Variant
+from bramble_workloads.ahead import ahead
 from bramble_workloads.convert.cases import Answered, make_golden, order
 from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.convert.forms import Form
 from bramble_workloads.convert.quantize import METHOD
 from bramble_workloads.convert.source import Source
-from bramble_workloads.evaluate.ahead import ahead
 from bramble_workloads.job import Work
 from bramble_workloads.processing.golden import check
 from bramble_workloads.processing.model import Model

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
+from bramble_workloads.ahead import ahead
 from bramble_workloads.convert.calibration import choose
 from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.convert.quantize import quantise
 from bramble_workloads.convert.source import Source
 from bramble_workloads.errors import BadData
-from bramble_workloads.evaluate.ahead import ahead
 from bramble_workloads.evaluate.answers import processors
 from bramble_workloads.evaluate.samples import pictures
 from bramble_workloads.job import Work

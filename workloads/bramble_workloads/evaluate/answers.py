@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble.contracts.manifest import Sample
+from bramble_workloads.ahead import ahead
 from bramble_workloads.errors import BadData
-from bramble_workloads.evaluate.ahead import ahead
 from bramble_workloads.evaluate.scoring import Confusion
 from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model, Prediction

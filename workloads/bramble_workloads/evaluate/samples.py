@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.manifest import Manifest, Sample, Split
+from bramble_workloads.ahead import ahead
 from bramble_workloads.errors import BadData, Corrupt
-from bramble_workloads.evaluate.ahead import ahead
 from bramble_workloads.processing.package import GetBlob
 
 READERS = 8

@@ -25,6 +25,7 @@ LOST_PEER = re.compile(
     | (?:Connection\ closed|Connection\ reset)\ by\ (?:remote\ )?peer\ \[
     | Socket\ Timeout | recvValue\ failed | wait\ timeout\ after \d+ms
     | Watchdog\ caught\ collective\ operation\ timeout
+    | remote\ process\ exited\ or
     """,
     re.VERBOSE,
 )
@@ -69,6 +70,10 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
         alone: there is no other rank, so none can have been lost.
     """
     document: dict[str, Any] = {"rank": rank, "lines": [line[:LINE] for line in lines[-LINES:]]}
+    if ending.signal == signal.SIGABRT and not alone and any(map(LOST_PEER.search, lines)):
+        said = next(line.strip() for line in lines if LOST_PEER.search(line))
+        message = f"rank {rank} ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {said}"
+        return dict(document, kind="PeerLost", signal="SIGABRT", exitCode=128 + ending.signal, message=message[:MESSAGE])
     if ending.signal is not None:
         name = _signal_name(ending.signal)
         hint = ": most often the memory limit" if ending.signal == signal.SIGKILL else ""

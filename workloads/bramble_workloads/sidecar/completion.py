@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -18,6 +19,7 @@ from bramble_workloads.job import describe
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.processing.model import Model
 from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.progress import figures
 from bramble_workloads.sidecar.trusted import opened
 
 ONNX, SAFETENSORS = "application/onnx", "application/vnd.safetensors"
@@ -53,14 +55,14 @@ def complete(context: Context, seconds: float) -> bytes:
     if len(content) > MAX_BYTES:
         raise SpecError(f"package.json has {len(content)} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
     context.store.put_blob(content)
-    told = _told(context)
+    said = told(context)
     result = TrainResult(
         seconds=round(seconds, 3),
         package=document_digest(package),
         weights=weights,
-        metrics={str(name): float(value) for name, value in told.get("metrics", {}).items()},
-        epochs=int(told.get("epochs", 0)),
-        device=str(told.get("device", "")),
+        metrics=said.metrics,
+        epochs=said.epochs,
+        device=said.device,
         world_size=context.world_size,
     )
     content = canonical_json(result)
@@ -92,21 +94,35 @@ def _description(run: RunFolder) -> ModelDescription:
         raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {describe(error)}") from error
 
 
-def _told(context: Context) -> dict[str, Any]:
-    """What the program says came of it: its summary, or else its last line of progress."""
-    summary = context.run.out / SUMMARY
-    if summary.is_file():
-        with opened(summary, context.run.root) as file:
-            told: dict[str, Any] = json.loads(file.read_bytes())
-        return told
-    lines = []
-    if context.run.progress.is_file():
-        with opened(context.run.progress, context.run.root) as file:
-            lines = file.read_text().splitlines()
-    for line in reversed(lines):
-        try:
-            found: dict[str, Any] = json.loads(line)
-        except ValueError:
-            continue
-        return {"metrics": found.get("metrics", {}), "epochs": found.get("epoch", 0), "device": found.get("device", "")}
-    return {}
+class Told(NamedTuple):
+    """What a program says came of it."""
+
+    metrics: dict[str, float]
+    epochs: int
+    device: str
+
+
+def told(context: Context) -> Told:
+    """Its summary, or else its last line of progress. Nothing in them can spoil a result: what is not of the right form is left out."""
+    run = context.run
+    found, name = _parsed(_content(run.out / SUMMARY, run)), "epochs"
+    if found is None:
+        lines = reversed(_content(run.progress, run).splitlines())
+        found, name = next((each for line in lines if (each := _parsed(line)) is not None), {}), "epoch"
+    epochs, device = found.get(name), found.get("device")
+    return Told(figures(found.get("metrics")), epochs if isinstance(epochs, int) else 0, device if isinstance(device, str) else "")
+
+
+def _content(path: Path, run: RunFolder) -> bytes:
+    if not path.is_file():
+        return b""
+    with opened(path, run.root) as file:
+        return file.read_bytes()
+
+
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import Any
 
@@ -57,14 +58,21 @@ class ProgressFeed:
                 self._fresh = True
 
 
+def figures(metrics: object) -> dict[str, float]:
+    """The finite numbers among what a program calls its metrics: JSON has no others, and they are information, not a result."""
+    found = metrics if isinstance(metrics, dict) else {}
+    largest = sys.float_info.max
+    return {str(name): float(value) for name, value in found.items() if isinstance(value, int | float) and -largest <= value <= largest}
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The known fields of a line; a line of another form is said once in the log and passed over: it is information, not a result."""
     try:
         found = json.loads(line)
         known = {name: found[name] for name in FIELDS if found.get(name) is not None}
-        known["metrics"] = {str(name): float(value) for name, value in known.get("metrics", {}).items()}
+        known["metrics"] = figures(known.get("metrics"))
         known["epoch"], known["epochs"] = int(known.get("epoch", 0)), int(known.get("epochs", 0))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         print(f"a line of $BRAMBLE_PROGRESS is passed over ({error}): {line[:200]!r}", flush=True)  # noqa: T201
         return None
     return known
