@@ -14,13 +14,21 @@ LATENCY = Rule(metric="latency", quantile=0.99, max_ratio=2, min_events=100, min
 
 
 def cohort(
-    requests: int, *, errors: int = 0, wrong: int = 0, nodes: int = 3, lost: int = 0, members: int = 3, slow: int = 0
+    requests: int,
+    *,
+    errors: int = 0,
+    wrong: int = 0,
+    nodes: int = 3,
+    labelled: int | None = None,
+    lost: int = 0,
+    members: int = 3,
+    slow: int = 0,
 ) -> CohortCounters:
     buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
     buckets[40], buckets[60] = requests - slow, slow
     return CohortCounters(
         requests=requests, errors=errors, right=requests - wrong, wrong=wrong, nodes=nodes, lost=lost, members=members,
-        latency=Latency(buckets=tuple(buckets)),
+        labelled=nodes if labelled is None else labelled, latency=Latency(buckets=tuple(buckets)),
     )  # fmt: skip
 
 
@@ -34,6 +42,7 @@ def cohort(
         pytest.param(ERRORS, cohort(400, errors=20), cohort(1000, errors=20), "Fail", id="above ceiling and margin"),
         pytest.param(ERRORS, cohort(400, errors=20), cohort(1000, errors=40), "Pass", id="above the ceiling, within the margin"),
         pytest.param(ACCURACY, cohort(100, wrong=50, nodes=1), cohort(1000, wrong=10), "Undecided", id="too few nodes"),
+        pytest.param(ACCURACY, cohort(100, wrong=50, labelled=1), cohort(1000, wrong=10), "Undecided", id="feedback from too few of them"),
         pytest.param(ACCURACY, cohort(100, wrong=50), cohort(1000, wrong=10), "Fail", id="many more mistakes"),
         pytest.param(ACCURACY, cohort(1000, wrong=1), cohort(1000), "Pass", id="one mistake against none is no infinite ratio"),
         pytest.param(LATENCY, cohort(1000, slow=11), cohort(1000), "Fail", id="more than 1 % slower than twice the stable p99"),

@@ -34,6 +34,8 @@ from tests.unit.rollout.rows import (
 )
 
 row = pytest.param
+BARE = {node: device(node, None) for node in NODES}
+"""Devices that serve nothing."""
 
 
 @pytest.mark.parametrize(
@@ -87,7 +89,14 @@ def test_widen(seen: Observed, expected: set[str]) -> None:
         row(observed(written=orders()), "", False, id="it runs what is wanted"),
         row(observed(ref=V2, status=out(), written=tried("a")), "", False, id="something is out already"),
         row(observed(ref=V2, written=orders()), "Started", True, id="another version is wanted"),
-        row(observed(ref=V2, status=FIRST | {"attempt": 0}), "Started", True, id="the first version"),
+        row(observed(ref=V2, status=FIRST | {"attempt": 0}, reports=BARE), "Started", True, id="the first version"),
+        row(
+            observed(ref=V2, status=FIRST, written=orders(stable=None)),
+            "Returning",
+            False,
+            id="after the undo of a first one: they still serve",
+        ),
+        row(observed(ref=V2, status=FIRST, written=orders(stable=None), reports=BARE), "Started", True, id="and then it begins"),
         row(observed(ref=V2, hold=NO_EVIDENCE, written=orders()), "NoEvidence", False, id="a board without evidence holds it"),
         row(observed(ref=V2, hold=AWAY, fleet_hold=AWAY, written=orders()), "FleetMissing", False, id="no fleet"),
         row(observed(ref=V2, nodes={}, reports={}, written=orders()), "NoNodes", False, id="a fleet without nodes"),

@@ -13,7 +13,7 @@ from bramble.kinds.rollout.decision import Decision
 from bramble.kinds.rollout.gather import gather
 from bramble.kinds.rollout.observed import Observed
 from bramble.kube.resources import Key
-from tests.unit.rollout.world import FakeDevice, FakeSources, FakeWorld, promoted
+from tests.unit.rollout.world import FakeDevice, FakeSources, FakeWorld, package_digest, promoted
 
 
 async def settle(world: FakeWorld, passes: int = 20) -> None:
@@ -157,6 +157,54 @@ async def test_an_assignment_that_another_rollout_left_is_taken_over() -> None:
     assert world.assignment is not None
     assert (world.assignment.rollout_uid, world.assignment.seq > left.seq) == (world.rollout["metadata"]["uid"], True)
     assert world.objects[key]["metadata"]["labels"]["bramble.dev/owner-uid"] == world.rollout["metadata"]["uid"]
+
+
+async def test_one_board_of_many_that_gave_the_candidate_up_stops_nobody() -> None:
+    world = await promoted(FakeWorld(nodes=30, steps=[{"nodes": 24, "bake": "5s"}, {"nodes": "100%", "bake": "5s"}]), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.attempt == 2 and bool(world.assignment and world.assignment.candidate_nodes))
+    assert world.assignment is not None
+    gone = world.devices[world.assignment.candidate_nodes[0]]
+    gone.abandons = frozenset({package_digest("2.0.0")})
+    await world.until(lambda: world.status.stable is not None and world.status.stable.version == "2.0.0")
+    await settle(world, 5)
+    assert set(world.active().values()) == {"2.0.0"}, "as the stable version it is welcome"
+
+
+async def test_devices_of_another_fleet_and_impossible_seqs_are_not_believed() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    before = world.status.seq
+    world.devices["board-1"].seq = 2**53 - 1
+    world.devices["stranger"] = FakeDevice("stranger", seq=before + 50, attempt=1, active=package_digest("1.0.0"))
+    world.devices["stranger"].serve(1000, 1.0)
+    await settle(world, 5)
+    assert world.status.seq == before
+    seen = await world.observe()
+    assert seen.counters()[1].requests > 0
+    assert seen.counters()[1].wrong == 0, "the stranger's thousand wrong answers count for nothing"
+
+
+async def test_the_undo_of_a_first_version_is_verified_too() -> None:
+    world = FakeWorld(nodes=8, steps=[{"nodes": 4, "bake": "60s"}, {"nodes": "100%", "bake": "5s"}])
+    await world.until(lambda: world.status.step_started_at != "")
+    world.ask(id="a", action="abort", attempt=1)
+    await world.until(lambda: world.status.undone is not None)
+    assert world.condition("Verified") == "False/NotYet"
+    await settle(world, 3)
+    assert set(world.active().values()) == {""}
+    assert world.condition("Verified") == "True/NothingServed"
+
+
+async def test_a_rollout_whose_fleet_is_away_still_waits_for_its_devices() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    del world.objects[Key("Fleet", "", "demo")]
+    world.rollout["metadata"]["deletionTimestamp"] = world.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    for device in world.devices.values():
+        device.online = False
+    await settle(world, 3)
+    assert world.assignment is None
+    assert world.rollout["metadata"]["finalizers"], "they have not said that they stopped"
 
 
 async def test_an_older_rollout_that_learns_its_model_later_takes_no_fleet_from_the_one_that_serves() -> None:

@@ -31,6 +31,7 @@ row = pytest.param
 
 
 REFUSED = CandidateState(package=digest("2.0.0"), state="refused", message="golden case 3 differs")
+GIVEN_UP = CandidateState(package=digest("2.0.0"), state="abandoned", message="no word from the gateway for 600 s")
 TRYING = CandidateState(package=digest("2.0.0"), state="trying")
 
 
@@ -43,6 +44,7 @@ TRYING = CandidateState(package=digest("2.0.0"), state="trying")
         row(told(canaries("a", errors=50, others_errors=50)), None, id="the others err as much"),
         row(told(canaries("a", errors=5, requests=10)), None, id="too few events to say"),
         row(told(canaries("a") | {"a": device("a", attempt=2, state=REFUSED)}), "Refused", id="a device refuses it"),
+        row(told(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}), "Lost", id="the only canary gave it up"),
         row(told(canaries("a") | {"a": device("a", attempt=2, state=TRYING)}), None, id="a device tries it"),
         row(told(canaries("a") | {"a": device("a", attempt=1, state=REFUSED)}), None, id="a refusal of an earlier attempt"),
         row(told(canaries("a") | {"b": device("b", attempt=2, state=REFUSED)}), None, id="a refusal by a node that was not asked"),

@@ -76,6 +76,7 @@ class FakeDevice:
     online: bool = True
     board: str = "virtual"
     refuses: frozenset[str] = frozenset()
+    abandons: frozenset[str] = frozenset()
     active: str | None = None
     seq: int = 0
     attempt: int = 0
@@ -92,6 +93,9 @@ class FakeDevice:
         on_trial = assignment.candidate is not None and self.node in assignment.candidate_nodes
         if on_trial and wanted in self.refuses:
             self.state = CandidateState(package=str(wanted), state="refused", message="golden case 3: tensor differs")
+            wanted, on_trial = assignment.stable.get(self.board), False
+        elif on_trial and wanted in self.abandons:
+            self.state = CandidateState(package=str(wanted), state="abandoned", message="no word from the gateway for 600 s")
             wanted, on_trial = assignment.stable.get(self.board), False
         else:
             self.state = None

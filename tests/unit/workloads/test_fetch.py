@@ -58,7 +58,7 @@ def test_few_shards_wait_in_memory(store: Store, tmp_path: Path, monkeypatch: py
     document = json.loads(store.get_blob(digest))
     shard = next(shard for shard in document["shards"] if shard["split"] == "train")
     many = store.put_blob(canonical_json({**document, "shards": [shard] * 60}))
-    got, most = [0], []
+    got, most = [0], list[int]()
     get_blob, members = Store.get_blob, fetching._members
 
     def counted(self: Store, name: str) -> bytes:

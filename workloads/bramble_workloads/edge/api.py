@@ -122,19 +122,14 @@ class Api:
     async def _infer(self, request: web.Request) -> web.Response:
         endpoint, served = self._serving(request)
         limit = protocol.body_limit(served.package)
-        announced = request.content_length or 0
-        if announced > limit:
-            raise ProtocolError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request has {announced} bytes; this model takes at most {limit}")
+        whole = request.content_length is not None and "Content-Encoding" not in request.headers
+        announced = request.content_length or 0 if whole else min(limit, MAX_WAITING_BYTES)  # what is not told may be the most
         if self._bytes + announced > MAX_WAITING_BYTES:
             endpoint.tally(served.label).failed()
             raise Overloaded(f"requests of {self._bytes} bytes wait already: send fewer at once")
         self._bytes += announced
         try:
-            body = await request.read()
-            if len(body) > limit:
-                raise ProtocolError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request has {len(body)} bytes; this model takes at most {limit}"
-                )
+            body = await _body(request, limit, "this model takes")
             return await self._answer(request, endpoint, body)
         finally:
             self._bytes -= announced
@@ -150,10 +145,8 @@ class Api:
         return web.Response(body=answer.body, content_type=answer.content_type, headers=headers)
 
     async def _feedback(self, request: web.Request) -> web.Response:
-        if (request.content_length or 0) > FEEDBACK_BODY:
-            raise ProtocolError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"feedback has at most {FEEDBACK_BODY} bytes")
         try:
-            document = json.loads(await request.read())
+            document = json.loads(await _body(request, FEEDBACK_BODY, "feedback has"))
         except ValueError as error:
             raise ProtocolError(HTTPStatus.BAD_REQUEST, f"the feedback is not JSON: {error}") from None
         match document:
@@ -175,6 +168,20 @@ class Api:
             known = ", ".join(self._node.names()) or "none"
             raise ProtocolError(HTTPStatus.NOT_FOUND, f"no model {name!r} is assigned to this node (assigned: {known})")
         return endpoint, _current(endpoint)
+
+
+async def _body(request: web.Request, limit: int, who: str) -> bytes:
+    """The body, of which no more than the limit is ever held. Raises ProtocolError (413): there is more of it."""
+    refused = ProtocolError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the request is too large; {who} at most {limit} bytes")
+    if (request.content_length or 0) > limit:
+        raise refused
+    parts, size = [], 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > limit:
+            raise refused
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _current(endpoint: Endpoint) -> Served:

@@ -135,9 +135,9 @@ class Blobs:
         if f"sha256:{found}" != blob.sha256:
             partial.unlink()
             raise WrongBlob(f"{blob.sha256} was downloaded and hashes to sha256:{found}: the store or the network damaged it")
-        partial.chmod(0o444)
         final = self.path(blob.sha256)
         os.replace(partial, final)  # noqa: PTH105  (the tests break it here)
+        final.chmod(0o444)  # not before: a partial file that was left read-only could never be finished
         sync_folder(final.parent)
 
     def _partial_size(self, digest: str) -> int:

@@ -1,7 +1,8 @@
 """Deaths of the agent, counted on the disk: a crash is an outcome of what was served, never a silent zero.
 
-While a model is served, `running.json` says so. A clean leave removes it; found at a start, the process before died, and the package it
-was serving has one crash more. Every model of the node is counted: which of them it was cannot be known afterwards.
+While a model is served, `running.json` says so. A clean leave removes it; found at a start within the same boot, the process before died,
+and the package it was serving has one crash more. A reboot counts for nothing: it was most likely the power. Every model of the node is
+counted: which of them it was cannot be known afterwards.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Running(Document):
     """What one process of the agent was serving."""
 
     instance: str
+    boot_id: str
     package: Digest
     cohort: Cohort
     attempt: int
@@ -50,7 +52,8 @@ class Record(Document):
 class CrashLog:
     """The two files of one assignment."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, boot_id: str) -> None:
+        self._boot_id = boot_id
         self._running = folder / "running.json"
         self._crashes = folder / "crashes.json"
         self.record = Record()
@@ -59,7 +62,7 @@ class CrashLog:
         """At a start: count the death of the process before, if it died, and forget its marker."""
         self.record = _read(self._crashes, Record) or Record()
         died = _read(self._running, Running)
-        if died is not None and died.instance != self.record.counted:
+        if died is not None and died.boot_id == self._boot_id and died.instance != self.record.counted:
             self.record = counted(self.record, died)
             write_durably(self._crashes, self.record.model_dump_json(by_alias=True).encode())
         if self._running.exists():

@@ -53,12 +53,12 @@ class Deployment:
     def accepting(cls, device: Device, folder: Path, assignment: Assignment) -> Deployment | None:
         """A deployment for an assignment that is new to this node; None where it is not for it."""
         first = slots.accept(None, assignment, device.settings.node)
-        return None if first is None else cls(device, SlotStore(folder, first, device.writer, device.instance))
+        return None if first is None else cls(device, SlotStore(folder, first, device.writer, device.instance, device.boot_id))
 
     @classmethod
     def restored(cls, device: Device, folder: Path) -> Deployment | None:
         """What a folder remembers, the deaths since counted; None where it remembers nothing that can be read."""
-        store = SlotStore.found(folder, device.writer, device.instance)
+        store = SlotStore.found(folder, device.writer, device.instance, device.boot_id)
         if store is None:
             return None
         deployment = cls(device, store)
@@ -145,8 +145,15 @@ class Deployment:
             candidate=self._candidate_state(),
             last_good=remembered.last_good,
             bad=tuple(each.package for each in remembered.bad if (each.rollout_uid, each.attempt) == now),
-            message=self._message,
+            message=self._message or self._refused_stable(),
         )
+
+    def _refused_stable(self) -> str:
+        """Why the stable version is not served here, where it was refused."""
+        remembered = self._store.slots
+        target = remembered.stable_target
+        refusal = remembered.refusal_of(target, "stable") if target is not None else None
+        return f"refuses the stable version: {refusal.reason}" if refusal is not None else ""
 
     def _candidate_state(self) -> CandidateState | None:
         remembered = self._store.slots
@@ -155,7 +162,7 @@ class Deployment:
             return None
         refusal = remembered.refusal_of(target, "candidate")
         if refusal is not None:
-            return CandidateState(package=target, state="refused", message=refusal.reason)
+            return CandidateState(package=target, state="abandoned" if refusal.abandoned else "refused", message=refusal.reason)
         current = self.endpoint.current
         if current is not None and (current.label.package, current.label.cohort) == (target, "candidate"):
             return CandidateState(package=target, state="serving")
@@ -212,7 +219,8 @@ class Deployment:
         except (DescriptionError, BrokenPackage, ModelFault, MemoryError) as error:
             reason = str(error) or "the board has too little memory for it"
             self._rest(package, reason)
-            if package is not None:
+            proven = isinstance(step, Serve) and step.cohort == "stable"  # what was served before fails for a reason of the board's
+            if package is not None and not proven:
                 self._store.slots = slots.refuse(self._store.slots, package, reason)
                 await self._save_if_possible()
         except OSError as error:

@@ -35,22 +35,24 @@ class SlotStore:
         remembered: as read, or as they begin.
         writer: one thread: writes reach the disk in the order in which they were begun, also when a step is cancelled.
         instance: of this process of the agent.
+        boot_id: of this boot of the board.
     """
 
-    def __init__(self, folder: Path, remembered: Slots, writer: Executor, instance: str) -> None:
+    def __init__(self, folder: Path, remembered: Slots, writer: Executor, instance: str, boot_id: str) -> None:
         self.slots = remembered
         self.saved: Slots | None = None
         """The newest that is safely on the disk."""
         self._folder = folder
         self._writer = writer
         self._instance = instance
-        self._crashes = CrashLog(folder)
+        self._boot_id = boot_id
+        self._crashes = CrashLog(folder, boot_id)
 
     @classmethod
-    def found(cls, folder: Path, writer: Executor, instance: str) -> Self | None:
+    def found(cls, folder: Path, writer: Executor, instance: str, boot_id: str) -> Self | None:
         """What a folder remembers; None where its document is absent or damaged: the gateway will tell again."""
         try:
-            store = cls(folder, Slots.model_validate_json((folder / DOCUMENT).read_bytes()), writer, instance)
+            store = cls(folder, Slots.model_validate_json((folder / DOCUMENT).read_bytes()), writer, instance, boot_id)
         except FileNotFoundError:
             return None
         except ValidationError as error:
@@ -88,6 +90,7 @@ class SlotStore:
         """Before this answers its first request: a death from now on is its. Raises OSError."""
         running = Running(
             instance=self._instance,
+            boot_id=self._boot_id,
             package=label.package,
             cohort=label.cohort,
             attempt=label.attempt,

@@ -23,6 +23,9 @@ MAX_DEATHS = 2
 MAX_REMEMBERED = 16
 
 Phase = Literal["trying", "serving"]
+Because = Literal["fault", "silence", "reboot"]
+"""`fault`: the package failed here. `silence`: it was given up for want of contact; as the stable version it is welcome.
+`reboot`: the board rebooted while it was tried: most likely the power, and not tried again, since it may have been the package."""
 
 
 class Attempt(Document):
@@ -41,8 +44,12 @@ class Refusal(Document):
     rollout_uid: str
     attempt: int
     reason: str
-    as_candidate_only: bool = False
-    """It was given up for want of contact, which says nothing against it: as the stable version it is welcome."""
+    because: Because = "fault"
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether chance ended its trial, which says little of the package."""
+        return self.because != "fault"
 
 
 class Slots(Document):
@@ -82,7 +89,7 @@ class Slots(Document):
         """Why this package is not served in the present attempt; None when nothing stands against it."""
         now = (package, self.accepted.rollout_uid, self.accepted.attempt)
         found = next((each for each in self.bad if (each.package, each.rollout_uid, each.attempt) == now), None)
-        return None if found is not None and found.as_candidate_only and cohort == "stable" else found
+        return None if found is not None and found.because == "silence" and cohort == "stable" else found
 
     @property
     def fallback(self) -> str | None:
@@ -172,14 +179,14 @@ def serve(slots: Slots, package: str, cohort: Cohort, boot_id: str) -> Slots:
     return _kept_attempt(slots.model_copy(update=served))
 
 
-def refuse(slots: Slots, package: str, reason: str, *, as_candidate_only: bool = False) -> Slots:
+def refuse(slots: Slots, package: str, reason: str, because: Because = "fault") -> Slots:
     """Remember a package as bad for this attempt of this Rollout."""
     refusal = Refusal(
         package=package,
         rollout_uid=slots.accepted.rollout_uid,
         attempt=slots.accepted.attempt,
         reason=reason[:300],
-        as_candidate_only=as_candidate_only,
+        because=because,
     )
     others = tuple(each for each in slots.bad if each.package != package)
     attempt = None if slots.attempt is not None and slots.attempt.package == package else slots.attempt
@@ -200,17 +207,17 @@ def after_death(slots: Slots, boot_id: str) -> Slots:
     attempt = slots.attempt
     if attempt is None:
         return slots
-    if attempt.phase == "trying" and attempt.boot_id != boot_id:
-        return refuse(slots, attempt.package, "the board rebooted while it was tried")
+    if attempt.phase == "trying" and attempt.boot_id != boot_id and slots.fallback is not None:
+        return refuse(slots, attempt.package, "the board rebooted while it was tried", "reboot")
     if attempt.phase == "serving" and attempt.boot_id != boot_id and slots.fallback is None:
         return ended_cleanly(slots)  # a power cut must not leave a node without any model
-    return after_failure(slots)
+    return after_failure(slots, "fault" if attempt.boot_id == boot_id else "reboot")
 
 
-def after_failure(slots: Slots) -> Slots:
+def after_failure(slots: Slots, because: Because = "fault") -> Slots:
     """Refuse the package of the open attempt where it has cost too many lives."""
     attempt = slots.attempt
     if attempt is not None and attempt.n >= MAX_DEATHS:
         where = "while it served" if attempt.phase == "serving" else "while it was tried"
-        return refuse(slots, attempt.package, f"{attempt.n} deaths {where}")
+        return refuse(slots, attempt.package, f"{attempt.n} deaths {where}", because)
     return slots

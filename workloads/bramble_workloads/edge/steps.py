@@ -58,7 +58,7 @@ class Steps:
                 await self._try(package, cohort)
             case GiveUp(package, silence):
                 reason = f"no word from the gateway for {silence:.0f} s while it was on trial"
-                await self._store.remember(slots.refuse(self._store.slots, package, reason, as_candidate_only=True))
+                await self._store.remember(slots.refuse(self._store.slots, package, reason, "silence"))
             case Wait():
                 return
 

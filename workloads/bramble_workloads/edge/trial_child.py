@@ -18,6 +18,9 @@ from bramble.contracts.base import Digest, Document
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that this process gets when its parent ends."""
 
+TURNED_DOWN = 0.1
+"""Share of the field's own pictures that a candidate may refuse to take: what it takes is its package's choice, not the picture's fault."""
+
 
 class Order(Document):
     """What to try."""
@@ -70,6 +73,7 @@ def attempt(order: Order, recent: list[bytes]) -> Outcome:
     memory.be_modest()
     blobs = Blobs(Path(order.blobs))
     seconds: list[float] = []
+    turned_down: list[str] = []
     try:
         threads = read_package(blobs.read, order.package).serving.threads
         if order.memory_bytes is not None:
@@ -79,8 +83,9 @@ def attempt(order: Order, recent: list[bytes]) -> Outcome:
             began = time.perf_counter()
             try:
                 model.predict(picture)
-            except InputError:
-                continue  # this model takes other pictures than the one before: its users' affair
+            except InputError as error:
+                turned_down.append(str(error))
+                continue
             seconds.append(time.perf_counter() - began)
     except WrongBlob as error:
         return Outcome(passed=False, reason=str(error), damaged=True)
@@ -90,6 +95,9 @@ def attempt(order: Order, recent: list[bytes]) -> Outcome:
         starved = "bad_alloc" in str(error) or "bad allocation" in str(error)
         reason = f"needs more than the {order.memory_bytes} bytes of memory that are left for it" if starved else str(error)
         return Outcome(passed=False, reason=reason)
+    if len(turned_down) > TURNED_DOWN * len(recent):
+        said = f"turns down {len(turned_down)} of the {len(recent)} last pictures that the version before answered: {turned_down[0]}"
+        return Outcome(passed=False, reason=said)
     peak = memory.status_bytes("VmHWM")
     if order.memory_bytes is not None and peak is not None and peak > order.memory_bytes:
         return Outcome(passed=False, reason=f"needs {peak} bytes of memory and {order.memory_bytes} are left for it", peak_bytes=peak)

@@ -71,8 +71,8 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
     """
     document: dict[str, Any] = {"rank": rank, "lines": [line[:LINE] for line in lines[-LINES:]]}
     if ending.signal == signal.SIGABRT and not alone and any(map(LOST_PEER.search, lines)):
-        said = next(line.strip() for line in lines if LOST_PEER.search(line))
-        message = f"rank {rank} ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {said}"
+        lost = next(line.strip() for line in lines if LOST_PEER.search(line))
+        message = f"rank {rank} ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {lost}"
         return dict(document, kind="PeerLost", signal="SIGABRT", exitCode=128 + ending.signal, message=message[:MESSAGE])
     if ending.signal is not None:
         name = _signal_name(ending.signal)

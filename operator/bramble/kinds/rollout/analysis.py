@@ -109,7 +109,7 @@ def judge(rules: Sequence[Rule], candidate: CohortCounters, stable: CohortCounte
 def judge_lost(candidate: CohortCounters, stable: CohortCounters) -> Verdict:
     """Silence of nodes that took the candidate, against silence of the others."""
     mine, theirs = Rate(candidate.lost, candidate.members), Rate(stable.lost, stable.members)
-    numbers = f"{mine.bad} of {mine.events} candidate nodes fell silent; {theirs.bad} of {theirs.events} stable ones"
+    numbers = f"{mine.bad} of {mine.events} candidate nodes fell silent or gave it up; {theirs.bad} of {theirs.events} stable ones"
     failed = mine.share > LOST_ALLOWANCE + LOST_RATIO * theirs.share
     return _verdict(LOST, "Fail" if failed else "Pass", mine, theirs, numbers)
 
@@ -170,8 +170,9 @@ def _compare(rule: Rule, mine: Rate, theirs: Rate, margin: float) -> Verdict:
 def _too_few(rule: Rule, candidate: CohortCounters, mine: Rate) -> str | None:
     if mine.events < rule.min_events:
         return f"{rule.metric}: {mine.events} of {rule.min_events} events"
-    if candidate.nodes < rule.min_nodes:
-        return f"{rule.metric}: events from {candidate.nodes} of {rule.min_nodes} nodes"
+    nodes = candidate.labelled if rule.metric == "accuracy" else candidate.nodes
+    if nodes < rule.min_nodes:
+        return f"{rule.metric}: events from {nodes} of {rule.min_nodes} nodes"
     return None
 
 

@@ -18,7 +18,8 @@ class CohortCounters(Document):
 
     Attributes:
         nodes: how many of them answered any request.
-        lost: nodes that took the version and then fell silent.
+        labelled: how many of them were told of any answer whether it was right.
+        lost: nodes that took the version and then fell silent, or gave it up.
         members: nodes that the cohort should have.
     """
 
@@ -28,6 +29,7 @@ class CohortCounters(Document):
     wrong: int = 0
     crashes: int = 0
     nodes: int = 0
+    labelled: int = 0
     lost: int = 0
     members: int = 0
     latency: Latency = Latency()
@@ -49,7 +51,7 @@ def sum_cohort(
         packages: board to package digest of the cohort's version.
         identity: namespace, model and attempt that the counters must be of.
         members: nodes the cohort should have.
-        lost: how many of those fell silent after taking the version.
+        lost: how many of those fell silent after taking the version, or gave it up.
     """
     digests = set(packages.values())
     found = [
@@ -65,6 +67,7 @@ def sum_cohort(
         wrong=sum(line.wrong for line in lines),
         crashes=sum(line.crashes for line in lines),
         nodes=sum(any(line.requests for line in lines) for lines in found),
+        labelled=sum(any(line.right + line.wrong for line in lines) for lines in found),
         lost=lost,
         members=members,
         latency=Latency(buckets=buckets, sum_ms=sum(line.latency.sum_ms for line in lines)),

@@ -19,7 +19,7 @@ from bramble.kinds.modelversion.model import KIND as MODEL_VERSION_KIND
 from bramble.kinds.objects import Invalid, Object, parse
 from bramble.kinds.rollout.model import KIND, Release, Spec, Status
 from bramble.kinds.rollout.observed import FleetSeen, Hold, Observed, Written
-from bramble.kinds.sources import Sources
+from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
 
 ANY = "*"
@@ -51,21 +51,30 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     wanted, hold = await gather_wanted(rollout, fleet, sources)
     model = next((release.model for release in (rollout.status.candidate, rollout.status.stable, wanted) if release is not None), "")
     written = await gather_assignment(rollout, model, sources)
+    devices = sources.devices(fleet.name)
     if fleet.hold is not None and written is not None:
         boards = written.assignment.nodes.items()
         fleet = replace(fleet, nodes={node: board for board, nodes in boards for node in nodes})
+    elif fleet.hold is not None and rollout.metadata.deleted is not None:
+        fleet = replace(fleet, nodes=told_by(rollout.metadata.uid, devices))
     blobs, hold = await gather_blobs(rollout, wanted, written, hold, sources)
     return Observed(
         rollout=rollout,
         fleet=fleet,
         wanted=wanted if hold is None else None,
         wanted_hold=hold,
-        devices=sources.devices(fleet.name),
+        devices=devices,
         written=written,
         blobs=blobs,
         rival=await gather_rival(rollout, model, written, sources),
         namespace=sources.settings.namespace,
     )
+
+
+def told_by(uid: str, devices: Devices) -> dict[str, str]:
+    """Devices that last said that they do what this Rollout told them, with their boards."""
+    reports = (seen.report for seen in devices.reports.values())
+    return {report.node: report.board for report in reports if any(running.rollout_uid == uid for running in report.running)}
 
 
 async def gather_fleet(rollout: Object[Spec, Status], sources: Sources) -> FleetSeen:

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from bramble.contracts.assignment import Assignment, PackageBlobs
-from bramble.contracts.report import OFFLINE_SECONDS, Report, Running, SeenReport
+from bramble.contracts.report import OFFLINE_SECONDS, CandidateState, Report, Running, SeenReport
 from bramble.kinds.objects import Metadata, Object
 from bramble.kinds.rollout.cohorts import Stratum
 from bramble.kinds.rollout.evidence import CohortCounters, sum_cohort
 from bramble.kinds.rollout.model import Release, Spec, Status, Step
 from bramble.kinds.sources import Devices
+
+SEQ_AHEAD = 10**6
+"""A device that has seen a seq so far above all that is known here is not believed: memory would take it over, and never shrinks."""
 
 LOST_SECONDS = 2 * OFFLINE_SECONDS
 """A node that took the candidate and is silent for this long is lost: one missed window may be the network's."""
@@ -164,37 +167,48 @@ class Observed:
         return frozenset(found)
 
     def refusals(self) -> dict[str, str]:
-        """Candidate nodes that refuse the candidate, with what they say."""
+        """Candidate nodes on which the candidate failed, with what they say."""
+        return {node: state.message or "the device refused it" for node, state in self._trials().items() if state.state == "refused"}
+
+    def abandoned(self) -> frozenset[str]:
+        """Candidate nodes whose trial ended by lost contact or a reboot."""
+        return frozenset(node for node, state in self._trials().items() if state.state == "abandoned")
+
+    def _trials(self) -> dict[str, CandidateState]:
+        """How far the candidate of this attempt is on each reachable candidate node."""
         candidate, assignment = self.status.candidate, self.ours
         if candidate is None or assignment is None:
             return {}
-        said: dict[str, str] = {}
-        for node in assignment.candidate_nodes:
-            running = self.running.get(node)
-            if running is None or running.attempt != self.status.attempt:
-                continue
-            state = running.candidate
-            package = candidate.packages.get(self.fleet.nodes.get(node, ""), "")
-            if state is not None and state.package == package and state.state == "refused":
-                said[node] = state.message or "the device refused it"
-        return said
+        found = {node: self.running[node] for node in assignment.candidate_nodes if node in self.running}
+        return {
+            node: running.candidate
+            for node, running in found.items()
+            if running.candidate is not None
+            and running.attempt == self.status.attempt
+            and running.candidate.package == candidate.packages.get(self.fleet.nodes.get(node, ""))
+        }
 
-    def highest_seq(self) -> int:
-        """The highest seq that anybody is known to have seen: memory, the assignment, any device."""
-        reported = [running.seq for seen in self.devices.reports.values() if (running := self._running_of(seen.report)) is not None]
+    def serving_ours(self) -> set[str]:
+        """Reachable nodes that serve anything that this Rollout told them to."""
+        return {node for node, running in self.running.items() if running.active is not None and running.rollout_uid == self.metadata.uid}
+
+    def highest_elsewhere(self) -> int:
+        """The highest seq of the assignment or of any device of the fleet, memory left out."""
         written = self.written.assignment.seq if self.written is not None else 0
-        return max([self.status.seq, written, *reported])
+        running = [found for node in self.fleet.nodes if (seen := self._report(node)) and (found := self._running_of(seen.report))]
+        believed = max(self.status.seq, written) + SEQ_AHEAD
+        return max([written, *(found.seq for found in running if found.seq <= believed)])
 
     def counters(self) -> tuple[CohortCounters, CohortCounters]:
         """Candidate and stable cohorts of the present attempt."""
-        status, reports = self.status, [seen.report for seen in self.devices.reports.values()]
+        status, reports = self.status, [seen.report for node in self.fleet.nodes if (seen := self._report(node)) is not None]
         identity = (self.metadata.namespace, self.model, status.attempt)
         assignment = self.ours
         candidates = set(assignment.candidate_nodes) if assignment is not None else set()
         others = set(self.fleet.nodes) - candidates
         candidate, stable = CohortCounters(), CohortCounters()
         if status.candidate is not None:
-            gone = self.took(self.lost(candidates), status.candidate)
+            gone = self.took(self.lost(candidates), status.candidate) | self.abandoned()
             candidate = sum_cohort(reports, "candidate", status.candidate.packages, identity, members=len(candidates), lost=len(gone))
         if status.stable is None:
             known = {node for node in others if self._report(node) is not None}

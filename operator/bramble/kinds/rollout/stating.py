@@ -90,12 +90,16 @@ def _verified(seen: Observed) -> Condition:
     """Whether every reachable node serves, by digest, what it should."""
     stable, candidate = seen.status.stable, seen.status.candidate
     assignment = seen.ours
+    away = f"; not reachable: {', '.join(seen.unreachable[:5])}" if seen.unreachable else ""
     if stable is None and candidate is None:
-        return Condition("Verified", "Unknown", "NothingAssigned", "no version was ever rolled out")
+        if assignment is None:
+            return Condition("Verified", "Unknown", "NothingAssigned", "no version was ever rolled out")
+        if serving := seen.serving_ours():
+            return Condition("Verified", "False", "NotYet", f"{len(serving)} nodes have not stopped serving yet: {names(serving)}{away}")
+        return Condition("Verified", "True", "NothingServed", f"{len(seen.reachable)} nodes serve nothing, as they should{away}")
     canaries = set(assignment.candidate_nodes) if assignment is not None and candidate is not None else set()
     expected = seen.reachable if stable is not None else seen.reachable & canaries
     right = seen.verified(candidate, canaries) | seen.verified(stable, set(seen.fleet.nodes) - canaries)
-    away = f"; not reachable: {', '.join(seen.unreachable[:5])}" if seen.unreachable else ""
     missing = sorted(expected - right)
     if missing:
         return Condition(

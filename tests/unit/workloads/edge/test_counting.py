@@ -14,7 +14,7 @@ from bramble_workloads.edge.crashes import CrashLog, Running
 from bramble_workloads.edge.feedback import Answered, Answers
 from bramble_workloads.edge.metrics import buckets
 from bramble_workloads.edge.protocol import ProtocolError
-from tests.unit.workloads.edge.states import V1, V2, package
+from tests.unit.workloads.edge.states import BOOT, V1, V2, package
 
 
 def key(name: str = V1, attempt: int = 1, model: str = "digits", uid: str = "uid-1") -> Key:
@@ -139,35 +139,43 @@ def test_memory_of_answers_is_bounded() -> None:
 
 
 def running(instance: str, name: str = V1) -> Running:
-    return Running(instance=instance, package=name, cohort="candidate", attempt=1, rollout_uid="uid-1")
+    return Running(instance=instance, boot_id=BOOT, package=name, cohort="candidate", attempt=1, rollout_uid="uid-1")
 
 
 def test_a_death_is_counted_once_and_survives(tmp_path: Path) -> None:
-    log = CrashLog(tmp_path)
+    log = CrashLog(tmp_path, BOOT)
     log.settle()
     log.serving(running("one"))
-    again = CrashLog(tmp_path)
+    again = CrashLog(tmp_path, BOOT)
     for _ in range(3):  # the process starts three times before it serves again
-        again = CrashLog(tmp_path)
+        again = CrashLog(tmp_path, BOOT)
         again.settle()
         assert [each.count for each in again.record.crashes] == [1]
     again.serving(running("two"))
-    last = CrashLog(tmp_path)
+    last = CrashLog(tmp_path, BOOT)
     last.settle()
     assert [(each.package, each.count) for each in last.record.crashes] == [(V1, 2)]
 
 
+def test_a_reboot_is_no_crash_of_what_was_served(tmp_path: Path) -> None:
+    CrashLog(tmp_path, BOOT).serving(running("one"))
+    again = CrashLog(tmp_path, "boot-2")
+    again.settle()
+    assert again.record.crashes == ()
+    assert not (tmp_path / "running.json").exists()
+
+
 def test_a_clean_leave_is_not_counted(tmp_path: Path) -> None:
-    log = CrashLog(tmp_path)
+    log = CrashLog(tmp_path, BOOT)
     log.serving(running("one"))
     log.left()
-    again = CrashLog(tmp_path)
+    again = CrashLog(tmp_path, BOOT)
     again.settle()
     assert again.record.crashes == ()
 
 
 def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    CrashLog(tmp_path).serving(running("one"))
+    CrashLog(tmp_path, BOOT).serving(running("one"))
 
     def power_cut(path: Path) -> None:
         raise KeyboardInterrupt(str(path))
@@ -175,8 +183,8 @@ def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(crashes, "remove_durably", power_cut)
         with pytest.raises(KeyboardInterrupt):
-            CrashLog(tmp_path).settle()
-    again = CrashLog(tmp_path)
+            CrashLog(tmp_path, BOOT).settle()
+    again = CrashLog(tmp_path, BOOT)
     again.settle()
     assert [each.count for each in again.record.crashes] == [1]
 
@@ -184,7 +192,7 @@ def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatc
 def test_damaged_records_begin_anew(tmp_path: Path) -> None:
     (tmp_path / "crashes.json").write_bytes(b"\0" * 100)
     (tmp_path / "running.json").write_bytes(b"{")
-    log = CrashLog(tmp_path)
+    log = CrashLog(tmp_path, BOOT)
     log.settle()
     assert log.record.crashes == ()
     assert not (tmp_path / "running.json").exists()

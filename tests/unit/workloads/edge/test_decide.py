@@ -75,7 +75,7 @@ def test_decide(name: str, state: Seen, expected: Step) -> None:
 
 
 REFUSED = refuse(CANARY, V2, "a golden case fails")
-LOST = refuse(TRIED, V2, "no word", as_candidate_only=True)
+LOST = refuse(TRIED, V2, "no word", "silence")
 STABLE_REFUSED = refuse(slots(V3, **STABLE), V3, "two deaths")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import aiohttp
 import numpy as np
@@ -55,6 +56,12 @@ async def test_the_binary_extension_and_tensors(agent: Agent, gateway: FakeGatew
     assert answer["id"]
 
 
+async def chunked(size: int) -> AsyncIterator[bytes]:
+    """A body whose length is not told in advance."""
+    for _ in range(0, size, 10_000):
+        yield b"x" * 10_000
+
+
 async def test_every_error_has_its_status_and_says_why(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     await serving(agent, gateway, publish)
     cases = [
@@ -63,6 +70,8 @@ async def test_every_error_has_its_status_and_says_why(agent: Agent, gateway: Fa
         (await agent.infer(png(np.zeros((9, 9), np.uint8))), 400, "the graph takes 8x8"),
         (await agent.infer(b"\x89PNG\r\n\x1a\n" + b"\0" * 70_000), 413, "input.maxBytes"),
         (await agent.infer(b"x" * 500_000), 413, "this model takes at most"),
+        (await agent.post(INFER, data=chunked(500_000)), 413, "this model takes at most"),
+        (await agent.post("/v1/feedback", data=chunked(500_000)), 413, "feedback has at most"),
         (await agent.infer(PICTURES[0], "ads.letters"), 404, "no model 'ads.letters'"),
         (await agent.post(INFER, data=b"{", headers={"Content-Type": "application/json"}), 400, "not one of the protocol"),
         (await agent.post(INFER, data=b"x", headers={"Content-Type": "text/plain"}), 415, "content type"),

@@ -65,6 +65,14 @@ def test_deaths(name: str, open_attempt: Any, boot: str, refused: str | None) ->
     after = after_death(TRIAL.model_copy(update={"attempt": open_attempt}), boot)
     refusal = after.refusal_of(V2, "candidate")
     assert (refusal.reason if refusal else None) == refused, name
+    assert refusal is None or refusal.abandoned == (boot != BOOT), name
+
+
+def test_a_power_cut_during_the_first_trial_of_a_node_is_not_the_last() -> None:
+    first = begin(slots(None, V2), V2, BOOT)
+    again = after_death(first, "boot-2")
+    assert again.refusal_of(V2, "candidate") is None
+    assert after_death(begin(again, V2, "boot-2"), "boot-3").refusal_of(V2, "candidate") is not None
 
 
 def test_power_cuts_do_not_leave_a_node_of_a_first_rollout_without_any_model() -> None:
@@ -155,7 +163,7 @@ class Board:
                 assert self.serving is not None
                 self.switch(self.serving.package, cohort)
             case GiveUp(package, _):
-                self.save(refuse(self.remembered, package, "silence", as_candidate_only=True))
+                self.save(refuse(self.remembered, package, "no word", "silence"))
         return True
 
     def switch(self, package: str, cohort: Any) -> None:

@@ -15,7 +15,7 @@ from bramble_workloads.edge.trial import Death, run_trial
 from tests.unit.workloads.edge.agent_process import Agent, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
-from tests.unit.workloads.models import build_package, digits, digits_graph, rotated_graph
+from tests.unit.workloads.models import build_package, digits, digits_graph, png, rotated_graph
 
 PICTURE = digits()[0][0]
 
@@ -132,7 +132,7 @@ async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, 
     running = gateway.running()
     assert running is not None
     assert running.candidate is not None
-    assert running.candidate.state == "refused"
+    assert running.candidate.state == "abandoned"
     assert running.candidate.message.startswith("no word from the gateway for")
     gateway.assign(second)  # the others promoted it: here it is welcome as the stable version
     await agent.serves(second)
@@ -168,10 +168,18 @@ def laid_out(folder: Path, graph: bytes, **changes: object) -> tuple[str, Path]:
 
 async def test_a_trial_runs_recent_inputs_too_and_says_what_it_needed(tmp_path: Path) -> None:
     digest, folder = laid_out(tmp_path / "blobs", digits_graph())
-    outcome = await run_trial(digest, folder, 500 * 2**20, [*digits()[0][:5], b"not a picture"], 60)
-    assert (outcome.passed, outcome.recent) == (True, 5)
+    outcome = await run_trial(digest, folder, 500 * 2**20, [*digits()[0][:15], b"not a picture"], 60)
+    assert (outcome.passed, outcome.recent) == (True, 15)
     assert outcome.peak_bytes is not None
     assert 20 * 2**20 < outcome.peak_bytes < 500 * 2**20
+
+
+async def test_a_candidate_that_does_not_take_the_fields_pictures_fails_its_trial(tmp_path: Path) -> None:
+    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
+    outcome = await run_trial(digest, folder, None, [*digits()[0][:5], png(np.zeros((9, 9), np.uint8))], 60)
+    assert not outcome.passed
+    assert "turns down 1 of the 6 last pictures that the version before answered" in outcome.reason
+    assert "the graph takes 8x8" in outcome.reason
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -27,10 +27,10 @@ def assign(seen: Observed, now: datetime) -> Plan | None:
     present = seen.ours
     if present is None and seen.fleet.hold is not None:
         return None  # which nodes there are is not known now
-    if present is not None and same_orders(present, wanted) and present.seq >= highest_elsewhere(seen):
+    if present is not None and same_orders(present, wanted) and present.seq >= seen.highest_elsewhere():
         return None
-    if seen.status.seq <= highest_elsewhere(seen):
-        return keep(seen, telling(seen), now, seq=1 + seen.highest_seq())
+    if seen.status.seq <= seen.highest_elsewhere():
+        return keep(seen, telling(seen), now, seq=1 + seen.highest_elsewhere())
     return act(seen, telling(seen), now, write(seen, wanted), wake_at=now + LOOK_AGAIN)
 
 
@@ -41,13 +41,6 @@ def write(seen: Observed, wanted: Assignment) -> Item:
         return Apply(manifest)
     patch = {"metadata": {"labels": manifest["metadata"]["labels"]}, "data": manifest["data"]}
     return PatchFields(key_of(manifest), written.uid, written.resource_version, patch)
-
-
-def highest_elsewhere(seen: Observed) -> int:
-    """The highest seq of the assignment or of any device, memory left out."""
-    written = seen.written.assignment.seq if seen.written is not None else 0
-    reported = [running.seq for running in seen.running.values()]
-    return max([written, *reported])
 
 
 def telling(seen: Observed) -> Stated:

@@ -32,7 +32,8 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         message = f"Fleet {seen.fleet.name!r} has no node yet; label nodes so that its nodeSelector and one of its boards match"
         return act(seen, waiting(seen, "NoNodes", message), now)
     if missing := returning(seen):
-        message = f"waiting for {names(missing)} to be back on the stable version before {wanted.ref} is tried"
+        back = "be back on the stable version" if status.stable is not None else "stop serving"
+        message = f"waiting for {names(missing)} to {back} before {wanted.ref} is tried"
         return act(seen, waiting(seen, "Returning", message), now, wake_at=now + LOOK_AGAIN)
     attempt = status.attempt + 1
     stated = progressing(seen, "Started", f"attempt {attempt}: {wanted.ref} is tried on fleet {seen.fleet.name}")
@@ -55,8 +56,11 @@ def returning(seen: Observed) -> set[str]:
 
 
 def behind(seen: Observed) -> set[str]:
-    """Reachable nodes that should serve the stable version, and do not. A board that it has no package for serves nothing."""
+    """Reachable nodes that should serve the stable version, and do not; where there is none, those that serve anything of this Rollout.
+
+    A board that the stable version has no package for serves nothing.
+    """
     stable = seen.status.stable
     if stable is None:
-        return set()
+        return seen.serving_ours()
     return {node for node in seen.reachable - seen.verified(stable) if seen.fleet.nodes.get(node) in stable.packages}

@@ -34,7 +34,7 @@ def next_step(seen: Observed, now: datetime) -> Plan | None:
         return act(seen, paused(seen, "PauseStep", message), now, wake_at=now + LOOK_AGAIN)
     nodes = candidate_nodes(seen)
     arrived = seen.verified(candidate, nodes)
-    missing = (seen.reachable & set(nodes)) - arrived
+    missing = (seen.reachable & set(nodes)) - arrived - seen.abandoned()
     if not seen.status.step_started_at:
         if missing or not arrived:
             return act(seen, progressing(seen, "WaitingForNodes", waiting_for(seen, nodes, missing)), now, wake_at=now + LOOK_AGAIN)
@@ -48,7 +48,7 @@ def waiting_for(seen: Observed, nodes: tuple[str, ...], missing: frozenset[str])
     if not nodes:
         return "no node can take the candidate: none is reachable, verified on the stable version and has room on its disk"
     if not missing:
-        return f"none of {names(nodes)} is reachable"
+        return f"none of {names(nodes)} is reachable and takes it"
     said = [f"{node}: {message}" for node in sorted(missing) if (message := _says(seen, node))]
     return f"step {seen.index + 1}: waiting for {names(missing)}{' (' + '; '.join(said[:3]) + ')' if said else ''}"
 

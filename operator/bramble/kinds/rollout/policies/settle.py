@@ -16,7 +16,7 @@ def settle(seen: Observed, now: datetime) -> Plan | None:
     """Healthy once every reachable node is verified; a fleet of which nobody answers proves nothing."""
     stable = seen.status.stable
     if missing := behind(seen):
-        message = f"waiting for {names(missing)} to serve {stable.ref if stable is not None else 'the stable version'}"
+        message = f"waiting for {names(missing)} to {f'serve {stable.ref}' if stable is not None else 'stop serving'}"
         return act(seen, waiting(seen, "Verifying", message), now, wake_at=now + LOOK_AGAIN)
     if seen.fleet.nodes and not seen.reachable:
         message = "no node of the fleet answers: nothing can be verified"

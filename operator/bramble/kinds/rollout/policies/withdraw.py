@@ -28,8 +28,7 @@ def withdraw(seen: Observed, now: datetime) -> Plan | None:
         stated = waiting(seen, "Withdrawing", "taking the model off the devices")
         return act(seen, stated, now, Delete(Key(CONFIG_MAP.kind, seen.namespace, name), seen.written.uid), wake_at=now + RETRY)
     had = seen.status.stable is not None or seen.status.candidate is not None
-    serving = {node for node, running in seen.running.items() if running.active is not None and running.rollout_uid == metadata.uid}
-    holding = serving | set(seen.unreachable if had else ())
+    holding = seen.serving_ours() | set(seen.unreachable if had else ())
     if holding and now < metadata.deleted + LONGEST:
         stated = waiting(seen, "Withdrawing", f"waiting for {names(holding)} to stop serving, until ten minutes after the deletion")
         return act(seen, stated, now, wake_at=now + RETRY)
