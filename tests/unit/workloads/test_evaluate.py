@@ -53,9 +53,12 @@ def test_scores_are_those_of_the_device(pod: StepPod, sharded: bool) -> None:
     assert {label: sum(row) for label, row in zip(result.labels, result.confusion, strict=True)} == {
         label: sum(sample.label == label for sample in test) for label in package.postprocess.labels
     }
-    for hand, scores in result.slices["hand"].items():
+    for hand, part in result.slices["hand"].items():
         inside = [sample for sample in test if sample.meta["hand"] == hand]
-        assert (scores.samples, scores.accuracy) == (len(inside), sum(right[sample.id] for sample in inside) / len(inside))
+        assert (part.overall.samples, part.overall.accuracy) == (len(inside), sum(right[sample.id] for sample in inside) / len(inside))
+        assert {label: sum(row) for label, row in zip(result.labels, part.confusion, strict=True) if sum(row)} == {
+            label: scores.samples for label, scores in part.per_class.items()
+        }
     assert result.slices["hour"] == {}
     eights = [sample for sample in test if sample.label == "8" and sample.meta["hand"] == "left"]
     assert [gate.value for gate in result.gates] == [result.overall.accuracy, sum(right[sample.id] for sample in eights) / len(eights)]

@@ -134,8 +134,14 @@ def test_a_gate_that_cannot_be_judged_is_a_spec_error(asked: Gate, says: str) ->
 
 def test_slices() -> None:
     found = table().slices("channel")
-    assert {value: scores.samples for value, scores in found.items()} == {"": 1, "1": 8, "2": 1}
+    assert {value: part.overall.samples for value, part in found.items()} == {"": 1, "1": 8, "2": 1}
     assert table().slices("hour") == {}
+
+
+def test_a_column_of_too_many_values_is_a_spec_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bramble_workloads.evaluate.table.MOST_CELLS", 11)
+    with pytest.raises(SpecError, match="'channel' has 3 values, each with 3 classes: name a column with fewer values"):
+        table().slices("channel")
 
 
 @pytest.mark.parametrize(

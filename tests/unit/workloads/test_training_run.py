@@ -174,14 +174,17 @@ def test_a_command_that_cannot_give_a_model_is_a_spec_error(
 def test_a_run_resumed_after_a_loss_ends_as_if_nothing_had_happened(
     store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
 ) -> None:
-    wanted = {"epochs": 6, "batchSize": 8, "learningRate": 0.003, "augment": {"shift": 0.1}}
+    wanted = {"epochs": 12, "batchSize": 8, "learningRate": 0.003, "augment": {"shift": 0.1}}
     whole = train_job(manifest, attempt=1, hyperparameters=wanted)
     with pods(whole, store_config, tmp_path / "whole") as made:
         assert codes(made) == [0, 0]
     lost = train_job(manifest, attempt=2, hyperparameters=wanted)
     with pods(lost, store_config, tmp_path / "lost") as made:
+        until(lambda: any((made[0].run / "checkpoints").glob("step-*")), LONG, made)
+        rank = made[1].children()[-1]
+        os.kill(rank, signal.SIGSTOP)  # nothing goes on until a checkpoint is in the store
         until(lambda: any(entry.key.endswith(".json") for entry in store.list(checkpoints_prefix(lost.prefix) + "step-")), LONG, made)
-        os.kill(made[1].children()[-1], signal.SIGKILL)
+        os.kill(rank, signal.SIGKILL)
         assert 0 not in codes(made)
     again = train_job(manifest, attempt=3, hyperparameters=wanted, resume_from=(lost.prefix, whole.prefix + "nothing-there/"))
     with pods(again, store_config, tmp_path / "again") as made:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.contracts.jobs import Scores
+from bramble.contracts.jobs import Part, Scores
 
 Counts = NDArray[np.int64]
 METRICS = ("accuracy", "precision", "recall", "f1")
@@ -98,6 +98,12 @@ def scores_by_class(confusion: Confusion) -> dict[str, Scores]:
         for label, count in zip(confusion.labels, support, strict=True)
         if (figures := confusion.of_class(label)) is not None
     }
+
+
+def part_of(confusion: Confusion) -> Part:
+    """Everything told of some samples. Raises ValueError: there is none."""
+    counts = tuple(tuple(int(count) for count in row) for row in confusion.counts)
+    return Part(overall=scores_of(confusion), per_class=scores_by_class(confusion), confusion=counts)
 
 
 def metrics_of(scores: Scores) -> dict[str, float]:

@@ -12,7 +12,7 @@ from bramble.contracts.package import Package
 from bramble_workloads.evaluate.answers import answers, require_labels
 from bramble_workloads.evaluate.gates import judge, require_gates, sentence
 from bramble_workloads.evaluate.samples import of_split, pictures, read_manifest, read_samples
-from bramble_workloads.evaluate.scoring import metrics_of, scores_by_class, scores_of
+from bramble_workloads.evaluate.scoring import metrics_of, part_of
 from bramble_workloads.evaluate.table import Answered, Table
 from bramble_workloads.job import Work, run
 from bramble_workloads.processing.model import Model
@@ -72,20 +72,18 @@ def told(work: Work[Any], done: str, of: int, things: Iterable[T], clock: Callab
 
 def _result(work: Work[EvaluateJob], table: Table) -> EvaluateResult:
     job = work.job
-    confusion = table.whole()
-    scores = scores_of(confusion)
+    whole = part_of(table.whole())
     slices = {column: table.slices(column) for column in job.slices}
     gates = tuple(judge(gate, table) for gate in job.gates)
     for column in (column for column, values in slices.items() if not values):
         work.say(f"no sample of the {job.split} split has the column {column!r}: there is nothing to slice")
     for outcome in gates:
         work.say(sentence(outcome))
+    scores = whole.overall
     work.say(f"accuracy {scores.accuracy:.4f} on {scores.samples} samples of {job.split}", metrics=metrics_of(scores))
     return EvaluateResult(
         seconds=work.seconds,
-        overall=scores,
-        per_class=scores_by_class(confusion),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion.counts),
+        **dict(whole),
         labels=table.labels,
         slices=slices,
         gates=gates,

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bramble.contracts.jobs import Scores
+from bramble.contracts.jobs import Part
 from bramble.contracts.manifest import Sample
-from bramble_workloads.evaluate.scoring import Confusion, scores_of
+from bramble_workloads.errors import SpecError
+from bramble_workloads.evaluate.scoring import Confusion, part_of
+
+MOST_CELLS = 200_000
+"""Of all confusion matrices of a column: the result is one small document."""
 
 
 class Answered(NamedTuple):
@@ -36,14 +40,21 @@ class Table:
             return self._count(())
         return self._count(each for each in self._answered if each.sample.meta.get(column, "") == value)
 
-    def slices(self, column: str) -> dict[str, Scores]:
-        """Scores by value of a column, in order of value; empty where no sample has the column."""
+    def slices(self, column: str) -> dict[str, Part]:
+        """Scores by value of a column, in order of value; empty where no sample has the column.
+
+        Raises:
+            SpecError: the column has too many values to keep a confusion matrix of each.
+        """
         if column not in self._columns:
             return {}
         parts: dict[str, list[Answered]] = {}
         for each in self._answered:
             parts.setdefault(each.sample.meta.get(column, ""), []).append(each)
-        return {value: scores_of(self._count(parts[value])) for value in sorted(parts)}
+        if len(parts) * len(self.labels) ** 2 > MOST_CELLS:
+            what = f"{column!r} has {len(parts)} values, each with {len(self.labels)} classes"
+            raise SpecError(f"evaluation.slices: {what}: name a column with fewer values")
+        return {value: part_of(self._count(parts[value])) for value in sorted(parts)}
 
     def _count(self, answered: Iterable[Answered]) -> Confusion:
         confusion = Confusion(self.labels)
