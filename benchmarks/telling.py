@@ -1,7 +1,7 @@
-"""How soon status tells: the first cause after a rank was killed, and an epoch after it ended.
+"""How soon status tells: the first cause after a rank ended, and an epoch after it ended.
 
-A rank's end is the moment of the SIGKILL. An epoch's end is its line in the pod's log, by the kubelet's clock, which is this machine's.
-Prints JSON; exits 1 when the slowest is above its goal.
+A rank's end is the moment of the SIGKILL, or of its last word before it ends itself. An epoch's end is its line in the pod's log, by the
+kubelet's clock, which is this machine's. Prints JSON; exits 1 when the slowest is above its goal.
 
 Usage: python benchmarks/telling.py [--kills N]
 """
@@ -28,31 +28,64 @@ from examples.digits.stocking import freeze
 from tests.chart.installation import install
 from tests.cluster import Cluster, CodePart, ImageSource
 from tests.cluster.images import WORKLOADS_CODE
-from tests.e2e.test_training import PROGRAM, Runs
+from tests.e2e.test_training import BUILTIN, INDEX, PROGRAM, Runs
 
 CAUSE_GOAL, EPOCH_GOAL = 5.0, 10.0
 POLL_SECONDS = 0.05
 EPOCHS = 150
+OWN_ENDS = (("exception", "exception", 1), ("bad data", "exit 65", 65), ("spec error", "exit 64", 64))
+"""Name, fault and exit code."""
+STEP_LINE = re.compile(r"step 2 done at (\S+)")
 EPOCH_LINE = re.compile(r"^(\S+) .*epoch (\d+)/\d+:", re.MULTILINE)
-BUILTIN = {"builtin": {"task": "image-classification", "architecture": "small-cnn", "imageSize": 16, "channels": "L"}}
 
 
-def time_cause(runs: Runs, name: str) -> float:
+def time_killed(runs: Runs, name: str) -> float:
     """Seconds from the SIGKILL of rank 1 to the first cause in status."""
     runs.start(name, {"0": "hang", "1": "hang"})
-    pods = runs.until_hanging(name)
-    second = next(pod for pod in pods if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "1")
+    second = rank_1(runs.until_hanging(name))
     pids = runs.cluster.nodes[second["spec"]["nodeName"]].pids(second["metadata"]["name"], "train", runs.namespace)
     rank = next(pid for pid in pids if "plain_pytorch" in Path(f"/proc/{pid}/cmdline").read_text())
     os.kill(rank, signal.SIGKILL)
-    began = time.monotonic()
+    began = time.time()
+    return first_cause(runs, name, 1, "SIGKILL") - began
+
+
+def time_own_end(runs: Runs, name: str, fault: str, code: int) -> float:
+    """Seconds from the end that rank 1 makes itself, right after it has said that its second step is done, to the first cause in status."""
+    runs.start(name, {"1": fault})
+    told = first_cause(runs, name, 1, code)
+    said = STEP_LINE.search(runs.logs(rank_1(runs.pods(name)), "train"))
+    if said is None:
+        raise SystemExit(f"{name}: rank 1 never said that its second step was done")
+    return told - float(said[1])
+
+
+def time_lost_node(runs: Runs, name: str) -> float:
+    """Seconds from the loss of rank 1's node, which is known only by silence, to the first cause in status."""
+    runs.start(name, {"0": "hang", "1": "hang"})
+    node = runs.cluster.nodes[rank_1(runs.until_hanging(name))["spec"]["nodeName"]]
+    node.kill()
+    began = time.time()
+    try:
+        return first_cause(runs, name, None, None) - began
+    finally:
+        node.boot()
+        node.wait_ready()
+
+
+def rank_1(pods: list[dict[str, Any]]) -> dict[str, Any]:
+    return next(pod for pod in pods if pod["metadata"]["labels"][INDEX] == "1")
+
+
+def first_cause(runs: Runs, name: str, rank: int | None, end: str | int | None) -> float:
+    """When status told it; `end` is the rank's signal or exit code."""
     cause = runs.cluster.wait(
-        lambda: runs.get(name)["status"].get("firstCause"), 60, "no first cause within a minute", interval=POLL_SECONDS
+        lambda: runs.get(name).get("status", {}).get("firstCause"), 120, f"{name}: no first cause within two minutes", interval=POLL_SECONDS
     )
-    took = time.monotonic() - began
-    if (cause["rank"], cause["signal"]) != (1, "SIGKILL"):
-        raise SystemExit(f"another cause than the one that was made: {cause}")
-    return took
+    told = time.time()
+    if (cause.get("rank"), cause.get("signal", cause.get("exitCode"))) != (rank, end):
+        raise SystemExit(f"{name}: another cause than the one that was made: {cause}")
+    return told
 
 
 def time_epochs(runs: Runs) -> list[float]:
@@ -68,7 +101,7 @@ def time_epochs(runs: Runs) -> list[float]:
         return epoch == EPOCHS
 
     runs.cluster.wait(ended, 300, lambda: f"told: {told}", interval=POLL_SECONDS)
-    pod = next(pod for pod in runs.pods("epochs") if pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"] == "0")
+    pod = next(pod for pod in runs.pods("epochs") if pod["metadata"]["labels"][INDEX] == "0")
     log = runs.cluster.kubectl("logs", pod["metadata"]["name"], "-c", "train", "-n", runs.namespace, "--timestamps", "--tail=-1")
     over = {int(found[2]): datetime.fromisoformat(found[1]).timestamp() for found in EPOCH_LINE.finditer(log)}
     return [next(at for at, told_epoch in told if told_epoch >= epoch) - moment for epoch, moment in over.items()]
@@ -83,11 +116,16 @@ def measure(kills: int) -> dict[str, Any]:
         image = cluster.add_image(ImageSource("plain-pytorch", "train", (*WORKLOADS_CODE, CodePart(PROGRAM, "plain_pytorch.py"))))
         runs = Runs(cluster, namespace, image)
         epochs = time_epochs(runs)
-        causes = [time_cause(runs, f"killed-{number}") for number in range(kills)]
+        causes = {
+            "SIGKILL": [time_killed(runs, f"killed-{number}") for number in range(kills)],
+            **{name: [time_own_end(runs, name.replace(" ", "-"), fault, code)] for name, fault, code in OWN_ENDS},
+        }
+        lost = time_lost_node(runs, "lost")
     return {
-        "causeSeconds": [round(each, 2) for each in causes],
-        "slowestCause": round(max(causes), 2),
+        "causeSeconds": {name: [round(each, 2) for each in found] for name, found in causes.items()},
+        "slowestCause": round(max(each for found in causes.values() for each in found), 2),
         "causeGoal": CAUSE_GOAL,
+        "lostNodeSeconds": round(lost, 1),
         "medianEpoch": round(statistics.median(epochs), 2),
         "slowestEpoch": round(max(epochs), 2),
         "epochGoal": EPOCH_GOAL,

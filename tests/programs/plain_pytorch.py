@@ -1,7 +1,7 @@
 """A plain PyTorch script, as a user would bring it: DDP on whatever ranks it is given, by the contract's variables alone.
 
 `faults` in the parameters is for tests: {"1": "exception"} makes rank 1 raise after its second step; `exit 65` leaves with that code;
-`hang` stays in the loop (`hang if 2`: with two ranks); `quiet` ends without a word.
+`hang` stays in the loop; `quiet` ends without a word.
 """
 
 from __future__ import annotations
@@ -67,8 +67,6 @@ def fail(fault: str) -> None:
         case ["quiet"]:
             os._exit(7)
         case ["hang"]:
-            time.sleep(600)
-        case ["hang", "if", ranks] if distributed.get_world_size() == int(ranks):
             time.sleep(600)
 
 
