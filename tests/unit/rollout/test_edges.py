@@ -240,7 +240,7 @@ async def test_while_the_store_is_away_no_step_ends_and_a_bad_candidate_is_still
     world.wrong = {"1.0.0": 0.02, "2.0.0": 0.02}
     world.add_version("2.0.0")
     world.want("2.0.0")
-    await world.until(lambda: world.status.attempt == 2 and world.status.step == 1)
+    await world.until(lambda: world.status.attempt == 2 and world.status.step == 1 and world.status.decision_filed)
     world.store_away = True
     for _ in range(40):
         with contextlib.suppress(StoreUnavailable):
@@ -255,6 +255,7 @@ async def test_while_the_store_is_away_no_step_ends_and_a_bad_candidate_is_still
     assert world.status.undone is not None
     assert set(world.active().values()) == {"1.0.0"}
     assert not world.status.decision_filed
+    assert (world.condition("Aborted"), world.condition("Verified")) == ("True/GuardrailFailed", "True/ByDigest"), "told without the store"
     world.store_away = False
     await settle(world, 3)
     assert world.status.decision_filed

@@ -82,7 +82,8 @@ def test_guardrails(seen: Observed, reason: str | None) -> None:
     assert decision.again() == decision.judgement
 
 
-VERDICT = Plan(status={"phase": "Degraded"})
+VERDICT = Plan(status={"phase": "Degraded", "conditions": ()})
+TURNED = Plan(status={"conditions": [{"type": "Verified", "status": "True", "reason": "ByDigest"}]})
 MEMORY = Plan(status={"attempt": 3}, remember=True)
 
 
@@ -91,6 +92,7 @@ MEMORY = Plan(status={"attempt": 3}, remember=True)
     [
         row(False, VERDICT, ["FileResult"], id="filed beside what the pass says anyway"),
         row(True, VERDICT, [], id="filed before"),
+        row(False, TURNED, [], id="a condition turns: told before, whatever the store does"),
         row(False, MEMORY, ["FileResult"], id="another decision waits until it is filed"),
         row(True, MEMORY, [], id="and is made then"),
         row(False, NOTHING, ["FileResult"], id="nothing else is to be said"),
@@ -102,7 +104,8 @@ def test_file_decision(filed: bool, verdict: Plan, expected: list[str]) -> None:
     plan = file_decision(observed(ref=V2, status=status, written=orders()), verdict, NOW)
     assert items(plan) == expected
     if not expected:
-        assert plan is verdict
+        assert plan.status == verdict.status
+        assert (plan.wake_at == NOW) is not filed, "the next pass files it"
         return
     (item,) = plan.items
     assert isinstance(item, FileResult)
