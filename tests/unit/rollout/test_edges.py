@@ -233,6 +233,37 @@ async def test_of_two_rollouts_that_no_device_hears_the_older_has_the_fleet() ->
     assert world.assignment is None
 
 
+def restored(world: FakeWorld) -> None:
+    """The Rollout as a backup brings it back: with another uid, and without its status."""
+    world.rollout["metadata"]["uid"] = "restored"
+    world.rollout["metadata"]["finalizers"] = []
+    del world.rollout["status"]
+
+
+async def test_a_restored_rollout_takes_no_model_from_its_devices() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    restored(world)
+    for _ in range(10):
+        await settle(world, 1)
+        assert set(world.active().values()) == {"1.0.0"}
+    assert world.status.stable is not None
+    assert (world.status.stable.ref, world.status.attempt) == ("digits-1-0-0", 1)
+    assert world.assignment is not None
+    assert world.assignment.rollout_uid == "restored"
+
+
+async def test_a_restored_rollout_that_wants_another_version_tries_it_on_canaries_first() -> None:
+    world = await promoted(FakeWorld(steps=[{"nodes": 1, "bake": "10s"}, {"nodes": "100%", "bake": "10s"}]), "1.0.0")
+    restored(world)
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step_started_at != "")
+    assert sorted(world.active().values()) == ["1.0.0", "1.0.0", "1.0.0", "2.0.0"]
+    await promoted(world, "2.0.0")
+    assert world.status.last_good is not None
+    assert world.status.last_good.ref == "left-by-an-earlier-rollout"
+
+
 async def test_while_the_store_is_away_no_step_ends_and_a_bad_candidate_is_still_undone() -> None:
     world = await promoted(
         FakeWorld(steps=[{"nodes": 1, "bake": "5s"}, {"nodes": "50%", "bake": "5s"}, {"nodes": "100%", "bake": "5s"}]), "1.0.0"

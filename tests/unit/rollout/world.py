@@ -80,6 +80,7 @@ class FakeDevice:
     active: str | None = None
     seq: int = 0
     attempt: int = 0
+    rollout_uid: str = UID
     cohort: Cohort = "stable"
     age: float = 1.0
     state: CandidateState | None = None
@@ -88,7 +89,7 @@ class FakeDevice:
     def accept(self, assignment: Assignment) -> None:
         if not self.online or assignment.seq < self.seq:
             return
-        self.seq, self.attempt = assignment.seq, assignment.attempt
+        self.seq, self.attempt, self.rollout_uid = assignment.seq, assignment.attempt, assignment.rollout_uid
         wanted = assignment.package_of(self.node)
         on_trial = assignment.candidate is not None and self.node in assignment.candidate_nodes
         if on_trial and wanted in self.refuses:
@@ -126,8 +127,8 @@ class FakeDevice:
 
     def report(self, seq_known: bool) -> Report:
         running = Running(
-            fleet="demo", namespace="digits", model="digits", rollout_uid=UID, attempt=self.attempt, seq=self.seq, active=self.active,
-            cohort=self.cohort, candidate=self.state,
+            fleet="demo", namespace="digits", model="digits", rollout_uid=self.rollout_uid, attempt=self.attempt, seq=self.seq,
+            active=self.active, cohort=self.cohort, candidate=self.state,
         )  # fmt: skip
         return Report(
             node=self.node, fleet="demo", board=self.board, boot_id="b", instance="i", uptime_ms=1, sequence=1,

@@ -9,6 +9,7 @@ from bramble.kinds.objects import Invalid
 from bramble.kinds.plan import NOTHING, Plan
 from bramble.kinds.rollout.model import Status
 from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.policies.adopt import adopt
 from bramble.kinds.rollout.policies.assign import assign
 from bramble.kinds.rollout.policies.begin import begin
 from bramble.kinds.rollout.policies.claim import claim
@@ -25,7 +26,7 @@ from bramble.kinds.writing import Stated, not_ready, report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
-AT_ONCE: tuple[Policy, ...] = (withdraw, claim, superseded, press, moved, assign, guardrails)
+AT_ONCE: tuple[Policy, ...] = (withdraw, claim, superseded, adopt, press, moved, assign, guardrails)
 """What waits for nothing: the end, people, and taking a candidate back."""
 
 IN_TURN: tuple[Policy, ...] = (next_step, widen, begin, settle)
