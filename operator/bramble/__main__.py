@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -19,6 +21,13 @@ USAGE = """usage: python -m bramble COMMAND
   crds       print the custom resource definitions
 
 Settings come from environment variables BRAMBLE_*; the chart sets them (bramble/settings.py describes each)."""
+
+FRAMES = 12_000
+"""The API server takes objects of up to 10,000 levels; C code takes one call a level to read, compare or write one."""
+
+STACK = 64 * 1024 * 1024
+"""Bytes of a thread's stack, used as far as they are needed. A frame takes 130 of them in JSON, and 2,560 where `sorted` calls itself,
+the most that was found (Python 3.11): so an endless recursion is still an exception and not the end of the process."""
 
 log = logging.getLogger("bramble")
 
@@ -61,6 +70,17 @@ def crds() -> int:
     return 0
 
 
+def read_deep() -> None:
+    """Let this process read every object that the API server takes, so that one user's nested object does not end it.
+
+    Python's own limit of 1,000 levels would hold for a whole list: kopf and our client read it at once.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK if most == resource.RLIM_INFINITY else min(STACK, most), most))
+    threading.stack_size(STACK)
+    sys.setrecursionlimit(FRAMES)
+
+
 def run_service(service: Callable[[Settings], Coroutine[Any, Any, None]]) -> int:
     """Run until it is asked to end; 1 and one line where it cannot begin."""
     from bramble.engine.logs import configure
@@ -71,6 +91,7 @@ def run_service(service: Callable[[Settings], Coroutine[Any, Any, None]]) -> int
         print(f"bramble: {error}", file=sys.stderr)
         return 1
     configure(settings)
+    read_deep()
     asyncio.run(service(settings))
     return 0
 

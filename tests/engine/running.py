@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bramble.__main__ import read_deep
 from bramble.engine.engine import Engine
 from bramble.handlers.watching import watch
 from bramble.kinds.controller import Controller
@@ -53,6 +56,26 @@ async def running(cluster: Kubectl, controllers: Iterable[Controller[Any]], **se
             await asyncio.wait([task], timeout=ENDING_SECONDS)
             assert task.done(), "\n".join(f"{each!r} {each.get_stack()}" for each in asyncio.all_tasks())
             await task
+
+
+@contextmanager
+def reading_deep() -> Iterator[None]:
+    """This process reads objects as deep as a service of Bramble's, until the block ends."""
+    limit = sys.getrecursionlimit()
+    read_deep()
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
+        threading.stack_size(0)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """An object so deep."""
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"x": value}
+    return value
 
 
 async def eventually(condition: Any, seconds: float = 20.0) -> Any:

@@ -12,10 +12,11 @@ import pytest
 from bramble.engine.relist import Deliveries
 from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kinds.labels import REQUEST
-from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET
+from bramble.kinds.trainingrun.controller import CONTROLLER as TRAINING_RUNS
+from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET, TRAINING_RUN
 from tests.cluster import Cluster
 from tests.cluster.waiting import until
-from tests.engine.running import client, eventually, running, says
+from tests.engine.running import client, eventually, nested, reading_deep, running, says
 
 pytestmark = pytest.mark.cluster
 
@@ -47,6 +48,27 @@ async def test_an_unusable_store_is_named_until_it_is_mended(local: Cluster, nam
         await says(api, DATASET, namespace, "tape", "Snapshotting")
         assert await api.get(JOB, namespace, "tape-snapshot-1") is not None
         assert await api.get(CONFIG_MAP, namespace, "tape-snapshot-1") is not None
+
+
+async def test_one_users_nested_object_stops_nobody(local: Cluster, namespace: str) -> None:
+    """The API server takes 10,000 levels and gives them to every list and every watch; Python reads 1,000 unless it is told otherwise."""
+    trainer = {"builtin": {"task": "image-classification", "architecture": "small-cnn"}}
+    spec = {"datasetRef": {"name": "tape"}, "trainer": trainer, "hyperparameters": nested(9_900)}
+    metadata = {"name": "deep", "namespace": namespace}
+    run = {"apiVersion": TRAINING_RUN.api_version, "kind": TRAINING_RUN.kind, "metadata": metadata, "spec": spec}
+    with reading_deep():
+        async with client(local) as api:
+            made = await api.create(TRAINING_RUN, run)
+            try:
+                async with running(local, (CONTROLLER, TRAINING_RUNS)):
+                    await api.create(DATASET, dataset(namespace))
+                    await says(api, DATASET, namespace, "tape", "StoreMissing")
+                    assert "hyperparameters" in await says(api, TRAINING_RUN, namespace, "deep", "InvalidSpec")
+                    await api.merge(TRAINING_RUN, namespace, "deep", {"metadata": {"labels": {"a": "b"}}})
+                    await api.create(DATASET, dataset(namespace, "next"))
+                    await says(api, DATASET, namespace, "next", "StoreMissing")
+            finally:
+                await api.delete(TRAINING_RUN, namespace, "deep", made["metadata"]["uid"], "Background")
 
 
 async def test_events_are_taken_on_the_engines_own_loop(local: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,6 +118,9 @@ class Cache:
 
 
 def _same(former: Manifest, present: Manifest) -> bool:
-    """Whether two states differ in nothing but the resourceVersion."""
+    """Whether two states differ in nothing but the resourceVersion. Those nested deeper than can be compared are taken to differ."""
     version = former["metadata"]["resourceVersion"]
-    return bool({**present, "metadata": {**present["metadata"], "resourceVersion": version}} == former)
+    try:
+        return bool({**present, "metadata": {**present["metadata"], "resourceVersion": version}} == former)
+    except RecursionError:
+        return False

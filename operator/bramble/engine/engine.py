@@ -125,17 +125,22 @@ class Engine:
 
     def _measure(self) -> None:
         """Figures that are taken when somebody asks for them."""
-        self.metrics.depth.set(self._queue.depth)
-        self.metrics.oldest.set(self._queue.oldest())
+        leads = self._lease.leading.is_set()  # nobody works on the queue of a replica that waits; it begins anew when it leads
+        self.metrics.depth.set(self._queue.depth if leads else 0)
+        self.metrics.oldest.set(self._queue.oldest() if leads else 0)
         for resource in self.watched:
             self.metrics.objects.labels(resource.kind).set(self.feed.cache.count(resource.kind))
 
     def _turned(self, leads: bool) -> None:
-        """Leadership began or ended: begin from nothing, since another replica has been at work meanwhile."""
+        """Leadership began or ended: begin from nothing, since another replica has been at work meanwhile.
+
+        Our own watches may be behind what it did last, which a full list finds out.
+        """
         self.metrics.leader.set(1 if leads else 0)
         self._queue.clear()
         if leads:
             self.feed.wake_all()
+            self.relist.soon()
 
     async def _release(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bramble.engine.cache import Cache, labels_of
@@ -63,7 +63,7 @@ class Feed:
         former, present = change
         key = key_of(present)
         if (controller := self._controllers.get(key.kind)) is not None:
-            self._dependencies.set(key, controller.depends_on(present))
+            self._dependencies.set(key, _names(controller.depends_on, present))
         self._wake(key, *(state for state in (former, present) if state is not None))
         return True
 
@@ -103,5 +103,13 @@ class Feed:
         for state in states:
             if (owner := owner_key(state)) is not None:
                 self.wake(owner)
-            for used in controller.wakes(state) if controller is not None else ():
+            for used in _names(controller.wakes, state) if controller is not None else ():
                 self.wake(used)
+
+
+def _names(reads: Callable[[Manifest], Iterable[Key]], state: Manifest) -> tuple[Key, ...]:
+    """What a state names. One that is nested deeper than can be read names nothing: its own pass tells of it, and the others go on."""
+    try:
+        return tuple(reads(state))
+    except RecursionError:
+        return ()

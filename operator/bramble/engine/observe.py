@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import aiohttp
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from bramble.contracts.pod import GATEWAY_TOKEN
-from bramble.contracts.report import OFFLINE_SECONDS, Observed, Progress, Report, SeenProgress, SeenReport
+from bramble.contracts.report import OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
 from bramble.engine.clock import boottime
 from bramble.engine.feed import Feed
 from bramble.engine.metrics import Metrics
@@ -53,13 +54,37 @@ def addresses(slices: Iterable[Manifest]) -> frozenset[Address]:
     )
 
 
+def read(content: bytes) -> Observed:
+    """A replica's answer. What one device or job said outside the contract (a replica of another version took it) is left out.
+
+    Raises:
+        ValidationError: the rest is no `Observed` either.
+    """
+    try:
+        return Observed.model_validate_json(content)
+    except ValidationError as error:
+        complaints = error.errors(include_url=False)
+        bad = {complaint["loc"][:2] for complaint in complaints if complaint["loc"][:1] in (("reports",), ("progress",))}
+        if not bad:
+            raise
+        raw = from_json(content)
+        first = complaints[0]
+        log.warning("%d of what the gateway heard is left out, first %s: %s", len(bad), ".".join(map(str, first["loc"])), first["msg"])
+        kept = {
+            name: [item for number, item in enumerate(raw[name]) if (name, number) not in bad]
+            for name in ("reports", "progress")
+            if isinstance(raw.get(name), list)
+        }
+        return Observed.model_validate({**raw, **kept})
+
+
 class Board:
     """The newest report of each node, the newest progress of each step of each object. No I/O."""
 
     def __init__(self, clock: Callable[[], float] = boottime) -> None:
         self._clock = clock
         self._reports: dict[str, tuple[float, Report]] = {}
-        self._progress: dict[tuple[str, str], tuple[float, Progress]] = {}
+        self._progress: dict[tuple[ObjectRef, str], tuple[float, Progress]] = {}
         self._online: dict[str, bool] = {}
         self._complete_since: float | None = None
         self.proves_silence = False
@@ -103,14 +128,14 @@ class Board:
         }
         return Devices(reports, self.proves_silence)
 
-    def progress(self, uid: str, step: str) -> SeenProgress | None:
-        """What the job of this object last said."""
-        known = self._progress.get((uid, step))
+    def progress(self, ref: ObjectRef, step: str) -> SeenProgress | None:
+        """What the job of this object last said. A job speaks for objects of its own namespace, so a uid alone names nobody."""
+        known = self._progress.get((ref, step))
         return SeenProgress(age_seconds=max(0.0, self._clock() - known[0]), progress=known[1]) if known is not None else None
 
     def forget(self, uid: str) -> None:
         """The object is gone: so is what its jobs said."""
-        for key in [key for key in self._progress if key[0] == uid]:
+        for key in [key for key in self._progress if key[0].uid == uid]:
             del self._progress[key]
 
     def count(self) -> int:
@@ -125,7 +150,7 @@ class Board:
         return known is None or _says(known[1]) != _says(report)
 
     def _take_progress(self, at: float, progress: Progress) -> bool:
-        key = (progress.object.uid, progress.step)
+        key = (progress.object, progress.step)
         known = self._progress.get(key)
         if known is not None and (known[1].attempt > progress.attempt or (known[1].attempt == progress.attempt and known[0] >= at - 0.01)):
             return False
@@ -168,6 +193,7 @@ class Observer:
                     await self.look(session)
                 except BrambleError as error:
                     self.board.judge(complete=False)
+                    self._measure(answered=0, silent=0)
                     log.warning("the gateway's replicas could not be listed: %s", error)
                 await asyncio.sleep(self._settings.observe_seconds)
 
@@ -182,15 +208,19 @@ class Observer:
         if not replicas or context is None or not token:
             self.board.judge(complete=False)
             self._wake(self.board.take(()))
+            self._measure(answered=0, silent=len(replicas))
             return
         headers = {"Authorization": f"Bearer {token}"}
         answers = await asyncio.gather(*(self._read(session, replica, context, headers) for replica in sorted(replicas)))
         heard = [answer for answer in answers if answer is not None]
         self._cursors = {replica: answer.cursor for replica, answer in zip(sorted(replicas), answers, strict=True) if answer is not None}
         self.board.judge(complete=len(heard) == len(replicas) and all(answer.up_seconds >= OFFLINE_SECONDS for answer in heard))
-        self._metrics.replicas.labels("yes").set(len(heard))
-        self._metrics.replicas.labels("no").set(len(replicas) - len(heard))
         self._wake(self.board.take(heard))
+        self._measure(answered=len(heard), silent=len(replicas) - len(heard))
+
+    def _measure(self, *, answered: int, silent: int) -> None:
+        self._metrics.replicas.labels("yes").set(answered)
+        self._metrics.replicas.labels("no").set(silent)
         self._metrics.devices.set(self.board.count())
 
     async def _addresses(self) -> frozenset[Address]:
@@ -208,7 +238,7 @@ class Observer:
             url, after = f"https://{host}:{replica.port}/v1/observed", {"after": self._cursors.get(replica, "")}
             async with session.get(url, params=after, ssl=context, server_hostname=name, headers=headers) as response:
                 response.raise_for_status()
-                return Observed.model_validate_json(await response.read())
+                return read(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
             log.info("gateway replica %s did not answer: %s: %s", replica.host, type(error).__name__, error)
             return None

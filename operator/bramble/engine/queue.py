@@ -67,6 +67,10 @@ class WorkQueue:
         """The pass went through: its next failure backs off from the beginning."""
         self._failures.pop(key, None)
 
+    def failures(self, key: Key) -> int:
+        """How many passes of this key have failed in a row."""
+        return self._failures.get(key, 0)
+
     def forget(self, key: Key) -> None:
         """The object is gone: no timer or back-off of it is kept."""
         self._failures.pop(key, None)

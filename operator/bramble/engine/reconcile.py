@@ -15,7 +15,7 @@ from bramble.engine.lease import Lease
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.engine.sources import Reader
-from bramble.errors import BrambleError, Conflict, NotFound, NotLeader, Retryable, Terminal
+from bramble.errors import BrambleError, Conflict, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
 from bramble.kinds.conditions import Condition, merge, transitions
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
@@ -28,7 +28,13 @@ TERMINAL_SECONDS = 30.0
 """After a terminal error the object is looked at again this late: what is in the way may be a thing that is not watched,
 such as somebody else's object."""
 
+LASTING = 3
+"""So many passes of an object that fail in a row are no hiccup: its condition says what is in the way."""
+
 READY = "Ready"
+INTERNAL_ERROR = "InternalError"
+FAULT_CHARACTERS = 400
+"""Of an unforeseen exception's text in a condition, so that what to do about it still fits."""
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +98,9 @@ class Reconciler:
                 await self.reconcile(key)
         except Terminal as error:
             self._count(key, error)
-            await self._report(key, error)
+            log.warning("%s: %s: %s", label(key), type(error).__name__, error)
+            self._queue.add_after(key, TERMINAL_SECONDS)
+            await self._report(key, type(error).__name__, str(error))
         except (Conflict, NotLeader) as error:
             self._count(key, error)
             log.debug("%s: %s", label(key), error)
@@ -103,24 +111,26 @@ class Reconciler:
                 self._doubt()
             delay = self._queue.retry(key)
             log.info("%s: %s: %s; again in %.1f s", label(key), type(error).__name__, error, delay)
+            if isinstance(error, StoreUnavailable) and self._queue.failures(key) >= LASTING:
+                await self._report(key, type(error).__name__, str(error))
         except Exception as error:  # the queue loop: one object's fault must not stop the others (house style, rule 12)
             self._count(key, error)
             delay = self._queue.retry(key)
             log.exception("%s: the pass failed; again in %.1f s", label(key), delay)
+            if self._queue.failures(key) >= LASTING:
+                await self._report(key, INTERNAL_ERROR, fault(error))
         else:
             self._queue.succeeded(key)
         self._metrics.reconcile.labels(key.kind).observe(boottime() - began)
 
-    async def _report(self, key: Key, error: Terminal) -> None:
-        """A terminal error becomes `Ready=False` with its class as the reason; the one place where this happens."""
-        self._queue.add_after(key, TERMINAL_SECONDS)
+    async def _report(self, key: Key, reason: str, message: str) -> None:
+        """A failed pass becomes `Ready=False`; the one place where this happens. The next pass that goes through states it anew."""
         planned = self._feed.cache.get(key)
         if planned is None:
             return
-        log.warning("%s: %s: %s", label(key), type(error).__name__, error)
         try:
-            await self._executor.carry_out(planned, not_ready(planned, error), {})
-        except BrambleError as second:
+            await self._executor.carry_out(planned, not_ready(planned, reason, message), {}, self._controllers[key.kind].memory)
+        except (BrambleError, RecursionError) as second:  # an object nested too deep to be planned may be so to be written too
             self._count(key, second)
             delay = self._queue.retry(key)
             log.info("%s: its condition could not be written: %s; again in %.1f s", label(key), second, delay)
@@ -129,15 +139,25 @@ class Reconciler:
         self._metrics.errors.labels(key.kind, type(error).__name__).inc()
 
 
-def not_ready(planned: Manifest, error: Terminal) -> Plan:
-    """The status and the event that tell a terminal error: its message names the field, the value and the fix."""
+def not_ready(planned: Manifest, reason: str, message: str) -> Plan:
+    """The status and the event that tell why passes of this object fail; the rest of the status stays as it was."""
     status = planned.get("status") or {}
     former = status.get("conditions") or ()
-    stated = (Condition(READY, "False", type(error).__name__, str(error)),)
+    stated = (Condition(READY, "False", reason, message),)
     generation = int(planned["metadata"].get("generation", 0))
     conditions = merge(former, stated, generation, utcnow())
-    events = transitions(former, stated, frozenset({type(error).__name__}))
+    events = transitions(former, stated, frozenset({reason}))
     return Plan(status={**status, "conditions": conditions}, events=events)
+
+
+def fault(error: Exception) -> str:
+    """What a condition says of an exception that nobody foresaw."""
+    text = str(error)
+    told = text if len(text) <= FAULT_CHARACTERS else f"{text[: FAULT_CHARACTERS - 3]}..."
+    return (
+        f"a fault of Bramble's, not of this object: {type(error).__name__}: {told}. "
+        f"Bramble goes on trying; the operator's log has the traceback: please report it with that"
+    )
 
 
 def seconds_until(moment: datetime, now: datetime) -> float:

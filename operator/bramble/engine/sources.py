@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from bramble.contracts.report import SeenProgress
+from bramble.contracts.report import ObjectRef, SeenProgress
 from bramble.engine.feed import Feed, is_watched
 from bramble.engine.observe import Board
 from bramble.engine.trim import trim
@@ -78,5 +78,7 @@ class Reader:
         return self._board.devices(fleet)
 
     def progress(self, uid: str, step: str) -> SeenProgress | None:
-        """What the job of this object last said."""
-        return self._board.progress(uid, step)
+        """What the job of this object, which the pass has read, last said."""
+        read = (key for key, manifest in self.seen.items() if manifest is not None and manifest["metadata"]["uid"] == uid)
+        refs = (ObjectRef(kind=key.kind, namespace=key.namespace, name=key.name, uid=uid) for key in read)
+        return next((told for ref in refs if (told := self._board.progress(ref, step)) is not None), None)

@@ -11,6 +11,13 @@ from bramble.errors import BrambleError
 LIMIT = 16 * 1024
 """Bytes of a status as JSON: 1,000 objects of five kinds stay below a tenth of etcd's default space."""
 
+MEMORY_LIMIT = 128 * 1024
+"""Bytes of a status whose memory alone is over `LIMIT`, such as the 20 last lines of a rank in a script of three bytes a character.
+Memory stays whole: a plan that found it cut would remember it again for ever."""
+
+DROPPED = "analysis"
+"""The field that goes when all lists are gone: evidence that the next pass takes anew."""
+
 
 class PlanError(BrambleError):
     """A plan that breaks the rules of the engine: a mistake in a kind, never the user's."""
@@ -38,18 +45,25 @@ def check_memory(former: Mapping[str, Any], present: Mapping[str, Any], memory: 
 
 
 def fit(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), limit: int = LIMIT) -> dict[str, Any]:
-    """The status, with its longest lists (never conditions, never memory) halved until it is small enough.
+    """The status, with its longest lists (never conditions, never memory) halved, then `analysis` dropped, until it is small enough.
+
+    What is left then, memory above all, may have up to `MEMORY_LIMIT` bytes.
 
     Raises:
-        PlanError: no list is left to shorten.
+        PlanError: it has more.
     """
     fitted: dict[str, Any] = dict(status)
-    while _bytes(fitted) > limit:
+    while (size := _bytes(fitted)) > limit:
         lists = {name: _bytes(value) for name, value in fitted.items() if isinstance(value, list | tuple) and value}
         longest = max(lists.keys() - memory - {"conditions"}, key=lambda name: lists[name], default=None)
-        if longest is None:
-            raise PlanError(f"a status of {_bytes(fitted)} bytes is larger than {limit} and holds no list that could be shortened")
-        fitted[longest] = fitted[longest][: len(fitted[longest]) // 2]
+        if longest is not None:
+            fitted[longest] = fitted[longest][: len(fitted[longest]) // 2]
+        elif DROPPED in fitted.keys() - memory:
+            del fitted[DROPPED]
+        elif size <= MEMORY_LIMIT:
+            break
+        else:
+            raise PlanError(f"a status of {size} bytes is larger than {MEMORY_LIMIT} and holds no list that could be shortened")
     return fitted
 
 
@@ -59,7 +73,8 @@ def _said(value: Any) -> Any:
 
 
 def _bytes(value: Any) -> int:
-    return len(json.dumps(value, separators=(",", ":"), default=list).encode())
+    """As the API server keeps it: text in UTF-8, not in escapes of six bytes a character."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=list).encode(errors="surrogatepass"))
 
 
 def _timeless(status: Mapping[str, Any]) -> Any:

@@ -9,8 +9,10 @@ import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import urllib3
 from minio import Minio
@@ -27,6 +29,9 @@ from bramble.kube.resources import SECRET
 SECRET_SECONDS = 5.0
 """How long a Secret, read or found missing, is believed: the operator may not watch Secrets."""
 
+FORGET_SECONDS = 600.0
+"""A namespace whose store nobody has asked for in so long is forgotten, its client with it."""
+
 PROBE_KEY = "results/probe"
 """Never written: whether the store takes our key shows in how it says that the object is not there."""
 
@@ -36,7 +41,8 @@ LARGEST = 8 * 1024 * 1024
 REFUSALS = {
     "InvalidAccessKeyId": "does not know the access key; correct accessKey",
     "SignatureDoesNotMatch": "refuses the secret key; correct secretKey",
-    "AccessDenied": "denies access with this key; give it read and write on the bucket",
+    "AccessDenied": "denies access with this key; give it s3:GetObject and s3:PutObject below the prefix and s3:ListBucket on the bucket"
+    " (without that, AWS denies what is only missing)",
     "NoSuchBucket": "has no such bucket; create it, or correct bucket",
     "PermanentRedirect": "serves this bucket in another region; correct region or endpoint",
     "AuthorizationHeaderMalformed": "expects another region; correct region",
@@ -81,7 +87,7 @@ class Stores:
     def __init__(self, api: Api, clock: Callable[[], float] = boottime) -> None:
         self._api, self._clock = api, clock
         self._looked: dict[str, Looked] = {}
-        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # kept by the calls that hold or await one
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
 
     def close(self) -> None:
@@ -138,6 +144,7 @@ class Stores:
             except ValueError as error:  # a StoreError, or an endpoint or bucket name that no client can be made for
                 held, problem = None, StoreProblem("StoreInvalid", f"namespace {namespace}: {error}")
         looked = Looked(self._clock(), held, problem)
+        self._looked = {name: each for name, each in self._looked.items() if looked.at - each.at < FORGET_SECONDS}
         self._looked[namespace] = looked
         return looked
 
@@ -178,7 +185,7 @@ def _next_turn(turns: asyncio.Semaphore, ended: asyncio.Future[Answer]) -> None:
 
 def _open(version: str, config: StoreConfig) -> Held:
     parts = urlsplit(config.endpoint)
-    context = ssl.create_default_context(cadata=config.ca or None) if parts.scheme == "https" else None
+    context = _trusting(config.ca) if parts.scheme == "https" else None
     pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=15), retries=urllib3.Retry(0), maxsize=4, ssl_context=context)
     client = Minio(
         endpoint=parts.netloc,
@@ -189,6 +196,17 @@ def _open(version: str, config: StoreConfig) -> Held:
         http_client=pool,
     )
     return Held(version, config, client)
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    """Trust in this PEM, or, without one, in the system's authorities."""
+    return ssl.create_default_context(cadata=ca) if ca else _system_trust()
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """One for all stores: the system's authorities take three quarters of a megabyte."""
+    return ssl.create_default_context()
 
 
 def _read(held: Held, key: str) -> bytes | None:

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp import web
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 CHUNK = 256 * 1024
 STREAMS = 64
 """Blobs sent at a time: at 256 KiB each in memory, 16 MiB in all."""
+NAMESPACE_STREAMS = 16
+"""Of one namespace's store, so that one that is slow leaves room for all other fleets."""
 WAIT_SECONDS = 20.0
 """How long a call waits for one of them; then it is told to come back."""
 WRITE_SECONDS = 60.0
@@ -47,6 +50,7 @@ class Blobs:
         self._closures = Closures()
         self._metrics = metrics
         self._streams = asyncio.Semaphore(STREAMS)
+        self._of_namespace: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # kept by those who hold or await one
 
     async def get(self, request: web.Request, caller: Caller) -> web.StreamResponse:
         """The whole blob, or the one range asked for.
@@ -64,36 +68,38 @@ class Blobs:
         if byte_range is not None and not RANGE.fullmatch(byte_range):
             raise Invalid(f"Range {byte_range!r} is not one range of bytes, such as bytes=1048576-")
         digest = f"sha256:{hexadecimal}"
-        store = await self._store_for(caller, digest)
-        async with self._stream(), store.open(blob_key(digest), byte_range) as source:
+        namespace, store = await self._store_for(caller, digest)
+        async with self._stream(namespace), store.open(blob_key(digest), byte_range) as source:
             if source.status == NOT_FOUND:
                 raise Missing(f"{digest} is not in the store of its namespace")
             return await self._pass_on(request, source, digest)
 
-    async def _store_for(self, caller: Caller, digest: str) -> Store:
-        """The store to read the blob from, where this caller may."""
+    async def _store_for(self, caller: Caller, digest: str) -> tuple[str, Store]:
+        """The namespace whose store to read the blob from, and that store, where this caller may."""
         if (caller.namespace, caller.service_account) == (self._settings.edge_namespace, self._settings.agent_service_account):
             node = require_agent(caller, self._settings)
             grant = self._assignments.grants(node, digest)
             if grant is None:
                 raise Forbidden(f"no assignment of node {node} names {digest}")
-            return await self._stores.of(grant.namespace)
+            return grant.namespace, await self._stores.of(grant.namespace)
         job = await self._jobs.of(caller)
         store = await self._stores.of(job.ref.namespace)
         if not await self._closures.allows(job.job, store, digest):
             raise Forbidden(f"step {job.step} of {job.ref.kind} {job.ref.name} does not name {digest}")
-        return store
+        return job.ref.namespace, store
 
     @asynccontextmanager
-    async def _stream(self) -> AsyncIterator[None]:
-        try:
-            await asyncio.wait_for(self._streams.acquire(), WAIT_SECONDS)
-        except TimeoutError:
-            raise Busy(f"{STREAMS} blobs are being read already; try again") from None
-        try:
+    async def _stream(self, namespace: str) -> AsyncIterator[None]:
+        of_namespace = self._of_namespace.setdefault(namespace, asyncio.Semaphore(NAMESPACE_STREAMS))
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await held.enter_async_context(of_namespace)
+                    await held.enter_async_context(self._streams)
+            except TimeoutError:
+                most = f"{STREAMS} in all, {NAMESPACE_STREAMS} of namespace {namespace}"
+                raise Busy(f"as many blobs as may be are being read already ({most}); try again") from None
             yield
-        finally:
-            self._streams.release()
 
     async def _pass_on(self, request: web.Request, source: aiohttp.ClientResponse, digest: str) -> web.StreamResponse:
         answer = web.StreamResponse(status=source.status)

@@ -6,15 +6,15 @@ A closure is read once and kept as raw digests, 32 bytes each, so that the test 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from bramble.contracts.base import Digest
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.jobs import AnyJob, BenchmarkJob
-from bramble.contracts.manifest import Manifest
+from bramble.contracts.manifest import Manifest, Split
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreRefused
@@ -22,11 +22,22 @@ from bramble.gateway.refusals import Missing
 from bramble.gateway.stores import OK, Store
 
 MAX_DIGESTS = 500_000
-"""Kept at a time over all closures: about 60 MB. The closure asked for last is kept whatever its size."""
+"""Kept at a time over all closures, and the most that one manifest may list: about 60 MB."""
 MANIFEST_BYTES = 1024 * 1024
+SAMPLES_BYTES = 1024 * 1024 * 1024
+"""Of the longest list of samples that is read, all splits together: some four million."""
+LINE_BYTES = 64 * 1024
+"""Of one sample in it."""
 CHUNK = 1024 * 1024
 
 Closure = frozenset[bytes]
+
+
+class Listed(BaseModel):
+    """What is read of a sample's line."""
+
+    id: Digest
+    split: Split
 
 
 class Closures:
@@ -102,17 +113,28 @@ async def _manifest(digest: str, store: Store) -> Closure:
     except ValidationError as error:
         raise StoreRefused(f"blob {digest} is no manifest: {error.errors()[0]['msg']}") from error
     listed = {_raw(manifest.samples), *(_raw(shard.sha256) for shard in manifest.shards if shard.split == "test")}
+    what = f"{manifest.samples}, the samples of manifest {digest},"
     async with store.open(blob_key(manifest.samples)) as response:
         if response.status != OK:
-            raise Missing(f"{manifest.samples}, the samples of manifest {digest}, is not in the store")
-        rest = b""
+            raise Missing(f"{what} is not in the store")
+        rest, read = b"", 0
         async for chunk in response.content.iter_chunked(CHUNK):
+            read += len(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
-            listed |= await asyncio.to_thread(_test_samples, lines)
-        listed |= _test_samples([rest])
+            if read > SAMPLES_BYTES or len(rest) > LINE_BYTES:
+                most = f"{LINE_BYTES} bytes in a line, or {SAMPLES_BYTES} in all"
+                raise StoreRefused(f"{what} has more than {most}: no Dataset makes such a list")
+            listed |= await asyncio.to_thread(_test_samples, lines, what)
+            if len(listed) > MAX_DIGESTS:
+                raise StoreRefused(f"{what} lists more than {MAX_DIGESTS} of the test split: give the test split a smaller ratio")
+        listed |= _test_samples([rest], what)
     return frozenset(listed)
 
 
-def _test_samples(lines: list[bytes]) -> set[bytes]:
-    samples = (json.loads(line) for line in lines if line)
-    return {_raw(sample["id"]) for sample in samples if sample["split"] == "test"}
+def _test_samples(lines: list[bytes], what: str) -> set[bytes]:
+    """The digests of these samples that are of the test split. Raises StoreRefused: a line is no sample."""
+    try:
+        samples = [Listed.model_validate_json(line) for line in lines if line]
+    except ValidationError as error:
+        raise StoreRefused(f"{what} holds a line that is no sample: {error.errors()[0]['msg']}") from error
+    return {_raw(sample.id) for sample in samples if sample.split == "test"}

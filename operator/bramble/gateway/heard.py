@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from bramble.contracts.report import Progress, Report
+from bramble.contracts.report import ObjectRef, Progress, Report
 
 FORGET_REPORT_SECONDS = 3600.0
 """A device silent for so long is no longer told of. Its Fleet's status has named it long before."""
@@ -49,7 +49,7 @@ class Heard:
         self._era = secrets.token_hex(4)
         self._turn = 0
         self._reports: OrderedDict[str, tuple[_Voice, _Said]] = OrderedDict()
-        self._progress: OrderedDict[tuple[str, str], tuple[int, _Said]] = OrderedDict()
+        self._progress: OrderedDict[tuple[ObjectRef, str], tuple[int, _Said]] = OrderedDict()
 
     @property
     def reports(self) -> int:
@@ -69,7 +69,7 @@ class Heard:
 
     def progress(self, progress: Progress) -> bool:
         """Keep a job's progress; False for that of an attempt before the one that is known."""
-        key = (progress.object.uid, progress.step)
+        key = (progress.object, progress.step)
         before = self._progress.get(key)
         if before is not None and before[0] > progress.attempt:
             return False

@@ -30,6 +30,7 @@ CACHE_SECONDS = 60.0
 LINK_LIFE = timedelta(minutes=15)
 """Of a signed request, from signing to its start: well above any difference of clocks, and it never leaves the gateway."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
+"""A blob may take as long as it takes while bytes come."""
 OK, PARTIAL, NOT_FOUND, CONFLICT, PRECONDITION_FAILED, UNSATISFIABLE = 200, 206, 404, 409, 412, 416
 
 
@@ -98,7 +99,9 @@ class Store:
         url = self.client.get_presigned_url(method, self.config.bucket, f"{self.config.prefix}{key}", expires=LINK_LIFE)
         try:
             signed = URL(url, encoded=True)  # sent as it was signed: quoted again it would not match its signature
-            async with self.session.request(method, signed, headers=headers, data=data, ssl=self.tls, allow_redirects=False) as response:
+            async with self.session.request(
+                method, signed, headers=headers, data=data, ssl=self.tls, allow_redirects=False, timeout=TIMEOUT
+            ) as response:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise StoreUnavailable(f"the store at {self.config.endpoint}: {str(error) or type(error).__name__}") from error
@@ -158,7 +161,7 @@ class Stores:
         try:
             client = Minio(address.netloc, access_key=config.access_key, secret_key=config.secret_key, region=config.region, secure=secure)
             client.get_presigned_url("GET", config.bucket, "x")  # signs only, and says at once what no request could be made of
-            tls = ssl.create_default_context(cadata=config.ca or None) if secure else True
+            tls = ssl.create_default_context(cadata=config.ca) if secure and config.ca else True  # aiohttp's own, one for all stores
         except ValueError as error:
             raise StoreRefused(f"the store of namespace {namespace} cannot be used: {error}; correct Secret {SECRET_NAME}") from error
         except ssl.SSLError as error:

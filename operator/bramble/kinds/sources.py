@@ -66,4 +66,4 @@ class Sources(Protocol):
         """The fleet's devices as last heard."""
 
     def progress(self, uid: str, step: str) -> SeenProgress | None:
-        """What the job of this object last said."""
+        """What the job of the object with this uid, which the pass has read, last said."""

@@ -124,7 +124,8 @@ class Client:
             async with self._session_request("GET", path, None, params, CONTENT_JSON, timeout) as response:
                 if response.status >= 400:  # noqa: PLR2004
                     raise error_of(response.status, f"WATCH {path}", await response.text())
-                async for event in _lines(response.content):
+                async for line in _lines(response.content):
+                    event = _parsed(line, f"WATCH {path}")
                     if event["type"] == "ERROR":
                         raise error_of(int(event["object"].get("code", 500)), f"WATCH {path}", json.dumps(event["object"]))
                     yield event["type"], event["object"]
@@ -151,8 +152,7 @@ class Client:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__} {error}") from error
         if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
             raise error_of(response.status, f"{method} {path}", text)
-        answer: dict[str, Any] = json.loads(text)
-        return response.status, answer
+        return response.status, _parsed(text, f"{method} {path}")
 
     def _session_request(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Params | None, content: str, timeout: aiohttp.ClientTimeout
@@ -166,16 +166,29 @@ class Client:
         return self._session.request(method, self.config.server + path, data=encoded, params=params, headers=headers, timeout=timeout)
 
 
-async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[dict[str, Any]]:
-    """JSON documents, one a line; a line may be longer than the reader's own limit, as a large ConfigMap's is."""
+async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
+    """Lines that are not empty; one may be longer than the reader's own limit, as a large ConfigMap's is."""
     pending = bytearray()
     async for chunk in stream.iter_any():
         pending += chunk
         *whole, rest = pending.split(b"\n")
         for line in whole:
             if line:
-                yield json.loads(line)
+                yield bytes(line)
         pending = bytearray(rest)
+
+
+def _parsed(text: str | bytes, call: str) -> dict[str, Any]:
+    """An answer's JSON.
+
+    Raises:
+        ApiUnavailable: it is none, or nested deeper than this process reads (`bramble.__main__.read_deep`).
+    """
+    try:
+        answer: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ApiUnavailable(f"{call}: the answer cannot be read: {type(error).__name__} {error}") from error
+    return answer
 
 
 def error_of(status: int, call: str, text: str) -> BrambleError:

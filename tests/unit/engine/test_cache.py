@@ -5,6 +5,7 @@ from __future__ import annotations
 from bramble.engine.cache import Cache
 from bramble.kinds.labels import STEP, owner_labels
 from bramble.kube.resources import Key
+from tests.engine.running import nested
 from tests.unit.engine.objects import made
 
 KEY = Key("Dataset", "ads", "a")
@@ -100,3 +101,9 @@ def test_ends_are_forgotten_once_no_answer_can_be_that_old() -> None:
     cache.remove(made("Dataset", "a", 8))
     cache.forget_ends(9)
     assert cache._gone == {}
+
+
+def test_states_nested_deeper_than_can_be_compared_are_taken_to_differ() -> None:
+    cache = Cache()
+    cache.put(made("TrainingRun", "deep", 1, spec=nested(5_000)))
+    assert cache.put(made("TrainingRun", "deep", 2, spec=nested(5_000))) is not None

@@ -131,3 +131,14 @@ def test_a_reference_to_what_is_not_there_yet_wakes_when_it_comes(world: World) 
 def test_somebody_elses_objects_are_not_taken_in(world: World) -> None:
     assert not world.feed.seen(made("Job", "theirs"))
     assert world.feed.cache.count("Job") == 0
+
+
+def test_an_object_whose_references_cannot_be_read_still_has_its_pass() -> None:
+    def too_deep(_: Manifest) -> Iterable[Key]:
+        yield Key("Dataset", "ads", "a")
+        raise RecursionError
+
+    queue = WorkQueue()
+    feed = Feed(Cache(), queue, {"TrainingRun": Controller(TRAINING_RUN, nothing, lambda *_: NOTHING, too_deep, wakes=too_deep)})
+    assert feed.seen(made("TrainingRun", "deep"))
+    assert list(queue._ready) == [Key("TrainingRun", "ads", "deep")]

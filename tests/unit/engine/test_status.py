@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bramble.engine.status import LIMIT, PlanError, check_memory, fit, same, turned
+from bramble.engine.status import LIMIT, MEMORY_LIMIT, PlanError, check_memory, fit, same, turned
 
 
 def status(truth: str = "True", reason: str = "Done", since: str = "10:00", message: str = "", **fields: Any) -> dict[str, Any]:
@@ -70,6 +70,19 @@ def test_the_longest_list_is_shortened_and_memory_and_conditions_are_not() -> No
     assert 0 < len(fitted["long"]) < 400
 
 
+def test_text_is_counted_as_the_api_server_keeps_it() -> None:
+    """The last lines of a script that speaks Russian: two bytes a character, not an escape of six."""
+    whole = status(firstCause={"lines": ["ошибка" * 50] * 20}, shown=["z"] * 10)
+    assert fit(whole, frozenset({"firstCause"})) == whole
+
+
+def test_when_no_list_is_left_the_evidence_goes_and_then_memory_may_be_larger() -> None:
+    """A plan that found its memory cut would remember it again, and again."""
+    cause = {"lines": ["失敗" * 150] * 20}
+    whole = status(analysis={"x": "y" * LIMIT}, shown=["z"] * 10, firstCause=cause)
+    assert fit(whole, frozenset({"firstCause"})) == status(shown=[], firstCause=cause)
+
+
 def test_a_status_that_cannot_be_shortened_is_a_mistake() -> None:
     with pytest.raises(PlanError, match="no list that could be shortened"):
-        fit({"text": "x" * (LIMIT + 1)})
+        fit({"text": "x" * (MEMORY_LIMIT + 1)})

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from bramble.contracts.store import SECRET_NAME
+from bramble.contracts.store import SECRET_NAME, StoreConfig
 from bramble.engine import store
 from bramble.engine.store import CALLS_AT_ONCE, Stores
 from bramble.errors import StoreUnavailable
 from tests.engine.running import eventually
 from tests.unit.engine.fake_api import FakeApi
+from tests.unit.engine.replica import Time
 
 NOT_THERE = b"<Error><Code>NoSuchKey</Code><Message>not there</Message></Error>"
 
@@ -79,3 +81,39 @@ async def test_a_store_that_drips_holds_up_nobody_else(monkeypatch: pytest.Monke
             dripping.clear()
             await eventually(lambda: has_turns(stores))
     stores.close()
+
+
+async def test_a_namespace_that_nobody_asks_for_is_forgotten_unless_a_call_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CALL_SECONDS", 0.1)
+    api, dripping, time = FakeApi(), asyncio.Event(), Time()
+    stores = Stores(api, clock=time)
+    dripping.set()
+    async with serving(dripping) as slow, serving(None) as good:
+        put_secret(api, "slow", slow)
+        for name in ("left", "asked"):
+            put_secret(api, name, good)
+            assert await stores.fetch(name, "key") is None
+        with pytest.raises(StoreUnavailable):
+            await stores.fetch("slow", "key")
+        time.now = store.FORGET_SECONDS - 1
+        assert await stores.fetch("asked", "key") is None
+        time.now = store.FORGET_SECONDS + store.SECRET_SECONDS
+        assert await stores.fetch("asked", "key") is None
+        gc.collect()
+        assert stores._looked.keys() == {"asked"}
+        assert set(stores._turns) == {"slow"}, "the thread of its call has not ended"
+        dripping.clear()
+        await eventually(lambda: nobody_has_a_turn(stores))
+    stores.close()
+
+
+async def nobody_has_a_turn(stores: Stores) -> bool:
+    gc.collect()
+    return not stores._turns
+
+
+def test_stores_without_a_ca_of_their_own_share_the_systems_trust() -> None:
+    """Its authorities take three quarters of a megabyte: hundreds of namespaces would not fit."""
+    config = StoreConfig(endpoint="https://s3.example", bucket="bramble", access_key="a", secret_key="s" * 8)
+    first, second = (store._open("1", config).client._http.connection_pool_kw["ssl_context"] for _ in range(2))
+    assert first is second

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
+from contextlib import AsyncExitStack
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bramble.contracts.assignment import Blob, PackageBlobs
 from bramble.contracts.canonical import canonical_json, document_digest
 from bramble.contracts.manifest import Manifest, Sample, Shard
 from bramble.contracts.package import Classify, Decode, File, ImageInput, Output, Package, Tensor, Variant
-from bramble.gateway import blobs
+from bramble.contracts.store import StoreConfig
+from bramble.gateway import blobs, closures, stores
+from bramble.gateway.refusals import Busy
 from tests.unit.gateway.conftest import Replica, until
 from tests.unit.gateway.fakes import benchmark_job, other_job_file, put_job, store_secret
 from tests.unit.gateway.test_assignments import assignment, config_map
@@ -118,6 +123,29 @@ async def test_too_many_at_once_are_told_to_come_back(replica: Replica, monkeypa
     assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
 
 
+async def test_one_namespaces_slow_store_leaves_room_for_the_others(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "WAIT_SECONDS", 0.05)
+    streams = replica.gateway.calls.blobs
+    async with AsyncExitStack() as slow:
+        for _ in range(blobs.NAMESPACE_STREAMS):
+            await slow.enter_async_context(streams._stream("slow"))
+        with pytest.raises(Busy, match="16 of namespace slow"):
+            await slow.enter_async_context(streams._stream("slow"))
+        async with streams._stream("ads"):
+            pass
+        assert streams._streams._value == blobs.STREAMS - blobs.NAMESPACE_STREAMS, "who got no place holds none"
+    async with streams._stream("slow"):
+        pass
+
+
+async def test_a_namespace_whose_blobs_nobody_reads_is_forgotten(replica: Replica) -> None:
+    streams = replica.gateway.calls.blobs
+    async with streams._stream("ads"):
+        assert set(streams._of_namespace) == {"ads"}
+    gc.collect()
+    assert not streams._of_namespace
+
+
 async def test_a_device_that_hangs_up_gives_its_place_back(replica: Replica) -> None:
     assigned(replica, BIG)
     replica.store.put_blob(BIG)
@@ -133,8 +161,8 @@ def sample(content: bytes, split: Any) -> Sample:
     return Sample(id=digest(content), bytes=len(content), extension=".png", split=split, label="1", group=digest(content), origin="s")
 
 
-def benchmark_set(replica: Replica) -> tuple[str, str]:
-    """A package and a manifest in the store: their digests."""
+def benchmark_set(replica: Replica, more: bytes = b"") -> tuple[str, str]:
+    """A package and a manifest in the store: their digests. `more` follows the list of samples."""
     model = replica.store.put_blob(b"the graph")
     tensor = Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW")
     package = Package(
@@ -149,7 +177,7 @@ def benchmark_set(replica: Replica) -> tuple[str, str]:
         postprocess=Classify(labels=("0", "1")),
     )
     replica.store.put_blob(canonical_json(package))
-    lines = b"\n".join(canonical_json(item) for item in (sample(b"picture", "test"), sample(b"training picture", "train"))) + b"\n"
+    lines = b"\n".join(canonical_json(item) for item in (sample(b"picture", "test"), sample(b"training picture", "train"))) + b"\n" + more
     shard, other = b"tar of test", b"tar of train"
     manifest = Manifest(
         task="image-classification",
@@ -193,3 +221,46 @@ async def test_a_package_that_the_store_damaged_opens_nothing(replica: Replica) 
     replica.store.put(f"blobs/sha256/{package.removeprefix('sha256:')}", b"{}")
     put_job(replica.api, benchmark_job(packages=(package,), manifest=manifest))
     assert (await replica.call("GET", path(digest(b"the graph")), "job")).status == 502
+
+
+@pytest.mark.parametrize(
+    ("more", "limits", "part"),
+    [
+        pytest.param(b"x" * 70_000, {}, "more than 65536 bytes in a line", id="a line without end"),
+        pytest.param(b"\n" * 2000, {"SAMPLES_BYTES": 1000}, "or 1000 in all", id="a list without end"),
+        pytest.param(b"\n", {"MAX_DIGESTS": 2}, "lists more than 2 of the test split", id="a test split without end"),
+        pytest.param(b"{}", {}, "holds a line that is no sample: Field required", id="no sample"),
+        pytest.param(b"[" * 60_000, {}, "holds a line that is no sample: Invalid JSON: recursion limit", id="nested too deep"),
+        pytest.param(b'{"split": "test", "id": "sha256:00"}', {}, "String should match pattern", id="no digest"),
+    ],
+)
+async def test_a_list_of_samples_that_no_dataset_makes_opens_nothing(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, more: bytes, limits: dict[str, int], part: str
+) -> None:
+    for name, value in limits.items():
+        monkeypatch.setattr(closures, name, value)
+    package, manifest = benchmark_set(replica, more)
+    put_job(replica.api, benchmark_job(packages=(package,), manifest=manifest))
+    answer = await replica.call("GET", path(digest(b"picture")), "job")
+    assert (answer.status, part in (await answer.json())["error"]) == (502, True), await answer.text()
+
+
+async def test_a_store_that_falls_silent_is_given_up(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the caller has gone
+        writer.close()
+
+    monkeypatch.setattr(stores, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.1))
+    assigned(replica, b"ours")
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    replica.api.put(store_secret("ads", endpoint=endpoint, bucket="bucket", accessKey="a", secretKey="s"))
+    async with asyncio.timeout(3):
+        assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
+    server.close()
+
+
+async def test_stores_without_a_ca_of_their_own_share_one_trust(replica: Replica) -> None:
+    """The system's authorities take three quarters of a megabyte a store."""
+    config = StoreConfig(endpoint="https://s3.example", bucket="bramble", access_key="a", secret_key="s" * 8)
+    assert replica.gateway.calls.stores._open("ads", config).tls is True

@@ -100,6 +100,7 @@ async def test_reports_and_progress_reach_the_operator(replica: Replica) -> None
         pytest.param("/v1/status", DEVICE, {**document(report()), "more": 1}, 400, id="a field nobody knows"),
         pytest.param("/v1/status", DEVICE, [], 400, id="no report at all"),
         pytest.param("/v1/progress", JOB, document(progress()), 403, id="progress of another step"),
+        pytest.param("/v1/progress", JOB, {**document(progress()), "epoch": 2**60}, 400, id="an epoch that no JSON number holds"),
         pytest.param("/v1/progress", JOB, {**document(progress(attempt=2)), "step": "benchmark"}, 403, id="progress of another attempt"),
     ],
 )
@@ -108,6 +109,51 @@ async def test_what_a_caller_may_not_say(replica: Replica, path: str, token: str
     assert answer.status == status, await answer.text()
     seen = json.loads(await (await replica.call("GET", "/v1/observed", OPERATOR)).read())
     assert (seen["reports"], seen["progress"]) == ([], [])
+
+
+FACTS = {"machine": "aarch64", "cpu": "c", "cores": 4, "memoryBytes": 2**32, "pageSize": 4096, "kernel": "6"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        pytest.param({"counters": [{"latency": {"buckets": [1] * 137}}]}, "counters.0.latency.buckets", id="a histogram of other bounds"),
+        pytest.param({"counters": [{"latency": {"buckets": [2**38] + [0] * 137}}]}, "counters.0.latency", id="more than can be counted"),
+        pytest.param({"counters": [{"latency": {"sumMs": -1}}]}, "counters.0.latency.sumMs", id="less than no time"),
+        pytest.param({"counters": [{"requests": -1}]}, "counters.0.requests", id="fewer than no requests"),
+        pytest.param({"counters": [{"right": 2**53}]}, "counters.0.right", id="a count that no sum holds"),
+        pytest.param({"counters": [{}] * 257}, "counters", id="a list without end"),
+        pytest.param({"running": [{"seq": 2**53}]}, "running.0.seq", id="a seq that no JSON number holds"),
+        pytest.param({"running": [{"bad": ["sha256:" + "0" * 64] * 65}]}, "running.0.bad", id="refusals without end"),
+        pytest.param({"running": [{"model": "m" * 254}]}, "running.0.model", id="a name that is none"),
+        pytest.param({"facts": {**FACTS, "memoryBytes": -1}}, "facts.memoryBytes", id="less than no memory"),
+        pytest.param({"sequence": -1}, "sequence", id="a number before the first"),
+    ],
+)
+async def test_a_report_beyond_its_bounds_is_refused_by_the_name_of_the_field(replica: Replica, change: dict[str, Any], field: str) -> None:
+    whole = document(report())
+    lists = {name: [{**whole[name][0], **each} for each in change[name]] for name in ("counters", "running") if name in change}
+    answer = await replica.call("POST", "/v1/status", DEVICE, json={**whole, **change, **lists})
+    assert answer.status == 400
+    assert (await answer.json())["error"].startswith(f"{field}: ")
+
+
+async def test_numbers_that_json_does_not_carry_are_refused_or_left_out(replica: Replica) -> None:
+    whole = {**document(report()), "health": {"temperatureCelsius": float("inf")}}
+    answer = await replica.call("POST", "/v1/status", DEVICE, data=json.dumps(whole))
+    assert (answer.status, (await answer.json())["error"].split(":")[0]) == (400, "health.temperatureCelsius")
+    said = {**document(progress()), "step": "benchmark", "metrics": {"loss": float("nan"), "accuracy": 0.5}}
+    assert (await replica.call("POST", "/v1/progress", JOB, data=json.dumps(said))).status == 204
+    seen = Observed.model_validate_json(await (await replica.call("GET", "/v1/observed", OPERATOR)).read())
+    assert [item.progress.metrics for item in seen.progress] == [{"accuracy": 0.5}]
+
+
+async def test_a_device_with_much_to_say_is_heard(replica: Replica) -> None:
+    whole = document(report())
+    whole["running"][0]["message"] = "x" * 5000
+    assert (await replica.call("POST", "/v1/status", DEVICE, json=whole)).status == 204
+    seen = Observed.model_validate_json(await (await replica.call("GET", "/v1/observed", OPERATOR)).read())
+    assert seen.reports[0].report.running[0].message == "x" * 1024
 
 
 @pytest.mark.parametrize(("path", "token"), [("/v1/status", DEVICE), ("/v1/progress", JOB), ("/v1/results", JOB)])

@@ -7,7 +7,7 @@ import pytest
 from bramble.contracts.report import Counters, Latency, Observed, Progress, Report, Running
 from bramble.gateway import heard as module
 from bramble.gateway.heard import Heard
-from tests.unit.gateway.fakes import OWNER
+from tests.unit.gateway.fakes import ref
 
 DIGEST = "sha256:" + "1" * 64
 
@@ -36,8 +36,8 @@ def report(node: str = "pi-0", *, sequence: int = 1, instance: str = "i1", boot:
     )
 
 
-def progress(epoch: int = 1, attempt: int = 1) -> Progress:
-    return Progress(object=OWNER.ref, step="train", attempt=attempt, epoch=epoch, metrics={"loss": 0.5})
+def progress(epoch: int = 1, attempt: int = 1, **of: str) -> Progress:
+    return Progress(object=ref(**of), step="train", attempt=attempt, epoch=epoch, metrics={"loss": 0.5})
 
 
 class Setting:
@@ -85,6 +85,14 @@ def test_progress_of_an_earlier_attempt_is_not_news() -> None:
     assert not setting.heard.progress(progress(epoch=9, attempt=1))
     assert setting.heard.progress(progress(epoch=2, attempt=2))
     assert [item.progress.epoch for item in setting.observed().progress] == [2]
+
+
+def test_a_job_of_another_namespace_does_not_speak_over_ours() -> None:
+    """Whoever may create Jobs can name any uid as their owner, but no other namespace."""
+    setting = Setting()
+    setting.heard.progress(progress(epoch=3))
+    assert setting.heard.progress(progress(epoch=9, attempt=7, namespace="tv"))
+    assert [(item.progress.object.namespace, item.progress.epoch) for item in setting.observed().progress] == [("ads", 3), ("tv", 9)]
 
 
 def test_a_cursor_asks_for_what_came_since() -> None:

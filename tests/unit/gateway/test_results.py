@@ -68,7 +68,7 @@ evaluation = EvaluateResult(seconds=1, overall=scores, per_class={}, confusion=(
         pytest.param(body(Cause(kind="Error", message="m")), 400, id="a cause where the result belongs"),
         pytest.param({"key": KEY, "result": {"step": "benchmark"}}, 400, id="half a result"),
         pytest.param({"key": KEY}, 400, id="no result"),
-        pytest.param(body(result(facts=FACTS.model_copy(update={"cpu": "c" * 66_000}))), 413, id="more than 64 KiB"),
+        pytest.param(body(result(image="i" * 66_000)), 413, id="more than 64 KiB"),
     ],
 )
 async def test_what_is_not_filed(replica: Replica, sent: dict[str, Any], status: int) -> None:

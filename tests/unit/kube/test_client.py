@@ -90,3 +90,17 @@ async def test_no_answer_is_an_unavailable_api() -> None:
     async with Client(ClusterConfig(server="http://127.0.0.1:9")) as client:
         with pytest.raises(ApiUnavailable, match=r"GET /apis/bramble\.dev"):
             await client.get(DATASET, "ads", "a")
+
+
+@pytest.mark.parametrize(
+    "text", [pytest.param('{"items": [', id="cut off"), pytest.param("[" * 50_000 + "]" * 50_000, id="nested too deep")]
+)
+async def test_an_answer_that_cannot_be_read_is_an_unavailable_api(text: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=text + "\n", content_type="application/json")
+
+    async with served(answer) as client:
+        with pytest.raises(ApiUnavailable, match=r"GET /apis/.*: the answer cannot be read: (JSONDecodeError|RecursionError)"):
+            await client.list(DATASET)
+        with pytest.raises(ApiUnavailable, match=r"WATCH /apis/.*: the answer cannot be read: (JSONDecodeError|RecursionError)"):
+            await anext(client.watch(DATASET, "", "", 1, 10))

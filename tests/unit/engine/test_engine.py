@@ -1,0 +1,38 @@
+"""What a replica does when leadership turns, and what it says of itself meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from bramble.engine.engine import Engine
+from bramble.kinds.registry import CONTROLLERS
+from tests.unit.engine.fake_api import FakeApi
+from tests.unit.engine.objects import made
+from tests.unit.engine.replica import SETTINGS
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine(FakeApi(), SETTINGS, CONTROLLERS)
+
+
+def depth(engine: Engine) -> tuple[float | None, float | None]:
+    engine._measure()
+    sample = engine.metrics.registry.get_sample_value
+    return sample("bramble_queue_depth"), sample("bramble_queue_oldest_seconds")
+
+
+async def test_a_replica_that_waits_has_no_queue_to_speak_of(engine: Engine) -> None:
+    engine.feed.seen(made("Fleet", "living-rooms"))
+    assert depth(engine) == (0, 0)
+    engine._lease.leading.set()
+    assert depth(engine)[0] == 1
+
+
+async def test_who_begins_to_lead_compares_with_a_full_list(engine: Engine) -> None:
+    """Its watches may be behind the last writes of the replica before."""
+    await engine.relist.compare()
+    engine._turned(False)
+    assert not engine.relist._doubt.is_set()
+    engine._turned(True)
+    assert engine.relist._doubt.is_set()
