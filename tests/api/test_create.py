@@ -12,6 +12,8 @@ from tests.api.manifests import ALL, DATASET, FLEET, MODEL_VERSION, ROLLOUT, TRA
 pytestmark = pytest.mark.cluster
 
 LONG = "a" * 41
+EDGE = "bramble.dev/edge"
+QUANTITIES = {"a": "2", "b": 2, "c": "500m", "d": "1.5Gi", "e": ".5", "f": "1e3", "g": "5.", "h": "1E", "i": "100n"}
 
 
 def case(says: str, base: Manifest, changes: dict[str, Any], *fragments: str) -> Any:
@@ -70,7 +72,20 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         case("a gate on a slice nobody makes", TRAINING_RUN, {"spec.evaluation.slices": ["hour"]}, "evaluation.slices", "add it there"),
         case("a deadline in words", TRAINING_RUN, {"spec.budgets.deadline": "soon"}, "budgets.deadline", '"soon"', "1h30m"),
         case("a negative budget", TRAINING_RUN, {"spec.budgets.failures": -1}, "budgets.failures", "greater than or equal to 0"),
-        case("a quantity that is none", TRAINING_RUN, {"spec.resources.limits.memory": "lots"}, "limits.memory", '"lots"'),
+        case("a quantity that is none", TRAINING_RUN, {"spec.resources.limits.memory": "lots"}, "limits[memory]", "this is lots"),
+        case(
+            "a unit that is none",
+            TRAINING_RUN,
+            {"spec.resources.requests.memory": "280mi"},
+            "requests[memory]",
+            "this is 280mi",
+            "such as 280Mi",
+        ),
+        case("a toleration of the boards' taint", TRAINING_RUN, {"spec.tolerations.0.key": EDGE}, "tolerations[0]", EDGE, "remove this"),
+        case("a toleration of every taint", TRAINING_RUN, {"spec.tolerations.0.key": UNSET}, "tolerations[0]", EDGE, "set key"),
+        case(
+            "a toleration of no key", TRAINING_RUN, {"spec.tolerations": [{"key": "", "operator": "Exists"}]}, "tolerations[0]", "set key"
+        ),
         case("a version of one number", TRAINING_RUN, {"spec.modelVersion.version": "2"}, "modelVersion.version", '"2"', "2.0.0"),
         case("a version as a number", TRAINING_RUN, {"spec.modelVersion.version": 2.0}, "modelVersion.version", "string"),
         case(
@@ -101,9 +116,13 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         ),
         case("a drop that is negative", MODEL_VERSION, {"spec.validation.maxDrop.accuracy": "-0.1"}, "maxDrop.accuracy", '"-0.1"'),
         case("a limit without unit", MODEL_VERSION, {"spec.benchmark.0.limits.p99": "50"}, "limits.p99", '"50"', "50ms"),
+        case("a limit in no unit", MODEL_VERSION, {"spec.benchmark.0.limits.memory": "280mi"}, "limits.memory", "280mi", "such as 280Mi"),
         case("one board twice", MODEL_VERSION, {"spec.benchmark": [{"fleet": "f", "board": "b"}] * 2}, "spec.benchmark[1]", "Duplicate"),
         case("no node selector", FLEET, {"spec.nodeSelector": {}}, "spec.nodeSelector", "at least 1 properties"),
         case("no board", FLEET, {"spec.boards": []}, "spec.boards", "at least 1 items"),
+        case(
+            "an agent's memory in no unit", FLEET, {"spec.boards.0.resources.limits.memory": "1.5.5Gi"}, "limits[memory]", "this is 1.5.5Gi"
+        ),
         case("a stratum that is no label", FLEET, {"spec.stratifyBy": ["by luck"]}, "spec.stratifyBy[0]", '"by luck"', "label key"),
         case("a step without time", ROLLOUT, {f"{STEPS}.0.bake": UNSET}, "steps[0]", "how long to watch"),
         case("a step that is nothing", ROLLOUT, {f"{STEPS}.0": {}}, "steps[0]", "exactly one of nodes, pause"),
@@ -136,6 +155,8 @@ def test_refused(admission: Admission, manifest: Manifest, fragments: tuple[str,
             {"spec": {"datasetRef": {"name": "later"}, "trainer": {"builtin": BUILTIN}}},
         ),
         case("free-form hyperparameters", TRAINING_RUN, {"spec.hyperparameters": {"layers": [1, {"deep": None}], "lr": 1e-4}}),
+        case("quantities of every form", TRAINING_RUN, {"spec.resources": {"limits": QUANTITIES}}),
+        case("whole numbers as quantities", FLEET, {"spec.boards.0.resources": {"limits": {"cpu": 1, "memory": 2**40}}}),
         case("a pre-release", MODEL_VERSION, {"metadata.name": "ad-detector-2-1-0-rc-1", "spec.version": "2.1.0-rc.1"}),
         case("nodes as a number", ROLLOUT, {f"{STEPS}.0.nodes": 1}),
     ],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict
+from pydantic import AfterValidator, ConfigDict
 
 from bramble.contracts.base import Document
 
@@ -17,14 +17,18 @@ a rank's own end; `Terminated` is a rank that the launcher itself stopped becaus
 compared: pods do not fail in the order of their causes."""
 
 
+LONGEST_MESSAGE, MOST_LINES, LONGEST_LINE = 1024, 20, 300
+Line = Annotated[str, AfterValidator(lambda text: text[:LONGEST_LINE])]
+
+
 class Cause(Document):
-    """One report of a failure."""
+    """One report of a failure. Texts are cut, for a cause lies in the store where a tenant may have written it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     kind: CauseKind
-    """What sort of failure, in the order of `PRECEDENCE`."""
-    message: str
+    """What sort of failure: SpecError, BadData, Error, Signal, NodeLost, TryAgain, PeerLost, Terminated or Unknown."""
+    message: Annotated[str, AfterValidator(lambda text: text[:LONGEST_MESSAGE])]
     """What, why and what to do, in a line."""
     rank: int | None = None
     """Of the process, counted over all pods of the attempt."""
@@ -38,7 +42,7 @@ class Cause(Document):
     """Its exit code, where it left one."""
     signal: str | None = None
     """The signal that ended it, such as SIGKILL."""
-    lines: tuple[str, ...] = ()
+    lines: Annotated[tuple[Line, ...], AfterValidator(lambda lines: lines[-MOST_LINES:])] = ()
     """The last lines of that rank's output, at most 20 of at most 300 characters."""
 
 

@@ -255,13 +255,23 @@ class TrainResult(Result):
 
 
 class Scores(Document):
-    """Precision, recall and F1 are macro means at the top and of one class in `EvaluateResult.per_class`."""
+    """Precision, recall and F1 are macro means in `Part.overall` and of one class in `Part.per_class`."""
 
     samples: int
     accuracy: float
     precision: float
     recall: float
     f1: float
+
+
+class Part(Document):
+    """Scores on some of the samples."""
+
+    overall: Scores
+    per_class: dict[str, Scores]
+    """Of the classes that have a sample."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are true classes, columns predicted ones, both in the package's order of labels."""
 
 
 class GateOutcome(Document):
@@ -272,17 +282,13 @@ class GateOutcome(Document):
     passed: bool
 
 
-class EvaluateResult(Result):
+class EvaluateResult(Result, Part):
     """Scores on the frozen split."""
 
     step: Literal["evaluate"] = "evaluate"
-    overall: Scores
-    per_class: dict[str, Scores]
-    confusion: tuple[tuple[int, ...], ...]
-    """Rows are true classes, columns predicted ones, both in the package's order of labels."""
     labels: tuple[str, ...]
-    slices: dict[str, dict[str, Scores]] = Field(default_factory=dict)
-    """Column to value to scores."""
+    slices: dict[str, dict[str, Part]] = Field(default_factory=dict)
+    """Column to value to the same of its samples."""
     gates: tuple[GateOutcome, ...] = ()
 
 

@@ -8,6 +8,7 @@ told in the description instead.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,9 @@ KEPT = (
     "type", "format", "description", "enum", "default", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "minLength",
     "maxLength", "pattern", "minItems", "maxItems", "minProperties", "maxProperties",
 )  # fmt: skip
+MEMORY = re.compile(r"(?<=\. )Memory\.$")
+"""How the models mark a field of status that cannot be derived again."""
+REMEMBERED = "Remembered here alone: the operator goes on from it."
 NOT_OF_A_STATUS = ("default", "enum", "required", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", VALIDATIONS)
 
 
@@ -54,7 +58,7 @@ class _Converter:
         made: JsonSchema = {name: schema[name] for name in KEPT if name in schema}
         made |= {name: value for name, value in schema.items() if name.startswith("x-kubernetes-")}
         if "description" in made:
-            made["description"] = " ".join(made["description"].split())
+            made["description"] = MEMORY.sub(REMEMBERED, " ".join(made["description"].split()))
         if schema.get(INT_OR_STRING):
             made["anyOf"] = schema["anyOf"]
         elif "const" in schema:
@@ -108,12 +112,11 @@ class _Converter:
         if made.get("type") == "integer":
             made["format"] = "int64"
 
-    @staticmethod
-    def _default(made: JsonSchema, in_list: bool) -> None:
+    def _default(self, made: JsonSchema, in_list: bool) -> None:
         default = _without_unset(made.get("default"))
         if "default" in made:
             made["default"] = default
-        if in_list and default not in (None, [], {}):
+        if in_list and not self.status and default not in (None, "", [], {}):
             made["description"] = f"{made.get('description', '')} Default: {default}.".strip()
         if in_list or default in (None, []) or (default == {} and not made.get("properties")):
             made.pop("default", None)

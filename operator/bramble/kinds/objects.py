@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -192,7 +193,7 @@ def problem_of(error: ValidationError, root: str = "spec") -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)  # the plain one gives up at a thousand levels
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  the width of a terminal
 
 

@@ -206,13 +206,20 @@ Duration = Annotated[
 ]
 """GEP-2257: a subset of Go's durations that every language can parse."""
 
-QUANTITY = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
-"""As Kubernetes' own CRDs have it; what passes it and is still no quantity becomes a condition."""
+QUANTITY_RULE = computed(
+    "type(self) == int || isQuantity(self)",
+    "a quantity is wanted here, such as 280Mi, 500m or 2; this is %s",
+    "self",
+)
+"""What passes it and is still no number to us (1e400) becomes a condition."""
 
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SUFFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
     f"{prefix}i": 1024.0**power for power, prefix in enumerate("KMGTPE", start=1)
 }
+
+
+LARGEST_QUANTITY = 2.0**63
 
 
 def seconds(duration: str) -> float:
@@ -223,12 +230,18 @@ def seconds(duration: str) -> float:
 
 
 def amount(quantity: int | str) -> float:
-    """A Kubernetes quantity in its base unit (bytes, cores, devices). Raises ValueError: not a quantity."""
-    matched = re.fullmatch(r"([+-]?[0-9]*\.?[0-9]+)(?:[eE]([+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i)?)", str(quantity).strip())
+    """A Kubernetes quantity in its base unit (bytes, cores, devices). Raises ValueError: not a quantity, or one beyond all measure."""
+    matched = re.fullmatch(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i)?)", str(quantity).strip())
     if matched is None:
         raise ValueError(f"{quantity!r} is not a quantity such as 280Mi, 500m or 2")
     number, exponent, suffix = matched.groups()
-    return float(number) * (10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+    try:
+        found = float(number) * (10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+    except OverflowError:
+        found = float("inf")
+    if abs(found) > LARGEST_QUANTITY:
+        raise ValueError(f"{quantity!r} is more than Kubernetes can count; write at most 8Ei")
+    return found
 
 
 def _quantity(text: int | str) -> int | str:
@@ -239,7 +252,9 @@ def _quantity(text: int | str) -> int | str:
 Quantity = Annotated[
     int | str,
     AfterValidator(_quantity),
-    WithJsonSchema({"anyOf": [{"type": "integer"}, {"type": "string"}], "pattern": QUANTITY, INT_OR_STRING: True}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer"}, {"type": "string"}], INT_OR_STRING: True, "maxLength": 32, VALIDATIONS: [QUANTITY_RULE.as_json()]}
+    ),
 ]
 """A Kubernetes quantity: 280Mi, 500m, 2."""
 

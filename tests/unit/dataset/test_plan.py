@@ -37,15 +37,16 @@ def test_one_that_is_being_deleted_is_left_alone() -> None:
     assert plan(observed(deleted=True, attempt=1, seen={"snapshot": ABSENT}), NOW) == NOTHING
 
 
-def test_a_spec_that_cannot_be_used_names_field_and_value() -> None:
+@pytest.mark.parametrize("pattern", ["[", "a{5000000000}"])
+def test_a_spec_that_cannot_be_used_names_field_and_value(pattern: str) -> None:
     metadata = {"name": "t", "namespace": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-01-01T00:00:00Z"}
-    spec = {**SPEC, "checks": {"classPattern": "["}}
+    spec = {**SPEC, "checks": {"classPattern": pattern}}
     seen = parse(KIND, {"kind": "Dataset", "metadata": metadata, "spec": spec})
     assert isinstance(seen, Invalid)
     verdict = plan(seen, NOW)
     assert says(verdict) == ("False", "InvalidSpec")
     assert verdict.status is not None
-    assert "classPattern: '[': Value error, not a regular expression" in verdict.status["conditions"][0]["message"]
+    assert f"classPattern: '{pattern}': Value error, not a regular expression" in verdict.status["conditions"][0]["message"]
 
 
 class TestNewInputs:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bramble.contracts.report import BoardFacts, Report, SeenReport
 from bramble.kinds.fleet.folders import PREPARED, folder_of
-from bramble.kinds.fleet.membership import Fleet, membership
+from bramble.kinds.fleet.membership import Claim, Fleet, membership
 from bramble.kinds.fleet.model import KIND
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.labels import AGENT, FINALIZER
@@ -56,6 +56,10 @@ def fleet(name: str = "living-rooms", created: str = "2026-11-01T00:00:00Z", **s
     return parsed
 
 
+def claim(of: Fleet) -> Claim:
+    return Claim(of.metadata, of.spec.node_selector)
+
+
 def node(
     name: str, board: str | None = "rpi5", *, ready: bool = True, uid: str = "", labels: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def observed(
     own, listed = of or fleet(), tuple(nodes)
     values: dict[str, Any] = {
         "fleet": own,
-        "membership": membership(own, listed, (own, *others)),
+        "membership": membership(own, listed, map(claim, (own, *others))),
         "labelled": tuple(item for item in listed if item["metadata"]["labels"].get(AGENT, "").startswith(f"{own.metadata.name}.")),
         "devices": devices(ages or {}),
         "gateway_ca": "-----BEGIN CERTIFICATE-----",

@@ -101,13 +101,28 @@ def test_agents_end_where_they_belong(drawn: list[dict[str, Any]], crashed: set[
     asyncio.run(run())
 
 
-@given(drawn=nodes, crashed=crashes, after=st.integers(0, 30))
+async def test_a_typo_in_its_spec_gives_its_nodes_to_no_other_fleet() -> None:
+    api = cluster([{"board": "rpi5", "member": True, "ready": True, "agent": None, "prepared": None}])
+    await live_on(api, CountedFaults(()))
+    api.objects[FLEET]["spec"]["boards"][0]["resources"] = {"limits": {"memory": "1e400"}}
+    api.put(fleet_manifest("younger", "2026-11-02T00:00:00Z"))
+    await live_on(api, CountedFaults(()))
+    (pi,) = api.of_kind("Node")
+    assert pi["metadata"]["labels"][AGENT] == "living-rooms.rpi5"
+    assert api.objects[FLEET]["status"]["phase"] == "Invalid"
+    (excluded,) = api.objects[Key("Fleet", "", "younger")]["status"]["excluded"]
+    assert "Fleet living-rooms is older" in excluded["reason"]
+
+
+@given(drawn=nodes, crashed=crashes, after=st.integers(0, 30), spoiled=st.booleans())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_after_its_end_no_node_carries_its_agent(drawn: list[dict[str, Any]], crashed: set[int], after: int) -> None:
+def test_after_its_end_no_node_carries_its_agent(drawn: list[dict[str, Any]], crashed: set[int], after: int, spoiled: bool) -> None:
     async def run() -> None:
         api = cluster(drawn)
         await live_on(api, CountedFaults({after}))
         found = api.objects[FLEET]
+        if spoiled:
+            found["spec"]["boards"][0]["resources"] = {"limits": {"memory": "280mi"}}
         await api.delete(CONTROLLER.resource, "", FLEET.name, found["metadata"]["uid"], "Background")
         await live_on(api, CountedFaults(crashed))
         assert not [item for item in api.of_kind("Node") if item["metadata"]["labels"].get(AGENT, "").startswith("living-rooms.")]

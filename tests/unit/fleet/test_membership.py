@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bramble.kinds.fleet.membership import Fleet, membership
-from tests.unit.fleet.rows import SPEC, fleet, node
+from bramble.kinds.fleet.membership import Claim, Fleet, membership
+from bramble.kinds.fleet.model import KIND
+from bramble.kinds.objects import Invalid, parse
+from tests.unit.fleet.rows import SPEC, claim, fleet, fleet_manifest, node
 
 OLDER = "2026-10-01T00:00:00Z"
 YOUNGER = "2026-12-01T00:00:00Z"
@@ -53,10 +55,19 @@ def test_a_node_of_no_board_or_of_several_is_excluded_and_told_why(
     ],
 )
 def test_of_two_fleets_over_a_node_the_older_has_it(other: Fleet, used: bool) -> None:
-    found = membership(fleet(), [node("a")], [other])
+    found = membership(fleet(), [node("a")], [claim(other)])
     assert bool(found.members) is used
     if not used:
         assert f"Fleet {other.metadata.name} is older" in found.excluded[0].reason
+
+
+def test_a_typo_takes_no_node_from_an_older_fleet() -> None:
+    """Whatever its spec cannot say, whom it selects stands there: a younger fleet's agents must not replace its own."""
+    board = {"name": "rpi5", "selector": {"bramble.dev/board": "rpi5"}, "resources": {"limits": {"memory": "280mi"}}}
+    manifest = fleet_manifest("other", OLDER, boards=[board])
+    assert isinstance(parse(KIND, manifest), Invalid)
+    found = membership(fleet(), [node("a")], [Claim.of(manifest)])
+    assert (found.members, found.excluded[0].reason.split(";")[0]) == ((), "Fleet other is older and selects it too")
 
 
 def test_a_node_on_its_way_out_is_not_counted() -> None:

@@ -10,7 +10,7 @@ import pytest
 from bramble.kinds.fleet.folders import AT_ONCE, PREPARED, RETRY, folder_of
 from bramble.kinds.fleet.model import KIND, Status
 from bramble.kinds.fleet.nodes import MEMORY, PAGE_SIZE
-from bramble.kinds.fleet.observed import Observed
+from bramble.kinds.fleet.observed import Leaving, Observed
 from bramble.kinds.fleet.plan import plan
 from bramble.kinds.labels import AGENT, FINALIZER, agent_label
 from bramble.kinds.objects import Invalid, metadata_of, parse
@@ -211,20 +211,19 @@ def test_an_invalid_spec_is_a_condition() -> None:
     assert ready(plan(seen, NOW)) == ("False", "InvalidSpec", "spec.boards: []: too short")
 
 
-def deleted(*nodes: dict[str, Any], finalizers: tuple[str, ...] = (FINALIZER,)) -> Observed:
-    manifest = fleet_manifest()
+def deleted(*labelled: dict[str, Any], finalizers: tuple[str, ...] = (FINALIZER,), **spec: Any) -> Leaving:
+    manifest = fleet_manifest(**spec)
     manifest["metadata"].update(deletionTimestamp="2026-11-21T11:00:00Z", finalizers=list(finalizers))
-    own = parse(KIND, manifest)
-    assert not isinstance(own, Invalid)
-    return observed(nodes, of=own)
+    return Leaving(parse(KIND, manifest), labelled)
 
 
-def test_a_deleted_fleet_gives_its_nodes_back_and_goes() -> None:
-    first = plan(deleted(prepared(node("a")), node("b")), NOW)
+@pytest.mark.parametrize("spec", [pytest.param({}, id="as any"), pytest.param({"boards": []}, id="whose spec cannot be used")])
+def test_a_deleted_fleet_gives_its_nodes_back_and_goes(spec: dict[str, Any]) -> None:
+    first = plan(deleted(prepared(node("a")), **spec), NOW)
     assert patches(first) == {"a": {"labels": {AGENT: None}}}
-    (last,) = plan(deleted(node("a")), NOW).items
+    (last,) = plan(deleted(**spec), NOW).items
     assert last.patch == {"metadata": {"finalizers": []}}  # type: ignore[union-attr]
-    assert plan(deleted(node("a"), finalizers=()), NOW).items == ()
+    assert plan(deleted(finalizers=(), **spec), NOW).items == ()
 
 
 def test_names_and_keys_hold_for_the_longest_names() -> None:

@@ -46,7 +46,10 @@ def test_how_an_attempt_stands(name: str, seen: StepSeen, kind: type) -> None:
         (
             "its image cannot be pulled",
             StepSeen(job=job(), pods=(pod(waiting("ErrImagePull", "not found")),)),
-            "image a/b@sha256:0 cannot be pulled (ErrImagePull: not found); correct the chart's images values",
+            (
+                "image a/b@sha256:0 cannot be pulled (ErrImagePull: not found); correct the chart's images values; "
+                "from a private registry, ServiceAccount default needs an imagePullSecret"
+            ),
         ),
         (
             "its Secret is not there",

@@ -24,7 +24,7 @@ def test_no_durations(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [("2", 2), (2, 2), ("500m", 0.5), ("1Ki", 1024), ("280Mi", 280 * 2**20), ("1.5Gi", 1.5 * 2**30), ("2k", 2000),
-     ("1e3", 1000), (".5", 0.5), ("100n", 1e-7)],
+     ("1e3", 1000), (".5", 0.5), ("100n", 1e-7), ("5.", 5), ("8Ei", 2**63)],
 )  # fmt: skip
 def test_quantities(text: int | str, value: float) -> None:
     assert amount(text) == pytest.approx(value)
@@ -33,6 +33,12 @@ def test_quantities(text: int | str, value: float) -> None:
 @pytest.mark.parametrize("text", ["", "lots", "5.5.5", "1KB", "1 Gi", "Mi", "1ei"])
 def test_no_quantities(text: str) -> None:
     with pytest.raises(ValueError, match="not a quantity"):
+        amount(text)
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400", "9" * 400, "9Ei", 2**64])
+def test_quantities_beyond_all_measure(text: int | str) -> None:
+    with pytest.raises(ValueError, match="more than Kubernetes can count; write at most 8Ei"):
         amount(text)
 
 
@@ -80,6 +86,40 @@ def test_a_status_bounds_nothing() -> None:
         "description": "What is told.",
         "properties": {"state": {"type": "string", "description": "A word."}},
     }
+
+
+def test_a_status_tells_what_is_remembered_and_no_defaults() -> None:
+    class Item(StatusPart):
+        """An item."""
+
+        state: str = ""
+        """A word."""
+
+    class Told(StatusPart):
+        """What is told."""
+
+        items: Annotated[tuple[Item, ...], SET] = ()
+        """All of them. Memory."""
+
+    items = structural(Told, status=True)["properties"]["items"]
+    assert items["description"] == "All of them. Remembered here alone: the operator goes on from it."
+    assert items["items"]["properties"]["state"]["description"] == "A word."
+
+
+def test_an_empty_default_in_a_list_is_not_told() -> None:
+    class Source(Described):
+        """A source."""
+
+        prefix: str = ""
+        """Where; empty for everywhere."""
+
+    class Whole(Described):
+        """The whole."""
+
+        sources: Annotated[tuple[Source, ...], SET] = ()
+        """Several."""
+
+    assert structural(Whole)["properties"]["sources"]["items"]["properties"]["prefix"]["description"] == "Where; empty for everywhere."
 
 
 def test_a_field_of_two_types_is_refused() -> None:

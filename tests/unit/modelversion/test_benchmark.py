@@ -8,6 +8,7 @@ from bramble.contracts.jobs import BenchmarkJob, JobFile
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.modelversion.observed import BoardSeen, Hold, Place
 from bramble.kinds.modelversion.policies.benchmark import benchmark
+from bramble.kinds.modelversion.render import benchmark_name
 from tests.unit.modelversion.seen import (
     DATASET,
     EXPORT,
@@ -105,6 +106,28 @@ def test_the_evidence_is_remembered_and_the_fastest_that_passes_is_chosen() -> N
     assert memory["targets"] == [{"fleet": "rooms", "board": "rpi5", "variant": "onnx-int8", "package": INT8}]
     assert condition(plan) == condition(plan, "Benchmarked") == ("True", "Proven")
     assert "rooms/rpi5: onnx-int8 (p99 5 ms)" in message(plan)
+
+
+def test_a_result_of_another_board_is_no_evidence() -> None:
+    result = board_result(board_outcome(FP32, 10.0), board_outcome(INT8, 5.0))
+    spec = {"benchmark": [OTHER]}
+    memory = remembered(benchmark(benchmarking({RPI4: StepSeen(stored=stored(result))}, works=(work(RPI4),), spec=spec), NOW))
+    (again,) = memory["benchmarks"]
+    assert (again["board"], again["state"], again["attempt"], again["failures"]) == ("rpi4", "Running", 2, 1)
+    assert "of board rpi5, on node pi-1, and no evidence for rpi4" in memory["firstCause"]["message"]
+    assert not memory["variants"][0].get("benchmarks")
+
+
+def test_boards_whose_names_join_alike_have_steps_of_their_own() -> None:
+    assert (
+        len(
+            {
+                benchmark_name(place)
+                for place in (Place("living", "rooms-rpi5"), Place("living-rooms", "rpi5"), Place("living-rooms-rpi5", "x"))
+            }
+        )
+        == 3
+    )
 
 
 def test_a_board_on_which_nothing_passes_is_told_with_the_numbers() -> None:

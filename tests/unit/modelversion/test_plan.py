@@ -8,6 +8,7 @@ import pytest
 
 from bramble.kinds.modelversion.controller import depends_on
 from bramble.kinds.modelversion.model import KIND
+from bramble.kinds.modelversion.observed import Unusable
 from bramble.kinds.modelversion.plan import plan
 from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.plan import Delete
@@ -25,7 +26,7 @@ def test_strays_are_deleted_on_sight() -> None:
 def test_a_spec_that_admission_could_not_see_through() -> None:
     parsed = parse(KIND, manifest({"benchmark": [{**TARGET, "limits": {"memory": "1.2.3"}}]}))
     assert isinstance(parsed, Invalid)
-    verdict = plan(parsed, NOW)
+    verdict = plan(Unusable(parsed), NOW)
     assert condition(verdict) == ("False", "InvalidSpec")
     assert "spec.benchmark.0.limits.memory" in message(verdict)
 

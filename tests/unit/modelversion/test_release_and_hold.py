@@ -5,12 +5,16 @@ from typing import Any
 import pytest
 
 from bramble.kinds.labels import FINALIZER
+from bramble.kinds.modelversion.model import KIND
+from bramble.kinds.modelversion.observed import Unusable
+from bramble.kinds.modelversion.plan import plan
 from bramble.kinds.modelversion.policies.hold import hold
 from bramble.kinds.modelversion.policies.release import release
 from bramble.kinds.modelversion.users import users, versions_of
+from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.plan import NOTHING, PatchFields
 from bramble.kube.resources import Key
-from tests.unit.modelversion.seen import NOW, case, condition, message, observed
+from tests.unit.modelversion.seen import NOW, TARGET, case, condition, manifest, message, observed
 
 GOING = {"deletionTimestamp": "2026-01-02T03:04:05Z"}
 HELD = {"finalizers": ["other", FINALIZER]}
@@ -35,6 +39,23 @@ def patched(plan: Any) -> Any:
 def test_hold(metadata: Any, used_by: tuple[str, ...], finalizers: list[str] | None) -> None:
     plan = hold(observed(metadata=metadata, used_by=used_by), NOW)
     assert (patched(plan) if plan is not None else None) == finalizers
+
+
+@pytest.mark.parametrize(
+    ("metadata", "used_by", "finalizers"),
+    [
+        case("a Rollout begins to use it", {}, ("ns/r",), [FINALIZER]),
+        case("the last Rollout let go", HELD, (), ["other"]),
+        case("deleted, and nobody uses it", {**GOING, **HELD}, (), ["other"]),
+        case("deleted while a Rollout uses it", {**GOING, **HELD}, ("ns/r",), "InUse"),
+        case("nobody uses it", {}, (), "InvalidSpec"),
+    ],
+)
+def test_one_whose_spec_cannot_be_used_is_held_and_let_go_as_any(metadata: Any, used_by: tuple[str, ...], finalizers: Any) -> None:
+    version = parse(KIND, manifest({"benchmark": [{**TARGET, "limits": {"memory": "280mi"}}]}, **metadata))
+    assert isinstance(version, Invalid)
+    verdict = plan(Unusable(version, used_by), NOW)
+    assert (condition(verdict)[1] if isinstance(finalizers, str) else patched(verdict)) == finalizers
 
 
 def test_one_that_nobody_deletes() -> None:

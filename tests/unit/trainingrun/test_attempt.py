@@ -139,10 +139,18 @@ def test_kueue_decides_when_it_starts() -> None:
     assert job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpu"
 
 
-def test_the_rest_of_the_deadline() -> None:
-    seen = training(spec={"budgets": {"deadline": "1h"}}, status={"spent_seconds": 3000})
+@pytest.mark.parametrize(
+    ("deadline", "spent", "left"),
+    [
+        case("the rest", "1h", 3000, 600),
+        case("a started second is whole, or what is left of it would be an attempt", "1s500ms", 0, 2),
+        case("lowered below what is spent", "1m", 90, 1),
+    ],
+)
+def test_the_rest_of_the_deadline(deadline: str, spent: int, left: int) -> None:
+    seen = training(spec={"budgets": {"deadline": deadline}}, status={"spent_seconds": spent})
     _, job = attempt(seen, CurrentAttempt(number=2, nodes=1))
-    assert job.manifest["spec"]["activeDeadlineSeconds"] == 600
+    assert job.manifest["spec"]["activeDeadlineSeconds"] == left
 
 
 def pinned(spec: dict[str, Any] | None = None) -> Observed:

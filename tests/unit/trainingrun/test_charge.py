@@ -12,6 +12,7 @@ from bramble.kinds.trainingrun.observed import Observed
 from tests.unit.trainingrun.seen import NOW, attempt, case, cause, job, progress, training
 
 BUDGETS = {"budgets": {"failures": 1, "disruptions": 2}}
+FAILED = ("FailureTarget", "DeadlineExceeded")
 STALLED = cause("TryAgain", 0, exit_code=75)
 
 
@@ -50,6 +51,8 @@ def test_charge(run: Observed, why: Cause, counters: tuple[int, int, int], over:
     ("run", "spent", "epoch"),
     [
         case("time runs from the Job's start", training(attempt(job_=job(started=90)), status={"spent_seconds": 10}), 100, 0),
+        case("to the Job's own end, when this clock is behind", training(attempt(job_=job(FAILED, started=58, since=-2))), 60, 0),
+        case("and when this operator comes late", training(attempt(job_=job(FAILED, started=3600, since=3540))), 60, 0),
         case("a Job that never started took none", training(attempt(job_={**job(), "status": {}})), 0, 0),
         case("the furthest epoch is kept", training(attempt(progress=progress(4), job_=job(started=0)), status={"epoch": 9}), 0, 9),
         case("a further one replaces it", training(attempt(progress=progress(12), job_=job(started=0)), status={"epoch": 9}), 0, 12),

@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from bramble.kinds.trainingrun.model import Outcome
 from bramble.kinds.trainingrun.policies.ending import ending
+from bramble.kinds.trainingrun.policies.over import over
 from tests.unit.trainingrun.seen import (
     NODES,
     NOW,
+    PIN,
     attempt,
     case,
     cause,
@@ -89,8 +92,17 @@ def test_what_explains_nothing_is_not_remembered_yet() -> None:
     assert plan.wake_at is not None
 
 
+def test_a_clock_that_is_behind_leaves_no_second_of_the_deadline() -> None:
+    """By this clock the attempt ran 58 of its 60 seconds; another one of 2 seconds would follow, and so on without end."""
+    spec, ended = {"budgets": {"deadline": "1m"}}, job(("FailureTarget", "DeadlineExceeded"), started=58, since=-2)
+    memory = remembered(ending(training(attempt(job_=ended), spec=spec, nodes=NODES), NOW))
+    outcome = Outcome.model_validate(memory["outcome"])
+    after = observed(spec, status={"dataset": PIN, "attempt": 1, "spent_seconds": memory["spentSeconds"], "outcome": outcome})
+    assert condition(over(after, NOW), "Failed") == ("True", "DeadlineExceeded")
+
+
 def test_the_deadline() -> None:
-    seen = training(attempt(job_=job(("FailureTarget", "DeadlineExceeded"), started=60)), spec={"budgets": {"deadline": "1m"}}, nodes=NODES)
+    seen = training(attempt(job_=job(("FailureTarget", "DeadlineExceeded"), started=61)), spec={"budgets": {"deadline": "1m"}}, nodes=NODES)
     plan = ending(seen, NOW)
     memory = remembered(plan)
     assert memory["outcome"]["reason"] == "DeadlineExceeded"

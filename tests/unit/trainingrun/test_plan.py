@@ -29,7 +29,16 @@ from tests.unit.trainingrun.seen import (
     training,
 )
 
+OWN = {"trainer": {"container": {"image": "me/train:1", "command": ["python", "a.py"]}}}
 STRAY = {"kind": "Job", "metadata": {"name": "run-train-1", "namespace": "ns", "uid": "j1", "labels": {}}}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Hyperparameters of so many levels, objects and lists in turn."""
+    inner: Any = 1
+    for level in range(levels - 1):
+        inner = [inner] if level % 2 else {"a": inner}
+    return {"a": inner}
 
 
 def test_a_run_that_is_being_deleted_does_nothing() -> None:
@@ -55,6 +64,8 @@ def test_an_end_is_an_end_whatever_is_wished() -> None:
     [
         case("a quantity that is none", {"resources": {"limits": {"memory": "5.5.5"}}}, ("spec.resources.limits.memory", "5.5.5", "280Mi")),
         case("a number no JSON reader agrees on", {"hyperparameters": {"n": 2**60}}, ("spec.hyperparameters", "2**53")),
+        case("a thousand levels", {"hyperparameters": nested(1100)}, ("spec.hyperparameters: {'a': ", "16 levels", "as texts")),
+        case("a level too many", {**OWN, "hyperparameters": nested(17)}, ("spec.hyperparameters", "more than 16 levels deep")),
         case("a hyperparameter nobody knows", {"hyperparameters": {"epoch": 3}}, ("spec.hyperparameters: epoch is not known", "epochs,")),
         case("one out of its bounds", {"hyperparameters": {"epochs": 0}}, ("epochs: Input should be greater than or equal to 1",)),
         case("a field from a later version", {"tuning": {}}, ("spec.tuning", "not permitted")),
@@ -66,6 +77,10 @@ def test_a_spec_that_admission_could_not_see_through(spec: dict[str, Any], fragm
     verdict = plan(parsed, NOW)
     assert condition(verdict) == condition(verdict, "Admitted") == ("False", "InvalidSpec")
     assert [fragment for fragment in fragments if fragment not in message(verdict)] == [], message(verdict)
+
+
+def test_sixteen_levels_are_free() -> None:
+    assert not isinstance(parse(KIND, manifest({**OWN, "hyperparameters": nested(16)})), Invalid)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,11 @@ def test_long_output_is_cut_to_what_a_cause_holds(tmp_path: Path) -> None:
     assert len(result.message) <= 600
 
 
+def test_a_cause_that_somebody_else_wrote_is_cut_too() -> None:
+    found = Cause(kind="Error", message="m" * 5000, lines=tuple(str(number) * 500 for number in range(30)))
+    assert (len(found.message), len(found.lines), found.lines[-1]) == (1024, 20, ("29" * 500)[:300])
+
+
 @pytest.mark.parametrize(
     ("kind", "code"),
     [("SpecError", 64), ("BadData", 65), ("TryAgain", 75), ("PeerLost", 75), ("Terminated", 75), ("Error", 1), ("Signal", 1)],

@@ -9,6 +9,7 @@ from bramble.kinds.dataset.model import KIND
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed, Seen
 from bramble.kinds.jobs.gather import gather_step
 from bramble.kinds.jobs.step import Owner
+from bramble.kinds.jobs.store import UNUSABLE, problem_of
 from bramble.kinds.labels import OWNER_UID
 from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.sources import Sources
@@ -36,4 +37,7 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         return seen
     if (problem := await sources.store_problem(key.namespace)) is not None:
         return replace(seen, store=problem)
-    return replace(seen, snapshot=await gather_step(sources, owner, SNAPSHOT, dataset.status.attempt))
+    try:
+        return replace(seen, snapshot=await gather_step(sources, owner, SNAPSHOT, dataset.status.attempt))
+    except UNUSABLE as error:
+        return replace(seen, store=problem_of(error))

@@ -65,7 +65,7 @@ class Splits(Described):
 def _regular_expression(text: str) -> str:
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression ({error}): mend it, for example ^[A-Z0-9 ]+$") from error
     return text
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from bramble.kinds.fleet.folders import SETUP
-from bramble.kinds.fleet.membership import Fleet, Membership, labels_of, membership
+from bramble.kinds.fleet.membership import Claim, labels_of, membership
 from bramble.kinds.fleet.model import KIND
-from bramble.kinds.fleet.observed import Observed, Seen
+from bramble.kinds.fleet.observed import Leaving, Observed, Seen
 from bramble.kinds.labels import AGENT, OWNER_UID, STEP
 from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.sources import Sources
@@ -20,14 +18,17 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
     if manifest is None:
         return None
     fleet = parse(KIND, manifest)
+    nodes, edge = sources.list(NODE), sources.settings.edge_namespace
+    labelled = tuple(node for node in nodes if is_labelled(node, key.name))
+    if fleet.metadata.deleted is not None:
+        return Leaving(fleet, labelled)
     if isinstance(fleet, Invalid):
         return fleet
-    nodes, edge = sources.list(NODE), sources.settings.edge_namespace
     mine = {OWNER_UID: fleet.metadata.uid}
     return Observed(
         fleet=fleet,
-        membership=membership(fleet, nodes, valid_fleets(sources.list(FLEET))),
-        labelled=tuple(node for node in nodes if is_labelled(node, key.name)),
+        membership=membership(fleet, nodes, (Claim.of(each) for each in sources.list(FLEET))),
+        labelled=labelled,
         daemon_sets=sources.list(DAEMON_SET, edge, mine),
         setups=sources.list(JOB, edge, {**mine, STEP: SETUP}),
         pods=sources.list(POD, edge, {**mine, STEP: SETUP}),
@@ -35,17 +36,6 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         gateway_ca=sources.gateway_ca,
         settings=sources.settings,
     )
-
-
-def fleet_membership(fleet: Fleet, sources: Sources) -> Membership:
-    """The nodes of a fleet, for kinds that name one. What they read here wakes them by `Key("Node", "", "*")`."""
-    return membership(fleet, sources.list(NODE), valid_fleets(sources.list(FLEET)))
-
-
-def valid_fleets(manifests: Iterable[Manifest]) -> tuple[Fleet, ...]:
-    """The fleets whose spec can be used: one that cannot claims no node."""
-    parsed = (parse(KIND, manifest) for manifest in manifests)
-    return tuple(fleet for fleet in parsed if not isinstance(fleet, Invalid))
 
 
 def is_labelled(node: Manifest, fleet: str) -> bool:

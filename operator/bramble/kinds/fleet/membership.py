@@ -6,10 +6,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bramble.kinds.fleet.model import Excluded, Spec, Status
-from bramble.kinds.objects import Object
+from bramble.kinds.objects import Metadata, Object, metadata_of
 from bramble.kube.resources import Manifest
 
 Fleet = Object[Spec, Status]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Which nodes a fleet selects. One whose spec cannot be used keeps its own: a typo must give no node to another."""
+
+    fleet: Metadata
+    selector: Mapping[str, str]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Claim:
+        """From the API server's Fleet; its schema warrants the selector."""
+        return cls(metadata_of(manifest), manifest["spec"]["nodeSelector"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +68,31 @@ def matches(node: Manifest, selector: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selector.items())
 
 
-def precedence(fleet: Fleet) -> tuple[str, str]:
+def precedence(fleet: Metadata) -> tuple[str, str]:
     """Of two fleets over a node the one with the smaller value has it: the older one, then the one with the lower uid."""
-    return fleet.metadata.created.isoformat(), fleet.metadata.uid
+    return fleet.created.isoformat(), fleet.uid
 
 
-def membership(fleet: Fleet, nodes: Iterable[Manifest], fleets: Iterable[Fleet]) -> Membership:
+def membership(fleet: Fleet, nodes: Iterable[Manifest], claims: Iterable[Claim]) -> Membership:
     """Who is in this fleet.
 
     Args:
         fleet: the fleet.
         nodes: all nodes of the cluster.
-        fleets: all fleets; itself among them does no harm.
+        claims: of all fleets; its own among them does no harm.
     """
-    mine = precedence(fleet)
+    mine = precedence(fleet.metadata)
     # A fleet that is being deleted keeps its nodes until it is gone: its agents still run there.
-    older = tuple(other for other in fleets if other.metadata.uid != fleet.metadata.uid and precedence(other) < mine)
+    older = tuple(claim for claim in claims if claim.fleet.uid != fleet.metadata.uid and precedence(claim.fleet) < mine)
     members: list[Member] = []
     excluded: list[Excluded] = []
     matched = (node for node in nodes if matches(node, fleet.spec.node_selector) and "deletionTimestamp" not in node["metadata"])
     for node in sorted(matched, key=lambda node: str(node["metadata"]["name"])):
         name = str(node["metadata"]["name"])
         boards = [board.name for board in fleet.spec.boards if matches(node, board.selector)]
-        holder = next((other for other in older if matches(node, other.spec.node_selector)), None)
+        holder = next((claim.fleet for claim in older if matches(node, claim.selector)), None)
         if holder is not None:
-            reason = f"Fleet {holder.metadata.name} is older and selects it too; change one of the two nodeSelectors"
+            reason = f"Fleet {holder.name} is older and selects it too; change one of the two nodeSelectors"
             excluded.append(Excluded(node=name, reason=reason))
         elif len(boards) == 1:
             members.append(Member(name, boards[0], node))

@@ -47,4 +47,12 @@ class Observed:
         return Owner("Fleet", "", self.name, self.fleet.metadata.uid)
 
 
-Seen = Observed | Invalid[Status]
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A Fleet that is being deleted, which needs no spec that can be used; `labelled` as in `Observed`."""
+
+    fleet: Fleet | Invalid[Status]
+    labelled: tuple[Manifest, ...] = ()
+
+
+Seen = Observed | Leaving | Invalid[Status]

@@ -7,7 +7,7 @@ from datetime import datetime
 from bramble.kinds.fleet import status
 from bramble.kinds.fleet.folders import Preparation, prepare
 from bramble.kinds.fleet.nodes import AT_ONCE, changes, unlabel
-from bramble.kinds.fleet.observed import Observed, Seen
+from bramble.kinds.fleet.observed import Leaving, Observed, Seen
 from bramble.kinds.fleet.render import agents, ca_config_map, daemon_set_name, service, setup_job
 from bramble.kinds.labels import FINALIZER
 from bramble.kinds.objects import Invalid, Metadata
@@ -18,10 +18,10 @@ from bramble.kube.resources import key_of
 
 def plan(seen: Seen, now: datetime) -> Plan:
     """Keep an agent on every node of the fleet, and say which of them answer."""
+    if isinstance(seen, Leaving):
+        return _withdraw(seen, now)
     if isinstance(seen, Invalid):
         return report(seen, status.invalid(seen.problem), now)
-    if seen.fleet.metadata.deleted is not None:
-        return _withdraw(seen, now)
     if FINALIZER not in seen.fleet.metadata.finalizers:
         return Plan(items=(_finalizers(seen.fleet.metadata, (*seen.fleet.metadata.finalizers, FINALIZER)),))
     preparation = prepare(seen, now)
@@ -52,7 +52,7 @@ def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:
     )
 
 
-def _withdraw(seen: Observed, now: datetime) -> Plan:
+def _withdraw(seen: Leaving, now: datetime) -> Plan:
     """Take the agents off their nodes; the garbage collector has the children. What the devices have on their disks stays."""
     metadata = seen.fleet.metadata
     if FINALIZER not in metadata.finalizers:

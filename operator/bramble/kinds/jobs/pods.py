@@ -58,7 +58,9 @@ def waiting_message(pod: Manifest, image_remedy: str = "correct the chart's imag
         waiting = container.get("state", {}).get("waiting", {})
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
         if reason in PULL_REASONS:
-            return f"image {container.get('image', '')} cannot be pulled ({reason}: {message}); {image_remedy}"
+            account = pod.get("spec", {}).get("serviceAccountName", "default")
+            login = f"from a private registry, ServiceAccount {account} needs an imagePullSecret"
+            return f"image {container.get('image', '')} cannot be pulled ({reason}: {message}); {image_remedy}; {login}"
         if reason in CONFIG_REASONS:
             return f"container {container['name']} of pod {name_of(pod)} cannot be made ({reason}: {message})"
     return f"pod {name_of(pod)} starts on node {node_of(pod)}" if node_of(pod) else f"pod {name_of(pod)} waits for a node"

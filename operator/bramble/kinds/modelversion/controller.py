@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from bramble.kinds.controller import Controller
 from bramble.kinds.modelversion.gather import gather
 from bramble.kinds.modelversion.model import Status
-from bramble.kinds.modelversion.observed import Observed
+from bramble.kinds.modelversion.observed import Observed, Unusable
 from bramble.kinds.modelversion.plan import plan
-from bramble.kinds.objects import Invalid
 from bramble.kube.resources import FLEET, MODEL_VERSION, TRAINING_RUN, Key, Manifest
 
 
@@ -28,4 +27,4 @@ def depends_on(version: Manifest) -> Iterable[Key]:
         yield Key(FLEET.kind, "", fleet)
 
 
-CONTROLLER: Controller[Observed | Invalid[Status]] = Controller(MODEL_VERSION, gather, plan, depends_on, Status.MEMORY)
+CONTROLLER: Controller[Observed | Unusable] = Controller(MODEL_VERSION, gather, plan, depends_on, Status.MEMORY)

@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bramble.errors import StoreRefused
 from bramble.kinds.fleet.model import KIND as FLEET_KIND
 from bramble.kinds.jobs.gather import StepSeen, gather_step
+from bramble.kinds.jobs.store import UNUSABLE, problem_of
 from bramble.kinds.labels import ATTEMPT, OWNER_UID, STEP
-from bramble.kinds.modelversion.model import KIND, Status, Target
-from bramble.kinds.modelversion.observed import BoardSeen, Hold, Observed, Place
+from bramble.kinds.modelversion.model import KIND, Target
+from bramble.kinds.modelversion.observed import BoardSeen, Hold, Observed, Place, Unusable
 from bramble.kinds.modelversion.render import BENCHMARK, CONVERT, benchmark_name, convert_filed_key, convert_step
 from bramble.kinds.modelversion.source import read_source
 from bramble.kinds.modelversion.status import BOARD_MISSING, FLEET_MISSING, FLEET_NOT_ALLOWED, NO_BENCH
 from bramble.kinds.modelversion.users import users
 from bramble.kinds.objects import Invalid, parse
-from bramble.kinds.sources import Sources, StoreProblem
+from bramble.kinds.sources import Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, JOB, MODEL_VERSION, ROLLOUT, Key, Manifest
 
 
-async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | None:
+async def gather(key: Key, sources: Sources) -> Observed | Unusable | None:
     """Everything that `plan` looks at; None when the version is gone."""
     manifest = await sources.get(MODEL_VERSION, key.namespace, key.name)
     if manifest is None:
         return None
     version = parse(KIND, manifest)
-    if isinstance(version, Invalid):
-        return version
     used_by = users(sources.list(ROLLOUT, key.namespace), version.metadata.uid)
+    if isinstance(version, Invalid):
+        return Unusable(version, used_by)
     seen = Observed(version=version, settings=sources.settings, gateway_ca=sources.gateway_ca, used_by=used_by)
     if version.metadata.deleted is not None:
         return seen
     seen = replace(seen, strays=_strays(seen, sources))
     try:
         return await _present(seen, sources)
-    except StoreRefused as refusal:
-        return replace(seen, store=StoreProblem("StoreRefused", str(refusal)))
+    except UNUSABLE as error:
+        return replace(seen, store=problem_of(error))
 
 
 async def _present(seen: Observed, sources: Sources) -> Observed:

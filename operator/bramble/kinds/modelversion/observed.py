@@ -10,7 +10,7 @@ from bramble.kinds.fleet.model import Board
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.modelversion.model import LineageSeen, Spec, Status, Target
-from bramble.kinds.objects import Object
+from bramble.kinds.objects import Invalid, Object
 from bramble.kinds.sources import StoreProblem
 from bramble.kube.resources import Manifest
 from bramble.settings import Settings
@@ -50,6 +50,14 @@ class BoardSeen:
     @classmethod
     def on(cls, fleet_selector: Mapping[str, str], board: Board) -> BoardSeen:
         return cls({**fleet_selector, **board.selector, **(board.benchmark_selector or {})})
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A version whose spec cannot be used. It is held for those who use it, and let go, as any other."""
+
+    version: Invalid[Status]
+    used_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

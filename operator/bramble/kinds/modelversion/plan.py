@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from bramble.kinds.modelversion.model import Status
-from bramble.kinds.modelversion.observed import Observed
+from bramble.kinds.modelversion.observed import Observed, Unusable
 from bramble.kinds.modelversion.policies.answer_request import answer_request
 from bramble.kinds.modelversion.policies.benchmark import benchmark
 from bramble.kinds.modelversion.policies.convert import convert
@@ -16,7 +15,6 @@ from bramble.kinds.modelversion.policies.release import release
 from bramble.kinds.modelversion.policies.store import store
 from bramble.kinds.modelversion.policies.strays import strays
 from bramble.kinds.modelversion.status import INVALID, waiting
-from bramble.kinds.objects import Invalid
 from bramble.kinds.plan import NOTHING, Plan
 from bramble.kinds.writing import report
 
@@ -25,8 +23,12 @@ Policy = Callable[[Observed, datetime], Plan | None]
 POLICIES: tuple[Policy, ...] = (release, hold, answer_request, strays, pin, store, convert, benchmark)
 
 
-def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
+def plan(seen: Observed | Unusable, now: datetime) -> Plan:
     """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
-    if isinstance(seen, Invalid):
-        return report(seen, waiting(INVALID, seen.problem), now)
+    if isinstance(seen, Unusable):
+        return release(seen, now) or hold(seen, now) or _unusable(seen, now)
     return next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)
+
+
+def _unusable(seen: Unusable, now: datetime) -> Plan:
+    return report(seen.version, waiting(INVALID, seen.version.problem), now, fields={"used_by": seen.used_by})

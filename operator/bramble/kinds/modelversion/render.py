@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bramble.contracts import jobs
+from bramble.contracts.canonical import digest_of, short
 from bramble.contracts.jobs import Gateway, inputs_digest
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.step import Resources, Step
@@ -24,8 +25,12 @@ PASSED = "Passed"
 
 
 def benchmark_name(place: Place) -> str:
-    """The step of one board's benchmark within the object."""
-    return child_name(BENCHMARK, place.fleet, place.board, limit=STEP_NAME_LIMIT)
+    """The step of one board's benchmark within the object.
+
+    Of fleet `living` with board `rooms-rpi5` it is another than of `living-rooms` with `rpi5`: a dash ends no name, a slash does.
+    """
+    told_apart = short(digest_of(f"{place.fleet}/{place.board}".encode()))[:8]
+    return child_name(BENCHMARK, place.fleet, place.board, told_apart, limit=STEP_NAME_LIMIT)
 
 
 def convert_step(seen: Observed, attempt: int) -> Step | None:

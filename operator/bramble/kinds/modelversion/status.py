@@ -36,7 +36,7 @@ NO_BENCH = "NoBenchmarkSelector"
 FAILURES = frozenset(
     {
         INVALID, SOURCE_MISSING, SOURCE_REFUSED, CONVERSION_FAILED, NONE_PASSED, BENCHMARK_FAILED, MISSED, FLEET_MISSING, FLEET_NOT_ALLOWED,
-        BOARD_MISSING, NO_BENCH, "StoreMissing", "StoreInvalid", "StoreRefused",
+        BOARD_MISSING, NO_BENCH, "StoreMissing", "StoreInvalid", "StoreRefused", "StoreUnavailable",
     }
 )  # fmt: skip
 """Reasons that are told as a Warning."""

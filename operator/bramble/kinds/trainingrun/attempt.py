@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 from bramble.contracts.pod import DATA_FOLDER, LAUNCHER, RUN_FOLDER
@@ -68,7 +69,7 @@ def _job(seen: Observed, current: CurrentAttempt, name: str) -> dict[str, Any]:
     if seen.spec.queue_name is not None:
         spec["suspend"] = True  # Kueue lets it go when there is room; from then on the field is Kueue's
     if seen.spec.budgets.deadline is not None:
-        spec["activeDeadlineSeconds"] = max(1, int(left(seen.spec, seen.status.spent_seconds)))
+        spec["activeDeadlineSeconds"] = max(1, ceil(left(seen.spec, seen.status.spent_seconds)))
     return spec
 
 

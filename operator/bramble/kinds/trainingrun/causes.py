@@ -64,7 +64,7 @@ def ended_badly(pod: Manifest) -> bool:
 
 def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> Ending | None:
     """How the attempt is ending; None while no rank has ended badly and the Job has not failed."""
-    failed = _job_failed(attempt.job)
+    failed = job_failed(attempt.job)
     broken = failed is not None or any(ended_badly(pod) for pod in attempt.pods.values())
     patience = timedelta(seconds=0 if broken else LOST_AFTER_SECONDS)
     accounts = {rank: cause for rank in range(attempt.nodes) if (cause := _account(attempt, rank, nodes, now - patience)) is not None}
@@ -149,7 +149,7 @@ def _of_containers(pod: Manifest, rank: int) -> Cause | None:
     return cause
 
 
-def _job_failed(job: Manifest | None) -> datetime | None:
+def job_failed(job: Manifest | None) -> datetime | None:
     """When the Job began to fail. FailureTarget counts: with a lost node, Failed never comes."""
     if job is None:
         return None

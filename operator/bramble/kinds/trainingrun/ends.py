@@ -11,6 +11,7 @@ from bramble.contracts.exit_codes import ExitCode
 from bramble.kinds.conditions import rfc3339
 from bramble.kinds.jobs.state import COUNTS_AS, CountsAs
 from bramble.kinds.objects import moment
+from bramble.kinds.trainingrun.causes import job_failed
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import DISRUPTIONS_SPENT, FAILURES_SPENT, told_cause
 
@@ -45,10 +46,14 @@ def ended_attempt(seen: Observed, now: datetime) -> dict[str, Any]:
 
 
 def _elapsed(seen: Observed, now: datetime) -> int:
-    """Seconds since the attempt's Job started; 0 for one that never did (Kueue held it back)."""
+    """Seconds that the attempt's Job ran; 0 for one that never started (Kueue held it back).
+
+    To its own end where it says one: the clock here may be behind the one that the Job's deadline was measured by, and would leave a
+    second or two of it for ever.
+    """
     job = seen.attempt.job if seen.attempt is not None else None
     started = (job.get("status") or {}).get("startTime") if job is not None else None
-    return max(0, int((now - moment(started)).total_seconds())) if started else 0
+    return max(0, int(((job_failed(job) or now) - moment(started)).total_seconds())) if started else 0
 
 
 def charge(seen: Observed, cause: Cause) -> Charge:

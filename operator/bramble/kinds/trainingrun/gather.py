@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from bramble.contracts.cause import Cause
 from bramble.contracts.store import cause_key, result_key
-from bramble.errors import StoreRefused
 from bramble.kinds.conditions import find, is_true
 from bramble.kinds.jobs.gather import Stored, gather_step, read_result
 from bramble.kinds.jobs.pods import condition, last_word, node_of, terminated
+from bramble.kinds.jobs.store import UNUSABLE, problem_of
 from bramble.kinds.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.kinds.objects import Invalid, parse
-from bramble.kinds.sources import Sources, StoreProblem
+from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.causes import ended_badly
 from bramble.kinds.trainingrun.model import KIND, CurrentAttempt, Status
 from bramble.kinds.trainingrun.observed import AttemptSeen, DatasetSeen, Observed
@@ -51,8 +51,8 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
         return seen
     try:
         return await _present(seen, sources)
-    except StoreRefused as refusal:
-        return replace(seen, store=StoreProblem("StoreRefused", str(refusal)))
+    except UNUSABLE as error:
+        return replace(seen, store=problem_of(error))
 
 
 async def _present(seen: Observed, sources: Sources) -> Observed:
@@ -100,8 +100,13 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
         return replace(seen, filed=filed)
     await sources.get(SERVICE, seen.run.metadata.namespace, service_name(seen.owner))
     attempt = await _attempt(seen, status.current, sources)
-    filed = await _filed(seen, sources) if attempt.stored is not None else None
-    return replace(seen, attempt=attempt, filed=filed, nodes=await _with_hosts(seen.nodes, attempt, sources))
+    seen = replace(seen, attempt=attempt, nodes=await _with_hosts(seen.nodes, attempt, sources))
+    try:
+        attempt = await _told(seen, attempt, sources)
+        filed = await _filed(seen, sources) if attempt.stored is not None else None
+    except UNUSABLE as error:
+        return replace(seen, store=problem_of(error))
+    return replace(seen, attempt=attempt, filed=filed)
 
 
 async def _with_hosts(nodes: tuple[Node, ...], attempt: AttemptSeen, sources: Sources) -> tuple[Node, ...]:
@@ -119,7 +124,7 @@ async def _filed(seen: Observed, sources: Sources) -> Stored | None:
 
 
 async def _attempt(seen: Observed, current: CurrentAttempt, sources: Sources) -> AttemptSeen:
-    """The attempt's Job, pods, result and causes. The store is asked only once something has ended, or nothing is there."""
+    """The attempt's Job and pods, and what it said to the gateway."""
     owner, number = seen.owner, current.number
     job = await sources.get(JOB, owner.namespace, owner.job_name(TRAIN, number))
     if job is not None and (job["metadata"].get("labels") or {}).get(OWNER_UID) != owner.uid:
@@ -127,8 +132,12 @@ async def _attempt(seen: Observed, current: CurrentAttempt, sources: Sources) ->
     pods = ranks(sources.list(POD, owner.namespace, {OWNER_UID: owner.uid, STEP: TRAIN, ATTEMPT: str(number)}))
     heard = sources.progress(owner.uid, TRAIN)
     progress = heard.progress if heard is not None and heard.progress.attempt == number else None
-    attempt = AttemptSeen(number, current.nodes, job, pods, progress=progress)
-    stored = await _stored(seen, attempt, sources) if job is None or _may_have_result(attempt) else None
+    return AttemptSeen(number, current.nodes, job, pods, progress=progress)
+
+
+async def _told(seen: Observed, attempt: AttemptSeen, sources: Sources) -> AttemptSeen:
+    """The same with the result and the causes in the store, which is asked only once something has ended, or nothing is there."""
+    stored = await _stored(seen, attempt, sources) if attempt.job is None or _may_have_result(attempt) else None
     reported = await _reported(seen, attempt, sources) if stored is None else {}
     return replace(attempt, stored=stored, reported=reported)
 
@@ -174,14 +183,18 @@ def _cause(content: bytes) -> Cause | None:
 
 
 def _strays(seen: Observed, sources: Sources) -> tuple[Manifest, ...]:
-    """Jobs and ConfigMaps of attempts that have ended. The one that gave the package stays, for its logs."""
+    """Jobs and ConfigMaps of attempts that have ended. The one that gave the package stays, for its logs.
+
+    One above `status.attempt` is left alone: a leader whose cache is behind does not know of it yet.
+    """
     namespace, labels, status = seen.run.metadata.namespace, {OWNER_UID: seen.run.metadata.uid}, seen.status
     present = status.current.number if status.current is not None else status.attempt if status.package is not None else None
-    evaluating = status.evaluating.attempt if status.evaluating is not None else None
+    evaluating = status.evaluating.attempt if status.evaluating is not None else 0
     children = (*sources.list(JOB, namespace, labels), *sources.list(CONFIG_MAP, namespace, labels))
-    return tuple(child for child in children if "deletionTimestamp" not in child["metadata"] and _is_stray(child, present, evaluating))
+    standing = (child for child in children if "deletionTimestamp" not in child["metadata"])
+    return tuple(child for child in standing if _is_stray(child, status.attempt, present, evaluating))
 
 
-def _is_stray(child: Manifest, present: int | None, evaluating: int | None) -> bool:
+def _is_stray(child: Manifest, last: int, present: int | None, evaluating: int) -> bool:
     step, attempt = child["metadata"]["labels"].get(STEP), int(child["metadata"]["labels"].get(ATTEMPT, 0))
-    return (step == TRAIN and attempt != present) or (step == EVALUATE and attempt != evaluating)
+    return (step == TRAIN and attempt <= last and attempt != present) or (step == EVALUATE and attempt < evaluating)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, mod
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
 from bramble.contracts.hyperparameters import Hyperparameters, describe
+from bramble.kinds.labels import EDGE_TAINT
 from bramble.kinds.modelversion.model import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionText
 from bramble.kinds.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.kinds.schema import (
@@ -131,10 +132,21 @@ class Resources(Described):
 
 
 class Toleration(Described):
-    """A taint that the pods bear, as in a pod."""
+    """A taint that the pods bear, as in a pod; not that of a fleet's boards, whose owner decides what runs there."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "has(self.key) && self.key != ''",
+            f"a toleration without key bears every taint, also {EDGE_TAINT} of the fleets' boards: set key to that of the taint you mean",
+        ),
+        Rule(
+            f"!has(self.key) || self.key != '{EDGE_TAINT}'",
+            f"key: {EDGE_TAINT} keeps pods off the fleets' boards, where a TrainingRun never runs: remove this toleration",
+        ),
+    )
 
     key: Annotated[str, Field(max_length=316)] | None = None
-    """The taint's key; every taint when unset, with operator Exists."""
+    """The taint's key."""
     operator: Literal["Exists", "Equal"] | None = None
     """Equal when unset."""
     value: LabelValue | None = None
@@ -203,8 +215,18 @@ class ModelVersionTemplate(Described):
     """The boards it must prove itself on."""
 
 
+DEEPEST = 16
+"""Levels of hyperparameters, themselves counted: whoever reads JSON has a limit, and the API server would take thousands."""
+
+
 def _portable(document: dict[str, Any]) -> dict[str, Any]:
     """The run's identity is a digest of them, and the trainer reads them as JSON."""
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        nested = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [value for values in nested for value in values if isinstance(value, dict | list)]
+    if level:
+        raise ValueError(f"nested more than {DEEPEST} levels deep: write deeper parts as texts, or as files of the trainer's image")
     try:
         canonical_json(document)
     except ValueError as error:

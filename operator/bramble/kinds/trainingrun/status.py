@@ -45,7 +45,7 @@ DEADLINE_EXCEEDED = "DeadlineExceeded"
 FAILURES = frozenset(
     {
         INVALID, DATASET_MISSING, ATTEMPT_FAILED, NAME_CONFLICT, GATES_FAILED, EVALUATION_FAILED, FAILURES_SPENT, DISRUPTIONS_SPENT,
-        DEADLINE_EXCEEDED, "SpecError", "BadData", "StoreMissing", "StoreInvalid", "StoreRefused",
+        DEADLINE_EXCEEDED, "SpecError", "BadData", "StoreMissing", "StoreInvalid", "StoreRefused", "StoreUnavailable",
     }
 )  # fmt: skip
 """Reasons that are told as a Warning."""

@@ -103,6 +103,10 @@ def _told(state: object, work: TargetSeen, found: StepSeen) -> str:
 
 
 def _record(progress: Progress, place: Place, work: TargetSeen, result: BenchmarkResult) -> None:
+    if result.board != place.board:
+        message = f"the result in the store is of board {result.board}, on node {result.node}, and no evidence for {place.board}"
+        _again(progress, place, work, Failed(Cause(kind="Error", message=message, node=result.node), "failure"))
+        return
     progress.variants = evidence(progress.variants, place, result)
     progress.work[place] = work.model_copy(update={"state": "Measured", "node": result.node, "message": ""})
 

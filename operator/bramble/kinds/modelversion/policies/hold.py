@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.kinds.labels import FINALIZER
-from bramble.kinds.modelversion.observed import Observed
+from bramble.kinds.modelversion.observed import Observed, Unusable
 from bramble.kinds.plan import PatchFields, Plan
 
 
-def hold(seen: Observed, now: datetime) -> Plan | None:  # noqa: ARG001 - every policy has this form
+def hold(seen: Observed | Unusable, now: datetime) -> Plan | None:  # noqa: ARG001 - every policy has this form
     """Put it on while a Rollout uses the version, and take it off after: one that nobody uses can be deleted without an operator."""
     metadata = seen.version.metadata
     if bool(seen.used_by) == (FINALIZER in metadata.finalizers):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bramble.kinds.jobs.store import look_again
 from bramble.kinds.modelversion.model import Conversion
 from bramble.kinds.modelversion.observed import Observed
 from bramble.kinds.modelversion.status import CONVERTING, converting, pinned_message, waiting
@@ -11,7 +12,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.writing import remember, report
 
 LOOK_AGAIN = timedelta(seconds=15)
-"""Secrets and what lies in stores are not watched."""
+"""What lies in stores is not watched."""
 
 
 def pin(seen: Observed, now: datetime) -> Plan | None:
@@ -19,7 +20,7 @@ def pin(seen: Observed, now: datetime) -> Plan | None:
     if seen.status.lineage is not None:
         return None
     if seen.store is not None:
-        return report(seen.version, waiting(seen.store.reason, seen.store.message), now, wake_at=now + LOOK_AGAIN)
+        return report(seen.version, waiting(seen.store.reason, seen.store.message), now, wake_at=now + look_again(seen.store))
     if seen.source_hold is not None:
         wake_at = now + LOOK_AGAIN if seen.spec.source.package is not None else None
         return report(seen.version, waiting(seen.source_hold.reason, seen.source_hold.message), now, wake_at=wake_at)

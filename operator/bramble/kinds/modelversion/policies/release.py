@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.kinds.labels import FINALIZER
-from bramble.kinds.modelversion.observed import Observed
+from bramble.kinds.modelversion.observed import Observed, Unusable
 from bramble.kinds.modelversion.status import FAILURES, IN_USE
 from bramble.kinds.plan import NOTHING, PatchFields, Plan
 from bramble.kinds.writing import Stated, not_ready, report
 
 
-def release(seen: Observed, now: datetime) -> Plan | None:
+def release(seen: Observed | Unusable, now: datetime) -> Plan | None:
     """Hold it while a Rollout uses it, then let it go. Packages and evidence stay in the store."""
     metadata = seen.version.metadata
     if metadata.deleted is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.kinds.jobs.store import look_again
 from bramble.kinds.modelversion.observed import Observed
-from bramble.kinds.modelversion.policies.pin import LOOK_AGAIN
 from bramble.kinds.plan import Plan
 from bramble.kinds.writing import Stated, not_ready, report
 
@@ -15,4 +15,4 @@ def store(seen: Observed, now: datetime) -> Plan | None:
     if seen.store is None:
         return None
     stated = Stated(seen.status.phase or "Pending", (not_ready(seen.store.reason, seen.store.message),), frozenset({seen.store.reason}))
-    return report(seen.version, stated, now, wake_at=now + LOOK_AGAIN)
+    return report(seen.version, stated, now, wake_at=now + look_again(seen.store))

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from bramble.kinds.jobs.store import look_again
 from bramble.kinds.plan import Plan
+from bramble.kinds.trainingrun.causes import ending
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import not_admitted, under_way
+from bramble.kinds.trainingrun.status import not_admitted, told_cause, under_way
 from bramble.kinds.writing import report
-
-LOOK_AGAIN = timedelta(seconds=15)
-"""Secrets are not watched."""
 
 
 def store(seen: Observed, now: datetime) -> Plan | None:
-    """Wait until the namespace's store takes the key: without it nothing can be known of an attempt, and none can begin."""
+    """Wait until the namespace's store takes the key: without it no attempt can begin, and none that ended can be judged.
+
+    Why it ended is told meanwhile as far as its pods say it.
+    """
     if seen.store is None:
         return None
-    reason, message = seen.store.reason, seen.store.message
+    reason, message, wake_at = seen.store.reason, seen.store.message, now + look_again(seen.store)
     if seen.status.dataset is None:
-        stated = not_admitted(seen.status, reason, message)
-    else:
-        stated = under_way(seen.status, seen.status.phase or "Pending", reason, message)
-    return report(seen.run, stated, now, wake_at=now + LOOK_AGAIN)
+        return report(seen.run, not_admitted(seen.status, reason, message), now, wake_at=wake_at)
+    end = ending(seen.attempt, {node.name: node for node in seen.nodes}, now) if seen.attempt is not None else None
+    if end is not None and end.shown:
+        message = f"{message}; attempt {seen.status.attempt} is ending, and its pods say: {told_cause(end.cause)}"
+    return report(seen.run, under_way(seen.status, seen.status.phase or "Pending", reason, message), now, wake_at=wake_at)

@@ -12,8 +12,12 @@ from bramble.kinds.writing import remember, report
 
 
 def suspended(seen: Observed, now: datetime) -> Plan | None:
-    """End the present attempt at its newest checkpoint, which costs no budget, and begin none. What is trained is still evaluated."""
-    if not seen.spec.suspend or seen.status.package is not None:
+    """End the present attempt at its newest checkpoint, which costs no budget, and begin none. What is trained is still evaluated.
+
+    An attempt that ended while the store cannot be read may have trained it all: that is known first.
+    """
+    unread = seen.store is not None and seen.status.current is not None
+    if not seen.spec.suspend or seen.status.package is not None or unread:
         return None
     message = "suspended by spec.suspend; set it to false to go on from the newest checkpoint"
     stated = under_way(seen.status, "Suspended", SUSPENDED, message)

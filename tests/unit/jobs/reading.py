@@ -1,0 +1,35 @@
+"""What a kind's `gather` reads of a cluster written down, with the engine's own cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from bramble.engine.faults import Faults
+from bramble.engine.observe import Board
+from bramble.engine.sources import Reader
+from bramble.kinds.controller import Controller
+from bramble.kube.resources import Key
+from tests.unit.engine.fake_api import FakeApi
+from tests.unit.engine.replica import SETTINGS, FakeStore, Replica, Time
+
+
+class BrokenStore(FakeStore):
+    """Answers when it is tried, and then every read fails so."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    async def fetch(self, namespace: str, key: str) -> bytes | None:  # noqa: ARG002 - the arguments are the protocol's
+        raise self.error
+
+
+async def gathered(controller: Controller[Any], key: Key, objects: Iterable[dict[str, Any]], documents: FakeStore | None = None) -> Any:
+    """What a pass over the object of this key would plan by."""
+    api, documents, time = FakeApi(), documents or FakeStore(), Time()
+    for each in objects:
+        api.put(each)
+    replica = Replica(api, documents, (controller,), Faults(), time)
+    await replica.relist.compare()
+    return await controller.gather(key, Reader(api, SETTINGS, replica.feed, documents, Board(time)))
