@@ -23,6 +23,7 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.errors import ClusterError
 
 OUT = Path("build/demo")
+DUMP = OUT / "dump"
 REDUCED = {"benchmark.iterations": {"default": 1000, "demo": 200}, "rollout.bake": {"documented": "10m", "demo": "8s"}}
 
 
@@ -79,6 +80,7 @@ def main(arguments: list[str]) -> int:
     view, began, cluster = View(), time.monotonic(), None
     code = 1
     console = Console()
+    shutil.rmtree(DUMP, ignore_errors=True)
     with Screen(report, view, console) as screen:
         try:
             cluster = prepare(report, view, screen, chosen.keep)
@@ -106,8 +108,7 @@ def close(cluster: Cluster, report: Report, *, keep: bool, failed: bool) -> None
     try:
         report.machine["operatorMiB"] = stages.operator_memory(cluster)
         if failed:
-            shutil.rmtree(OUT / "dump", ignore_errors=True)
-            cluster.dump(OUT / "dump")
+            cluster.dump(DUMP)
     except ClusterError as error:
         report.error = f"{report.error}; and the cluster could not be read: {error}".lstrip("; ")
     finally:
@@ -130,8 +131,8 @@ def tell(report: Report, kept: Cluster | None) -> None:
     sys.stdout.write(f"\n{verdict} in {report.seconds:.0f} s; {OUT / 'report.json'} has every figure\n")
     if report.error:
         sys.stdout.write(f"it ended early: {report.error}\n")
-        if report.error != "interrupted":
-            sys.stdout.write(f"what explains it: {OUT / 'dump'}\n")
+        if DUMP.exists():
+            sys.stdout.write(f"what explains it: {DUMP}\n")
     if kept is not None:
         sys.stdout.write(f"the cluster goes on:  export KUBECONFIG={kept.kubeconfig}   (end it: make cluster-down NAME={kept.name})\n")
 

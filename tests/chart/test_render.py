@@ -49,6 +49,7 @@ def test_lint(helm: Helm) -> None:
         pytest.param("images.edge.digest=sha256:12", "/images/edge/digest", id="a digest cut short"),
         pytest.param("operator.replica=2", "'replica' not allowed", id="a value that does not exist"),
         pytest.param("gateway.replicas=0", "/gateway/replicas", id="nobody to talk to"),
+        pytest.param("operator.settings.observeSeconds=99.5", "/operator/settings/observeSeconds", id="a fraction that is too large"),
         pytest.param("log.format=xml", "/log/format", id="a log format that does not exist"),
         pytest.param("gateway.url=http://gateway:80", "/gateway/url", id="a gateway without TLS"),
     ],
@@ -99,7 +100,7 @@ def test_settings_are_those_that_the_code_reads(objects: list[Manifest], compone
 
 
 def test_numbers_reach_the_operator(helm: Helm) -> None:
-    chosen = render(helm, "operator.settings.leaseSeconds=7", "--set-json=operator.settings.observeSeconds=0.5", "log.level=DEBUG")
+    chosen = render(helm, "operator.settings.leaseSeconds=7", "operator.settings.observeSeconds=0.5", "log.level=DEBUG")
     settings = Settings.read(environment(chosen, "operator"))
     assert (settings.lease_seconds, settings.observe_seconds, settings.log_level) == (7, 0.5, "DEBUG")
 
@@ -121,6 +122,14 @@ def test_pods_are_replaced_when_the_certificate_is(helm: Helm, objects: list[Man
 
     assert len(checksums(objects)) == 1
     assert checksums(objects) != checksums(render(helm, "gateway.tls.extraNames={gateway.example.org}"))
+
+
+def test_every_pod_of_ours_pulls_with_the_secrets_given(helm: Helm) -> None:
+    rendered = render(helm, "images.pullSecrets[0].name=registry.example.org")
+    specs = [one(rendered, "Deployment", f"bramble-{component}")["spec"]["template"]["spec"] for component in ("operator", "gateway")]
+    accounts = [one(rendered, "ServiceAccount", name) for name in ("bramble-agent", "bramble-node-setup")]
+    for holder in (*specs, *accounts, one(rendered, "Pod", "bramble-reachable")["spec"]):
+        assert holder["imagePullSecrets"] == [{"name": "registry.example.org"}]
 
 
 def test_a_certificate_of_ones_own_replaces_the_charts(helm: Helm) -> None:

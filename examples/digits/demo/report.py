@@ -39,13 +39,13 @@ class Report:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
-        """Time one stage; an exception marks it failed and goes on."""
+        """Time one stage; an exception marks it failed, is the report's error, and goes on."""
         stage = next(stage for stage in self.stages if stage.name == name)
         stage.state, began = "running", time.monotonic()
         try:
             yield stage
-        except BaseException:
-            stage.state = "failed"
+        except BaseException as error:
+            stage.state, self.error = "failed", f"{type(error).__name__}: {error}"
             raise
         else:
             stage.state = "done"

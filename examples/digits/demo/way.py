@@ -222,7 +222,7 @@ def roll_out(way: Way, number: int) -> None:
             return promoted(found, name)
 
         found = way.watch.until("Rollout", NAMESPACE, "digits", done, 240, lambda found: watch_rollout(way, found))
-        stage.facts = {"stable": found["status"]["stable"], "nodes": found["status"]["nodes"], "decision": found["status"].get("analysis")}
+        stage.facts = {"stable": found["status"]["stable"], "nodes": found["status"]["nodes"], "decision": found["status"].get("decision")}
         stage.note = f"all {found['status']['nodes']['stable']} boards run {number}.0.0"
         if way.field is None:
             way.field = Field.start(way.cluster, NAMESPACE)
@@ -243,7 +243,7 @@ def undo(way: Way, number: int) -> None:
         if status["stable"]["ref"] != good:
             raise Failed(f"Rollout digits: {good} was expected as stable again; it is {status['stable']['ref']}")
         aborted = condition_of(found, "Aborted") or {}
-        stage.facts = {"stable": status["stable"], "nodes": status["nodes"], "decision": status.get("analysis"), "aborted": aborted}
+        stage.facts = {"stable": status["stable"], "nodes": status["nodes"], "decision": status.get("decision"), "aborted": aborted}
         stage.note = aborted.get("message", "")
 
 

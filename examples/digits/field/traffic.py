@@ -4,7 +4,7 @@ A program near the device, as a user's own would be: standard library only, the 
 and `/v1/feedback` for the truth. Each second it prints one line of JSON: how often each package answered, and was right.
 
 Environment:
-    DEVICE_URL: the device's own API, such as `http://bramble-demo.bramble-edge.svc:8090`.
+    DEVICE_URL: the device's own API, such as `http://agent-demo.bramble-edge.svc:8090`.
     MODEL: `<namespace>.<model>`.
     PICTURES: a zip of `<label>/<file>.png`.
     PER_SECOND: questions a second.
