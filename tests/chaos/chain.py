@@ -104,6 +104,17 @@ class Chain:
     def get(self, kind: str, name: str) -> Object:
         return self.cluster.get(kind.lower(), name, None if kind == "Fleet" else self.namespace)
 
+    def delete(self, kind: str, name: str, seconds: float) -> None:
+        """Delete an object and wait until it is gone, starting the operator again whenever it was killed."""
+        namespace = None if kind == "Fleet" else self.namespace
+        self.cluster.kubectl("delete", kind.lower(), name, "--wait=false", *([f"--namespace={namespace}"] if namespace else []))
+
+        def gone() -> bool:
+            self._revive()
+            return name not in {found["metadata"]["name"] for found in self.cluster.list(kind.lower(), namespace)}
+
+        wait(gone, seconds, lambda: self.describe(kind, name), interval=0.2)
+
     def until(self, kind: str, name: str, type_: str, seconds: float) -> Object:
         """Until a condition is True, starting the operator again whenever it was killed."""
 

@@ -1,4 +1,4 @@
-"""The operator is killed at its writes, along the whole path from pictures to a fleet.
+"""The operator is killed at its writes, along the whole path from pictures to a fleet, and back to nothing.
 
 Every run ends in the same state: no child twice, no run trained twice, no memory lost.
 """
@@ -44,6 +44,16 @@ def travel(chain: Chain, fleet: str) -> None:
     for kind, name, type_ in ((*DATASET, "Ready"), (*RUN, "Complete"), (*MODEL, "Ready"), (*ROLLOUT, "Ready")):
         chain.until(kind, name, type_, 400)
     chain.quiet()
+
+
+def leave(chain: Chain, fleet: str) -> None:
+    """Everything is deleted again, the Rollout first: devices stop serving its model before it goes."""
+    for kind, name in (ROLLOUT, MODEL, RUN, DATASET, ("Fleet", fleet)):
+        chain.delete(kind, name, 120)
+    chain.quiet()
+    owned = f"bramble.dev/owner-namespace={chain.namespace}"
+    assert chain.cluster.list("configmaps", NAMESPACE, owned) == [], "an assignment outlived its Rollout"
+    assert chain.cluster.list("nodes", None, f"{FLEET_LABEL}={fleet},bramble.dev/agent") == [], "a node is still its fleet's"
 
 
 def unspent(status: dict[str, Any]) -> bool:
@@ -92,15 +102,17 @@ def test_killed_once_at_every_write(chain: Chain, fleet: str) -> None:
     """After each write has landed and before anything is made of the answer: what came of it must be found again."""
     chain.live(fault="after:*", fault_log=str(chain.operator.sites))
     travel(chain, fleet)
-    check_kills(chain, {"after"})
     check_memory(chain)
     check_children(chain)
+    leave(chain, fleet)
+    check_kills(chain, {"after"})
 
 
 @pytest.mark.chaos
 def test_killed_before_and_after_every_write(chain: Chain, fleet: str) -> None:
     chain.live(fault="*", fault_log=str(chain.operator.sites))
     travel(chain, fleet)
-    check_kills(chain, {"before", "after"})
     check_memory(chain)
     check_children(chain)
+    leave(chain, fleet)
+    check_kills(chain, {"before", "after"})

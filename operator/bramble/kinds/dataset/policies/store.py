@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bramble.kinds.conditions import find
@@ -21,7 +22,7 @@ def store(seen: Observed, now: datetime) -> Plan | None:
     """Say what is wrong with the store, and look again: nothing is lost by waiting."""
     if seen.store is None:
         return None
-    stated = not_snapshotted(seen.store.reason, seen.store.message)
+    stated = replace(not_snapshotted(seen.store.reason, seen.store.message), failures=frozenset({seen.store.reason}))
     return report(seen.dataset, stated, now, wake_at=now + _wait(seen, now))
 
 
