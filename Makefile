@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tests examples benchmarks docs/generate.py)
 
-LONG_FIRST := $(addprefix tests/,e2e chaos unit api engine chart)
+LONG_FIRST := $(addprefix tests/,chaos e2e unit api engine chart)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

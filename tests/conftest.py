@@ -8,7 +8,8 @@ from xdist.scheduler import LoadFileScheduling
 pytest_plugins = ["tests.cluster.fixture"]
 
 WITH_NODES = ("tests/chaos/", "tests/e2e/")
-"""Folders whose tests start clusters with nodes. One process runs them all: a kernel has inotify instances for two such clusters."""
+"""Folders whose tests start clusters with nodes. One process runs them all, the chaos tests first, whose cluster ends with them: a kernel
+has inotify instances for two such clusters by default, and then for no third, not even a small one of the other process."""
 
 
 class OneProcessForNodes(LoadFileScheduling):  # type: ignore[misc]  # it has no types
