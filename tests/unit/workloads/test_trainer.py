@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,19 @@ def test_early_stopping_ends_a_run_that_no_longer_improves_and_exports_its_best(
     told = [line["metrics"] for line in run.lines if not line["message"]]
     accuracies = [metrics["accuracy"] for metrics in told if "accuracy" in metrics]
     assert summary["metrics"]["accuracy"] == accuracies[-3] >= max(accuracies) - 0.02
+
+
+def test_a_run_resumed_before_it_stops_early_stops_at_the_same_epoch(run: Run, another: Run) -> None:
+    wanted: dict[str, Any] = {"epochs": 50, "learningRate": 0.2, "earlyStopping": {"patience": 2, "metric": "accuracy", "minDelta": 0.02}}
+    for each in (run, another):
+        each(**wanted)
+    _, newest = steps(another.folder / "checkpoints")[-1]
+    shutil.rmtree(newest)
+    (another.folder / "out/weights.safetensors").unlink()
+    another(**wanted)
+    assert run.weights == another.weights
+    summaries = [json.loads((each.folder / "out/training.json").read_text()) for each in (run, another)]
+    assert summaries[0]["epochs"] == summaries[1]["epochs"] < 50
 
 
 def test_an_architecture_of_timm_trains_and_exports(run: Run) -> None:
