@@ -54,10 +54,13 @@ def time_own_end(runs: Runs, name: str, fault: str, code: int) -> float:
     """Seconds from the end that rank 1 makes itself, right after it has said that its second step is done, to the first cause in status."""
     runs.start(name, {"1": fault})
     told = first_cause(runs, name, 1, code)
-    said = STEP_LINE.search(runs.logs(rank_1(runs.pods(name)), "train"))
-    if said is None:
-        raise SystemExit(f"{name}: rank 1 never said that its second step was done")
-    return told - float(said[1])
+    pod = rank_1(runs.pods(name))
+
+    def said() -> float | None:
+        found = STEP_LINE.search(runs.logs(pod, "train"))
+        return float(found[1]) if found is not None else None
+
+    return told - (runs.cluster.wait(said, 20, f"{name}: rank 1 never said that its second step was done") or 0.0)
 
 
 def time_lost_node(runs: Runs, name: str) -> float:
