@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from bramble.engine.cache import Cache
@@ -82,6 +82,28 @@ class Time:
 
     def __call__(self) -> float:
         return self.now
+
+
+async def live_through(
+    replica: Callable[[], Replica], run_one: Callable[[], bool], check: Callable[[], None] = lambda: None, most: int = 200
+) -> None:
+    """Lives of the operator, each ended by a crash or by there being nothing left to do, while the cluster goes on.
+
+    Args:
+        replica: makes the next life.
+        run_one: lets the cluster do one thing; whether there was any.
+        check: called after each life but the last.
+        most: lives, after which it has failed.
+    """
+    for _ in range(most):
+        try:
+            await replica().settle()
+            if not run_one():
+                return
+        except Crash:
+            run_one()
+        check()
+    raise AssertionError(f"{most} lives were not enough")
 
 
 class Replica:

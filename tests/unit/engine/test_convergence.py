@@ -17,7 +17,7 @@ from bramble.kinds.jobs.attempts import PLAIN
 from bramble.kinds.labels import ATTEMPT, REQUEST
 from bramble.kube.resources import DATASET, Key
 from tests.unit.engine.fake_api import FakeApi
-from tests.unit.engine.replica import CountedFaults, Crash, FakeStore, Replica, Time
+from tests.unit.engine.replica import CountedFaults, FakeStore, Replica, Time, live_through
 
 NAMESPACE, NAME, UID = "ads", "tape", "uid-dataset"
 KEY = Key("Dataset", NAMESPACE, NAME)
@@ -81,19 +81,13 @@ def dataset(status: dict[str, Any], annotations: dict[str, str]) -> dict[str, An
 
 
 async def live_on(api: FakeApi, store: FakeStore, faults: CountedFaults, kubelet: Kubelet) -> None:
-    """Lives of the operator, each ended by a crash or by there being nothing left to do, while the cluster goes on."""
-    time, seen = Time(), []
-    for _ in range(200):
-        replica = Replica(api, store, (CONTROLLER,), faults, time)
-        try:
-            await replica.settle()
-            if not kubelet.run_one():
-                return
-        except Crash:
-            kubelet.run_one()
+    time, seen = Time(), list[int]()
+
+    def check() -> None:
         seen.append(api.objects[KEY].get("status", {}).get("attempt", 0))
         assert seen == sorted(seen), "status.attempt only grows"
-    raise AssertionError("two hundred lives were not enough")
+
+    await live_through(lambda: Replica(api, store, (CONTROLLER,), faults, time), kubelet.run_one, check)
 
 
 def check_end(api: FakeApi, kubelet: Kubelet) -> None:

@@ -15,7 +15,7 @@ from bramble.kinds.fleet.folders import PREPARED
 from bramble.kinds.labels import AGENT
 from bramble.kube.resources import DAEMON_SET, NODE, SERVICE, Key
 from tests.unit.engine.fake_api import FakeApi
-from tests.unit.engine.replica import SETTINGS, CountedFaults, Crash, FakeStore, Replica, Time
+from tests.unit.engine.replica import SETTINGS, CountedFaults, FakeStore, Replica, Time, live_through
 from tests.unit.fleet.rows import fleet_manifest, node
 
 FLEET = Key("Fleet", "", "living-rooms")
@@ -62,18 +62,11 @@ def end_jobs(api: FakeApi) -> bool:
 
 
 async def live_on(api: FakeApi, faults: CountedFaults) -> None:
-    """Lives of the operator, each ended by a crash or by there being nothing left to do, while the cluster goes on."""
-    time = Time()
-    for _ in range(100):
-        own = replace(SETTINGS, gateway_ca=__file__)  # any file will do for a PEM that nobody reads
-        replica = Replica(api, FakeStore(), (CONTROLLER,), faults, time, settings=own, also=(NODE, SERVICE, DAEMON_SET))
-        try:
-            await replica.settle()
-            if not end_jobs(api):
-                return
-        except Crash:
-            end_jobs(api)
-    raise AssertionError("a hundred lives were not enough")
+    time, own = Time(), replace(SETTINGS, gateway_ca=__file__)  # any file will do for a PEM that nobody reads
+    also = (NODE, SERVICE, DAEMON_SET)
+    await live_through(
+        lambda: Replica(api, FakeStore(), (CONTROLLER,), faults, time, settings=own, also=also), lambda: end_jobs(api), most=100
+    )
 
 
 def check(api: FakeApi) -> None:

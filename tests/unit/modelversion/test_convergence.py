@@ -17,7 +17,7 @@ from bramble.kinds.labels import ATTEMPT, FINALIZER, STEP
 from bramble.kinds.modelversion.controller import CONTROLLER
 from bramble.kube.resources import ROLLOUT, Key
 from tests.unit.engine.fake_api import FakeApi
-from tests.unit.engine.replica import CountedFaults, Crash, FakeStore, Replica, Time
+from tests.unit.engine.replica import CountedFaults, FakeStore, Replica, Time, live_through
 from tests.unit.modelversion.seen import DATASET, EXPORT, FP32, INT8, OTHER, TARGET, board_outcome, board_result, convert_result, manifest
 from tests.unit.trainingrun.seen import manifest as run_manifest
 from tests.unit.trainingrun.world import LONG_AGO, NAMESPACE, World
@@ -80,17 +80,8 @@ def cluster(conversion: list[Any], by_board: dict[str, list[BoardEnd]]) -> Bench
 
 
 async def live_on(world: Bench, crash_at: set[int]) -> None:
-    """Lives of the operator, each ended by a crash or by there being nothing left to do, while the cluster goes on."""
     time, faults = Time(), CountedFaults(crash_at)
-    for _ in range(200):
-        replica = Replica(world.api, world.store, (CONTROLLER,), faults, time, also=(ROLLOUT,))
-        try:
-            await replica.settle()
-            if not world.run_one():
-                return
-        except Crash:
-            world.run_one()
-    raise AssertionError("two hundred lives were not enough")
+    await live_through(lambda: Replica(world.api, world.store, (CONTROLLER,), faults, time, also=(ROLLOUT,)), world.run_one)
 
 
 def expected(ends: list[Any], done: str) -> Work:

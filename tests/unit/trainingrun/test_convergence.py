@@ -12,7 +12,7 @@ from bramble.kinds.modelversion import controller as modelversion
 from bramble.kinds.trainingrun import controller as trainingrun
 from bramble.kube.resources import Key
 from tests.unit.engine.fake_api import FakeApi
-from tests.unit.engine.replica import CountedFaults, Crash, FakeStore, Replica, Time
+from tests.unit.engine.replica import CountedFaults, FakeStore, Replica, Time, live_through
 from tests.unit.trainingrun.seen import DATASET, manifest
 from tests.unit.trainingrun.world import End, World
 
@@ -45,19 +45,14 @@ def cluster(ends: list[End], passes: bool) -> World:
 
 
 async def live_on(world: World, crash_at: set[int]) -> None:
-    """Lives of the operator, each ended by a crash or by there being nothing left to do, while the cluster goes on."""
-    time, faults, attempts = Time(), CountedFaults(crash_at), []
-    for _ in range(200):
-        replica = Replica(world.api, world.store, (trainingrun.CONTROLLER, modelversion.CONTROLLER), faults, time)
-        try:
-            await replica.settle()
-            if not world.run_one():
-                return
-        except Crash:
-            world.run_one()
+    time, faults, attempts = Time(), CountedFaults(crash_at), list[int]()
+
+    def check() -> None:
         attempts.append(world.api.objects[RUN].get("status", {}).get("attempt", 0))
         assert attempts == sorted(attempts), "status.attempt only grows"
-    raise AssertionError("two hundred lives were not enough")
+
+    controllers = (trainingrun.CONTROLLER, modelversion.CONTROLLER)
+    await live_through(lambda: Replica(world.api, world.store, controllers, faults, time), world.run_one, check)
 
 
 def expected(world: World) -> tuple[str, int, int, int]:

@@ -213,18 +213,13 @@ async def gather_rival(rollout: Object[Spec, Status], model: str, written: Writt
     heard = written.assignment.rollout_uid if written is not None else ""
     if not model or heard == metadata.uid:
         return None
-    others = [(key_of(manifest).name, parse(KIND, manifest)) for manifest in sources.list(ROLLOUT, metadata.namespace)]
-    rivals = [
-        (name, other.metadata)
-        for name, other in others
-        if not isinstance(other, Invalid)
-        and other.metadata.uid != metadata.uid
-        and other.spec.fleet_ref == rollout.spec.fleet_ref
-        and await model_of(other, sources) == model
-    ]
-    for name, other in rivals:
-        if other.uid == heard or (other.created, other.uid) < (metadata.created, metadata.uid):
-            return name
+    for manifest in sources.list(ROLLOUT, metadata.namespace):
+        other = parse(KIND, manifest)
+        if isinstance(other, Invalid) or other.metadata.uid == metadata.uid or other.spec.fleet_ref != rollout.spec.fleet_ref:
+            continue
+        before = other.metadata.uid == heard or (other.metadata.created, other.metadata.uid) < (metadata.created, metadata.uid)
+        if before and await model_of(other, sources) == model:
+            return key_of(manifest).name
     return None
 
 

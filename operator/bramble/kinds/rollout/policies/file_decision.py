@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,9 @@ from bramble.kinds.rollout.policies.assign import telling
 from bramble.kinds.rollout.stating import act
 
 
-def turns(status: Mapping[str, Any]) -> set[tuple[str, str, str]]:
+def turns(conditions: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:
     """Every condition's status and reason, but those of Ready."""
-    return {(each["type"], each["status"], each["reason"]) for each in status["conditions"] if each["type"] != "Ready"}
+    return {(each["type"], each["status"], each["reason"]) for each in conditions if each["type"] != "Ready"}
 
 
 def file_decision(seen: Observed, verdict: Plan, now: datetime) -> Plan:
@@ -36,6 +36,6 @@ def file_decision(seen: Observed, verdict: Plan, now: datetime) -> Plan:
     filing = FileResult(metadata.namespace, key, encode(status.decision))
     if verdict.remember or verdict.status is None:
         return act(seen, telling(seen), now, filing, decision_filed=True, wake_at=now)
-    if turns(verdict.status) != turns({"conditions": status.conditions}):
+    if turns(verdict.status["conditions"]) != turns(status.conditions):
         return replace(verdict, wake_at=now)
     return replace(verdict, items=(*verdict.items, filing), status={**verdict.status, "decisionFiled": True})
