@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from tests.cluster.namespaces import network_of
 from tests.cluster.relay import RESET_ON_CLOSE, Relays, Target
+from tests.unit.listening import Serve, listening
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="entering a network namespace needs root")
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
 async def relay_to(serve: Serve) -> AsyncIterator[int]:
     """A server and a relay to it, in this network namespace both; the relay's port."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     own = network_of()
     relays = Relays(own, own)
-    async with server:
-        port: int = server.sockets[0].getsockname()[1]
+    async with listening(serve) as port:
         yield await relays.open("one", Target("127.0.0.1", port, lambda: own))
     await relays.close()
     os.close(own)
@@ -34,7 +31,6 @@ async def relay_to(serve: Serve) -> AsyncIterator[int]:
 async def upper_case(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write((await reader.read()).upper())
     await writer.drain()
-    writer.close()
 
 
 async def test_an_answer_comes_after_the_callers_side_is_closed() -> None:
@@ -67,12 +63,11 @@ async def test_where_nobody_listens_the_connection_ends_at_once() -> None:
 async def test_a_caller_who_vanishes_is_told_to_the_server(caplog: pytest.LogCaptureFixture) -> None:
     ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
-    async def wait_for_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def wait_for_end(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         try:
             ended.set_result(await reader.read())
         except ConnectionError as error:
             ended.set_exception(error)
-        writer.close()
 
     async with relay_to(wait_for_end) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)

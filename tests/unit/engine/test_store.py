@@ -17,6 +17,7 @@ from bramble.errors import StoreUnavailable
 from tests.engine.running import eventually
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import Time
+from tests.unit.listening import listening
 
 NOT_THERE = b"<Error><Code>NoSuchKey</Code><Message>not there</Message></Error>"
 
@@ -24,11 +25,10 @@ NOT_THERE = b"<Error><Code>NoSuchKey</Code><Message>not there</Message></Error>"
 @asynccontextmanager
 async def serving(dripping: asyncio.Event | None) -> AsyncIterator[str]:
     """The URL of a store that has nothing; while `dripping` is set, one that sends a byte of its answer now and then."""
-    closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        while dripping is not None and dripping.is_set() and not closed.is_set():
+        while dripping is not None and dripping.is_set():
             writer.write(b"H")
             await asyncio.sleep(0.02)
         if dripping is None:
@@ -36,14 +36,9 @@ async def serving(dripping: asyncio.Event | None) -> AsyncIterator[str]:
                 f"HTTP/1.1 404 Not Found\r\nContent-Type: application/xml\r\nContent-Length: {len(NOT_THERE)}\r\nConnection: close\r\n\r\n"
             )
             writer.write(head.encode() + NOT_THERE)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        closed.set()
-        server.close()
+    async with listening(serve) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def put_secret(api: FakeApi, namespace: str, endpoint: str) -> None:

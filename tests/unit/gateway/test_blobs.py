@@ -21,6 +21,7 @@ from bramble.gateway.refusals import Busy
 from tests.unit.gateway.conftest import Replica, until
 from tests.unit.gateway.fakes import benchmark_job, other_job_file, put_job, store_secret
 from tests.unit.gateway.test_assignments import assignment, config_map
+from tests.unit.listening import listening
 
 BIG = bytes(range(256)) * 4096 * 3
 """3 MiB: many chunks."""
@@ -246,18 +247,14 @@ async def test_a_list_of_samples_that_no_dataset_makes_opens_nothing(
 
 
 async def test_a_store_that_falls_silent_is_given_up(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()  # until the caller has gone
-        writer.close()
 
     monkeypatch.setattr(stores, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.1))
     assigned(replica, b"ours")
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    replica.api.put(store_secret("ads", endpoint=endpoint, bucket="bucket", accessKey="a", secretKey="s"))
-    async with asyncio.timeout(3):
+    async with listening(silent) as port, asyncio.timeout(3):
+        replica.api.put(store_secret("ads", endpoint=f"http://127.0.0.1:{port}", bucket="bucket", accessKey="a", secretKey="s"))
         assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
-    server.close()
 
 
 async def test_stores_without_a_ca_of_their_own_share_one_trust(replica: Replica) -> None:

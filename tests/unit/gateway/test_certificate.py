@@ -11,6 +11,7 @@ import pytest
 from bramble.gateway.server import renew, tls_context
 from tests.api.gateway import certificate
 from tests.unit.gateway.conftest import until
+from tests.unit.listening import listening
 
 
 async def presented(port: int) -> bytes:
@@ -28,27 +29,23 @@ async def test_a_renewed_certificate_is_shown_and_a_broken_one_is_not(tmp_path: 
     certificate(tmp_path)
     context = tls_context(tmp_path)
 
-    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-        await writer.wait_closed()
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        pass
 
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
-    port = server.sockets[0].getsockname()[1]
-    task = asyncio.create_task(renew(context, tmp_path, seconds=0.01))
-    first = await presented(port)
-    assert await presented(port) == first
+    async with listening(hang_up, context) as port:
+        task = asyncio.create_task(renew(context, tmp_path, seconds=0.01))
+        first = await presented(port)
+        assert await presented(port) == first
 
-    (tmp_path / "tls.crt").write_text("not a certificate")
-    await until(lambda: "the one before stays" in caplog.text)
-    assert await presented(port) == first
+        (tmp_path / "tls.crt").write_text("not a certificate")
+        await until(lambda: "the one before stays" in caplog.text)
+        assert await presented(port) == first
 
-    caplog.set_level("INFO")
-    certificate(tmp_path)
-    await until(lambda: "used from now on" in caplog.text)
-    assert await presented(port) != first
-    task.cancel()
-    server.close()
-    await server.wait_closed()
+        caplog.set_level("INFO")
+        certificate(tmp_path)
+        await until(lambda: "used from now on" in caplog.text)
+        assert await presented(port) != first
+        task.cancel()
 
 
 def test_without_a_certificate_it_does_not_start(tmp_path: Path) -> None:
