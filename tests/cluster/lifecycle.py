@@ -136,7 +136,8 @@ def end(state: State) -> bool:
         finally:
             os.close(handle)
     wait(lambda: not state.is_alive(), END_SECONDS, f"something still holds {state.alive}: fuser -v {state.alive}")
-    wait(state.remove_if_dead, END_SECONDS, f"{state.folder} cannot be removed")
+    # somebody's `sweep` may have come first
+    wait(lambda: state.remove_if_dead() or not state.folder.exists(), END_SECONDS, f"{state.folder} cannot be removed")
     return True
 
 

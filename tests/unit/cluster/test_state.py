@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import ClusterError
+from tests.cluster import ClusterError, lifecycle
 from tests.cluster.state import State, all_states
 
 
@@ -57,6 +57,18 @@ def test_the_last_cluster_takes_the_folder_of_all_with_it(tmp_path: Path) -> Non
     assert not (tmp_path / "clusters").exists()
     assert not other.remove_if_dead()
     assert list(all_states()) == []
+
+
+def test_a_cluster_that_another_process_swept_away_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State.named("one")
+    os.close(state.create())
+
+    def swept(state: State) -> None:
+        assert state.remove_if_dead()
+
+    monkeypatch.setattr(lifecycle, "supervisor_pid", swept)
+    monkeypatch.setattr(lifecycle, "END_SECONDS", 0.1)
+    assert lifecycle.end(state)
 
 
 def test_a_folder_of_somebody_else_is_not_trusted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
