@@ -33,6 +33,7 @@ LASTING = 3
 
 READY = "Ready"
 INTERNAL_ERROR = "InternalError"
+PASS_TIMED_OUT = "PassTimedOut"
 FAULT_CHARACTERS = 400
 """Of an unforeseen exception's text in a condition, so that what to do about it still fits."""
 
@@ -111,8 +112,9 @@ class Reconciler:
                 self._doubt()
             delay = self._queue.retry(key)
             log.info("%s: %s: %s; again in %.1f s", label(key), type(error).__name__, error, delay)
-            if isinstance(error, StoreUnavailable) and self._queue.failures(key) >= LASTING:
-                await self._report(key, type(error).__name__, str(error))
+            told = what_lasts(error)
+            if told is not None and self._queue.failures(key) >= LASTING:
+                await self._report(key, *told)
         except Exception as error:  # the queue loop: one object's fault must not stop the others (house style, rule 12)
             self._count(key, error)
             delay = self._queue.retry(key)
@@ -148,6 +150,18 @@ def not_ready(planned: Manifest, reason: str, message: str) -> Plan:
     conditions = merge(former, stated, generation, utcnow())
     events = transitions(former, stated, frozenset({reason}))
     return Plan(status={**status, "conditions": conditions}, events=events)
+
+
+def what_lasts(error: Exception) -> tuple[str, str] | None:
+    """Reason and message for the condition, where a failure that comes again and again is one that a status can tell of."""
+    if isinstance(error, StoreUnavailable):
+        return type(error).__name__, str(error)
+    if isinstance(error, TimeoutError):
+        return PASS_TIMED_OUT, (
+            f"Bramble does not get through this object in {PASS_SECONDS:g} s: the store or the API server answers slowly each time. "
+            f"Bramble goes on trying: make the store answer faster; the metric bramble_reconcile_seconds says whether all objects are slow"
+        )
+    return None
 
 
 def fault(error: Exception) -> str:

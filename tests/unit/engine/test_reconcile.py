@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from bramble.engine import reconcile
 from bramble.engine.faults import Faults
 from bramble.engine.reconcile import LASTING
 from bramble.errors import BrambleError, StoreRefused, StoreUnavailable
@@ -28,13 +30,15 @@ class World:
 
     def __init__(self, raises: Callable[[Manifest], BaseException | None], **fields: Any) -> None:
         self.raises, self.time, self.api = raises, Time(), FakeApi()
-        self.passes = 0
+        self.passes, self.hangs = 0, False
         for name in "ab":
             self.api.put(made("Dataset", name, spec={}, **fields))
         controller = Controller(DATASET, self.gather, self.plan, lambda _: (), frozenset({"remembered"}))
         self.replica = Replica(self.api, FakeStore(), (controller,), Faults(), self.time)
 
     async def gather(self, key: Key, sources: Sources) -> Manifest | None:
+        if self.hangs and key.name == "a":
+            await asyncio.Event().wait()
         return await sources.get(DATASET, key.namespace, key.name)
 
     def plan(self, seen: Manifest, _: datetime) -> Plan:
@@ -92,6 +96,20 @@ async def test_what_to_do_about_a_fault_is_said_however_long_its_text_is() -> No
     world = World(lambda _: unforeseen())
     await world.live()
     assert world.told()[2].endswith("the operator's log has the traceback: please report it with that")
+
+
+async def test_passes_that_do_not_end_are_told_and_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "PASS_SECONDS", 0.02)
+    world = World(lambda _: None)
+    world.hangs = True
+    await world.live()
+    assert world.told()[:2] == ("False", "PassTimedOut")
+    assert "does not get through this object in 0.02 s" in world.told()[2]
+    assert world.told("b")[:2] == ("True", "Fine")
+
+    world.hangs = False
+    await world.live(seconds=120)
+    assert world.told()[:2] == ("True", "Fine")
 
 
 @pytest.mark.parametrize("failures", [1, LASTING - 1])
