@@ -28,8 +28,9 @@ test: lint  ## lint, unit tests, and everything on the local cluster that fits i
 unit: $(PYTHON)  ## the tests that need no cluster
 	@$(PYTHON) -m pytest -m "not cluster and not chaos" tests
 
-chaos: $(PYTHON)  ## kill the operator before and after every write it makes
+chaos: $(PYTHON)  ## kill the operator before and after every write it makes; other examples of every property
 	@$(PYTHON) -m pytest -m chaos tests
+	@$(PYTHON) -m pytest -m hypothesis --hypothesis-profile other tests/unit
 
 compat: $(PYTHON)  ## the store's tests against MinIO as well
 	@BRAMBLE_TEST_STORE=minio $(PYTHON) -m pytest tests/unit/workloads/test_store.py tests/unit/workloads/test_snapshot.py

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["tests.cluster.fixture"]
+
+# What a machine has no time for is no failure of a property; and a run that found nothing is the same run the next time. `make chaos`
+# looks further, at other examples each time.
+settings.register_profile("same", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile("other", settings.get_profile("same"), derandomize=False)
+settings.load_profile("same")
 
 WITH_NODES = ("tests/chaos/", "tests/e2e/")
 """Folders whose tests start clusters with nodes. One process runs them all, the chaos tests first, whose cluster ends with them: a kernel

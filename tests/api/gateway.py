@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from bramble.contracts.jobs import TOKEN_AUDIENCE
 from tests.cluster.cluster import Cluster
+from tests.ports import free_port
 
 CHART = Path(__file__).resolve().parents[2] / "charts/bramble"
 HOST = "bramble-gateway.test.svc"
@@ -129,12 +129,6 @@ def certificate(folder: Path) -> None:
     (folder / "ca.crt").write_bytes(authority.public_bytes(pem))
     (folder / "tls.crt").write_bytes(leaf.public_bytes(pem))
     (folder / "tls.key").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

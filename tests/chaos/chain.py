@@ -6,7 +6,7 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,9 @@ import yaml
 from minio import Minio
 
 from examples.digits.stocking import stock
-from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess
+from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess, holder
 from tests.cluster import Cluster
+from tests.cluster.audit import audit_events
 from tests.cluster.lifecycle import REPOSITORY
 from tests.cluster.waiting import wait
 
@@ -129,7 +130,7 @@ class Chain:
         return wait(reached, seconds, lambda: self.describe(kind, name), interval=0.2) or {}
 
     def quiet(self, seconds: float = 30.0) -> None:
-        """Until the operator lives and writes no more: no site is passed for two seconds."""
+        """Until the operator leads and writes no more: no site is passed for two seconds."""
         last, since = -1, 0.0
 
         def settled() -> bool:
@@ -138,7 +139,7 @@ class Chain:
             now, lines = time.monotonic(), len(self._lines())
             if lines != last:
                 last, since = lines, now
-            return self.operator.ended is None and now - since > 2
+            return self.operator.ended is None and now - since > 2 and holder(self.cluster) == self.operator.name
 
         wait(settled, seconds, self.operator.tail, interval=0.2)
 
@@ -190,15 +191,9 @@ class Child(NamedTuple):
 def creations(audit_log: Path, namespaces: Container[str]) -> Counter[Child]:
     """How often each object of these namespaces was really created by a client of ours (by the API server's audit log)."""
     found: Counter[Child] = Counter()
-    for event in _events(audit_log):
+    for event in audit_events(audit_log):
         ref = event.get("objectRef", {})
         created = event["verb"] in ("create", "patch") and event.get("responseStatus", {}).get("code") == CREATED
         if created and ref.get("namespace") in namespaces and "aiohttp" in event.get("userAgent", ""):
             found[Child(ref["resource"], ref["namespace"], ref.get("name", "?"))] += 1
     return found
-
-
-def _events(audit_log: Path) -> Iterator[Object]:
-    with audit_log.open() as lines:
-        for line in lines:
-            yield json.loads(line)

@@ -9,7 +9,7 @@ import ssl
 from typing import Any
 
 from tests.cluster import addresses
-from tests.cluster.errors import ClusterError
+from tests.cluster.errors import AlreadyExists, ClusterError
 from tests.cluster.state import State
 
 FIELD_MANAGER = "bramble-cluster"
@@ -24,7 +24,13 @@ class Api:
         self._context: ssl.SSLContext | None = None
 
     async def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
-        """The decoded answer. OSError where nobody answers; ClusterError with the server's message for 400 and above."""
+        """The decoded answer.
+
+        Raises:
+            OSError: nobody answers, or not to the end, or the server has no time for it (429, 500 and above).
+            AlreadyExists: 409.
+            ClusterError: any other status from 400 on, with the server's message.
+        """
         return await asyncio.to_thread(self._request, method, path, body, content_type)
 
     async def apply(self, path: str, document: dict[str, Any]) -> Any:
@@ -42,9 +48,14 @@ class Api:
             connection.request(method, path, payload, {"Content-Type": content_type})
             answer = connection.getresponse()
             text = answer.read()
+        except http.client.HTTPException as error:
+            raise ConnectionError(f"{method} {path}: {type(error).__name__}: {error}") from error
         finally:
             connection.close()
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise ClusterError(f"{method} {path}: {answer.status} {text.decode(errors='replace').strip()}")
+            said = f"{method} {path}: {answer.status} {text.decode(errors='replace').strip()}"
+            if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS or answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise ConnectionError(said)
+            raise (AlreadyExists if answer.status == http.HTTPStatus.CONFLICT else ClusterError)(said)
         is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
         return json.loads(text) if is_json else text.decode()

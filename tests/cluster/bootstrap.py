@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import partial
 from typing import Any
 
 from tests.cluster import addresses
 from tests.cluster.addresses import NodeAddress
 from tests.cluster.api import Api
 from tests.cluster.configs import SYSTEM_NAMESPACE
+from tests.cluster.errors import AlreadyExists
 from tests.cluster.shape import NodeShape, Shape
+from tests.cluster.waiting import until
 
+MAKE_SECONDS = 30.0
 GPU = "nvidia.com/gpu"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -100,10 +104,21 @@ def _path(document: dict[str, Any]) -> str:
 async def create(api: Api, shape: Shape) -> None:
     """Make all of them; Nodes by POST, whose status counts then, the others by server-side apply."""
     for document in objects(shape):
+        await until(partial(_made, api, document), MAKE_SECONDS, f"{_path(document)} could not be made")
+
+
+async def _made(api: Api, document: dict[str, Any]) -> bool:
+    """Whether an object is there now; a server that has just begun may have no time for it yet."""
+    try:
         if document["kind"] == "Node":
             await api.request("POST", "/api/v1/nodes", document)
         else:
             await api.apply(_path(document), document)
+    except AlreadyExists:  # made by a request that got no answer
+        return True
+    except OSError:
+        return False
+    return True
 
 
 async def advertise_gpus(api: Api, shape: NodeShape) -> None:

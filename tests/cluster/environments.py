@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,9 +148,10 @@ def _prune(base: Path, keep: Path) -> None:
 def _in_use() -> set[Path]:
     places = set()
     for state in all_states():
-        if state.is_alive() and state.images.exists():
-            table = json.loads(state.images.read_text())
-            places |= {Path(mount["source"]) for image in table["images"] for mount in image["mounts"]}
+        if state.is_alive():
+            with suppress(FileNotFoundError):  # it runs no pods yet, or has just ended
+                table = json.loads(state.images.read_text())
+                places |= {Path(mount["source"]) for image in table["images"] for mount in image["mounts"]}
     return places
 
 

@@ -6,6 +6,7 @@ ClusterError
 ├── ComponentFailed      a process of the cluster ended or never became ready; the message holds the end of its log
 ├── KubectlFailed        kubectl said no
 ├── ConditionTimeout     a condition did not come true in time; the message holds the last state seen
+├── AlreadyExists        the API server has an object of that name
 └── NotSupported         asked of a cluster that is not ours (an existing kube context)
 """
 
@@ -39,6 +40,10 @@ class KubectlFailed(ClusterError):
 
 class ConditionTimeout(ClusterError, TimeoutError):
     """A condition did not come true before its deadline."""
+
+
+class AlreadyExists(ClusterError):
+    """The API server has an object of that name."""
 
 
 class NotSupported(ClusterError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.errors import ClusterError, ComponentFailed
+from tests.cluster.namespaces import is_first_of_namespace
 from tests.cluster.process import tail
 from tests.cluster.requirements import search_path
 from tests.cluster.state import State, all_states
@@ -104,17 +105,9 @@ def supervisor_pid(state: State) -> int | None:
         return None
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # processes end while they are looked at
-            if _is_first_of_namespace(process) and _has_open(process, wanted):
+            if is_first_of_namespace(process) and _has_open(process, wanted):
                 return int(process.name)
     return None
-
-
-def _is_first_of_namespace(process: Path) -> bool:
-    for line in (process / "status").read_text().splitlines():
-        if line.startswith("NSpid:"):
-            numbers = line.split()[1:]
-            return len(numbers) > 1 and numbers[-1] == "1"
-    return False
 
 
 def _has_open(process: Path, wanted: os.stat_result) -> bool:
@@ -127,18 +120,21 @@ def end(state: State) -> bool:
         return False
     pid = supervisor_pid(state)
     if pid is not None:
-        handle = os.pidfd_open(pid)
-        try:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-            select.select([handle], [], [], END_SECONDS)
-        except ProcessLookupError:  # it ended by itself just now
-            pass
-        finally:
-            os.close(handle)
+        with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
+            _kill(pid)
     wait(lambda: not state.is_alive(), END_SECONDS, f"something still holds {state.alive}: fuser -v {state.alive}")
     # somebody's `sweep` may have come first
     wait(lambda: state.remove_if_dead() or not state.folder.exists(), END_SECONDS, f"{state.folder} cannot be removed")
     return True
+
+
+def _kill(pid: int) -> None:
+    handle = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        select.select([handle], [], [], END_SECONDS)
+    finally:
+        os.close(handle)
 
 
 def sweep(progress: Progress) -> None:
@@ -154,8 +150,15 @@ def describe_all() -> list[dict[str, Any]]:
         {
             "name": state.name,
             "alive": state.is_alive(),
-            "age": round(time.time() - state.alive.stat().st_mtime) if state.alive.exists() else None,
+            "age": _age(state),
             "folder": str(state.folder),
         }
         for state in all_states()
     ]
+
+
+def _age(state: State) -> int | None:
+    try:
+        return round(time.time() - state.alive.stat().st_mtime)
+    except FileNotFoundError:
+        return None

@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 CLONE_NEWNET = 0x40000000
 CLONE_NEWPID = 0x20000000
@@ -32,6 +33,12 @@ def unshare_network() -> None:
 def network_of(process: int | str = "self") -> int:
     """A descriptor of a process's network namespace; it keeps the namespace alive."""
     return os.open(f"/proc/{process}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def is_first_of_namespace(process: Path) -> bool:
+    """Whether a process, given by its folder in /proc, is process 1 of a PID namespace below the host's. OSError where it has ended."""
+    numbers = next((line.split()[1:] for line in (process / "status").read_text().splitlines() if line.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"
 
 
 @contextmanager

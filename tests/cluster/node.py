@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.cluster.control import ask
-from tests.cluster.errors import ClusterError
+from tests.cluster.namespaces import is_first_of_namespace
 from tests.cluster.state import State
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Node:
         """
         uid = self._cluster.get("pod", pod, namespace)["metadata"]["uid"]
         mark = f"/nodes/{self.name}/kubelet/pods/{uid}/containers/{container}/"
-        return sorted(_processes_with_mount(mark), key=_is_first, reverse=True)
+        return _processes_with_mount(mark)
 
     def _condition(self) -> str:
         document = self._cluster.get("node", self.name)
@@ -96,18 +96,10 @@ class Node:
 
 
 def _processes_with_mount(mark: str) -> list[int]:
+    """The process 1 of a namespace first."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended while we looked
             if mark in (process / "mountinfo").read_text():
-                found.append(int(process.name))
-    return found
-
-
-def _is_first(pid: int) -> bool:
-    """Whether a process is process 1 of the innermost PID namespace that it is in."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError as error:
-        raise ClusterError(f"process {pid} ended while it was looked at") from error
-    return next(line.split()[-1] == "1" for line in status.splitlines() if line.startswith("NSpid:"))
+                found.append((not is_first_of_namespace(process), int(process.name)))
+    return [pid for _, pid in sorted(found)]

@@ -14,7 +14,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,9 +164,9 @@ def _folders_locked(*, create: bool) -> Iterator[Path | None]:
     """
     while True:
         folder = clusters_folder()
-        if create:
-            _make_private(folder)
         try:
+            if create:
+                _make_private(folder)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             if create:
@@ -184,13 +184,17 @@ def _folders_locked(*, create: bool) -> Iterator[Path | None]:
 
 def _remove_empty(folder: Path) -> None:
     folder.rmdir()
-    if not os.environ.get("BRAMBLE_CLUSTERS") and not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
+    if not os.environ.get("BRAMBLE_CLUSTERS"):
+        with suppress(OSError):  # it holds something else, or somebody makes the next cluster
+            folder.parent.rmdir()
 
 
 def all_states() -> Iterator[State]:
     """Every cluster folder of this user, living or dead."""
-    base = clusters_folder()
-    for folder in sorted(base.iterdir()) if base.is_dir() else ():
+    try:
+        folders = sorted(clusters_folder().iterdir())
+    except FileNotFoundError:
+        return
+    for folder in folders:
         if folder.is_dir() and NAME_PATTERN.fullmatch(folder.name):
             yield State(folder)

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,28 +113,25 @@ class Supervisor:
         return not waiting
 
     async def node_ready(self, name: str) -> bool:
-        """Whether a node takes pods; its GPUs are advertised as soon as its kubelet has registered."""
-        document = await self.api.request("GET", f"/api/v1/nodes/{name}")
-        if not bootstrap.is_ready(document):
-            return False
+        """Whether a node takes pods, as far as the API server answers; its GPUs are advertised as soon as its kubelet has registered."""
         node = self.nodes[name]
-        if node.shape.gpus and bootstrap.GPU not in document["status"]["allocatable"]:
-            await bootstrap.advertise_gpus(self.api, node.shape)
+        try:
+            document = await self.api.request("GET", f"/api/v1/nodes/{name}")
+            if not bootstrap.is_ready(document):
+                return False
+            if node.shape.gpus and bootstrap.GPU not in document["status"]["allocatable"]:
+                await bootstrap.advertise_gpus(self.api, node.shape)
+        except OSError:
+            return False
         advertised: str = document["status"]["allocatable"].get(bootstrap.GPU, "0")
         return advertised == str(node.shape.gpus)
 
     def follow_boot(self, name: str) -> None:
         """Advertise the GPUs of a node that was booted, as soon as it is Ready, whether anybody waits for that or not."""
 
-        async def ready() -> bool:
-            try:
-                return await self.node_ready(name)
-            except OSError:  # the API server may be down too
-                return False
-
         async def follow() -> None:
             try:
-                await until(ready, NODES_SECONDS, self.processes.by_name[f"{name}/kubelet"].describe, interval=0.5)
+                await until(partial(self.node_ready, name), NODES_SECONDS, self.processes.by_name[f"{name}/kubelet"].describe, interval=0.5)
             except ClusterError as error:  # its kubelet's log says more; who waits for the node sees it too
                 print(f"node {name} was booted and is not Ready: {error}", file=sys.stderr, flush=True)
 

@@ -74,7 +74,7 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     cluster.kubectl("create", "namespace", name)
     cluster.wait(
         lambda: any(account["metadata"]["name"] == "default" for account in cluster.list("serviceaccounts", name)),
-        20,
+        60,  # after an outage of the API server, controllers look again up to half a minute later
         f"no service account in {name}: does kube-controller-manager run?",
     )
     yield name

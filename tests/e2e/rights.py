@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.cluster.audit import audit_events
 from tests.cluster.kubectl import Kubectl
 
 
@@ -49,15 +49,11 @@ def used(log: Path, account: str, namespace: str) -> tuple[set[Right], set[Right
     user = f"system:serviceaccount:{namespace}:{account}"
     allowed: set[Right] = set()
     refused: set[Right] = set()
-    with log.open() as lines:
-        for line in lines:
-            if user not in line:
-                continue
-            event = json.loads(line)
-            about = event.get("objectRef")
-            if event["user"]["username"] != user or about is None or about.get("resource") is None:
-                continue
-            sub = f"/{about['subresource']}" if about.get("subresource") else ""
-            right = Right(about.get("apiGroup", ""), about["resource"] + sub, event["verb"])
-            (refused if event.get("responseStatus", {}).get("code") == 403 else allowed).add(right)
+    for event in audit_events(log, user):
+        about = event.get("objectRef")
+        if event["user"]["username"] != user or about is None or about.get("resource") is None:
+            continue
+        sub = f"/{about['subresource']}" if about.get("subresource") else ""
+        right = Right(about.get("apiGroup", ""), about["resource"] + sub, event["verb"])
+        (refused if event.get("responseStatus", {}).get("code") == 403 else allowed).add(right)
     return allowed, refused

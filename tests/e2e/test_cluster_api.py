@@ -35,21 +35,23 @@ def test_restricted_is_enforced_where_no_namespace_says_otherwise(api_cluster: K
 
 @pytest.mark.skipif("BRAMBLE_KUBE_CONTEXT" in os.environ, reason="starts a local cluster of its own")
 def test_the_command_line_starts_shows_and_ends_a_cluster() -> None:
+    name = f"by-hand-{os.getpid()}"
+
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tests.cluster", *arguments]
         return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
     try:
-        up = call("up", "--api-only", "--name", "by-hand")
+        up = call("up", "--api-only", "--name", name)
         assert up.returncode == 0, up.stderr
-        assert f"export KUBECONFIG={State.named('by-hand').kubeconfig}\n" in up.stdout
-        again = call("up", "--api-only", "--name", "by-hand")
+        assert f"export KUBECONFIG={State.named(name).kubeconfig}\n" in up.stdout
+        again = call("up", "--api-only", "--name", name)
         assert again.returncode == 1
         assert "is up already" in again.stderr
         status = call("status").stdout
-        assert "by-hand: alive" in status
+        assert f"{name}: alive" in status
         assert "-> apiserver" in status
     finally:
-        down = call("down", "--name", "by-hand")
-    assert "cluster 'by-hand' is gone" in down.stderr
-    assert call("down", "--name", "by-hand").stderr.startswith("no cluster 'by-hand'\n")
+        down = call("down", "--name", name)
+    assert f"cluster {name!r} is gone" in down.stderr
+    assert call("down", "--name", name).stderr.startswith(f"no cluster {name!r}\n")

@@ -14,6 +14,8 @@ from tests.e2e.pods import container, http_server, pod, run, wait_phase
 
 pytestmark = pytest.mark.cluster
 
+LISTENS = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+
 
 def test_pods_run_on_while_the_api_server_is_gone(cluster: Cluster, where: str) -> None:
     cluster.apply(pod("one", container(cluster, "import time; time.sleep(600)"), node="gpu-1"), namespace=where)
@@ -39,10 +41,11 @@ def _answers(cluster: Cluster) -> bool:
 
 def test_ports_are_forwarded_and_files_copied_by_kubectl(cluster: Cluster, where: str, tmp_path: Path) -> None:
     cluster.apply(
-        pod("server", container(cluster, http_server("forwarded"), image="convert")),
+        pod("server", container(cluster, http_server("forwarded"), image="convert", readinessProbe=LISTENS)),
         namespace=where,
     )
-    wait_phase(cluster, "server", where, "Running")
+    # a refused connection ends kubectl's forwarding for good
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/server", "-n", where, "--timeout=60s")
     command = cluster.command("port-forward", "pod/server", "-n", where, "--address=127.0.0.1", ":8080")
     with subprocess.Popen(command, env=cluster.env, stdout=subprocess.PIPE, text=True) as forward:
         assert forward.stdout is not None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import urllib.request
 
 import pytest
 
 from tests.cluster import Cluster
+from tests.cluster.audit import audit_events
 from tests.cluster.waiting import wait
 from tests.e2e.pods import EDGE_TOLERATION, Manifest, container, http_server, pod, pod_spec, run, service, wait_phase
 
@@ -18,7 +18,7 @@ import time, urllib.request
 deadline = time.monotonic() + 20
 while True:
     try:
-        print(urllib.request.urlopen("http://{host}:{port}/", timeout=2).read().decode()); break
+        print(urllib.request.urlopen("http://{host}:{port}/", timeout=5).read().decode()); break
     except OSError:
         if time.monotonic() > deadline: raise
         time.sleep(0.1)
@@ -34,7 +34,7 @@ else:
     deadline = time.monotonic() + 30
     while True:
         try:
-            connection = socket.create_connection(("peers-0.peers", 29500), timeout=2); break
+            connection = socket.create_connection(("peers-0.peers", 29500), timeout=5); break
         except OSError:
             if time.monotonic() > deadline: raise
             time.sleep(0.1)
@@ -144,7 +144,7 @@ def test_a_service_is_forwarded_to_the_host(cluster: Cluster, where: str) -> Non
 
     def answer() -> bytes:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answered:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answered:
                 body: bytes = answered.read()
                 return body
         except OSError:
@@ -157,12 +157,7 @@ def test_the_audit_log_names_who_did_what(cluster: Cluster, where: str) -> None:
     cluster.kubectl("create", "configmap", "audited", "-n", where)
 
     def events() -> list[tuple[str, str, str]]:
-        found = []
-        for line in cluster.audit_log.read_text().splitlines():
-            event = json.loads(line)
-            reference = event.get("objectRef", {})
-            if reference.get("namespace") == where:
-                found.append((event["user"]["username"], event["verb"], reference["resource"]))
-        return found
+        found = [event for event in audit_events(cluster.audit_log, where) if event.get("objectRef", {}).get("namespace") == where]
+        return [(event["user"]["username"], event["verb"], event["objectRef"]["resource"]) for event in found]
 
     cluster.wait(lambda: ("kubernetes-admin", "create", "configmaps") in events(), 10, events)

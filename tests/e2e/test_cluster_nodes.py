@@ -13,7 +13,7 @@ from tests.e2e.pods import container, phase, pod, run, wait_phase
 pytestmark = pytest.mark.cluster
 
 SLEEP = "import time; time.sleep(600)"
-NOT_READY_SECONDS = 25.0
+NOT_READY_SECONDS = 60.0
 
 
 @pytest.fixture

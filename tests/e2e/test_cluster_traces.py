@@ -59,7 +59,7 @@ def test_a_cluster_leaves_nothing_behind(finish: Callable[[Cluster], None]) -> N
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_an_attached_cluster_dies_with_its_owner(number: signal.Signals) -> None:
-    name = f"owned-{number.name.lower()}"
+    name = f"owned-{number.name.lower()}-{os.getpid()}"
     with subprocess.Popen([sys.executable, "-c", OWNER, name], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         assert owner.stdout.readline() == "up\n"
@@ -73,12 +73,16 @@ def test_an_attached_cluster_dies_with_its_owner(number: signal.Signals) -> None
 
 def test_down_clears_a_half_dead_cluster() -> None:
     """The supervisor is gone, its folder is not: as after a crash of the machine."""
-    cluster = Cluster.up(Shape(api_only=True), name="half-dead", attached=False)
+    cluster = Cluster.up(Shape(api_only=True), name=f"half-dead-{os.getpid()}", attached=False)
     supervisor = supervisor_pid(cluster.state)
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.cluster", "down", "--name", "half-dead"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.cluster", "down", "--name", cluster.state.name],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ended.returncode == 0, ended.stderr
     assert not cluster.state.folder.exists()

@@ -15,6 +15,7 @@ from examples.digits.stocking import freeze
 from tests.chart.installation import install
 from tests.cluster import Cluster, CodePart, ImageSource
 from tests.cluster.images import WORKLOADS_CODE
+from tests.unit.workloads.pods import command_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -140,7 +141,7 @@ def test_a_killed_rank_is_a_signal_of_that_rank(runs: Runs, cluster: Cluster) ->
     runs.start("killed", {"1": "hang", "0": "hang"})
     second = next(pod for pod in runs.until_hanging("killed") if pod["metadata"]["labels"][INDEX] == "1")
     pids = cluster.nodes[second["spec"]["nodeName"]].pids(second["metadata"]["name"], "train", runs.namespace)
-    script = next(pid for pid in pids if "plain_pytorch" in Path(f"/proc/{pid}/cmdline").read_text())
+    script = next(pid for pid in pids if any("plain_pytorch" in part for part in command_of(pid)))
     os.kill(script, signal.SIGKILL)
     cause = runs.until("killed", "Failed")["firstCause"]
     assert (cause["kind"], cause["rank"], cause["signal"]) == ("Signal", 1, "SIGKILL")

@@ -22,6 +22,7 @@ MOVING = (
     "sched_domain",
     "cad_pid",
     "hostname",
+    "perf_event_max_sample_rate",
 )
 """Kernel settings that change by themselves."""
 FOLDERS = ("/etc", "/run", "/usr/libexec", "/var/lib", "/var/log", "/opt", "/dev/shm", "/sys/fs/cgroup")

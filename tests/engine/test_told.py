@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from typing import Any
 
 import aiohttp
 import pytest
@@ -12,9 +14,9 @@ from bramble.engine.logs import JsonFormatter
 from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kube.resources import DATASET
 from tests.cluster import Cluster
-from tests.engine.running import client, running, says
+from tests.engine.running import client, eventually, running, says
 from tests.engine.test_watching import dataset
-from tests.unit.workloads.edge.fake_gateway import free_port
+from tests.ports import free_port
 
 
 @pytest.mark.cluster
@@ -38,7 +40,12 @@ async def test_probes_metrics_and_events(local: Cluster, namespace: str) -> None
         assert told['bramble_writes_total{kind="Dataset",verb="status"}'] >= 1
         assert told['bramble_cache_objects{kind="Dataset"}'] >= 1
         assert told['bramble_gateway_replicas{answered="yes"}'] == 0
-    (event,) = [each for each in local.list("events.events.k8s.io", namespace) if each["reason"] == "StoreMissing"]
+
+        async def posted() -> list[dict[str, Any]]:
+            found = await asyncio.to_thread(local.list, "events.events.k8s.io", namespace)
+            return [each for each in found if each["reason"] == "StoreMissing"]
+
+        (event,) = await eventually(posted)  # a pass posts it after the status
     assert (event["type"], event["regarding"]["kind"], event["regarding"]["name"]) == ("Warning", "Dataset", "tape")
     assert "create it with endpoint, bucket, accessKey and secretKey" in event["note"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from bramble.kinds.labels import REQUEST
 from bramble.kinds.trainingrun.controller import CONTROLLER as TRAINING_RUNS
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET, TRAINING_RUN
 from tests.cluster import Cluster
+from tests.cluster.audit import audit_events
 from tests.cluster.waiting import until
 from tests.engine.running import client, eventually, nested, reading_deep, running, says
 
@@ -107,8 +107,7 @@ async def test_kopf_leaves_no_trace_on_objects(local: Cluster, namespace: str) -
 
 
 def audited(path: Path, namespace: str) -> list[dict[str, Any]]:
-    events = (json.loads(line) for line in path.read_text().splitlines())
-    return [event for event in events if event.get("objectRef", {}).get("namespace") == namespace]
+    return [event for event in audit_events(path, namespace) if event.get("objectRef", {}).get("namespace") == namespace]
 
 
 async def test_a_terminal_error_is_a_condition_and_others_go_on(local: Cluster, namespace: str) -> None:

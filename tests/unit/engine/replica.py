@@ -149,7 +149,7 @@ class Replica:
                     return
                 self.time.now = max(self.time.now, due)
                 continue
-            key = await asyncio.wait_for(self.queue.get(), 1)
+            key = await asyncio.wait_for(self.queue.get(), 10)
             try:
                 await self.reconciler._guarded(key)
             finally:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bramble.contracts.canonical import canonical_json, digest_of
@@ -109,7 +109,7 @@ def check_end(api: FakeApi, kubelet: Kubelet) -> None:
 
 
 @given(outcomes=outcomes, crashes=crashes)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_a_new_dataset_ends_the_same_whatever_crashes(outcomes: list[Outcome], crashes: set[int]) -> None:
     async def run() -> dict[str, Any]:
         ends = []
@@ -135,7 +135,7 @@ def test_a_new_dataset_ends_the_same_whatever_crashes(outcomes: list[Outcome], c
     leftovers=st.sets(st.integers(1, 4), max_size=3),
     requested=st.booleans(),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 def test_any_observed_state_converges(
     outcomes: list[Outcome], crashes: set[int], attempt: int, failures: int, disruptions: int, leftovers: set[int], requested: bool
 ) -> None:

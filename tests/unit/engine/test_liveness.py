@@ -94,7 +94,7 @@ async def test_an_object_that_waits_too_long_counts_on_the_leader_alone(world: W
 
 async def test_a_pass_that_does_not_end(world: World) -> None:
     world.queue.add(KEY)
-    await asyncio.wait_for(world.queue.get(), 1)
+    await asyncio.wait_for(world.queue.get(), 10)
     world.time.now += 301
     assert "a pass has been running for 301 s" in world.told()
 

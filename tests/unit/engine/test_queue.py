@@ -70,14 +70,14 @@ async def test_of_two_timers_the_earlier_counts(queue: WorkQueue, time: Time) ->
 async def test_a_waiting_worker_is_woken_by_a_timer(queue: WorkQueue) -> None:
     queue = WorkQueue()
     queue.add_after(A, 0.05)
-    assert await asyncio.wait_for(queue.get(), 2) == A
+    assert await asyncio.wait_for(queue.get(), 10) == A
 
 
 async def test_a_waiting_worker_is_woken_by_a_key(queue: WorkQueue) -> None:
     waiting = asyncio.ensure_future(queue.get())
     await asyncio.sleep(0)
     queue.add(A)
-    assert await asyncio.wait_for(waiting, 2) == A
+    assert await asyncio.wait_for(waiting, 10) == A
 
 
 def test_failures_back_off_doubled_with_jitter_and_a_success_forgets_them(queue: WorkQueue) -> None:

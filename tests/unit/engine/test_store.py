@@ -53,7 +53,7 @@ async def has_turns(stores: Stores) -> bool:
 
 
 async def test_a_store_that_drips_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "CALL_SECONDS", 0.5)
+    monkeypatch.setattr(store, "CALL_SECONDS", 2.0)
     monkeypatch.setattr(store, "TURN_SECONDS", 0.2)
     monkeypatch.setattr(store, "THREADS", CALLS_AT_ONCE + 1)
     api, dripping = FakeApi(), asyncio.Event()
@@ -63,11 +63,11 @@ async def test_a_store_that_drips_holds_up_nobody_else(monkeypatch: pytest.Monke
         put_secret(api, "slow", slow)
         put_secret(api, "good", good)
         calls = [asyncio.ensure_future(stores.fetch("slow", "key")) for _ in range(4 * CALLS_AT_ONCE)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await stores.fetch("good", "key") is None
             said = [str(error) for error in await asyncio.gather(*calls, return_exceptions=True) if isinstance(error, StoreUnavailable)]
             assert len(said) == len(calls)
-            assert sum("no end of an answer in 0.5 s" in each for each in said) == CALLS_AT_ONCE
+            assert sum("no end of an answer in 2 s" in each for each in said) == CALLS_AT_ONCE
             assert sum("3 earlier calls have not ended" in each for each in said) == 3 * CALLS_AT_ONCE
             problem = await stores.problem("slow")
             assert problem is not None
@@ -79,7 +79,6 @@ async def test_a_store_that_drips_holds_up_nobody_else(monkeypatch: pytest.Monke
 
 
 async def test_a_namespace_that_nobody_asks_for_is_forgotten_unless_a_call_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "CALL_SECONDS", 0.1)
     api, dripping, time = FakeApi(), asyncio.Event(), Time()
     stores = Stores(api, clock=time)
     dripping.set()
@@ -88,8 +87,10 @@ async def test_a_namespace_that_nobody_asks_for_is_forgotten_unless_a_call_is_un
         for name in ("left", "asked"):
             put_secret(api, name, good)
             assert await stores.fetch(name, "key") is None
-        with pytest.raises(StoreUnavailable):
-            await stores.fetch("slow", "key")
+        with monkeypatch.context() as impatient:
+            impatient.setattr(store, "CALL_SECONDS", 0.1)
+            with pytest.raises(StoreUnavailable):
+                await stores.fetch("slow", "key")
         time.now = store.FORGET_SECONDS - 1
         assert await stores.fetch("asked", "key") is None
         time.now = store.FORGET_SECONDS + store.SECRET_SECONDS

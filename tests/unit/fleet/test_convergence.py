@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bramble.kinds.fleet.controller import CONTROLLER
@@ -84,7 +84,7 @@ def check(api: FakeApi) -> None:
 
 
 @given(drawn=nodes, crashed=crashes)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_agents_end_where_they_belong(drawn: list[dict[str, Any]], crashed: set[int]) -> None:
     async def run() -> None:
         api = cluster(drawn)
@@ -108,7 +108,7 @@ async def test_a_typo_in_its_spec_gives_its_nodes_to_no_other_fleet() -> None:
 
 
 @given(drawn=nodes, crashed=crashes, after=st.integers(0, 30), spoiled=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_after_its_end_no_node_carries_its_agent(drawn: list[dict[str, Any]], crashed: set[int], after: int, spoiled: bool) -> None:
     async def run() -> None:
         api = cluster(drawn)

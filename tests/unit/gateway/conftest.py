@@ -56,7 +56,7 @@ async def replica(s3_server: StoreConfig) -> AsyncIterator[Replica]:
             yield Replica(gateway, api, Store(config), client)
 
 
-async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Lets the loop run until this holds."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110 - what is waited for has no event of its own

@@ -127,12 +127,13 @@ async def woken(assignments: Assignments, node: str, act: Any) -> bool:
     await asyncio.sleep(0)
     assert assignments.waiting == 1
     act()
-    done, _ = await asyncio.wait((task,), timeout=0.05)
-    if not done:
-        task.cancel()
-        await asyncio.wait((task,))
+    for _ in range(10):  # turns of the loop, no time: whom it wakes, it wakes now
+        await asyncio.sleep(0)
+    woke = task.done()
+    task.cancel()
+    await asyncio.wait((task,))
     assert assignments.waiting == 0
-    return bool(done)
+    return woke
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,7 @@ async def test_a_store_that_falls_silent_is_given_up(replica: Replica, monkeypat
 
     monkeypatch.setattr(stores, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.1))
     assigned(replica, b"ours")
-    async with listening(silent) as port, asyncio.timeout(3):
+    async with listening(silent) as port, asyncio.timeout(30):
         replica.api.put(store_secret("ads", endpoint=f"http://127.0.0.1:{port}", bucket="bucket", accessKey="a", secretKey="s"))
         assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
 

@@ -115,7 +115,7 @@ async def test_nothing_is_synced_before_the_first_list() -> None:
     task = asyncio.create_task(watching.follow(script, "bramble-system", assignments, random_share=lambda: 0.0))
     await asyncio.sleep(0)
     assert not assignments.synced.is_set()
-    await asyncio.wait_for(assignments.synced.wait(), 1)
+    await asyncio.wait_for(assignments.synced.wait(), 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bramble.contracts.canonical import canonical_json
@@ -129,7 +129,7 @@ def memory(world: Bench) -> dict[str, Any]:
 
 
 @given(conversion=conversions, each=st.tuples(board_ends, board_ends), crashed=crashes)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 def test_it_ends_the_same_whatever_crashes(conversion: list[Any], each: tuple[list[BoardEnd], list[BoardEnd]], crashed: set[int]) -> None:
     async def run() -> None:
         remembered = []
@@ -144,7 +144,7 @@ def test_it_ends_the_same_whatever_crashes(conversion: list[Any], each: tuple[li
 
 
 @given(crashed=crashes, after=st.integers(0, 60), spoiled=st.booleans())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 def test_while_a_rollout_uses_it_it_stays_and_goes_after(crashed: set[int], after: int, spoiled: bool) -> None:
     """Also where its spec cannot be used any more."""
 

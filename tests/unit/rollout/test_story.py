@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bramble.kinds.rollout.decision import Decision
@@ -224,7 +224,7 @@ async def test_a_node_that_never_answers_holds_a_deletion_ten_minutes() -> None:
     assert world.rollout["metadata"]["finalizers"] == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(deaths=st.lists(st.integers(0, 3), max_size=40), offline=st.sets(st.integers(1, 4), max_size=2), bad=st.booleans())
 async def test_whatever_dies_between_two_writes_the_end_is_the_same(deaths: list[int], offline: set[int], bad: bool) -> None:
     world = await promoted(FakeWorld(), "1.0.0")

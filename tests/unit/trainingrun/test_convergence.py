@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bramble.kinds.modelversion import controller as modelversion
@@ -100,7 +100,7 @@ def memory(world: World) -> dict[str, Any]:
 
 
 @given(ends=ends, crashes=crashes, passes=st.booleans())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 def test_it_ends_the_same_whatever_crashes(ends: list[End], crashes: set[int], passes: bool) -> None:
     async def run() -> None:
         remembered = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,17 +21,12 @@ from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import StoreConfig, cause_key, run_prefix
 from bramble_workloads.errors import Missing
 from bramble_workloads.store import Store
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = 300.0
 """For what takes seconds on an idle machine."""
 STEPS = [sys.executable, "-W", "error", "-m", "bramble_workloads"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def train_job(manifest: str, attempt: int = 1, **fields: Any) -> TrainJob:
@@ -80,7 +74,10 @@ class Pod:
     def children(self) -> list[int]:
         """Processes that the launcher started and has not yet reaped, oldest first."""
         listed = Path(f"/proc/{self.processes['train'].pid}/task/{self.processes['train'].pid}/children")
-        return sorted(map(int, listed.read_text().split())) if listed.exists() else []
+        try:
+            return [int(pid) for pid in listed.read_text().split()]
+        except OSError:  # it has ended
+            return []
 
 
 @contextmanager
@@ -135,14 +132,21 @@ def codes(made: list[Pod], seconds: float = LONG) -> list[int]:
         raise AssertionError("\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made)) from error
 
 
-def until(condition: Callable[[], bool], seconds: float, made: list[Pod]) -> float:
-    """Seconds until the condition held; fails with every log."""
+def command_of(pid: int) -> list[str]:
+    """A process's arguments; none once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
+def until(condition: Callable[[], bool], seconds: float, made: list[Pod]) -> None:
+    """Until the condition holds; fails with every log."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > seconds:
             raise AssertionError("\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made))
         time.sleep(0.02)
-    return time.monotonic() - began
 
 
 def causes(store: Store, job: TrainJob) -> dict[int, Cause]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bramble.contracts.store import StoreConfig
 from tests.cluster.binaries import cache_folder, ensure_minio
+from tests.ports import free_port
 
 ACCESS, SECRET, BUCKET = "test-access", "test-secret-key", "bramble"
 READY_SECONDS = 20
@@ -27,7 +28,7 @@ def versitygw() -> Path | None:
 @contextmanager
 def server(folder: Path) -> Iterator[StoreConfig]:
     """A server with one bucket, gone afterwards. `BRAMBLE_TEST_STORE=minio` takes MinIO, built where it is not there (`make compat`)."""
-    port = _free_port()
+    port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     if os.environ.get("BRAMBLE_TEST_STORE") == "minio":
         names = {
@@ -66,12 +67,6 @@ def _moto(port: int, endpoint: str) -> Iterator[StoreConfig]:
         yield StoreConfig(endpoint, BUCKET, ACCESS, SECRET)
     finally:
         running.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from bramble.contracts.store import checkpoints_prefix
 from bramble_workloads.errors import StoreUnavailable
 from bramble_workloads.launch.handshake import RunFolder
-from bramble_workloads.sidecar import completion
+from bramble_workloads.sidecar import completion, step
+from bramble_workloads.sidecar.causes import CauseFeed
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.step import Sidecar
 from bramble_workloads.store import Store
@@ -76,3 +78,19 @@ def test_an_upload_that_failed_is_told_once_and_made_again(store: Store, tmp_pat
     assert capsys.readouterr().out == "to be tried again: the store is away\n"
     marker = json.loads(store.get(f"{checkpoints_prefix(PREFIX)}step-8.json"))
     assert (marker["step"], list(marker["files"])) == (8, ["state"])
+
+
+@pytest.mark.parametrize(("told", "seconds", "warm"), [(True, 1e9, True), (False, 0.0, True), (False, 1e9, False)])
+def test_every_node_is_ready_to_tell_a_cause_once_its_start_is_over(
+    told: bool, seconds: float, warm: bool, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(str(tmp_path))
+    run.make()
+    if told:
+        run.progress.write_text("{}\n")
+    ready = threading.Event()
+    monkeypatch.setattr(step, "START_SECONDS", seconds)
+    monkeypatch.setattr(CauseFeed, "warm_up", ready.set)
+    sidecar = Sidecar(Context({"prefix": PREFIX, "nodes": 2}, store, run, 1, 1))
+    sidecar.look()
+    assert ready.wait(10 if warm else 0) is warm

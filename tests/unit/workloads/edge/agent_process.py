@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.unit.workloads.edge.fake_gateway import FakeGateway, free_port
+from tests.ports import free_port
+from tests.unit.workloads.edge.fake_gateway import FakeGateway
 
 SECONDS = 60.0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -17,16 +16,10 @@ from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.report import Report, Running
+from tests.ports import free_port
 
 POLL_SECONDS = 25.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class FakeGateway:

@@ -250,7 +250,7 @@ async def test_a_reboot_while_a_candidate_is_tried_refuses_it(agent: Agent, gate
     # slots.json: 1 at the start, 2 serves again, 3 takes the assignment, 4 opens the attempt
     await agent.start(ready=False, program=KILLED.format(name="slots.json", count=4, when="after"))
     assert agent.process is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await agent.process.wait()
     assert document(agent)["attempt"]["package"] == second
     assert document(agent)["attempt"]["phase"] == "trying"

@@ -214,7 +214,7 @@ async def test_a_first_rollout_that_is_undone_leaves_the_node_empty(agent: Agent
     gateway.assign(None)
     await until(lambda: (running := gateway.running()) and running.active is None, "empty", agent.tail)
     assert (await agent.infer(PICTURES[0]))[0] == 503
-    assert not list((agent.state / "blobs" / "sha256").iterdir())
+    await until(lambda: not list((agent.state / "blobs" / "sha256").iterdir()), "its files are gone", agent.tail)
 
 
 async def test_reports_say_what_the_board_is(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:

@@ -206,7 +206,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(EVENTS, st.sampled_from([frozenset[str](), frozenset({V2}), frozenset({V3})]))
 def test_whatever_happens_a_device_serves_and_finds_its_way(events: list[tuple[str, Any, Any]], broken: frozenset[str]) -> None:
     """Any order of assignments, deaths, reboots, silence and lost networks: once something was served something goes on being served,

@@ -60,7 +60,7 @@ async def refused(agent: Agent, gateway: FakeGateway, stable: str, candidate: st
             assert (status, answer["parameters"]["package"]) == (200, stable)
 
     traffic = asyncio.create_task(requests())
-    await until(lambda: state() == "refused" or traffic.done(), "refused", lambda: f"{gateway.running()}\n{agent.tail()}", 40)
+    await until(lambda: state() == "refused" or traffic.done(), "refused", lambda: f"{gateway.running()}\n{agent.tail()}", 120)
     traffic.cancel()
     (ended,) = await asyncio.gather(traffic, return_exceptions=True)
     assert isinstance(ended, asyncio.CancelledError), ended
@@ -106,7 +106,7 @@ async def test_a_trial_that_takes_too_long_dies_twice(agent: Agent, gateway: Fak
 
 
 async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    agent.environment["BRAMBLE_CANDIDATE_TTL"] = "2"
+    agent.environment["BRAMBLE_CANDIDATE_TTL"] = "10"  # twice the time between two reports, so that only silence ends it
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
     await agent.start()
@@ -124,7 +124,7 @@ async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, 
     returning = asyncio.create_task(returned())
     await until(lambda: second in served, "the candidate answers", agent.tail)
     await gateway.stop()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await returning
     gateway.reports.clear()
     await gateway.start()
