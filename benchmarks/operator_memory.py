@@ -139,7 +139,7 @@ def measure(objects: int) -> dict[str, Any]:
         operator = OperatorProcess(cluster, Path(folder), settings={"relist_seconds": str(RELIST_SECONDS), "status_seconds": "10"})
         try:
             operator.start()
-            wait_leads(cluster, operator, 60)
+            wait_leads(operator, 60)
             found = settled(operator, 6 * RELIST_SECONDS)
         finally:
             operator.stop()

@@ -28,13 +28,14 @@ from examples.digits.stocking import freeze
 from tests.chart.installation import install
 from tests.cluster import Cluster, CodePart, ImageSource
 from tests.cluster.images import WORKLOADS_CODE
+from tests.cluster.node import command_of
 from tests.e2e.test_training import BUILTIN, INDEX, PROGRAM, Runs
 
 CAUSE_GOAL, EPOCH_GOAL = 5.0, 10.0
 POLL_SECONDS = 0.05
 EPOCHS = 150
-OWN_ENDS = (("exception", "exception", 1), ("bad data", "exit 65", 65), ("spec error", "exit 64", 64))
-"""Name, fault and exit code."""
+OWN_ENDS = (("exception", "exception", "Error"), ("bad data", "exit 65", "BadData"), ("spec error", "exit 64", "SpecError"))
+"""Name, fault and kind of cause."""
 STEP_LINE = re.compile(r"step 2 done at (\S+)")
 EPOCH_LINE = re.compile(r"^(\S+) .*epoch (\d+)/\d+:", re.MULTILINE)
 
@@ -44,16 +45,16 @@ def time_killed(runs: Runs, name: str) -> float:
     runs.start(name, {"0": "hang", "1": "hang"})
     second = rank_1(runs.until_hanging(name))
     pids = runs.cluster.nodes[second["spec"]["nodeName"]].pids(second["metadata"]["name"], "train", runs.namespace)
-    rank = next(pid for pid in pids if "plain_pytorch" in Path(f"/proc/{pid}/cmdline").read_text())
+    rank = next(pid for pid in pids if any("plain_pytorch" in part for part in command_of(pid)))
     os.kill(rank, signal.SIGKILL)
     began = time.time()
-    return first_cause(runs, name, 1, "SIGKILL") - began
+    return first_cause(runs, name, 1, "Signal") - began
 
 
-def time_own_end(runs: Runs, name: str, fault: str, code: int) -> float:
+def time_own_end(runs: Runs, name: str, fault: str, kind: str) -> float:
     """Seconds from the end that rank 1 makes itself, right after it has said that its second step is done, to the first cause in status."""
     runs.start(name, {"1": fault})
-    told = first_cause(runs, name, 1, code)
+    told = first_cause(runs, name, 1, kind)
     pod = rank_1(runs.pods(name))
 
     def said() -> float | None:
@@ -70,7 +71,7 @@ def time_lost_node(runs: Runs, name: str) -> float:
     node.kill()
     began = time.time()
     try:
-        return first_cause(runs, name, None, None) - began
+        return first_cause(runs, name, None, "NodeLost") - began
     finally:
         node.boot()
         node.wait_ready()
@@ -80,13 +81,13 @@ def rank_1(pods: list[dict[str, Any]]) -> dict[str, Any]:
     return next(pod for pod in pods if pod["metadata"]["labels"][INDEX] == "1")
 
 
-def first_cause(runs: Runs, name: str, rank: int | None, end: str | int | None) -> float:
-    """When status told it; `end` is the rank's signal or exit code."""
+def first_cause(runs: Runs, name: str, rank: int | None, kind: str) -> float:
+    """When status told it."""
     cause = runs.cluster.wait(
         lambda: runs.get(name).get("status", {}).get("firstCause"), 120, f"{name}: no first cause within two minutes", interval=POLL_SECONDS
     )
     told = time.time()
-    if (cause.get("rank"), cause.get("signal", cause.get("exitCode"))) != (rank, end):
+    if (cause.get("rank"), cause["kind"]) != (rank, kind):
         raise SystemExit(f"{name}: another cause than the one that was made: {cause}")
     return told
 
@@ -121,7 +122,7 @@ def measure(kills: int) -> dict[str, Any]:
         epochs = time_epochs(runs)
         causes = {
             "SIGKILL": [time_killed(runs, f"killed-{number}") for number in range(kills)],
-            **{name: [time_own_end(runs, name.replace(" ", "-"), fault, code)] for name, fault, code in OWN_ENDS},
+            **{name: [time_own_end(runs, name.replace(" ", "-"), fault, kind)] for name, fault, kind in OWN_ENDS},
         }
         lost = time_lost_node(runs, "lost")
     return {

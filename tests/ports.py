@@ -6,7 +6,7 @@ import secrets
 import socket
 
 BELOW_EPHEMERAL = range(10_000, 30_000)
-"""Linux gives ports by itself from 32768 on, and NodePorts begin at 30000: nobody takes one of these before its user listens."""
+"""Linux gives away ports of its own choice from 32768 on, and NodePorts begin at 30000: none of these is taken by chance."""
 
 
 def free_port() -> int:

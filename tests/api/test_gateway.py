@@ -1,4 +1,4 @@
-"""The gateway on a real API server: what 1.36 puts into a TokenReview, what the chart's roles allow, and how fast a change arrives."""
+"""The gateway on a real API server: what 1.36 puts into a TokenReview, what the chart's roles allow, and that a change ends a poll."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from bramble.contracts.assignment import KEY, LABEL
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs import BenchmarkJob
 from bramble.gateway.calls import POLL_SECONDS
+from bramble.gateway.identity import CACHE_SECONDS
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Owner, Step
 from tests.api.gateway import HOST, Process, World, started
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import AnyCluster
+from tests.cluster.waiting import until
 from tests.unit.gateway.test_assignments import assignment
 from tests.unit.gateway.test_heard import report
 from tests.unit.gateway.test_results import result
@@ -96,13 +98,15 @@ def put_assignment(world: World, **changes: Any) -> None:
 
 async def assigned(call: Caller, token: str, seq: int) -> Any:
     """What a device is told, once the gateway has seen the assignment of that number."""
-    etag = ""
-    async with asyncio.timeout(30):
-        while True:
-            _, body = await call("GET", f"/v1/assignment?after={etag}", token)
-            if [each["seq"] for each in body["assignments"]] == [seq]:
-                return body
-            etag = body["etag"]
+    last: Any = None
+
+    async def told() -> bool:
+        nonlocal last
+        last = await call("GET", "/v1/assignment", token)
+        return last[0] == 200 and [each["seq"] for each in last[1]["assignments"]] == [seq]
+
+    await until(told, 30, lambda: last)
+    return last[1]
 
 
 async def test_a_device_is_known_by_its_pods_token_alone(world: World, call: Caller) -> None:
@@ -135,9 +139,12 @@ async def test_a_token_dies_with_its_pod(world: World, call: Caller) -> None:
     world.make_pod(world.edge, "agent-2", "bramble-agent", "pi-1")
     agent = world.token(world.edge, "bramble-agent", pod="agent-2")
     world.cluster.kubectl("delete", "pod", "agent-2", "-n", world.edge, "--force", "--grace-period=0")
-    async with asyncio.timeout(30):
-        while (answered := await call("GET", "/v1/assignment", agent))[0] != 401:  # the API server learns of it by a watch of its own
-            assert answered[0] == 200
+
+    async def dead() -> bool:
+        return (await call("GET", "/v1/assignment", agent))[0] == 401
+
+    # the API server looks for the pod in what it watches, and the gateway keeps an answer for a while
+    await until(dead, CACHE_SECONDS + 30, "the token lives on", interval=0.5)
 
 
 async def test_a_change_reaches_a_waiting_device_at_once(world: World, call: Caller) -> None:

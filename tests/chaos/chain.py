@@ -16,7 +16,7 @@ import yaml
 from minio import Minio
 
 from examples.digits.stocking import stock
-from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess, holder
+from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess
 from tests.cluster import Cluster
 from tests.cluster.audit import audit_events
 from tests.cluster.lifecycle import REPOSITORY
@@ -139,7 +139,7 @@ class Chain:
             now, lines = time.monotonic(), len(self._lines())
             if lines != last:
                 last, since = lines, now
-            return self.operator.ended is None and now - since > 2 and holder(self.cluster) == self.operator.name
+            return self.operator.ended is None and self.operator.leads and now - since > 2
 
         wait(settled, seconds, self.operator.tail, interval=0.2)
 

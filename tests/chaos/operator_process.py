@@ -72,6 +72,8 @@ class OperatorProcess:
     name: str = "operator-1"
     settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    _begins: int = 0
+    """Of this life, in the log, in bytes."""
 
     @property
     def log(self) -> Path:
@@ -121,12 +123,20 @@ class OperatorProcess:
         enter = ["nsenter", f"--net=/proc/{router_process(self.cluster)}/ns/net", "--", "unshare", "--mount", "--propagation=private", "--"]
         command = ["sh", "-ec", WITH_TOKEN, str(self.token), sys.executable, "-m", "bramble", "operator"]
         with self.log.open("ab") as log:
+            self._begins = log.tell()
             self.process = subprocess.Popen([*enter, *command], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     @property
     def ended(self) -> int | None:
         """The return code, or None while it lives."""
         return self.process.poll() if self.process is not None else 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this life took the Lease. The Lease itself may still name a life before, which had the same name."""
+        with self.log.open("rb") as log:
+            log.seek(self._begins)
+            return f"this replica ({self.name}) leads".encode() in log.read()
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
@@ -150,6 +160,6 @@ def holder(cluster: Cluster) -> str:
     return str(leases[0]["spec"].get("holderIdentity", "")) if leases else ""
 
 
-def wait_leads(cluster: Cluster, operator: OperatorProcess, seconds: float = 30.0) -> None:
+def wait_leads(operator: OperatorProcess, seconds: float = 30.0) -> None:
     """Until this replica holds the Lease."""
-    wait(lambda: operator.ended is None and holder(cluster) == operator.name, seconds, operator.tail)
+    wait(lambda: operator.ended is None and operator.leads, seconds, operator.tail)

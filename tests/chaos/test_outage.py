@@ -19,7 +19,7 @@ ON_AGAIN_SECONDS = 30
 
 def test_the_api_server_restarts(chain: Chain) -> None:
     chain.live()
-    wait_leads(chain.cluster, chain.operator)
+    wait_leads(chain.operator)
     chain.cluster.stop("kube-apiserver")
     wait(lambda: "no longer leads" in chain.operator.tail(200), 2 * LEASE_SECONDS, chain.operator.tail)
     chain.cluster.start("kube-apiserver")

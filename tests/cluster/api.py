@@ -14,6 +14,7 @@ from tests.cluster.state import State
 
 FIELD_MANAGER = "bramble-cluster"
 TIMEOUT_SECONDS = 10.0
+NOT_NOW = (http.HTTPStatus.CONFLICT, http.HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class Api:
@@ -27,8 +28,8 @@ class Api:
         """The decoded answer.
 
         Raises:
-            OSError: nobody answers, or not to the end, or the server has no time for it (429, 500 and above).
-            AlreadyExists: 409.
+            OSError: nobody answers, or not to the end, or it may go better in a moment (a conflict, 429, 500 and above).
+            AlreadyExists: an object of that name is there.
             ClusterError: any other status from 400 on, with the server's message.
         """
         return await asyncio.to_thread(self._request, method, path, body, content_type)
@@ -54,8 +55,10 @@ class Api:
             connection.close()
         if answer.status >= http.HTTPStatus.BAD_REQUEST:
             said = f"{method} {path}: {answer.status} {text.decode(errors='replace').strip()}"
-            if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS or answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+            if answer.status == http.HTTPStatus.CONFLICT and b'"reason":"AlreadyExists"' in text:
+                raise AlreadyExists(said)
+            if answer.status in NOT_NOW or answer.status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
                 raise ConnectionError(said)
-            raise (AlreadyExists if answer.status == http.HTTPStatus.CONFLICT else ClusterError)(said)
+            raise ClusterError(said)
         is_json = (answer.getheader("Content-Type") or "").startswith("application/json")
         return json.loads(text) if is_json else text.decode()

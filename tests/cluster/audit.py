@@ -12,5 +12,7 @@ def audit_events(log: Path, naming: str = "") -> Iterator[dict[str, Any]]:
     """The requests so far, oldest first; only those whose line holds `naming`. A line that is still being written is left out."""
     with log.open() as lines:
         for line in lines:
-            if naming in line and line.endswith("\n"):
+            if not line.endswith("\n"):
+                return
+            if naming in line:
                 yield json.loads(line)

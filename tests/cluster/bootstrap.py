@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from functools import partial
+from contextlib import suppress
 from typing import Any
 
 from tests.cluster import addresses
@@ -104,21 +104,27 @@ def _path(document: dict[str, Any]) -> str:
 async def create(api: Api, shape: Shape) -> None:
     """Make all of them; Nodes by POST, whose status counts then, the others by server-side apply."""
     for document in objects(shape):
-        await until(partial(_made, api, document), MAKE_SECONDS, f"{_path(document)} could not be made")
+        await _make(api, document)
 
 
-async def _made(api: Api, document: dict[str, Any]) -> bool:
-    """Whether an object is there now; a server that has just begun may have no time for it yet."""
-    try:
-        if document["kind"] == "Node":
-            await api.request("POST", "/api/v1/nodes", document)
-        else:
-            await api.apply(_path(document), document)
-    except AlreadyExists:  # made by a request that got no answer
+async def _make(api: Api, document: dict[str, Any]) -> None:
+    """Asked again for a while: a server that has just begun may have no time yet."""
+    failed: OSError | None = None
+
+    async def made() -> bool:
+        nonlocal failed
+        try:
+            if document["kind"] == "Node":
+                with suppress(AlreadyExists):  # made by a request that got no answer
+                    await api.request("POST", "/api/v1/nodes", document)
+            else:
+                await api.apply(_path(document), document)
+        except OSError as error:
+            failed = error
+            return False
         return True
-    except OSError:
-        return False
-    return True
+
+    await until(made, MAKE_SECONDS, lambda: f"{_path(document)} is not made: {failed}")
 
 
 async def advertise_gpus(api: Api, shape: NodeShape) -> None:

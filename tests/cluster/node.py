@@ -103,3 +103,11 @@ def _processes_with_mount(mark: str) -> list[int]:
             if mark in (process / "mountinfo").read_text():
                 found.append((not is_first_of_namespace(process), int(process.name)))
     return [pid for _, pid in sorted(found)]
+
+
+def command_of(pid: int) -> list[str]:
+    """A process's arguments; none once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []

@@ -168,18 +168,25 @@ def _folders_locked(*, create: bool) -> Iterator[Path | None]:
             if create:
                 _make_private(folder)
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):  # removed before, or while it was made
             if create:
                 continue
             yield None
             return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if folder.exists() and os.path.samestat(os.fstat(descriptor), folder.stat()):
+            if _is_still(folder, descriptor):
                 yield folder
                 return
         finally:
             os.close(descriptor)
+
+
+def _is_still(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _remove_empty(folder: Path) -> None:

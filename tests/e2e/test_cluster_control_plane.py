@@ -59,7 +59,9 @@ def test_ports_are_forwarded_and_files_copied_by_kubectl(cluster: Cluster, where
             except OSError:
                 return b""
 
-        assert wait(answer, 20, "no answer through kubectl port-forward") == b"forwarded"
-        forward.terminate()
+        try:
+            assert wait(answer, 20, "no answer through kubectl port-forward") == b"forwarded"
+        finally:
+            forward.terminate()
     cluster.kubectl("cp", f"{where}/server:/opt/bramble/code/bramble_workloads/__init__.py", str(tmp_path / "copied"))
     assert (tmp_path / "copied").is_file()

@@ -13,7 +13,6 @@ from tests.e2e.pods import container, phase, pod, run, wait_phase
 pytestmark = pytest.mark.cluster
 
 SLEEP = "import time; time.sleep(600)"
-NOT_READY_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def test_a_node_without_kubelet_is_not_ready_and_its_pods_live_on(cluster: Clust
     before = node.pids(one, "main", where)
     node.stop_kubelet()
     started = time.monotonic()
-    node.wait_not_ready(NOT_READY_SECONDS)
+    node.wait_not_ready()
     assert time.monotonic() - started > 5, "the node was not Ready before"
     assert node.pids(one, "main", where) == before
     node.start_kubelet()
@@ -63,7 +62,7 @@ def test_a_lost_node_takes_its_containers_and_comes_back(cluster: Cluster, where
     assert node.pids(one, "main", where)
     node.kill()
     assert node.pids(one, "main", where) == []
-    node.wait_not_ready(NOT_READY_SECONDS)
+    node.wait_not_ready()
     node.boot()
     node.wait_ready()
     cluster.wait(lambda: node.pids(one, "main", where), 60, lambda: cluster.kubectl("describe", "pod", one, "-n", where))
@@ -74,7 +73,7 @@ def test_a_lost_node_takes_its_containers_and_comes_back(cluster: Cluster, where
 def test_a_partitioned_node_is_not_ready_while_its_pods_run(cluster: Cluster, where: str, node: Node, one: str) -> None:
     before = node.pids(one, "main", where)
     node.partition()
-    node.wait_not_ready(NOT_READY_SECONDS)
+    node.wait_not_ready()
     assert node.pids(one, "main", where) == before
     node.heal()
     node.wait_ready()

@@ -99,10 +99,12 @@ def test_sigterm_comes_first_and_sigkill_after_the_grace(cluster: Cluster, where
     watched = tmp_path / "watched"
     command = cluster.command("get", "pod", "one", "-n", where, "--watch", "-o", "json")
     with watched.open("wb") as out, subprocess.Popen(command, env=cluster.env, stdout=out) as watch:
-        cluster.wait(lambda: _documents(watched.read_text()), 30, "kubectl does not watch")
-        cluster.kubectl("delete", "pod", "one", "-n", where)
-        cluster.wait(lambda: len(_codes(watched.read_text())) == 2, 30, watched.read_text)
-        watch.terminate()
+        try:
+            cluster.wait(lambda: _documents(watched.read_text()), 30, "kubectl does not watch")
+            cluster.kubectl("delete", "pod", "one", "-n", where)
+            cluster.wait(lambda: len(_codes(watched.read_text())) == 2, 30, watched.read_text)
+        finally:
+            watch.terminate()
     assert _codes(watched.read_text()) == {"polite": 75, "deaf": 137}
 
 
@@ -133,7 +135,7 @@ def test_a_changed_config_map_reaches_its_volume_within_seconds(cluster: Cluster
     cluster.apply(pod("one", mounted, volumes=[{"name": "settings", "configMap": {"name": "settings"}}]), namespace=where)
     wait_phase(cluster, "one", where, "Running")
     cluster.apply({**settings, "data": {"x": "two"}}, namespace=where)
-    wait_phase(cluster, "one", where, "Succeeded", timeout=40)
+    wait_phase(cluster, "one", where, "Succeeded", timeout=30)
 
 
 def test_init_container_and_sidecar_share_a_volume_with_the_main_one(cluster: Cluster, where: str) -> None:

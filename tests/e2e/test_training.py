@@ -15,7 +15,8 @@ from examples.digits.stocking import freeze
 from tests.chart.installation import install
 from tests.cluster import Cluster, CodePart, ImageSource
 from tests.cluster.images import WORKLOADS_CODE
-from tests.unit.workloads.pods import command_of
+from tests.cluster.node import command_of
+from tests.unit.workloads.pods import EXCEPTION_CODES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -121,18 +122,19 @@ def test_a_plain_script_trains_on_two_nodes_and_its_package_is_evaluated(runs: R
 
 
 @pytest.mark.parametrize(
-    ("name", "fault", "kind", "code", "said"),
+    ("name", "fault", "kind", "ends", "said"),
     [
-        ("exception", "exception", "Error", 1, "boom: the label 13 is not a class"),
-        ("spec", "exit 64", "SpecError", 64, ""),
-        ("data", "exit 65", "BadData", 65, ""),
-        ("quiet", "quiet", "Error", 7, ""),
+        ("exception", "exception", "Error", EXCEPTION_CODES, "boom: the label 13 is not a class"),
+        ("spec", "exit 64", "SpecError", {64}, ""),
+        ("data", "exit 65", "BadData", {65}, ""),
+        ("quiet", "quiet", "Error", {7}, ""),
     ],
 )
-def test_the_first_cause_names_the_rank_and_its_error(runs: Runs, name: str, fault: str, kind: str, code: int, said: str) -> None:
+def test_the_first_cause_names_the_rank_and_its_error(runs: Runs, name: str, fault: str, kind: str, ends: set[int], said: str) -> None:
     runs.start(name, {"1": fault})
     cause = runs.until(name, "Failed")["firstCause"]
-    assert (cause["kind"], cause["rank"], cause["exitCode"]) == (kind, 1, code)
+    assert (cause["kind"], cause["rank"]) == (kind, 1)
+    assert cause["exitCode"] in ends
     assert cause["node"].startswith("gpu-")
     assert said in cause["message"] + "\n".join(cause.get("lines", ()))
 

@@ -1,11 +1,12 @@
 """A plain PyTorch script, as a user would bring it: DDP on whatever ranks it is given, by the contract's variables alone.
 
-`faults` in the parameters is for tests: {"1": "exception"} makes rank 1 raise after its second step; `exit 65` leaves with that code;
-`hang` stays in the loop; `quiet` ends without a word.
+`faults` in the parameters is for tests: {"1": "exception"} makes rank 1 raise after its second step; `exception abort`, die by SIGABRT as
+well; `exit 65`, leave with that code; `hang`, stay in the loop; `quiet`, end without a word.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import time
@@ -60,7 +61,9 @@ def main() -> None:
 def fail(fault: str) -> None:
     print(f"step 2 done at {time.time()}", flush=True)
     match fault.split():
-        case ["exception"]:
+        case ["exception", *more]:
+            if more == ["abort"]:  # as gloo's threads do now and then when Python leaves
+                atexit.register(os.abort)
             raise ValueError("boom: the label 13 is not a class")
         case ["exit", code]:
             os._exit(int(code))  # at once: gloo, taken apart while a peer waits, may abort and hide the code

@@ -22,7 +22,7 @@ from bramble.kinds.plan import Plan
 from bramble.kube.resources import Key, Manifest
 
 PASS_SECONDS = 60.0
-"""Longest that a pass may take; a store or an API server that hangs must not hold a worker."""
+"""Longest that a pass may take; a store or an API server that hangs must not hold a worker. Telling of it may take two requests more."""
 
 TERMINAL_SECONDS = 30.0
 """After a terminal error the object is looked at again this late: what is in the way may be a thing that is not watched,
@@ -158,7 +158,7 @@ def what_lasts(error: Exception) -> tuple[str, str] | None:
         return type(error).__name__, str(error)
     if isinstance(error, TimeoutError):
         return PASS_TIMED_OUT, (
-            f"Bramble does not get through this object in {PASS_SECONDS:g} s: the store or the API server answers slowly each time. "
+            f"Bramble does not get through this object in {PASS_SECONDS:g} s: the store or the API server answers slowly. "
             f"Bramble goes on trying: make the store answer faster; the metric bramble_reconcile_seconds says whether all objects are slow"
         )
     return None

@@ -134,5 +134,5 @@ async def test_a_worker_ends_when_it_is_cancelled_just_as_a_key_comes(queue: Wor
     for _ in range(turns):
         await asyncio.sleep(0)
     worker.cancel()
-    await asyncio.wait([worker], timeout=1)
+    await asyncio.wait([worker], timeout=10)
     assert worker.cancelled()

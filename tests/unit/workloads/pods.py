@@ -26,6 +26,8 @@ from tests.ports import free_port
 ROOT = Path(__file__).resolve().parents[3]
 LONG = 300.0
 """For what takes seconds on an idle machine."""
+EXCEPTION_CODES = {1, 134}
+"""Of a script that leaves by an exception with its process group as it is: gloo's threads may then abort it."""
 STEPS = [sys.executable, "-W", "error", "-m", "bramble_workloads"]
 
 
@@ -130,14 +132,6 @@ def codes(made: list[Pod], seconds: float = LONG) -> list[int]:
         return [pod.processes["train"].wait(max(0.1, deadline - time.monotonic())) for pod in made]
     except subprocess.TimeoutExpired as error:
         raise AssertionError("\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made)) from error
-
-
-def command_of(pid: int) -> list[str]:
-    """A process's arguments; none once it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-    except OSError:
-        return []
 
 
 def until(condition: Callable[[], bool], seconds: float, made: list[Pod]) -> None:

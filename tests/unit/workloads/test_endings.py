@@ -26,6 +26,8 @@ WATCHDOG = [
     "terminate called after throwing an instance of 'c10::DistBackendError'",
 ]
 CUDA = ["[PG ID 0 Rank 0] Process group watchdog thread terminated with exception: CUDA error: device-side assert triggered"]
+RANK_1 = ["[rank1]: Traceback (most recent call last):", '[rank1]:   File "train.py", line 7, in <module>', "[rank1]: ValueError: boom"]
+LEFT = "terminate called without an active exception"
 TRACE = ["Traceback (most recent call last):", '  File "train.py", line 7, in <module>', "    main()"]
 
 
@@ -51,7 +53,18 @@ def told(tmp_path: Path, found: Ending, lines: list[str], error: object = None, 
         pytest.param(Ending(code=1), [*TRACE, GLOO], "PeerLost", "closed by peer", id="gloo lost its peer"),
         pytest.param(Ending(code=1), [*TRACE, NCCL], "PeerLost", "DistBackendError", id="NCCL lost its peer"),
         pytest.param(Ending(signal=6), WATCHDOG, "PeerLost", "Watchdog caught collective operation timeout", id="NCCL's watchdog aborts"),
-        pytest.param(Ending(signal=6), ["free(): invalid pointer"], "Signal", "by SIGABRT", id="an abort of its own"),
+        pytest.param(Ending(signal=6), ["free(): invalid pointer"], "Signal", "by SIGABRT: a crash in native code: free()", id="an abort"),
+        pytest.param(
+            Ending(signal=6), [*RANK_1, LEFT], "Error", "out by SIGABRT: ValueError: boom", id="an exception, then gloo's threads"
+        ),
+        pytest.param(Ending(signal=11), [*RANK_1], "Error", "out by SIGSEGV: ValueError: boom", id="an exception, then a crash"),
+        pytest.param(Ending(signal=6), [*RANK_1, *["epoch"] * 5], "Signal", "a crash in native code: epoch", id="an exception long ago"),
+        pytest.param(Ending(signal=9), [*RANK_1], "Signal", "from outside by SIGKILL", id="killed after an exception"),
+        pytest.param(
+            Ending(signal=6), ["bye", LEFT], "Signal", "call torch.distributed.destroy_process_group()", id="an exit that is lost"
+        ),
+        pytest.param(Ending(signal=6), [*TRACE, GLOO, LEFT], "PeerLost", "closed by peer", id="gloo lost its peer, then its threads"),
+        pytest.param(Ending(code=1), [*RANK_1, "bye"], "Error", "code 1: ValueError: boom", id="an exception as torch prints it"),
         pytest.param(Ending(signal=6), CUDA, "Signal", "by SIGABRT", id="NCCL's watchdog aborts for a fault of its own GPU"),
         pytest.param(
             Ending(code=1),

@@ -1,4 +1,4 @@
-"""How a rank ended, and what that says about the cause: its own error, a signal from outside, a lost peer, or the launcher itself."""
+"""How a rank ended, and what that says about the cause: its own error, a crash, a signal, a lost peer, or the launcher itself."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from typing import Any
 
 SPEC_ERROR, BAD_DATA, TRY_AGAIN = 64, 65, 75
 KINDS = {SPEC_ERROR: "SpecError", BAD_DATA: "BadData", TRY_AGAIN: "TryAgain"}
+CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
+"""What a process does to itself; every other signal comes from outside."""
 LINES, LINE, MESSAGE = 20, 300, 600
+AT_ITS_END = 5
+"""Lines of output, the last: an exception in them is what a crash came after."""
 PRECEDENCE = ("SpecError", "BadData", "Error", "Signal", "NodeLost", "TryAgain", "PeerLost", "Terminated", "Unknown")
 """As in `bramble.contracts.cause`, which the launcher cannot import; a test compares them."""
 
@@ -33,6 +37,12 @@ LOST_PEER = re.compile(
 
 EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Fault)(?::.*)?$")
 """The last line of a Python traceback."""
+
+RANK = re.compile(r"^\[rank\d+\]:\s?")
+"""What torch puts before every line of the traceback of a rank with a process group."""
+
+LEFT_THREADS = "terminate called without an active exception"
+"""What the C++ runtime says of a process that leaves while threads of gloo run: now and then, after an exception or `sys.exit`."""
 
 
 @dataclass(frozen=True)
@@ -70,23 +80,36 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
         alone: there is no other rank, so none can have been lost.
     """
     document: dict[str, Any] = {"rank": rank, "lines": [line[:LINE] for line in lines[-LINES:]]}
-    if ending.signal == signal.SIGABRT and not alone and any(map(LOST_PEER.search, lines)):
-        lost = next(line.strip() for line in lines if LOST_PEER.search(line))
-        message = f"rank {rank} ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {lost}"
-        return dict(document, kind="PeerLost", signal="SIGABRT", exitCode=128 + ending.signal, message=message[:MESSAGE])
-    if ending.signal is not None:
-        name = _signal_name(ending.signal)
-        hint = ": most often the memory limit" if ending.signal == signal.SIGKILL else ""
-        message = f"rank {rank} was ended from outside by {name}{hint}"
-        return dict(document, kind="Signal", signal=name, exitCode=128 + ending.signal, message=message)
     said, trace = _error(error)
     if not said:
-        said, trace = _last_exception(lines), "\n".join(lines)
-    kind = KINDS.get(ending.code or 0, "Error")
-    if kind == "Error" and not alone and LOST_PEER.search(trace):
-        kind = "PeerLost"
-    text = f"rank {rank} ended with code {ending.code}: {said or 'no error was printed'}"
+        said, trace = _last_exception(lines[-AT_ITS_END:] if ending.signal else lines), "\n".join(lines)
+    lost = not alone and LOST_PEER.search(trace) is not None
+    if ending.signal is not None:
+        document.update(signal=_signal_name(ending.signal), exitCode=128 + ending.signal)
+        return dict(document, **_of_a_signal(rank, ending.signal, said, lines, lost))
+    kind = KINDS.get(ending.code or 0, "PeerLost" if lost else "Error")
+    text = f"rank {rank} ended with code {ending.code}: {said or (lines[-1].strip() if lines else 'no error was printed')}"
     return dict(document, kind=kind, exitCode=ending.code, message=text[:MESSAGE])
+
+
+def _of_a_signal(rank: int, number: int, said: str | None, lines: list[str], lost: bool) -> dict[str, Any]:
+    """Kind and message. A process that has printed its exception and then crashes on its way out has failed by the exception."""
+    name = _signal_name(number)
+    if number not in CRASHES:
+        hint = ": most often the memory limit" if number == signal.SIGKILL else ""
+        return {"kind": "Signal", "message": f"rank {rank} was ended from outside by {name}{hint}"}
+    if said:
+        message = f"rank {rank} ended with an exception, and on its way out by {name}: {said}"
+        return {"kind": "PeerLost" if lost else "Error", "message": message[:MESSAGE]}
+    if lost and number == signal.SIGABRT:
+        word = next(line.strip() for line in lines if LOST_PEER.search(line))
+        message = f"rank {rank} ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {word}"
+        return {"kind": "PeerLost", "message": message[:MESSAGE]}
+    if any(LEFT_THREADS in line for line in lines[-AT_ITS_END:]):
+        why = "its process group was alive when it left, and hid its exit code; call torch.distributed.destroy_process_group() first"
+    else:
+        why = f"a crash in native code: {lines[-1].strip() if lines else 'without a word'}"
+    return {"kind": "Signal", "message": f"rank {rank} was ended by {name}: {why}"[:MESSAGE]}
 
 
 def stopped(rank: int, lines: list[str]) -> dict[str, Any]:
@@ -123,8 +146,6 @@ def _error(path: Path) -> tuple[str | None, str]:
 
 
 def _last_exception(lines: list[str]) -> str | None:
-    """The last line that ends a traceback, else the last line."""
-    for line in reversed(lines):
-        if EXCEPTION.match(line.strip()):
-            return line.strip()
-    return lines[-1].strip() if lines else None
+    """The last line that ends a traceback; None without one."""
+    bare = [RANK.sub("", line).strip() for line in lines]
+    return next((line for line in reversed(bare) if EXCEPTION.match(line)), None)

@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 300.0
 """For the last upload of a run that ended, while the store does not answer; then a new attempt does it again."""
 AGAIN_SECONDS = 2.0
 START_SECONDS = 15.0
-"""After so long the start of a node that tells no progress, as every node but the first, is taken to be over."""
+"""After so long the start of a node that tells of no first step is taken to be over: only the first node's ranks tell of one."""
 THREADS = 3
 """One for a checkpoint, one for progress, one for the heartbeat during the last upload."""
 LOG_BYTES = 10 * 1024 * 1024
@@ -103,7 +103,7 @@ class Sidecar:
             if (folder := self._checkpoints.pending()) is not None:
                 self._uploading = self._pool.submit(self._checkpoints.upload, folder)
         if not self._warm and (self._run.progress.exists() or time.monotonic() - self._began >= START_SECONDS):
-            self._warm = True  # the first step is done: what it waited for is free now
+            self._warm = True  # what the first step waited for is free now
             self._pool.submit(self._causes.warm_up)
         if self._progress is not None and (self._posting is None or self._posting.done()) and self._progress.due():
             self._posting = self._pool.submit(self._progress.post)

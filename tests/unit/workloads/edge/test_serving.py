@@ -197,8 +197,8 @@ async def test_requests_under_way_are_answered_when_the_agent_leaves(agent: Agen
 
         stopping = asyncio.Event()
         headers = {"Content-Type": "application/json"}
-        request = asyncio.create_task(session.post(f"{agent.url}{INFER}", data=slowly(), headers=headers))
-        await stopping.wait()
+        request = asyncio.create_task(session.post(f"{agent.url}{INFER}", data=slowly(), headers=headers, expect100=True))
+        await stopping.wait()  # the agent has taken the request: it asked for its body
         leaving = asyncio.create_task(agent.stop())
         response = await request
         assert response.status == 200, await response.text()
