@@ -48,7 +48,10 @@ def status(_: argparse.Namespace) -> None:
         print(f"{line['name']}: {'alive' if line['alive'] else 'dead (down removes it)'}, {line['age']} s old, {state.folder}")
         if line["alive"] and state.control_socket.exists():
             print(f"  export KUBECONFIG={state.kubeconfig}")
-            _print_inside(state)
+            try:
+                _print_inside(state)
+            except ClusterError as error:  # it has just ended: the others are shown all the same
+                print(f"  does not answer: {error}")
 
 
 def _print_inside(state: State) -> None:
