@@ -55,7 +55,7 @@ class Settings:
     lease_seconds: int = 10
     """How long a leader may act on one renewal; another replica takes over after it."""
 
-    status_seconds: int = 8
+    status_seconds: int = 5
     """The least time between two status writes of an object that change neither a condition nor memory."""
 
     relist_seconds: int = 600
