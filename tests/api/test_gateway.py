@@ -145,6 +145,7 @@ async def test_a_token_dies_with_its_pod(world: World, call: Caller) -> None:
 
     # the API server looks for the pod in what it watches, and the gateway keeps an answer for a while
     await until(dead, CACHE_SECONDS + 30, "the token lives on", interval=0.5)
+    assert (await call("GET", "/v1/assignment", agent))[0] == 401
 
 
 async def test_a_change_reaches_a_waiting_device_at_once(world: World, call: Caller) -> None:

@@ -139,7 +139,7 @@ class Chain:
             now, lines = time.monotonic(), len(self._lines())
             if lines != last:
                 last, since = lines, now
-            return self.operator.ended is None and self.operator.leads and now - since > 2
+            return self.operator.ended is None and now - since > 2 and self.operator.leads
 
         wait(settled, seconds, self.operator.tail, interval=0.2)
 

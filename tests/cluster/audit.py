@@ -16,3 +16,8 @@ def audit_events(log: Path, naming: str = "") -> Iterator[dict[str, Any]]:
                 return
             if naming in line:
                 yield json.loads(line)
+
+
+def audit_events_in(log: Path, namespace: str) -> list[dict[str, Any]]:
+    """Those about objects of one namespace."""
+    return [event for event in audit_events(log, namespace) if event.get("objectRef", {}).get("namespace") == namespace]

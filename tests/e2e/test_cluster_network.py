@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from tests.cluster import Cluster
-from tests.cluster.audit import audit_events
+from tests.cluster.audit import audit_events_in
 from tests.cluster.waiting import wait
 from tests.e2e.pods import EDGE_TOLERATION, Manifest, container, http_server, pod, pod_spec, run, service, wait_phase
 
@@ -157,7 +157,7 @@ def test_the_audit_log_names_who_did_what(cluster: Cluster, where: str) -> None:
     cluster.kubectl("create", "configmap", "audited", "-n", where)
 
     def events() -> list[tuple[str, str, str]]:
-        found = [event for event in audit_events(cluster.audit_log, where) if event.get("objectRef", {}).get("namespace") == where]
+        found = audit_events_in(cluster.audit_log, where)
         return [(event["user"]["username"], event["verb"], event["objectRef"]["resource"]) for event in found]
 
     cluster.wait(lambda: ("kubernetes-admin", "create", "configmaps") in events(), 10, events)

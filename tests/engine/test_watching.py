@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from bramble.kinds.labels import REQUEST
 from bramble.kinds.trainingrun.controller import CONTROLLER as TRAINING_RUNS
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET, TRAINING_RUN
 from tests.cluster import Cluster
-from tests.cluster.audit import audit_events
+from tests.cluster.audit import audit_events_in
 from tests.cluster.waiting import until
 from tests.engine.running import client, eventually, nested, reading_deep, running, says
 
@@ -100,14 +99,10 @@ async def test_kopf_leaves_no_trace_on_objects(local: Cluster, namespace: str) -
         assert not found["metadata"].get("finalizers")
         assert not found["metadata"].get("annotations")
         assert {entry["manager"] for entry in found["metadata"]["managedFields"]} <= {"bramble-operator", "bramble-operator-status"}
-        writes = [event for event in audited(local.audit_log, namespace) if event["verb"] not in ("get", "list", "watch")]
+        writes = [event for event in audit_events_in(local.audit_log, namespace) if event["verb"] not in ("get", "list", "watch")]
         resources = {(event["verb"], event["objectRef"]["resource"], event["objectRef"].get("subresource", "")) for event in writes}
         allowed = {("create", "datasets", ""), ("update", "datasets", "status"), ("create", "events", ""), ("create", "namespaces", "")}
         assert resources <= allowed | {("patch", "namespaces", "")}
-
-
-def audited(path: Path, namespace: str) -> list[dict[str, Any]]:
-    return [event for event in audit_events(path, namespace) if event.get("objectRef", {}).get("namespace") == namespace]
 
 
 async def test_a_terminal_error_is_a_condition_and_others_go_on(local: Cluster, namespace: str) -> None:
@@ -172,5 +167,5 @@ async def test_secrets_are_read_by_name_only(local: Cluster, namespace: str) -> 
     async with client(local) as api, running(local, (CONTROLLER,)):
         await api.create(DATASET, dataset(namespace))
         await says(api, DATASET, namespace, "tape", "StoreMissing")
-    events = [event for event in audited(local.audit_log, namespace) if event["objectRef"]["resource"] == SECRET.plural]
+    events = [event for event in audit_events_in(local.audit_log, namespace) if event["objectRef"]["resource"] == SECRET.plural]
     assert {(event["verb"], event["objectRef"].get("name")) for event in events} == {("get", "bramble-store")}

@@ -21,6 +21,7 @@ from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import StoreConfig, cause_key, run_prefix
 from bramble_workloads.errors import Missing
 from bramble_workloads.store import Store
+from tests.cluster.waiting import wait
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -131,16 +132,16 @@ def codes(made: list[Pod], seconds: float = LONG) -> list[int]:
     try:
         return [pod.processes["train"].wait(max(0.1, deadline - time.monotonic())) for pod in made]
     except subprocess.TimeoutExpired as error:
-        raise AssertionError("\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made)) from error
+        raise AssertionError(_logs(made)) from error
 
 
 def until(condition: Callable[[], bool], seconds: float, made: list[Pod]) -> None:
     """Until the condition holds; fails with every log."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > seconds:
-            raise AssertionError("\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made))
-        time.sleep(0.02)
+    wait(condition, seconds, lambda: _logs(made), interval=0.02)
+
+
+def _logs(made: list[Pod]) -> str:
+    return "\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made)
 
 
 def causes(store: Store, job: TrainJob) -> dict[int, Cause]:

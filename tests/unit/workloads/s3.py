@@ -6,13 +6,13 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from bramble.contracts.store import StoreConfig
 from tests.cluster.binaries import cache_folder, ensure_minio
+from tests.cluster.waiting import wait
 from tests.ports import free_port
 
 ACCESS, SECRET, BUCKET = "test-access", "test-secret-key", "bramble"
@@ -49,7 +49,7 @@ def server(folder: Path) -> Iterator[StoreConfig]:
     environment = {**names, "PATH": os.environ["PATH"]}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait(port, process)
+        wait(lambda: _listens(port, process), READY_SECONDS, f"no S3 server on port {port}", interval=0.02)
         yield StoreConfig(endpoint, BUCKET, ACCESS, SECRET)
     finally:
         process.kill()
@@ -69,12 +69,9 @@ def _moto(port: int, endpoint: str) -> Iterator[StoreConfig]:
         running.stop()
 
 
-def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            probe.settimeout(1)
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise TimeoutError(f"no S3 server on port {port}; it ended with {process.poll()}")
+def _listens(port: int, process: subprocess.Popen[bytes]) -> bool:
+    if process.poll() is not None:
+        raise RuntimeError(f"no S3 server on port {port}; it ended with {process.poll()}")
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

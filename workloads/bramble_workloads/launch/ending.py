@@ -85,31 +85,31 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
         said, trace = _last_exception(lines[-AT_ITS_END:] if ending.signal else lines), "\n".join(lines)
     lost = not alone and LOST_PEER.search(trace) is not None
     if ending.signal is not None:
+        kind, message = _of_a_signal(ending.signal, said, lines, lost)
         document.update(signal=_signal_name(ending.signal), exitCode=128 + ending.signal)
-        return dict(document, **_of_a_signal(rank, ending.signal, said, lines, lost))
-    kind = KINDS.get(ending.code or 0, "PeerLost" if lost else "Error")
-    text = f"rank {rank} ended with code {ending.code}: {said or (lines[-1].strip() if lines else 'no error was printed')}"
-    return dict(document, kind=kind, exitCode=ending.code, message=text[:MESSAGE])
+    else:
+        kind = KINDS.get(ending.code or 0, "PeerLost" if lost else "Error")
+        message = f"ended with code {ending.code}: {said or _last_word(lines) or 'no error was printed'}"
+        document.update(exitCode=ending.code)
+    return dict(document, kind=kind, message=f"rank {rank} {message}"[:MESSAGE])
 
 
-def _of_a_signal(rank: int, number: int, said: str | None, lines: list[str], lost: bool) -> dict[str, Any]:
+def _of_a_signal(number: int, said: str | None, lines: list[str], lost: bool) -> tuple[str, str]:
     """Kind and message. A process that has printed its exception and then crashes on its way out has failed by the exception."""
     name = _signal_name(number)
     if number not in CRASHES:
         hint = ": most often the memory limit" if number == signal.SIGKILL else ""
-        return {"kind": "Signal", "message": f"rank {rank} was ended from outside by {name}{hint}"}
+        return "Signal", f"was ended from outside by {name}{hint}"
     if said:
-        message = f"rank {rank} ended with an exception, and on its way out by {name}: {said}"
-        return {"kind": "PeerLost" if lost else "Error", "message": message[:MESSAGE]}
+        return "PeerLost" if lost else "Error", f"ended with an exception, and on its way out by {name}: {said}"
     if lost and number == signal.SIGABRT:
         word = next(line.strip() for line in lines if LOST_PEER.search(line))
-        message = f"rank {rank} ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {word}"
-        return {"kind": "PeerLost", "message": message[:MESSAGE]}
+        return "PeerLost", f"ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {word}"
     if any(LEFT_THREADS in line for line in lines[-AT_ITS_END:]):
         why = "its process group was alive when it left, and hid its exit code; call torch.distributed.destroy_process_group() first"
     else:
-        why = f"a crash in native code: {lines[-1].strip() if lines else 'without a word'}"
-    return {"kind": "Signal", "message": f"rank {rank} was ended by {name}: {why}"[:MESSAGE]}
+        why = f"a crash in native code: {_last_word(lines) or 'without a word'}"
+    return "Signal", f"was ended by {name}: {why}"
 
 
 def stopped(rank: int, lines: list[str]) -> dict[str, Any]:
@@ -143,6 +143,11 @@ def _error(path: Path) -> tuple[str | None, str]:
         return found, found
     message = str(found.get("message", ""))
     return message, message + "\n" + str(found.get("extraInfo", {}).get("py_callstack", ""))
+
+
+def _last_word(lines: list[str]) -> str:
+    """The last line, which may be empty."""
+    return lines[-1].strip() if lines else ""
 
 
 def _last_exception(lines: list[str]) -> str | None:
