@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test unit chaos compat lint crds docs bench clean lock upgrade cluster-up cluster-down cluster-status
 
 PYTHON := .venv/bin/python
-SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tests examples benchmarks docs/generate.py)
+SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tools tests examples benchmarks docs/generate.py)
 
 LONG_FIRST := $(addprefix tests/,chaos e2e unit api engine chart)
 
@@ -39,10 +39,10 @@ lint: $(PYTHON)  ## ruff, mypy, import contracts, generated files up to date
 	@echo "lint: ruff";            $(PYTHON) -m ruff check --quiet .
 	@echo "lint: mypy";            $(PYTHON) -m mypy --no-error-summary $(SOURCES)
 	@echo "lint: import-linter";   .venv/bin/lint-imports --no-cache | sed -n '/^Contracts$$/,$$p'
-	@echo "lint: generated files"; $(PYTHON) -m bramble.kinds.crd --check && $(PYTHON) -m docs.generate --check
+	@echo "lint: generated files"; $(PYTHON) -m bramble.api.crd --check && $(PYTHON) -m docs.generate --check
 
 crds: $(PYTHON)  ## generate the CRDs from the kinds: crds/ and the chart
-	@$(PYTHON) -m bramble.kinds.crd
+	@$(PYTHON) -m bramble.api.crd
 
 docs: $(PYTHON)  ## generate the reference pages under docs/
 	@$(PYTHON) -m docs.generate
@@ -57,13 +57,13 @@ upgrade:  ## the same with the newest versions allowed
 	@UV=$$(.ci/setup --print-uv) images/lock.sh --upgrade
 
 cluster-up: $(PYTHON)  ## start the local cluster and leave it running (NAME=dev)
-	@$(PYTHON) -m tests.cluster up $(if $(NAME),--name $(NAME))
+	@$(PYTHON) -m tools.cluster up $(if $(NAME),--name $(NAME))
 
 cluster-down: $(PYTHON)  ## stop it, however it was left, and remove every trace (NAME=demo for the demo's)
-	@$(PYTHON) -m tests.cluster down $(if $(NAME),--name $(NAME))
+	@$(PYTHON) -m tools.cluster down $(if $(NAME),--name $(NAME))
 
 cluster-status: $(PYTHON)  ## what runs, and how to reach it with kubectl
-	@$(PYTHON) -m tests.cluster status
+	@$(PYTHON) -m tools.cluster status
 
 clean:  ## remove what was built here (not the environment, not the cached cluster binaries)
 	@rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

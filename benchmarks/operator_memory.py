@@ -22,16 +22,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bramble.kinds.dataset.model import Spec
+from bramble.api.dataset import Spec
+from bramble.api.labels import ATTEMPT, STEP, owner_labels
 from bramble.kinds.dataset.render import inputs_of
 from bramble.kinds.jobs.pod import container_security, pod_security
-from bramble.kinds.labels import ATTEMPT, STEP, owner_labels
 from bramble.kube.client import Client
 from bramble.kube.config import from_kubeconfig
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, MODEL_VERSION, POD
 from tests.chaos.operator_process import NAMESPACE, OperatorProcess, wait_leads
-from tests.cluster import Cluster, Shape
-from tests.cluster.kinds import serve_kinds
+from tools.cluster import Cluster, Shape
+from tools.cluster.kinds import serve_kinds
 
 GOAL_MIB = 300
 WHERE = "scale"

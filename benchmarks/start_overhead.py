@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from examples.digits.pictures import collections
 from examples.digits.stocking import freeze
 from tests.chart.installation import install
-from tests.cluster import Cluster
+from tools.cluster import Cluster
 
 GOAL = 1.2
 NAMESPACE = "start"

@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.start_overhead import layout
 from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs import BuiltinTrainer
+from bramble.contracts.jobs.train import BuiltinTrainer
 from bramble.contracts.package import Normalize
 from bramble_workloads.train import architectures, sampling
 from bramble_workloads.train.augment import augment

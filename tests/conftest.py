@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
-pytest_plugins = ["tests.cluster.fixture"]
+pytest_plugins = ["tools.cluster.fixture"]
 
 # What a machine has no time for is no failure of a property; and a run that found nothing is the same run the next time. `make chaos`
 # looks further, at other examples each time.

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs import BuiltinTrainer
+from bramble.contracts.jobs.train import BuiltinTrainer
 from bramble_workloads.train.program import main as train
 
 

@@ -19,8 +19,8 @@ from examples.digits.demo.screen import Screen, View
 from examples.digits.demo.watch import Deadline, Watch
 from examples.digits.stocking import stock
 from tests.chart.installation import install
-from tests.cluster.cluster import Cluster
-from tests.cluster.errors import ClusterError
+from tools.cluster.cluster import Cluster
+from tools.cluster.errors import ClusterError
 
 OUT = Path("build/demo")
 DUMP = OUT / "dump"

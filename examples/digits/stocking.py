@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from minio import Minio
 
 from examples.digits.pictures import objects
-from tests.cluster.cluster import Cluster
+from tools.cluster.cluster import Cluster
 
 UPLOADS = 16
 

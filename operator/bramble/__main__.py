@@ -64,7 +64,7 @@ async def serve(settings: Settings) -> None:
 
 def crds() -> int:
     """Print what `crds/` holds."""
-    from bramble.kinds.crd import files
+    from bramble.api.crd import files
 
     print("---\n".join(text for path, text in files() if path.parts[0] == "crds"))
     return 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bramble.kube.resources import RESOURCES
-from tests.cluster.kubectl import Kubectl
+from tools.cluster.kubectl import Kubectl
 
 Manifest = dict[str, Any]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api.admission import Admission, proxied
-from tests.cluster.kinds import serve_kinds
-from tests.cluster.kubectl import Kubectl
+from tools.cluster.kinds import serve_kinds
+from tools.cluster.kubectl import Kubectl
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bramble.contracts.jobs import TOKEN_AUDIENCE
-from tests.cluster.cluster import Cluster
+from bramble.contracts.jobs.base import TOKEN_AUDIENCE
 from tests.ports import free_port
+from tools.cluster.cluster import Cluster
 
 CHART = Path(__file__).resolve().parents[2] / "charts/bramble"
 HOST = "bramble-gateway.test.svc"

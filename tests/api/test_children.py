@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from bramble.api.trainingrun import CurrentAttempt
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.trainingrun.attempt import attempt
-from bramble.kinds.trainingrun.model import CurrentAttempt
 from bramble.kinds.trainingrun.render import evaluate_step, model_version, service
 from tests.api.admission import Admission
 from tests.unit.trainingrun.seen import PIN, TRAINED_PACKAGE, observed, training

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.errors import NotSupported
-from tests.cluster.existing import ExistingCluster
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.lifecycle import REPOSITORY
+from tools.cluster.errors import NotSupported
+from tools.cluster.existing import ExistingCluster
+from tools.cluster.kubectl import Kubectl
+from tools.cluster.lifecycle import REPOSITORY
 
 pytestmark = pytest.mark.cluster
 

@@ -14,18 +14,18 @@ import pytest
 
 from bramble.contracts.assignment import KEY, LABEL
 from bramble.contracts.canonical import canonical_json
-from bramble.contracts.jobs import BenchmarkJob
+from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.gateway.calls import POLL_SECONDS
 from bramble.gateway.identity import CACHE_SECONDS
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Owner, Step
 from tests.api.gateway import HOST, Process, World, started
-from tests.cluster.cluster import Cluster
-from tests.cluster.fixture import AnyCluster
-from tests.cluster.waiting import until
 from tests.unit.gateway.test_assignments import assignment
-from tests.unit.gateway.test_heard import report
+from tests.unit.gateway.test_reports import report
 from tests.unit.gateway.test_results import result
+from tools.cluster.cluster import Cluster
+from tools.cluster.fixture import AnyCluster
+from tools.cluster.waiting import until
 
 pytestmark = pytest.mark.cluster
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds import crd
-from bramble.kinds.catalogue import KINDS
+from bramble.api import crd
+from bramble.api.catalogue import KINDS
 from tests.api.admission import Admission
 from tests.api.manifests import ALL, TRAINING_RUN, Manifest
 

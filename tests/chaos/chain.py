@@ -17,10 +17,10 @@ from minio import Minio
 
 from examples.digits.stocking import stock
 from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess
-from tests.cluster import Cluster
-from tests.cluster.audit import audit_events
-from tests.cluster.lifecycle import REPOSITORY
-from tests.cluster.waiting import wait
+from tools.cluster import Cluster
+from tools.cluster.audit import audit_events
+from tools.cluster.lifecycle import REPOSITORY
+from tools.cluster.waiting import wait
 
 KILLED = -9
 CREATED = 201

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.chain import Chain
 from tests.chaos.operator_process import NAMESPACE, OperatorProcess
 from tests.chart.installation import install
-from tests.cluster import Cluster, Shape
+from tools.cluster import Cluster, Shape
 
 
 @pytest.fixture(scope="package")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.cluster import Cluster, addresses
-from tests.cluster.waiting import wait
+from tools.cluster import Cluster, addresses
+from tools.cluster.waiting import wait
 
 NAMESPACE = "bramble"
 STORE_ENDPOINT = f"http://{addresses.CORE}:{addresses.STORE_PORT}"

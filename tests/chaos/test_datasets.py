@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.chain import Chain, condition, manifests
-from tests.cluster.waiting import wait
+from tools.cluster.waiting import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

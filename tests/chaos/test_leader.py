@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.chain import Chain, manifests
 from tests.chaos.operator_process import OperatorProcess, holder, wait_leads
-from tests.cluster.waiting import wait
+from tools.cluster.waiting import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.chaos.chain import Chain, condition, manifests
 from tests.chaos.operator_process import holder, wait_leads
-from tests.cluster.errors import KubectlFailed
-from tests.cluster.waiting import wait
+from tools.cluster.errors import KubectlFailed
+from tools.cluster.waiting import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

@@ -6,10 +6,10 @@ import pytest
 
 from tests.chart.edge_pods import restricted
 from tests.chart.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm
-from tests.cluster.cluster import find_binaries
-from tests.cluster.errors import KubectlFailed
-from tests.cluster.fixture import AnyCluster
-from tests.cluster.progress import silent
+from tools.cluster.cluster import find_binaries
+from tools.cluster.errors import KubectlFailed
+from tools.cluster.fixture import AnyCluster
+from tools.cluster.progress import silent
 
 POLICY_SECONDS = 30.0
 

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.cluster.cluster import Cluster
-from tests.cluster.errors import ClusterError, MissingRequirement
-from tests.cluster.fixture import AnyCluster
+from tools.cluster.cluster import Cluster
+from tools.cluster.errors import ClusterError, MissingRequirement
+from tools.cluster.fixture import AnyCluster
 
 CHART = Path(__file__).resolve().parents[2] / "charts/bramble"
 LOCAL_VALUES = CHART / "ci/local-values.yaml"

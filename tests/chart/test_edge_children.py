@@ -8,9 +8,9 @@ import pytest
 from bramble.kinds.fleet.plan import plan
 from bramble.kinds.plan import Apply, CreateOnce
 from tests.chart.edge_pods import FOLDER, NAMESPACE
-from tests.cluster.errors import KubectlFailed
-from tests.cluster.fixture import AnyCluster
 from tests.unit.fleet.rows import NOW, fleet, node, observed
+from tools.cluster.errors import KubectlFailed
+from tools.cluster.fixture import AnyCluster
 
 pytestmark = pytest.mark.cluster
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.chart.edge_pods import FOLDER, NAMESPACE, Change, Pod, agent, drop, node_setup, put, restricted
-from tests.cluster.errors import KubectlFailed
-from tests.cluster.fixture import AnyCluster
+from tools.cluster.errors import KubectlFailed
+from tools.cluster.fixture import AnyCluster
 
 pytestmark = pytest.mark.cluster
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.chart.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm
-from tests.cluster.fixture import AnyCluster
+from tools.cluster.fixture import AnyCluster
 
 pytestmark = pytest.mark.cluster
 

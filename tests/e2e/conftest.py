@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import Cluster
 from tests.e2e import pods
+from tools.cluster import Cluster
 
 
 @pytest.fixture

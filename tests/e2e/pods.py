@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
-from tests.cluster import Cluster
+from tools.cluster import Cluster
 
 Manifest = dict[str, Any]
 RESTRICTED_POD = {

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.cluster.audit import audit_events
-from tests.cluster.kubectl import Kubectl
+from tools.cluster.audit import audit_events
+from tools.cluster.kubectl import Kubectl
 
 
 class Right(NamedTuple):

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from tests.cluster import Kubectl, KubectlFailed
-from tests.cluster.lifecycle import REPOSITORY
-from tests.cluster.state import State
+from tools.cluster import Kubectl, KubectlFailed
+from tools.cluster.lifecycle import REPOSITORY
+from tools.cluster.state import State
 
 pytestmark = pytest.mark.cluster
 
@@ -38,7 +38,7 @@ def test_the_command_line_starts_shows_and_ends_a_cluster() -> None:
     name = f"by-hand-{os.getpid()}"
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tests.cluster", *arguments]
+        command = [sys.executable, "-m", "tools.cluster", *arguments]
         return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
     try:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, KubectlFailed
-from tests.cluster.waiting import wait
 from tests.e2e.pods import container, http_server, pod, run, wait_phase
+from tools.cluster import Cluster, KubectlFailed
+from tools.cluster.waiting import wait
 
 pytestmark = pytest.mark.cluster
 

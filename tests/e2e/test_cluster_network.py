@@ -6,10 +6,10 @@ import urllib.request
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.cluster.audit import audit_events_in
-from tests.cluster.waiting import wait
 from tests.e2e.pods import EDGE_TOLERATION, Manifest, container, http_server, pod, pod_spec, run, service, wait_phase
+from tools.cluster import Cluster
+from tools.cluster.audit import audit_events_in
+from tools.cluster.waiting import wait
 
 pytestmark = pytest.mark.cluster
 

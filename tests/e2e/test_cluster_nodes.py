@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster import Cluster, Node
 from tests.e2e.pods import container, phase, pod, run, wait_phase
+from tools.cluster import Cluster, Node
 
 pytestmark = pytest.mark.cluster
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import Cluster, CodePart, ImageSource
 from tests.e2e.pods import Manifest, container, phase, pod, run, wait_phase
+from tools.cluster import Cluster, CodePart, ImageSource
 
 pytestmark = pytest.mark.cluster
 

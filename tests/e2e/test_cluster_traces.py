@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.cluster import Cluster, Shape
-from tests.cluster.lifecycle import REPOSITORY, supervisor_pid, sweep
-from tests.cluster.state import State
-from tests.cluster.waiting import wait
 from tests.e2e.traces import Footprint, Traces
+from tools.cluster import Cluster, Shape
+from tools.cluster.lifecycle import REPOSITORY, supervisor_pid, sweep
+from tools.cluster.state import State
+from tools.cluster.waiting import wait
 
 pytestmark = [
     pytest.mark.cluster,
@@ -25,7 +25,7 @@ pytestmark = [
 SMALL = Shape.of(gpus=0, boards=1)
 OWNER = """
 import signal, sys, time
-from tests.cluster import Cluster, Shape
+from tools.cluster import Cluster, Shape
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 Cluster.up(Shape(api_only=True), name=sys.argv[1], image_names=())
 print("up", flush=True)
@@ -78,7 +78,7 @@ def test_down_clears_a_half_dead_cluster() -> None:
     assert supervisor is not None
     os.kill(supervisor, signal.SIGKILL)
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.cluster", "down", "--name", cluster.state.name],
+        [sys.executable, "-m", "tools.cluster", "down", "--name", cluster.state.name],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.labels import AGENT
+from bramble.api.labels import AGENT
 from tests.chart.installation import EDGE_NAMESPACE, install
-from tests.cluster import Cluster
+from tools.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
 

@@ -13,10 +13,10 @@ import pytest
 
 from examples.digits.stocking import freeze
 from tests.chart.installation import install
-from tests.cluster import Cluster, CodePart, ImageSource
-from tests.cluster.images import WORKLOADS_CODE
-from tests.cluster.node import command_of
 from tests.unit.workloads.pods import EXCEPTION_CODES
+from tools.cluster import Cluster, CodePart, ImageSource
+from tools.cluster.images import WORKLOADS_CODE
+from tools.cluster.node import command_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
 

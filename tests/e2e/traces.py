@@ -8,8 +8,8 @@ import subprocess
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from tests.cluster.requirements import search_path
-from tests.cluster.state import State
+from tools.cluster.requirements import search_path
+from tools.cluster.state import State
 
 MOVING = (
     "random",

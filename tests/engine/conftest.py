@@ -6,10 +6,10 @@ import secrets
 
 import pytest
 
-from tests.cluster import Cluster
-from tests.cluster.fixture import AnyCluster
-from tests.cluster.kinds import serve_kinds
 from tests.engine.running import SETTINGS
+from tools.cluster import Cluster
+from tools.cluster.fixture import AnyCluster
+from tools.cluster.kinds import serve_kinds
 
 
 @pytest.fixture(scope="session")

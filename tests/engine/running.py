@@ -20,8 +20,8 @@ from bramble.kube.client import Client
 from bramble.kube.config import from_kubeconfig
 from bramble.kube.resources import Resource
 from bramble.settings import Settings
-from tests.cluster.kubectl import Kubectl
-from tests.cluster.waiting import until
+from tools.cluster.kubectl import Kubectl
+from tools.cluster.waiting import until
 
 SETTINGS = Settings(
     namespace="bramble-engine",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import owner_labels
 from bramble.engine.cache import Cache
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults
@@ -14,12 +15,11 @@ from bramble.engine.feed import Feed
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.errors import Conflict, NameConflict, NotLeader
-from bramble.kinds.labels import owner_labels
 from bramble.kinds.plan import Apply, CreateOnce, Delete, PatchFields, Plan
 from bramble.kube.client import Client
 from bramble.kube.resources import CONFIG_MAP, Key, Manifest, key_of
-from tests.cluster.fixture import AnyCluster
 from tests.engine.running import client
+from tools.cluster.fixture import AnyCluster
 
 pytestmark = pytest.mark.cluster
 

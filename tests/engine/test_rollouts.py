@@ -9,9 +9,9 @@ from bramble.kinds.rollout import controller as rollout
 from bramble.kube.resources import MODEL_VERSION, ROLLOUT
 from tests.api.manifests import ROLLOUT as MANIFEST
 from tests.api.manifests import Manifest, spoiled
-from tests.cluster import Cluster
 from tests.engine.running import client, running, says, until_gone
 from tests.engine.test_run_and_version import version
+from tools.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
 CONTROLLERS = (modelversion.CONTROLLER, rollout.CONTROLLER)

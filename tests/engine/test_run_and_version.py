@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import FINALIZER, child_name
 from bramble.errors import Conflict
 from bramble.kinds.controller import Controller
 from bramble.kinds.dataset import controller as dataset_controller
 from bramble.kinds.fleet import controller as fleet_controller
-from bramble.kinds.labels import FINALIZER, child_name
 from bramble.kinds.modelversion import controller as modelversion
 from bramble.kinds.modelversion.observed import Place
 from bramble.kinds.modelversion.render import benchmark_name
@@ -22,9 +22,9 @@ from bramble.kinds.trainingrun import controller as trainingrun
 from bramble.kube.client import Client
 from bramble.kube.resources import DATASET, FLEET, JOB, MODEL_VERSION, ROLLOUT, SERVICE, TRAINING_RUN, Manifest, Resource
 from tests.api.manifests import ROLLOUT as ROLLOUT_MANIFEST
-from tests.cluster import Cluster
 from tests.engine.running import client, eventually, running, says, until_gone
 from tests.engine.test_watching import dataset, secret
+from tools.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
 

@@ -13,10 +13,10 @@ import pytest
 from bramble.engine.logs import JsonFormatter
 from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kube.resources import DATASET
-from tests.cluster import Cluster
 from tests.engine.running import client, eventually, running, says
 from tests.engine.test_watching import dataset
 from tests.ports import free_port
+from tools.cluster import Cluster
 
 
 @pytest.mark.cluster

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import REQUEST
 from bramble.engine.relist import Deliveries
 from bramble.kinds.dataset.controller import CONTROLLER
-from bramble.kinds.labels import REQUEST
 from bramble.kinds.trainingrun.controller import CONTROLLER as TRAINING_RUNS
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET, TRAINING_RUN
-from tests.cluster import Cluster
-from tests.cluster.audit import audit_events_in
-from tests.cluster.waiting import until
 from tests.engine.running import client, eventually, nested, reading_deep, running, says
+from tools.cluster import Cluster
+from tools.cluster.audit import audit_events_in
+from tools.cluster.waiting import until
 
 pytestmark = pytest.mark.cluster
 

@@ -24,7 +24,9 @@ from pydantic import ValidationError
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.exit_codes import ExitCode
-from bramble.contracts.jobs import Job, JobFile, Result, Termination
+from bramble.contracts.jobs.base import Job, Result
+from bramble.contracts.jobs.files import JobFile
+from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.report import Progress
 from bramble.contracts.store import cause_key, log_key, result_key
 from bramble_workloads import places

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from examples.digits.demo.screen import Board, View
 from examples.digits.pictures import field_zip
-from tests.cluster.cluster import Cluster
+from tools.cluster.cluster import Cluster
 
 TRAFFIC = Path(__file__).resolve().parents[1] / "field" / "traffic.py"
 DEVICE_URL = "http://agent-demo.bramble-edge.svc:8090"

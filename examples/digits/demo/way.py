@@ -14,7 +14,7 @@ from examples.digits.demo.fieldwork import Field
 from examples.digits.demo.report import Report
 from examples.digits.demo.screen import Screen, View
 from examples.digits.demo.watch import Object, Watch
-from tests.cluster.cluster import Cluster
+from tools.cluster.cluster import Cluster
 
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
 NAMESPACE = "digits"

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bramble.api.labels import OWNER_UID
 from bramble.engine.trim import trim
-from bramble.kinds.labels import OWNER_UID
 from bramble.kube.resources import Key, Manifest, key_of
 
 Place = tuple[str, str]

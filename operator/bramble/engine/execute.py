@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from bramble.api.labels import STEP
 from bramble.engine.cache import labels_of
 from bramble.engine.clock import boottime, utcnow
 from bramble.engine.events import event
@@ -20,7 +21,6 @@ from bramble.engine.metrics import Metrics
 from bramble.engine.ownership import marked, require_ours, says
 from bramble.engine.status import check_memory, fit, same, turned
 from bramble.errors import AlreadyExists, BrambleError, Conflict, NameConflict, NotLeader
-from bramble.kinds.labels import STEP
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Emit, FileResult, Item, PatchFields, Plan
 from bramble.kube.api import Api
 from bramble.kube.resources import EVENT, RESOURCES, Key, Manifest, key_of

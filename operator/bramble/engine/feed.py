@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from bramble.api.labels import MANAGED_BY, MANAGED_BY_BRAMBLE, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE
 from bramble.engine.cache import Cache, labels_of
 from bramble.engine.dependencies import Dependencies
 from bramble.engine.queue import WorkQueue
 from bramble.kinds.controller import Controller
-from bramble.kinds.labels import MANAGED_BY, MANAGED_BY_BRAMBLE, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE
 from bramble.kube.resources import GROUP, RESOURCES, Key, Manifest, Resource, key_of
 
 SELECTED = frozenset({"Pod", "Job", "ConfigMap", "Service", "DaemonSet"})

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bramble.api.labels import APPLIED, MANAGED_BY, MANAGED_BY_BRAMBLE, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE, OWNER_UID
 from bramble.contracts.canonical import document_digest, short
 from bramble.engine.cache import labels_of
 from bramble.errors import Conflict, NameConflict
-from bramble.kinds.labels import APPLIED, MANAGED_BY, MANAGED_BY_BRAMBLE, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE, OWNER_UID
 from bramble.kube.resources import Manifest
 
 WHO = (MANAGED_BY, OWNER_KIND, OWNER_NAMESPACE, OWNER_NAME)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bramble.api.conditions import Condition, merge
 from bramble.engine.clock import boottime, utcnow
 from bramble.engine.execute import Executor
 from bramble.engine.feed import Feed
@@ -16,9 +17,9 @@ from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.engine.sources import Reader
 from bramble.errors import BrambleError, Conflict, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
-from bramble.kinds.conditions import Condition, merge, transitions
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import transitions
 from bramble.kube.resources import Key, Manifest
 
 PASS_SECONDS = 60.0

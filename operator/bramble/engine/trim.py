@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bramble.kinds.labels import STEP
+from bramble.api.labels import STEP
 from bramble.kube.resources import Manifest
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -13,10 +13,10 @@ from bramble.contracts.report import Progress, Report
 from bramble.gateway import results
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import Blobs
-from bramble.gateway.heard import Heard
 from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.jobs import JobCaller, Jobs
 from bramble.gateway.refusals import Busy, Forbidden, Invalid, TooLarge
+from bramble.gateway.reports import Heard
 from bramble.gateway.stores import Stores
 from bramble.settings import Settings
 

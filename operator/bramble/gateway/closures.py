@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 
 from bramble.contracts.base import Digest
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.jobs import AnyJob, BenchmarkJob
+from bramble.contracts.jobs.benchmark import BenchmarkJob
+from bramble.contracts.jobs.files import AnyJob
 from bramble.contracts.manifest import Manifest, Split
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bramble.contracts.jobs import TOKEN_AUDIENCE
+from bramble.contracts.jobs.base import TOKEN_AUDIENCE
 from bramble.gateway.refusals import Forbidden, Unauthenticated
 from bramble.kube.resources import TOKEN_REVIEW, Manifest, Resource
 from bramble.settings import Settings

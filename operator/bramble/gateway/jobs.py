@@ -15,12 +15,12 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from bramble.contracts.jobs import AnyJob, JobFile
+from bramble.api.labels import ATTEMPT, OWNER_KIND, OWNER_NAME, OWNER_UID, STEP
+from bramble.contracts.jobs.files import AnyJob, JobFile
 from bramble.contracts.pod import JOB_FILE
 from bramble.contracts.report import ObjectRef
 from bramble.gateway.identity import Caller
 from bramble.gateway.refusals import Forbidden
-from bramble.kinds.labels import ATTEMPT, OWNER_KIND, OWNER_NAME, OWNER_UID, STEP
 from bramble.kube.resources import CONFIG_MAP, GROUP, JOB, POD, Manifest, Resource
 
 CACHE_SECONDS = 60.0

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from bramble.contracts.base import Document
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import BenchmarkJob, BenchmarkResult, ResultFile
+from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult
+from bramble.contracts.jobs.files import ResultFile
 from bramble.contracts.store import cause_key, result_key
 from bramble.gateway.jobs import JobCaller
 from bramble.gateway.refusals import Forbidden, Invalid, Taken, TooLarge

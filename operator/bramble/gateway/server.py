@@ -22,11 +22,11 @@ from bramble.errors import BrambleError, Retryable
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import Blobs
 from bramble.gateway.calls import Calls
-from bramble.gateway.heard import Heard
 from bramble.gateway.identity import Identities
 from bramble.gateway.jobs import Jobs
 from bramble.gateway.metrics import Metrics
 from bramble.gateway.refusals import Refusal
+from bramble.gateway.reports import Heard
 from bramble.gateway.stores import Stores
 from bramble.gateway.watching import follow
 from bramble.kube.client import Client

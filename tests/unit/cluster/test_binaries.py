@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import binaries
-from tests.cluster.binaries import go_build, installed, releases
-from tests.cluster.binaries.go_build import Measured, Toolchain
-from tests.cluster.binaries.releases import Asset, ReleaseUnavailable
-from tests.cluster.errors import BuildFailed, MissingRequirement
-from tests.cluster.progress import Progress, live_line, silent, span
+from tools.cluster import binaries
+from tools.cluster.binaries import go_build, installed, releases
+from tools.cluster.binaries.go_build import Measured, Toolchain
+from tools.cluster.binaries.releases import Asset, ReleaseUnavailable
+from tools.cluster.errors import BuildFailed, MissingRequirement
+from tools.cluster.progress import Progress, live_line, silent, span
 
 
 def test_versions_are_those_of_the_module() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster.environments import CodePart, code_digest, read_code
+from tools.cluster.environments import CodePart, code_digest, read_code
 
 
 def package(folder: Path, text: str) -> tuple[CodePart, ...]:

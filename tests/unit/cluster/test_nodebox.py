@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.binaries import NODEBOX, go_build
+from tools.cluster.binaries import NODEBOX, go_build
 
 pytestmark = pytest.mark.skipif(
     shutil.which("go", path=os.pathsep.join([os.environ["PATH"], *go_build.SYSTEM_FOLDERS])) is None, reason="no Go"

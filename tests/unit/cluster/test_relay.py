@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tests.cluster.namespaces import network_of
-from tests.cluster.relay import RESET_ON_CLOSE, Relays, Target
 from tests.unit.listening import Serve, listening
+from tools.cluster.namespaces import network_of
+from tools.cluster.relay import RESET_ON_CLOSE, Relays, Target
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="entering a network namespace needs root")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import MissingRequirement, Shape, requirements
+from tools.cluster import MissingRequirement, Shape, requirements
 
 
 def test_missing_packages_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster import NodeShape, Shape
-from tests.cluster.addresses import node_addresses
-from tests.cluster.bootstrap import node
-from tests.cluster.shape import BENCH_LABEL, BOARD_LABEL, ZONE_LABEL
+from tools.cluster import NodeShape, Shape
+from tools.cluster.addresses import node_addresses
+from tools.cluster.bootstrap import node
+from tools.cluster.shape import BENCH_LABEL, BOARD_LABEL, ZONE_LABEL
 
 
 def test_the_default_shape_is_that_of_the_issue() -> None:

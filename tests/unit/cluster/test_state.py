@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import ClusterError, lifecycle
-from tests.cluster.state import State, all_states
+from tools.cluster import ClusterError, lifecycle
+from tools.cluster.state import State, all_states
 
 
 @pytest.fixture(autouse=True)

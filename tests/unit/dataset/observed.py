@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from bramble.api.conditions import find
+from bramble.api.dataset import KIND, Status, Version
+from bramble.api.objects import Object, parse
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause, CauseKind
-from bramble.contracts.jobs import Finding, SnapshotResult
-from bramble.kinds.conditions import find
-from bramble.kinds.dataset.model import KIND, Status, Version
+from bramble.contracts.jobs.snapshot import Finding, SnapshotResult
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.render import inputs_of
 from bramble.kinds.jobs.gather import StepSeen, Stored
-from bramble.kinds.objects import Object, parse
 from bramble.kinds.plan import Plan
 from bramble.kube.resources import DATASET
 

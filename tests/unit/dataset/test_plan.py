@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.jobs import Finding
-from bramble.kinds.dataset.model import KIND
+from bramble.api.dataset import KIND
+from bramble.api.labels import ATTEMPT, REQUEST
+from bramble.api.objects import Invalid, parse
+from bramble.contracts.jobs.snapshot import Finding
 from bramble.kinds.dataset.plan import plan
 from bramble.kinds.dataset.render import snapshot_job
 from bramble.kinds.jobs.gather import StepSeen
-from bramble.kinds.labels import ATTEMPT, REQUEST
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.plan import NOTHING, CreateOnce, Delete
 from bramble.kinds.sources import StoreProblem
 from tests.unit.dataset.observed import CAUSE, NOW, SPEC, V1, V2, ended, frozen, observed, result, says

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bramble.api.labels import STEP, owner_labels
 from bramble.engine.cache import Cache
-from bramble.kinds.labels import STEP, owner_labels
 from bramble.kube.resources import Key
 from tests.engine.running import nested
 from tests.unit.engine.objects import made

@@ -9,12 +9,13 @@ from typing import Any, Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bramble.api.labels import ATTEMPT, REQUEST
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.jobs import SnapshotResult, Termination
+from bramble.contracts.jobs.snapshot import SnapshotResult
+from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.store import result_key, run_prefix
 from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kinds.jobs.attempts import PLAIN
-from bramble.kinds.labels import ATTEMPT, REQUEST
 from bramble.kube.resources import DATASET, Key
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import CountedFaults, FakeStore, Replica, Time, live_through

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import owner_labels
 from bramble.engine.cache import Cache
 from bramble.engine.feed import Feed
 from bramble.engine.queue import WorkQueue
 from bramble.kinds.controller import Controller
-from bramble.kinds.labels import owner_labels
 from bramble.kinds.plan import NOTHING
 from bramble.kube.resources import DATASET, FLEET, TRAINING_RUN, Key, Manifest
 from tests.unit.engine.objects import made

@@ -7,13 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from bramble.api.fleet import KIND
+from bramble.api.labels import AGENT, FINALIZER
+from bramble.api.objects import Invalid, parse
 from bramble.contracts.report import BoardFacts, Report, SeenReport
 from bramble.kinds.fleet.folders import PREPARED, folder_of
 from bramble.kinds.fleet.membership import Claim, Fleet, membership
-from bramble.kinds.fleet.model import KIND
 from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.labels import AGENT, FINALIZER
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.sources import Devices
 from bramble.settings import Settings
 

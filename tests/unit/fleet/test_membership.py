@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bramble.api.fleet import KIND
+from bramble.api.objects import Invalid, parse
 from bramble.kinds.fleet.membership import Claim, Fleet, membership
-from bramble.kinds.fleet.model import KIND
-from bramble.kinds.objects import Invalid, parse
 from tests.unit.fleet.rows import SPEC, claim, fleet, fleet_manifest, node
 
 OLDER = "2026-10-01T00:00:00Z"

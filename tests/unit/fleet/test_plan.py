@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from bramble.api.fleet import KIND, Status
+from bramble.api.labels import AGENT, FINALIZER, agent_label
+from bramble.api.objects import Invalid, metadata_of, parse
 from bramble.kinds.fleet.folders import AT_ONCE, PREPARED, RETRY, folder_of
-from bramble.kinds.fleet.model import KIND, Status
 from bramble.kinds.fleet.nodes import MEMORY, PAGE_SIZE
 from bramble.kinds.fleet.observed import Leaving, Observed
 from bramble.kinds.fleet.plan import plan
-from bramble.kinds.labels import AGENT, FINALIZER, agent_label
-from bramble.kinds.objects import Invalid, metadata_of, parse
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan
 from tests.unit.fleet.rows import NOW, devices, fleet, fleet_manifest, node, observed, prepared, with_image
 

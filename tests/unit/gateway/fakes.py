@@ -6,7 +6,8 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
-from bramble.contracts.jobs import TOKEN_AUDIENCE, BenchmarkJob, Job
+from bramble.contracts.jobs.base import TOKEN_AUDIENCE, Job
+from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.contracts.report import ObjectRef
 from bramble.kinds.jobs.pod import job_config_map
 from bramble.kinds.jobs.render import render_step

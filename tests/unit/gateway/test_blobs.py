@@ -208,7 +208,7 @@ async def test_a_benchmark_reads_its_packages_and_test_split_with_all_that_they_
 
 
 async def test_a_job_with_the_store_itself_reads_nothing_here(replica: Replica) -> None:
-    from bramble.contracts.jobs import EvaluateJob
+    from bramble.contracts.jobs.evaluate import EvaluateJob
 
     package, manifest = benchmark_set(replica)
     job = benchmark_job()

@@ -14,7 +14,7 @@ from bramble.gateway import calls
 from tests.unit.gateway.conftest import Replica, until
 from tests.unit.gateway.fakes import account, review
 from tests.unit.gateway.test_assignments import assignment, config_map
-from tests.unit.gateway.test_heard import progress, report
+from tests.unit.gateway.test_reports import progress, report
 
 DEVICE, JOB, OPERATOR = "pi-0", "job", "operator"
 CALLS = [

@@ -8,7 +8,8 @@ import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import BenchmarkOutcome, BenchmarkResult, EvaluateResult, Scores
+from bramble.contracts.jobs.benchmark import BenchmarkOutcome, BenchmarkResult
+from bramble.contracts.jobs.evaluate import EvaluateResult, Scores
 from bramble.contracts.report import BoardFacts
 from tests.unit.gateway.conftest import Replica
 from tests.unit.gateway.fakes import benchmark_job

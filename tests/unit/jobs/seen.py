@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.jobs import SnapshotResult, Termination
+from bramble.contracts.jobs.snapshot import SnapshotResult
+from bramble.contracts.jobs.termination import Termination
 from bramble.kinds.jobs.step import Owner
 
 OWNER = Owner("Dataset", "ads", "tape", "uid-1")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import ATTEMPT
 from bramble.contracts.cause import Cause
 from bramble.kinds.jobs.attempts import Spent, after, overdrawn, stale
 from bramble.kinds.jobs.state import Failed
-from bramble.kinds.labels import ATTEMPT
 from bramble.kinds.plan import Delete
 from bramble.kube.resources import Key
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import OWNER_UID
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
 from bramble.kinds.jobs.gather import gather_step, read_result
-from bramble.kinds.labels import OWNER_UID
 from bramble.kube.resources import Manifest, Resource
 from tests.unit.jobs.seen import CONTENT, OWNER, PREFIX, ended, job, pod, word
 

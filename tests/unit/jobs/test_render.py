@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.jobs import Checks, Gateway, JobFile, SnapshotJob, Source, Splits
+from bramble.api.labels import OWNER_UID
+from bramble.contracts.jobs.base import Gateway
+from bramble.contracts.jobs.files import JobFile
+from bramble.contracts.jobs.snapshot import Checks, SnapshotJob, Source, Splits
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Owner, Step
-from bramble.kinds.labels import OWNER_UID
 from tests.unit.jobs.seen import OWNER, PREFIX
 
 JOB = SnapshotJob(

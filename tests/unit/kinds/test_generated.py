@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bramble.kinds import crd
+from bramble.api import crd
 
 
 def test_generated_files_are_up_to_date() -> None:

@@ -6,20 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bramble.contracts.canonical import canonical_json
-from bramble.contracts.cause import Cause, CauseKind
-from bramble.contracts.jobs import (
-    AnyResult,
-    BenchmarkOutcome,
-    BenchmarkResult,
-    ConvertResult,
-    LatencySummary,
-    VariantOutcome,
-)
-from bramble.contracts.report import BoardFacts
-from bramble.kinds.conditions import rfc3339
-from bramble.kinds.jobs.gather import StepSeen, Stored
-from bramble.kinds.modelversion.model import (
+from bramble.api.conditions import rfc3339
+from bramble.api.modelversion import (
     KIND,
     BenchmarkSeen,
     Conversion,
@@ -29,8 +17,15 @@ from bramble.kinds.modelversion.model import (
     TargetSeen,
     VariantSeen,
 )
+from bramble.api.objects import Invalid, Object, parse
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.cause import Cause, CauseKind
+from bramble.contracts.jobs.benchmark import BenchmarkOutcome, BenchmarkResult, LatencySummary
+from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
+from bramble.contracts.jobs.files import AnyResult
+from bramble.contracts.report import BoardFacts
+from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.modelversion.observed import BoardSeen, Observed, Place
-from bramble.kinds.objects import Invalid, Object, parse
 from tests.unit.trainingrun.seen import SETTINGS, case, condition, made, message, remembered, stated
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

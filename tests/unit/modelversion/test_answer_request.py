@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.modelversion.model import Conversion
+from bramble.api.modelversion import Conversion
 from bramble.kinds.modelversion.policies.answer_request import answer_request
 from tests.unit.modelversion.seen import CONVERTED, LINEAGE, NOW, RPI4, case, observed, remembered, work
 

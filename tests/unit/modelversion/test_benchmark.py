@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.jobs import BenchmarkJob, JobFile
+from bramble.contracts.jobs.benchmark import BenchmarkJob
+from bramble.contracts.jobs.files import JobFile
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.modelversion.observed import BoardSeen, Hold, Place
 from bramble.kinds.modelversion.policies.benchmark import benchmark

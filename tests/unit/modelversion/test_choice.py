@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from bramble.api.conditions import rfc3339
+from bramble.api.modelversion import BenchmarkSeen, Chosen, Conversion, LineageSeen, Status, Target, TargetSeen, VariantSeen
+from bramble.api.objects import dump
 from bramble.engine.status import LIMIT
-from bramble.kinds.conditions import rfc3339
 from bramble.kinds.modelversion.choice import REASON_CHARACTERS, choose, evidence
-from bramble.kinds.modelversion.model import BenchmarkSeen, Chosen, Conversion, LineageSeen, Status, Target, TargetSeen, VariantSeen
 from bramble.kinds.modelversion.status import MESSAGE_CHARACTERS
-from bramble.kinds.objects import dump
 from tests.unit.modelversion.seen import BOTH, FP32, INT8, NOW, RPI4, RPI5, board_outcome, board_result, case, measured, variant
 
 TARGETS = (Target(fleet="rooms", board="rpi5"), Target(fleet="rooms", board="rpi4"))

@@ -9,11 +9,12 @@ from typing import Any, Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bramble.api.labels import ATTEMPT, FINALIZER, STEP
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import BenchmarkJob, JobFile
+from bramble.contracts.jobs.benchmark import BenchmarkJob
+from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.store import cause_key
-from bramble.kinds.labels import ATTEMPT, FINALIZER, STEP
 from bramble.kinds.modelversion.controller import CONTROLLER
 from bramble.kube.resources import ROLLOUT, Key
 from tests.unit.engine.fake_api import FakeApi

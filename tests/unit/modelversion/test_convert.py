@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.jobs import ConvertJob, JobFile
+from bramble.api.modelversion import Conversion
+from bramble.contracts.jobs.convert import ConvertJob
+from bramble.contracts.jobs.files import JobFile
 from bramble.kinds.jobs.gather import StepSeen
-from bramble.kinds.modelversion.model import Conversion
 from bramble.kinds.modelversion.policies.convert import convert
 from tests.unit.modelversion.seen import (
     CONVERTED,

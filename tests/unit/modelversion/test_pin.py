@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from bramble.api.modelversion import LineageSeen
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.package import Package
-from bramble.kinds.modelversion.model import LineageSeen
 from bramble.kinds.modelversion.observed import Hold
 from bramble.kinds.modelversion.policies.pin import pin
 from bramble.kinds.modelversion.policies.store import store

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from bramble.api.modelversion import KIND
+from bramble.api.objects import Invalid, parse
 from bramble.kinds.modelversion.controller import depends_on
-from bramble.kinds.modelversion.model import KIND
 from bramble.kinds.modelversion.observed import Unusable
 from bramble.kinds.modelversion.plan import plan
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.plan import Delete
 from tests.unit.modelversion.seen import NOW, OTHER, TARGET, case, condition, manifest, message, observed
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.labels import FINALIZER
-from bramble.kinds.modelversion.model import KIND
+from bramble.api.labels import FINALIZER
+from bramble.api.modelversion import KIND
+from bramble.api.objects import Invalid, parse
 from bramble.kinds.modelversion.observed import Unusable
 from bramble.kinds.modelversion.plan import plan
 from bramble.kinds.modelversion.policies.hold import hold
 from bramble.kinds.modelversion.policies.release import release
 from bramble.kinds.modelversion.users import users, versions_of
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.plan import NOTHING, PatchFields
 from bramble.kube.resources import Key
 from tests.unit.modelversion.seen import NOW, TARGET, case, condition, manifest, message, observed

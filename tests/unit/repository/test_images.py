@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from tests.cluster import images
 from tests.unit.repository.tree import ROOT
+from tools.cluster import images
 
 NAMES = ("operator", "train", "convert", "edge")
 

@@ -6,13 +6,20 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bramble.api.conditions import find
+from bramble.api.labels import FINALIZER, REQUEST
+from bramble.api.objects import Metadata, Object
+from bramble.api.rollout import Release, Spec, Status, Undone
 from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
-from bramble.contracts.report import LATENCY_BOUNDS_MS, CandidateState, Cohort, Counters, Health, Latency, Report, Running, SeenReport
-from bramble.kinds.conditions import find
-from bramble.kinds.labels import FINALIZER, REQUEST
-from bramble.kinds.objects import Metadata, Object
+from bramble.contracts.counters import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
+from bramble.contracts.report import (
+    CandidateState,
+    Health,
+    Report,
+    Running,
+    SeenReport,
+)
 from bramble.kinds.plan import Plan
-from bramble.kinds.rollout.model import Release, Spec, Status, Undone
 from bramble.kinds.rollout.observed import FleetSeen, Hold, Observed, Written
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bramble.contracts.report import LATENCY_BOUNDS_MS, Latency
+from bramble.contracts.counters import LATENCY_BOUNDS_MS, Latency
 from bramble.kinds.rollout.analysis import Rule, judge
 from bramble.kinds.rollout.evidence import CohortCounters
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bramble.kinds.labels import FINALIZER
+from bramble.api.labels import FINALIZER
 from bramble.kinds.plan import Delete, PatchFields
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.claim import claim

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bramble.api.objects import dump
+from bramble.api.rollout import Status
 from bramble.contracts.assignment import KEY, Assignment
 from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.counters import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
 from bramble.contracts.package import Package
 from bramble.contracts.report import (
-    LATENCY_BOUNDS_MS,
     CandidateState,
-    Cohort,
-    Counters,
     Health,
-    Latency,
     Report,
     Running,
     SeenProgress,
@@ -26,10 +25,8 @@ from bramble.contracts.report import (
 from bramble.contracts.store import blob_key
 from bramble.engine.status import turned
 from bramble.errors import StoreUnavailable
-from bramble.kinds.objects import dump
 from bramble.kinds.plan import Apply, Delete, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.gather import gather
-from bramble.kinds.rollout.model import Status
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
 from bramble.kinds.sources import Devices, StoreProblem

@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from bramble.api.conditions import rfc3339
+from bramble.api.objects import Invalid, Object, parse
+from bramble.api.trainingrun import KIND, CurrentAttempt, DatasetPin, EvaluationSeen, GateSeen, PackageSeen, Spec, Status
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause, CauseKind
-from bramble.contracts.jobs import EvaluateResult, Gate, GateOutcome, Scores, TrainResult
+from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome, Scores
+from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import ObjectRef, Progress
-from bramble.kinds.conditions import rfc3339
 from bramble.kinds.jobs.gather import Stored
-from bramble.kinds.objects import Invalid, Object, parse
 from bramble.kinds.plan import Plan
-from bramble.kinds.trainingrun.model import KIND, CurrentAttempt, DatasetPin, EvaluationSeen, GateSeen, PackageSeen, Spec, Status
 from bramble.kinds.trainingrun.observed import AttemptSeen, Observed
 from bramble.kinds.trainingrun.world import Node
 from bramble.settings import Settings

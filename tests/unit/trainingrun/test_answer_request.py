@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.objects import LastRequest, StepAttempts
-from bramble.kinds.trainingrun.model import Outcome
+from bramble.api.objects import LastRequest, StepAttempts
+from bramble.api.trainingrun import Outcome
 from bramble.kinds.trainingrun.policies.answer_request import answer_request
 from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, case, condition, evaluated, observed, remembered
 

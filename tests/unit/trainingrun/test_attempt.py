@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.jobs import JobFile, TrainJob
+from bramble.api.trainingrun import CurrentAttempt
+from bramble.contracts.jobs.files import JobFile
+from bramble.contracts.jobs.train import TrainJob
 from bramble.kinds.trainingrun.attempt import attempt
-from bramble.kinds.trainingrun.model import CurrentAttempt
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import filed_key, service
 from tests.unit.trainingrun.seen import DATASET, PIN, SETTINGS, case, observed, training

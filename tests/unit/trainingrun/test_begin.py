@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.conditions import rfc3339
+from bramble.api.conditions import rfc3339
 from bramble.kinds.trainingrun.policies.begin import begin
 from tests.unit.trainingrun.seen import NODES, NOW, PIN, TRAINED_PACKAGE, ago, case, cause, condition, node, observed, remembered, training
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.jobs import Gate
+from bramble.api.objects import StepAttempts
+from bramble.contracts.jobs.evaluate import Gate
 from bramble.kinds.jobs.gather import StepSeen, Stored
-from bramble.kinds.objects import StepAttempts
 from bramble.kinds.trainingrun.policies.evaluate import evaluate
 from bramble.kinds.trainingrun.policies.gates import gates
 from tests.unit.trainingrun.seen import (

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import ATTEMPT, MANAGED_BY_BRAMBLE, OWNER_UID, STEP
 from bramble.errors import StoreRefused, StoreUnavailable
-from bramble.kinds.labels import ATTEMPT, MANAGED_BY_BRAMBLE, OWNER_UID, STEP
 from bramble.kinds.trainingrun.controller import CONTROLLER
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.policies.store import store

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.trainingrun.model import Outcome
+from bramble.api.trainingrun import Outcome
 from bramble.kinds.trainingrun.policies.over import over
 from tests.unit.trainingrun.seen import NOW, PIN, case, condition, evaluated, observed, remembered, stated
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.objects import Invalid, parse
+from bramble.api.objects import Invalid, parse
+from bramble.api.trainingrun import KIND, Outcome
 from bramble.kinds.plan import NOTHING
 from bramble.kinds.trainingrun.controller import depends_on
-from bramble.kinds.trainingrun.model import KIND, Outcome
 from bramble.kinds.trainingrun.plan import plan
 from tests.unit.trainingrun.seen import (
     NODES,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.trainingrun.model import CurrentAttempt
+from bramble.api.trainingrun import CurrentAttempt
 from bramble.kinds.trainingrun.observed import AttemptSeen
 from bramble.kinds.trainingrun.policies.train import train
 from tests.unit.trainingrun.seen import (

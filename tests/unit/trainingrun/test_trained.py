@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.trainingrun.model import ProgressSeen
+from bramble.api.trainingrun import ProgressSeen
 from bramble.kinds.trainingrun.policies.trained import trained
 from tests.unit.trainingrun.seen import NOW, PACKAGE, attempt, case, condition, job, made, pod, progress, remembered, stored, training
 

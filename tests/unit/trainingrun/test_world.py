@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bramble.api.trainingrun import Spec
 from bramble.kinds.trainingrun import world
-from bramble.kinds.trainingrun.model import Spec
 from bramble.kinds.trainingrun.world import Node, Taint
 from tests.unit.trainingrun.seen import case, node, observed
 

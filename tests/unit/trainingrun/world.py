@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bramble.api.labels import ATTEMPT, OWNER_KIND, OWNER_NAME, OWNER_UID, STEP
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import AnyResult, Gate, GateOutcome, Termination, TrainResult
+from bramble.contracts.jobs.evaluate import Gate, GateOutcome
+from bramble.contracts.jobs.files import AnyResult
+from bramble.contracts.jobs.termination import Termination
+from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.store import cause_key, result_key, run_prefix
-from bramble.kinds.labels import ATTEMPT, OWNER_KIND, OWNER_NAME, OWNER_UID, STEP
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import FakeStore
 from tests.unit.modelversion.seen import board_outcome, board_result, convert_result

@@ -16,13 +16,13 @@ from typing import Any
 
 from bramble.contracts.cause import Cause
 from bramble.contracts.exit_codes import ExitCode
-from bramble.contracts.jobs import TrainJob
+from bramble.contracts.jobs.train import TrainJob
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import StoreConfig, cause_key, run_prefix
 from bramble_workloads.errors import Missing
 from bramble_workloads.store import Store
-from tests.cluster.waiting import wait
 from tests.ports import free_port
+from tools.cluster.waiting import wait
 
 ROOT = Path(__file__).resolve().parents[3]
 LONG = 300.0

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bramble.contracts.store import StoreConfig
-from tests.cluster.binaries import cache_folder, ensure_minio
-from tests.cluster.waiting import wait
 from tests.ports import free_port
+from tools.cluster.binaries import cache_folder, ensure_minio
+from tools.cluster.waiting import wait
 
 ACCESS, SECRET, BUCKET = "test-access", "test-secret-key", "bramble"
 READY_SECONDS = 20

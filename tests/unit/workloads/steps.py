@@ -11,7 +11,10 @@ import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import AnyResult, ConvertJob, EvaluateJob, ResultFile, Termination
+from bramble.contracts.jobs.convert import ConvertJob
+from bramble.contracts.jobs.evaluate import EvaluateJob
+from bramble.contracts.jobs.files import AnyResult, ResultFile
+from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import cause_key, result_key, run_prefix
 from bramble_workloads.store import Store

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.jobs import BenchmarkJob, BenchmarkResult, LatencySummary, Limits, ResultFile
+from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult, LatencySummary, Limits
+from bramble.contracts.jobs.files import ResultFile
 from bramble.contracts.store import cause_key, result_key
 from bramble_workloads.benchmark.measure import Measured, summary
 from bramble_workloads.benchmark.step import outcome, read

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of, document_digest
-from bramble.contracts.jobs import ConvertResult, EvaluateResult, VariantOutcome
+from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
+from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble_workloads.convert.finish import INT8_MARGIN
 from bramble_workloads.convert.step import main

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of, document_digest
-from bramble.contracts.jobs import EvaluateResult
+from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.contracts.manifest import Manifest, Sample
 from bramble_workloads.evaluate.step import main, told
 from bramble_workloads.job import Work

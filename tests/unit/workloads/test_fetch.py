@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.jobs import ContainerTrainer
+from bramble.contracts.jobs.train import ContainerTrainer
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, checkpoints_prefix
 from bramble_workloads import fetch as fetching

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
-from bramble.contracts.jobs import Gate
+from bramble.contracts.jobs.evaluate import Gate
 from bramble.contracts.manifest import Sample
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop

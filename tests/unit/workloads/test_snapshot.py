@@ -9,7 +9,15 @@ import pytest
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import Checks, Finding, ResultFile, SnapshotJob, SnapshotResult, Source, Splits
+from bramble.contracts.jobs.files import ResultFile
+from bramble.contracts.jobs.snapshot import (
+    Checks,
+    Finding,
+    SnapshotJob,
+    SnapshotResult,
+    Source,
+    Splits,
+)
 from bramble.contracts.manifest import Manifest, Sample
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import blob_key, cause_key, log_key, result_key, run_prefix

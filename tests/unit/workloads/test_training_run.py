@@ -13,15 +13,16 @@ import pytest
 from bramble.contracts.base import Digest
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import first_cause
-from bramble.contracts.jobs import ResultFile, TrainResult
+from bramble.contracts.jobs.files import ResultFile
+from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.package import Package
 from bramble.contracts.store import StoreConfig, blob_key, checkpoints_prefix, log_key, result_key
 from bramble_workloads.processing.model import Model
 from bramble_workloads.store import Store
-from tests.cluster.node import command_of
 from tests.unit.workloads.datasets import dataset
 from tests.unit.workloads.models import digits
 from tests.unit.workloads.pods import EXCEPTION_CODES, LONG, ROOT, ExitCode, Pod, causes, codes, pods, termination, train_job, until
+from tools.cluster.node import command_of
 
 SCRIPT = (sys.executable, str(ROOT / "tests/programs/plain_pytorch.py"))
 CAUSE_SECONDS = 30.0

@@ -12,11 +12,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from bramble.contracts.assignment import Blob
-from bramble.contracts.jobs import BenchmarkJob
+from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.contracts.store import cause_key, result_key
-from bramble_workloads.edge.blobs import Blobs
+from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.errors import WrongBlob
-from bramble_workloads.edge.gateway_client import GatewayClient
 from bramble_workloads.errors import SpecError, TryAgain
 from bramble_workloads.job import Work
 

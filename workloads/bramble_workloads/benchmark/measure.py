@@ -16,7 +16,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from bramble.contracts.base import Digest, Document
-from bramble.contracts.jobs import LatencySummary
+from bramble.contracts.jobs.benchmark import LatencySummary
 
 PICTURES = 64
 """Of the samples, as many different ones take part in the timing."""
@@ -54,9 +54,9 @@ def main() -> int:
 
 def measure(order: Order) -> Measured:
     """Golden cases, then the samples, then the timing, then a second copy beside the first."""
-    from bramble_workloads.edge.blobs import Blobs
-    from bramble_workloads.edge.loading import load
-    from bramble_workloads.edge.memory import status_bytes
+    from bramble_workloads.device.blobs import Blobs
+    from bramble_workloads.device.loading import load
+    from bramble_workloads.device.memory import status_bytes
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
 
     blobs = Blobs(Path(order.blobs))

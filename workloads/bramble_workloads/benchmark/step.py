@@ -12,14 +12,14 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from bramble.contracts.jobs import BenchmarkJob, BenchmarkOutcome, BenchmarkResult
+from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkOutcome, BenchmarkResult
 from bramble.contracts.manifest import Sample
 from bramble.contracts.report import BoardFacts
 from bramble_workloads import places
 from bramble_workloads.benchmark.board_gateway import BoardGateway, GatewayFiling
 from bramble_workloads.benchmark.measure import Measured, Order
 from bramble_workloads.benchmark.verdict import reasons
-from bramble_workloads.edge import board
+from bramble_workloads.device import board
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.answers import require_labels
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bramble.contracts.jobs import LatencySummary, Limits
+from bramble.contracts.jobs.benchmark import LatencySummary, Limits
 from bramble_workloads.benchmark.measure import Measured
 
 MEBIBYTE = 2**20

@@ -8,7 +8,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.jobs import ConvertJob, VariantSpec
+from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import MAX_BYTES, Classify, File, GoldenTolerance, Lineage, Package, Variant
 from bramble_workloads.ahead import ahead

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble.contracts.canonical import canonical_json
-from bramble.contracts.jobs import ConvertJob, VariantSpec
+from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
 from bramble_workloads.ahead import ahead
 from bramble_workloads.convert.calibration import choose

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.contracts.jobs import ConvertJob
+from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.manifest import Sample
 from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.convert.forms import FLOAT32, Form, Wanted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bramble.contracts.jobs import ConvertJob
+from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.manifest import Manifest, Sample, Split
 from bramble.contracts.package import Package
 from bramble_workloads.convert.cases import PNG

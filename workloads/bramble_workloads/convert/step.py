@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bramble.contracts.jobs import ConvertJob, ConvertResult, VariantOutcome, VariantSpec
+from bramble.contracts.jobs.convert import ConvertJob, ConvertResult, VariantOutcome, VariantSpec
 from bramble.contracts.package import Classify
 from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.convert.finish import finish

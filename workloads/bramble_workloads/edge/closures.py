@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from bramble_workloads.edge.blobs import Blobs
+from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.loading import needed
 from bramble_workloads.edge.errors import WrongBlob
-from bramble_workloads.edge.loading import needed
 from bramble_workloads.edge.slots import Slots
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.package import read_package

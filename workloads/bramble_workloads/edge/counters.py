@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import NamedTuple
 
-from bramble.contracts.report import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
+from bramble.contracts.counters import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
 
 MAX_KEYS = 12
 """Of one model: a device remembers the versions of its last few attempts, not all it ever served."""

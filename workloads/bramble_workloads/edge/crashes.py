@@ -13,8 +13,8 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from bramble.contracts.base import Digest, Document
-from bramble.contracts.report import Cohort
-from bramble_workloads.edge.disk import remove_durably, write_durably
+from bramble.contracts.counters import Cohort
+from bramble_workloads.device.disk import remove_durably, write_durably
 
 D = TypeVar("D", bound=Document)
 

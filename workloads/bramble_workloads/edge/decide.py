@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.contracts.report import Cohort
+from bramble.contracts.counters import Cohort
 from bramble_workloads.edge.slots import Slots
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.report import CandidateState, Running
+from bramble_workloads.device.backoff import wait_seconds
 from bramble_workloads.edge import slots
-from bramble_workloads.edge.backoff import wait_seconds
 from bramble_workloads.edge.closures import Closures
 from bramble_workloads.edge.decide import Download, Seen, Serve, Serving, Step, Stop, Try, Wait, decide
 from bramble_workloads.edge.device import Device

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from bramble_workloads.edge.blobs import Blobs
+from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.counters import Book
-from bramble_workloads.edge.gateway_client import GatewayClient
 from bramble_workloads.edge.settings import Settings
 
 

@@ -10,8 +10,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bramble.contracts.canonical import short
-from bramble.contracts.report import LATENCY_BOUNDS_MS
-from bramble_workloads.edge import board
+from bramble.contracts.counters import LATENCY_BOUNDS_MS
+from bramble_workloads.device import board
 from bramble_workloads.edge.counters import Tally
 from bramble_workloads.edge.node import Node
 

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from bramble.contracts.assignment import Assignment, assignment_name
-from bramble_workloads.edge import board
-from bramble_workloads.edge.blobs import Blobs
+from bramble_workloads.device import board
+from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.counters import Book
 from bramble_workloads.edge.deployment import Deployment
 from bramble_workloads.edge.device import Device
-from bramble_workloads.edge.gateway_client import GatewayClient
 from bramble_workloads.edge.serving import Endpoint
 from bramble_workloads.edge.settings import Settings
 

@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from bramble.contracts.exit_codes import ExitCode
-from bramble_workloads.edge import board
-from bramble_workloads.edge.disk import write_durably
+from bramble_workloads.device import board
+from bramble_workloads.device.disk import write_durably
 from bramble_workloads.edge.settings import DEFAULT_STATE
 from bramble_workloads.errors import SpecError, WorkloadError
 

@@ -9,9 +9,9 @@ import random
 import time
 
 from bramble.contracts.report import REPORT_SECONDS, Report
-from bramble_workloads.edge import board
+from bramble_workloads.device import board
+from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable
-from bramble_workloads.edge.gateway_client import GatewayClient
 from bramble_workloads.edge.node import Node
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
+from bramble_workloads.device.disk import sync_folder, write_durably
 from bramble_workloads.edge.crashes import Crashes, CrashLog, Running
 from bramble_workloads.edge.decide import Serving
-from bramble_workloads.edge.disk import sync_folder, write_durably
 from bramble_workloads.edge.slots import Slots
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.base import Digest, Document
-from bramble.contracts.report import Cohort
+from bramble.contracts.counters import Cohort
 
 MAX_DEATHS = 2
 """So many deaths while trying a package refuse it."""

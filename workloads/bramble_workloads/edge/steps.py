@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from bramble.contracts.report import Cohort
-from bramble_workloads.edge import memory, slots
+from bramble.contracts.counters import Cohort
+from bramble_workloads.device import memory
+from bramble_workloads.device.loading import load
+from bramble_workloads.edge import slots
 from bramble_workloads.edge.closures import Closures
 from bramble_workloads.edge.decide import Download, Empty, GiveUp, Relabel, Serve, Serving, Step, Stop, Try, Wait
 from bramble_workloads.edge.device import Device
 from bramble_workloads.edge.errors import BrokenPackage, WrongBlob
-from bramble_workloads.edge.loading import load
 from bramble_workloads.edge.serving import Endpoint, Served
 from bramble_workloads.edge.slot_store import SlotStore
 from bramble_workloads.edge.trial import Death, run_trial

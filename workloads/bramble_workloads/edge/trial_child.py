@@ -62,10 +62,10 @@ def main() -> int:
 
 def attempt(order: Order, recent: list[bytes]) -> Outcome:
     """Load the package within the memory limit, run its golden cases, then the recent inputs."""
-    from bramble_workloads.edge import memory
-    from bramble_workloads.edge.blobs import Blobs
+    from bramble_workloads.device import memory
+    from bramble_workloads.device.blobs import Blobs
+    from bramble_workloads.device.loading import load
     from bramble_workloads.edge.errors import WrongBlob
-    from bramble_workloads.edge.loading import load
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
     from bramble_workloads.processing.package import read_package
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
-from bramble.contracts.jobs import Gate, GateOutcome
+from bramble.contracts.jobs.evaluate import Gate, GateOutcome
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.table import Table
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.contracts.jobs import Part, Scores
+from bramble.contracts.jobs.evaluate import Part, Scores
 
 Counts = NDArray[np.int64]
 METRICS = ("accuracy", "precision", "recall", "f1")

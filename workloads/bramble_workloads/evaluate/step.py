@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bramble.contracts.jobs import EvaluateJob, EvaluateResult
+from bramble.contracts.jobs.evaluate import EvaluateJob, EvaluateResult
 from bramble.contracts.package import Package
 from bramble_workloads.evaluate.answers import answers, require_labels
 from bramble_workloads.evaluate.gates import judge, require_gates, sentence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from bramble.contracts.jobs import Part
+from bramble.contracts.jobs.evaluate import Part
 from bramble.contracts.manifest import Sample
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.scoring import Confusion, part_of

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from bramble.contracts.canonical import canonical_json, document_digest
-from bramble.contracts.jobs import TrainResult
+from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription, Package, Variant
 from bramble.contracts.store import result_key
 from bramble_workloads.errors import SpecError

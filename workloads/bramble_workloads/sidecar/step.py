@@ -194,7 +194,7 @@ class Sidecar:
 def _answer(code: int, key: str, content: bytes, message: str) -> dict[str, Any]:
     """The acknowledgement, with the last word of the trainer's container in it."""
     from bramble.contracts.canonical import digest_of
-    from bramble.contracts.jobs import Termination
+    from bramble.contracts.jobs.termination import Termination
 
     word = Termination(code=code, key=key, sha256=digest_of(content), message="" if key else message[:600])
     return {"code": code, "message": message, "termination": json.loads(word.encode())}

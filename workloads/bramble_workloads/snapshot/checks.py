@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import chain
 
-from bramble.contracts.jobs import Checks, Finding
+from bramble.contracts.jobs.snapshot import Checks, Finding
 from bramble.contracts.manifest import Split
 from bramble_workloads.errors import SpecError
 from bramble_workloads.snapshot.findings import finding

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from bramble.contracts.jobs import Finding
+from bramble.contracts.jobs.snapshot import Finding
 
 SHOWN = 20
 """Samples in a status; the rest are in the file."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.jobs import Finding
+from bramble.contracts.jobs.snapshot import Finding
 from bramble.contracts.manifest import SPLITS, Sample, Split
 from bramble_workloads.snapshot.findings import finding
 from bramble_workloads.snapshot.samples import Picture

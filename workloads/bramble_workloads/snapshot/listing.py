@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from bramble.contracts.jobs import Finding, Source
+from bramble.contracts.jobs.snapshot import Finding, Source
 from bramble_workloads.errors import BadData
 from bramble_workloads.snapshot.findings import finding
 from bramble_workloads.store import Entry, Store

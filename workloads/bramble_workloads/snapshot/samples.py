@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bramble.contracts.jobs import Finding
+from bramble.contracts.jobs.snapshot import Finding
 from bramble_workloads.snapshot.findings import finding
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from bramble.contracts.canonical import canonical_json
-from bramble.contracts.jobs import Checks, Finding, SnapshotJob, SnapshotResult
+from bramble.contracts.jobs.snapshot import Checks, Finding, SnapshotJob, SnapshotResult
 from bramble.contracts.manifest import Manifest, Sample
 from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.job import Work, run

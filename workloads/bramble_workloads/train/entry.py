@@ -11,7 +11,7 @@ import os
 from pydantic import ValidationError
 
 from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs import BuiltinTrainer
+from bramble.contracts.jobs.train import BuiltinTrainer
 from bramble_workloads.errors import SpecError
 from bramble_workloads.train import hyperparameters
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs import BuiltinTrainer
+from bramble.contracts.jobs.train import BuiltinTrainer
 from bramble.contracts.package import Classify, Crop, Decode, ImageInput, ModelDescription, Normalize, Output, Resize, Tensor
 from bramble_workloads.export import INPUT, OUTPUT, export
 from bramble_workloads.temperature import fit_temperature

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bramble.api.dataset import Status
 from bramble.kinds.controller import Controller
 from bramble.kinds.dataset.gather import gather
-from bramble.kinds.dataset.model import Status
 from bramble.kinds.dataset.observed import Seen
 from bramble.kinds.dataset.plan import plan
 from bramble.kube.resources import DATASET

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bramble.contracts.jobs import Gateway
-from bramble.kinds.dataset.model import KIND
+from bramble.api.dataset import KIND
+from bramble.api.labels import OWNER_UID
+from bramble.api.objects import Invalid, parse
+from bramble.contracts.jobs.base import Gateway
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed, Seen
 from bramble.kinds.jobs.gather import gather_step
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.jobs.store import UNUSABLE, problem_of
-from bramble.kinds.labels import OWNER_UID
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, Key
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.contracts.jobs import Gateway
-from bramble.kinds.dataset.model import Spec, Status
+from bramble.api.dataset import Spec, Status
+from bramble.api.objects import Invalid, Object
+from bramble.contracts.jobs.base import Gateway
 from bramble.kinds.jobs.attempts import Spent
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.objects import Invalid, Object
 from bramble.kinds.sources import StoreProblem
 from bramble.kube.resources import Manifest
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.objects import Invalid
 from bramble.kinds.dataset.observed import Seen
 from bramble.kinds.dataset.policies.answer_request import answer_request
 from bramble.kinds.dataset.policies.attempt import attempt
@@ -14,9 +15,8 @@ from bramble.kinds.dataset.policies.settled import settled
 from bramble.kinds.dataset.policies.stale_children import stale_children
 from bramble.kinds.dataset.policies.store import store
 from bramble.kinds.dataset.status import REASON_INVALID, not_snapshotted
-from bramble.kinds.objects import Invalid
 from bramble.kinds.plan import NOTHING, Plan
-from bramble.kinds.writing import report
+from bramble.kinds.status_update import report
 
 POLICIES = (deleted, answer_request, new_inputs, stale_children, settled, given_up, store, attempt)
 

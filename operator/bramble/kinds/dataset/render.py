@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bramble.api.dataset import Spec
 from bramble.contracts.canonical import document_digest
-from bramble.contracts.jobs import SnapshotJob
-from bramble.kinds.dataset.model import Spec
+from bramble.contracts.jobs.snapshot import SnapshotJob
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Step

@@ -6,11 +6,11 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
+from bramble.api.conditions import Condition, Truth, rfc3339
+from bramble.api.dataset import FindingSeen, Samples, Status, Version
 from bramble.contracts.canonical import short
-from bramble.contracts.jobs import SnapshotResult
-from bramble.kinds.conditions import Condition, Truth, rfc3339
-from bramble.kinds.dataset.model import FindingSeen, Samples, Status, Version
-from bramble.kinds.writing import Stated, not_ready, ready
+from bramble.contracts.jobs.snapshot import SnapshotResult
+from bramble.kinds.status_update import StatusUpdate, not_ready, ready
 
 SNAPSHOTTED = "Snapshotted"
 CHECKS_PASSED = "ChecksPassed"
@@ -26,17 +26,17 @@ CLASSES_SHOWN = 50
 SAMPLES_SHOWN = 20
 
 
-def not_snapshotted(reason: str, message: str, *, failed: bool = False) -> Stated:
+def not_snapshotted(reason: str, message: str, *, failed: bool = False) -> StatusUpdate:
     """The present spec has no version yet."""
     conditions = (
         not_ready(reason, message),
         Condition(SNAPSHOTTED, "False", reason, message),
         Condition(CHECKS_PASSED, "Unknown", reason, "the checks run with the snapshot"),
     )
-    return Stated("Failed" if failed else "Snapshotting", conditions, frozenset({reason}) if failed else frozenset())
+    return StatusUpdate("Failed" if failed else "Snapshotting", conditions, frozenset({reason}) if failed else frozenset())
 
 
-def snapshotted(version: str, samples: Samples | None, passed: bool, findings: tuple[FindingSeen, ...]) -> Stated:
+def snapshotted(version: str, samples: Samples | None, passed: bool, findings: tuple[FindingSeen, ...]) -> StatusUpdate:
     """The present spec is frozen; whether training may begin is what the checks found."""
     count = f"{samples.total:,} samples in {samples.classes} classes" if samples is not None else "samples"
     message = f"{count}, frozen as {short(version)}"
@@ -48,7 +48,7 @@ def snapshotted(version: str, samples: Samples | None, passed: bool, findings: t
         Condition(SNAPSHOTTED, "True", REASON_SNAPSHOTTED, message),
         Condition(CHECKS_PASSED, truth, reason, found),
     )
-    return Stated("Ready" if passed else "Failed", conditions, frozenset({REASON_FAILED}))
+    return StatusUpdate("Ready" if passed else "Failed", conditions, frozenset({REASON_FAILED}))
 
 
 def _told(findings: tuple[FindingSeen, ...]) -> str:

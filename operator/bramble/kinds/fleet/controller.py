@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bramble.api.fleet import Status
 from bramble.kinds.controller import Controller
 from bramble.kinds.fleet.gather import gather
-from bramble.kinds.fleet.model import Status
 from bramble.kinds.fleet.observed import Seen
 from bramble.kinds.fleet.plan import plan
 from bramble.kube.resources import FLEET, NODE, Key, Manifest

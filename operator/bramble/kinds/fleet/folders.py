@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from bramble.api.labels import PREFIX, child_name
+from bramble.api.objects import moment
 from bramble.contracts.canonical import document_digest, short
 from bramble.kinds.fleet.membership import Member
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.jobs.pods import condition
-from bramble.kinds.labels import PREFIX, child_name
-from bramble.kinds.objects import moment
 from bramble.kube.resources import Manifest
 
 PREPARED = f"{PREFIX}/prepared"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from bramble.api.fleet import KIND
+from bramble.api.labels import AGENT, OWNER_UID, STEP
+from bramble.api.objects import Invalid, parse
 from bramble.kinds.fleet.folders import SETUP
 from bramble.kinds.fleet.membership import Claim, labels_of, membership
-from bramble.kinds.fleet.model import KIND
 from bramble.kinds.fleet.observed import Leaving, Observed, Seen
-from bramble.kinds.labels import AGENT, OWNER_UID, STEP
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import DAEMON_SET, FLEET, JOB, NODE, POD, Key, Manifest
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bramble.kinds.fleet.model import Excluded, Spec, Status
-from bramble.kinds.objects import Metadata, Object, metadata_of
+from bramble.api.fleet import Excluded, Spec, Status
+from bramble.api.objects import Metadata, Object, metadata_of
 from bramble.kube.resources import Manifest
 
 Fleet = Object[Spec, Status]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from bramble.api.labels import AGENT, PREFIX, agent_label
 from bramble.contracts.report import BoardFacts
 from bramble.kinds.fleet.folders import PREPARED, Folder
 from bramble.kinds.fleet.membership import Member, labels_of
 from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.labels import AGENT, PREFIX, agent_label
 from bramble.kinds.plan import PatchFields
 from bramble.kube.resources import Manifest, key_of
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bramble.api.fleet import Status
+from bramble.api.objects import Invalid
 from bramble.kinds.fleet.membership import Fleet, Membership
-from bramble.kinds.fleet.model import Status
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.objects import Invalid
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Manifest
 from bramble.settings import Settings

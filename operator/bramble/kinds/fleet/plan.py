@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.labels import FINALIZER
+from bramble.api.objects import Invalid, Metadata
 from bramble.kinds.fleet import status
 from bramble.kinds.fleet.folders import Preparation, prepare
 from bramble.kinds.fleet.nodes import AT_ONCE, changes, unlabel
 from bramble.kinds.fleet.observed import Leaving, Observed, Seen
 from bramble.kinds.fleet.render import agents, ca_config_map, daemon_set_name, service, setup_job
-from bramble.kinds.labels import FINALIZER
-from bramble.kinds.objects import Invalid, Metadata
 from bramble.kinds.plan import NOTHING, Delete, Item, PatchFields, Plan
-from bramble.kinds.writing import report
+from bramble.kinds.status_update import report
 from bramble.kube.resources import key_of
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bramble.api.fleet import Board
+from bramble.api.labels import AGENT, EDGE_TAINT, FLEET, STEP, agent_label, child_name, owner_labels
 from bramble.contracts.pod import GATEWAY_CA
 from bramble.kinds.fleet.folders import NODE, SETUP, Folder
-from bramble.kinds.fleet.model import Board
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.jobs.pod import CA_KEY, USER, container_security, controller_reference, pod_security, tmp_volume, token_volume, volumes
-from bramble.kinds.labels import AGENT, EDGE_TAINT, FLEET, STEP, agent_label, child_name, owner_labels
 from bramble.kinds.plan import Apply, CreateOnce
 from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, SERVICE
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from bramble.api.conditions import Condition
+from bramble.api.fleet import BoardSeen, Excluded
 from bramble.contracts.report import OFFLINE_SECONDS
-from bramble.kinds.conditions import Condition
-from bramble.kinds.fleet.model import BoardSeen, Excluded
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.sources import Devices
-from bramble.kinds.writing import READY, Stated, not_ready, ready
+from bramble.kinds.status_update import READY, StatusUpdate, not_ready, ready
 
 REASON_INVALID = "InvalidSpec"
 REASON_NO_NODES = "NoNodes"
@@ -56,7 +56,7 @@ def fields(seen: Observed, failed: Mapping[str, str]) -> dict[str, Any]:
     return {"nodes": len(members), "online": len(online), "boards": boards, "excluded": excluded}
 
 
-def state(seen: Observed) -> Stated:
+def state(seen: Observed) -> StatusUpdate:
     """Ready while agents serve; which of them do not is in the message, for a device that is unplugged is no failure of the fleet."""
     members = [member.name for member in seen.membership.members]
     by_presence: dict[str, list[str]] = {"online": [], "offline": [], "unheard": [], "unknown": []}
@@ -83,18 +83,18 @@ def state(seen: Observed) -> Stated:
     return _stated("Pending", not_ready(REASON_STARTING, f"{count} yet; waiting for the agents of {_named(silent)}"))
 
 
-def invalid(problem: str) -> Stated:
+def invalid(problem: str) -> StatusUpdate:
     """The spec cannot be used."""
     return _stated("Invalid", not_ready(REASON_INVALID, problem))
 
 
-def deleting(message: str) -> Stated:
+def deleting(message: str) -> StatusUpdate:
     """The fleet is being deleted."""
     return _stated("Deleting", not_ready(REASON_DELETING, message))
 
 
-def _stated(phase: str, condition: Condition) -> Stated:
-    return Stated(phase, (condition,), FAILURES)
+def _stated(phase: str, condition: Condition) -> StatusUpdate:
+    return StatusUpdate(phase, (condition,), FAILURES)
 
 
 def _named(nodes: Iterable[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from bramble.api.labels import ATTEMPT
 from bramble.kinds.jobs.state import Failed
-from bramble.kinds.labels import ATTEMPT
 from bramble.kinds.plan import Delete
 from bramble.kube.resources import Manifest, key_of
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import AnyResult, ResultFile
+from bramble.contracts.jobs.files import AnyResult, ResultFile
 from bramble.contracts.store import cause_key, result_key
 from bramble.kinds.jobs.pods import condition, last_word, terminated
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import JOB, POD, Manifest
 

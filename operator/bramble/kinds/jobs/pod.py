@@ -7,7 +7,7 @@ from typing import Any
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.exit_codes import ExitCode
-from bramble.contracts.jobs import TOKEN_AUDIENCE, Job
+from bramble.contracts.jobs.base import TOKEN_AUDIENCE, Job
 from bramble.contracts.pod import GATEWAY_CA, GATEWAY_TOKEN, JOB_FILE, STORE_FOLDER
 from bramble.contracts.store import SECRET_NAME
 from bramble.kinds.jobs.step import Owner

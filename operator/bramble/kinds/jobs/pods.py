@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bramble.contracts.cause import Cause, CauseKind
 from bramble.contracts.exit_codes import ExitCode
-from bramble.contracts.jobs import Termination
+from bramble.contracts.jobs.termination import Termination
 from bramble.kube.resources import Manifest
 
 PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")

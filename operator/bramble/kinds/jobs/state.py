@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bramble.contracts.cause import Cause, CauseKind, first_cause
-from bramble.contracts.jobs import AnyResult
+from bramble.contracts.jobs.files import AnyResult
 from bramble.kinds.jobs.gather import StepSeen, failed, succeeded
 from bramble.kinds.jobs.pods import condition, container_cause, disruption_cause, terminated, waiting_message
 from bramble.kinds.jobs.render import CONTAINER

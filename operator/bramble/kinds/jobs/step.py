@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bramble.contracts.jobs import AnyJob
+from bramble.api.labels import ATTEMPT, STEP, child_name, owner_labels
+from bramble.contracts.jobs.files import AnyJob
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import run_prefix
-from bramble.kinds.labels import ATTEMPT, STEP, child_name, owner_labels
 from bramble.kube.resources import Manifest, key_of
 
 STEP_DEADLINE_SECONDS = 6 * 3600

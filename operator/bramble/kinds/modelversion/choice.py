@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bramble.contracts.jobs import BenchmarkOutcome, BenchmarkResult
-from bramble.kinds.modelversion.model import BenchmarkSeen, Chosen, Target, VariantSeen
+from bramble.api.modelversion import BenchmarkSeen, Chosen, Target, VariantSeen
+from bramble.contracts.jobs.benchmark import BenchmarkOutcome, BenchmarkResult
 from bramble.kinds.modelversion.observed import Place
 from bramble.kinds.modelversion.render import PASSED, REJECTED
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bramble.api.modelversion import Status
 from bramble.kinds.controller import Controller
 from bramble.kinds.modelversion.gather import gather
-from bramble.kinds.modelversion.model import Status
 from bramble.kinds.modelversion.observed import Observed, Unusable
 from bramble.kinds.modelversion.plan import plan
 from bramble.kube.resources import FLEET, MODEL_VERSION, TRAINING_RUN, Key, Manifest

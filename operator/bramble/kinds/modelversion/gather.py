@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bramble.kinds.fleet.model import KIND as FLEET_KIND
+from bramble.api.fleet import KIND as FLEET_KIND
+from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
+from bramble.api.modelversion import KIND, Target
+from bramble.api.objects import Invalid, parse
 from bramble.kinds.jobs.gather import StepSeen, gather_step
 from bramble.kinds.jobs.store import UNUSABLE, problem_of
-from bramble.kinds.labels import ATTEMPT, OWNER_UID, STEP
-from bramble.kinds.modelversion.model import KIND, Target
 from bramble.kinds.modelversion.observed import BoardSeen, Hold, Observed, Place, Unusable
 from bramble.kinds.modelversion.render import BENCHMARK, CONVERT, benchmark_name, convert_filed_key, convert_step
 from bramble.kinds.modelversion.source import read_source
 from bramble.kinds.modelversion.status import BOARD_MISSING, FLEET_MISSING, FLEET_NOT_ALLOWED, NO_BENCH
 from bramble.kinds.modelversion.users import users
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, JOB, MODEL_VERSION, ROLLOUT, Key, Manifest
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bramble.kinds.fleet.model import Board
+from bramble.api.fleet import Board
+from bramble.api.modelversion import LineageSeen, Spec, Status, Target
+from bramble.api.objects import Invalid, Object
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.modelversion.model import LineageSeen, Spec, Status, Target
-from bramble.kinds.objects import Invalid, Object
 from bramble.kinds.sources import StoreProblem
 from bramble.kube.resources import Manifest
 from bramble.settings import Settings

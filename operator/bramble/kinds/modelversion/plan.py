@@ -16,7 +16,7 @@ from bramble.kinds.modelversion.policies.store import store
 from bramble.kinds.modelversion.policies.strays import strays
 from bramble.kinds.modelversion.status import INVALID, waiting
 from bramble.kinds.plan import NOTHING, Plan
-from bramble.kinds.writing import report
+from bramble.kinds.status_update import report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 

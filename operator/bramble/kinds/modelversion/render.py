@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bramble.contracts import jobs
+from bramble.api.labels import EDGE_TAINT, child_name
+from bramble.api.modelversion import Target, VariantSeen
 from bramble.contracts.canonical import digest_of, short
-from bramble.contracts.jobs import Gateway, inputs_digest
+from bramble.contracts.jobs.base import Gateway, inputs_digest
+from bramble.contracts.jobs.benchmark import BenchmarkJob, Limits
+from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.step import Resources, Step
-from bramble.kinds.labels import EDGE_TAINT, child_name
-from bramble.kinds.modelversion.model import Target, VariantSeen
 from bramble.kinds.modelversion.observed import Observed, Place
 
 CONVERT = "convert"
@@ -19,7 +20,7 @@ STEP_NAME_LIMIT = 45
 BOARD_RESOURCES = Resources(cpu="500m", memory="256Mi", memory_limit="1Gi")
 """A board may have 1 GiB; what a variant needs is measured, not assumed."""
 
-ITERATIONS = jobs.BenchmarkJob.model_fields["iterations"].default
+ITERATIONS = BenchmarkJob.model_fields["iterations"].default
 REJECTED = "Rejected"
 PASSED = "Passed"
 
@@ -38,7 +39,7 @@ def convert_step(seen: Observed, attempt: int) -> Step | None:
     owner, lineage, spec = seen.owner, seen.status.lineage, seen.spec
     if lineage is None:
         return None
-    job = jobs.ConvertJob(
+    job = ConvertJob(
         object=owner.ref,
         attempt=attempt,
         prefix=owner.prefix(CONVERT, attempt),
@@ -65,7 +66,7 @@ def benchmark_step(seen: Observed, target: Target, attempt: int) -> Step | None:
     if lineage is None or board is None or board.hold is not None or not passed:
         return None
     name = benchmark_name(place)
-    job = jobs.BenchmarkJob(
+    job = BenchmarkJob(
         object=owner.ref,
         attempt=attempt,
         prefix=owner.prefix(name, attempt),
@@ -77,7 +78,7 @@ def benchmark_step(seen: Observed, target: Target, attempt: int) -> Step | None:
         reference_metrics=_reference_metrics(passed[0]),
         manifest=lineage.dataset,
         iterations=target.iterations if target.iterations is not None else ITERATIONS,
-        limits=target.limits.job_limits() if target.limits is not None else jobs.Limits(),
+        limits=target.limits.job_limits() if target.limits is not None else Limits(),
         max_drop=seen.spec.validation.job_max_drop(),
     )
     return Step(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from bramble.api.conditions import find
+from bramble.api.modelversion import LineageSeen, Spec
+from bramble.api.trainingrun import Status as RunStatus
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
-from bramble.kinds.conditions import find
-from bramble.kinds.modelversion.model import LineageSeen, Spec
 from bramble.kinds.modelversion.observed import Hold
 from bramble.kinds.modelversion.status import SOURCE_MISSING, SOURCE_NOT_READY, SOURCE_REFUSED
 from bramble.kinds.sources import Sources
-from bramble.kinds.trainingrun.model import Status as RunStatus
 from bramble.kube.resources import TRAINING_RUN, Manifest
 
 

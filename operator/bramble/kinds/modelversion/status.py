@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from bramble.api.conditions import Condition, Truth, find
+from bramble.api.modelversion import Chosen, Status, Target, VariantSeen
 from bramble.contracts.canonical import short
-from bramble.contracts.jobs import ConvertResult, VariantOutcome
-from bramble.kinds.conditions import Condition, Truth, find
+from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
 from bramble.kinds.modelversion.choice import REASON_CHARACTERS, measured
-from bramble.kinds.modelversion.model import Chosen, Status, Target, VariantSeen
 from bramble.kinds.modelversion.observed import Place
 from bramble.kinds.modelversion.render import PASSED, REJECTED
-from bramble.kinds.writing import Stated, not_ready, ready
+from bramble.kinds.status_update import StatusUpdate, not_ready, ready
 
 CONVERTED = "Converted"
 VALIDATED = "Validated"
@@ -45,16 +45,16 @@ MESSAGE_CHARACTERS = 500
 """Of one condition: four of them stand beside the evidence, in a status of at most 16 KiB."""
 
 
-def waiting(reason: str, message: str) -> Stated:
+def waiting(reason: str, message: str) -> StatusUpdate:
     """The source cannot be used yet."""
     conditions = (not_ready(reason, message), Condition(CONVERTED, "False", reason, message))
-    return Stated("Failed" if reason in (INVALID, SOURCE_REFUSED) else "Pending", conditions, FAILURES)
+    return StatusUpdate("Failed" if reason in (INVALID, SOURCE_REFUSED) else "Pending", conditions, FAILURES)
 
 
-def converting(reason: str, message: str) -> Stated:
+def converting(reason: str, message: str) -> StatusUpdate:
     """The conversion is under way, or has failed."""
     phase = "Failed" if reason == CONVERSION_FAILED else "Converting"
-    return Stated(phase, (not_ready(reason, message), Condition(CONVERTED, "False", reason, message)), FAILURES)
+    return StatusUpdate(phase, (not_ready(reason, message), Condition(CONVERTED, "False", reason, message)), FAILURES)
 
 
 def converted(variants: tuple[VariantSeen, ...]) -> tuple[Condition, Condition]:
@@ -78,7 +78,7 @@ def _told_variant(variant: VariantSeen) -> str:
     return f"{size}, rejected: {variant.reason}" if variant.verdict == REJECTED else size
 
 
-def proven(status: Status, targets: tuple[Target, ...], chosen: tuple[Chosen, ...], under_way: str, reason: str) -> Stated:
+def proven(status: Status, targets: tuple[Target, ...], chosen: tuple[Chosen, ...], under_way: str, reason: str) -> StatusUpdate:
     """After the conversion: which boards have a variant, which are still measured, which have none.
 
     Args:
@@ -87,13 +87,15 @@ def proven(status: Status, targets: tuple[Target, ...], chosen: tuple[Chosen, ..
     """
     made = converted(status.variants)
     if made[1].status == "False":
-        return Stated("Failed", (not_ready(NONE_PASSED, made[1].message), *made), FAILURES)
+        return StatusUpdate("Failed", (not_ready(NONE_PASSED, made[1].message), *made), FAILURES)
     if not targets:
         message = "no benchmark was asked for: add the fleet's boards to spec.benchmark before a Rollout can use this version"
-        return Stated("Ready", (ready(NOT_ASKED, message), *made, Condition(BENCHMARKED, "True", NOT_ASKED, message)), FAILURES)
+        return StatusUpdate("Ready", (ready(NOT_ASKED, message), *made, Condition(BENCHMARKED, "True", NOT_ASKED, message)), FAILURES)
     have = {Place(each.fleet, each.board): each.variant for each in chosen}
     if under_way:
-        return Stated("Benchmarking", (not_ready(reason, under_way), *made, Condition(BENCHMARKED, "False", reason, under_way)), FAILURES)
+        return StatusUpdate(
+            "Benchmarking", (not_ready(reason, under_way), *made, Condition(BENCHMARKED, "False", reason, under_way)), FAILURES
+        )
     without = [target for target in targets if Place.of(target) not in have]
     if without:
         told = "; ".join(told_board(status, Place.of(target)) for target in without)
@@ -101,10 +103,10 @@ def proven(status: Status, targets: tuple[Target, ...], chosen: tuple[Chosen, ..
         why = BENCHMARK_FAILED if last else MISSED
         message = f"{told[:MESSAGE_CHARACTERS]}. Train a better version, or make one with other variants or limits"
         everywhere: Truth = "False" if last else "True"
-        return Stated("Failed", (not_ready(why, message), *made, Condition(BENCHMARKED, everywhere, why, message)), FAILURES)
+        return StatusUpdate("Failed", (not_ready(why, message), *made, Condition(BENCHMARKED, everywhere, why, message)), FAILURES)
     told = "; ".join(f"{place.fleet}/{place.board}: {variant}{_p99(status, place, variant)}" for place, variant in have.items())
     best = told[:MESSAGE_CHARACTERS]
-    return Stated("Ready", (ready(PROVEN, best), *made, Condition(BENCHMARKED, "True", PROVEN, best)), FAILURES)
+    return StatusUpdate("Ready", (ready(PROVEN, best), *made, Condition(BENCHMARKED, "True", PROVEN, best)), FAILURES)
 
 
 def told_board(status: Status, place: Place) -> str:
@@ -146,7 +148,7 @@ def pinned_message(package: str) -> str:
     return f"variants are made of package {short(package)}"
 
 
-def unchanged(status: Status) -> Stated:
+def unchanged(status: Status) -> StatusUpdate:
     """Nothing new to say."""
     found = find(status.conditions, "Ready")
-    return Stated(status.phase or ("Ready" if found is not None and found["status"] == "True" else "Pending"), (), FAILURES)
+    return StatusUpdate(status.phase or ("Ready" if found is not None and found["status"] == "True" else "Pending"), (), FAILURES)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
+from bramble.api.rollout import Guardrail
 from bramble.contracts.base import Document
 from bramble.kinds.rollout.evidence import CohortCounters
-from bramble.kinds.rollout.model import Guardrail
 
 Outcome = Literal["Pass", "Fail", "Undecided"]
 

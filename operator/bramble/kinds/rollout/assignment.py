@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from bramble.api.labels import owner_labels
 from bramble.contracts.assignment import KEY, LABEL, Assignment, PackageBlobs, assignment_name
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.report import SeenReport
-from bramble.kinds.labels import owner_labels
 from bramble.kinds.rollout.cohorts import choose, wanted_nodes
 from bramble.kinds.rollout.observed import Observed
 from bramble.kube.resources import CONFIG_MAP, Manifest

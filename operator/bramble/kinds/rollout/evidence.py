@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bramble.contracts.base import Document
-from bramble.contracts.report import Cohort, Counters, Latency, Report
+from bramble.contracts.counters import Cohort, Counters, Latency
+from bramble.contracts.report import Report
 
 
 class CohortCounters(Document):

@@ -6,18 +6,18 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from bramble.api.conditions import find, is_true
+from bramble.api.fleet import KIND as FLEET_KIND
+from bramble.api.fleet import Spec as FleetSpec
+from bramble.api.labels import AGENT, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE, agent_label
+from bramble.api.modelversion import KIND as MODEL_VERSION_KIND
+from bramble.api.objects import Invalid, Object, parse
+from bramble.api.rollout import KIND, Release, Spec, Status
 from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, assignment_name
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreRefused, StoreUnavailable
-from bramble.kinds.conditions import find, is_true
-from bramble.kinds.fleet.model import KIND as FLEET_KIND
-from bramble.kinds.fleet.model import Spec as FleetSpec
-from bramble.kinds.labels import AGENT, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE, agent_label
-from bramble.kinds.modelversion.model import KIND as MODEL_VERSION_KIND
-from bramble.kinds.objects import Invalid, Object, parse
-from bramble.kinds.rollout.model import KIND, Release, Spec, Status
 from bramble.kinds.rollout.observed import FleetSeen, Hold, Observed, Written
 from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from bramble.api.objects import Metadata, Object
+from bramble.api.rollout import Release, Spec, Status, Step
 from bramble.contracts.assignment import Assignment, PackageBlobs
 from bramble.contracts.report import OFFLINE_SECONDS, CandidateState, Report, Running, SeenReport
-from bramble.kinds.objects import Metadata, Object
 from bramble.kinds.rollout.cohorts import Stratum
 from bramble.kinds.rollout.evidence import CohortCounters, sum_cohort
-from bramble.kinds.rollout.model import Release, Spec, Status, Step
 from bramble.kinds.sources import Devices
 
 SEQ_AHEAD = 10**6

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from bramble.kinds.objects import Invalid
+from bramble.api.objects import Invalid
+from bramble.api.rollout import Status
 from bramble.kinds.plan import NOTHING, Plan
-from bramble.kinds.rollout.model import Status
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.adopt import adopt
 from bramble.kinds.rollout.policies.assign import assign
@@ -22,7 +22,7 @@ from bramble.kinds.rollout.policies.settle import settle
 from bramble.kinds.rollout.policies.superseded import superseded
 from bramble.kinds.rollout.policies.widen import widen
 from bramble.kinds.rollout.policies.withdraw import withdraw
-from bramble.kinds.writing import Stated, not_ready, report
+from bramble.kinds.status_update import StatusUpdate, not_ready, report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
@@ -36,7 +36,7 @@ IN_TURN: tuple[Policy, ...] = (next_step, widen, begin, settle)
 def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
     """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
-        return report(seen, Stated("Degraded", (not_ready("InvalidSpec", seen.problem),), frozenset({"InvalidSpec"})), now)
+        return report(seen, StatusUpdate("Degraded", (not_ready("InvalidSpec", seen.problem),), frozenset({"InvalidSpec"})), now)
     if (verdict := first(AT_ONCE, seen, now)) is not None:
         return verdict
     return file_decision(seen, first(IN_TURN, seen, now) or NOTHING, now)

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
-from bramble.kinds.conditions import Condition
+from bramble.api.conditions import Condition
+from bramble.api.rollout import NodesSeen
 from bramble.kinds.plan import Item, Plan
 from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.assignment import eligible_nodes
-from bramble.kinds.rollout.model import NodesSeen
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.writing import Stated, not_ready, ready, remember, report
+from bramble.kinds.status_update import StatusUpdate, not_ready, ready, remember, report
 
 Phase = Literal["Healthy", "Progressing", "Paused", "Degraded"]
 
@@ -34,36 +34,36 @@ NOTHING_OUT = Condition("Progressing", "False", "NothingOut", "no version is bei
 NOT_PAUSED = Condition("Paused", "False", "NotPaused")
 
 
-def healthy(seen: Observed) -> Stated:
+def healthy(seen: Observed) -> StatusUpdate:
     """The fleet runs what the spec names."""
     stable = seen.status.stable
     what = f"{stable.ref} on {len(seen.verified(stable))} of {len(seen.fleet.nodes)} nodes" if stable is not None else "nothing"
     return _stated(seen, "Healthy", ready("Promoted", f"{what}, each verified by digest"), NOTHING_OUT, NOT_PAUSED)
 
 
-def waiting(seen: Observed, reason: str, message: str, *, degraded: bool = False) -> Stated:
+def waiting(seen: Observed, reason: str, message: str, *, degraded: bool = False) -> StatusUpdate:
     """The spec names something that the fleet does not run, and nothing is out."""
     return _stated(seen, "Degraded" if degraded else "Progressing", not_ready(reason, message), NOTHING_OUT, NOT_PAUSED)
 
 
-def progressing(seen: Observed, reason: str, message: str) -> Stated:
+def progressing(seen: Observed, reason: str, message: str) -> StatusUpdate:
     """A version is on its way."""
     return _stated(seen, "Progressing", not_ready(reason, message), Condition("Progressing", "True", reason, message), NOT_PAUSED)
 
 
-def paused(seen: Observed, reason: str, message: str) -> Stated:
+def paused(seen: Observed, reason: str, message: str) -> StatusUpdate:
     """A version is out, and a person is waited for."""
     conditions = Condition("Progressing", "False", reason, message), Condition("Paused", "True", reason, message)
     return _stated(seen, "Paused", not_ready(reason, message), *conditions)
 
 
-def undone(seen: Observed, message: str) -> Stated:
+def undone(seen: Observed, message: str) -> StatusUpdate:
     """The version that the spec names was taken back."""
     return _stated(seen, "Degraded", not_ready("Undone", message), NOTHING_OUT, NOT_PAUSED)
 
 
-def _stated(seen: Observed, phase: Phase, *conditions: Condition) -> Stated:
-    return Stated(phase, (*conditions, _aborted(seen), _analysable(seen), _verified(seen)), WARNINGS)
+def _stated(seen: Observed, phase: Phase, *conditions: Condition) -> StatusUpdate:
+    return StatusUpdate(phase, (*conditions, _aborted(seen), _analysable(seen), _verified(seen)), WARNINGS)
 
 
 def _aborted(seen: Observed) -> Condition:
@@ -124,7 +124,7 @@ def fields(seen: Observed, judgement: Judgement | None) -> dict[str, Any]:
 
 def act(
     seen: Observed,
-    stated: Stated,
+    stated: StatusUpdate,
     now: datetime,
     *items: Item,
     judgement: Judgement | None = None,
@@ -135,7 +135,7 @@ def act(
     return report(seen.rollout, stated, now, items=items, fields={**fields(seen, judgement), **more}, wake_at=wake_at)
 
 
-def keep(seen: Observed, stated: Stated, now: datetime, *, judgement: Judgement | None = None, **memory: Any) -> Plan:
+def keep(seen: Observed, stated: StatusUpdate, now: datetime, *, judgement: Judgement | None = None, **memory: Any) -> Plan:
     """A pass that changes memory and nothing else."""
     return remember(seen.rollout, stated, now, **{**fields(seen, judgement), **memory})
 

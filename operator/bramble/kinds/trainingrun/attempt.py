@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import ceil
 from typing import Any
 
+from bramble.api.trainingrun import CurrentAttempt, Spec
 from bramble.contracts.pod import DATA_FOLDER, LAUNCHER, RUN_FOLDER
 from bramble.kinds.jobs.pod import (
     Part,
@@ -23,7 +24,6 @@ from bramble.kinds.jobs.pod import (
 )
 from bramble.kinds.plan import CreateOnce
 from bramble.kinds.trainingrun.deadline import left
-from bramble.kinds.trainingrun.model import CurrentAttempt, Spec
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import TRAIN, image_of, service_name, train_job
 from bramble.kinds.trainingrun.world import SIMULATED, gpus, threads

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bramble.api.conditions import rfc3339
+from bramble.api.objects import moment
 from bramble.contracts.cause import Cause, CauseKind, first_cause
-from bramble.kinds.conditions import rfc3339
 from bramble.kinds.jobs.pods import condition, container_cause, disruption_cause, name_of, node_of, terminated
-from bramble.kinds.objects import moment
 from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS
 from bramble.kinds.trainingrun.observed import AttemptSeen
 from bramble.kinds.trainingrun.render import TRAIN

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bramble.api.modelversion import object_name
+from bramble.api.objects import Invalid
+from bramble.api.trainingrun import Status
 from bramble.kinds.controller import Controller
-from bramble.kinds.modelversion.model import object_name
-from bramble.kinds.objects import Invalid
 from bramble.kinds.trainingrun.gather import gather
-from bramble.kinds.trainingrun.model import Status
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.plan import plan
 from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key, Manifest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.kinds.schema import seconds
-from bramble.kinds.trainingrun.model import Outcome, Spec
+from bramble.api.schema import seconds
+from bramble.api.trainingrun import Outcome, Spec
 from bramble.kinds.trainingrun.status import DEADLINE_EXCEEDED, outcome
 
 

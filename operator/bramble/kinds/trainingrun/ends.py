@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from bramble.api.conditions import rfc3339
+from bramble.api.objects import moment
 from bramble.contracts.cause import Cause
 from bramble.contracts.exit_codes import ExitCode
-from bramble.kinds.conditions import rfc3339
 from bramble.kinds.jobs.state import COUNTS_AS, CountsAs
-from bramble.kinds.objects import moment
 from bramble.kinds.trainingrun.causes import job_failed
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import DISRUPTIONS_SPENT, FAILURES_SPENT, told_cause

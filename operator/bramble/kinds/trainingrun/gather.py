@@ -8,17 +8,17 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
+from bramble.api.conditions import find, is_true
+from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
+from bramble.api.objects import Invalid, parse
+from bramble.api.trainingrun import KIND, CurrentAttempt, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.store import cause_key, result_key
-from bramble.kinds.conditions import find, is_true
 from bramble.kinds.jobs.gather import Stored, gather_step, read_result
 from bramble.kinds.jobs.pods import condition, last_word, node_of, terminated
 from bramble.kinds.jobs.store import UNUSABLE, problem_of
-from bramble.kinds.labels import ATTEMPT, OWNER_UID, STEP
-from bramble.kinds.objects import Invalid, parse
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.causes import ended_badly
-from bramble.kinds.trainingrun.model import KIND, CurrentAttempt, Status
 from bramble.kinds.trainingrun.observed import AttemptSeen, DatasetSeen, Observed
 from bramble.kinds.trainingrun.render import (
     EVALUATE,

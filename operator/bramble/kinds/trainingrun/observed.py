@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from bramble.api.objects import Object
+from bramble.api.trainingrun import Spec, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.report import Progress
 from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.objects import Object
 from bramble.kinds.sources import StoreProblem
-from bramble.kinds.trainingrun.model import Spec, Status
 from bramble.kinds.trainingrun.world import Node
 from bramble.kube.resources import Manifest
 from bramble.settings import Settings

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from bramble.kinds.objects import Invalid
+from bramble.api.objects import Invalid
+from bramble.api.trainingrun import Status
 from bramble.kinds.plan import NOTHING, Plan
-from bramble.kinds.trainingrun.model import Status
+from bramble.kinds.status_update import report
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.policies.admit import admit
 from bramble.kinds.trainingrun.policies.answer_request import answer_request
@@ -25,7 +26,6 @@ from bramble.kinds.trainingrun.policies.suspended import suspended
 from bramble.kinds.trainingrun.policies.train import train
 from bramble.kinds.trainingrun.policies.trained import trained
 from bramble.kinds.trainingrun.status import INVALID, not_admitted
-from bramble.kinds.writing import report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 

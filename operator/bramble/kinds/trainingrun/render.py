@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from bramble.contracts import jobs
-from bramble.contracts.jobs import Gateway, inputs_digest
+from bramble.api.labels import ATTEMPT, OWNER_UID, STEP, child_name
+from bramble.api.modelversion import object_name
+from bramble.api.trainingrun import Container, EnvVar, Spec
+from bramble.contracts.jobs.base import Gateway, inputs_digest
+from bramble.contracts.jobs.evaluate import EvaluateJob, Gate
+from bramble.contracts.jobs.train import BuiltinTrainer, ContainerTrainer, TrainJob
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.pod import child_metadata
 from bramble.kinds.jobs.step import Owner, Step
-from bramble.kinds.labels import ATTEMPT, OWNER_UID, STEP, child_name
-from bramble.kinds.modelversion.model import object_name
 from bramble.kinds.plan import Apply, CreateOnce
-from bramble.kinds.trainingrun.model import Container, EnvVar, Spec
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.world import gpus, processes, torchrun
 from bramble.kube.resources import MODEL_VERSION, SERVICE
@@ -47,20 +48,20 @@ def image_of(seen: Observed) -> str:
     return container.image if container is not None else seen.settings.images_train
 
 
-def train_job(seen: Observed, *, attempt: int, nodes: int, cpu_allowed: bool) -> jobs.TrainJob:
+def train_job(seen: Observed, *, attempt: int, nodes: int, cpu_allowed: bool) -> TrainJob:
     """What an attempt is told."""
     owner, spec, pin = seen.owner, seen.spec, seen.status.dataset
     if pin is None:
         raise ValueError(f"TrainingRun {owner.namespace}/{owner.name} has no pinned dataset: an attempt cannot be rendered")
     template, container, builtin = spec.model_version, spec.trainer.container, spec.trainer.builtin
     run = {"namespace": owner.namespace, "name": owner.name, "uid": owner.uid}
-    return jobs.TrainJob(
+    return TrainJob(
         object=owner.ref,
         attempt=attempt,
         prefix=owner.prefix(TRAIN, attempt),
         gateway=Gateway(url=seen.settings.gateway_url),
         manifest=pin.version,
-        builtin=jobs.BuiltinTrainer.model_validate(builtin.model_dump()) if builtin is not None else None,
+        builtin=BuiltinTrainer.model_validate(builtin.model_dump()) if builtin is not None else None,
         container=_container(container) if container is not None else None,
         hyperparameters=spec.hyperparameters,
         nodes=nodes,
@@ -77,8 +78,8 @@ def train_job(seen: Observed, *, attempt: int, nodes: int, cpu_allowed: bool) ->
     )
 
 
-def _container(container: Container) -> jobs.ContainerTrainer:
-    return jobs.ContainerTrainer(command=container.command, args=container.args, data_format=container.data_format)
+def _container(container: Container) -> ContainerTrainer:
+    return ContainerTrainer(command=container.command, args=container.args, data_format=container.data_format)
 
 
 def _seed(spec: Spec) -> int:
@@ -109,7 +110,7 @@ def evaluate_step(seen: Observed, attempt: int) -> Step | None:
     if package is None or pin is None:
         return None
     wanted = seen.spec.evaluation
-    job = jobs.EvaluateJob(
+    job = EvaluateJob(
         object=owner.ref,
         attempt=attempt,
         prefix=owner.prefix(EVALUATE, attempt),
@@ -117,7 +118,7 @@ def evaluate_step(seen: Observed, attempt: int) -> Step | None:
         package=package.digest,
         manifest=pin.version,
         slices=wanted.slices,
-        gates=tuple(jobs.Gate.model_validate(gate.model_dump()) for gate in wanted.gates),
+        gates=tuple(Gate.model_validate(gate.model_dump()) for gate in wanted.gates),
     )
     return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import TrainResult
+from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.jobs.pods import condition, terminated, waiting_message
 from bramble.kinds.trainingrun.causes import Ending, ending, lost_at
 from bramble.kinds.trainingrun.observed import AttemptSeen, Observed

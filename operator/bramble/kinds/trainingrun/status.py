@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
+from bramble.api.conditions import Condition, Truth, find, rfc3339
+from bramble.api.trainingrun import DatasetPin, EvaluationSeen, GateSeen, Outcome, PackageSeen, ProgressSeen, Status
 from bramble.contracts.canonical import short
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import EvaluateResult, GateOutcome, TrainResult
+from bramble.contracts.jobs.evaluate import EvaluateResult, GateOutcome
+from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import Progress
-from bramble.kinds.conditions import Condition, Truth, find, rfc3339
-from bramble.kinds.trainingrun.model import DatasetPin, EvaluationSeen, GateSeen, Outcome, PackageSeen, ProgressSeen, Status
-from bramble.kinds.writing import Stated, not_ready, ready
+from bramble.kinds.status_update import StatusUpdate, not_ready, ready
 
 ADMITTED = "Admitted"
 RUNNING = "Running"
@@ -53,19 +54,19 @@ FAILURES = frozenset(
 METRICS_SHOWN = 12
 
 
-def not_admitted(status: Status, reason: str, message: str) -> Stated:
+def not_admitted(status: Status, reason: str, message: str) -> StatusUpdate:
     """The run waits for something that it names; nothing is spent."""
     conditions = (not_ready(reason, message), Condition(ADMITTED, "False", reason, message))
-    return Stated("Failed" if reason == INVALID else "Pending", (*conditions, *_no_more(status, reason, message)), FAILURES)
+    return StatusUpdate("Failed" if reason == INVALID else "Pending", (*conditions, *_no_more(status, reason, message)), FAILURES)
 
 
-def under_way(status: Status, phase: str, reason: str, message: str, *, running: bool = False) -> Stated:
+def under_way(status: Status, phase: str, reason: str, message: str, *, running: bool = False) -> StatusUpdate:
     """The dataset is pinned, and this is what happens now."""
     conditions = [not_ready(reason, message)]
     if status.dataset is not None:
         conditions.append(Condition(ADMITTED, "True", PINNED, told_pin(status.dataset)))
     conditions.append(Condition(RUNNING, "True" if running else "False", reason, message))
-    return Stated(phase, (*conditions, *_no_more(status, reason, message)), FAILURES)
+    return StatusUpdate(phase, (*conditions, *_no_more(status, reason, message)), FAILURES)
 
 
 def told_pin(pin: DatasetPin) -> str:
@@ -73,7 +74,7 @@ def told_pin(pin: DatasetPin) -> str:
     return f"trains on {short(pin.version)} of Dataset {pin.name}"
 
 
-def ended(outcome: Outcome, evaluation: EvaluationSeen | None) -> Stated:
+def ended(outcome: Outcome, evaluation: EvaluationSeen | None) -> StatusUpdate:
     """The run is over."""
     reason, message = outcome.reason, outcome.message
     succeeded = reason == SUCCEEDED
@@ -85,7 +86,7 @@ def ended(outcome: Outcome, evaluation: EvaluationSeen | None) -> Stated:
     if evaluation is not None:
         truth: Truth = "True" if (passed := all(gate.passed for gate in evaluation.gates)) else "False"
         conditions.append(Condition(GATES_PASSED, truth, GATES_PASSED if passed else GATES_FAILED, told_gates(evaluation)))
-    return Stated("Complete" if succeeded else "Failed", tuple(conditions), FAILURES)
+    return StatusUpdate("Complete" if succeeded else "Failed", tuple(conditions), FAILURES)
 
 
 def _no_more(status: Status, reason: str, message: str) -> tuple[Condition, ...]:

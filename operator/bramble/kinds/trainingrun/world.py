@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bramble.kinds.labels import ACCELERATOR
-from bramble.kinds.objects import moment
-from bramble.kinds.schema import amount
-from bramble.kinds.trainingrun.model import Spec, Toleration, Torchrun
+from bramble.api.labels import ACCELERATOR
+from bramble.api.objects import moment
+from bramble.api.schema import amount
+from bramble.api.trainingrun import Spec, Toleration, Torchrun
 from bramble.kube.resources import Manifest
 
 GPU = "nvidia.com/gpu"

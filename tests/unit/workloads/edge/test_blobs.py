@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bramble.contracts.assignment import Blob
 from bramble.contracts.canonical import digest_of
-from bramble_workloads.edge import gateway_client
-from bramble_workloads.edge.backoff import wait_seconds
-from bramble_workloads.edge.blobs import Blobs
+from bramble_workloads.device import gateway_client
+from bramble_workloads.device.backoff import wait_seconds
+from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable, NoSpace, WrongBlob
-from bramble_workloads.edge.gateway_client import GatewayClient
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
 
 CONTENT = bytes(range(256)) * 400

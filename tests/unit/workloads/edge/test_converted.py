@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bramble.contracts.canonical import document_digest
-from bramble.contracts.jobs import ConvertResult
+from bramble.contracts.jobs.convert import ConvertResult
 from bramble.contracts.package import Package
 from bramble_workloads.convert.step import main
 from bramble_workloads.store import Store

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.report import LATENCY_BOUNDS_MS
+from bramble.contracts.counters import LATENCY_BOUNDS_MS
 from bramble_workloads.edge import crashes
 from bramble_workloads.edge.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.crashes import CrashLog, Running

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.report import Counters
+from bramble.contracts.counters import Counters
 from tests.unit.workloads.edge.agent_process import Agent, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway

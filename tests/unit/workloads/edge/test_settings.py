@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bramble.contracts.report import BoardFacts
-from bramble_workloads.edge import board, memory, node_setup
+from bramble_workloads.device import board, memory
+from bramble_workloads.edge import node_setup
 from bramble_workloads.edge.settings import Settings, quantity
 from bramble_workloads.errors import SpecError
 

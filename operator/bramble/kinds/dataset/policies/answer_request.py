@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.request import Nonsense, answer, pending
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.status import REASON_SNAPSHOTTING, not_snapshotted
 from bramble.kinds.plan import Emit, Plan
-from bramble.kinds.request import Nonsense, answer, pending
-from bramble.kinds.writing import Stated, remember
+from bramble.kinds.status_update import StatusUpdate, remember
 
 
 def answer_request(seen: Observed, now: datetime) -> Plan | None:
@@ -22,7 +22,7 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
         problem = f"action {asked.action!r} is not one of a Dataset; use snapshot"
     if problem:
         refused = (Emit("Warning", "RequestRefused", problem),)
-        unchanged = Stated(status.phase, ())
+        unchanged = StatusUpdate(status.phase, ())
         return remember(dataset, unchanged, now, events=refused, last_request=answer(asked, "Refused", problem, now))
     message = f"snapshot attempt {status.attempt + 1} was requested"
     return remember(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.contracts.jobs import SnapshotResult
+from bramble.contracts.jobs.snapshot import SnapshotResult
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.policies.given_up import failure
 from bramble.kinds.dataset.render import render
@@ -12,7 +12,7 @@ from bramble.kinds.dataset.status import REASON_SNAPSHOTTING, findings_of, not_s
 from bramble.kinds.jobs.attempts import after, overdrawn
 from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, step_state
 from bramble.kinds.plan import Plan
-from bramble.kinds.writing import Stated, remember, report
+from bramble.kinds.status_update import StatusUpdate, remember, report
 
 
 def attempt(seen: Observed, now: datetime) -> Plan | None:
@@ -34,7 +34,7 @@ def attempt(seen: Observed, now: datetime) -> Plan | None:
             return None
 
 
-def _under_way(seen: Observed, what: str) -> Stated:
+def _under_way(seen: Observed, what: str) -> StatusUpdate:
     return not_snapshotted(REASON_SNAPSHOTTING, f"snapshot attempt {seen.dataset.status.attempt} {what}")
 
 

@@ -10,7 +10,7 @@ from bramble.kinds.dataset.status import not_snapshotted
 from bramble.kinds.jobs.attempts import PLAIN, Spent
 from bramble.kinds.jobs.state import COUNTS_AS
 from bramble.kinds.plan import Plan
-from bramble.kinds.writing import Stated, report
+from bramble.kinds.status_update import StatusUpdate, report
 
 REMEDY = "Mend it, then change the spec or request a snapshot"
 
@@ -22,7 +22,7 @@ def is_over(cause: Cause | None, spent: Spent) -> bool:
     return COUNTS_AS[cause.kind] == "final" or spent.failures > PLAIN.failures or spent.disruptions > PLAIN.disruptions
 
 
-def failure(cause: Cause) -> Stated:
+def failure(cause: Cause) -> StatusUpdate:
     """The first cause as conditions."""
     return not_snapshotted(cause.kind, f"{cause.message}. {REMEDY}", failed=True)
 

@@ -8,7 +8,7 @@ from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.render import inputs_of
 from bramble.kinds.dataset.status import REASON_SNAPSHOTTING, not_snapshotted
 from bramble.kinds.plan import Plan
-from bramble.kinds.writing import remember
+from bramble.kinds.status_update import remember
 
 
 def new_inputs(seen: Observed, now: datetime) -> Plan | None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.status import snapshotted
 from bramble.kinds.plan import Plan
-from bramble.kinds.writing import report
+from bramble.kinds.status_update import report
 
 
 def settled(seen: Observed, now: datetime) -> Plan | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bramble.kinds.conditions import find
+from bramble.api.conditions import find
+from bramble.api.objects import moment
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.status import not_snapshotted
-from bramble.kinds.objects import moment
 from bramble.kinds.plan import Plan
-from bramble.kinds.writing import READY, report
+from bramble.kinds.status_update import READY, report
 
 SOONEST, LATEST = timedelta(seconds=5), timedelta(seconds=60)
 PATIENCE = 5

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bramble.kinds.modelversion.model import Status, TargetSeen
+from bramble.api.modelversion import Status, TargetSeen
+from bramble.api.request import Nonsense, answer, pending
 from bramble.kinds.modelversion.observed import Observed
 from bramble.kinds.modelversion.status import unchanged
 from bramble.kinds.plan import Emit, Plan
-from bramble.kinds.request import Nonsense, answer, pending
-from bramble.kinds.writing import remember
+from bramble.kinds.status_update import remember
 
 FAILED = "Failed"
 

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from bramble.api.modelversion import Target, TargetSeen, VariantSeen
 from bramble.contracts.cause import Cause
-from bramble.contracts.jobs import BenchmarkResult
+from bramble.contracts.jobs.benchmark import BenchmarkResult
 from bramble.kinds.jobs.attempts import Spent, after
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, step_state
 from bramble.kinds.modelversion.choice import choose, evidence
-from bramble.kinds.modelversion.model import Target, TargetSeen, VariantSeen
 from bramble.kinds.modelversion.observed import Observed, Place
 from bramble.kinds.modelversion.render import PASSED, benchmark_step
 from bramble.kinds.modelversion.status import BENCHMARKING, proven
 from bramble.kinds.plan import CreateOnce, Plan
-from bramble.kinds.writing import remember, report
+from bramble.kinds.status_update import remember, report
 
 REMEDY = "mend the cause, then request a retry"
 OVER = ("Measured", "Failed")

@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bramble.contracts.jobs import ConvertResult
+from bramble.api.modelversion import Conversion
+from bramble.contracts.jobs.convert import ConvertResult
 from bramble.kinds.jobs.attempts import Spent, after
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, step_state
-from bramble.kinds.modelversion.model import Conversion
 from bramble.kinds.modelversion.observed import Observed
 from bramble.kinds.modelversion.render import convert_filed_key, convert_step
 from bramble.kinds.modelversion.status import CONVERSION_FAILED, CONVERTING, converting, proven, variants_of
 from bramble.kinds.plan import FileResult, Plan
-from bramble.kinds.writing import remember, report
+from bramble.kinds.status_update import remember, report
 
 REMEDY = "Mend the cause, then request a retry"
 

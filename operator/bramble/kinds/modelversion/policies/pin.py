@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bramble.api.modelversion import Conversion
 from bramble.kinds.jobs.store import look_again
-from bramble.kinds.modelversion.model import Conversion
 from bramble.kinds.modelversion.observed import Observed
 from bramble.kinds.modelversion.status import CONVERTING, converting, pinned_message, waiting
 from bramble.kinds.plan import Plan
-from bramble.kinds.writing import remember, report
+from bramble.kinds.status_update import remember, report
 
 LOOK_AGAIN = timedelta(seconds=15)
 """What lies in stores is not watched."""

@@ -9,7 +9,7 @@ from bramble.kinds.plan import Apply, Item, PatchFields, Plan
 from bramble.kinds.rollout.assignment import desired, render, same_orders
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.stating import act, keep, progressing, undone, waiting
-from bramble.kinds.writing import Stated
+from bramble.kinds.status_update import StatusUpdate
 from bramble.kube.resources import key_of
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -43,7 +43,7 @@ def write(seen: Observed, wanted: Assignment) -> Item:
     return PatchFields(key_of(manifest), written.uid, written.resource_version, patch)
 
 
-def telling(seen: Observed) -> Stated:
+def telling(seen: Observed) -> StatusUpdate:
     """How things stand while devices are being told."""
     status = seen.status
     if status.undone is not None:

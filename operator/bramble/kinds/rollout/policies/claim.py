@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.kinds.labels import FINALIZER
+from bramble.api.labels import FINALIZER
 from bramble.kinds.plan import PatchFields, Plan
 from bramble.kinds.rollout.observed import Observed
 

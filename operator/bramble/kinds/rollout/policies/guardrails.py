@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bramble.kinds.conditions import rfc3339
+from bramble.api.conditions import rfc3339
+from bramble.api.rollout import Release, Undone
 from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.analysis import LOST, Judgement, Rule, judge
 from bramble.kinds.rollout.decision import Action, Decision
-from bramble.kinds.rollout.model import Release, Undone
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.stating import keep, names, undone
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.rollout import Release
 from bramble.kinds.plan import Plan
-from bramble.kinds.rollout.model import Release
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.stating import keep, progressing, waiting
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from bramble.api.conditions import rfc3339
+from bramble.api.objects import moment
+from bramble.api.rollout import Release
+from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
-from bramble.kinds.conditions import rfc3339
-from bramble.kinds.objects import moment
 from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.assignment import candidate_nodes
-from bramble.kinds.rollout.model import Release
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.guardrails import decided, judged, undo
 from bramble.kinds.rollout.stating import act, keep, names, paused, progressing
-from bramble.kinds.schema import seconds
 
 LOOK_AGAIN = timedelta(seconds=5)
 """Silence wakes nobody, so it is looked for."""

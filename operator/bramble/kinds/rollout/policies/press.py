@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bramble.kinds.conditions import rfc3339
+from bramble.api.conditions import rfc3339
+from bramble.api.request import Nonsense, Request, answer, pending
 from bramble.kinds.plan import Emit, Plan
-from bramble.kinds.request import Nonsense, Request, answer, pending
 from bramble.kinds.rollout.decision import Action
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.guardrails import decided, judged, taken_back
 from bramble.kinds.rollout.policies.next_step import after, enter
 from bramble.kinds.rollout.stating import keep, progressing, undone, waiting
-from bramble.kinds.writing import Stated
+from bramble.kinds.status_update import StatusUpdate
 
 ACTIONS = ("resume", "skip", "promote", "abort", "retry")
 Effect = tuple[str, dict[str, Any]]
@@ -35,18 +35,18 @@ def press(seen: Observed, now: datetime) -> Plan | None:
 
 def refuse(seen: Observed, asked: Request | Nonsense, problem: str, now: datetime) -> Plan:
     """Nothing changes but the answer."""
-    unchanged = Stated(seen.status.phase, ())
+    unchanged = StatusUpdate(seen.status.phase, ())
     event = Emit("Warning", "RequestRefused", problem)
     return keep_request(seen, unchanged, now, event, last_request=answer(asked, "Refused", problem, now))
 
 
-def keep_request(seen: Observed, stated: Stated, now: datetime, event: Emit, **memory: Any) -> Plan:
+def keep_request(seen: Observed, stated: StatusUpdate, now: datetime, event: Emit, **memory: Any) -> Plan:
     """One status write with the answer and what it changed."""
     plan = keep(seen, stated, now, **memory)
     return Plan(status=plan.status, events=(*plan.events, event), remember=True)
 
 
-def present(seen: Observed, memory: dict[str, Any]) -> Stated:
+def present(seen: Observed, memory: dict[str, Any]) -> StatusUpdate:
     """How things stand just after the button."""
     taken_back = memory.get("undone", seen.status.undone)
     if taken_back is not None:

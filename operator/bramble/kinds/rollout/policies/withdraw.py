@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bramble.api.labels import FINALIZER
 from bramble.contracts.assignment import assignment_name
-from bramble.kinds.labels import FINALIZER
 from bramble.kinds.plan import NOTHING, Delete, PatchFields, Plan
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.stating import act, names, waiting

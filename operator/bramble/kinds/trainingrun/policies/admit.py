@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.trainingrun import DatasetPin
 from bramble.kinds.plan import Plan
-from bramble.kinds.trainingrun.model import DatasetPin
+from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, PINNED, not_admitted, told_pin, under_way
-from bramble.kinds.writing import remember, report
 
 
 def admit(seen: Observed, now: datetime) -> Plan | None:

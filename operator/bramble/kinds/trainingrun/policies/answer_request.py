@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from bramble.kinds.objects import StepAttempts
+from bramble.api.objects import StepAttempts
+from bramble.api.request import Nonsense, Request, answer, pending
 from bramble.kinds.plan import Emit, Plan
-from bramble.kinds.request import Nonsense, Request, answer, pending
+from bramble.kinds.status_update import StatusUpdate, remember
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, EVALUATION_FAILED, SUCCEEDED, under_way
-from bramble.kinds.writing import Stated, remember
 
 FRESH: dict[str, Any] = {"outcome": None, "failures": 0, "disruptions": 0, "stalls": 0, "spent_seconds": 0, "first_cause": None}
 
@@ -23,7 +23,9 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
     problem = asked.problem if isinstance(asked, Nonsense) else _problem(seen, asked)
     if problem:
         refused = (Emit("Warning", "RequestRefused", problem),)
-        return remember(seen.run, Stated(seen.status.phase, ()), now, events=refused, last_request=answer(asked, "Refused", problem, now))
+        return remember(
+            seen.run, StatusUpdate(seen.status.phase, ()), now, events=refused, last_request=answer(asked, "Refused", problem, now)
+        )
     message = "the run begins again with fresh budgets, as requested"
     stated = under_way(seen.status, "Pending", BETWEEN_ATTEMPTS, message)
     return remember(seen.run, stated, now, last_request=answer(asked, "Accepted", message, now), **_again(seen))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bramble.kinds.conditions import rfc3339
+from bramble.api.conditions import rfc3339
+from bramble.api.objects import moment
+from bramble.api.trainingrun import CurrentAttempt
 from bramble.kinds.jobs.state import COUNTS_AS
-from bramble.kinds.objects import moment
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.deadline import exceeded, left
-from bramble.kinds.trainingrun.model import CurrentAttempt
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, STARTING, ended, told_cause, under_way
 from bramble.kinds.trainingrun.world import cpu_allowed, torchrun, world_size
-from bramble.kinds.writing import remember, report
 
 FIRST_WAIT_SECONDS = 10
 

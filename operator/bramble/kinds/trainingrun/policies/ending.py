@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.causes import Ending
 from bramble.kinds.trainingrun.deadline import exceeded
 from bramble.kinds.trainingrun.ends import charge, ended_attempt
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.state import Overran, state_of
 from bramble.kinds.trainingrun.status import ATTEMPT_FAILED, ENDING, ended, outcome, told_cause, under_way
-from bramble.kinds.writing import remember, report
 
 
 def ending(seen: Observed, now: datetime) -> Plan | None:

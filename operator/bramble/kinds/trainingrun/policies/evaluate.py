@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.contracts.jobs import EvaluateResult
+from bramble.api.objects import StepAttempts
+from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.kinds.jobs.attempts import Spent, after
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, step_state
-from bramble.kinds.objects import StepAttempts
 from bramble.kinds.plan import FileResult, Plan
+from bramble.kinds.status_update import StatusUpdate, remember, report
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import evaluate_filed_key, evaluate_step
 from bramble.kinds.trainingrun.status import (
@@ -22,7 +23,6 @@ from bramble.kinds.trainingrun.status import (
     told_gates,
     under_way,
 )
-from bramble.kinds.writing import Stated, remember, report
 
 
 def evaluate(seen: Observed, now: datetime) -> Plan | None:
@@ -55,7 +55,7 @@ def evaluate(seen: Observed, now: datetime) -> Plan | None:
             return None
 
 
-def _stated(seen: Observed, what: str) -> Stated:
+def _stated(seen: Observed, what: str) -> StatusUpdate:
     return under_way(seen.status, "Evaluating", EVALUATING, f"the evaluation of the package {what}")
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import remember
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import GATES_FAILED, ended, outcome, told_gates
-from bramble.kinds.writing import remember
 
 
 def gates(seen: Observed, now: datetime) -> Plan | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.deadline import left
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, DEADLINE_EXCEEDED, DISRUPTIONS_SPENT, FAILURES_SPENT, ended, under_way
-from bramble.kinds.writing import remember, report
 
 
 def over(seen: Observed, now: datetime) -> Plan | None:

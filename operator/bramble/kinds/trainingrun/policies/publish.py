@@ -6,10 +6,10 @@ from datetime import datetime
 
 from bramble.contracts.canonical import short
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import model_version, model_version_name
 from bramble.kinds.trainingrun.status import NAME_CONFLICT, PUBLISHING, SUCCEEDED, ended, outcome, told_gates, under_way
-from bramble.kinds.writing import remember, report
 
 
 def publish(seen: Observed, now: datetime) -> Plan | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.contracts.canonical import short
-from bramble.contracts.jobs import TrainResult
+from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import remember
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import image_of
 from bramble.kinds.trainingrun.status import TRAINED, package_of, under_way
-from bramble.kinds.writing import remember
 
 
 def reuse(seen: Observed, now: datetime) -> Plan | None:

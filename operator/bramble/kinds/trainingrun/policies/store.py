@@ -6,10 +6,10 @@ from datetime import datetime
 
 from bramble.kinds.jobs.store import look_again
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import report
 from bramble.kinds.trainingrun.causes import ending
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import not_admitted, told_cause, under_way
-from bramble.kinds.writing import report
 
 
 def store(seen: Observed, now: datetime) -> Plan | None:

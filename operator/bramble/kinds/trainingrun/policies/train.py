@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bramble.kinds.plan import Plan
+from bramble.kinds.status_update import report
 from bramble.kinds.trainingrun.attempt import attempt
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import service
 from bramble.kinds.trainingrun.state import Absent, Training, Waiting, state_of
 from bramble.kinds.trainingrun.status import QUEUED, STARTING, TRAINING, progress_of, under_way
 from bramble.kinds.trainingrun.world import gpus
-from bramble.kinds.writing import report
 
 
 def train(seen: Observed, now: datetime) -> Plan | None:

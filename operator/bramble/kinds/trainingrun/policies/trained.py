@@ -6,12 +6,12 @@ from datetime import datetime
 
 from bramble.contracts.canonical import short
 from bramble.kinds.plan import FileResult, Plan
+from bramble.kinds.status_update import remember
 from bramble.kinds.trainingrun.ends import ended_attempt
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.render import image_of
 from bramble.kinds.trainingrun.state import Trained, state_of
 from bramble.kinds.trainingrun.status import TRAINED, last_progress, package_of, under_way
-from bramble.kinds.writing import remember
 
 
 def trained(seen: Observed, now: datetime) -> Plan | None:

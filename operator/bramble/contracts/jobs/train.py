@@ -1,0 +1,65 @@
+"""The step that trains: one attempt."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bramble.contracts.base import Digest, Document
+from bramble.contracts.jobs.base import Job, Result
+
+
+class BuiltinTrainer(Document):
+    """A training program of ours."""
+
+    task: Literal["image-classification"]
+    architecture: str
+    pretrained: bool = False
+    freeze_backbone: bool = False
+    image_size: int = 32
+    channels: Literal["RGB", "L"] = "RGB"
+
+
+class ContainerTrainer(Document):
+    """A training program of the user's; its image is in the pod's template."""
+
+    command: tuple[str, ...]
+    args: tuple[str, ...] = ()
+    data_format: Literal["image-folder"] = "image-folder"
+
+
+class TrainJob(Job):
+    """One attempt: a fixed number of nodes, no restart inside."""
+
+    step: Literal["train"] = "train"
+    manifest: Digest
+    builtin: BuiltinTrainer | None = None
+    container: ContainerTrainer | None = None
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    nodes: int = Field(ge=1)
+    processes_per_node: int | Literal["auto"] = 1
+    master: str
+    """DNS name of node rank 0's pod."""
+    master_port: int = 29400
+    gpus_per_node: int = 0
+    cpu_allowed: bool = True
+    """False: GPUs were asked for and the node is not labelled as simulated, so no CUDA is a spec error."""
+    seed: int = 0
+    resume_from: tuple[str, ...] = ()
+    """Checkpoint prefixes of earlier attempts, newest attempt first."""
+    model: str
+    version: str
+    lineage: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainResult(Result):
+    """The package as exported, before any variant is made of it."""
+
+    step: Literal["train"] = "train"
+    package: Digest
+    weights: Digest | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+    epochs: int
+    device: str
+    world_size: int

@@ -1,0 +1,128 @@
+"""What a replica remembers of devices and jobs, and how it tells the operator."""
+
+from __future__ import annotations
+
+import pytest
+
+from bramble.contracts.counters import Counters, Latency
+from bramble.contracts.report import Observed, Progress, Report, Running
+from bramble.gateway import reports as module
+from bramble.gateway.reports import Heard
+from tests.unit.gateway.fakes import ref
+
+DIGEST = "sha256:" + "1" * 64
+
+
+def report(node: str = "pi-0", *, sequence: int = 1, instance: str = "i1", boot: str = "b1", requests: int = 3) -> Report:
+    counters = Counters(
+        namespace="ads",
+        model="digits",
+        package=DIGEST,
+        cohort="stable",
+        attempt=1,
+        requests=requests,
+        latency=Latency(buckets=(0, 3) + (0,) * 136, sum_ms=0.3),
+    )
+    running = Running(fleet="f", namespace="ads", model="digits", rollout_uid="u", attempt=1, seq=1, active=DIGEST)
+    return Report(
+        node=node,
+        fleet="f",
+        board="rpi5",
+        boot_id=boot,
+        instance=instance,
+        uptime_ms=5,
+        sequence=sequence,
+        running=(running,),
+        counters=(counters,),
+    )
+
+
+def progress(epoch: int = 1, attempt: int = 1, **of: str) -> Progress:
+    return Progress(object=ref(**of), step="train", attempt=attempt, epoch=epoch, metrics={"loss": 0.5})
+
+
+class Setting:
+    def __init__(self) -> None:
+        self.now = 50.0
+        self.heard = Heard("gateway-0", lambda: self.now)
+
+    def observed(self, after: str = "") -> Observed:
+        return Observed.model_validate_json(self.heard.observed(after))
+
+
+def test_the_operator_reads_back_what_was_said_and_how_long_ago() -> None:
+    setting = Setting()
+    assert setting.observed().reports == ()
+    setting.heard.report(report())
+    setting.heard.progress(progress())
+    setting.now += 4
+    seen = setting.observed()
+    assert (seen.replica, seen.up_seconds) == ("gateway-0", 4.0)
+    assert [(item.age_seconds, item.report) for item in seen.reports] == [(4.0, report())]
+    assert [(item.age_seconds, item.progress) for item in seen.progress] == [(4.0, progress())]
+
+
+@pytest.mark.parametrize(
+    ("second", "kept"),
+    [
+        pytest.param(report(sequence=6), True, id="the next of the same process"),
+        pytest.param(report(sequence=4), False, id="one that was overtaken on its way"),
+        pytest.param(report(sequence=5), False, id="the same sent twice"),
+        pytest.param(report(sequence=1, instance="i2"), True, id="a new process begins anew"),
+        pytest.param(report(sequence=1, boot="b2"), True, id="a reboot"),
+        pytest.param(report("pi-1", sequence=1), True, id="another node"),
+    ],
+)
+def test_the_newest_report_of_a_node_stands(second: Report, kept: bool) -> None:
+    setting = Setting()
+    setting.heard.report(report(sequence=5))
+    assert setting.heard.report(second) is kept
+    assert (second in [item.report for item in setting.observed().reports]) is (kept or second == report(sequence=5))
+
+
+def test_progress_of_an_earlier_attempt_is_not_news() -> None:
+    setting = Setting()
+    setting.heard.progress(progress(epoch=1, attempt=2))
+    assert not setting.heard.progress(progress(epoch=9, attempt=1))
+    assert setting.heard.progress(progress(epoch=2, attempt=2))
+    assert [item.progress.epoch for item in setting.observed().progress] == [2]
+
+
+def test_a_job_of_another_namespace_does_not_speak_over_ours() -> None:
+    """Whoever may create Jobs can name any uid as their owner, but no other namespace."""
+    setting = Setting()
+    setting.heard.progress(progress(epoch=3))
+    assert setting.heard.progress(progress(epoch=9, attempt=7, namespace="tv"))
+    assert [(item.progress.object.namespace, item.progress.epoch) for item in setting.observed().progress] == [("ads", 3), ("tv", 9)]
+
+
+def test_a_cursor_asks_for_what_came_since() -> None:
+    setting = Setting()
+    setting.heard.report(report("pi-0"))
+    first = setting.observed()
+    setting.heard.report(report("pi-1"))
+    second = setting.observed(first.cursor)
+    assert [item.report.node for item in second.reports] == ["pi-1"]
+    assert setting.observed(second.cursor).reports == ()
+
+
+@pytest.mark.parametrize("cursor", ["", "nonsense", "deadbeef.7", "."])
+def test_a_cursor_of_another_replica_asks_for_everything(cursor: str) -> None:
+    setting = Setting()
+    setting.heard.report(report())
+    assert len(setting.observed(cursor).reports) == 1
+
+
+def test_a_device_long_silent_is_told_of_no_more() -> None:
+    setting = Setting()
+    setting.heard.report(report())
+    setting.now += module.FORGET_REPORT_SECONDS + 1
+    assert setting.observed().reports == ()
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_REPORTS", 3)
+    setting = Setting()
+    for number in range(10):
+        setting.heard.report(report(f"pi-{number}"))
+    assert [item.report.node for item in setting.observed().reports] == ["pi-7", "pi-8", "pi-9"]

@@ -1,0 +1,61 @@
+"""A status is composed from what is stored: an operator of another version loses nothing by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from bramble.api.objects import Invalid, parse
+from bramble.api.trainingrun import KIND, Status
+from bramble.engine.status import check_memory
+from bramble.kinds.status_update import StatusUpdate, not_ready, remember, report
+from tests.unit.trainingrun.seen import manifest
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+STATED = StatusUpdate("Training", (not_ready("Training", "it trains"),))
+OLDER: dict[str, Any] = {"attempt": 1, "dataset": {"version": "sha256:1"}, "package": {"digest": "sha256:2"}}
+"""Written by an operator whose models had fewer fields: these would be dumped with more."""
+
+NEWER: dict[str, Any] = {**OLDER, "current": {"number": 1, "zone": "b"}, "tuning": {"trial": 3}, "phase": "Old"}
+"""Written by one whose models have more."""
+
+
+def stored(status: dict[str, Any], spec: dict[str, Any] | None = None) -> Any:
+    return parse(KIND, {**manifest(spec), "status": status})
+
+
+def test_telling_changes_no_memory() -> None:
+    for status in (OLDER, NEWER):
+        plan = report(stored(status), STATED, NOW, fields={"progress": None})
+        assert plan.status is not None
+        check_memory(status, plan.status, Status.MEMORY, remember=False)
+        assert plan.status["phase"] == "Training"
+
+
+def test_what_another_version_wrote_is_kept() -> None:
+    plan = report(stored(NEWER), STATED, NOW)
+    assert plan.status is not None
+    assert plan.status["tuning"] == {"trial": 3}
+    assert plan.status["current"] == {"number": 1, "zone": "b"}
+
+
+def test_remembering_changes_what_it_names_and_nothing_else() -> None:
+    plan = remember(stored(NEWER), STATED, NOW, attempt=2, current=None)
+    assert plan.status is not None
+    assert "current" not in plan.status
+    assert (plan.status["attempt"], plan.status["dataset"], plan.status["tuning"]) == (2, OLDER["dataset"], {"trial": 3})
+
+
+def test_a_spec_that_cannot_be_used_loses_no_memory() -> None:
+    seen = stored(NEWER, {"resources": {"limits": {"memory": "5.5.5"}}})
+    assert isinstance(seen, Invalid)
+    plan = report(seen, STATED, NOW)
+    assert plan.status is not None
+    check_memory(NEWER, plan.status, Status.MEMORY, remember=False)
+
+
+def test_an_object_of_a_test_has_no_store_to_keep() -> None:
+    plan = report(replace(stored(OLDER), stored=None), STATED, NOW)
+    assert plan.status is not None
+    assert plan.status["dataset"] == {"name": "", "uid": "", "version": "sha256:1"}

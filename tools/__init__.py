@@ -1,0 +1,1 @@
+"""Tools that the tests, the demo and the examples share."""
