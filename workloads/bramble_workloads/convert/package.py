@@ -10,11 +10,11 @@ from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import MAX_BYTES, Classify, File, GoldenTolerance, Lineage, Package
 from bramble.contracts.runtimes import EXPORTS, by_format
-from bramble_workloads.ahead import ahead
 from bramble_workloads.convert.golden import Answered, make_golden, order
 from bramble_workloads.convert.graphs import VariantGraph
 from bramble_workloads.convert.source import Source
 from bramble_workloads.job import Work
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.golden import check
 from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.postprocess import classify
@@ -67,7 +67,7 @@ def make_package(
     if len(document) > MAX_BYTES:
         raise NotConvertible(f"its package.json has {len(document)} bytes; at most {MAX_BYTES} are allowed: use fewer or shorter labels")
     work.store.upload_blob(graph.form.graph)
-    for _ in ahead(work.store.put_blob, made.blobs.values(), UPLOADS):
+    for _ in parallel_map(work.store.put_blob, made.blobs.values(), UPLOADS):
         pass
     return work.store.put_blob(document)
 
