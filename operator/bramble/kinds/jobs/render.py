@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bramble.kinds.jobs.pod import (
+from bramble.kinds.jobs.pod_template import (
     Part,
     child_metadata,
     container_security,
