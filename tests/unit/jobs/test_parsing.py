@@ -113,6 +113,7 @@ def test_pod(found: Pod, expected: Pod) -> None:
 )
 @pytest.mark.parametrize("field", ["containerStatuses", "initContainerStatuses"])
 def test_containers(state: dict[str, Any], expected: Container, started: bool, field: str) -> None:
-    found = pod(**{field: [{"name": "c", "state": state}]})
+    status: dict[str, Any] = {field: [{"name": "c", "state": state}]}
+    found = pod(**status)
     assert (found.containers, found.has_started("c"), found.end("c")) == ((expected,), started, expected.end)
     assert not found.has_started("another")

@@ -1,4 +1,4 @@
-"""The parts that every pod of ours is made of; nothing here has to be asked for twice to be restricted."""
+"""The parts of the pod templates that Bramble makes. With them a pod passes the Pod Security Standard `restricted`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bramble.kinds.jobs.step import Owner
 from bramble.kube.resources import CONFIG_MAP, GROUP, VERSION
 
 USER = 65532
-"""The `nonroot` user of distroless images; any other than root would do."""
+"""The `nonroot` user of distroless images. Any user but root would do."""
 
 TOKEN_SECONDS = 3600
-"""Life of a projected gateway token; the kubelet renews it before that."""
+"""How long a projected gateway token is valid, in seconds. The kubelet renews it before that."""
 
 JOB_KEY = "job.json"
 CA_KEY = "ca.crt"
@@ -26,10 +26,10 @@ FINAL_CODES = (int(ExitCode.SPEC_ERROR), int(ExitCode.BAD_DATA))
 
 
 def controller_reference(owner: Owner) -> dict[str, Any]:
-    """The owner reference of a child: the garbage collector removes the child with its owner.
+    """The owner reference of a child. The garbage collector removes the child with its owner.
 
-    It does not block the owner's deletion: that would need a right on the owner's finalizers where the API server
-    enforces it (OwnerReferencesPermissionEnforcement).
+    It leaves out `blockOwnerDeletion`, which needs a right on the owner's finalizers if the API server runs the admission plugin
+    OwnerReferencesPermissionEnforcement.
     """
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
@@ -41,12 +41,12 @@ def controller_reference(owner: Owner) -> dict[str, Any]:
 
 
 def child_metadata(owner: Owner, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Metadata of a child in its owner's namespace."""
+    """The metadata of a child in its owner's namespace."""
     return {"name": name, "namespace": owner.namespace, "labels": dict(labels), "ownerReferences": [controller_reference(owner)]}
 
 
 def job_config_map(owner: Owner, name: str, labels: Mapping[str, str], job: Job, gateway_ca: str) -> dict[str, Any]:
-    """The immutable ConfigMap with `job.json` and the gateway's CA."""
+    """The immutable ConfigMap that holds `job.json` and the gateway's CA certificate."""
     content = {JOB_KEY: canonical_json(job).decode()}
     return {
         "apiVersion": CONFIG_MAP.api_version,
@@ -58,7 +58,7 @@ def job_config_map(owner: Owner, name: str, labels: Mapping[str, str], job: Job,
 
 
 def pod_security() -> dict[str, Any]:
-    """Pod-level security context under the `restricted` standard."""
+    """The pod's security context that `restricted` asks for."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -69,12 +69,12 @@ def pod_security() -> dict[str, Any]:
 
 
 def container_security() -> dict[str, Any]:
-    """Container-level security context under the `restricted` standard, with a read-only root as well."""
+    """The container's security context that `restricted` asks for, and a read-only root file system."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
 
 
 def environment() -> list[dict[str, Any]]:
-    """Where the pod is and what it is called, which a job says in its result and its cause; and a home it can write to."""
+    """Variables of every step. A job names its node and pod in results and causes, and needs a home that it can write to."""
     return [
         {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
@@ -88,11 +88,11 @@ def _folder(file: str) -> str:
 
 
 Part = tuple[dict[str, Any], dict[str, Any]]
-"""A volume, and the mount of it."""
+"""A volume, and its mount."""
 
 
 def job_volume(config_map: str) -> Part:
-    """`job.json`."""
+    """The volume with `job.json`."""
     return (
         {"name": "job", "configMap": {"name": config_map, "items": [{"key": JOB_KEY, "path": JOB_KEY}]}},
         {"name": "job", "mountPath": _folder(JOB_FILE), "readOnly": True},
@@ -100,7 +100,7 @@ def job_volume(config_map: str) -> Part:
 
 
 def store_volume() -> Part:
-    """The namespace's store Secret: a file a key."""
+    """The volume with the namespace's store Secret. Each key of the Secret is a file."""
     return (
         {"name": "store", "secret": {"secretName": SECRET_NAME, "defaultMode": 0o440}},
         {"name": "store", "mountPath": STORE_FOLDER, "readOnly": True},
@@ -108,7 +108,7 @@ def store_volume() -> Part:
 
 
 def token_volume() -> Part:
-    """The projected token that the gateway knows the pod by."""
+    """The volume with the projected token by which the gateway recognises the pod."""
     path = GATEWAY_TOKEN.rsplit("/", 1)[1]
     source = {"serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": path}}
     return (
@@ -118,7 +118,7 @@ def token_volume() -> Part:
 
 
 def gateway_ca_volume(config_map: str) -> Part:
-    """The CA that the gateway's certificate is checked against."""
+    """The volume with the CA that signs the gateway's certificate."""
     return (
         {"name": "gateway-ca", "configMap": {"name": config_map, "items": [{"key": CA_KEY, "path": GATEWAY_CA.rsplit("/", 1)[1]}]}},
         {"name": "gateway-ca", "mountPath": _folder(GATEWAY_CA), "readOnly": True},
@@ -126,17 +126,17 @@ def gateway_ca_volume(config_map: str) -> Part:
 
 
 def tmp_volume() -> Part:
-    """The one place a step may write to."""
+    """The only folder of a step that can be written to."""
     return {"name": "tmp", "emptyDir": {}}, {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a path inside the container
 
 
 def volumes(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The pod's volumes, and one container's mounts of all of them."""
+    """Split the parts into the pod's volumes and one container's mounts."""
     return [volume for volume, _ in parts], [mount for _, mount in parts]
 
 
 def failure_policy(container: str) -> dict[str, Any]:
-    """One attempt is one Job: a disruption ends it, a final exit code ends it, and the reason says which (KEP-3329)."""
+    """Fails the Job at once when the cluster takes its pod away or the container ends with an exit code that no retry can help (KEP-3329)."""
     return {
         "rules": [
             {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},

@@ -1,4 +1,4 @@
-"""The children of a plain step: an immutable ConfigMap and a Job, both created once."""
+"""The objects of one attempt at a step: an immutable ConfigMap and a Job. Both are created once and never changed."""
 
 from __future__ import annotations
 
