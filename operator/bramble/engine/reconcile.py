@@ -19,7 +19,7 @@ from bramble.engine.sources import Reader
 from bramble.errors import BrambleError, Conflict, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
-from bramble.kinds.status_update import transitions
+from bramble.kinds.status_update import events_of
 from bramble.kube.resources import Key, Manifest
 
 PASS_SECONDS = 60.0
@@ -149,7 +149,7 @@ def not_ready(planned: Manifest, reason: str, message: str) -> Plan:
     stated = (Condition(READY, "False", reason, message),)
     generation = int(planned["metadata"].get("generation", 0))
     conditions = merge(former, stated, generation, utcnow())
-    events = transitions(former, stated, frozenset({reason}))
+    events = events_of(former, stated, {reason: "Warning"})
     return Plan(status={**status, "conditions": conditions}, events=events)
 
 

@@ -162,7 +162,7 @@ class TestAttempt:
         assert verdict.status["samples"]["perClass"] == {"a": 3, "b": 1}
         assert "firstCause" not in verdict.status
         assert says(verdict) == ("True", "Snapshotted")
-        assert [event.reason for event in verdict.events] == ["Snapshotted", "ChecksPassed"]
+        assert [event.reason for event in verdict.events] == ["Snapshotted"]
 
     def test_the_newest_ten_versions_are_kept_newest_first(self) -> None:
         memory = frozen()
