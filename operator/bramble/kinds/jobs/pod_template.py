@@ -136,7 +136,7 @@ def volumes(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], list[dict[str,
 
 
 def failure_policy(container: str) -> dict[str, Any]:
-    """Fails the Job at once when the cluster takes its pod away or the container ends with an exit code that no retry can help (KEP-3329)."""
+    """The Job fails at once if the cluster takes its pod away, or if the container ends with a final exit code (KEP-3329)."""
     return {
         "rules": [
             {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
