@@ -19,7 +19,7 @@ from bramble.kinds.plan import Apply, CreateOnce, Delete, PatchFields, Plan
 from bramble.kube.client import Client
 from bramble.kube.resources import CONFIG_MAP, Key, Manifest, key_of
 from tests.engine.running import client
-from tools.cluster.fixture import AnyCluster
+from tools.cluster.providers.base import AnyCluster
 
 pytestmark = pytest.mark.cluster
 

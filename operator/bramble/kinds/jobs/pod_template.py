@@ -8,7 +8,7 @@ from typing import Any
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.exit_codes import ExitCode
 from bramble.contracts.jobs.base import TOKEN_AUDIENCE, Job
-from bramble.contracts.pod import GATEWAY_CA, GATEWAY_TOKEN, JOB_FILE, STORE_FOLDER
+from bramble.contracts.pod import GATEWAY_CA, GATEWAY_TOKEN, JOB_FILE, STORE_FOLDER, TELEMETRY_OFF
 from bramble.contracts.store import SECRET_NAME
 from bramble.kinds.jobs.step import Owner
 from bramble.kube.resources import CONFIG_MAP, GROUP, VERSION
@@ -74,13 +74,19 @@ def container_security() -> dict[str, Any]:
 
 
 def environment() -> list[dict[str, Any]]:
-    """Variables of every step. A job names its node and pod in results and causes, and needs a home that it can write to."""
+    """Environment variables of every container: the node's and the pod's name, for results and causes; a home that can be written to."""
     return [
         {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a path inside the container
         {"name": "PYTHONUNBUFFERED", "value": "1"},
+        *telemetry_off(),
     ]
+
+
+def telemetry_off() -> list[dict[str, Any]]:
+    """Environment variables that keep libraries from reporting to their makers, also in a user's own image."""
+    return [{"name": name, "value": value} for name, value in TELEMETRY_OFF.items()]
 
 
 def _folder(file: str) -> str:
