@@ -43,7 +43,7 @@ OUTCOME = {"reason": "SpecError", "message": ""}
 
 
 @pytest.mark.parametrize(
-    ("status", "children", "strays"),
+    ("status", "children", "stale"),
     [
         case("an attempt above the one that memory names is a later leader's", {"attempt": 2, "current": CURRENT}, TRAINS, ["run-train-1"]),
         case("between attempts", {"attempt": 2}, TRAINS, ["run-train-1", "run-train-2"]),
@@ -53,9 +53,9 @@ OUTCOME = {"reason": "SpecError", "message": ""}
         case("an evaluation that memory does not know of yet", {"attempt": 2}, EVALUATES, []),
     ],
 )
-async def test_strays(status: dict[str, Any], children: tuple[dict[str, Any], ...], strays: list[str]) -> None:
+async def test_stale_children(status: dict[str, Any], children: tuple[dict[str, Any], ...], stale: list[str]) -> None:
     seen = await seen_of(status, children)
-    assert [each["metadata"]["name"] for each in seen.strays] == strays
+    assert [child.key.name for child in seen.stale_children] == stale
 
 
 def failing() -> tuple[dict[str, Any], ...]:

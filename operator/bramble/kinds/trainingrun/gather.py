@@ -14,9 +14,10 @@ from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, CurrentAttempt, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.store import cause_key, result_key
+from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.gather import Stored, gather_step, read_result
 from bramble.kinds.jobs.pods import condition, last_word, node_of, terminated
-from bramble.kinds.jobs.store import UNUSABLE, problem_of
+from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.causes import ended_badly
 from bramble.kinds.trainingrun.observed import AttemptSeen, DatasetSeen, Observed
@@ -30,7 +31,7 @@ from bramble.kinds.trainingrun.render import (
     service_name,
 )
 from bramble.kinds.trainingrun.world import Node
-from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, MODEL_VERSION, NODE, POD, SERVICE, TRAINING_RUN, Key, Manifest
+from bramble.kube.resources import DATASET, JOB, MODEL_VERSION, NODE, POD, SERVICE, TRAINING_RUN, Key, Manifest
 
 RANK = "batch.kubernetes.io/job-completion-index"
 
@@ -46,13 +47,13 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     seen = Observed(run=run, settings=sources.settings, gateway_ca=sources.gateway_ca)
     if run.metadata.deleted is not None:
         return seen
-    seen = replace(seen, strays=_strays(seen, sources))
+    seen = replace(seen, stale_children=_stale(seen, sources))
     if run.status.outcome is not None:
         return seen
     try:
         return await _present(seen, sources)
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
 
 
 async def _present(seen: Observed, sources: Sources) -> Observed:
@@ -104,8 +105,8 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
     try:
         attempt = await _told(seen, attempt, sources)
         filed = await _filed(seen, sources) if attempt.stored is not None else None
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
     return replace(seen, attempt=attempt, filed=filed)
 
 
@@ -182,19 +183,12 @@ def _cause(content: bytes) -> Cause | None:
         return None
 
 
-def _strays(seen: Observed, sources: Sources) -> tuple[Manifest, ...]:
-    """Jobs and ConfigMaps of attempts that have ended. The one that gave the package stays, for its logs.
-
-    One above `status.attempt` is left alone: a leader whose cache is behind does not know of it yet.
-    """
-    namespace, labels, status = seen.run.metadata.namespace, {OWNER_UID: seen.run.metadata.uid}, seen.status
-    present = status.current.number if status.current is not None else status.attempt if status.package is not None else None
-    evaluating = status.evaluating.attempt if status.evaluating is not None else 0
-    children = (*sources.list(JOB, namespace, labels), *sources.list(CONFIG_MAP, namespace, labels))
-    standing = (child for child in children if "deletionTimestamp" not in child["metadata"])
-    return tuple(child for child in standing if _is_stray(child, status.attempt, present, evaluating))
-
-
-def _is_stray(child: Manifest, last: int, present: int | None, evaluating: int) -> bool:
-    step, attempt = child["metadata"]["labels"].get(STEP), int(child["metadata"]["labels"].get(ATTEMPT, 0))
-    return (step == TRAIN and attempt <= last and attempt != present) or (step == EVALUATE and attempt < evaluating)
+def _stale(seen: Observed, sources: Sources) -> tuple[Child, ...]:
+    """Children of attempts that are over. Those of the attempt that gave the package stay, for its logs."""
+    status = seen.status
+    between_attempts = status.current is None and status.package is None
+    present = {
+        TRAIN: status.attempt + 1 if between_attempts else status.attempt,
+        EVALUATE: status.evaluating.attempt if status.evaluating is not None else 0,
+    }
+    return stale_children(sources, seen.owner, present)
