@@ -20,10 +20,10 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from bramble.contracts.store import checkpoints_prefix
-from bramble_workloads import places
-from bramble_workloads.ahead import ahead
+from bramble_workloads import paths
 from bramble_workloads.errors import BadData, Corrupt, Missing, SpecError, Stopped
 from bramble_workloads.launch.handshake import RunFolder, write
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.store import Store
 
 THREADS = 8
@@ -55,7 +55,7 @@ def main() -> int:
     with _Ending() as ending:
         job = _read_job()
         ending.prefix = job["prefix"]
-        fetch(job, Store.mounted(connections=THREADS), places.data_folder(), RunFolder(str(places.run_folder())))
+        fetch(job, Store.mounted(connections=THREADS), paths.data_folder(), RunFolder(str(paths.run_folder())))
     return ending.code
 
 
@@ -68,14 +68,14 @@ def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None
     run.make()
     with ThreadPoolExecutor(THREADS) as pool:
         checkpoint = pool.submit(restore, store, job["resumeFrom"], run.checkpoints) if job.get("resumeFrom") else None
-        count = lay_out(store, store.get_blob(job["manifest"]), data, pool)
+        count = write_image_folders(store, store.get_blob(job["manifest"]), data, pool)
         restored = checkpoint.result() if checkpoint else None
     _copy_launcher(run)
     write(run.plan, launch_plan(job, data, run))
     print(f"{count} samples, {f'checkpoint of step {restored}' if restored else 'no checkpoint'}", flush=True)  # noqa: T201
 
 
-def lay_out(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
+def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
     """Write the samples of `SPLITS` as image folders, `<split>/<class>/<file>`, and `samples.jsonl`; the number of them."""
     header = json.loads(manifest)
     shards = [shard["sha256"] for shard in header["shards"] if shard["split"] in SPLITS]
@@ -93,7 +93,7 @@ def lay_out(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor)
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     left = dict(files)
-    for shard in ahead(store.get_blob, shards, SHARD_THREADS):
+    for shard in parallel_map(store.get_blob, shards, SHARD_THREADS):
         for name, content in _members(shard):
             if name in left:
                 left.pop(name).write_bytes(content)
@@ -195,7 +195,7 @@ def _copy_launcher(run: RunFolder) -> None:
 
 
 def _read_job() -> dict[str, Any]:
-    path = places.job_file()
+    path = paths.job_file()
     try:
         job: dict[str, Any] = json.loads(path.read_bytes())
     except OSError as error:
@@ -228,7 +228,7 @@ class _Ending:
 
         filing = StoreFiling(Store.mounted) if self.prefix else None
         with Transcript() as transcript:
-            self.code = file_failure(error, self.prefix, filing, transcript, places.node_rank())
+            self.code = file_failure(error, self.prefix, filing, transcript, paths.node_rank())
         return True
 
 

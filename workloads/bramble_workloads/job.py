@@ -29,7 +29,7 @@ from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.report import Progress
 from bramble.contracts.store import cause_key, log_key, result_key
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.errors import SpecError, Stopped, WorkloadError
 from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.output import Transcript
@@ -120,7 +120,7 @@ def read_job(kind: type[J]) -> J:
     Raises:
         SpecError: there is none, it is of another step, or it holds what this image does not know.
     """
-    path = places.job_file()
+    path = paths.job_file()
     try:
         job = JobFile.parse(path.read_bytes())
     except OSError as error:
@@ -200,8 +200,8 @@ def file_failure(error: Exception, prefix: str, filing: Filing | None, transcrip
         kind=kind,
         message=message[:MESSAGE],
         node_rank=node_rank,
-        node=places.node_name(),
-        pod=places.pod_name(),
+        node=paths.node_name(),
+        pod=paths.pod_name(),
         exit_code=code,
         lines=tuple(line[:CAUSE_LINE] for line in transcript.last(CAUSE_LINES)),
     )
@@ -223,6 +223,6 @@ def _terminate(last_word: Termination) -> None:
     """Write the container's last word. A container without a termination log (a developer's shell) has it on its output."""
     content = last_word.encode()
     try:
-        places.termination_log().write_bytes(content)
+        paths.termination_log().write_bytes(content)
     except OSError:
         print(json.dumps({"termination": json.loads(content)}), file=sys.stderr, flush=True)  # noqa: T201

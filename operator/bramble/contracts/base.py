@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic.alias_generators import to_camel
 
 
@@ -16,3 +17,13 @@ class Document(BaseModel):
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """The sha256 of a blob's bytes, as `sha256:` and 64 hex digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Restricts a string field to the names of a tuple, as `Annotated[str, OneOf(FORMATS)]`: a `Literal` for names that are computed."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return handler.generate_schema(Literal[self.names])

@@ -16,6 +16,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.dataset.plan import plan
 from bramble.kinds.dataset.render import snapshot_job
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.plan import NOTHING, CreateOnce, Delete
 from bramble.kube.resources import Key
@@ -23,7 +24,7 @@ from tests.unit.dataset.observed import CAUSE, NOW, SPEC, V1, V2, ended, frozen,
 
 ABSENT = StepSeen()
 MENDABLE = CAUSE.model_copy(update={"kind": "Error"})
-PENDING = StepSeen(job={"kind": "Job", "metadata": {"name": "tape-snapshot-1"}})
+PENDING = StepSeen(job=Job(name="tape-snapshot-1"))
 
 
 def asked(**request: Any) -> dict[str, str]:

@@ -12,16 +12,18 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.convert import ConvertJob, ConvertResult
 from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.jobs.lifecycle import Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.pod import Container, Pod
 from bramble.kinds.jobs.step import Owner, Step
 from bramble.kinds.plan import FileResult
 
 OWNER = Owner("ModelVersion", "ads", "tape-1-0-0", "u-1")
 DIGEST = f"sha256:{'a' * 64}"
-JOB = ConvertJob(
+ASKED = ConvertJob(
     object=OWNER.ref, attempt=2, prefix="runs/x", gateway=None, package=DIGEST, manifest=DIGEST, model="tape", version="1.0.0", variants=()
 )
-STEP = Step(owner=OWNER, job=JOB, image="convert@sha256:0")
+STEP = Step(owner=OWNER, job=ASKED, image="convert@sha256:0")
 ATTEMPTS = Conversion(attempt=2, failures=1, state="Running")
 RESULT = ConvertResult(seconds=1, variants=())
 STORED = Stored(canonical_json(RESULT), RESULT)
@@ -33,8 +35,7 @@ def step(seen: StepSeen, attempts: Conversion = ATTEMPTS, **more: Any) -> Any:
 
 
 def failed(kind: Any) -> StepSeen:
-    job = {"kind": "Job", "metadata": {"name": "j"}, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "x"}]}}
-    return StepSeen(job=job, cause=Cause(kind=kind, message="it went wrong", node="pi-1", exit_code=1))
+    return StepSeen(job=Job(name="j", failure=Failure("x")), cause=Cause(kind=kind, message="it went wrong", node="pi-1", exit_code=1))
 
 
 def test_without_a_job_it_is_created() -> None:
@@ -45,14 +46,13 @@ def test_without_a_job_it_is_created() -> None:
 
 
 def test_a_job_without_a_pod_is_waited_for() -> None:
-    outcome = step(StepSeen(job={"kind": "Job", "metadata": {"name": "j"}}))
+    outcome = step(StepSeen(job=Job(name="j")))
     assert outcome == UnderWay("Job j has no pod yet; `kubectl describe job j` says why if it stays so")
 
 
 def test_a_running_container_is_waited_for_and_its_node_is_named() -> None:
-    state = {"name": "step", "state": {"running": {}}}
-    pod = {"metadata": {"name": "p"}, "spec": {"nodeName": "node-1"}, "status": {"containerStatuses": [state]}}
-    outcome = step(StepSeen(job={"kind": "Job", "metadata": {"name": "j"}}, pods=(pod,)))
+    pod = Pod(name="p", node="node-1", containers=(Container(name="step", running=True),))
+    outcome = step(StepSeen(job=Job(name="j"), pods=(pod,)))
     assert outcome == UnderWay("conversion attempt 2 runs on node node-1")
 
 

@@ -63,9 +63,8 @@ def test_failed_golden_cases_reject_whatever_else_passed() -> None:
 
 def test_a_later_measurement_of_a_board_replaces_the_earlier() -> None:
     before = with_evidence(BOTH, RPI5, board_result(board_outcome(FP32, 10.0)))
-    after = with_evidence(
-        with_evidence(before, RPI4, board_result(board_outcome(FP32, 30.0))), RPI5, board_result(board_outcome(FP32, 20.0))
-    )
+    between = with_evidence(before, RPI4, board_result(board_outcome(FP32, 30.0)))
+    after = with_evidence(between, RPI5, board_result(board_outcome(FP32, 20.0)))
     assert [(each.board, each.p99_ms) for each in after[0].benchmarks] == [("rpi4", 30.0), ("rpi5", 20.0)]
 
 

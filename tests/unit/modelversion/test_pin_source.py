@@ -96,7 +96,7 @@ def package(**lineage: Any) -> bytes:
     ("content", "digest", "fragment"),
     [
         case("other bytes under the name", b"{}", EXPORT, "lies something else"),
-        case("no package", b"{}", digest_of(b"{}"), "no package that this operator knows"),
+        case("no package", b"{}", digest_of(b"{}"), "not a package that this operator knows"),
         case("no dataset", package(), digest_of(package()), "names no dataset"),
     ],
 )

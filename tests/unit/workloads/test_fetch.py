@@ -15,11 +15,11 @@ from bramble.contracts.jobs.train import ContainerTrainer
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, checkpoints_prefix
 from bramble_workloads import fetch as fetching
-from bramble_workloads.ahead import AHEAD
 from bramble_workloads.errors import BadData, Corrupt
-from bramble_workloads.fetch import fetch, launch_plan, lay_out, restore
+from bramble_workloads.fetch import fetch, launch_plan, restore, write_image_folders
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.launch.plan import LaunchPlan
+from bramble_workloads.parallel_map import QUEUED_PER_THREAD
 from bramble_workloads.store import Store
 from tests.unit.workloads.datasets import dataset
 from tests.unit.workloads.pods import train_job
@@ -36,7 +36,7 @@ def stocked(store: Store, count: int = 60, **options: Any) -> str:
 
 def laid_out(store: Store, digest: str, folder: Path) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(4) as pool:
-        lay_out(store, store.get_blob(digest), folder, pool)
+        write_image_folders(store, store.get_blob(digest), folder, pool)
     return [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
 
 
@@ -73,7 +73,7 @@ def test_few_shards_wait_in_memory(store: Store, tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(fetching, "_members", taken)
     laid_out(store, many, tmp_path)
     assert got == [60]
-    assert max(most) <= fetching.SHARD_THREADS * AHEAD + 1
+    assert max(most) <= fetching.SHARD_THREADS * QUEUED_PER_THREAD + 1
 
 
 @pytest.mark.parametrize("name", ["../../../escape.png", "/etc/escape.png", "README"])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 
 from bramble.contracts.manifest import Sample
-from bramble_workloads.evaluate.samples import drawn
+from bramble_workloads.evaluate.samples import hash_order
 
 PURPOSE = "calibration"
 
@@ -17,11 +17,11 @@ def choose(train: Iterable[Sample], count: int) -> tuple[Sample, ...]:
     Within a class the order is by hash: the same samples on every machine, whatever the order of `train`.
     """
     classes: dict[str, list[Sample]] = {}
-    for sample in drawn(train, PURPOSE):
+    for sample in hash_order(train, PURPOSE):
         classes.setdefault(sample.label, []).append(sample)
-    return in_turn([classes[label] for label in sorted(classes)])[:count]
+    return round_robin([classes[label] for label in sorted(classes)])[:count]
 
 
-def in_turn(lists: Sequence[Sequence[Sample]]) -> tuple[Sample, ...]:
+def round_robin(lists: Sequence[Sequence[Sample]]) -> tuple[Sample, ...]:
     """The first of each list, then the second of each, until all are taken."""
     return tuple(sample for sample in chain.from_iterable(zip_longest(*lists)) if sample is not None)

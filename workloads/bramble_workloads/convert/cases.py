@@ -10,9 +10,9 @@ from PIL import Image
 
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import Decode, File, Golden, GoldenTolerance, ModelDescription
-from bramble_workloads.convert.calibration import in_turn
+from bramble_workloads.convert.calibration import round_robin
 from bramble_workloads.convert.errors import NotConvertible
-from bramble_workloads.evaluate.samples import drawn
+from bramble_workloads.evaluate.samples import hash_order
 from bramble_workloads.processing.errors import InputError, TooLarge
 from bramble_workloads.processing.golden import MAX_BYTES, MAX_CASES, MIN_CASES, MadeCase, make_case
 from bramble_workloads.processing.model import Model
@@ -56,13 +56,13 @@ def order(answered: Sequence[Answered]) -> tuple[Sample, ...]:
     samples = {each.sample.id: each.sample for each in answered}
     clear: dict[str, list[Sample]] = {}
     unclear: list[Sample] = []
-    for sample in drawn(samples.values(), PURPOSE):
+    for sample in hash_order(samples.values(), PURPOSE):
         if answers[sample.id].margin >= CLEAR:
             clear.setdefault(answers[sample.id].label, []).append(sample)
         else:
             unclear.append(sample)
     unclear.sort(key=lambda sample: -answers[sample.id].margin)
-    return (*in_turn([clear[label] for label in sorted(clear)]), *unclear)
+    return (*round_robin([clear[label] for label in sorted(clear)]), *unclear)
 
 
 def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, tolerance: GoldenTolerance) -> MadeGolden:

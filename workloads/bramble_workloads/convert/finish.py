@@ -11,13 +11,13 @@ from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import MAX_BYTES, Classify, File, GoldenTolerance, Lineage, Package, Variant
-from bramble_workloads.ahead import ahead
 from bramble_workloads.convert.cases import Answered, make_golden, order
 from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.convert.forms import Form
 from bramble_workloads.convert.quantize import METHOD
 from bramble_workloads.convert.source import Source
 from bramble_workloads.job import Work
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.golden import check
 from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.postprocess import classify
@@ -65,7 +65,7 @@ def finish(
     if len(document) > MAX_BYTES:
         raise NotConvertible(f"its package.json has {len(document)} bytes; at most {MAX_BYTES} are allowed: use fewer or shorter labels")
     work.store.upload_blob(form.graph)
-    for _ in ahead(work.store.put_blob, made.blobs.values(), UPLOADS):
+    for _ in parallel_map(work.store.put_blob, made.blobs.values(), UPLOADS):
         pass
     return work.store.put_blob(document)
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
-from bramble_workloads.ahead import ahead
 from bramble_workloads.convert.calibration import choose
 from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.convert.quantize import quantise
@@ -21,6 +20,7 @@ from bramble_workloads.errors import BadData
 from bramble_workloads.evaluate.answers import processors
 from bramble_workloads.evaluate.samples import pictures
 from bramble_workloads.job import Work
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import DescriptionError, InputError
 from bramble_workloads.processing.model import Model
 
@@ -76,7 +76,9 @@ def make_forms(work: Work[ConvertJob], source: Source) -> dict[Wanted, Form | No
 def _int8(work: Work[ConvertJob], source: Source, count: int) -> Form:
     samples = choose(source.train, count)
     work.say(f"int8: calibrating on {len(samples)} of {len(source.train)} train samples")
-    calibration = ahead(lambda picture: _tensor(source, *picture), pictures(work.store.get_blob, source.manifest, samples), processors())
+    calibration = parallel_map(
+        lambda picture: _tensor(source, *picture), pictures(work.store.get_blob, source.manifest, samples), processors()
+    )
     made = quantise(source.graph, source.package.input.tensor.name, calibration, work.folder / f"int8-{count}.onnx")
     ids = work.store.put_blob(canonical_json([sample.id for sample in samples]))
     try:

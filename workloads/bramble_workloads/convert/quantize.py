@@ -21,7 +21,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bramble_workloads.convert.errors import NotConvertible
-from bramble_workloads.processing.model import LOG_ERROR, RUNTIME_ERRORS
+from bramble_workloads.runtimes.onnx.run import LOG_ERROR, RUNTIME_ERRORS
 
 Floats = NDArray[np.float32]
 

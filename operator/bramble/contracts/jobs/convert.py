@@ -8,14 +8,15 @@ from pydantic import Field
 
 from bramble.contracts.base import Digest, Document
 from bramble.contracts.jobs.base import Job, Result
+from bramble.contracts.runtimes import FLOAT32, RUNTIMES, FormatName, PrecisionName
 
 
 class VariantSpec(Document):
     """A form that the model is wanted in."""
 
     name: str
-    format: Literal["onnx"] = "onnx"
-    precision: Literal["float32", "int8"] = "float32"
+    format: FormatName = RUNTIMES[0].format
+    precision: PrecisionName = FLOAT32.name
     calibration_samples: int = 200
 
 

@@ -11,6 +11,8 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.report import Progress
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.trainingrun.world import Node
@@ -48,8 +50,8 @@ class AttemptSeen:
 
     number: int
     nodes: int
-    job: Manifest | None = None
-    pods: Mapping[int, Manifest] = field(default_factory=dict)
+    job: Job | None = None
+    pods: Mapping[int, Pod] = field(default_factory=dict)
     reported: Mapping[int, Cause] = field(default_factory=dict)
     stored: Stored | None = None
     progress: Progress | None = None
