@@ -11,9 +11,9 @@ from typing import Any
 
 from tools.cluster.cluster import Cluster
 from tools.cluster.errors import ClusterError, MissingRequirement
-from tools.cluster.fixture import AnyCluster
+from tools.cluster.providers.base import AnyCluster
 
-CHART = Path(__file__).resolve().parents[2] / "charts/bramble"
+CHART = Path(__file__).resolve().parents[1] / "charts/bramble"
 LOCAL_VALUES = CHART / "ci/local-values.yaml"
 RELEASE = "bramble"
 NAMESPACE = "bramble"

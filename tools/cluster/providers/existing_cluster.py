@@ -20,12 +20,13 @@ class ExistingCluster(Kubectl):
     BRAMBLE_S3_SECRET_KEY and BRAMBLE_S3_BUCKET (one endpoint for host and pods).
     """
 
-    def __init__(self, context: str) -> None:
+    def __init__(self, context: str, kubeconfig: Path | None = None) -> None:
         program = shutil.which("kubectl")
         if program is None:
             raise MissingRequirement("an existing cluster needs kubectl on PATH")
-        kubeconfig = os.environ.get("KUBECONFIG")
-        super().__init__(program, Path(kubeconfig) if kubeconfig else None, context)
+        chosen = os.environ.get("KUBECONFIG")
+        super().__init__(program, kubeconfig or (Path(chosen) if chosen else None), context)
+        self.name = context
 
     @property
     def images(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from bramble.api.labels import owner_labels
 from bramble.engine.cache import Cache
-from bramble.engine.feed import Feed
+from bramble.engine.changes import Changes
 from bramble.engine.queue import WorkQueue
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import NOTHING
@@ -37,7 +37,7 @@ class World:
     def __init__(self) -> None:
         self.queue = WorkQueue()
         kinds = (controller(DATASET), controller(TRAINING_RUN, run_names), controller(FLEET, fleet_names))
-        self.feed = Feed(Cache(), self.queue, {kind.resource.kind: kind for kind in kinds})
+        self.changes = Changes(Cache(), self.queue, {kind.resource.kind: kind for kind in kinds})
         for manifest in (
             made("Dataset", "a"),
             made("Dataset", "b"),
@@ -47,7 +47,7 @@ class World:
             made("Fleet", "living-rooms"),
             made("Node", "pi-1"),
         ):
-            self.feed.seen(manifest)
+            self.changes.updated(manifest)
         self.queue.clear()
 
     def woken(self) -> set[str]:
@@ -60,77 +60,77 @@ def world() -> World:
 
 
 def test_an_object_wakes_itself_and_what_names_it(world: World) -> None:
-    world.feed.seen(made("Dataset", "a", 2, spec={"x": 1}))
+    world.changes.updated(made("Dataset", "a", 2, spec={"x": 1}))
     assert world.woken() == {"a", "on-a"}
 
 
 def test_a_state_that_is_no_news_wakes_nobody(world: World) -> None:
-    assert not world.feed.seen(made("Dataset", "a", 2))
+    assert not world.changes.updated(made("Dataset", "a", 2))
     assert world.woken() == set()
 
 
 def test_a_child_wakes_the_owner_that_its_labels_name(world: World) -> None:
-    world.feed.seen(made("Job", "a-snapshot-1", metadata={"labels": owner_labels("Dataset", "a", "uid-a")}))
+    world.changes.updated(made("Job", "a-snapshot-1", metadata={"labels": owner_labels("Dataset", "a", "uid-a")}))
     assert world.woken() == {"a"}
 
 
 def test_a_child_in_another_namespace_names_its_owners(world: World) -> None:
     labels = owner_labels("TrainingRun", "elsewhere", "uid", namespace="tv")
-    world.feed.seen(made("ConfigMap", "c", namespace="bramble-system", metadata={"labels": labels}))
+    world.changes.updated(made("ConfigMap", "c", namespace="bramble-system", metadata={"labels": labels}))
     assert list(world.queue._ready) == [Key("TrainingRun", "tv", "elsewhere")]
 
 
 def test_a_child_of_a_cluster_scoped_owner(world: World) -> None:
-    world.feed.seen(made("DaemonSet", "agents", metadata={"labels": owner_labels("Fleet", "living-rooms", "uid")}))
+    world.changes.updated(made("DaemonSet", "agents", metadata={"labels": owner_labels("Fleet", "living-rooms", "uid")}))
     assert list(world.queue._ready) == [Key("Fleet", "", "living-rooms")]
 
 
 def test_a_child_that_is_gone_wakes_its_owner(world: World) -> None:
     child = made("Job", "j", metadata={"labels": owner_labels("Dataset", "a", "uid-a")})
-    world.feed.seen(child)
+    world.changes.updated(child)
     world.queue.clear()
-    assert world.feed.gone(child)
+    assert world.changes.deleted(child)
     assert world.woken() == {"a"}
 
 
 def test_a_node_wakes_whoever_depends_on_any_node(world: World) -> None:
-    world.feed.seen(made("Node", "pi-1", 2, spec={"unschedulable": True}))
+    world.changes.updated(made("Node", "pi-1", 2, spec={"unschedulable": True}))
     assert world.woken() == {"living-rooms"}
 
 
 def test_what_devices_say_wakes_their_fleet(world: World) -> None:
-    world.feed.wake_dependants(Key("Report", "", "living-rooms"))
+    world.changes.wake_dependants(Key("Report", "", "living-rooms"))
     assert world.woken() == {"living-rooms"}
-    world.feed.wake_dependants(Key("Report", "", "kitchens"))
+    world.changes.wake_dependants(Key("Report", "", "kitchens"))
     assert world.woken() == {"living-rooms"}
 
 
 def test_a_reference_that_moved_on_wakes_no_more(world: World) -> None:
-    world.feed.seen(made("TrainingRun", "on-a", 2, spec={"dataset": "b"}))
+    world.changes.updated(made("TrainingRun", "on-a", 2, spec={"dataset": "b"}))
     world.queue.clear()
-    world.feed.seen(made("Dataset", "a", 3, spec={"x": 1}))
+    world.changes.updated(made("Dataset", "a", 3, spec={"x": 1}))
     assert world.woken() == {"a"}
-    world.feed.seen(made("Dataset", "b", 3, spec={"x": 1}))
+    world.changes.updated(made("Dataset", "b", 3, spec={"x": 1}))
     assert world.woken() == {"a", "b", "on-a", "on-b"}
 
 
 def test_an_object_that_names_nothing_any_more_is_not_woken_after_its_end(world: World) -> None:
-    world.feed.gone(made("TrainingRun", "on-a", 2, spec={"dataset": "a"}))
+    world.changes.deleted(made("TrainingRun", "on-a", 2, spec={"dataset": "a"}))
     world.queue.clear()
-    world.feed.seen(made("Dataset", "a", 3, spec={"x": 1}))
+    world.changes.updated(made("Dataset", "a", 3, spec={"x": 1}))
     assert world.woken() == {"a"}
 
 
 def test_a_reference_to_what_is_not_there_yet_wakes_when_it_comes(world: World) -> None:
-    world.feed.seen(made("TrainingRun", "early", spec={"dataset": "later"}))
+    world.changes.updated(made("TrainingRun", "early", spec={"dataset": "later"}))
     world.queue.clear()
-    world.feed.seen(made("Dataset", "later"))
+    world.changes.updated(made("Dataset", "later"))
     assert world.woken() == {"early", "later"}
 
 
 def test_somebody_elses_objects_are_not_taken_in(world: World) -> None:
-    assert not world.feed.seen(made("Job", "theirs"))
-    assert world.feed.cache.count("Job") == 0
+    assert not world.changes.updated(made("Job", "theirs"))
+    assert world.changes.cache.count("Job") == 0
 
 
 def test_an_object_whose_references_cannot_be_read_still_has_its_pass() -> None:
@@ -139,6 +139,6 @@ def test_an_object_whose_references_cannot_be_read_still_has_its_pass() -> None:
         raise RecursionError
 
     queue = WorkQueue()
-    feed = Feed(Cache(), queue, {"TrainingRun": Controller(TRAINING_RUN, nothing, lambda *_: NOTHING, too_deep, wakes=too_deep)})
-    assert feed.seen(made("TrainingRun", "deep"))
+    changes = Changes(Cache(), queue, {"TrainingRun": Controller(TRAINING_RUN, nothing, lambda *_: NOTHING, too_deep, wakes=too_deep)})
+    assert changes.updated(made("TrainingRun", "deep"))
     assert list(queue._ready) == [Key("TrainingRun", "ads", "deep")]
