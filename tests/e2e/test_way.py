@@ -14,9 +14,9 @@ from examples.digits.__main__ import travel
 from examples.digits.demo.report import Report, Stage
 from examples.digits.demo.screen import Screen, View
 from examples.digits.demo.way import NAMESPACE, STAGES, Way, operator_memory
-from tests.chart.installation import Helm
 from tests.e2e.rights import Right, granted, used
 from tools.cluster import Cluster
+from tools.installation import Helm
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)]
 

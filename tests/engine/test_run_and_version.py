@@ -129,7 +129,7 @@ async def test_somebody_elses_service_under_the_childs_name(local: Cluster, name
         await there(api, JOB, namespace, "other-train-1")
         assert await api.get(JOB, namespace, "run-train-1") is None
         await api.delete(SERVICE, namespace, "run-train", made["metadata"]["uid"], "Background")
-        engine.feed.wake_all()  # it would look again by itself after half a minute
+        engine.changes.wake_all()  # it would look again by itself after half a minute
         await there(api, JOB, namespace, "run-train-1")
 
 
@@ -168,7 +168,7 @@ async def test_a_run_that_is_deleted_while_its_job_runs_makes_nothing_more(local
         await api.delete(JOB, namespace, "run-train-1", job["metadata"]["uid"], "Background")  # as the garbage collector would
         await api.create(TRAINING_RUN, run(namespace, "next"))
         await there(api, JOB, namespace, "next-train-1")
-        engine.feed.wake_all()
+        engine.changes.wake_all()
         assert await api.get(JOB, namespace, "run-train-1") is None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, condition_column
 from bramble.api.schema import (
@@ -22,6 +22,7 @@ from bramble.api.schema import (
     fixed,
     quoted,
 )
+from bramble.contracts.base import OneOf
 from bramble.guardrails.base import Metric
 from bramble.guardrails.catalogue import ALWAYS, IN_A_SPEC
 from bramble.kube.resources import ROLLOUT
@@ -89,13 +90,7 @@ class Strategy(Described):
 METRIC_NAMES = tuple(metric.name for metric in IN_A_SPEC)
 
 
-def _known(name: str) -> str:
-    if name not in METRIC_NAMES:
-        raise ValueError(f"use one of {', '.join(METRIC_NAMES)}")
-    return name
-
-
-MetricName = Annotated[str, AfterValidator(_known), WithJsonSchema({"type": "string", "enum": list(METRIC_NAMES)})]
+MetricName = Annotated[str, OneOf(METRIC_NAMES)]
 
 
 def _described(metrics: tuple[Metric, ...]) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.bounds import Finite, Name, Whole
 
 DURATION_BOUNDS_MS: tuple[float, ...] = tuple(0.1 * 2 ** (k / 8) for k in range(137))
@@ -42,7 +42,7 @@ _FORMER_COUNTS = ("requests", "errors", "right", "wrong", "crashes")
 _FORMER_HISTOGRAM = "latency"
 
 
-class Histogram(Document):
+class Histogram(ExtensibleDocument):
     """How many durations fell into each bucket of `DURATION_BOUNDS_MS`, and their sum in milliseconds."""
 
     buckets: Annotated[tuple[Whole, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
@@ -80,7 +80,7 @@ def _within_bounds(histogram: Histogram) -> Histogram:
     return histogram
 
 
-class Counted(Document):
+class Counted(ExtensibleDocument):
     """Counts and histograms by name. A name that is missing stands for nothing counted."""
 
     counts: Annotated[dict[CountName, Whole], Field(max_length=MAX_COUNTS)] = Field(default_factory=dict)

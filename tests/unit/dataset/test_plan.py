@@ -15,13 +15,14 @@ from bramble.contracts.jobs.snapshot import Finding
 from bramble.kinds.dataset.plan import plan
 from bramble.kinds.dataset.render import snapshot_job
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.plan import NOTHING, CreateOnce, Delete
 from bramble.kinds.sources import StoreProblem
 from tests.unit.dataset.observed import CAUSE, NOW, SPEC, V1, V2, ended, frozen, observed, result, says
 
 ABSENT = StepSeen()
 MENDABLE = CAUSE.model_copy(update={"kind": "Error"})
-PENDING = StepSeen(job={"kind": "Job", "metadata": {"name": "tape-snapshot-1"}})
+PENDING = StepSeen(job=Job(name="tape-snapshot-1"))
 
 
 def asked(**request: Any) -> dict[str, str]:
@@ -161,7 +162,7 @@ class TestAttempt:
         assert verdict.status["samples"]["perClass"] == {"a": 3, "b": 1}
         assert "firstCause" not in verdict.status
         assert says(verdict) == ("True", "Snapshotted")
-        assert [event.reason for event in verdict.events] == ["Snapshotted", "ChecksPassed"]
+        assert [event.reason for event in verdict.events] == ["Snapshotted"]
 
     def test_the_newest_ten_versions_are_kept_newest_first(self) -> None:
         memory = frozen()

@@ -23,7 +23,7 @@ from bramble.contracts.report import (
     SeenReport,
 )
 from bramble.contracts.store import blob_key
-from bramble.engine.status import turned
+from bramble.engine.status import conditions_changed
 from bramble.errors import StoreUnavailable
 from bramble.kinds.plan import Apply, Delete, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.gather import gather
@@ -239,7 +239,7 @@ class FakeWorld:
     def _held_back(self, decided: Plan) -> bool:
         """As the engine does: a status that turns no condition and changes no memory is written once in ten seconds."""
         soon = self.now - self.written_at < timedelta(seconds=SETTINGS.status_seconds)
-        return soon and not decided.remember and not turned(self.rollout.get("status") or {}, decided.status or {})
+        return soon and not decided.remember and not conditions_changed(self.rollout.get("status") or {}, decided.status or {})
 
     def live(self, seconds: float = 5, requests: int = 50) -> None:
         """Time passes: devices take what they are told, the field asks and corrects them."""

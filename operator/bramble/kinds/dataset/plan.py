@@ -14,9 +14,9 @@ from bramble.kinds.dataset.policies.new_inputs import new_inputs
 from bramble.kinds.dataset.policies.settled import settled
 from bramble.kinds.dataset.policies.stale_children import stale_children
 from bramble.kinds.dataset.policies.store import store
-from bramble.kinds.dataset.status import REASON_INVALID, not_snapshotted
+from bramble.kinds.dataset.status import not_snapshotted
 from bramble.kinds.plan import NOTHING, Plan
-from bramble.kinds.status_update import report
+from bramble.kinds.status_update import INVALID_SPEC, report
 
 POLICIES = (deleted, answer_request, new_inputs, stale_children, settled, given_up, store, attempt)
 
@@ -24,5 +24,5 @@ POLICIES = (deleted, answer_request, new_inputs, stale_children, settled, given_
 def plan(seen: Seen, now: datetime) -> Plan:
     """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
-        return report(seen, not_snapshotted(REASON_INVALID, seen.problem, failed=True), now)
+        return report(seen, not_snapshotted(INVALID_SPEC, seen.problem, failed=True), now)
     return next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,10 @@ from bramble.api.conditions import Condition, Truth, rfc3339
 from bramble.api.dataset import FindingSeen, Samples, Status, Version
 from bramble.contracts.canonical import short
 from bramble.contracts.jobs.snapshot import SnapshotResult
-from bramble.kinds.status_update import StatusUpdate, not_ready, ready
+from bramble.kinds.jobs.state import COUNTS_AS
+from bramble.kinds.jobs.store import STORE_EVENTS
+from bramble.kinds.plan import EventType
+from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, ready
 
 SNAPSHOTTED = "Snapshotted"
 CHECKS_PASSED = "ChecksPassed"
@@ -19,7 +23,16 @@ REASON_SNAPSHOTTED = "Snapshotted"
 REASON_SNAPSHOTTING = "Snapshotting"
 REASON_PASSED = "ChecksPassed"
 REASON_FAILED = "ChecksFailed"
-REASON_INVALID = "InvalidSpec"
+
+EVENTS: Mapping[str, EventType] = {
+    REASON_SNAPSHOTTING: "Normal",
+    REASON_SNAPSHOTTED: "Normal",
+    REASON_FAILED: "Warning",
+    INVALID_SPEC: "Warning",
+    **dict.fromkeys(COUNTS_AS, "Warning"),
+    **STORE_EVENTS,
+}
+"""Reasons that are worth an event (`StatusUpdate.events`). A cause becomes a reason when no further attempt follows."""
 
 VERSIONS_KEPT = 10
 CLASSES_SHOWN = 50
@@ -33,7 +46,7 @@ def not_snapshotted(reason: str, message: str, *, failed: bool = False) -> Statu
         Condition(SNAPSHOTTED, "False", reason, message),
         Condition(CHECKS_PASSED, "Unknown", reason, "the checks run with the snapshot"),
     )
-    return StatusUpdate("Failed" if failed else "Snapshotting", conditions, frozenset({reason}) if failed else frozenset())
+    return StatusUpdate("Failed" if failed else "Snapshotting", conditions, EVENTS)
 
 
 def snapshotted(version: str, samples: Samples | None, passed: bool, findings: tuple[FindingSeen, ...]) -> StatusUpdate:
@@ -48,7 +61,7 @@ def snapshotted(version: str, samples: Samples | None, passed: bool, findings: t
         Condition(SNAPSHOTTED, "True", REASON_SNAPSHOTTED, message),
         Condition(CHECKS_PASSED, truth, reason, found),
     )
-    return StatusUpdate("Ready" if passed else "Failed", conditions, frozenset({REASON_FAILED}))
+    return StatusUpdate("Ready" if passed else "Failed", conditions, EVENTS)
 
 
 def _told(findings: tuple[FindingSeen, ...]) -> str:

@@ -10,7 +10,17 @@ from bramble.api.labels import AGENT, EDGE_TAINT, FLEET, STEP, agent_label, chil
 from bramble.contracts.pod import GATEWAY_CA
 from bramble.kinds.fleet.folders import NODE, SETUP, Folder
 from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.jobs.pod import CA_KEY, USER, container_security, controller_reference, pod_security, tmp_volume, token_volume, volumes
+from bramble.kinds.jobs.pod_template import (
+    CA_KEY,
+    USER,
+    container_security,
+    controller_reference,
+    pod_security,
+    telemetry_off,
+    tmp_volume,
+    token_volume,
+    volumes,
+)
 from bramble.kinds.plan import Apply, CreateOnce
 from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, SERVICE
 
@@ -82,6 +92,7 @@ def _agent_pod(seen: Observed, board: Board, selector: Mapping[str, str]) -> dic
         {"name": "BRAMBLE_GATEWAY_URL", "value": seen.settings.gateway_url},
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a path inside the container
         {"name": "PYTHONUNBUFFERED", "value": "1"},
+        *telemetry_off(),
     ]
     if "memory" in resources.get("limits", {}):
         env.append(
@@ -131,7 +142,7 @@ def setup_job(seen: Observed, folder: Folder) -> CreateOnce:
         "name": SETUP,
         "image": seen.settings.images_edge,
         "command": ["python", "-m", "bramble_workloads", SETUP],
-        "env": [{"name": "BRAMBLE_STATE", "value": STATE}, {"name": "BRAMBLE_AGENT_USER", "value": str(USER)}],
+        "env": [{"name": "BRAMBLE_STATE", "value": STATE}, {"name": "BRAMBLE_AGENT_USER", "value": str(USER)}, *telemetry_off()],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
         "securityContext": security | {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": SETUP_CAPABILITIES}},
         "terminationMessagePolicy": "FallbackToLogsOnError",

@@ -9,10 +9,10 @@ from bramble.api.conditions import Condition
 from bramble.api.fleet import BoardSeen, Excluded
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.fleet.observed import Observed
+from bramble.kinds.plan import EventType
 from bramble.kinds.sources import Devices
-from bramble.kinds.status_update import READY, StatusUpdate, not_ready, ready
+from bramble.kinds.status_update import INVALID_SPEC, READY, StatusUpdate, not_ready, ready
 
-REASON_INVALID = "InvalidSpec"
 REASON_NO_NODES = "NoNodes"
 REASON_NO_GATEWAY_CA = "NoGatewayCA"
 REASON_STARTING = "AgentsStarting"
@@ -21,7 +21,17 @@ REASON_UNKNOWN = "SilenceUnproven"
 REASON_SOME = "SomeOffline"
 REASON_ALL = "AllOnline"
 REASON_DELETING = "Deleting"
-FAILURES = frozenset({REASON_INVALID, REASON_NO_GATEWAY_CA, REASON_OFFLINE})
+
+EVENTS: Mapping[str, EventType] = {
+    REASON_NO_NODES: "Normal",
+    REASON_ALL: "Normal",
+    REASON_SOME: "Normal",
+    REASON_DELETING: "Normal",
+    REASON_OFFLINE: "Warning",
+    REASON_NO_GATEWAY_CA: "Warning",
+    INVALID_SPEC: "Warning",
+}
+"""Reasons that are worth an event (`StatusUpdate.events`)."""
 
 MAX_EXCLUDED = 50
 MAX_NAMED = 10
@@ -85,7 +95,7 @@ def state(seen: Observed) -> StatusUpdate:
 
 def invalid(problem: str) -> StatusUpdate:
     """The spec cannot be used."""
-    return _stated("Invalid", not_ready(REASON_INVALID, problem))
+    return _stated("Invalid", not_ready(INVALID_SPEC, problem))
 
 
 def deleting(message: str) -> StatusUpdate:
@@ -94,7 +104,7 @@ def deleting(message: str) -> StatusUpdate:
 
 
 def _stated(phase: str, condition: Condition) -> StatusUpdate:
-    return StatusUpdate(phase, (condition,), FAILURES)
+    return StatusUpdate(phase, (condition,), EVENTS)
 
 
 def _named(nodes: Iterable[str]) -> str:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from bramble.errors import StoreRefused, StoreUnavailable
+from bramble.kinds.plan import EventType
 from bramble.kinds.sources import StoreProblem
+
+STORE_EVENTS: Mapping[str, EventType] = {
+    "StoreMissing": "Warning",
+    "StoreInvalid": "Warning",
+    "StoreRefused": "Warning",
+    "StoreUnavailable": "Warning",
+}
+"""Events of every kind whose work needs the store (`StatusUpdate.events`)."""
 
 UNUSABLE = (StoreRefused, StoreUnavailable)
 """What a read of the store may raise. Caught by `gather`, so that a condition says it beside what else is known."""

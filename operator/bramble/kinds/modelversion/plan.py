@@ -14,9 +14,9 @@ from bramble.kinds.modelversion.policies.pin import pin
 from bramble.kinds.modelversion.policies.release import release
 from bramble.kinds.modelversion.policies.store import store
 from bramble.kinds.modelversion.policies.strays import strays
-from bramble.kinds.modelversion.status import INVALID, waiting
+from bramble.kinds.modelversion.status import waiting
 from bramble.kinds.plan import NOTHING, Plan
-from bramble.kinds.status_update import report
+from bramble.kinds.status_update import INVALID_SPEC, report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
@@ -31,4 +31,4 @@ def plan(seen: Observed | Unusable, now: datetime) -> Plan:
 
 
 def _unusable(seen: Unusable, now: datetime) -> Plan:
-    return report(seen.version, waiting(INVALID, seen.version.problem), now, fields={"used_by": seen.used_by})
+    return report(seen.version, waiting(INVALID_SPEC, seen.version.problem), now, fields={"used_by": seen.used_by})

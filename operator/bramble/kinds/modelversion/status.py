@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bramble.api.conditions import Condition, Truth, find
 from bramble.api.modelversion import Chosen, Status, Target, VariantSeen
 from bramble.contracts.canonical import short
 from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
+from bramble.kinds.jobs.store import STORE_EVENTS
 from bramble.kinds.modelversion.choice import REASON_CHARACTERS, measured
 from bramble.kinds.modelversion.observed import Place
 from bramble.kinds.modelversion.render import PASSED, REJECTED
-from bramble.kinds.status_update import StatusUpdate, not_ready, ready
+from bramble.kinds.plan import EventType
+from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, ready
 
 CONVERTED = "Converted"
 VALIDATED = "Validated"
 BENCHMARKED = "Benchmarked"
 
-INVALID = "InvalidSpec"
 IN_USE = "InUse"
 SOURCE_MISSING = "SourceMissing"
 SOURCE_NOT_READY = "SourceNotReady"
@@ -33,13 +36,25 @@ FLEET_NOT_ALLOWED = "FleetNotAllowed"
 BOARD_MISSING = "BoardMissing"
 NO_BENCH = "NoBenchmarkSelector"
 
-FAILURES = frozenset(
-    {
-        INVALID, SOURCE_MISSING, SOURCE_REFUSED, CONVERSION_FAILED, NONE_PASSED, BENCHMARK_FAILED, MISSED, FLEET_MISSING, FLEET_NOT_ALLOWED,
-        BOARD_MISSING, NO_BENCH, "StoreMissing", "StoreInvalid", "StoreRefused", "StoreUnavailable",
-    }
-)  # fmt: skip
-"""Reasons that are told as a Warning."""
+EVENTS: Mapping[str, EventType] = {
+    CONVERTING: "Normal",
+    VALIDATED: "Normal",
+    PROVEN: "Normal",
+    INVALID_SPEC: "Warning",
+    IN_USE: "Warning",
+    SOURCE_MISSING: "Warning",
+    SOURCE_REFUSED: "Warning",
+    CONVERSION_FAILED: "Warning",
+    NONE_PASSED: "Warning",
+    BENCHMARK_FAILED: "Warning",
+    MISSED: "Warning",
+    FLEET_MISSING: "Warning",
+    FLEET_NOT_ALLOWED: "Warning",
+    BOARD_MISSING: "Warning",
+    NO_BENCH: "Warning",
+    **STORE_EVENTS,
+}
+"""Reasons that are worth an event (`StatusUpdate.events`)."""
 
 MESSAGE_CHARACTERS = 500
 """Of one condition: four of them stand beside the evidence, in a status of at most 16 KiB."""
@@ -48,13 +63,13 @@ MESSAGE_CHARACTERS = 500
 def waiting(reason: str, message: str) -> StatusUpdate:
     """The source cannot be used yet."""
     conditions = (not_ready(reason, message), Condition(CONVERTED, "False", reason, message))
-    return StatusUpdate("Failed" if reason in (INVALID, SOURCE_REFUSED) else "Pending", conditions, FAILURES)
+    return StatusUpdate("Failed" if reason in (INVALID_SPEC, SOURCE_REFUSED) else "Pending", conditions, EVENTS)
 
 
 def converting(reason: str, message: str) -> StatusUpdate:
     """The conversion is under way, or has failed."""
     phase = "Failed" if reason == CONVERSION_FAILED else "Converting"
-    return StatusUpdate(phase, (not_ready(reason, message), Condition(CONVERTED, "False", reason, message)), FAILURES)
+    return StatusUpdate(phase, (not_ready(reason, message), Condition(CONVERTED, "False", reason, message)), EVENTS)
 
 
 def converted(variants: tuple[VariantSeen, ...]) -> tuple[Condition, Condition]:
@@ -87,14 +102,14 @@ def proven(status: Status, targets: tuple[Target, ...], chosen: tuple[Chosen, ..
     """
     made = converted(status.variants)
     if made[1].status == "False":
-        return StatusUpdate("Failed", (not_ready(NONE_PASSED, made[1].message), *made), FAILURES)
+        return StatusUpdate("Failed", (not_ready(NONE_PASSED, made[1].message), *made), EVENTS)
     if not targets:
         message = "no benchmark was asked for: add the fleet's boards to spec.benchmark before a Rollout can use this version"
-        return StatusUpdate("Ready", (ready(NOT_ASKED, message), *made, Condition(BENCHMARKED, "True", NOT_ASKED, message)), FAILURES)
+        return StatusUpdate("Ready", (ready(NOT_ASKED, message), *made, Condition(BENCHMARKED, "True", NOT_ASKED, message)), EVENTS)
     have = {Place(each.fleet, each.board): each.variant for each in chosen}
     if under_way:
         return StatusUpdate(
-            "Benchmarking", (not_ready(reason, under_way), *made, Condition(BENCHMARKED, "False", reason, under_way)), FAILURES
+            "Benchmarking", (not_ready(reason, under_way), *made, Condition(BENCHMARKED, "False", reason, under_way)), EVENTS
         )
     without = [target for target in targets if Place.of(target) not in have]
     if without:
@@ -103,10 +118,10 @@ def proven(status: Status, targets: tuple[Target, ...], chosen: tuple[Chosen, ..
         why = BENCHMARK_FAILED if last else MISSED
         message = f"{told[:MESSAGE_CHARACTERS]}. Train a better version, or make one with other variants or limits"
         everywhere: Truth = "False" if last else "True"
-        return StatusUpdate("Failed", (not_ready(why, message), *made, Condition(BENCHMARKED, everywhere, why, message)), FAILURES)
+        return StatusUpdate("Failed", (not_ready(why, message), *made, Condition(BENCHMARKED, everywhere, why, message)), EVENTS)
     told = "; ".join(f"{place.fleet}/{place.board}: {variant}{_p99(status, place, variant)}" for place, variant in have.items())
     best = told[:MESSAGE_CHARACTERS]
-    return StatusUpdate("Ready", (ready(PROVEN, best), *made, Condition(BENCHMARKED, "True", PROVEN, best)), FAILURES)
+    return StatusUpdate("Ready", (ready(PROVEN, best), *made, Condition(BENCHMARKED, "True", PROVEN, best)), EVENTS)
 
 
 def told_board(status: Status, place: Place) -> str:
@@ -151,4 +166,4 @@ def pinned_message(package: str) -> str:
 def unchanged(status: Status) -> StatusUpdate:
     """Nothing new to say."""
     found = find(status.conditions, "Ready")
-    return StatusUpdate(status.phase or ("Ready" if found is not None and found["status"] == "True" else "Pending"), (), FAILURES)
+    return StatusUpdate(status.phase or ("Ready" if found is not None and found["status"] == "True" else "Pending"), (), EVENTS)

@@ -8,7 +8,7 @@ from datetime import datetime
 from bramble.api.objects import Invalid
 from bramble.api.trainingrun import Status
 from bramble.kinds.plan import NOTHING, Plan
-from bramble.kinds.status_update import report
+from bramble.kinds.status_update import INVALID_SPEC, report
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.policies.admit import admit
 from bramble.kinds.trainingrun.policies.answer_request import answer_request
@@ -25,7 +25,7 @@ from bramble.kinds.trainingrun.policies.strays import strays
 from bramble.kinds.trainingrun.policies.suspended import suspended
 from bramble.kinds.trainingrun.policies.train import train
 from bramble.kinds.trainingrun.policies.trained import trained
-from bramble.kinds.trainingrun.status import INVALID, not_admitted
+from bramble.kinds.trainingrun.status import not_admitted
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
@@ -37,5 +37,5 @@ POLICIES: tuple[Policy, ...] = (
 def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
     """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
-        return report(seen, not_admitted(seen.status, INVALID, seen.problem), now)
+        return report(seen, not_admitted(seen.status, INVALID_SPEC, seen.problem), now)
     return next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)

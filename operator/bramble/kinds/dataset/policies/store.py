@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bramble.api.conditions import find
@@ -22,8 +21,7 @@ def store(seen: Observed, now: datetime) -> Plan | None:
     """Say what is wrong with the store, and look again: nothing is lost by waiting."""
     if seen.store is None:
         return None
-    stated = replace(not_snapshotted(seen.store.reason, seen.store.message), failures=frozenset({seen.store.reason}))
-    return report(seen.dataset, stated, now, wake_at=now + _wait(seen, now))
+    return report(seen.dataset, not_snapshotted(seen.store.reason, seen.store.message), now, wake_at=now + _wait(seen, now))
 
 
 def _wait(seen: Observed, now: datetime) -> timedelta:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bramble.api.labels import FINALIZER
 from bramble.kinds.modelversion.observed import Observed, Unusable
-from bramble.kinds.modelversion.status import FAILURES, IN_USE
+from bramble.kinds.modelversion.status import EVENTS, IN_USE
 from bramble.kinds.plan import NOTHING, PatchFields, Plan
 from bramble.kinds.status_update import StatusUpdate, not_ready, report
 
@@ -20,7 +20,7 @@ def release(seen: Observed | Unusable, now: datetime) -> Plan | None:
         return NOTHING
     if seen.used_by:
         message = f"it is deleted when no Rollout uses it any more; in use by {', '.join(seen.used_by)}: roll out another version there"
-        stated = StatusUpdate("Deleting", (not_ready(IN_USE, message),), FAILURES)
+        stated = StatusUpdate("Deleting", (not_ready(IN_USE, message),), EVENTS)
         return report(seen.version, stated, now, fields={"used_by": seen.used_by})
     kept = [name for name in metadata.finalizers if name != FINALIZER]
     return Plan(items=(PatchFields(metadata.key, metadata.uid, metadata.resource_version, {"metadata": {"finalizers": kept}}),))
