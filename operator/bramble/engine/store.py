@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from bramble.contracts.store import SECRET_NAME, StoreError, no_secret
 from bramble.engine.clock import boottime
 from bramble.errors import StoreRefused, StoreUnavailable
-from bramble.kinds.sources import StoreProblem
+from bramble.kinds.blockers import Blocker
 from bramble.kube.api import Api
 from bramble.kube.resources import SECRET
 from bramble.kube.store import NamespaceStore
@@ -50,7 +50,7 @@ class Looked:
 
     at: float
     store: NamespaceStore | None
-    problem: StoreProblem | None
+    problem: Blocker | None
 
 
 class Stores:
@@ -66,7 +66,7 @@ class Stores:
         """Start no more calls. Those under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def problem(self, namespace: str) -> StoreProblem | None:
+    async def problem(self, namespace: str) -> Blocker | None:
         """Why the namespace's store cannot be used, or None."""
         looked = await self._look(namespace)
         if looked.store is None:
@@ -74,9 +74,9 @@ class Stores:
         try:
             await self._call(namespace, looked.store, lambda store: store.find(PROBE_KEY, LARGEST))
         except StoreRefused as error:
-            return StoreProblem("StoreRefused", str(error))
+            return Blocker("StoreRefused", str(error))
         except StoreUnavailable as error:
-            return StoreProblem("StoreUnavailable", str(error))
+            return Blocker("StoreUnavailable", str(error))
         return None
 
     async def fetch(self, namespace: str, key: str) -> bytes | None:
@@ -106,12 +106,12 @@ class Stores:
         secret = await self._api.get(SECRET, namespace, SECRET_NAME)
         store, problem = None, None
         if secret is None:
-            problem = StoreProblem("StoreMissing", no_secret(namespace))
+            problem = Blocker("StoreMissing", no_secret(namespace))
         else:
             try:
                 store = NamespaceStore.described_by(secret)
             except StoreError as error:
-                problem = StoreProblem("StoreInvalid", f"namespace {namespace}: {error}")
+                problem = Blocker("StoreInvalid", f"namespace {namespace}: {error}")
         if store is not None and known is not None and known.store is not None and known.store.config == store.config:
             store = known.store  # with its open connections
         looked = Looked(self._clock(), store, problem)
