@@ -115,7 +115,7 @@ class Jobs:
         if config_map is None or not config_map.immutable or owner is None or owner.uid != ref.uid:
             raise Forbidden(f"Job {namespace}/{job.metadata.name} has no {JOB_KEY} of {ref.kind} {ref.name}")
         try:
-            return JobFile.parse(config_map.data[JOB_KEY].encode())
+            return JobFile.parse(config_map.data[JOB_KEY].encode(), unknown_fields="ignore")
         except (KeyError, ValidationError) as error:
             raise Forbidden(f"ConfigMap {namespace}/{named} holds no {JOB_KEY} that this gateway understands") from error
 

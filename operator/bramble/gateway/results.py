@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from bramble.contracts.base import Document
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult
@@ -20,7 +19,7 @@ MAX_BYTES = 64 * 1024
 class Filing(BaseModel):
     """The body of the call: the key, and the document to file under it. Which type the document must have follows from the key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     key: str
     result: dict[str, JsonValue]
@@ -38,7 +37,8 @@ async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
         Taken: another document exists under this key.
         bramble.errors.StoreUnavailable: the store did not answer.
     """
-    content = canonical_json(_document(filing, caller))
+    _check(filing, caller)
+    content = canonical_json(filing.result)  # as sent: the job knows this digest, and a newer job may send fields unknown here
     if len(content) > MAX_BYTES:
         raise TooLarge(f"a result has at most {MAX_BYTES} bytes, this one {len(content)}")
     if not await store.put_once(filing.key, content) and await store.get(filing.key, MAX_BYTES) != content:
@@ -46,8 +46,8 @@ async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
     return digest_of(content)
 
 
-def _document(filing: Filing, caller: JobCaller) -> Document:
-    """The document, parsed as the type that belongs to its key. An attempt may write its result and its cause, and nothing else."""
+def _check(filing: Filing, caller: JobCaller) -> None:
+    """Refuse a document that does not belong under its key. An attempt may write its result and its cause, and nothing else."""
     prefix = caller.job.prefix
     raw = canonical_json(filing.result)
     try:
@@ -57,9 +57,10 @@ def _document(filing: Filing, caller: JobCaller) -> Document:
                 raise Forbidden(f"a result of step {result.step} came from a job of step {caller.job.step}")
             if isinstance(result, BenchmarkResult) and isinstance(caller.job, BenchmarkJob):
                 _require_own_board(result, caller.job, caller.node)
-            return result
+            return
         if filing.key == cause_key(prefix, 0):
-            return Cause.model_validate_json(raw)
+            Cause.model_validate_json(raw)
+            return
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise Invalid(f"{filing.key}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

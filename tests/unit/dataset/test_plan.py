@@ -15,13 +15,14 @@ from bramble.contracts.jobs.snapshot import Finding
 from bramble.kinds.dataset.plan import plan
 from bramble.kinds.dataset.render import snapshot_job
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.plan import NOTHING, CreateOnce, Delete
 from bramble.kinds.sources import StoreProblem
 from tests.unit.dataset.observed import CAUSE, NOW, SPEC, V1, V2, ended, frozen, observed, result, says
 
 ABSENT = StepSeen()
 MENDABLE = CAUSE.model_copy(update={"kind": "Error"})
-PENDING = StepSeen(job={"kind": "Job", "metadata": {"name": "tape-snapshot-1"}})
+PENDING = StepSeen(job=Job(name="tape-snapshot-1"))
 
 
 def asked(**request: Any) -> dict[str, str]:

@@ -10,7 +10,7 @@ from bramble.contracts.jobs.base import TOKEN_AUDIENCE, Job
 from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.contracts.report import ObjectRef
 from bramble.gateway.identity import Caller, ReviewStatus, caller_of
-from bramble.kinds.jobs.pod import job_config_map
+from bramble.kinds.jobs.pod_template import job_config_map
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Owner, Step
 from bramble.kube.resources import Manifest, Resource

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bramble.api.conditions import rfc3339
 from bramble.api.modelversion import (
     KIND,
     BenchmarkSeen,
@@ -25,6 +24,7 @@ from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
 from bramble.contracts.jobs.files import AnyResult
 from bramble.contracts.report import BoardFacts
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.modelversion.observed import BoardSeen, Observed, Place
 from tests.unit.trainingrun.seen import SETTINGS, case, condition, made, message, remembered, stated
 
@@ -124,13 +124,12 @@ def cause(kind: CauseKind) -> Cause:
     return Cause(kind=kind, message=f"{kind} happened")
 
 
-def job(*conditions: str) -> dict[str, Any]:
-    stated_ = [{"type": type_, "status": "True", "reason": "", "lastTransitionTime": rfc3339(NOW)} for type_ in conditions]
-    return {"kind": "Job", "metadata": {"name": "j"}, "spec": {}, "status": {"conditions": stated_}}
+def job(failure: Failure | None = None) -> Job:
+    return Job(name="j", failure=failure)
 
 
 def failed(kind: CauseKind) -> StepSeen:
-    return StepSeen(job=job("Failed"), cause=cause(kind))
+    return StepSeen(job=job(Failure(at=NOW)), cause=cause(kind))
 
 
 def stored(result: AnyResult) -> Stored:

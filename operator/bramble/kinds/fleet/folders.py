@@ -16,7 +16,7 @@ from bramble.api.objects import moment
 from bramble.contracts.canonical import document_digest, short
 from bramble.kinds.fleet.membership import Member
 from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.jobs.pods import condition
+from bramble.kinds.jobs.conditions import true_condition
 from bramble.kube.resources import Manifest
 
 PREPARED = f"{PREFIX}/prepared"
@@ -108,17 +108,17 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
 
 def is_ready(node: Manifest) -> bool:
     """Whether the kubelet answers: a pod bound to a node that does not would only wait."""
-    return condition(node, "Ready") is not None
+    return true_condition(node, "Ready") is not None
 
 
 def _ended(job: Manifest) -> Literal["Complete", "Failed"] | None:
-    if condition(job, "Complete") is not None:
+    if true_condition(job, "Complete") is not None:
         return "Complete"
-    return "Failed" if condition(job, "Failed") is not None else None
+    return "Failed" if true_condition(job, "Failed") is not None else None
 
 
 def _failed_at(job: Manifest) -> datetime:
-    found = condition(job, "Failed")
+    found = true_condition(job, "Failed")
     assert found is not None  # noqa: S101 - asked for jobs that have it
     return moment(found["lastTransitionTime"])
 
@@ -133,5 +133,5 @@ def _why(job: Manifest, pods: tuple[Manifest, ...]) -> str:
         for status in pod.get("status", {}).get("containerStatuses") or ()
     ]
     said = next((end.strip() for end in reversed(ends) if end.strip()), "")
-    found = condition(job, "Failed") or {}
+    found = true_condition(job, "Failed") or {}
     return f"its folder could not be prepared: {said or found.get('message') or found.get('reason', 'no reason given')}"

@@ -10,7 +10,7 @@ from bramble.api.labels import AGENT, EDGE_TAINT, FLEET, STEP, agent_label, chil
 from bramble.contracts.pod import GATEWAY_CA
 from bramble.kinds.fleet.folders import NODE, SETUP, Folder
 from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.jobs.pod import (
+from bramble.kinds.jobs.pod_template import (
     CA_KEY,
     USER,
     container_security,

@@ -7,7 +7,7 @@ from typing import Any
 
 from bramble.api.trainingrun import CurrentAttempt, Spec
 from bramble.contracts.pod import DATA_FOLDER, LAUNCHER, RUN_FOLDER
-from bramble.kinds.jobs.pod import (
+from bramble.kinds.jobs.pod_template import (
     Part,
     child_metadata,
     container_security,

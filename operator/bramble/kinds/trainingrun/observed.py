@@ -10,6 +10,8 @@ from bramble.api.trainingrun import Spec, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.report import Progress
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import StoreProblem
 from bramble.kinds.trainingrun.world import Node
@@ -47,8 +49,8 @@ class AttemptSeen:
 
     number: int
     nodes: int
-    job: Manifest | None = None
-    pods: Mapping[int, Manifest] = field(default_factory=dict)
+    job: Job | None = None
+    pods: Mapping[int, Pod] = field(default_factory=dict)
     reported: Mapping[int, Cause] = field(default_factory=dict)
     stored: Stored | None = None
     progress: Progress | None = None
