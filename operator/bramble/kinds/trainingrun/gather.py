@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bramble.api.conditions import find, is_true
-from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, CurrentAttempt, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.store import cause_key, result_key
+from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_job, read_pods, read_result
 from bramble.kinds.jobs.pod import Pod
-from bramble.kinds.jobs.store import UNUSABLE, problem_of
+from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.causes import ended_badly
 from bramble.kinds.trainingrun.observed import AttemptSeen, DatasetSeen, Observed
@@ -29,7 +29,7 @@ from bramble.kinds.trainingrun.render import (
     service_name,
 )
 from bramble.kinds.trainingrun.world import Node
-from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, MODEL_VERSION, NODE, SERVICE, TRAINING_RUN, Key, Manifest
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, SERVICE, TRAINING_RUN, Key
 
 
 async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | None:
@@ -43,13 +43,13 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     seen = Observed(run=run, settings=sources.settings, gateway_ca=sources.gateway_ca)
     if run.metadata.deleted is not None:
         return seen
-    seen = replace(seen, strays=_strays(seen, sources))
+    seen = replace(seen, stale_children=_stale(seen, sources))
     if run.status.outcome is not None:
         return seen
     try:
         return await _present(seen, sources)
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
 
 
 async def _present(seen: Observed, sources: Sources) -> Observed:
@@ -101,8 +101,8 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
     try:
         attempt = await _told(seen, attempt, sources)
         filed = await _filed(seen, sources) if attempt.stored is not None else None
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
     return replace(seen, attempt=attempt, filed=filed)
 
 
@@ -166,19 +166,12 @@ async def _reported(seen: Observed, attempt: AttemptSeen, sources: Sources) -> M
     return {rank: cause for rank, cause in causes if cause is not None}
 
 
-def _strays(seen: Observed, sources: Sources) -> tuple[Manifest, ...]:
-    """Jobs and ConfigMaps of attempts that have ended. The one that gave the package stays, for its logs.
-
-    One above `status.attempt` is left alone: a leader whose cache is behind does not know of it yet.
-    """
-    namespace, labels, status = seen.run.metadata.namespace, {OWNER_UID: seen.run.metadata.uid}, seen.status
-    present = status.current.number if status.current is not None else status.attempt if status.package is not None else None
-    evaluating = status.evaluating.attempt if status.evaluating is not None else 0
-    children = (*sources.list(JOB, namespace, labels), *sources.list(CONFIG_MAP, namespace, labels))
-    standing = (child for child in children if "deletionTimestamp" not in child["metadata"])
-    return tuple(child for child in standing if _is_stray(child, status.attempt, present, evaluating))
-
-
-def _is_stray(child: Manifest, last: int, present: int | None, evaluating: int) -> bool:
-    step, attempt = child["metadata"]["labels"].get(STEP), int(child["metadata"]["labels"].get(ATTEMPT, 0))
-    return (step == TRAIN and attempt <= last and attempt != present) or (step == EVALUATE and attempt < evaluating)
+def _stale(seen: Observed, sources: Sources) -> tuple[Child, ...]:
+    """Children of attempts that are over. Those of the attempt that gave the package stay, for its logs."""
+    status = seen.status
+    between_attempts = status.current is None and status.package is None
+    present = {
+        TRAIN: status.attempt + 1 if between_attempts else status.attempt,
+        EVALUATE: status.evaluating.attempt if status.evaluating is not None else 0,
+    }
+    return stale_children(sources, seen.owner, present)

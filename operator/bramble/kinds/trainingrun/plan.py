@@ -13,6 +13,7 @@ from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.policies.admit import admit
 from bramble.kinds.trainingrun.policies.answer_request import answer_request
 from bramble.kinds.trainingrun.policies.begin import begin
+from bramble.kinds.trainingrun.policies.delete_stale_children import delete_stale_children
 from bramble.kinds.trainingrun.policies.deleted import deleted
 from bramble.kinds.trainingrun.policies.ending import ending
 from bramble.kinds.trainingrun.policies.evaluate import evaluate
@@ -21,7 +22,6 @@ from bramble.kinds.trainingrun.policies.over import over
 from bramble.kinds.trainingrun.policies.publish import publish
 from bramble.kinds.trainingrun.policies.reuse import reuse
 from bramble.kinds.trainingrun.policies.store import store
-from bramble.kinds.trainingrun.policies.strays import strays
 from bramble.kinds.trainingrun.policies.suspended import suspended
 from bramble.kinds.trainingrun.policies.train import train
 from bramble.kinds.trainingrun.policies.trained import trained
@@ -30,7 +30,8 @@ from bramble.kinds.trainingrun.status import not_admitted
 Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
-    deleted, answer_request, strays, over, trained, suspended, store, admit, reuse, ending, begin, train, evaluate, gates, publish,
+    deleted, answer_request, delete_stale_children, over,
+    trained, suspended, store, admit, reuse, ending, begin, train, evaluate, gates, publish,
 )  # fmt: skip
 
 

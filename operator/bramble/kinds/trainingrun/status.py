@@ -12,7 +12,7 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.evaluate import EvaluateResult, GateOutcome
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import Progress
-from bramble.kinds.jobs.store import STORE_EVENTS
+from bramble.kinds.blockers import STORE_EVENTS
 from bramble.kinds.plan import EventType
 from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, ready
 
