@@ -97,7 +97,7 @@ async def test_reports_and_progress_reach_the_operator(replica: Replica) -> None
     ("path", "token", "body", "status"),
     [
         pytest.param("/v1/status", "pi-1", document(report("pi-0")), 403, id="a report for another node"),
-        pytest.param("/v1/status", DEVICE, {**document(report()), "more": 1}, 204, id="a report of a newer agent, with a field unknown here"),
+        pytest.param("/v1/status", DEVICE, {**document(report()), "more": 1}, 204, id="a newer agent's report, with a new field"),
         pytest.param("/v1/status", DEVICE, [], 400, id="no report at all"),
         pytest.param("/v1/progress", JOB, document(progress()), 403, id="progress of another step"),
         pytest.param("/v1/progress", JOB, {**document(progress()), "epoch": 2**60}, 400, id="an epoch that no JSON number holds"),
