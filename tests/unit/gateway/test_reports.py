@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bramble.contracts.counters import Counters, Latency
+from bramble.contracts.counters import PREDICT, Counters, Histogram
 from bramble.contracts.report import Observed, Progress, Report, Running
 from bramble.gateway import reports as module
 from bramble.gateway.reports import ReceivedReports
@@ -20,8 +20,8 @@ def report(node: str = "pi-0", *, sequence: int = 1, instance: str = "i1", boot:
         package=DIGEST,
         cohort="stable",
         attempt=1,
-        requests=requests,
-        latency=Latency(buckets=(0, 3) + (0,) * 136, sum_ms=0.3),
+        counts={"requests": requests},
+        histograms={PREDICT: Histogram(buckets=(0, 3) + (0,) * 136, sum_ms=0.3)},
     )
     running = Running(fleet="f", namespace="ads", model="digits", rollout_uid="u", attempt=1, seq=1, active=DIGEST)
     return Report(
