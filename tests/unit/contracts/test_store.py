@@ -33,9 +33,7 @@ def test_the_secret_is_read(changed: dict[str, str], expected: dict[str, str]) -
         pytest.param({"bucket": ""}, "key 'bucket' is missing or empty; add it", id="an empty key"),
         pytest.param({"secretKey": " "}, "key 'secretKey' is missing or empty; add it", id="a blank key"),
         pytest.param({"endpoint": "s3.example"}, "has no scheme; write", id="an endpoint without a scheme"),
-        pytest.param(
-            {"endpoint": "https://s3.example/minio"}, "has a path; write scheme, host", id="an endpoint with a path"
-        ),
+        pytest.param({"endpoint": "https://s3.example/minio"}, "has a path; write scheme, host", id="an endpoint with a path"),
     ],
 )
 def test_a_secret_that_cannot_be_used_is_refused(changed: dict[str, str], problem: str) -> None:
