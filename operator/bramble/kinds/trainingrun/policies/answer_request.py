@@ -1,4 +1,4 @@
-"""The button of a TrainingRun: retry."""
+"""Somebody requests something of the run by an annotation; the only action is `retry`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FRESH: dict[str, Any] = {"outcome": None, "failures": 0, "disruptions": 0, "stal
 
 
 def answer_request(seen: Observed, now: datetime) -> Plan | None:
-    """Acknowledge a request once: a failed run begins again with fresh budgets; anything else is refused."""
+    """Answer a request once. A failed run begins again with fresh budgets; every other request is refused."""
     asked = pending(seen.run.metadata, seen.status)
     if asked is None:
         return None
@@ -45,7 +45,7 @@ def _problem(seen: Observed, asked: Request) -> str:
 
 
 def _again(seen: Observed) -> dict[str, Any]:
-    """An evaluation that could not be made is made again; else the run trains again, also when a gate was missed."""
+    """The memory fields of a retry. If the evaluation failed, only that is repeated; otherwise the run trains again."""
     ended = seen.status.outcome
     made = seen.status.evaluating
     fresh = {**FRESH, "evaluating": StepAttempts(attempt=made.attempt + 1) if made is not None else None}

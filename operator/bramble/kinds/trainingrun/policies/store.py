@@ -1,4 +1,4 @@
-"""A store that cannot be used."""
+"""The namespace's store cannot be used."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from datetime import datetime
 from bramble.kinds.jobs.store import look_again
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import report
-from bramble.kinds.trainingrun.causes import ending
+from bramble.kinds.trainingrun.attempt import Ending
+from bramble.kinds.trainingrun.describe import describe_cause
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import not_admitted, told_cause, under_way
+from bramble.kinds.trainingrun.status import not_admitted, under_way
 
 
 def store(seen: Observed, now: datetime) -> Plan | None:
-    """Wait until the namespace's store takes the key: without it no attempt can begin, and none that ended can be judged.
+    """Wait until the store answers and accepts the key. Without it no attempt can begin, and an attempt that ended cannot be judged.
 
-    Why it ended is told meanwhile as far as its pods say it.
+    If the present attempt has failed, the message already tells what its pods say about it.
     """
     if seen.store is None:
         return None
     reason, message, wake_at = seen.store.reason, seen.store.message, now + look_again(seen.store)
     if seen.status.dataset is None:
         return report(seen.run, not_admitted(seen.status, reason, message), now, wake_at=wake_at)
-    end = ending(seen.attempt, {node.name: node for node in seen.nodes}, now) if seen.attempt is not None else None
-    if end is not None and end.shown:
-        message = f"{message}; attempt {seen.status.attempt} is ending, and its pods say: {told_cause(end.cause)}"
+    if isinstance(seen.state, Ending) and seen.state.stage in ("likely", "settled"):
+        message = f"{message}; attempt {seen.status.attempt} is ending, and its pods say: {describe_cause(seen.state.cause)}"
     return report(seen.run, under_way(seen.status, seen.status.phase or "Pending", reason, message), now, wake_at=wake_at)

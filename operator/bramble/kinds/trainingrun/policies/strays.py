@@ -1,4 +1,4 @@
-"""Jobs of attempts that have ended."""
+"""Objects of attempts that have ended are deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bramble.kube.resources import key_of
 
 
 def strays(seen: Observed, now: datetime) -> Plan | None:  # noqa: ARG001 - every policy has this form
-    """Delete them on sight: the attempt ended, or a leader that had stalled made one late. Its pods go with it, also from a lost node."""
+    """Delete them as soon as they are seen. A leader that had stalled may also have made one late. Their pods go with them."""
     if not seen.strays:
         return None
     return Plan(items=tuple(Delete(key_of(child), child["metadata"]["uid"]) for child in seen.strays))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bramble.contracts.cause import Cause
-from bramble.kinds.trainingrun.ends import charge, ended_attempt
+from bramble.kinds.trainingrun.budgets import charge, close_attempt
 from bramble.kinds.trainingrun.observed import Observed
 from tests.unit.trainingrun.seen import NOW, attempt, case, cause, job, progress, training
 
@@ -42,7 +42,7 @@ def seen(reached: int = 3, **status: Any) -> Observed:
 def test_charge(run: Observed, why: Cause, counters: tuple[int, int, int], over: str) -> None:
     charged = charge(run, why)
     assert (charged.memory["failures"], charged.memory["disruptions"], charged.memory["stalls"]) == counters
-    assert charged.over == over
+    assert charged.reason == over
     assert why.message in charged.message
     assert charged.memory["first_cause"] == why
 
@@ -58,6 +58,6 @@ def test_charge(run: Observed, why: Cause, counters: tuple[int, int, int], over:
         case("a further one replaces it", training(attempt(progress=progress(12), job_=job(started=0)), status={"epoch": 9}), 0, 12),
     ],
 )
-def test_ended_attempt(run: Observed, spent: int, epoch: int) -> None:
-    memory = ended_attempt(run, NOW)
+def test_close_attempt(run: Observed, spent: int, epoch: int) -> None:
+    memory = close_attempt(run, NOW)
     assert (memory["current"], memory["spent_seconds"], memory["epoch"], memory["ended_at"]) == (None, spent, epoch, "2026-01-02T03:04:05Z")
