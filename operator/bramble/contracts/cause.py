@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict
 
-from bramble.contracts.base import Document
+from bramble.contracts.base import ExtensibleDocument
 
 CauseKind = Literal["SpecError", "BadData", "Error", "Signal", "NodeLost", "PeerLost", "TryAgain", "Terminated", "Unknown"]
 
@@ -21,7 +21,7 @@ LONGEST_MESSAGE, MOST_LINES, LONGEST_LINE = 1024, 20, 300
 Line = Annotated[str, AfterValidator(lambda text: text[:LONGEST_LINE])]
 
 
-class Cause(Document):
+class Cause(ExtensibleDocument):
     """One report of a failure. Texts are cut, for a cause lies in the store where a tenant may have written it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.bounds import Finite, Name, Whole
 
 LATENCY_BOUNDS_MS: tuple[float, ...] = tuple(0.1 * 2 ** (k / 8) for k in range(137))
@@ -24,7 +24,7 @@ Count = Annotated[int, Field(ge=0, le=MOST_COUNTED)]
 BUCKETS = len(LATENCY_BOUNDS_MS) + 1
 
 
-class Latency(Document):
+class Latency(ExtensibleDocument):
     """A histogram of request durations: one count a bound of `LATENCY_BOUNDS_MS`, and the overflow."""
 
     buckets: Annotated[tuple[Whole, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
@@ -63,7 +63,7 @@ def _counted(latency: Latency) -> Latency:
     return latency
 
 
-class Counters(Document):
+class Counters(ExtensibleDocument):
     """Cumulative since the agent's process began, for one package in one cohort of one attempt."""
 
     namespace: Name

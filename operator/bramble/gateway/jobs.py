@@ -93,7 +93,7 @@ class Jobs:
         if config_map is None or not config_map.get("immutable") or _controller(config_map, ref.kind).get("uid") != ref.uid:
             raise Forbidden(f"Job {namespace}/{job['metadata']['name']} has no {JOB_KEY} of {ref.kind} {ref.name}")
         try:
-            told = JobFile.parse(config_map["data"][JOB_KEY].encode())
+            told = JobFile.parse(config_map["data"][JOB_KEY].encode(), unknown_fields="ignore")
         except (KeyError, ValidationError) as error:
             raise Forbidden(f"ConfigMap {namespace}/{named} holds no {JOB_KEY} that this gateway knows") from error
         labels = job["metadata"]["labels"]

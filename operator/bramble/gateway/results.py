@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bramble.contracts.base import Document
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult
@@ -22,7 +21,7 @@ MAX_BYTES = 64 * 1024
 class Filing(BaseModel):
     """The body of the call."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     key: str
     result: dict[str, Any]
@@ -40,7 +39,10 @@ async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
         Taken: another result of this attempt is there already.
         bramble.errors.StoreUnavailable: the store did not answer.
     """
-    content = canonical_json(_document(filing, caller))
+    _check(filing, caller)
+    content = canonical_json(
+        filing.result
+    )  # as it was sent: the job knows the digest of this, and a newer job may send fields that we drop
     if len(content) > MAX_BYTES:
         raise TooLarge(f"a result has at most {MAX_BYTES} bytes, this one {len(content)}")
     if not await store.put_once(filing.key, content) and await store.get(filing.key, MAX_BYTES) != content:
@@ -48,8 +50,8 @@ async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
     return digest_of(content)
 
 
-def _document(filing: Filing, caller: JobCaller) -> Document:
-    """What is to be filed, typed by where it goes: an attempt may write its result and its cause, and nothing else."""
+def _check(filing: Filing, caller: JobCaller) -> None:
+    """Refuse a document that does not belong at its key: an attempt may write its result and its cause, and nothing else."""
     prefix = caller.job.prefix
     raw = canonical_json(filing.result)
     try:
@@ -59,9 +61,10 @@ def _document(filing: Filing, caller: JobCaller) -> Document:
                 raise Forbidden(f"a result of step {result.step} from a job of step {caller.job.step}")
             if isinstance(result, BenchmarkResult) and isinstance(caller.job, BenchmarkJob):
                 _own_board(result, caller.job, caller.node)
-            return result
+            return
         if filing.key == cause_key(prefix, 0):
-            return Cause.model_validate_json(raw)
+            Cause.model_validate_json(raw)
+            return
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise Invalid(f"{filing.key}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,4 +1,7 @@
-"""Golden cases of a package: pictures of the validation split that its model answers clearly, small enough to go with it everywhere."""
+"""Makes the golden cases of a package: pictures of the validation split that its model answers clearly, with what each stage gives.
+
+They are part of the package, so they must be small. Boards run them before they serve a package.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ from PIL import Image
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import Decode, File, Golden, GoldenTolerance, ModelDescription
 from bramble_workloads.convert.calibration import round_robin
-from bramble_workloads.convert.errors import NotConvertible
 from bramble_workloads.evaluate.samples import hash_order
 from bramble_workloads.processing.errors import InputError, TooLarge
 from bramble_workloads.processing.golden import MAX_BYTES, MAX_CASES, MIN_CASES, MadeCase, make_case
@@ -19,17 +21,18 @@ from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.package import GetBlob
 from bramble_workloads.processing.picture import decode, media_type
 from bramble_workloads.processing.postprocess import Classified
+from bramble_workloads.runtimes.converter import NotConvertible
 
 PURPOSE = "golden"
 PNG, NPY = "image/png", "application/x-npy"
 CLEAR = 0.5
-"""Margin (difference of the two greatest probabilities) from which another processor's int8 does not turn the answer."""
+"""The margin (difference of the two greatest probabilities) from which int8 arithmetic of another processor gives the same answer."""
 CASE_BYTES = MAX_BYTES // MIN_CASES
-"""So that the fewest cases that are needed always fit."""
+"""The most bytes of one case with its blobs, so that the smallest allowed number of cases always fits."""
 
 
 class Answered(NamedTuple):
-    """A sample and what the variant makes of it."""
+    """A sample and the variant's answer to it."""
 
     sample: Sample
     answer: Classified
@@ -42,7 +45,7 @@ class MadeGolden(NamedTuple):
     blobs: dict[str, bytes]
 
     def files(self) -> dict[str, File]:
-        """The cases' blobs as the package lists them, so that whoever brings it to a device knows every size beforehand."""
+        """The blobs of the cases as entries of the package's `files`, so that a device knows every size before it downloads."""
         return {
             f"golden/{number}/{stage}": File(sha256=digest, bytes=len(self.blobs[digest]), media_type=PNG if stage == "input" else NPY)
             for number, case in enumerate(self.golden.cases)
@@ -51,7 +54,11 @@ class MadeGolden(NamedTuple):
 
 
 def order(answered: Sequence[Answered]) -> tuple[Sample, ...]:
-    """Every sample, best cases first: clear answers before unclear ones, answered labels in turn, by hash within a label."""
+    """Sort samples by how well they serve as cases.
+
+    Clear answers come before unclear ones. Clear ones take turns between the answered labels, in hash order within a label; unclear ones
+    are sorted by margin.
+    """
     answers = {each.sample.id: each.answer for each in answered}
     samples = {each.sample.id: each.sample for each in answered}
     clear: dict[str, list[Sample]] = {}
@@ -66,16 +73,16 @@ def order(answered: Sequence[Answered]) -> tuple[Sample, ...]:
 
 
 def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, tolerance: GoldenTolerance) -> MadeGolden:
-    """4 to 16 cases of at most 2 MiB in all: the first candidates that can be made ones.
+    """Make 4 to 16 cases of at most 2 MiB in all from the first candidates that are suitable.
 
     Args:
-        model: of the package that they are for, loaded here.
-        candidates: best first (`order`).
-        get_blob: where the pictures are.
-        tolerance: of the package.
+        model: the package's model, loaded here.
+        candidates: samples, best first (`order`).
+        get_blob: reads a picture by its digest.
+        tolerance: the package's tolerance.
 
     Raises:
-        NotConvertible: fewer than four of them can be made cases.
+        NotConvertible: fewer than four candidates are suitable.
     """
     made: list[MadeCase] = []
     blobs: dict[str, bytes] = {}
@@ -99,8 +106,8 @@ def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, t
 
 
 def _fitting(model: Model, content: bytes) -> MadeCase | None:
-    """The largest form of a picture that makes a case small enough; None where no form does."""
-    for png in _forms(model.description, content):
+    """Make a case of the largest size of a picture that fits. None when no size does."""
+    for png in _sizes(model.description, content):
         if len(png) > CASE_BYTES:
             continue
         try:
@@ -108,20 +115,20 @@ def _fitting(model: Model, content: bytes) -> MadeCase | None:
         except TooLarge:
             continue
         except InputError:
-            return None  # too small for a crop, say: smaller forms are refused as well
+            return None  # it is too small for a crop, for example; smaller sizes fail as well
         if sum(map(len, case.blobs.values())) <= CASE_BYTES:
             return case
     return None
 
 
-def _forms(description: ModelDescription, content: bytes) -> Iterator[bytes]:
-    """A picture as PNG: as it is where it is one already, then at full size, half, a quarter, … as long as it has pixels."""
+def _sizes(description: ModelDescription, content: bytes) -> Iterator[bytes]:
+    """A picture as PNG: unchanged when it is a PNG, then at full size, half, a quarter, and so on down to one pixel."""
     if media_type(content) == PNG:
         yield content
     operation = description.preprocess[0]
     picture = decode(content, description.input, operation if isinstance(operation, Decode) else Decode())
     while True:
-        if picture.width * picture.height <= CASE_BYTES:  # a photograph takes a byte a pixel at the least
+        if picture.width * picture.height <= CASE_BYTES:  # a photograph needs at least one byte for each pixel
             yield _png(picture)
         if min(picture.size) == 1:
             return

@@ -1,6 +1,6 @@
-"""Static int8 by ONNX Runtime: ranges from calibration pictures, QDQ, int8 activations and per-channel int8 weights.
+"""Quantises a float32 graph to int8 with ONNX Runtime: static, QDQ, int8 activations, int8 weights with a scale for each channel.
 
-int8 for both is what ARM's dot-product kernels take as it is, and on x86 ONNX Runtime brings it to what the processor has.
+ARM's dot-product kernels take int8 for both without conversion. On x86, ONNX Runtime converts to what the processor has.
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from bramble_workloads.convert.errors import NotConvertible
+from bramble_workloads.runtimes.base import Floats, first_line
+from bramble_workloads.runtimes.converter import Form, NotConvertible, Quantised
 from bramble_workloads.runtimes.onnx.run import LOG_ERROR, RUNTIME_ERRORS
 
-Floats = NDArray[np.float32]
-
 OPSET = 13
-"""The first whose DequantizeLinear takes a scale a channel."""
+"""The first opset whose DequantizeLinear takes a scale for each channel."""
+TOLERANCE = 8
+"""How many quantisation steps an output may differ by on another processor. Measured between two of ONNX Runtime's own ways to compute an
+int8 graph (integer kernels, float emulation), the greatest difference is 0.1 steps for a small convolutional net and 4.5 for
+EfficientNet-Lite0. A kernel that saturates is off by tens of steps."""
 METHOD = {"method": "static", "format": "QDQ", "activations": "int8", "weights": "int8 per channel", "ranges": "min-max"}
 
-# ONNX Runtime's quantiser is Python that documents no errors: for a graph it cannot handle it raises whatever its own code runs into.
+# ONNX Runtime's quantiser documents no errors. For a graph that it cannot handle it raises whatever its Python code runs into.
 QUANTISER_ERRORS = (
     *RUNTIME_ERRORS,
     ArithmeticError,
@@ -44,15 +44,8 @@ QUANTISER_ERRORS = (
 )
 
 
-class Quantised(NamedTuple):
-    """A graph in int8, and the quantisation step of its output in the output's own units."""
-
-    graph: Path
-    step: float
-
-
 class _Tensors(CalibrationDataReader):  # type: ignore[misc]
-    """Hands out calibration tensors one by one."""
+    """Gives the quantiser the calibration tensors one by one."""
 
     def __init__(self, name: str, tensors: Iterator[Floats]) -> None:
         self._name = name
@@ -63,25 +56,26 @@ class _Tensors(CalibrationDataReader):  # type: ignore[misc]
         return None if tensor is None else {self._name: tensor}
 
 
-def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) -> Quantised:
+def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) -> Form:
     """Make an int8 graph.
 
-    The graph's outputs stay float32: their ranges were seen on calibration pictures only, and clipping a logit there changes answers.
+    The graph's outputs stay float32. Their ranges are known from the calibration samples only, and clipping a logit to its range would
+    change answers.
 
     Args:
-        graph: float32 ONNX, opset 13 or newer.
-        name: of its input.
-        tensors: preprocessed calibration pictures, each in the input's shape.
+        graph: a float32 ONNX file, opset 13 or newer.
+        name: the name of its input.
+        tensors: preprocessed calibration samples, each in the input's shape.
         target: the file to write.
 
     Raises:
         NotConvertible: the graph has nothing that can be quantised, or ONNX Runtime's quantiser fails on it.
     """
-    onnxruntime.set_default_logger_severity(LOG_ERROR)  # the quantiser's own sessions would warn about graphs that are half-made on purpose
+    onnxruntime.set_default_logger_severity(LOG_ERROR)  # the quantiser's own sessions would warn about its unfinished graphs
     prepared = target.with_suffix(".prepared.onnx")
     try:
         _require_opset(onnx.load(str(graph)))
-        quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)  # shapes are static, so symbols (and sympy) are not needed
+        quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)  # symbolic shapes need sympy, and ours are static
         quantize_static(
             str(prepared),
             str(target),
@@ -101,24 +95,24 @@ def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) ->
         raise NotConvertible(f"the graph has nothing that can be quantised (operators: {kinds})")
     step = _release_outputs(model)
     onnx.save(model, str(target))
-    return Quantised(target, step)
+    return Form(target, Quantised(step, TOLERANCE), METHOD)
 
 
 def _require_opset(model: onnx.ModelProto) -> None:
-    """Raises NotConvertible: the graph is older than scales by channel."""
+    """Raises NotConvertible: the graph's opset has no scales for each channel."""
     opset = next((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), 0)
     if opset < OPSET:
         raise NotConvertible(f"the graph has ONNX opset {opset} and int8 needs {OPSET}: export it with opset {OPSET} or newer")
 
 
 def _release_outputs(model: onnx.ModelProto) -> float:
-    """Take the last quantise-dequantise pair off each output; the greatest step that was calibrated for one, 1 where none was."""
+    """Remove the quantise-dequantise pair before each output. Returns the greatest quantisation step of them, 1.0 when there is none."""
     steps = [_release(model.graph, output.name) for output in model.graph.output]
     return max((step for step in steps if step is not None), default=1.0)
 
 
 def _release(graph: onnx.GraphProto, output: str) -> float | None:
-    """Let what feeds the pair give the output itself; the pair's step, or None where there is no such pair."""
+    """Connect the node before the pair to the output. Returns the pair's quantisation step, or None when there is no such pair."""
     makers = {name: node for node in graph.node for name in node.output}
     dequantise = makers.get(output)
     if dequantise is None or dequantise.op_type != "DequantizeLinear":
@@ -143,5 +137,5 @@ def _release(graph: onnx.GraphProto, output: str) -> float | None:
 
 
 def _line(error: BaseException) -> str:
-    text = str(error).strip().split("\n", 1)[0]
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+    text = first_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -11,12 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from bramble_workloads.convert.calibration import choose
-from bramble_workloads.convert.errors import NotConvertible
-from bramble_workloads.convert.quantize import quantise
-from bramble_workloads.evaluate.samples import of_split, read_manifest, read_samples
 from bramble_workloads.processing.model import Model
-from tests.unit.workloads.datasets import dataset
+from bramble_workloads.runtimes.converter import NotConvertible
+from bramble_workloads.runtimes.onnx.quantize import quantise
 from tests.unit.workloads.graphs import conv_graph, plain_graph, save
 from tests.unit.workloads.models import description, digits, digits_graph
 
@@ -39,8 +36,9 @@ def test_int8_answers_nearly_as_float32_does(graph: bytes, tmp_path: Path, capfd
     pairs = [(ours.run(tensor)["logits"], theirs.run(tensor)["logits"]) for tensor in tensors(400)]
     found, expected = (np.concatenate(column) for column in zip(*pairs, strict=True))
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
-    assert np.abs(found - expected).mean() < 3 * made.step
-    assert made.step == pytest.approx((expected[:60].max() - expected[:60].min()) / 255, rel=0.1)
+    assert made.quantised is not None
+    assert np.abs(found - expected).mean() < 3 * made.quantised.step
+    assert made.quantised.step == pytest.approx((expected[:60].max() - expected[:60].min()) / 255, rel=0.1)
     assert not any(folder.suffix == ".onnx" for folder in tmp_path.iterdir() if folder.name not in {"float32.onnx", "int8.onnx"})
     assert capfd.readouterr() == ("", "")
 
@@ -103,13 +101,3 @@ def test_an_error_in_the_pictures_is_not_the_graphs(tmp_path: Path) -> None:
 
     with pytest.raises(StoreGone):
         quantise(written(conv_graph(), tmp_path), "x", broken(), tmp_path / "int8.onnx")
-
-
-def test_calibration_takes_classes_in_turn_and_does_not_depend_on_order() -> None:
-    digest, blobs = dataset(400)
-    train = of_split(read_samples(blobs.__getitem__, read_manifest(blobs.__getitem__, digest)), "train")
-    chosen = choose(train, 25)
-    assert choose(reversed(train), 25) == chosen
-    assert [sample.label for sample in chosen[:10]] == list("0123456789")
-    assert len({sample.id for sample in chosen}) == 25
-    assert {sample.id for sample in choose(train, 10_000)} == {sample.id for sample in train}

@@ -13,11 +13,11 @@ from PIL import Image
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import Classify, Crop, Decode, GoldenTolerance, ImageInput, Normalize, Operation, Output, Resize, Tensor
-from bramble_workloads.convert.cases import CASE_BYTES, CLEAR, Answered, make_golden, order
-from bramble_workloads.convert.errors import NotConvertible
+from bramble_workloads.convert.golden import CASE_BYTES, CLEAR, Answered, make_golden, order
 from bramble_workloads.processing.golden import MAX_BYTES, MAX_CASES, check
 from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.postprocess import Classified
+from bramble_workloads.runtimes.converter import NotConvertible
 from tests.unit.workloads.models import description
 
 
