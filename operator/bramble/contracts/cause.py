@@ -46,6 +46,15 @@ class Cause(ExtensibleDocument):
     """The last lines of that rank's output, at most 20 of at most 300 characters."""
 
 
+def describe_cause(cause: Cause) -> str:
+    """The cause in one line: its kind, which rank on which node, how it ended, and the message."""
+    rank = f"rank {cause.rank}" if cause.rank is not None else f"node rank {cause.node_rank}" if cause.node_rank is not None else ""
+    node = f"node {cause.node}" if cause.node else ""
+    code = f"exit code {cause.exit_code}" if cause.exit_code is not None else ""
+    details = ", ".join(detail for detail in (rank, node, code, cause.signal) if detail)
+    return f"{cause.kind}{f' ({details})' if details else ''}: {cause.message}"
+
+
 def first_cause(causes: Iterable[Cause]) -> Cause | None:
     """The report that explains the others: by kind, then by rank; None without any."""
     return min(causes, key=lambda cause: (PRECEDENCE.index(cause.kind), cause.rank if cause.rank is not None else 1 << 30), default=None)

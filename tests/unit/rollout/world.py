@@ -25,11 +25,12 @@ from bramble.contracts.report import (
 from bramble.contracts.store import blob_key
 from bramble.engine.status import conditions_changed
 from bramble.errors import StoreUnavailable
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Apply, Delete, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.gather import gather
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
-from bramble.kinds.sources import Devices, StoreProblem
+from bramble.kinds.sources import Devices
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, Resource, key_of
 from bramble.settings import Settings
 
@@ -314,7 +315,7 @@ class FakeSources:
             and (labels or {}).items() <= (manifest["metadata"].get("labels") or {}).items()
         )
 
-    async def store_problem(self, namespace: str) -> StoreProblem | None:
+    async def store_problem(self, namespace: str) -> Blocker | None:
         raise NotImplementedError("a Rollout looks at single documents only")
 
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.pod import Pod
-from bramble.kinds.sources import StoreProblem
 from bramble.kinds.trainingrun.attempt import Absent, AttemptSeen, Ending, Overran, Trained, Training, Waiting
 from bramble.kinds.trainingrun.attempt_state import attempt_state
 from bramble.kinds.trainingrun.observed import Observed
@@ -46,7 +46,7 @@ def test_attempt_state(seen: Observed, state: type) -> None:
     assert isinstance(attempt_state(seen, NOW), state)
 
 
-UNREADABLE = StoreProblem("StoreUnavailable", "no answer")
+UNREADABLE = Blocker("StoreUnavailable", "no answer")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.trainingrun.controller import CONTROLLER
 from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed
 from bramble.kinds.trainingrun.plan import plan
-from bramble.kinds.trainingrun.policies.store import store
+from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from bramble.kube.resources import Key
 from tests.unit.engine.replica import FakeStore
 from tests.unit.jobs.reading import BrokenStore, gathered
@@ -57,7 +57,7 @@ OUTCOME = {"reason": "SpecError", "message": ""}
 
 
 @pytest.mark.parametrize(
-    ("status", "children", "strays"),
+    ("status", "children", "stale"),
     [
         case("an attempt above the one that memory names is a later leader's", {"attempt": 2, "current": CURRENT}, TRAINS, ["run-train-1"]),
         case("between attempts all of them have ended", {"attempt": 2}, TRAINS, ["run-train-1", "run-train-2"]),
@@ -69,9 +69,9 @@ OUTCOME = {"reason": "SpecError", "message": ""}
         case("another run's Job is left alone", {"attempt": 1}, (child("train", 1, labels=labels("train", 1, "uid-other")),), []),
     ],
 )  # fmt: skip
-async def test_strays(status: dict[str, Any], children: tuple[dict[str, Any], ...], strays: list[str]) -> None:
+async def test_stale_children(status: dict[str, Any], children: tuple[dict[str, Any], ...], stale: list[str]) -> None:
     seen = await seen_of(status, children)
-    assert [each["metadata"]["name"] for each in seen.strays] == strays
+    assert [child.key.name for child in seen.stale_children] == stale
 
 
 async def test_the_present_attempt_is_read() -> None:
@@ -134,17 +134,17 @@ async def test_a_result_is_read(children: tuple[dict[str, Any], ...]) -> None:
 async def test_a_run_that_trains_needs_no_store() -> None:
     children = of_attempt_2(job_of(), pod_of(0), pod_of(1))
     seen = await seen_of({"attempt": 2, "current": CURRENT}, children, BrokenStore(StoreUnavailable("no answer")))
-    assert store(seen, NOW) is None
+    assert wait_for_store(seen, NOW) is None
 
 
-@pytest.mark.parametrize(("error", "wait"), [(StoreUnavailable("no answer"), 5), (StoreRefused("no such key"), 15)])
-async def test_while_the_store_fails_the_pods_say_why_the_attempt_ended(error: Exception, wait: int) -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("no answer"), StoreRefused("no such key")])
+async def test_while_the_store_fails_the_pods_say_why_the_attempt_ended(error: Exception) -> None:
     children = of_attempt_2(job_of(("FailureTarget", "PodFailurePolicy"), since=10), pod_of(0), pod_of(1, 1, ended=10))
     seen = await seen_of({"attempt": 2, "current": CURRENT, "phase": "Training"}, children, BrokenStore(error))
     planned = plan(seen, NOW)
     assert condition(planned) == ("False", type(error).__name__)
     assert message(planned).startswith(f"{error}; attempt 2 is ending, and its pods say: Error (node rank 1, node gpu-2, exit code 1)")
-    assert (planned.remember, planned.items, planned.wake_at) == (False, (), ago(-wait))
+    assert (planned.remember, planned.items, planned.wake_at) == (False, (), ago(-5))
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.api.labels import FINALIZER
-from bramble.api.objects import Invalid, Metadata
+from bramble.api.objects import Invalid
+from bramble.kinds.finalizer import add_finalizer, has_finalizer, remove_finalizer
 from bramble.kinds.fleet import status
 from bramble.kinds.fleet.folders import Preparation, prepare
 from bramble.kinds.fleet.nodes import AT_ONCE, changes, unlabel
 from bramble.kinds.fleet.observed import Leaving, Observed, Seen
 from bramble.kinds.fleet.render import agents, ca_config_map, daemon_set_name, service, setup_job
-from bramble.kinds.plan import NOTHING, Delete, Item, PatchFields, Plan
+from bramble.kinds.plan import NOTHING, Delete, Item, Plan
 from bramble.kinds.status_update import report
 from bramble.kube.resources import key_of
 
@@ -22,8 +22,8 @@ def plan(seen: Seen, now: datetime) -> Plan:
         return _withdraw(seen, now)
     if isinstance(seen, Invalid):
         return report(seen, status.invalid(seen.problem), now)
-    if FINALIZER not in seen.fleet.metadata.finalizers:
-        return Plan(items=(_finalizers(seen.fleet.metadata, (*seen.fleet.metadata.finalizers, FINALIZER)),))
+    if not has_finalizer(seen.fleet.metadata):
+        return Plan(items=(add_finalizer(seen.fleet.metadata),))
     preparation = prepare(seen, now)
     return report(
         seen.fleet,
@@ -55,13 +55,9 @@ def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:
 def _withdraw(seen: Leaving, now: datetime) -> Plan:
     """Take the agents off their nodes; the garbage collector has the children. What the devices have on their disks stays."""
     metadata = seen.fleet.metadata
-    if FINALIZER not in metadata.finalizers:
+    if not has_finalizer(metadata):
         return NOTHING
     if seen.labelled:
         message = f"taking the agents off {len(seen.labelled)} nodes"
         return report(seen.fleet, status.deleting(message), now, items=unlabel(seen.labelled[:AT_ONCE]))
-    return Plan(items=(_finalizers(metadata, tuple(name for name in metadata.finalizers if name != FINALIZER)),))
-
-
-def _finalizers(metadata: Metadata, wanted: tuple[str, ...]) -> PatchFields:
-    return PatchFields(metadata.key, metadata.uid, metadata.resource_version, {"metadata": {"finalizers": list(wanted)}})
+    return Plan(items=(remove_finalizer(metadata),))

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bramble.api.conditions import Condition
 from bramble.api.rollout import NodesSeen
-from bramble.kinds.jobs.store import STORE_EVENTS
+from bramble.kinds.blockers import STORE_EVENTS
 from bramble.kinds.plan import EventType, Item, Plan
 from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.assignment import eligible_nodes

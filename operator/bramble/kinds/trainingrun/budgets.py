@@ -9,10 +9,9 @@ from typing import Any
 from bramble.api.conditions import rfc3339
 from bramble.api.schema import seconds
 from bramble.api.trainingrun import Outcome, Spec
-from bramble.contracts.cause import Cause
+from bramble.contracts.cause import Cause, describe_cause
 from bramble.contracts.exit_codes import ExitCode
 from bramble.kinds.jobs.state import COUNTS_AS, CountsAs
-from bramble.kinds.trainingrun.describe import describe_cause
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import DEADLINE_EXCEEDED, DISRUPTIONS_SPENT, FAILURES_SPENT, outcome
 

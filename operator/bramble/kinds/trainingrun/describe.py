@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from bramble.api.trainingrun import DatasetPin, EvaluationSeen
 from bramble.contracts.canonical import short
-from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.evaluate import GateOutcome
 
 
 def describe_pin(pin: DatasetPin) -> str:
     """What the run trains on."""
     return f"trains on {short(pin.version)} of Dataset {pin.name}"
-
-
-def describe_cause(cause: Cause) -> str:
-    """The first cause in a line: its kind, the rank, the node, how the rank ended, and the message."""
-    rank = f"rank {cause.rank}" if cause.rank is not None else f"node rank {cause.node_rank}" if cause.node_rank is not None else ""
-    node = f"node {cause.node}" if cause.node else ""
-    code = f"exit code {cause.exit_code}" if cause.exit_code is not None else ""
-    details = ", ".join(part for part in (rank, node, code, cause.signal or "") if part)
-    return f"{cause.kind}{f' ({details})' if details else ''}: {cause.message}"
 
 
 def describe_gates(evaluation: EvaluationSeen) -> str:

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bramble.api.conditions import find, is_true
-from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.store import cause_key, result_key
+from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_result
-from bramble.kinds.jobs.store import UNUSABLE, problem_of
+from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.attempt import TRAIN, AttemptSeen
 from bramble.kinds.trainingrun.causes import has_failed
@@ -24,7 +24,7 @@ from bramble.kinds.trainingrun.model_version import model_version_name
 from bramble.kinds.trainingrun.nodes import Node
 from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed
 from bramble.kinds.trainingrun.train_job import filed_key
-from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, MODEL_VERSION, NODE, TRAINING_RUN, Key, Manifest, Resource
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key
 
 
 async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | None:
@@ -38,13 +38,13 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     seen = Observed(run=run, settings=sources.settings, gateway_ca=sources.gateway_ca)
     if run.metadata.deleted is not None:
         return seen
-    seen = replace(seen, strays=_strays(seen, sources))
+    seen = replace(seen, stale_children=_stale_children(seen, sources))
     if run.status.outcome is not None:
         return seen
     try:
         return await _present_stage(seen, sources)
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
 
 
 async def _present_stage(seen: Observed, sources: Sources) -> Observed:
@@ -104,8 +104,8 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
     try:
         attempt = await _with_stored(seen, attempt, sources)
         filed = await _filed(seen, sources) if attempt.stored is not None else None
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
     return replace(seen, attempt=attempt, filed=filed)
 
 
@@ -162,24 +162,12 @@ async def _causes(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Map
     return {rank: cause for rank, cause in causes if cause is not None}
 
 
-def _strays(seen: Observed, sources: Sources) -> tuple[Manifest, ...]:
-    """The objects of attempts that have ended, to be deleted. Those of the attempt that made the package stay, for their logs.
-
-    An attempt above `status.attempt` is left alone: a leader whose cache is behind does not know of it yet.
-    """
-    namespace, labels, status = seen.run.metadata.namespace, {OWNER_UID: seen.run.metadata.uid}, seen.status
-    present = status.current.number if status.current is not None else status.attempt if status.package is not None else None
-    evaluating = status.evaluating.attempt if status.evaluating is not None else 0
-    children = [child for resource in _attempt_resources(seen) for child in sources.list(resource, namespace, labels)]
-    standing = (child for child in children if "deletionTimestamp" not in child["metadata"])
-    return tuple(child for child in standing if _is_stray(child, status.attempt, present, evaluating))
-
-
-def _attempt_resources(seen: Observed) -> tuple[Resource, ...]:
-    """The kinds of objects that attempts consist of: those of the engine, and those of the evaluation's steps."""
-    return tuple(dict.fromkeys((*engine_of(seen.spec).attempt_resources, JOB, CONFIG_MAP)))
-
-
-def _is_stray(child: Manifest, last: int, present: int | None, evaluating: int) -> bool:
-    step, attempt = child["metadata"]["labels"].get(STEP), int(child["metadata"]["labels"].get(ATTEMPT, 0))
-    return (step == TRAIN and attempt <= last and attempt != present) or (step == EVALUATE and attempt < evaluating)
+def _stale_children(seen: Observed, sources: Sources) -> tuple[Child, ...]:
+    """The objects of attempts that have ended. Those of the attempt that made the package stay, for their logs."""
+    status = seen.status
+    between_attempts = status.current is None and status.package is None
+    present = {
+        TRAIN: status.attempt + 1 if between_attempts else status.attempt,
+        EVALUATE: status.evaluating.attempt if status.evaluating is not None else 0,
+    }
+    return stale_children(sources, seen.owner, present, engine_of(seen.spec).more_resources)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from bramble.api.objects import Object
 from bramble.api.trainingrun import Spec, Status
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.sources import StoreProblem
 from bramble.kinds.trainingrun.attempt import AttemptSeen, AttemptState
 from bramble.kinds.trainingrun.nodes import Node
-from bramble.kube.resources import Manifest
 from bramble.settings import Settings
 
 
@@ -52,7 +52,7 @@ class Observed:
         store: why the namespace's store cannot be used; None if it can, or was not needed.
         attempt: what was read of the attempt in `status.current`.
         state: the state of that attempt. `plan` computes it once a pass, since it depends on the time.
-        strays: Jobs and ConfigMaps of attempts that have ended.
+        stale_children: objects of attempts that have ended.
         nodes: the nodes of the cluster.
         filed_key: where a result of the same inputs is filed; empty if the inputs do not determine the result.
         filed: the result that is filed there.
@@ -64,10 +64,10 @@ class Observed:
     settings: Settings
     gateway_ca: str = ""
     dataset: DatasetSeen | None = None
-    store: StoreProblem | None = None
+    store: Blocker | None = None
     attempt: AttemptSeen | None = None
     state: AttemptState | None = None
-    strays: tuple[Manifest, ...] = ()
+    stale_children: tuple[Child, ...] = ()
     nodes: tuple[Node, ...] = ()
     filed_key: str = ""
     filed: Stored | None = None

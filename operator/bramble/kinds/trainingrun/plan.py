@@ -16,23 +16,24 @@ from bramble.kinds.trainingrun.policies.admit import admit
 from bramble.kinds.trainingrun.policies.answer_request import answer_request
 from bramble.kinds.trainingrun.policies.attempt_fails import attempt_fails
 from bramble.kinds.trainingrun.policies.begin import begin
+from bramble.kinds.trainingrun.policies.delete_stale_children import delete_stale_children
 from bramble.kinds.trainingrun.policies.deleted import deleted
 from bramble.kinds.trainingrun.policies.ended import ended
 from bramble.kinds.trainingrun.policies.evaluate import evaluate
 from bramble.kinds.trainingrun.policies.gates import gates
 from bramble.kinds.trainingrun.policies.publish import publish
 from bramble.kinds.trainingrun.policies.reuse import reuse
-from bramble.kinds.trainingrun.policies.store import store
-from bramble.kinds.trainingrun.policies.strays import strays
 from bramble.kinds.trainingrun.policies.suspended import suspended
 from bramble.kinds.trainingrun.policies.train import train
 from bramble.kinds.trainingrun.policies.trained import trained
+from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from bramble.kinds.trainingrun.status import not_admitted
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
-    deleted, answer_request, strays, ended, trained, suspended, store, admit, reuse, attempt_fails, begin, train, evaluate, gates, publish,
+    deleted, answer_request, delete_stale_children, ended,
+    trained, suspended, wait_for_store, admit, reuse, attempt_fails, begin, train, evaluate, gates, publish,
 )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from bramble.api.conditions import Condition, Truth, find, rfc3339
 from bramble.api.trainingrun import EvaluationSeen, Outcome, Status
-from bramble.kinds.jobs.store import STORE_EVENTS
+from bramble.kinds.blockers import STORE_EVENTS
+from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED
 from bramble.kinds.plan import EventType
 from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, ready
 from bramble.kinds.trainingrun.describe import describe_gates, describe_pin
@@ -27,7 +28,6 @@ STARTING = "Starting"
 QUEUED = "Queued"
 TRAINING = "Training"
 ENDING = "AttemptEnding"
-ATTEMPT_FAILED = "AttemptFailed"
 EVALUATING = "Evaluating"
 TRAINED = "Trained"
 PUBLISHING = "MakingModelVersion"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.contracts.cause import describe_cause
+from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.attempt import Ending, Overran
 from bramble.kinds.trainingrun.budgets import charge, close_attempt, deadline_exceeded
-from bramble.kinds.trainingrun.describe import describe_cause
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import ATTEMPT_FAILED, ENDING, outcome, run_ended, under_way
+from bramble.kinds.trainingrun.status import ENDING, outcome, run_ended, under_way
 
 
 def attempt_fails(seen: Observed, now: datetime) -> Plan | None:

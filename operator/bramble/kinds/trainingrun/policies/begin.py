@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from bramble.api.conditions import rfc3339
 from bramble.api.objects import moment
 from bramble.api.trainingrun import CurrentAttempt
+from bramble.contracts.cause import describe_cause
 from bramble.kinds.jobs.state import COUNTS_AS
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.budgets import deadline_exceeded, seconds_left
-from bramble.kinds.trainingrun.describe import describe_cause
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.nodes import cpu_allowed
 from bramble.kinds.trainingrun.observed import Observed

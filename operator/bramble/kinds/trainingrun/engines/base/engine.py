@@ -25,11 +25,11 @@ class Engine(ABC):
 
     Attributes:
         settings: the type of this engine's settings in `spec.engine`.
-        attempt_resources: the kinds of objects that an attempt consists of. Those of ended attempts are deleted.
+        more_resources: the kinds of objects, beside Jobs and ConfigMaps, that an attempt consists of. Those of ended attempts are deleted.
     """
 
     settings: ClassVar[type[EngineSettings]]
-    attempt_resources: ClassVar[tuple[Resource, ...]]
+    more_resources: ClassVar[tuple[Resource, ...]] = ()
 
     @abstractmethod
     def size(self, spec: Spec, nodes: Sequence[Node], *, disrupted: bool) -> int:

@@ -17,14 +17,13 @@ from bramble.kinds.trainingrun.engines.torchrun.sizing import pods, processes
 from bramble.kinds.trainingrun.nodes import Node
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.train_job import train_job
-from bramble.kube.resources import CONFIG_MAP, JOB, SERVICE
+from bramble.kube.resources import SERVICE
 
 
 class TorchrunEngine(Engine):
     """One attempt is one Job: a fixed number of pods, none of which is replaced."""
 
     settings = Torchrun
-    attempt_resources = (JOB, CONFIG_MAP)
 
     def size(self, spec: Spec, nodes: Sequence[Node], *, disrupted: bool) -> int:
         return pods(spec, nodes, disrupted=disrupted)

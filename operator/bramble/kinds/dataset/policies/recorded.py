@@ -1,4 +1,4 @@
-"""An attempt whose result is recorded."""
+"""A snapshot whose result has been recorded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import report
 
 
-def settled(seen: Observed, now: datetime) -> Plan | None:
-    """Say what was recorded, and nothing else: its Job never comes back, whatever became of it."""
+def recorded(seen: Observed, now: datetime) -> Plan | None:
+    """Report what was recorded. Its Job is not created again, even if somebody deletes it."""
     if not seen.is_recorded:
         return None
     status = seen.dataset.status

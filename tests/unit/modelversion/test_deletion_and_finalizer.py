@@ -9,11 +9,9 @@ from bramble.api.modelversion import KIND
 from bramble.api.objects import Invalid, parse
 from bramble.kinds.modelversion.observed import Unusable
 from bramble.kinds.modelversion.plan import plan
-from bramble.kinds.modelversion.policies.hold import hold
-from bramble.kinds.modelversion.policies.release import release
-from bramble.kinds.modelversion.users import users, versions_of
+from bramble.kinds.modelversion.policies.deletion import deletion
+from bramble.kinds.modelversion.policies.finalizer import finalizer
 from bramble.kinds.plan import NOTHING, PatchFields
-from bramble.kube.resources import Key
 from tests.unit.modelversion.seen import NOW, TARGET, case, condition, manifest, message, observed
 
 GOING = {"deletionTimestamp": "2026-01-02T03:04:05Z"}
@@ -36,8 +34,8 @@ def patched(plan: Any) -> Any:
         case("the last Rollout let go", HELD, (), ["other"]),
     ],
 )
-def test_hold(metadata: Any, used_by: tuple[str, ...], finalizers: list[str] | None) -> None:
-    plan = hold(observed(metadata=metadata, used_by=used_by), NOW)
+def test_finalizer(metadata: Any, used_by: tuple[str, ...], finalizers: list[str] | None) -> None:
+    plan = finalizer(observed(metadata=metadata, used_by=used_by), NOW)
     assert (patched(plan) if plan is not None else None) == finalizers
 
 
@@ -59,11 +57,11 @@ def test_one_whose_spec_cannot_be_used_is_held_and_let_go_as_any(metadata: Any, 
 
 
 def test_one_that_nobody_deletes() -> None:
-    assert release(observed(used_by=("ns/r",)), NOW) is None
+    assert deletion(observed(used_by=("ns/r",)), NOW) is None
 
 
 def test_deleted_while_a_rollout_uses_it() -> None:
-    plan = release(observed(metadata={**GOING, **HELD}, used_by=("ns/a", "ns/b")), NOW)
+    plan = deletion(observed(metadata={**GOING, **HELD}, used_by=("ns/a", "ns/b")), NOW)
     assert condition(plan) == ("False", "InUse")
     assert "ns/a, ns/b" in message(plan)
     assert plan is not None
@@ -71,19 +69,5 @@ def test_deleted_while_a_rollout_uses_it() -> None:
 
 
 def test_deleted_and_let_go() -> None:
-    assert patched(release(observed(metadata={**GOING, **HELD}), NOW)) == ["other"]
-    assert release(observed(metadata={**GOING, "finalizers": ["other"]}), NOW) == NOTHING
-
-
-def rollout(name: str, **status: Any) -> dict[str, Any]:
-    return {"kind": "Rollout", "metadata": {"name": name, "namespace": "ns"}, "status": status}
-
-
-def test_who_uses_it() -> None:
-    this, other = {"ref": "ads-1-0-0", "uid": "uid-version"}, {"ref": "ads-1-1-0", "uid": "uid-other"}
-    earlier = {"ref": "ads-1-0-0", "uid": "uid-of-one-that-was-deleted"}
-    found = [rollout("b", stable=other, lastGood=this), rollout("a", candidate=this), rollout("c", stable=other)]
-    found.append(rollout("d", stable=earlier))
-    assert users([*found, rollout("e")], "uid-version") == ("ns/a", "ns/b")
-    assert versions_of(found[0]) == (Key("ModelVersion", "ns", "ads-1-1-0"), Key("ModelVersion", "ns", "ads-1-0-0"))
-    assert versions_of(rollout("e")) == ()
+    assert patched(deletion(observed(metadata={**GOING, **HELD}), NOW)) == ["other"]
+    assert deletion(observed(metadata={**GOING, "finalizers": ["other"]}), NOW) == NOTHING

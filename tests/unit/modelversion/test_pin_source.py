@@ -7,46 +7,45 @@ import pytest
 from bramble.api.modelversion import LineageSeen
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.package import Package
-from bramble.kinds.modelversion.observed import Hold
-from bramble.kinds.modelversion.policies.pin import pin
-from bramble.kinds.modelversion.policies.store import store
+from bramble.kinds.blockers import Blocker
+from bramble.kinds.modelversion.policies.pin_source import pin_source
+from bramble.kinds.modelversion.policies.wait_for_store import wait_for_store
 from bramble.kinds.modelversion.source import of_package, of_run
-from bramble.kinds.sources import StoreProblem
 from tests.unit.modelversion.seen import DATASET, EXPORT, LINEAGE, NOW, case, condition, message, observed, remembered
 
-HOLD = Hold("SourceMissing", "there is no TrainingRun run")
+HOLD = Blocker("SourceMissing", "there is no TrainingRun run")
 PACKAGE = {"source": {"package": {"digest": EXPORT}}}
 
 
 def test_pinned_for_good() -> None:
-    assert pin(observed(status={"lineage": LINEAGE}, source_hold=HOLD), NOW) is None
+    assert pin_source(observed(status={"lineage": LINEAGE}, source_blocker=HOLD), NOW) is None
 
 
 @pytest.mark.parametrize(
     ("seen", "reason", "looks_again"),
     [
-        case("the run is missing: its making wakes us", observed(source_hold=HOLD), "SourceMissing", False),
-        case("the package is missing: nothing wakes us", observed(PACKAGE, source_hold=HOLD), "SourceMissing", True),
-        case("the store refuses", observed(store=StoreProblem("StoreRefused", "wrong key")), "StoreRefused", True),
+        case("the run is missing: its making wakes us", observed(source_blocker=HOLD), "SourceMissing", False),
+        case("the package is missing: nothing wakes us", observed(PACKAGE, source_blocker=HOLD), "SourceMissing", True),
+        case("the store refuses", observed(store=Blocker("StoreRefused", "wrong key")), "StoreRefused", True),
     ],
 )
 def test_waits(seen: Any, reason: str, looks_again: bool) -> None:
-    plan = pin(seen, NOW)
+    plan = pin_source(seen, NOW)
     assert condition(plan) == condition(plan, "Converted") == ("False", reason)
     assert plan is not None
     assert (plan.wake_at is not None) is looks_again
 
 
 def test_pins_and_begins() -> None:
-    memory = remembered(pin(observed(lineage=LINEAGE), NOW))
+    memory = remembered(pin_source(observed(lineage=LINEAGE), NOW))
     assert memory["lineage"]["package"] == EXPORT
     assert memory["conversion"]["attempt"] == 1
 
 
 def test_a_store_that_fails_later() -> None:
-    plan = store(observed(status={"lineage": LINEAGE}, store=StoreProblem("StoreRefused", "wrong key")), NOW)
+    plan = wait_for_store(observed(status={"lineage": LINEAGE}, store=Blocker("StoreRefused", "wrong key")), NOW)
     assert condition(plan) == ("False", "StoreRefused")
-    assert store(observed(), NOW) is None
+    assert wait_for_store(observed(), NOW) is None
 
 
 def run(**status: Any) -> dict[str, Any]:
@@ -69,7 +68,7 @@ GATES = {"gates": [{"gate": "f1 at least 0.9", "value": 0.5, "passed": False}]}
 )
 def test_a_run_that_gives_no_version_yet(manifest: dict[str, Any], reason: str, fragment: str) -> None:
     found = of_run("run", manifest)
-    assert isinstance(found, Hold)
+    assert isinstance(found, Blocker)
     assert found.reason == reason
     assert fragment in found.message
 
@@ -97,13 +96,13 @@ def package(**lineage: Any) -> bytes:
     ("content", "digest", "fragment"),
     [
         case("other bytes under the name", b"{}", EXPORT, "lies something else"),
-        case("no package", b"{}", digest_of(b"{}"), "no package that this operator knows"),
+        case("no package", b"{}", digest_of(b"{}"), "not a package that this operator knows"),
         case("no dataset", package(), digest_of(package()), "names no dataset"),
     ],
 )
 def test_a_package_that_cannot_be_a_source(content: bytes, digest: str, fragment: str) -> None:
     found = of_package(digest, content)
-    assert isinstance(found, Hold)
+    assert isinstance(found, Blocker)
     assert found.reason == "SourceRefused"
     assert fragment in found.message
 
@@ -115,4 +114,4 @@ def test_a_package_that_can() -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    assert message(pin(observed(source_hold=HOLD), NOW)) == HOLD.message
+    assert message(pin_source(observed(source_blocker=HOLD), NOW)) == HOLD.message
