@@ -110,4 +110,4 @@ def test_a_persons_decision_keeps_its_evidence(action: str, decided: str, policy
     seen = with_request(asked(action))
     decision = Decision.model_validate(kept(seen, policy(seen, NOW))["decision"])
     assert (decision.action, decision.reason) == (decided, "Requested")
-    assert decision.again() == decision.judgement
+    assert decision.reproduces()

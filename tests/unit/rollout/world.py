@@ -12,7 +12,7 @@ from bramble.api.objects import dump
 from bramble.api.rollout import Status
 from bramble.contracts.assignment import KEY, Assignment
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.counters import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
+from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counters, Histogram, add_histograms
 from bramble.contracts.package import Package
 from bramble.contracts.report import (
     CandidateState,
@@ -111,15 +111,17 @@ class FakeDevice:
             cohort=self.cohort,
             attempt=self.attempt,
         )
-        buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        buckets = [0] * BUCKETS
         buckets[20] = requests
         wrong = round(requests * wrong_share)
         self.counters[key] = before.model_copy(
             update={
-                "requests": before.requests + requests,
-                "right": before.right + requests - wrong,
-                "wrong": before.wrong + wrong,
-                "latency": before.latency + Latency(buckets=tuple(buckets)),
+                "counts": {
+                    "requests": before.count("requests") + requests,
+                    "right": before.count("right") + requests - wrong,
+                    "wrong": before.count("wrong") + wrong,
+                },
+                "histograms": {PREDICT: add_histograms([before.histogram(PREDICT), Histogram(buckets=tuple(buckets))])},
             }
         )
 

@@ -11,7 +11,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.requests import Accepted, Refused, answer_request
 from bramble.kinds.rollout.decision import Action
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.policies.guardrails import decided, judged, taken_back
+from bramble.kinds.rollout.policies.guardrails import decided, taken_back
 from bramble.kinds.rollout.policies.next_step import after, enter
 from bramble.kinds.rollout.stating import fields, progressing, undone, waiting
 from bramble.kinds.status_update import StatusUpdate
@@ -68,13 +68,13 @@ def effect(seen: Observed, asked: Request, now: datetime) -> Effect:
         case "resume" | "skip":
             message = f"step {seen.index + 1} ended by request"
             action: Action = "Promote" if seen.at_last_step else "NextStep"
-            return message, {**after(seen), **decided(seen, now, action, "Requested", message, judged(seen))}
+            return message, {**after(seen), **decided(seen, now, action, "Requested", message, seen.judgement)}
         case "promote":
             message = "going to every node; the last step still bakes"
-            return message, {**enter(seen, len(seen.steps) - 1), **decided(seen, now, "NextStep", "Requested", message, judged(seen))}
+            return message, {**enter(seen, len(seen.steps) - 1), **decided(seen, now, "NextStep", "Requested", message, seen.judgement)}
         case "abort" if seen.status.candidate is not None:
             message = "undone by request"
             memory = taken_back(seen, seen.status.candidate, "Requested", message, now)
-            return message, {**memory, **decided(seen, now, "Undo", "Requested", message, judged(seen))}
+            return message, {**memory, **decided(seen, now, "Undo", "Requested", message, seen.judgement)}
         case _:
             return "a new attempt with fresh evidence", {"undone": None}
