@@ -1,4 +1,4 @@
-"""What a pass sees, written down for tests: each helper gives the least that is valid."""
+"""Builders of what a pass looks at. Each one makes the smallest valid value."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def pod(
     waiting: dict[str, str] | None = None,
     deleted: bool = False,
 ) -> dict[str, Any]:
-    """A rank's pod, running unless `code` says how its container ended, `ended` seconds ago."""
+    """A rank's pod. It runs, unless `code` is the exit code with which its container ended `ended` seconds ago."""
     state: dict[str, Any] = {"running": {}}
     if waiting is not None:
         state = {"waiting": waiting}
@@ -144,7 +144,7 @@ def disrupted(reason: str = "EvictionByEvictionAPI") -> dict[str, Any]:
 
 
 def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[str, Any] | None = None, **more: Any) -> AttemptSeen:
-    """Two running ranks unless told otherwise; a missing pod is an empty dictionary."""
+    """An attempt with these pods; two running ranks if none are given. An empty dictionary stands for a missing pod."""
     given = pods or (pod(0), pod(1))
     by_rank = {rank: Pod.of(each) for rank, each in enumerate(given) if each}
     return AttemptSeen(number, nodes, Job.of(job_ if job_ is not None else job()), by_rank, **more)
@@ -203,8 +203,8 @@ def message(plan: Plan | None, type_: str = "Ready") -> str:
 
 
 def stated(plan: Plan | None) -> Mapping[str, Any]:
-    assert plan is not None, "the policy had no opinion"
-    assert plan.status is not None, "the plan says nothing"
+    assert plan is not None, "the policy returned no plan"
+    assert plan.status is not None, "the plan writes no status"
     return plan.status
 
 
@@ -216,8 +216,8 @@ def remembered(plan: Plan | None) -> Mapping[str, Any]:
 
 
 def made(plan: Plan | None) -> list[tuple[str, str]]:
-    """What the plan's items do, as (item, kind of object)."""
-    assert plan is not None, "the policy had no opinion"
+    """The plan's items, as (type of item, kind of object)."""
+    assert plan is not None, "the policy returned no plan"
     return [
         (type(item).__name__, item.manifest["kind"] if hasattr(item, "manifest") else getattr(getattr(item, "key", None), "kind", ""))
         for item in plan.items
