@@ -64,15 +64,29 @@ def test_a_run_that_is_over_cannot_be_suspended() -> None:
 @pytest.mark.parametrize(
     ("spec", "fragments"),
     [
-        case("a quantity cannot be read", {"resources": {"limits": {"memory": "5.5.5"}}}, ("spec.resources.limits.memory", "5.5.5", "280Mi")),
+        case(
+            "a quantity cannot be read", {"resources": {"limits": {"memory": "5.5.5"}}}, ("spec.resources.limits.memory", "5.5.5", "280Mi")
+        ),
         case("a number is too large for portable JSON", {"hyperparameters": {"n": 2**60}}, ("spec.hyperparameters", "2**53")),
-        case("hyperparameters have a thousand levels", {"hyperparameters": nested(1100)}, ("spec.hyperparameters: {'a': ", "16 levels", "as texts")),
-        case("hyperparameters have one level too many", {**OWN, "hyperparameters": nested(17)}, ("spec.hyperparameters", "more than 16 levels deep")),
+        case(
+            "hyperparameters have a thousand levels",
+            {"hyperparameters": nested(1100)},
+            ("spec.hyperparameters: {'a': ", "16 levels", "as texts"),
+        ),
+        case(
+            "hyperparameters have one level too many",
+            {**OWN, "hyperparameters": nested(17)},
+            ("spec.hyperparameters", "more than 16 levels deep"),
+        ),
         case("a hyperparameter is unknown", {"hyperparameters": {"epoch": 3}}, ("spec.hyperparameters: epoch is not known", "epochs,")),
-        case("a hyperparameter is out of its bounds", {"hyperparameters": {"epochs": 0}}, ("epochs: Input should be greater than or equal to 1",)),
+        case(
+            "a hyperparameter is out of its bounds",
+            {"hyperparameters": {"epochs": 0}},
+            ("epochs: Input should be greater than or equal to 1",),
+        ),
         case("a field is of a later version of the API", {"tuning": {}}, ("spec.tuning", "not permitted")),
     ],
-)  # fmt: skip
+)
 def test_a_spec_that_admission_could_not_see_through(spec: dict[str, Any], fragments: tuple[str, ...]) -> None:
     parsed = parse(KIND, manifest(spec))
     assert isinstance(parsed, Invalid)
