@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit chaos compat lint crds docs bench clean lock upgrade cluster-up cluster-down cluster-status
+.PHONY: help setup demo test unit chaos compat lint crds docs bench images images-test clean lock upgrade cluster-up cluster-down cluster-status
 
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tools tests examples benchmarks docs/generate.py)
@@ -18,15 +18,15 @@ setup:  ## Python environment, system packages, cluster binaries; quick the seco
 $(PYTHON):
 	@echo "no environment yet: run 'make setup' first" >&2; exit 1
 
-demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, conversion, fleet, canary, undo (KEEP=1 leaves the cluster)
+demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, conversion, fleet, canary, undo (KEEP=1 leaves the cluster, PROVIDER=containerd or kind)
 	@$(PYTHON) -m examples.digits
 
 test: lint  ## lint, unit tests, and everything on the local cluster that fits in 20 minutes
 	@$(PYTHON) -m pytest -m "alone" tests
-	@$(PYTHON) -m pytest -m "not chaos and not alone" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
+	@$(PYTHON) -m pytest -m "not chaos and not alone and not images" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
 
 unit: $(PYTHON)  ## the tests that need no cluster
-	@$(PYTHON) -m pytest -m "not cluster and not chaos" tests
+	@$(PYTHON) -m pytest -m "not cluster and not chaos and not images" tests
 
 chaos: $(PYTHON)  ## kill the operator before and after every write it makes; other examples of every property
 	@$(PYTHON) -m pytest -m chaos tests
@@ -49,6 +49,12 @@ docs: $(PYTHON)  ## generate the reference pages under docs/
 
 bench: $(PYTHON)  ## benchmarks with ratios; writes build/bench/ and docs/performance.md names the figures
 	@$(PYTHON) -m benchmarks
+
+images: $(PYTHON)  ## build the container images with Docker, which is installed and started where none runs (NAMES="operator edge")
+	@$(PYTHON) -m tools.images $(NAMES)
+
+images-test: $(PYTHON)  ## build operator and edge, start each under its security context and import all that it runs
+	@$(PYTHON) -m pytest -m images tests/images
 
 lock:  ## resolve images/locks/*.txt from pyproject.toml, keeping versions where possible
 	@UV=$$(.ci/setup --print-uv) images/lock.sh

@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from examples.digits.pictures import collections
 from examples.digits.stocking import freeze
-from tests.chart.installation import install
 from tools.cluster import Cluster
+from tools.installation import install
 
 GOAL = 1.2
 NAMESPACE = "start"

@@ -25,11 +25,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from examples.digits.stocking import freeze
-from tests.chart.installation import install
 from tests.e2e.test_training import BUILTIN, INDEX, PROGRAM, Runs
 from tools.cluster import Cluster, CodePart, ImageSource
 from tools.cluster.images import WORKLOADS_CODE
 from tools.cluster.node import command_of
+from tools.installation import install
 
 CAUSE_GOAL, EPOCH_GOAL = 5.0, 10.0
 POLL_SECONDS = 0.05

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
+
+from bramble.contracts.pod import TELEMETRY_OFF
+
+os.environ.update(TELEMETRY_OFF)  # before any test imports a library that would report to its maker
 
 pytest_plugins = ["tools.cluster.fixture"]
 

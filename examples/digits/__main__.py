@@ -18,9 +18,10 @@ from examples.digits.demo.report import Report, Stage
 from examples.digits.demo.screen import Screen, View
 from examples.digits.demo.watch import Deadline, Watch
 from examples.digits.stocking import stock
-from tests.chart.installation import install
-from tools.cluster.cluster import Cluster
 from tools.cluster.errors import ClusterError
+from tools.cluster.providers import PROVIDERS, provider_named
+from tools.cluster.providers.base import AnyCluster
+from tools.installation import install
 
 OUT = Path("build/demo")
 DUMP = OUT / "dump"
@@ -30,12 +31,16 @@ REDUCED = {"benchmark.iterations": {"default": 1000, "demo": 200}, "rollout.bake
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", default=os.environ.get("KEEP") == "1", help="leave the cluster running (KEEP=1)")
+    names = [provider.name for provider in PROVIDERS]
+    parser.add_argument(
+        "--provider", choices=names, default=os.environ.get("PROVIDER", names[0]), help="where the cluster comes from (PROVIDER=…)"
+    )
     parser.add_argument("--upto", choices=[name for name, _ in stages.STAGES], default=stages.STAGES[-1][0], help="stop after this stage")
     parser.add_argument("--svg", action="store_true", help="also write build/demo/demo.svg, a picture of the last screen")
     return parser.parse_args(arguments)
 
 
-def prepare(report: Report, view: View, screen: Screen, keep: bool) -> Cluster:
+def prepare(report: Report, view: View, screen: Screen, chosen: argparse.Namespace) -> AnyCluster:
     """The cluster; what it says while it starts is the first stage's activity."""
 
     def say(line: str) -> None:
@@ -43,8 +48,9 @@ def prepare(report: Report, view: View, screen: Screen, keep: bool) -> Cluster:
         screen.refresh()
 
     with report.stage("cluster") as stage:
-        cluster = Cluster.up(name="demo" if keep else None, attached=not keep, progress=say)
-        stage.note = f"{len(cluster.nodes)} nodes Ready"
+        keep = chosen.keep
+        cluster = provider_named(chosen.provider).up("demo" if keep else None, attached=not keep, progress=say)
+        stage.note = f"{len(cluster.list('nodes'))} nodes Ready"
     return cluster
 
 
@@ -83,7 +89,7 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(DUMP, ignore_errors=True)
     with Screen(report, view, console) as screen:
         try:
-            cluster = prepare(report, view, screen, chosen.keep)
+            cluster = prepare(report, view, screen, chosen)
             way = stages.Way(cluster, report, view, screen)
             travel(way, chosen.upto)
             view.activity = ""
@@ -103,7 +109,7 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def close(cluster: Cluster, report: Report, *, keep: bool, failed: bool) -> None:
+def close(cluster: AnyCluster, report: Report, *, keep: bool, failed: bool) -> None:
     """Note what the operator used, keep what explains a failure, and end the cluster unless it is wanted."""
     try:
         report.machine["operatorMiB"] = stages.operator_memory(cluster)
@@ -124,7 +130,7 @@ def picture(screen: Screen, path: Path) -> None:
     path.write_text(re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL))  # fonts from elsewhere: the reader's own will do
 
 
-def tell(report: Report, kept: Cluster | None) -> None:
+def tell(report: Report, kept: AnyCluster | None) -> None:
     """The last lines: how it ended, where the report is, what to do next."""
     reached = sum(stage.state == "done" for stage in report.stages)
     verdict = "the whole way, and back" if report.ok else f"{reached} of {len(report.stages)} stages"

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from minio import Minio
 
 from examples.digits.pictures import objects
-from tools.cluster.cluster import Cluster
+from tools.cluster.providers.base import AnyCluster
 
 UPLOADS = 16
 
 
-def stock(cluster: Cluster, namespace: str, collections: Collection[str] = ("1", "2", "3"), *, endpoint: str | None = None) -> int:
+def stock(cluster: AnyCluster, namespace: str, collections: Collection[str] = ("1", "2", "3"), *, endpoint: str | None = None) -> int:
     """Make the namespace and its Secret, and upload some of the collections; the number of objects.
 
     `endpoint` is what the Secret says; the store's address for pods when it is None.
@@ -36,7 +36,7 @@ def stock(cluster: Cluster, namespace: str, collections: Collection[str] = ("1",
         return sum(1 for _ in pool.map(put, chosen))
 
 
-def freeze(cluster: Cluster, namespace: str, collection: str) -> None:
+def freeze(cluster: AnyCluster, namespace: str, collection: str) -> None:
     """The same with one collection, and a Dataset `digits` of it; back once that is frozen."""
     stock(cluster, namespace, (collection,))
     source = {"name": "scans", "s3": {"prefix": f"digits/{collection}/"}, "format": "image-folder"}

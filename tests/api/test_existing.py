@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tools.cluster.errors import NotSupported
-from tools.cluster.existing import ExistingCluster
 from tools.cluster.kubectl import Kubectl
 from tools.cluster.lifecycle import REPOSITORY
+from tools.cluster.providers.existing_cluster import ExistingCluster
 
 pytestmark = pytest.mark.cluster
 

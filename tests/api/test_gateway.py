@@ -24,7 +24,7 @@ from tests.unit.gateway.test_assignments import assignment
 from tests.unit.gateway.test_reports import report
 from tests.unit.gateway.test_results import result
 from tools.cluster.cluster import Cluster
-from tools.cluster.fixture import AnyCluster
+from tools.cluster.providers.base import AnyCluster
 from tools.cluster.waiting import until
 
 pytestmark = pytest.mark.cluster

@@ -10,8 +10,8 @@ import pytest
 
 from tests.chaos.chain import Chain
 from tests.chaos.operator_process import NAMESPACE, OperatorProcess
-from tests.chart.installation import install
 from tools.cluster import Cluster, Shape
+from tools.installation import install
 
 
 @pytest.fixture(scope="package")

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from tests.chart.edge_pods import restricted
-from tests.chart.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm
 from tools.cluster.cluster import find_binaries
 from tools.cluster.errors import KubectlFailed
-from tools.cluster.fixture import AnyCluster
 from tools.cluster.progress import silent
+from tools.cluster.providers.base import AnyCluster
+from tools.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm
 
 POLICY_SECONDS = 30.0
 

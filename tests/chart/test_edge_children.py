@@ -10,7 +10,7 @@ from bramble.kinds.plan import Apply, CreateOnce
 from tests.chart.edge_pods import FOLDER, NAMESPACE
 from tests.unit.fleet.rows import NOW, fleet, node, observed
 from tools.cluster.errors import KubectlFailed
-from tools.cluster.fixture import AnyCluster
+from tools.cluster.providers.base import AnyCluster
 
 pytestmark = pytest.mark.cluster
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.chart.edge_pods import FOLDER, NAMESPACE, Change, Pod, agent, drop, node_setup, put, restricted
 from tools.cluster.errors import KubectlFailed
-from tools.cluster.fixture import AnyCluster
+from tools.cluster.providers.base import AnyCluster
 
 pytestmark = pytest.mark.cluster
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.chart.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm
-from tools.cluster.fixture import AnyCluster
+from tools.cluster.providers.base import AnyCluster
+from tools.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm
 
 pytestmark = pytest.mark.cluster
 

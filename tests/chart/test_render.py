@@ -12,7 +12,7 @@ import yaml
 from cryptography import x509
 
 from bramble.settings import Settings
-from tests.chart.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm, HelmFailed
+from tools.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm, HelmFailed
 
 Manifest = dict[str, Any]
 

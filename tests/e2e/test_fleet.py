@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bramble.api.labels import AGENT
-from tests.chart.installation import EDGE_NAMESPACE, install
 from tools.cluster import Cluster
+from tools.installation import EDGE_NAMESPACE, install
 
 pytestmark = pytest.mark.cluster
 

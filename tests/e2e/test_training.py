@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from examples.digits.stocking import freeze
-from tests.chart.installation import install
 from tests.unit.workloads.pods import EXCEPTION_CODES
 from tools.cluster import Cluster, CodePart, ImageSource
 from tools.cluster.images import WORKLOADS_CODE
 from tools.cluster.node import command_of
+from tools.installation import install
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
 

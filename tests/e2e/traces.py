@@ -8,7 +8,7 @@ import subprocess
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from tools.cluster.requirements import search_path
+from tools.cluster.commands import search_path
 from tools.cluster.state import State
 
 MOVING = (

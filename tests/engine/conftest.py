@@ -8,8 +8,8 @@ import pytest
 
 from tests.engine.running import SETTINGS
 from tools.cluster import Cluster
-from tools.cluster.fixture import AnyCluster
 from tools.cluster.kinds import serve_kinds
+from tools.cluster.providers.base import AnyCluster
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from tools.cluster.cluster import Cluster, find_binaries
 from tools.cluster.control import ask
 from tools.cluster.errors import ClusterError
 from tools.cluster.progress import live_line
+from tools.cluster.runtimes import RUNTIMES
 from tools.cluster.shape import Shape
 from tools.cluster.state import State, all_states
 
@@ -19,7 +20,9 @@ DEFAULT_NAME = "dev"
 
 
 def up(arguments: argparse.Namespace) -> None:
-    shape = Shape(api_only=True) if arguments.api_only else Shape.of(gpus=arguments.gpus, boards=arguments.boards)
+    shape = (
+        Shape(api_only=True) if arguments.api_only else Shape.of(gpus=arguments.gpus, boards=arguments.boards, runtime=arguments.runtime)
+    )
     requirements.check(shape)
     with live_line(sys.stderr) as progress:
         find_binaries(progress)
@@ -83,6 +86,8 @@ def main() -> int:
     starting.add_argument("--api-only", action="store_true", help="etcd and API server alone, without nodes")
     starting.add_argument("--gpus", type=int, default=2, help="GPU nodes, simulated (default 2)")
     starting.add_argument("--boards", type=int, default=4, help="board nodes, the last of them the bench (default 4)")
+    runtimes = [runtime.name for runtime in RUNTIMES]
+    starting.add_argument("--runtime", choices=runtimes, default=runtimes[0], help="what runs the containers (default %(default)s)")
     starting.set_defaults(run=up)
     ending = commands.add_parser("down", help="end a cluster, however it was left, and remove every trace")
     ending.add_argument("--name", default=DEFAULT_NAME)

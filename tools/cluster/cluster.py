@@ -19,6 +19,7 @@ from tools.cluster.images import ImageSource
 from tools.cluster.kubectl import Kubectl
 from tools.cluster.node import Node
 from tools.cluster.progress import Progress, silent
+from tools.cluster.runtimes import runtime_named
 from tools.cluster.shape import Shape
 from tools.cluster.state import State
 from tools.cluster.store import S3
@@ -58,7 +59,7 @@ class Cluster(Kubectl):
         requirements.check(shape)
         lifecycle.sweep(progress)
         binaries = find_binaries(progress)
-        table = [] if shape.api_only else images.build_all(progress, image_names)
+        table = [] if shape.api_only else runtime_named(shape.runtime).images(image_names, progress)
         state = State.named(name or f"run-{os.getpid()}-{secrets.token_hex(2)}")
         lock = state.create()
         try:

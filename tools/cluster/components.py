@@ -9,6 +9,7 @@ from pathlib import Path
 from tools.cluster import addresses
 from tools.cluster.addresses import NodeAddress
 from tools.cluster.process import Command
+from tools.cluster.runtimes.base import Runtime
 from tools.cluster.state import State
 
 STORE_REGION = "us-east-1"
@@ -20,6 +21,7 @@ class Components:
 
     state: State
     binaries: Mapping[str, str]
+    runtime: Runtime
 
     def _command(self, name: str, binary: str, *arguments: str, **environment: str) -> Command:
         return Command(name, (self.binaries[binary], *arguments), environment)
@@ -145,20 +147,7 @@ class Components:
         )
 
     def cri(self, name: str, place: NodeAddress) -> Command:
-        folder = self.state.node(name)
-        return self._command(
-            f"{name}/cri",
-            "cri",
-            *("--socket", str(folder / "cri.sock")),
-            *("--state", str(folder / "cri")),
-            *("--images", str(self.state.images)),
-            *("--host-paths", str(folder / "host-paths.json")),
-            *("--node", name),
-            *("--node-address", place.address),
-            *("--stream-port", str(addresses.STREAM_PORT)),
-            *("--pod-cidr", place.pod_cidr),
-            *("--log", str(self.state.log(f"{name}/cri"))),
-        )
+        return self.runtime.command(self.state, self.binaries, name, place)
 
     def kubelet(self, name: str, place: NodeAddress) -> Command:
         folder = self.state.node(name)

@@ -7,6 +7,8 @@ from typing import Any
 
 from tools.cluster import addresses
 from tools.cluster.addresses import NodeAddress
+from tools.cluster.runtimes import runtime_named
+from tools.cluster.runtimes.base import cri_socket, host_paths
 from tools.cluster.shape import Shape
 from tools.cluster.state import State
 
@@ -115,7 +117,7 @@ def kubelet(state: State, name: str, place: NodeAddress) -> dict[str, Any]:
         "readOnlyPort": 0,
         "healthzBindAddress": "127.0.0.1",
         "healthzPort": 10248,
-        "containerRuntimeEndpoint": f"unix://{folder / 'cri.sock'}",
+        "containerRuntimeEndpoint": f"unix://{cri_socket(state, name)}",
         "podLogsDir": str(folder / "pod-logs"),
         "volumePluginDir": str(folder / "volume-plugins"),
         "authentication": {
@@ -187,11 +189,12 @@ def write(state: State, shape: Shape) -> None:
     )
     for name, place in addresses.node_addresses(shape).items():
         folder = state.node(name)
-        for part in ("kubelet", "pod-logs", "volume-plugins", "cri"):
+        for part in ("kubelet", "pod-logs", "volume-plugins"):
             (folder / part).mkdir(parents=True)
         state.write_json(state.configs / f"kubelet-{name}.json", kubelet(state, name, place))
         state.write_json(state.configs / f"kube-proxy-{name}.json", kube_proxy(state, name, place))
-        state.write_json(folder / "host-paths.json", {path: str(_host_folder(folder, path)) for path in HOST_PATHS})
+        state.write_json(host_paths(state, name), {path: str(_host_folder(folder, path)) for path in HOST_PATHS})
+        runtime_named(shape.runtime).prepare(state, name, place)
 
 
 def _host_folder(folder: Path, path: str) -> Path:

@@ -21,15 +21,15 @@ import pytest
 from tools.cluster import lifecycle
 from tools.cluster.cluster import Cluster
 from tools.cluster.errors import ClusterError, NotSupported
-from tools.cluster.existing import ExistingCluster
 from tools.cluster.lifecycle import REPOSITORY
 from tools.cluster.process import tail
+from tools.cluster.providers.base import AnyCluster
+from tools.cluster.providers.existing_cluster import ExistingCluster
 from tools.cluster.shape import Shape
 
 FAILURES = REPOSITORY / "build" / "failures"
 MAX_DUMPS = 10
 """The newest are kept: a session whose every test fails leaves no gigabytes."""
-AnyCluster = Cluster | ExistingCluster
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bramble.contracts.pod import TELEMETRY_OFF
 from tools.cluster import environments
 from tools.cluster.environments import REPOSITORY, CodePart, Progress, digest_of, interpreter_prefix
 from tools.cluster.state import State
@@ -117,6 +118,7 @@ def build(source: ImageSource, progress: Progress, *, reference: str | None = No
         "PYTHONPATH": CODE,
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        **TELEMETRY_OFF,
         "LANG": "C.UTF-8",
         **source.environment,
     }

@@ -15,17 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools.cluster.commands import UNSHARE, search_path
 from tools.cluster.errors import ClusterError, ComponentFailed
 from tools.cluster.namespaces import is_first_of_namespace
 from tools.cluster.process import tail
-from tools.cluster.requirements import search_path
+from tools.cluster.runtimes import runtime_named
+from tools.cluster.shape import Shape
 from tools.cluster.state import State, all_states
 from tools.cluster.waiting import wait
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Progress = Callable[[str], None]
 END_SECONDS = 15.0
-UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 END_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 
 
@@ -123,6 +124,7 @@ def end(state: State) -> bool:
         with contextlib.suppress(ProcessLookupError):  # it ended by itself just now
             _kill(pid)
     wait(lambda: not state.is_alive(), END_SECONDS, f"something still holds {state.alive}: fuser -v {state.alive}")
+    _clear(state)
     # somebody's `sweep` may have come first
     wait(lambda: state.remove_if_dead() or not state.folder.exists(), END_SECONDS, f"{state.folder} cannot be removed")
     return True
@@ -137,9 +139,18 @@ def _kill(pid: int) -> None:
         os.close(handle)
 
 
+def _clear(state: State) -> None:
+    """Let the runtime of a dead cluster remove what the kernel keeps."""
+    with contextlib.suppress(FileNotFoundError):  # it ended before it was described
+        shape = Shape.from_json(json.loads(state.description.read_text())["shape"])
+        runtime_named(shape.runtime).clear(state)
+
+
 def sweep(progress: Progress) -> None:
     """Remove folders of clusters that died without anybody's clearing up."""
     for state in all_states():
+        if not state.is_alive():
+            _clear(state)
         if state.remove_if_dead():
             progress(f"removed what was left of cluster {state.name!r}")
 

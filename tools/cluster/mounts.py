@@ -9,6 +9,7 @@ cluster's own folder or in memory:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
 
@@ -27,8 +28,10 @@ WAITING = "sleep"
 """Name of a node's first process once its mounts are there."""
 
 
-def node_script(folder: Path) -> str:
+def node_script(folder: Path, more: Iterable[str] = ()) -> str:
     """Shell commands, run as the first process of a node, that prepare its mounts and then only wait, as `sleep`.
+
+    `more` are the commands of the container runtime.
 
     The last process ignores SIGCHLD, which makes the kernel collect the children that it inherits: a node needs no init program.
     """
@@ -46,5 +49,6 @@ def node_script(folder: Path) -> str:
         shown.parent.mkdir(parents=True, exist_ok=True)
         shown.write_text(value + "\n")
         lines.append(f"if [ -e /proc/sys/{name} ]; then mount --bind {quote(str(shown))} /proc/sys/{name}; fi")
+    lines += more
     lines += [f"hostname {quote(folder.name)}", "trap '' CHLD", f"exec {WAITING} infinity"]
     return "\n".join(lines)

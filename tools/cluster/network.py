@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tools.cluster import addresses
 from tools.cluster.addresses import NodeAddress
+from tools.cluster.commands import search_path
 from tools.cluster.errors import ClusterError
 from tools.cluster.namespaces import CLONE_NEWNET, inside
-from tools.cluster.requirements import search_path
 
 PARTITION_RULES = """
 table inet partition {

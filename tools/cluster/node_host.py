@@ -12,6 +12,7 @@ from tools.cluster.components import Components
 from tools.cluster.errors import ClusterError, ComponentFailed
 from tools.cluster.namespaces import Namespaces
 from tools.cluster.process import Processes, Running
+from tools.cluster.runtimes.base import cri_socket
 from tools.cluster.shape import NodeShape
 from tools.cluster.state import State
 from tools.cluster.waiting import until
@@ -42,11 +43,14 @@ class NodeHost:
     def running(self) -> bool:
         return self._init is not None and self._init.returncode is None
 
+    def _script(self) -> str:
+        return mounts.node_script(self._state.node(self.name), self._components.runtime.mounts(self._state, self.name))
+
     async def boot(self) -> None:
         """Namespaces, mounts, network and the container runtime."""
         if self.running:
             raise ClusterError(f"node {self.name} is running")
-        init = self._processes.start_node(f"{self.name}/init", mounts.node_script(self._state.node(self.name)))
+        init = self._processes.start_node(f"{self.name}/init", self._script())
 
         def prepared() -> bool:
             if init.returncode is not None:
@@ -57,7 +61,7 @@ class NodeHost:
         self._init = init
         self.namespaces = Namespaces(init.pid)
         network.connect_node(self.place, init.pid, self.namespaces.network, self._home)
-        (self._state.node(self.name) / "cri.sock").unlink(missing_ok=True)
+        cri_socket(self._state, self.name).unlink(missing_ok=True)
         self.start("cri")
 
     def start(self, part: str) -> None:
@@ -76,7 +80,7 @@ class NodeHost:
 
     async def runtime_ready(self) -> None:
         """Wait for the runtime's socket: a kubelet that starts before it exits."""
-        socket = self._state.node(self.name) / "cri.sock"
+        socket = cri_socket(self._state, self.name)
         name = f"{self.name}/cri"
 
         def answers() -> bool:

@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tools.cluster.commands import search_path
 from tools.cluster.errors import ComponentFailed
 from tools.cluster.namespaces import CLONE_NEWPID, Namespaces, inside, new_processes
-from tools.cluster.requirements import search_path
 
 LOG_TAIL_BYTES = 3000
 RESTART_AFTER_SECONDS = 1.0

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tools.cluster.commands import search_path
 from tools.cluster.errors import MissingRequirement
+from tools.cluster.runtimes import runtime_named
 from tools.cluster.shape import Shape
 
 COMMANDS = {  # command: Debian package
@@ -27,14 +29,9 @@ INOTIFY_CONTROL_PLANE = 13
 """Certificates that API server, controllers and scheduler watch on disk."""
 
 
-def search_path() -> str:
-    """PATH with the folders of system commands, which users' shells often leave out."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-
-
 def check(shape: Shape) -> None:
     """Raise MissingRequirement, naming all that is missing at once."""
-    problems = [*_platform(), *_commands(), *_kernel(), *_inotify(shape)]
+    problems = [*_platform(), *_commands(), *_kernel(), *_inotify(shape), *runtime_named(shape.runtime).problems()]
     if not problems:
         problems = _namespaces()
     if problems:

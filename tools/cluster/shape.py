@@ -51,6 +51,7 @@ class Shape:
     """What to start. The default is one schedulable control node, two GPU nodes and four boards.
 
     `api_only` starts etcd and the API server alone: for tests of admission and CRDs, up in a few seconds.
+    `runtime` names what runs the containers (tools/cluster/runtimes).
     `edge_namespace` is exempt from Pod Security admission: its own ValidatingAdmissionPolicy comes with the chart.
     """
 
@@ -58,6 +59,7 @@ class Shape:
     api_only: bool = False
     store: bool = True
     edge_namespace: str = "bramble-edge"
+    runtime: str = "nodebox"
 
     def __post_init__(self) -> None:
         names = [node.name for node in self.nodes]
@@ -69,12 +71,12 @@ class Shape:
             raise ValueError("a cluster without nodes is Shape(api_only=True)")
 
     @classmethod
-    def of(cls, *, gpus: int = 2, boards: int = 4) -> Shape:
+    def of(cls, *, gpus: int = 2, boards: int = 4, runtime: str = "nodebox") -> Shape:
         """One control node, `gpus` GPU nodes and `boards` boards, the last of them the bench."""
         nodes = [NodeShape("control")]
         nodes += [gpu_node(number) for number in range(1, gpus + 1)]
         nodes += [board_node(number, bench=number == boards) for number in range(1, boards + 1)]
-        return cls(nodes=tuple(nodes))
+        return cls(nodes=tuple(nodes), runtime=runtime)
 
     def with_labels(self, name: str, **labels: str) -> Shape:
         """The same shape with more labels on one node; pass keys with slashes as `**{"a/b": "c"}`."""

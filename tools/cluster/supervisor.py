@@ -27,6 +27,7 @@ from tools.cluster.namespaces import network_of, unshare_network
 from tools.cluster.node_host import NodeHost
 from tools.cluster.process import Processes
 from tools.cluster.relay import Relays, Target
+from tools.cluster.runtimes import runtime_named
 from tools.cluster.shape import Shape
 from tools.cluster.state import State
 from tools.cluster.waiting import until
@@ -46,7 +47,7 @@ class Supervisor:
         self._started = time.monotonic()
         self._home = network_of()
         self.processes = Processes(state.logs)
-        self._components = Components(state, description["binaries"])
+        self._components = Components(state, description["binaries"], runtime_named(self.shape.runtime))
         self.api = Api(state)
         self.relays = Relays(host, self._home)
         self._following: set[asyncio.Task[None]] = set()

@@ -10,7 +10,7 @@ STEPS = MappingProxyType(
     {
         "snapshot": "bramble_workloads.snapshot.step",
         "fetch": "bramble_workloads.fetch",
-        "store": "bramble_workloads.sidecar.step",
+        "sidecar": "bramble_workloads.sidecar.step",
         "evaluate": "bramble_workloads.evaluate.step",
         "convert": "bramble_workloads.convert.step",
         "benchmark": "bramble_workloads.benchmark.step",

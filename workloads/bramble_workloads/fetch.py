@@ -19,11 +19,12 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from bramble.contracts import __version__
 from bramble.contracts.store import checkpoints_prefix
-from bramble_workloads import places
-from bramble_workloads.ahead import ahead
+from bramble_workloads import paths
 from bramble_workloads.errors import BadData, Corrupt, Missing, SpecError, Stopped
 from bramble_workloads.launch.handshake import RunFolder, write
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.store import Store
 
 THREADS = 8
@@ -34,6 +35,14 @@ SPLITS = ("train", "val")
 BARRIER_SECONDS = 600
 GRACE_SECONDS = 25
 """For ranks to save and leave, within a pod's termination grace of 30 s."""
+JOB_FIELDS = frozenset(
+    {
+        "schema", "step", "object", "attempt", "prefix", "gateway", "manifest", "builtin", "container", "hyperparameters", "nodes",
+        "processesPerNode", "master", "masterPort", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
+    }
+)  # fmt: skip
+"""The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
+them. A job with another field is refused, as every step does with its job: the field may change what training must do."""
 MEMBER = re.compile(r"[0-9a-f]{64}\.(png|jpg)")
 MARKER = re.compile(r"step-(\d+)\.json")
 START = """import os
@@ -55,7 +64,7 @@ def main() -> int:
     with _Ending() as ending:
         job = _read_job()
         ending.prefix = job["prefix"]
-        fetch(job, Store.mounted(connections=THREADS), places.data_folder(), RunFolder(str(places.run_folder())))
+        fetch(job, Store.mounted(connections=THREADS), paths.data_folder(), RunFolder(str(paths.run_folder())))
     return ending.code
 
 
@@ -68,14 +77,14 @@ def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None
     run.make()
     with ThreadPoolExecutor(THREADS) as pool:
         checkpoint = pool.submit(restore, store, job["resumeFrom"], run.checkpoints) if job.get("resumeFrom") else None
-        count = lay_out(store, store.get_blob(job["manifest"]), data, pool)
+        count = write_image_folders(store, store.get_blob(job["manifest"]), data, pool)
         restored = checkpoint.result() if checkpoint else None
     _copy_launcher(run)
     write(run.plan, launch_plan(job, data, run))
     print(f"{count} samples, {f'checkpoint of step {restored}' if restored else 'no checkpoint'}", flush=True)  # noqa: T201
 
 
-def lay_out(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
+def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
     """Write the samples of `SPLITS` as image folders, `<split>/<class>/<file>`, and `samples.jsonl`; the number of them."""
     header = json.loads(manifest)
     shards = [shard["sha256"] for shard in header["shards"] if shard["split"] in SPLITS]
@@ -93,7 +102,7 @@ def lay_out(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor)
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     left = dict(files)
-    for shard in ahead(store.get_blob, shards, SHARD_THREADS):
+    for shard in parallel_map(store.get_blob, shards, SHARD_THREADS):
         for name, content in _members(shard):
             if name in left:
                 left.pop(name).write_bytes(content)
@@ -195,7 +204,7 @@ def _copy_launcher(run: RunFolder) -> None:
 
 
 def _read_job() -> dict[str, Any]:
-    path = places.job_file()
+    path = paths.job_file()
     try:
         job: dict[str, Any] = json.loads(path.read_bytes())
     except OSError as error:
@@ -204,6 +213,8 @@ def _read_job() -> dict[str, Any]:
         raise SpecError(f"{path} is no JSON: {error}") from error
     if job.get("step") != "train":
         raise SpecError(f"{path} is a job of step {job.get('step')!r}; fetch belongs to train")
+    if unknown := sorted(job.keys() - JOB_FIELDS):
+        raise SpecError(f"{path} has fields that version {__version__} of Bramble does not know: {', '.join(unknown)}; use a newer image")
     return job
 
 
@@ -228,7 +239,7 @@ class _Ending:
 
         filing = StoreFiling(Store.mounted) if self.prefix else None
         with Transcript() as transcript:
-            self.code = file_failure(error, self.prefix, filing, transcript, places.node_rank())
+            self.code = file_failure(error, self.prefix, filing, transcript, paths.node_rank())
         return True
 
 

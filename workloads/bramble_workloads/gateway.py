@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.errors import SpecError, TryAgain
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class GatewayClient:
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
-        authority = places.gateway_ca()
+        authority = paths.gateway_ca()
         return ssl.create_default_context(cafile=str(authority) if authority.is_file() else None)
 
     def _post(self, path: str, document: dict[str, Any]) -> tuple[int, str]:
@@ -61,7 +61,7 @@ class GatewayClient:
             else http.client.HTTPConnection(host, port, timeout=SECONDS)
         )
         try:
-            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {places.gateway_token().read_text().strip()}"}
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {paths.gateway_token().read_text().strip()}"}
             connection.request("POST", f"{self._address.path.rstrip('/')}{path}", body=json.dumps(document), headers=headers)
             response = connection.getresponse()
             return response.status, response.read().decode(errors="replace")

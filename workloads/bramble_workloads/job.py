@@ -21,6 +21,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from pydantic import ValidationError
 
+from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.exit_codes import ExitCode
@@ -29,7 +30,7 @@ from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.report import Progress
 from bramble.contracts.store import cause_key, log_key, result_key
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.errors import SpecError, Stopped, WorkloadError
 from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.output import Transcript
@@ -120,22 +121,16 @@ def read_job(kind: type[J]) -> J:
     Raises:
         SpecError: there is none, it is of another step, or it holds what this image does not know.
     """
-    path = places.job_file()
+    path = paths.job_file()
     try:
         job = JobFile.parse(path.read_bytes())
     except OSError as error:
         raise SpecError(f"no job to do: {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise SpecError(f"{path} is not a job that this image knows: {describe(error)}") from error
+        raise SpecError(f"{path} is not a job that this image knows: {problems_of(error)}") from error
     if not isinstance(job, kind):
         raise SpecError(f"{path} is a job of step {getattr(job, 'step', '?')!r}; this command carries out {kind.__name__}")
     return job
-
-
-def describe(error: ValidationError) -> str:
-    """What pydantic found, in one line a problem: the field's path, the message, the value."""
-    problems = error.errors(include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, found['loc'])) or 'document'}: {found['msg']} (is {found['input']!r:.80})" for found in problems)
 
 
 def _leave(number: int, _: FrameType | None) -> None:
@@ -200,8 +195,8 @@ def file_failure(error: Exception, prefix: str, filing: Filing | None, transcrip
         kind=kind,
         message=message[:MESSAGE],
         node_rank=node_rank,
-        node=places.node_name(),
-        pod=places.pod_name(),
+        node=paths.node_name(),
+        pod=paths.pod_name(),
         exit_code=code,
         lines=tuple(line[:CAUSE_LINE] for line in transcript.last(CAUSE_LINES)),
     )
@@ -223,6 +218,6 @@ def _terminate(last_word: Termination) -> None:
     """Write the container's last word. A container without a termination log (a developer's shell) has it on its output."""
     content = last_word.encode()
     try:
-        places.termination_log().write_bytes(content)
+        paths.termination_log().write_bytes(content)
     except OSError:
         print(json.dumps({"termination": json.loads(content)}), file=sys.stderr, flush=True)  # noqa: T201

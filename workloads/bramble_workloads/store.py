@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from bramble.contracts.store import StoreConfig, StoreError, blob_key
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.errors import Corrupt, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Store:
             SpecError: the Secret lacks a key, or holds one that cannot be used.
         """
         try:
-            return cls(StoreConfig.read(places.store_folder()), connections=connections)
+            return cls(StoreConfig.read(paths.store_folder()), connections=connections)
         except StoreError as error:
             raise SpecError(str(error)) from error
 

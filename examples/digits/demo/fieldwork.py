@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from examples.digits.demo.screen import Board, View
 from examples.digits.pictures import field_zip
-from tools.cluster.cluster import Cluster
+from tools.cluster.providers.base import AnyCluster
 
 TRAFFIC = Path(__file__).resolve().parents[1] / "field" / "traffic.py"
 DEVICE_URL = "http://agent-demo.bramble-edge.svc:8090"
@@ -63,7 +63,7 @@ def manifests(image: str, namespace: str) -> list[dict[str, Any]]:
 class Field:
     """Follows what the field's pods print. `show` writes the boards' row of the screen."""
 
-    def __init__(self, cluster: Cluster, namespace: str) -> None:
+    def __init__(self, cluster: AnyCluster, namespace: str) -> None:
         self._latest: dict[str, dict[str, Any]] = {}
         self._command = cluster.command(
             "logs", "--follow", "--selector=app=field", f"--namespace={namespace}", "--tail=1", "--max-log-requests=50"
@@ -75,7 +75,7 @@ class Field:
         self._thread.start()
 
     @classmethod
-    def start(cls, cluster: Cluster, namespace: str) -> Self:
+    def start(cls, cluster: AnyCluster, namespace: str) -> Self:
         """Put the pods on the boards and begin to listen."""
         cluster.apply(*manifests(cluster.images["edge"], namespace))
         cluster.kubectl("rollout", "status", "daemonset/field", f"--namespace={namespace}", "--timeout=60s")

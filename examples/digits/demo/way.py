@@ -14,7 +14,8 @@ from examples.digits.demo.fieldwork import Field
 from examples.digits.demo.report import Report
 from examples.digits.demo.screen import Screen, View
 from examples.digits.demo.watch import Object, Watch
-from tools.cluster.cluster import Cluster
+from tools.cluster.providers.base import AnyCluster
+from tools.cluster.shape import BOARD_LABEL
 
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
 NAMESPACE = "digits"
@@ -49,7 +50,7 @@ class Failed(Exception):
 class Way:
     """What the stages share."""
 
-    cluster: Cluster
+    cluster: AnyCluster
     report: Report
     view: View
     screen: Screen
@@ -162,11 +163,9 @@ def prove(way: Way, number: int) -> None:
 def assemble(way: Way) -> None:
     """The Fleet, and its boards labelled into it."""
     with way.report.stage("fleet") as stage:
-        for name in way.cluster.nodes:
-            if name.startswith("board-"):
-                way.cluster.kubectl("label", "node", name, f"bramble.dev/fleet={FLEET}", "--overwrite")
+        boards = len(way.cluster.list("nodes", selector=BOARD_LABEL))
+        way.cluster.kubectl("label", "node", f"--selector={BOARD_LABEL}", f"bramble.dev/fleet={FLEET}", "--overwrite")
         way.apply("01-fleet.yaml")
-        boards = sum(name.startswith("board-") for name in way.cluster.nodes)
 
         def online(found: Object) -> bool:
             return int(found.get("status", {}).get("online", 0)) == boards
@@ -264,20 +263,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def operator_memory(cluster: Cluster) -> dict[str, float]:
-    """Resident MiB of each operator replica's process, as `ps` in its pod's namespaces would show it."""
+def operator_memory(cluster: AnyCluster) -> dict[str, float]:
+    """Resident MiB of each operator replica's process, read in its container."""
     found: dict[str, float] = {}
     for pod in cluster.list("pods", "bramble", "app.kubernetes.io/component=operator"):
-        name, node = pod["metadata"]["name"], pod["spec"]["nodeName"]
-        container = pod["spec"]["containers"][0]["name"]
-        kilobytes = sum(resident_kilobytes(pid) for pid in cluster.nodes[node].pids(name, container, "bramble"))
+        name = pod["metadata"]["name"]
+        status = cluster.kubectl("exec", name, "--namespace=bramble", "--", "cat", "/proc/1/status")
+        kilobytes = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")), 0)
         found[name] = round(kilobytes / 1024, 1)
     return found
-
-
-def resident_kilobytes(pid: int) -> int:
-    """VmRSS of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1])
-    return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterable, Iterator
+from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
@@ -24,11 +25,13 @@ from bramble.api.schema import (
     exactly_one,
     fixed,
     map_by,
+    quoted,
     seconds,
 )
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import Limits as JobLimits
 from bramble.contracts.jobs.convert import VariantSpec
+from bramble.contracts.runtimes import FLOAT32, PRECISIONS, RUNTIMES, FormatName, PrecisionName
 from bramble.kube.resources import MODEL_VERSION
 
 ModelName = Annotated[
@@ -54,27 +57,52 @@ def object_name(model: str, version: str) -> str:
     return f"{model}-{version.replace('.', '-')}"
 
 
+PRECISION = f"(has(self.precision) ? self.precision : {quoted(FLOAT32.name)})"
+CALIBRATED = [precision.name for precision in PRECISIONS if precision.calibrated]
+
+
+def _names(names: Iterable[str]) -> str:
+    """A CEL list of strings."""
+    return f"[{', '.join(map(quoted, names))}]"
+
+
+def _precision_rules() -> Iterator[Rule]:
+    """A rule for each runtime that lacks a precision of another one."""
+    for runtime in RUNTIMES:
+        if set(runtime.precisions) != set(PRECISIONS):
+            names = [precision.name for precision in runtime.precisions]
+            yield Rule(
+                f"self.format != {quoted(runtime.format)} || {PRECISION} in {_names(names)}",
+                f"format: {runtime.format} has the precisions {', '.join(names)} only (unset means {FLOAT32.name})",
+            )
+
+
 class Variant(Described):
-    """One form that the model is wanted in."""
+    """A graph for one runtime, in one precision."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "!has(self.calibrationSamples) || (has(self.precision) && self.precision == 'int8')",
-            "calibrationSamples only has an effect with precision: int8; set that, or remove calibrationSamples",
+            f"!has(self.calibrationSamples) || {PRECISION} in {_names(CALIBRATED)}",
+            f"calibrationSamples only has an effect with precision: {' or '.join(CALIBRATED)}; set that, or remove calibrationSamples",
         ),
+        *_precision_rules(),
     )
 
     name: Name
-    """What `status` and the boards call it."""
-    format: Literal["onnx"]
-    """`onnx`: ONNX Runtime runs it."""
-    precision: Literal["float32", "int8"] | None = None
-    """`float32` (also when unset) as trained; `int8` statically quantised, smaller and faster on boards."""
+    """The variant's name in `status` and in the logs."""
+    format: Annotated[FormatName, Field(description="; ".join(f"`{each.format}`: {each.title} runs it" for each in RUNTIMES) + ".")]
+    precision: (
+        Annotated[
+            PrecisionName,
+            Field(description="; ".join(f"`{each.name}`: {each.summary}" for each in PRECISIONS) + f". `{FLOAT32.name}` when unset."),
+        ]
+        | None
+    ) = None
     calibration_samples: Annotated[int, Field(ge=8, le=5000)] | None = None
-    """Samples of the train split that choose the int8 ranges; 200 when unset."""
+    """How many samples of the train split choose the ranges of a quantised graph's numbers; 200 when unset."""
 
     def job_variant(self) -> VariantSpec:
-        """The variant as the convert job is told it."""
+        """The variant as the convert job reads it."""
         return VariantSpec.model_validate(self.model_dump(exclude_none=True))
 
 
@@ -140,7 +168,7 @@ class Target(Described):
 
 Targets = Annotated[tuple[Target, ...], Field(max_length=6), map_by("fleet", "board")]
 Variants = Annotated[tuple[Variant, ...], Field(min_length=1, max_length=4), map_by("name")]
-FP32 = Variant(name="onnx-fp32", format="onnx")
+FP32 = Variant(name=f"{RUNTIMES[0].format}-fp32", format=RUNTIMES[0].format)
 
 
 class PackageSource(Described):
@@ -190,6 +218,20 @@ class Spec(Described):
     """What every variant must keep to."""
     benchmark: Targets = ()
     """The boards it must prove itself on; may grow later, and then only what is missing is measured."""
+
+
+PASSED = "Passed"
+REJECTED = "Rejected"
+"""Verdicts on a variant, at conversion and on a board."""
+
+RUNNING = "Running"
+CONVERTED = "Converted"
+MEASURED = "Measured"
+FAILED = "Failed"
+"""States of the conversion (Running, Converted, Failed) and of a benchmark (Running, Measured, Failed)."""
+
+OVER = frozenset({MEASURED, FAILED})
+"""States of a benchmark that needs nothing more."""
 
 
 class BenchmarkSeen(StatusPart):

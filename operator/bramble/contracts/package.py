@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from bramble.contracts.base import Digest, Document
+from bramble.contracts.runtimes import FLOAT32, RUNTIMES, PrecisionName, RuntimeName
 
 SCHEMA = "bramble.dev/package/v1"
 MAX_BYTES = 64 * 1024
@@ -16,9 +17,9 @@ class Variant(Document):
     """Which form of the model this is; `derived_from` is the package that it was converted from."""
 
     name: str
-    runtime: Literal["onnxruntime"] = "onnxruntime"
+    runtime: RuntimeName = RUNTIMES[0].runtime
     min_runtime: str
-    precision: Literal["float32", "int8"] = "float32"
+    precision: PrecisionName = FLOAT32.name
     derived_from: Digest | None = None
 
 

@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 from bramble.contracts.store import SECRET_NAME, StoreConfig, no_secret
 from bramble.engine.clock import boottime
 from bramble.errors import StoreRefused, StoreUnavailable
-from bramble.kinds.sources import StoreProblem
+from bramble.kinds.blockers import Blocker
 from bramble.kube.api import Api
 from bramble.kube.resources import SECRET
 
@@ -78,7 +78,7 @@ class Looked:
 
     at: float
     held: Held | None
-    problem: StoreProblem | None
+    problem: Blocker | None
 
 
 class Stores:
@@ -94,7 +94,7 @@ class Stores:
         """No more calls; those under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def problem(self, namespace: str) -> StoreProblem | None:
+    async def problem(self, namespace: str) -> Blocker | None:
         """Why the namespace's store cannot be used, or None."""
         looked = await self._look(namespace)
         if looked.problem is not None or looked.held is None:
@@ -102,9 +102,9 @@ class Stores:
         try:
             await self._call(namespace, looked.held, lambda held: _read(held, PROBE_KEY))
         except StoreRefused as error:
-            return StoreProblem("StoreRefused", str(error))
+            return Blocker("StoreRefused", str(error))
         except StoreUnavailable as error:
-            return StoreProblem("StoreUnavailable", str(error))
+            return Blocker("StoreUnavailable", str(error))
         return None
 
     async def fetch(self, namespace: str, key: str) -> bytes | None:
@@ -136,13 +136,13 @@ class Stores:
         secret = await self._api.get(SECRET, namespace, SECRET_NAME)
         held, problem = known.held if known is not None else None, None
         if secret is None:
-            held, problem = None, StoreProblem("StoreMissing", no_secret(namespace))
+            held, problem = None, Blocker("StoreMissing", no_secret(namespace))
         elif held is None or held.version != secret["metadata"]["resourceVersion"]:
             values = {name: base64.b64decode(value).decode() for name, value in (secret.get("data") or {}).items()}
             try:
                 held = _open(secret["metadata"]["resourceVersion"], StoreConfig.parse(values))
             except ValueError as error:  # a StoreError, or an endpoint or bucket name that no client can be made for
-                held, problem = None, StoreProblem("StoreInvalid", f"namespace {namespace}: {error}")
+                held, problem = None, Blocker("StoreInvalid", f"namespace {namespace}: {error}")
         looked = Looked(self._clock(), held, problem)
         self._looked = {name: each for name, each in self._looked.items() if looked.at - each.at < FORGET_SECONDS}
         self._looked[namespace] = looked

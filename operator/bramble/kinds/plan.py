@@ -52,11 +52,14 @@ class FileResult:
     content: bytes
 
 
+EventType = Literal["Normal", "Warning"]
+
+
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """An event on the planned object, when the status write that tells the same has landed."""
+    """An event on the planned object. It is sent once the plan's status has been written."""
 
-    type: Literal["Normal", "Warning"]
+    type: EventType
     reason: str
     message: str
 

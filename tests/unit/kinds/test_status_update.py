@@ -6,10 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from bramble.api.conditions import Condition
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, Status
 from bramble.engine.status import check_memory
-from bramble.kinds.status_update import StatusUpdate, not_ready, remember, report
+from bramble.kinds.plan import Emit
+from bramble.kinds.status_update import StatusUpdate, events_of, not_ready, ready, remember, report
 from tests.unit.trainingrun.seen import manifest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -59,3 +63,41 @@ def test_an_object_of_a_test_has_no_store_to_keep() -> None:
     plan = report(replace(stored(OLDER), stored=None), STATED, NOW)
     assert plan.status is not None
     assert plan.status["dataset"] == {"name": "", "uid": "", "version": "sha256:1"}
+
+
+def before(**reasons: str) -> tuple[dict[str, Any], ...]:
+    """Conditions as stored, all False: type to reason."""
+    return tuple({"type": type_, "status": "False", "reason": reason} for type_, reason in reasons.items())
+
+
+STARTED = not_ready("Started", "attempt 1 runs")
+
+
+@pytest.mark.parametrize(
+    ("previous", "conditions", "expected"),
+    [
+        pytest.param((), (STARTED,), ("Started",), id="a listed reason is new"),
+        pytest.param((), (not_ready("Waiting", "for a node"),), (), id="a reason that is not listed gives no event"),
+        pytest.param(before(Ready="Waiting"), (STARTED,), ("Started",), id="the condition had another reason"),
+        pytest.param(before(Ready="Started"), (STARTED,), (), id="the condition had the same reason and status"),
+        pytest.param(before(Ready="Done"), (ready("Done", "all is done"),), ("Done",), id="the same reason with another status is new"),
+        pytest.param(before(Ready="InternalError", Made="Started"), (STARTED,), (), id="another condition had the reason before"),
+        pytest.param((), (STARTED, Condition("Made", "False", "Started", "made")), ("Started",), id="two conditions give one event"),
+        pytest.param((), (STARTED, not_ready("Failed", "no")), ("Started", "Failed"), id="two reasons give two events in order"),
+    ],
+)
+def test_events(previous: tuple[dict[str, Any], ...], conditions: tuple[Condition, ...], expected: tuple[str, ...]) -> None:
+    found = events_of(previous, conditions, {"Started": "Normal", "Done": "Normal", "Failed": "Warning"})
+    assert tuple(event.reason for event in found) == expected
+    assert all(event.type == ("Warning" if event.reason == "Failed" else "Normal") for event in found)
+
+
+def test_an_event_has_the_message_of_the_first_condition_and_the_type_of_its_table() -> None:
+    update = StatusUpdate(
+        "Failed", (not_ready("Failed", "exit code 1"), Condition("Made", "False", "Failed", "later")), {"Failed": "Warning"}
+    )
+    assert report(stored(OLDER), update, NOW).events == (Emit("Warning", "Failed", "exit code 1"),)
+
+
+def test_a_condition_without_a_message_gives_its_type_as_the_note() -> None:
+    assert events_of((), (Condition("Made", "True", "Done"),), {"Done": "Normal"}) == (Emit("Normal", "Done", "Made"),)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from bramble.contracts.pod import TELEMETRY_OFF
 from tests.unit.repository.tree import ROOT
 from tools.cluster import images
 
@@ -39,6 +40,7 @@ def test_an_image_is_the_same_here_and_there(source: images.ImageSource) -> None
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "LANG": "C.UTF-8",
+        **TELEMETRY_OFF,
         **source.environment,
     }
 

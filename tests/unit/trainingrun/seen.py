@@ -17,6 +17,8 @@ from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome, S
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import ObjectRef, Progress
 from bramble.kinds.jobs.gather import Stored
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.plan import Plan
 from bramble.kinds.trainingrun.observed import AttemptSeen, Observed
 from bramble.kinds.trainingrun.world import Node
@@ -140,8 +142,8 @@ def disrupted(reason: str = "EvictionByEvictionAPI") -> dict[str, Any]:
 def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[str, Any] | None = None, **more: Any) -> AttemptSeen:
     """Two running ranks unless told otherwise; a missing pod is an empty dictionary."""
     given = pods or (pod(0), pod(1))
-    by_rank = {rank: each for rank, each in enumerate(given) if each}
-    return AttemptSeen(number, nodes, job_ if job_ is not None else job(), by_rank, **more)
+    by_rank = {rank: Pod.of(each) for rank, each in enumerate(given) if each}
+    return AttemptSeen(number, nodes, Job.of(job_ if job_ is not None else job()), by_rank, **more)
 
 
 def node(name: str, *, ready: bool = True, since: float = 3600, gpus: int = 1, simulated: bool = True, **more: Any) -> Node:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.sources import StoreProblem
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.observed import DatasetSeen
 from bramble.kinds.trainingrun.policies.admit import admit
 from bramble.kinds.trainingrun.policies.store import store
@@ -41,8 +41,8 @@ def test_pins() -> None:
 @pytest.mark.parametrize(
     ("seen", "admitted"),
     [
-        case("before it is pinned", observed(dataset=FROZEN, store=StoreProblem("StoreRefused", "wrong key")), ("False", "StoreRefused")),
-        case("in the middle of an attempt", training(store=StoreProblem("StoreMissing", "no Secret")), ("True", "Pinned")),
+        case("before it is pinned", observed(dataset=FROZEN, store=Blocker("StoreRefused", "wrong key")), ("False", "StoreRefused")),
+        case("in the middle of an attempt", training(store=Blocker("StoreMissing", "no Secret")), ("True", "Pinned")),
     ],
 )
 def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> None:

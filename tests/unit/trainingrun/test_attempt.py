@@ -55,8 +55,8 @@ def test_one_attempt_is_one_indexed_job() -> None:
 
 def test_the_store_alone_is_a_sidecar_with_secret_and_token() -> None:
     _, job = rendered()
-    assert [(each["name"], each.get("restartPolicy")) for each in pod_of(job)["initContainers"]] == [("fetch", None), ("store", "Always")]
-    assert {"store", "gateway-token"} <= mounted(job, "store")
+    assert [(each["name"], each.get("restartPolicy")) for each in pod_of(job)["initContainers"]] == [("fetch", None), ("sidecar", "Always")]
+    assert {"store", "gateway-token"} <= mounted(job, "sidecar")
     assert "gateway-token" not in mounted(job, "fetch")
     assert mounted(job, "train") & {"store", "gateway-token", "gateway-ca"} == set()
     assert pod_of(job)["automountServiceAccountToken"] is False
@@ -130,8 +130,8 @@ def test_a_users_image() -> None:
     assert env.count(("HOME", "/tmp")) == 1
     assert ("A", "b") in env
     assert ("HOME", "/x") not in env, "the pod's own variables win"
-    assert {each["name"] for each in pod_of(job)["initContainers"]} == {"fetch", "store"}
-    assert container(job, "store")["image"] == SETTINGS.images_convert
+    assert {each["name"] for each in pod_of(job)["initContainers"]} == {"fetch", "sidecar"}
+    assert container(job, "sidecar")["image"] == SETTINGS.images_convert
 
 
 def test_kueue_decides_when_it_starts() -> None:

@@ -43,7 +43,7 @@ OUTCOME = {"reason": "SpecError", "message": ""}
 
 
 @pytest.mark.parametrize(
-    ("status", "children", "strays"),
+    ("status", "children", "stale"),
     [
         case("an attempt above the one that memory names is a later leader's", {"attempt": 2, "current": CURRENT}, TRAINS, ["run-train-1"]),
         case("between attempts", {"attempt": 2}, TRAINS, ["run-train-1", "run-train-2"]),
@@ -53,9 +53,9 @@ OUTCOME = {"reason": "SpecError", "message": ""}
         case("an evaluation that memory does not know of yet", {"attempt": 2}, EVALUATES, []),
     ],
 )
-async def test_strays(status: dict[str, Any], children: tuple[dict[str, Any], ...], strays: list[str]) -> None:
+async def test_stale_children(status: dict[str, Any], children: tuple[dict[str, Any], ...], stale: list[str]) -> None:
     seen = await seen_of(status, children)
-    assert [each["metadata"]["name"] for each in seen.strays] == strays
+    assert [child.key.name for child in seen.stale_children] == stale
 
 
 def failing() -> tuple[dict[str, Any], ...]:
@@ -68,14 +68,14 @@ def failing() -> tuple[dict[str, Any], ...]:
     return (job, *pods)
 
 
-@pytest.mark.parametrize(("error", "wait"), [(StoreUnavailable("no answer"), 5), (StoreRefused("no such key"), 15)])
-async def test_while_the_store_fails_the_pods_say_why_the_attempt_ended(error: Exception, wait: int) -> None:
+@pytest.mark.parametrize("error", [StoreUnavailable("no answer"), StoreRefused("no such key")])
+async def test_while_the_store_fails_the_pods_say_why_the_attempt_ended(error: Exception) -> None:
     seen = await seen_of({"attempt": 2, "current": CURRENT, "phase": "Training"}, failing(), BrokenStore(error))
     plan = store(seen, NOW)
     assert condition(plan) == ("False", type(error).__name__)
     assert message(plan).startswith(f"{error}; attempt 2 is ending, and its pods say: Error (node rank 1, node gpu-2, exit code 1)")
     assert plan is not None
-    assert (plan.remember, plan.items, plan.wake_at) == (False, (), ago(-wait))
+    assert (plan.remember, plan.items, plan.wake_at) == (False, (), ago(-5))
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def pods(job: TrainJob, config: StoreConfig, folder: Path, extra: dict[str, str]
         made.append(Pod(job, rank, own, environment))
     try:
         for pod in made:
-            pod.start("store", [*STEPS, "store"])
+            pod.start("sidecar", [*STEPS, "sidecar"])
             pod.start("fetch", [*STEPS, "fetch"])
         for pod in made:
             pod.fetch_code = pod.processes["fetch"].wait(LONG)
@@ -141,7 +141,7 @@ def until(condition: Callable[[], bool], seconds: float, made: list[Pod]) -> Non
 
 
 def _logs(made: list[Pod]) -> str:
-    return "\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('store')}" for pod in made)
+    return "\n".join(f"--- node {pod.rank}\n{pod.log()}\n{pod.log('sidecar')}" for pod in made)
 
 
 def causes(store: Store, job: TrainJob) -> dict[int, Cause]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble_workloads.ahead import AHEAD, ahead
 from bramble_workloads.errors import BadData, Corrupt
-from bramble_workloads.evaluate.samples import drawn, of_split, pictures, read_manifest, read_samples
+from bramble_workloads.evaluate.samples import hash_order, of_split, pictures, read_manifest, read_samples
 from tests.unit.workloads.datasets import dataset
 
 
@@ -95,43 +92,10 @@ def test_an_empty_split_is_named() -> None:
         of_split({}, "val")
 
 
-def test_samples_are_drawn_by_content_and_purpose_alone() -> None:
+def test_hash_order_depends_on_content_and_purpose_alone() -> None:
     digest, blobs = dataset(100)
     samples = of_split(read_samples(blobs.__getitem__, read_manifest(blobs.__getitem__, digest)), "train")
-    first = drawn(samples, "calibration")
-    assert drawn(reversed(samples), "calibration") == first
-    assert drawn(samples, "golden") != first
+    first = hash_order(samples, "calibration")
+    assert hash_order(reversed(samples), "calibration") == first
+    assert hash_order(samples, "golden") != first
     assert first != list(samples)
-
-
-def test_ahead_keeps_the_order_and_bounds_what_waits() -> None:
-    taken = 0
-
-    def things() -> Iterator[int]:
-        nonlocal taken
-        for number in range(100):
-            taken += 1
-            yield number
-
-    running = ahead(lambda number: number * 2, things(), threads=2)
-    assert next(running) == 0
-    assert taken <= 2 * AHEAD + 1
-    assert list(running) == [number * 2 for number in range(1, 100)]
-
-
-def test_ahead_stops_at_the_first_error() -> None:
-    begun: list[int] = []
-    gate = threading.Event()
-
-    def work(number: int) -> int:
-        begun.append(number)
-        if number == 0:
-            gate.wait(10)
-            raise BadData("the first")
-        return number
-
-    running = ahead(work, range(1000), threads=1)
-    gate.set()
-    with pytest.raises(BadData, match="the first"):
-        list(running)
-    assert len(begun) <= AHEAD + 2

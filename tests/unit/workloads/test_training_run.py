@@ -199,9 +199,9 @@ def test_a_sidecar_that_dies_is_made_up_for(store: Store, store_config: StoreCon
     job = train_job(manifest, nodes=1, hyperparameters={"epochs": 20, "batchSize": 8})
     with pods(job, store_config, tmp_path) as made:
         until(lambda: "epoch 1/20" in made[0].log(), LONG, made)
-        made[0].processes["store"].kill()
-        made[0].processes["store"].wait()
-        made[0].start("store", [sys.executable, "-m", "bramble_workloads", "store"])
+        made[0].processes["sidecar"].kill()
+        made[0].processes["sidecar"].wait()
+        made[0].start("sidecar", [sys.executable, "-m", "bramble_workloads", "sidecar"])
         assert codes(made) == [0]
     assert result(store, job.prefix).epochs == 20
     assert store.stat(f"{checkpoints_prefix(job.prefix)}step-{20 * 23}.json")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkOutcome, BenchmarkResult
 from bramble.contracts.manifest import Sample
 from bramble.contracts.report import BoardFacts
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.benchmark.board_gateway import BoardGateway, GatewayFiling
 from bramble_workloads.benchmark.measure import Measured, Order
 from bramble_workloads.benchmark.verdict import reasons
@@ -23,7 +23,7 @@ from bramble_workloads.device import board
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.answers import require_labels
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop
-from bramble_workloads.evaluate.samples import drawn, of_split, pictures, read_manifest, read_samples
+from bramble_workloads.evaluate.samples import hash_order, of_split, pictures, read_manifest, read_samples
 from bramble_workloads.evaluate.scoring import Confusion, metrics_of, scores_of
 from bramble_workloads.job import Work, run
 from bramble_workloads.processing.package import read_package
@@ -56,7 +56,7 @@ def benchmark(work: Work[BenchmarkJob]) -> BenchmarkResult:
     return BenchmarkResult(
         seconds=work.seconds,
         board=job.board,
-        node=places.node_name() or "",
+        node=paths.node_name() or "",
         facts=thermometer.facts(),
         outcomes=tuple(outcome(job, package, measured[package], metrics, whole=whole) for package in job.packages),
     )
@@ -102,7 +102,7 @@ def _samples(work: Work[BenchmarkJob], gateway: BoardGateway) -> tuple[list[tupl
     """The test samples as files, and whether they are all of them."""
     manifest = read_manifest(gateway.get_blob, work.job.manifest)
     split = of_split(read_samples(gateway.get_blob, manifest), "test")
-    chosen = drawn(split, PURPOSE)[: work.job.samples]
+    chosen = hash_order(split, PURPOSE)[: work.job.samples]
     folder = work.folder / "pictures"
     folder.mkdir()
     files = []

@@ -15,10 +15,10 @@ import aiohttp
 from pydantic import ValidationError
 
 from bramble.contracts.assignment import Assignment
-from bramble.contracts.base import Document
+from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.report import Report
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable, WrongBlob
 
 CONNECT_SECONDS = 5
@@ -31,7 +31,7 @@ CHUNK = 256 * 1024
 TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
-class Assignments(Document):
+class Assignments(ExtensibleDocument):
     """The answer to `GET /v1/assignment`: all of this node."""
 
     etag: str
@@ -54,8 +54,8 @@ class GatewayClient:
 
     def __init__(self, url: str, token: Path | None = None, authority: Path | None = None) -> None:
         self.url = url.rstrip("/")
-        self._token = token or places.gateway_token()
-        self._authority = authority or places.gateway_ca()
+        self._token = token or paths.gateway_token()
+        self._authority = authority or paths.gateway_ca()
         self._session: aiohttp.ClientSession | None = None
         self._context = ssl.create_default_context()
         self._trusted = b""

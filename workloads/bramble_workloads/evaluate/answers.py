@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble.contracts.manifest import Sample
-from bramble_workloads.ahead import ahead
 from bramble_workloads.errors import BadData
 from bramble_workloads.evaluate.scoring import Confusion
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model, Prediction
 from bramble_workloads.processing.postprocess import logits_output
@@ -54,7 +54,7 @@ def answers(model: Model, pictures: Iterable[Picture], threads: int | None = Non
         except (InputError, ModelFault) as error:
             raise _about(sample, error) from error
 
-    return ahead(answer, pictures, threads or processors())
+    return parallel_map(answer, pictures, threads or processors())
 
 
 def rows(models: Sequence[Model], pictures: Iterable[Picture], threads: int | None = None) -> Iterator[Row]:
@@ -72,7 +72,7 @@ def rows(models: Sequence[Model], pictures: Iterable[Picture], threads: int | No
             raise _about(sample, error) from error
         return Row(sample, tuple(_logits(model, tensor) for model in models))
 
-    return ahead(row, pictures, threads or processors())
+    return parallel_map(row, pictures, threads or processors())
 
 
 def confusion_of(found: Iterable[Answer], labels: Iterable[str], each: Callable[[int], None] | None = None) -> Confusion:

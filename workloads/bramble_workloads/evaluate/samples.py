@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.manifest import Manifest, Sample, Split
-from bramble_workloads.ahead import ahead
 from bramble_workloads.errors import BadData, Corrupt
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.package import GetBlob
 
 READERS = 8
@@ -60,8 +60,8 @@ def of_split(samples: dict[Split, tuple[Sample, ...]], split: Split) -> tuple[Sa
     return samples[split]
 
 
-def drawn(samples: Iterable[Sample], purpose: str) -> list[Sample]:
-    """Samples in an order that content and purpose alone decide: the same on every machine, and unlike that of any other purpose."""
+def hash_order(samples: Iterable[Sample], purpose: str) -> list[Sample]:
+    """Sort samples by sha256(purpose, id): the order is the same on every machine, and differs between purposes."""
     return sorted(samples, key=lambda sample: hashlib.sha256(f"{purpose}/{sample.id}".encode()).hexdigest())
 
 
@@ -77,7 +77,7 @@ def pictures(get_blob: GetBlob, manifest: Manifest, wanted: Sequence[Sample]) ->
             sample = left.pop(digest, None)
             if sample is not None:
                 yield sample, content
-    yield from ahead(lambda sample: (sample, get_blob(sample.id)), left.values(), READERS)
+    yield from parallel_map(lambda sample: (sample, get_blob(sample.id)), left.values(), READERS)
 
 
 def _worthwhile(manifest: Manifest, split: Split, wanted: Sequence[Sample]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.launch import handshake
 from bramble_workloads.sidecar.context import Context
 
@@ -29,7 +29,7 @@ class CauseFeed:
         from bramble.contracts.cause import Cause, first_cause
         from bramble.contracts.store import cause_key
 
-        here = {"nodeRank": self._context.node_rank, "node": places.node_name(), "pod": places.pod_name()}
+        here = {"nodeRank": self._context.node_rank, "node": paths.node_name(), "pod": paths.pod_name()}
         causes = [Cause.model_validate({**document, **here}) for document in found["causes"]]
         first = first_cause(causes)
         key = cause_key(self._context.prefix, self._context.node_rank)

@@ -1,4 +1,4 @@
-"""The step `store`: one loop over what lies in the run folder, until the kubelet ends it after the trainer's container."""
+"""The step `sidecar`: one loop over what lies in the run folder, until the kubelet ends it after the trainer's container."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bramble.contracts.store import log_key
-from bramble_workloads import places
+from bramble_workloads import paths
 from bramble_workloads.errors import SpecError, TryAgain, WorkloadError
 from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.launch import handshake
@@ -37,8 +37,8 @@ LOG_BYTES = 10 * 1024 * 1024
 
 def main() -> int:
     """Run the step in this pod."""
-    job = json.loads(places.job_file().read_bytes())
-    run = RunFolder(str(places.run_folder()))
+    job = json.loads(paths.job_file().read_bytes())
+    run = RunFolder(str(paths.run_folder()))
     run.make()
     processes = max(1, job["gpusPerNode"]) if job["processesPerNode"] == "auto" else job["processesPerNode"]
     stop = threading.Event()
@@ -48,7 +48,7 @@ def main() -> int:
     except SpecError as error:
         handshake.write(run.refused, {"code": error.code, "message": str(error)})
         raise
-    Sidecar(Context(job, store, run, places.node_rank(), processes)).serve(stop)
+    Sidecar(Context(job, store, run, paths.node_rank(), processes)).serve(stop)
     return 0
 
 

@@ -6,16 +6,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, ExtensibleDocument
 from bramble.contracts.jobs.base import Job, Result
+from bramble.contracts.runtimes import FLOAT32, RUNTIMES, FormatName, PrecisionName
 
 
 class VariantSpec(Document):
     """A form that the model is wanted in."""
 
     name: str
-    format: Literal["onnx"] = "onnx"
-    precision: Literal["float32", "int8"] = "float32"
+    format: FormatName = RUNTIMES[0].format
+    precision: PrecisionName = FLOAT32.name
     calibration_samples: int = 200
 
 
@@ -32,7 +33,7 @@ class ConvertJob(Job):
     max_drop: dict[str, str] = Field(default_factory=dict)
 
 
-class VariantOutcome(Document):
+class VariantOutcome(ExtensibleDocument):
     """One variant made and validated; `package` is None when it could not be made."""
 
     name: str

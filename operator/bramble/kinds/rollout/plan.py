@@ -22,7 +22,8 @@ from bramble.kinds.rollout.policies.settle import settle
 from bramble.kinds.rollout.policies.superseded import superseded
 from bramble.kinds.rollout.policies.widen import widen
 from bramble.kinds.rollout.policies.withdraw import withdraw
-from bramble.kinds.status_update import StatusUpdate, not_ready, report
+from bramble.kinds.rollout.stating import EVENTS
+from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, report
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
@@ -36,7 +37,7 @@ IN_TURN: tuple[Policy, ...] = (next_step, widen, begin, settle)
 def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
     """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
-        return report(seen, StatusUpdate("Degraded", (not_ready("InvalidSpec", seen.problem),), frozenset({"InvalidSpec"})), now)
+        return report(seen, StatusUpdate("Degraded", (not_ready(INVALID_SPEC, seen.problem),), EVENTS), now)
     if (verdict := first(AT_ONCE, seen, now)) is not None:
         return verdict
     return file_decision(seen, first(IN_TURN, seen, now) or NOTHING, now)

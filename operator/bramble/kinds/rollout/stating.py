@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 from bramble.api.conditions import Condition
 from bramble.api.rollout import NodesSeen
-from bramble.kinds.plan import Item, Plan
+from bramble.kinds.blockers import STORE_EVENTS
+from bramble.kinds.plan import EventType, Item, Plan
 from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.assignment import eligible_nodes
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.status_update import StatusUpdate, not_ready, ready, remember, report
+from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, ready, remember, report
 
 Phase = Literal["Healthy", "Progressing", "Paused", "Degraded"]
 
 UNREACHABLE_LISTED = 50
-WARNINGS = frozenset(
-    {
-        "Undone",
-        "Superseded",
-        "NoEvidence",
-        "OtherModel",
-        "ModelVersionInvalid",
-        "FleetInvalid",
-        "FleetNotAllowed",
-        "PackageMissing",
-        "Undecided",
-    }
-)
+EVENTS: Mapping[str, EventType] = {
+    "Adopted": "Normal",
+    "BoardAdded": "Normal",
+    "Started": "Normal",
+    "GuardrailsPassed": "Normal",
+    "FirstRollout": "Normal",
+    "PauseStep": "Normal",
+    "Promoted": "Normal",
+    "ReferenceMoved": "Normal",
+    "Withdrawing": "Normal",
+    "Undone": "Warning",
+    "Superseded": "Warning",
+    "Undecided": "Warning",
+    "FleetInvalid": "Warning",
+    "FleetNotAllowed": "Warning",
+    "ModelVersionInvalid": "Warning",
+    "NoEvidence": "Warning",
+    "OtherModel": "Warning",
+    "PackageInvalid": "Warning",
+    "PackageMissing": "Warning",
+    INVALID_SPEC: "Warning",
+    **STORE_EVENTS,
+}
+"""Reasons that are worth an event (`StatusUpdate.events`)."""
+
 NOTHING_OUT = Condition("Progressing", "False", "NothingOut", "no version is being tried")
 NOT_PAUSED = Condition("Paused", "False", "NotPaused")
 
@@ -63,7 +76,7 @@ def undone(seen: Observed, message: str) -> StatusUpdate:
 
 
 def _stated(seen: Observed, phase: Phase, *conditions: Condition) -> StatusUpdate:
-    return StatusUpdate(phase, (*conditions, _aborted(seen), _analysable(seen), _verified(seen)), WARNINGS)
+    return StatusUpdate(phase, (*conditions, _aborted(seen), _analysable(seen), _verified(seen)), EVENTS)
 
 
 def _aborted(seen: Observed) -> Condition:
@@ -79,7 +92,7 @@ def _analysable(seen: Observed) -> Condition:
         return Condition("Analysable", "Unknown", "NothingOut", "no version is being tried")
     if seen.status.stable is None:
         return Condition("Analysable", "False", "FirstRollout", "there is no stable version to compare with; steps are paced only")
-    members = seen.counters()[1].members
+    members = seen.evidence.stable.members
     if members:
         return Condition("Analysable", "True", "Comparable", f"{members} nodes on the stable version to compare with")
     message = "every node has the candidate and none was left to compare with; begin with a smaller step"

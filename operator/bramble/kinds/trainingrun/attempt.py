@@ -1,4 +1,4 @@
-"""The Job of one attempt: fetch, then the sidecar `store` beside `train`, on as many pods as the attempt has (design, §4)."""
+"""The Job of one attempt: fetch, then `sidecar` beside `train`, on as many pods as the attempt has (design, §4)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from bramble.api.trainingrun import CurrentAttempt, Spec
 from bramble.contracts.pod import DATA_FOLDER, LAUNCHER, RUN_FOLDER
-from bramble.kinds.jobs.pod import (
+from bramble.kinds.jobs.pod_template import (
     Part,
     child_metadata,
     container_security,
@@ -30,7 +30,7 @@ from bramble.kinds.trainingrun.world import SIMULATED, gpus, threads
 from bramble.kube.resources import JOB
 
 FETCH = "fetch"
-STORE = "store"
+SIDECAR = "sidecar"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 LOST_AFTER_SECONDS = 30
 """A node may be silent this long; then the attempt ends, and its pods are no longer wanted there."""
@@ -88,7 +88,7 @@ def _pod(seen: Observed, current: CurrentAttempt, name: str) -> dict[str, Any]:
         "securityContext": pod_security(),
         "initContainers": [
             _ours(seen, FETCH, [job, run, data, tmp_volume(), store_volume()]),
-            {**_ours(seen, STORE, [job, run, tmp_volume(), store_volume(), token_volume(), *ca]), "restartPolicy": "Always"},
+            {**_ours(seen, SIDECAR, [job, run, tmp_volume(), store_volume(), token_volume(), *ca]), "restartPolicy": "Always"},
         ],
         "containers": [_train(seen, [job, run, _read_only(data), tmp_volume(), shared_memory])],
         "volumes": volumes(parts)[0],
@@ -112,7 +112,7 @@ def _read_only(part: Part) -> Part:
 
 
 def _ours(seen: Observed, step: str, parts: list[Part]) -> dict[str, Any]:
-    """A container of Bramble's own image: these hold the store's Secret, and only `store` the gateway's token."""
+    """A container of Bramble's own image: these hold the store's Secret, and only `sidecar` the gateway's token."""
     return {
         "name": step,
         "image": seen.settings.images_convert,

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bramble.api.conditions import rfc3339
-from bramble.api.objects import moment
 from bramble.contracts.cause import Cause, CauseKind, first_cause
-from bramble.kinds.jobs.pods import condition, container_cause, disruption_cause, name_of, node_of, terminated
+from bramble.kinds.jobs.explain import container_cause, disruption_cause
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS
 from bramble.kinds.trainingrun.observed import AttemptSeen
 from bramble.kinds.trainingrun.render import TRAIN
 from bramble.kinds.trainingrun.world import Node
-from bramble.kube.resources import Manifest
 
 OWN_FAULT: frozenset[CauseKind] = frozenset({"SpecError", "BadData", "Error", "Signal", "NodeLost"})
 """Nothing that another rank may still say explains these."""
@@ -53,13 +53,10 @@ class Ending:
     next_look: datetime
 
 
-def ended_badly(pod: Manifest) -> bool:
-    """Whether the rank's part is over without success."""
-    for container in (TRAIN, FETCH):
-        state = terminated(pod, container)
-        if state is not None and state["exitCode"] != 0:
-            return True
-    return pod.get("status", {}).get("phase") == "Failed" or condition(pod, "DisruptionTarget") is not None
+def ended_badly(pod: Pod) -> bool:
+    """Whether the rank has ended without success, or the cluster takes it away."""
+    ends = [end for container in (TRAIN, FETCH) if (end := pod.end(container)) is not None]
+    return any(end.code != 0 for end in ends) or pod.phase == "Failed" or pod.disruption is not None
 
 
 def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> Ending | None:
@@ -82,9 +79,9 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> En
     return Ending(_named(cause, silent), settled, heard, shown, min(look, lost) if lost is not None and lost > now else look)
 
 
-def lost_at(pods: Iterable[Manifest], nodes: Mapping[str, Node]) -> datetime | None:
+def lost_at(pods: Iterable[Pod], nodes: Mapping[str, Node]) -> datetime | None:
     """When the first of these pods' nodes will have been silent for too long, if one is silent."""
-    hosts = [node for pod in pods if (node := nodes.get(node_of(pod) or "")) is not None]
+    hosts = [node for pod in pods if (node := nodes.get(pod.node or "")) is not None]
     silent = [node.since for node in hosts if not node.ready and node.since is not None]
     return min(silent) + timedelta(seconds=LOST_AFTER_SECONDS) if silent else None
 
@@ -97,28 +94,28 @@ def _account(attempt: AttemptSeen, rank: int, nodes: Mapping[str, Node], silent_
     """
     pod = attempt.pods.get(rank)
     told = attempt.reported.get(rank)
-    taken = _taken(pod, rank) if pod is not None else None
+    taken = _taken(pod) if pod is not None else None
     if told is not None and not (told.kind == "Terminated" and taken is not None):
         return _placed(told, pod, rank)
     if pod is None:
         return None
-    return _lost(pod, rank, nodes, silent_since) or taken or _of_containers(pod, rank)
+    return _lost(pod, rank, nodes, silent_since) or taken or _of_containers(pod)
 
 
-def _placed(told: Cause, pod: Manifest | None, rank: int) -> Cause:
+def _placed(told: Cause, pod: Pod | None, rank: int) -> Cause:
     """The launcher's own account, with what it could not know."""
-    ended = terminated(pod, TRAIN) if pod is not None else None
+    ended = pod.end(TRAIN) if pod is not None else None
     missing = {
-        "exit_code": ended["exitCode"] if told.exit_code is None and told.signal is None and ended is not None else told.exit_code,
+        "exit_code": ended.code if told.exit_code is None and told.signal is None and ended is not None else told.exit_code,
         "node_rank": rank if told.node_rank is None else told.node_rank,
-        "node": told.node or (node_of(pod) if pod is not None else None),
-        "pod": told.pod or (name_of(pod) if pod is not None else None),
+        "node": told.node or (pod.node if pod is not None else None),
+        "pod": told.pod or (pod.name if pod is not None else None),
     }
     return told.model_copy(update=missing)
 
 
-def _lost(pod: Manifest, rank: int, nodes: Mapping[str, Node], silent_since: datetime) -> Cause | None:
-    name = node_of(pod)
+def _lost(pod: Pod, rank: int, nodes: Mapping[str, Node], silent_since: datetime) -> Cause | None:
+    name = pod.node
     if name is None or _is_over(pod):
         return None
     node = nodes.get(name)
@@ -126,40 +123,37 @@ def _lost(pod: Manifest, rank: int, nodes: Mapping[str, Node], silent_since: dat
         return None
     what = f"has not been Ready since {rfc3339(node.since)}" if node is not None and node.since is not None else "is gone"
     message = f"node {name}, with node rank {rank} of the attempt, {what}; the next attempt goes on from the newest checkpoint"
-    return Cause(kind="NodeLost", message=message, node_rank=rank, node=name, pod=name_of(pod))
+    return Cause(kind="NodeLost", message=message, node_rank=rank, node=name, pod=pod.name)
 
 
-def _is_over(pod: Manifest) -> bool:
-    return terminated(pod, TRAIN) is not None or pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+def _is_over(pod: Pod) -> bool:
+    return pod.end(TRAIN) is not None or pod.phase in ("Failed", "Succeeded")
 
 
-def _taken(pod: Manifest, rank: int) -> Cause | None:
+def _taken(pod: Pod) -> Cause | None:
     """The cluster took the pod away: drained, preempted, evicted. What its launcher says of SIGTERM explains less."""
-    cause = disruption_cause(pod, rank)
+    cause = disruption_cause(pod)
     if cause is None or cause.kind == "NodeLost":
         return cause
     return cause.model_copy(update={"kind": "TryAgain"})
 
 
-def _of_containers(pod: Manifest, rank: int) -> Cause | None:
+def _of_containers(pod: Pod) -> Cause | None:
     """The kubelet's account. A pod that is being deleted was told to go: how it went says nothing."""
-    cause = container_cause(pod, TRAIN, rank) or container_cause(pod, FETCH, rank)
-    if cause is not None and cause.kind == "Signal" and "deletionTimestamp" in pod["metadata"]:
-        return cause.model_copy(update={"kind": "Terminated", "message": f"pod {name_of(pod)} was deleted"})
+    cause = container_cause(pod, TRAIN) or container_cause(pod, FETCH)
+    if cause is not None and cause.kind == "Signal" and pod.deleted:
+        return cause.model_copy(update={"kind": "Terminated", "message": f"pod {pod.name} was deleted"})
     return cause
 
 
-def job_failed(job: Manifest | None) -> datetime | None:
-    """When the Job began to fail. FailureTarget counts: with a lost node, Failed never comes."""
-    if job is None:
-        return None
-    target = condition(job, "FailureTarget") or condition(job, "Failed")
-    return moment(target["lastTransitionTime"]) if target is not None else None
+def job_failed(job: Job | None) -> datetime | None:
+    """When the Job began to fail."""
+    return job.failure.at if job is not None and job.failure is not None else None
 
 
 def _ends(attempt: AttemptSeen) -> list[datetime]:
-    states = [terminated(pod, container) for pod in attempt.pods.values() for container in (TRAIN, FETCH)]
-    return [moment(state["finishedAt"]) for state in states if state is not None and state["exitCode"] != 0 and state.get("finishedAt")]
+    ends = (pod.end(container) for pod in attempt.pods.values() for container in (TRAIN, FETCH))
+    return [end.at for end in ends if end is not None and end.code != 0 and end.at is not None]
 
 
 def _may_speak(attempt: AttemptSeen, rank: int, failed: datetime | None) -> bool:
@@ -171,8 +165,8 @@ def _may_speak(attempt: AttemptSeen, rank: int, failed: datetime | None) -> bool
 
 
 def _unexplained(attempt: AttemptSeen) -> Cause:
-    target = (condition(attempt.job, "FailureTarget") or condition(attempt.job, "Failed")) if attempt.job is not None else None
-    detail = f": {target.get('reason', '')} {target.get('message', '')}".rstrip() if target is not None else ""
+    failure = attempt.job.failure if attempt.job is not None else None
+    detail = f": {failure.reason} {failure.message}".rstrip() if failure is not None else ""
     return Cause(kind="Unknown", message=f"the attempt's Job failed and no rank says why{detail}")
 
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from bramble.api.conditions import rfc3339
-from bramble.api.objects import moment
 from bramble.contracts.cause import Cause
 from bramble.contracts.exit_codes import ExitCode
 from bramble.kinds.jobs.state import COUNTS_AS, CountsAs
@@ -52,8 +51,9 @@ def _elapsed(seen: Observed, now: datetime) -> int:
     second or two of it for ever.
     """
     job = seen.attempt.job if seen.attempt is not None else None
-    started = (job.get("status") or {}).get("startTime") if job is not None else None
-    return max(0, int(((job_failed(job) or now) - moment(started)).total_seconds())) if started else 0
+    if job is None or job.started is None:
+        return 0
+    return max(0, int(((job_failed(job) or now) - job.started).total_seconds()))
 
 
 def charge(seen: Observed, cause: Cause) -> Charge:

@@ -6,17 +6,16 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pydantic import ValidationError
-
 from bramble.api.conditions import find, is_true
-from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, CurrentAttempt, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.store import cause_key, result_key
-from bramble.kinds.jobs.gather import Stored, gather_step, read_result
-from bramble.kinds.jobs.pods import condition, last_word, node_of, terminated
-from bramble.kinds.jobs.store import UNUSABLE, problem_of
+from bramble.kinds.blockers import STORE_ERRORS, store_blocker
+from bramble.kinds.jobs.explain import last_word
+from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_job, read_pods, read_result
+from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.causes import ended_badly
 from bramble.kinds.trainingrun.observed import AttemptSeen, DatasetSeen, Observed
@@ -30,9 +29,7 @@ from bramble.kinds.trainingrun.render import (
     service_name,
 )
 from bramble.kinds.trainingrun.world import Node
-from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, MODEL_VERSION, NODE, POD, SERVICE, TRAINING_RUN, Key, Manifest
-
-RANK = "batch.kubernetes.io/job-completion-index"
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, SERVICE, TRAINING_RUN, Key
 
 
 async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | None:
@@ -46,13 +43,13 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     seen = Observed(run=run, settings=sources.settings, gateway_ca=sources.gateway_ca)
     if run.metadata.deleted is not None:
         return seen
-    seen = replace(seen, strays=_strays(seen, sources))
+    seen = replace(seen, stale_children=_stale(seen, sources))
     if run.status.outcome is not None:
         return seen
     try:
         return await _present(seen, sources)
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
 
 
 async def _present(seen: Observed, sources: Sources) -> Observed:
@@ -104,14 +101,14 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
     try:
         attempt = await _told(seen, attempt, sources)
         filed = await _filed(seen, sources) if attempt.stored is not None else None
-    except UNUSABLE as error:
-        return replace(seen, store=problem_of(error))
+    except STORE_ERRORS as error:
+        return replace(seen, store=store_blocker(error))
     return replace(seen, attempt=attempt, filed=filed)
 
 
 async def _with_hosts(nodes: tuple[Node, ...], attempt: AttemptSeen, sources: Sources) -> tuple[Node, ...]:
     """The nodes, and those of the attempt's pods that were not among them: that a node is gone is confirmed by a GET."""
-    missing = {host for pod in attempt.pods.values() if (host := node_of(pod)) is not None} - {node.name for node in nodes}
+    missing = {host for pod in attempt.pods.values() if (host := pod.node) is not None} - {node.name for node in nodes}
     found = [await sources.get(NODE, "", name) for name in sorted(missing)]
     return (*nodes, *(Node.of(manifest) for manifest in found if manifest is not None))
 
@@ -126,10 +123,8 @@ async def _filed(seen: Observed, sources: Sources) -> Stored | None:
 async def _attempt(seen: Observed, current: CurrentAttempt, sources: Sources) -> AttemptSeen:
     """The attempt's Job and pods, and what it said to the gateway."""
     owner, number = seen.owner, current.number
-    job = await sources.get(JOB, owner.namespace, owner.job_name(TRAIN, number))
-    if job is not None and (job["metadata"].get("labels") or {}).get(OWNER_UID) != owner.uid:
-        job = None
-    pods = ranks(sources.list(POD, owner.namespace, {OWNER_UID: owner.uid, STEP: TRAIN, ATTEMPT: str(number)}))
+    job = await read_job(sources, owner, TRAIN, number)
+    pods = by_rank(read_pods(sources, owner, TRAIN, number))
     heard = sources.progress(owner.uid, TRAIN)
     progress = heard.progress if heard is not None and heard.progress.attempt == number else None
     return AttemptSeen(number, current.nodes, job, pods, progress=progress)
@@ -142,16 +137,14 @@ async def _told(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Attem
     return replace(attempt, stored=stored, reported=reported)
 
 
-def ranks(pods: tuple[Manifest, ...]) -> dict[int, Manifest]:
-    """Pods by node rank; `pods` are oldest first, so the newest of each rank stays."""
-    indexed = ((pod["metadata"].get("labels") or {}).get(RANK) or (pod["metadata"].get("annotations") or {}).get(RANK) for pod in pods)
-    return {int(rank): pod for rank, pod in zip(indexed, pods, strict=True) if rank is not None}
+def by_rank(pods: tuple[Pod, ...]) -> dict[int, Pod]:
+    """The newest pod of each rank. `pods` are oldest first."""
+    return {pod.rank: pod for pod in pods if pod.rank is not None}
 
 
 def _may_have_result(attempt: AttemptSeen) -> bool:
-    first = terminated(attempt.pods[0], TRAIN) if 0 in attempt.pods else None
-    done = first is not None and first["exitCode"] == 0
-    return done or (attempt.job is not None and bool(condition(attempt.job, "Complete") or condition(attempt.job, "SuccessCriteriaMet")))
+    first = attempt.pods[0].end(TRAIN) if 0 in attempt.pods else None
+    return (first is not None and first.code == 0) or (attempt.job is not None and attempt.job.succeeded)
 
 
 async def _stored(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Stored | None:
@@ -165,36 +158,20 @@ async def _stored(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Sto
 
 async def _reported(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Mapping[int, Cause]:
     """Causes that launchers left: of every rank that has ended badly, and once the Job has failed also of those whose pods are gone."""
-    job = attempt.job
-    failed = job is not None and bool(condition(job, "FailureTarget") or condition(job, "Failed"))
+    failed = attempt.job is not None and attempt.job.failure is not None
     asked = [rank for rank in range(attempt.nodes) if (ended_badly(attempt.pods[rank]) if rank in attempt.pods else failed)]
     prefix, namespace = seen.owner.prefix(TRAIN, attempt.number), seen.owner.namespace
     contents = await asyncio.gather(*(sources.fetch(namespace, cause_key(prefix, rank)) for rank in asked))
-    causes = ((rank, _cause(content)) for rank, content in zip(asked, contents, strict=True) if content is not None)
+    causes = ((rank, read_cause(content)) for rank, content in zip(asked, contents, strict=True) if content is not None)
     return {rank: cause for rank, cause in causes if cause is not None}
 
 
-def _cause(content: bytes) -> Cause | None:
-    """None for a document that is no cause: the kubelet's account of the end stands in for it."""
-    try:
-        return Cause.model_validate_json(content)
-    except ValidationError:
-        return None
-
-
-def _strays(seen: Observed, sources: Sources) -> tuple[Manifest, ...]:
-    """Jobs and ConfigMaps of attempts that have ended. The one that gave the package stays, for its logs.
-
-    One above `status.attempt` is left alone: a leader whose cache is behind does not know of it yet.
-    """
-    namespace, labels, status = seen.run.metadata.namespace, {OWNER_UID: seen.run.metadata.uid}, seen.status
-    present = status.current.number if status.current is not None else status.attempt if status.package is not None else None
-    evaluating = status.evaluating.attempt if status.evaluating is not None else 0
-    children = (*sources.list(JOB, namespace, labels), *sources.list(CONFIG_MAP, namespace, labels))
-    standing = (child for child in children if "deletionTimestamp" not in child["metadata"])
-    return tuple(child for child in standing if _is_stray(child, status.attempt, present, evaluating))
-
-
-def _is_stray(child: Manifest, last: int, present: int | None, evaluating: int) -> bool:
-    step, attempt = child["metadata"]["labels"].get(STEP), int(child["metadata"]["labels"].get(ATTEMPT, 0))
-    return (step == TRAIN and attempt <= last and attempt != present) or (step == EVALUATE and attempt < evaluating)
+def _stale(seen: Observed, sources: Sources) -> tuple[Child, ...]:
+    """Children of attempts that are over. Those of the attempt that gave the package stay, for its logs."""
+    status = seen.status
+    between_attempts = status.current is None and status.package is None
+    present = {
+        TRAIN: status.attempt + 1 if between_attempts else status.attempt,
+        EVALUATE: status.evaluating.attempt if status.evaluating is not None else 0,
+    }
+    return stale_children(sources, seen.owner, present)

@@ -9,9 +9,12 @@ from bramble.api.objects import Object
 from bramble.api.trainingrun import Spec, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.report import Progress
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.sources import StoreProblem
 from bramble.kinds.trainingrun.world import Node
 from bramble.kube.resources import Manifest
 from bramble.settings import Settings
@@ -47,8 +50,8 @@ class AttemptSeen:
 
     number: int
     nodes: int
-    job: Manifest | None = None
-    pods: Mapping[int, Manifest] = field(default_factory=dict)
+    job: Job | None = None
+    pods: Mapping[int, Pod] = field(default_factory=dict)
     reported: Mapping[int, Cause] = field(default_factory=dict)
     stored: Stored | None = None
     progress: Progress | None = None
@@ -61,7 +64,7 @@ class Observed:
     Attributes:
         store: why the namespace's store cannot be used, None when it can or was not needed.
         attempt: of `status.current`.
-        strays: Jobs and ConfigMaps of attempts that have ended.
+        stale_children: Jobs and ConfigMaps of attempts that have ended.
         nodes: of the cluster.
         filed_key: where a result of the same inputs is filed; empty when such a result cannot be told by its inputs.
         filed: what lies there.
@@ -73,9 +76,9 @@ class Observed:
     settings: Settings
     gateway_ca: str = ""
     dataset: DatasetSeen | None = None
-    store: StoreProblem | None = None
+    store: Blocker | None = None
     attempt: AttemptSeen | None = None
-    strays: tuple[Manifest, ...] = ()
+    stale_children: tuple[Child, ...] = ()
     nodes: tuple[Node, ...] = ()
     filed_key: str = ""
     filed: Stored | None = None

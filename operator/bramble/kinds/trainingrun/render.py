@@ -11,7 +11,7 @@ from bramble.contracts.jobs.base import Gateway, inputs_digest
 from bramble.contracts.jobs.evaluate import EvaluateJob, Gate
 from bramble.contracts.jobs.train import BuiltinTrainer, ContainerTrainer, TrainJob
 from bramble.contracts.store import filed_result_key
-from bramble.kinds.jobs.pod import child_metadata
+from bramble.kinds.jobs.pod_template import child_metadata
 from bramble.kinds.jobs.step import Owner, Step
 from bramble.kinds.plan import Apply, CreateOnce
 from bramble.kinds.trainingrun.observed import Observed

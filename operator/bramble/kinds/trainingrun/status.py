@@ -12,7 +12,9 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.evaluate import EvaluateResult, GateOutcome
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import Progress
-from bramble.kinds.status_update import StatusUpdate, not_ready, ready
+from bramble.kinds.blockers import STORE_EVENTS
+from bramble.kinds.plan import EventType
+from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, ready
 
 ADMITTED = "Admitted"
 RUNNING = "Running"
@@ -20,7 +22,6 @@ GATES_PASSED = "GatesPassed"
 COMPLETE = "Complete"
 FAILED = "Failed"
 
-INVALID = "InvalidSpec"
 PINNED = "Pinned"
 DATASET_MISSING = "DatasetMissing"
 DATASET_NOT_FROZEN = "DatasetNotFrozen"
@@ -43,13 +44,27 @@ FAILURES_SPENT = "FailureBudgetSpent"
 DISRUPTIONS_SPENT = "DisruptionBudgetSpent"
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 
-FAILURES = frozenset(
-    {
-        INVALID, DATASET_MISSING, ATTEMPT_FAILED, NAME_CONFLICT, GATES_FAILED, EVALUATION_FAILED, FAILURES_SPENT, DISRUPTIONS_SPENT,
-        DEADLINE_EXCEEDED, "SpecError", "BadData", "StoreMissing", "StoreInvalid", "StoreRefused", "StoreUnavailable",
-    }
-)  # fmt: skip
-"""Reasons that are told as a Warning."""
+EVENTS: Mapping[str, EventType] = {
+    PINNED: "Normal",
+    STARTING: "Normal",
+    QUEUED: "Normal",
+    SUSPENDED: "Normal",
+    ATTEMPT_FAILED: "Normal",
+    TRAINED: "Normal",
+    SUCCEEDED: "Normal",
+    INVALID_SPEC: "Warning",
+    DATASET_MISSING: "Warning",
+    NAME_CONFLICT: "Warning",
+    GATES_FAILED: "Warning",
+    EVALUATION_FAILED: "Warning",
+    FAILURES_SPENT: "Warning",
+    DISRUPTIONS_SPENT: "Warning",
+    DEADLINE_EXCEEDED: "Warning",
+    "SpecError": "Warning",
+    "BadData": "Warning",
+    **STORE_EVENTS,
+}
+"""Reasons that are worth an event (`StatusUpdate.events`)."""
 
 METRICS_SHOWN = 12
 
@@ -57,7 +72,7 @@ METRICS_SHOWN = 12
 def not_admitted(status: Status, reason: str, message: str) -> StatusUpdate:
     """The run waits for something that it names; nothing is spent."""
     conditions = (not_ready(reason, message), Condition(ADMITTED, "False", reason, message))
-    return StatusUpdate("Failed" if reason == INVALID else "Pending", (*conditions, *_no_more(status, reason, message)), FAILURES)
+    return StatusUpdate("Failed" if reason == INVALID_SPEC else "Pending", (*conditions, *_no_more(status, reason, message)), EVENTS)
 
 
 def under_way(status: Status, phase: str, reason: str, message: str, *, running: bool = False) -> StatusUpdate:
@@ -66,7 +81,7 @@ def under_way(status: Status, phase: str, reason: str, message: str, *, running:
     if status.dataset is not None:
         conditions.append(Condition(ADMITTED, "True", PINNED, told_pin(status.dataset)))
     conditions.append(Condition(RUNNING, "True" if running else "False", reason, message))
-    return StatusUpdate(phase, (*conditions, *_no_more(status, reason, message)), FAILURES)
+    return StatusUpdate(phase, (*conditions, *_no_more(status, reason, message)), EVENTS)
 
 
 def told_pin(pin: DatasetPin) -> str:
@@ -86,7 +101,7 @@ def ended(outcome: Outcome, evaluation: EvaluationSeen | None) -> StatusUpdate:
     if evaluation is not None:
         truth: Truth = "True" if (passed := all(gate.passed for gate in evaluation.gates)) else "False"
         conditions.append(Condition(GATES_PASSED, truth, GATES_PASSED if passed else GATES_FAILED, told_gates(evaluation)))
-    return StatusUpdate("Complete" if succeeded else "Failed", tuple(conditions), FAILURES)
+    return StatusUpdate("Complete" if succeeded else "Failed", tuple(conditions), EVENTS)
 
 
 def _no_more(status: Status, reason: str, message: str) -> tuple[Condition, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.kinds.jobs.store import look_again
+from bramble.kinds.blockers import store_wait
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import report
 from bramble.kinds.trainingrun.causes import ending
@@ -19,7 +19,7 @@ def store(seen: Observed, now: datetime) -> Plan | None:
     """
     if seen.store is None:
         return None
-    reason, message, wake_at = seen.store.reason, seen.store.message, now + look_again(seen.store)
+    reason, message, wake_at = seen.store.reason, seen.store.message, now + store_wait(seen.store, seen.status.conditions, now)
     if seen.status.dataset is None:
         return report(seen.run, not_admitted(seen.status, reason, message), now, wake_at=wake_at)
     end = ending(seen.attempt, {node.name: node for node in seen.nodes}, now) if seen.attempt is not None else None
