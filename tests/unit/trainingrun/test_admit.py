@@ -7,7 +7,7 @@ import pytest
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.observed import DatasetSeen
 from bramble.kinds.trainingrun.policies.admit import admit
-from bramble.kinds.trainingrun.policies.store import store
+from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from tests.unit.trainingrun.seen import DATASET, NOW, PIN, case, condition, message, observed, remembered, training
 
 FROZEN = DatasetSeen("tape", "uid-dataset", DATASET, frozen=True)
@@ -46,7 +46,7 @@ def test_pins() -> None:
     ],
 )
 def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> None:
-    plan = store(seen, NOW)
+    plan = wait_for_store(seen, NOW)
     assert condition(plan, "Admitted") == admitted
     assert condition(plan) == ("False", seen.store.reason)
     assert message(plan) == seen.store.message
@@ -55,4 +55,4 @@ def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> No
 
 
 def test_a_store_that_can() -> None:
-    assert store(training(), NOW) is None
+    assert wait_for_store(training(), NOW) is None

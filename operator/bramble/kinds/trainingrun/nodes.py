@@ -1,4 +1,4 @@
-"""How many pods an attempt has and what each may use, from the spec and the nodes there are. Pure."""
+"""The cluster's nodes as far as training is concerned, and how many of a run's pods they take. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from datetime import datetime
 from bramble.api.labels import ACCELERATOR
 from bramble.api.objects import moment
 from bramble.api.schema import amount
-from bramble.api.trainingrun import Spec, Toleration, Torchrun
+from bramble.api.trainingrun import Spec, Toleration
 from bramble.kube.resources import Manifest
 
 GPU = "nvidia.com/gpu"
 SIMULATED = {ACCELERATOR: "simulated"}
+"""The label of nodes that only pretend to have GPUs, for tests and demonstrations."""
+
+KUBELET_PODS = 110
+"""How many pods a kubelet takes unless it is configured otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,12 @@ class Taint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node as far as training cares.
+    """A node of the cluster.
 
     Attributes:
-        ready: its kubelet answers.
-        since: since when `ready` is what it is.
-        allocatable: what pods may take of it, in base units.
+        ready: its kubelet reports to the API server.
+        since: since when `ready` has its present value.
+        allocatable: what pods may use of it, in base units (cores, bytes, devices).
     """
 
     name: str
@@ -45,7 +49,7 @@ class Node:
 
     @classmethod
     def of(cls, manifest: Manifest) -> Node:
-        """From the API server's Node."""
+        """Parse the API server's Node."""
         spec, status = manifest.get("spec") or {}, manifest.get("status") or {}
         ready = next((condition for condition in status.get("conditions") or () if condition["type"] == "Ready"), None)
         return cls(
@@ -59,51 +63,35 @@ class Node:
         )
 
 
-def torchrun(spec: Spec) -> Torchrun:
-    """The engine's settings; admission lets no other engine in."""
-    return spec.engine.torchrun or Torchrun()
-
-
 def requested(spec: Spec) -> dict[str, float]:
-    """What one pod's training container asks for, in base units. A limit without a request is a request too (as the API server has it)."""
+    """What one pod's training container requests, in base units. A limit without a request counts as one, as in the API server."""
     if spec.resources is None:
         return {}
     return {name: amount(quantity) for name, quantity in {**spec.resources.limits, **spec.resources.requests}.items()}
 
 
 def gpus(spec: Spec) -> int:
-    """GPUs of each pod."""
+    """How many GPUs each pod requests."""
     return int(requested(spec).get(GPU, 0))
 
 
-def processes(spec: Spec) -> int:
-    """Processes of each pod: one a GPU, else one, unless the spec says a number."""
-    wanted = torchrun(spec).processes_per_node
-    return max(1, gpus(spec)) if wanted == "auto" else wanted
-
-
-def threads(spec: Spec) -> int:
-    """OMP_NUM_THREADS of each process: its share of the CPUs that the pod may use."""
-    return max(1, int(requested(spec).get("cpu", 1) // processes(spec)))
-
-
-def _bears(tolerations: Iterable[Toleration], taint: Taint) -> bool:
-    """Whether one of the tolerations matches (as the scheduler does: no key means every key)."""
+def _tolerated(tolerations: Iterable[Toleration], taint: Taint) -> bool:
+    """Whether one of the tolerations matches the taint. As in the scheduler, a toleration without a key matches every key."""
     for toleration in tolerations:
-        keyed = toleration.key is None or toleration.key == taint.key
-        valued = toleration.operator == "Exists" or (toleration.value or "") == taint.value
-        if keyed and valued and toleration.effect in (None, taint.effect):
+        same_key = toleration.key is None or toleration.key == taint.key
+        same_value = toleration.operator == "Exists" or (toleration.value or "") == taint.value
+        if same_key and same_value and toleration.effect in (None, taint.effect):
             return True
     return False
 
 
 def fits(spec: Spec, node: Node) -> bool:
-    """Whether the scheduler may put a pod of this run there, were nothing else on it."""
+    """Whether the scheduler could put a pod of this run on the node if nothing else ran there."""
     return (
         node.ready
         and node.schedulable
         and spec.node_selector.items() <= node.labels.items()
-        and all(_bears(spec.tolerations, taint) for taint in node.taints if taint.effect != "PreferNoSchedule")
+        and all(_tolerated(spec.tolerations, taint) for taint in node.taints if taint.effect != "PreferNoSchedule")
         and _room(requested(spec), node) > 0
     )
 
@@ -111,31 +99,20 @@ def fits(spec: Spec, node: Node) -> bool:
 def _room(wanted: Mapping[str, float], node: Node) -> int:
     """How many pods with these requests an empty node takes."""
     limits = [int(node.allocatable.get(name, 0) // each) for name, each in wanted.items() if each > 0]
-    return min(limits, default=int(node.allocatable.get("pods", 110)))
+    return min(limits, default=int(node.allocatable.get("pods", KUBELET_PODS)))
 
 
 def capacity(spec: Spec, nodes: Iterable[Node]) -> int:
-    """How many of the run's pods the cluster takes, were nothing else on it."""
+    """How many of the run's pods the cluster takes if nothing else runs on it."""
     wanted = requested(spec)
     return sum(_room(wanted, node) for node in nodes if fits(spec, node))
 
 
-def world_size(spec: Spec, nodes: Iterable[Node], *, disrupted: bool) -> int:
-    """Pods of the next attempt.
-
-    As many as the spec says; after a disruption as few as fit, but not below `minNodes`. A first attempt waits for all of them.
-    """
-    engine = torchrun(spec)
-    if not disrupted or engine.min_nodes is None:
-        return engine.nodes
-    return min(engine.nodes, max(engine.min_nodes, capacity(spec, nodes)))
-
-
 def cpu_allowed(spec: Spec, nodes: Iterable[Node]) -> bool:
-    """Whether an attempt may use the CPU in place of the GPUs it asks for.
+    """Whether an attempt may train on the CPU although the run requests GPUs.
 
-    Only where every node that fits is labelled as simulated; the attempt's pods are then bound to that label, so that this stays
-    true wherever they land. A run that asks for no GPU uses the CPU anyway.
+    It may if every node that fits is labelled as simulated. The attempt's pods are then bound to that label, so that none of them lands on
+    a node with real GPUs. A run that requests no GPU trains on the CPU anyway.
     """
     if gpus(spec) == 0:
         return True

@@ -1,4 +1,4 @@
-"""The Job of an attempt: who holds the Secret, what the trainer sees, where it may run."""
+"""Torchrun's objects: how many pods an attempt has, who holds the Secret, what the trainer sees, where it may run."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from bramble.api.trainingrun import CurrentAttempt
+from bramble.api.trainingrun import CurrentAttempt, Spec
 from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.jobs.train import TrainJob
-from bramble.kinds.trainingrun.attempt import attempt
+from bramble.kinds.trainingrun.engines.torchrun import sizing
+from bramble.kinds.trainingrun.engines.torchrun.engine import TorchrunEngine
+from bramble.kinds.trainingrun.nodes import Node
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.render import filed_key, service
-from tests.unit.trainingrun.seen import DATASET, PIN, SETTINGS, case, observed, training
+from bramble.kinds.trainingrun.train_job import filed_key
+from tests.unit.trainingrun.seen import DATASET, PIN, SETTINGS, case, node, observed, training
+
+ENGINE = TorchrunEngine()
 
 GPUS = {"resources": {"limits": {"nvidia.com/gpu": 2, "cpu": 8}}}
 ENV = [{"name": "HOME", "value": "/x"}, {"name": "A", "value": "b"}]
@@ -22,7 +26,7 @@ OWN = {"trainer": {"container": {**CONTAINER, "env": ENV}}}
 
 def rendered(spec: dict[str, Any] | None = None, **current: Any) -> tuple[TrainJob, dict[str, Any]]:
     seen = training(spec=spec, gateway_ca="PEM")
-    config_map, job = attempt(seen, CurrentAttempt(**{"number": 3, "nodes": 2, **current}))
+    config_map, job = ENGINE.attempt_children(seen, CurrentAttempt(**{"number": 3, "nodes": 2, **current}))
     told = JobFile.parse(config_map.manifest["data"]["job.json"].encode())
     assert isinstance(told, TrainJob)
     assert config_map.manifest["immutable"] is True
@@ -73,7 +77,8 @@ def test_the_trainer_sees_its_data_read_only_and_shared_memory() -> None:
 
 def test_ranks_find_each_other_by_name() -> None:
     told, job = rendered()
-    named = service(training().owner).manifest
+    (shared,) = ENGINE.run_children(training())
+    named = shared.manifest
     assert told.master == f"{job['metadata']['name']}-0.{named['metadata']['name']}"
     assert pod_of(job)["subdomain"] == named["metadata"]["name"]
     assert named["spec"]["publishNotReadyAddresses"] is True
@@ -150,7 +155,7 @@ def test_kueue_decides_when_it_starts() -> None:
 )
 def test_the_rest_of_the_deadline(deadline: str, spent: int, left: int) -> None:
     seen = training(spec={"budgets": {"deadline": deadline}}, status={"spent_seconds": spent})
-    _, job = attempt(seen, CurrentAttempt(number=2, nodes=1))
+    _, job = ENGINE.attempt_children(seen, CurrentAttempt(number=2, nodes=1))
     assert job.manifest["spec"]["activeDeadlineSeconds"] == left
 
 
@@ -170,12 +175,57 @@ def pinned(spec: dict[str, Any] | None = None) -> Observed:
     ],
 )
 def test_results_are_filed_under_what_produced_them(other: Observed, same: bool) -> None:
-    assert (filed_key(other) == filed_key(pinned())) is same
+    assert (filed_key(other, ENGINE) == filed_key(pinned(), ENGINE)) is same
 
 
 def test_what_cannot_be_told_by_its_inputs_is_not_filed() -> None:
     floating = {"trainer": {"container": {"image": "me/train:latest", "command": ["x"]}}}
-    assert filed_key(pinned(floating)) == ""
-    assert filed_key(observed()) == "", "no dataset is pinned yet"
+    assert filed_key(pinned(floating), ENGINE) == ""
+    assert filed_key(observed(), ENGINE) == "", "no dataset is pinned yet"
     changed = {"trainer": {"container": CONTAINER}}
-    assert filed_key(pinned(changed)) != filed_key(pinned(OWN)), "variables are inputs"
+    assert filed_key(pinned(changed), ENGINE) != filed_key(pinned(OWN), ENGINE), "variables are inputs"
+
+
+def spec(**fields: Any) -> Spec:
+    return observed(fields).spec
+
+
+def four(**fields: Any) -> dict[str, Any]:
+    """Four pods are wanted."""
+    return {"engine": {"torchrun": {"nodes": 4, **fields}}}
+
+
+ONE_GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+TWO_CPUS = {"resources": {"requests": {"cpu": "2"}}}
+A, B, C = node("a"), node("b"), node("c")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nodes", "disrupted", "size"),
+    [
+        case("a first attempt waits for all of them", spec(**four(minNodes=2), **ONE_GPU), (A, B), False, 4),
+        case("after a disruption as many as fit", spec(**four(minNodes=2), **ONE_GPU), (A, B, C), True, 3),
+        case("never fewer than minNodes", spec(**four(minNodes=2), **ONE_GPU), (A,), True, 2),
+        case("never more than nodes", spec(**four(minNodes=2), **ONE_GPU), (node("a", gpus=8),), True, 4),
+        case("without minNodes all of them or none", spec(**four(), **ONE_GPU), (A,), True, 4),
+        case("a node may take several pods", spec(**four(minNodes=1), **TWO_CPUS), (A,), True, 2),
+        case("without requests a node takes many pods", spec(**four(minNodes=1)), (A,), True, 4),
+        case("without spec.engine there is one pod", spec(engine=None), (A, B), False, 1),
+    ],
+)
+def test_size(wanted: Spec, nodes: tuple[Node, ...], disrupted: bool, size: int) -> None:
+    assert ENGINE.size(wanted, nodes, disrupted=disrupted) == size
+
+
+@pytest.mark.parametrize(
+    ("wanted", "processes", "threads"),
+    [
+        case("without requests there is one process with one thread", spec(), 1, 1),
+        case("auto is one process for each GPU", spec(resources={"limits": {"nvidia.com/gpu": "4", "cpu": "16"}}), 4, 4),
+        case("a number is taken as it is", spec(engine={"torchrun": {"processesPerNode": 2}}, **TWO_CPUS), 2, 1),
+        case("half a CPU is one thread", spec(resources={"requests": {"cpu": "500m"}}), 1, 1),
+        case("the request counts, not the limit", spec(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "8"}}), 1, 2),
+    ],
+)
+def test_processes_and_threads(wanted: Spec, processes: int, threads: int) -> None:
+    assert (sizing.processes(wanted), sizing.threads(wanted)) == (processes, threads)
