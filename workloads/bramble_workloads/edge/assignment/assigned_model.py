@@ -11,15 +11,15 @@ from pathlib import Path
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.report import CandidateState, Running
 from bramble_workloads.device.backoff import wait_seconds
-from bramble_workloads.edge import slots
-from bramble_workloads.edge.closures import Closures
-from bramble_workloads.edge.decide import Download, Seen, Serve, Serving, Step, Stop, Try, Wait, decide
-from bramble_workloads.edge.device import Device
-from bramble_workloads.edge.errors import BrokenPackage, GatewayRefused, WrongBlob
-from bramble_workloads.edge.serving import Endpoint
-from bramble_workloads.edge.slot_store import SlotStore
-from bramble_workloads.edge.steps import Steps
-from bramble_workloads.edge.trial import Death
+from bramble_workloads.device.errors import BrokenPackage, GatewayRefused, WrongBlob
+from bramble_workloads.edge.assignment.decide import Download, Observed, Serve, Serving, Step, Try, Wait, Withdraw, decide
+from bramble_workloads.edge.assignment.steps import Steps
+from bramble_workloads.edge.node_resources import NodeResources
+from bramble_workloads.edge.serve.endpoint import Endpoint
+from bramble_workloads.edge.slots import slots
+from bramble_workloads.edge.slots.required_blobs import RequiredBlobs
+from bramble_workloads.edge.slots.slot_store import SlotStore
+from bramble_workloads.edge.trial.run_trial import Death
 from bramble_workloads.errors import TryAgain
 from bramble_workloads.processing.errors import DescriptionError, ModelFault
 
@@ -28,19 +28,19 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT = 30.0
 
 
-class Deployment:
+class AssignedModel:
     """The slots, the endpoint and the worker of one assignment."""
 
-    def __init__(self, device: Device, store: SlotStore) -> None:
-        self._device = device
+    def __init__(self, resources: NodeResources, store: SlotStore) -> None:
+        self._resources = resources
         self._store = store
         accepted = store.slots.accepted
-        self.endpoint = Endpoint(accepted.namespace, accepted.model, device.book, device.settings.queue)
+        self.endpoint = Endpoint(accepted.namespace, accepted.model, resources.book, resources.settings.queue)
         self.settled = asyncio.Event()
         """Set once what the last process served is served again, or cannot be."""
         self.withdrawn = False
-        self._closures = Closures(device.blobs)
-        self._steps = Steps(device, store, self.endpoint, self._closures)
+        self._closures = RequiredBlobs(resources.blobs)
+        self._steps = Steps(resources, store, self.endpoint, self._closures)
         self._woken = asyncio.Event()
         self._step: Step = Wait(None)
         self._message = ""
@@ -50,20 +50,20 @@ class Deployment:
         self._disk_trouble = False
 
     @classmethod
-    def accepting(cls, device: Device, folder: Path, assignment: Assignment) -> Deployment | None:
+    def accepting(cls, resources: NodeResources, folder: Path, assignment: Assignment) -> AssignedModel | None:
         """A deployment for an assignment that is new to this node; None where it is not for it."""
-        first = slots.accept(None, assignment, device.settings.node)
-        return None if first is None else cls(device, SlotStore(folder, first, device.writer, device.instance, device.boot_id))
+        first = slots.accept(None, assignment, resources.settings.node)
+        return None if first is None else cls(resources, SlotStore(folder, first, resources.writer, resources.instance, resources.boot_id))
 
     @classmethod
-    def restored(cls, device: Device, folder: Path) -> Deployment | None:
+    def restored(cls, resources: NodeResources, folder: Path) -> AssignedModel | None:
         """What a folder remembers, the deaths since counted; None where it remembers nothing that can be read."""
-        store = SlotStore.found(folder, device.writer, device.instance, device.boot_id)
+        store = SlotStore.found(folder, resources.writer, resources.instance, resources.boot_id)
         if store is None:
             return None
-        deployment = cls(device, store)
+        deployment = cls(resources, store)
         try:
-            deaths = store.settle(slots.after_death(store.slots, device.boot_id))
+            deaths = store.settle(slots.after_death(store.slots, resources.boot_id))
         except OSError as error:
             deployment._disk_refuses(error)
             return deployment
@@ -77,7 +77,7 @@ class Deployment:
 
     async def accept(self, assignment: Assignment) -> bool:
         """Take a newer assignment; False where it is not newer. What is under way and no longer asked for is dropped."""
-        accepted = slots.accept(self._store.slots, assignment, self._device.settings.node)
+        accepted = slots.accept(self._store.slots, assignment, self._resources.settings.node)
         if accepted is None:
             return False
         self._store.slots = accepted
@@ -108,17 +108,17 @@ class Deployment:
                 self.settled.set()
             log.info("%s: %s", self.endpoint.name, step)
             await self._interruptibly(step)
-            self._device.changed()
+            self._resources.changed()
             if self._disk_trouble:
                 await self._wait(self._retry_at)
                 await self._save_if_possible()
-            elif isinstance(step, Stop):
+            elif isinstance(step, Withdraw):
                 return
 
     async def leave(self) -> None:
         """The agent was asked to go: nothing that is open counts as a death. Call after `run` has ended and requests have drained."""
         try:
-            await self._store.remember(slots.ended_cleanly(self._store.slots))
+            await self._store.remember(slots.close_attempt(self._store.slots))
             await self._store.unmark()
         except OSError as error:
             self._disk_refuses(error)
@@ -171,16 +171,16 @@ class Deployment:
 
     # ------------------------------------------------------------------------------------------------------ the loop
 
-    def _see(self) -> Seen:
+    def _see(self) -> Observed:
         current = self.endpoint.current
-        return Seen(
+        return Observed(
             slots=self._store.slots,
             serving=current.label if current else None,
             present=self._closures.present(self._store.slots),
             withdrawn=self.withdrawn,
-            contact=self._device.contact(),
+            contact=self._resources.contact(),
             now=time.monotonic(),
-            ttl=self._device.settings.candidate_ttl,
+            ttl=self._resources.settings.candidate_ttl,
             failed=self._failed,
             retry_at=self._retry_at,
         )
@@ -235,7 +235,7 @@ class Deployment:
         self._failures += 1
         self._failed, self._retry_at, self._message = package, time.monotonic() + delay, message
         log.warning("%s: %s (again in %.1f s)", self.endpoint.name, message, delay)
-        self._device.changed()
+        self._resources.changed()
 
     def _disk_refuses(self, error: OSError) -> None:
         self._disk_trouble = True

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bramble_workloads.edge.trial_child import Order, Outcome
+from bramble_workloads.edge.trial.child import Order, Outcome
 
 LAST_WORDS = 500
 
@@ -32,7 +32,7 @@ async def run_trial(package: str, blobs: Path, memory_bytes: int | None, recent:
     )
     pipe = asyncio.subprocess.PIPE
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bramble_workloads.edge.trial_child", stdin=pipe, stdout=pipe, stderr=pipe
+        sys.executable, "-m", "bramble_workloads.edge.trial.child", stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
         message = b"".join([order.model_dump_json(by_alias=True).encode(), b"\n", *inputs])

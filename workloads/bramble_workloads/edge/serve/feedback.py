@@ -6,8 +6,8 @@ from collections import OrderedDict
 from http import HTTPStatus
 from typing import NamedTuple
 
-from bramble_workloads.edge.counters import Tally
-from bramble_workloads.edge.protocol import ProtocolError
+from bramble_workloads.edge.serve.counters import Tally
+from bramble_workloads.edge.serve.protocol import ProtocolError
 
 MAX_ANSWERS = 8192
 ANSWER_SECONDS = 3600.0

@@ -12,8 +12,8 @@ from prometheus_client.registry import Collector
 from bramble.contracts.canonical import short
 from bramble.contracts.counters import DURATION_BOUNDS_MS
 from bramble_workloads.device import board
-from bramble_workloads.edge.counters import Tally
 from bramble_workloads.edge.node import Node
+from bramble_workloads.edge.serve.counters import Tally
 
 LABELS = ("package", "cohort", "attempt")
 EVERY = 8
@@ -57,9 +57,9 @@ class DeviceCollector(Collector):
 
     def _serving(self) -> Metric:
         serving = GaugeMetricFamily("bramble_device_serving", "1 for each package that answers now.", labels=("package", "cohort"))
-        for deployment in self._node.deployments():
-            if deployment.endpoint.current is not None:
-                label = deployment.endpoint.current.label
+        for model in self._node.models():
+            if model.endpoint.current is not None:
+                label = model.endpoint.current.label
                 serving.add_metric([short(label.package), label.cohort], 1)
         return serving
 

@@ -11,15 +11,15 @@ import logging
 
 from bramble.contracts.counters import Cohort
 from bramble_workloads.device import memory
+from bramble_workloads.device.errors import BrokenPackage, WrongBlob
 from bramble_workloads.device.loading import load
-from bramble_workloads.edge import slots
-from bramble_workloads.edge.closures import Closures
-from bramble_workloads.edge.decide import Download, Empty, GiveUp, Relabel, Serve, Serving, Step, Stop, Try, Wait
-from bramble_workloads.edge.device import Device
-from bramble_workloads.edge.errors import BrokenPackage, WrongBlob
-from bramble_workloads.edge.serving import Endpoint, Served
-from bramble_workloads.edge.slot_store import SlotStore
-from bramble_workloads.edge.trial import Death, run_trial
+from bramble_workloads.edge.assignment.decide import Download, GiveUp, Relabel, Serve, Serving, Step, Try, Unload, Wait, Withdraw
+from bramble_workloads.edge.node_resources import NodeResources
+from bramble_workloads.edge.serve.endpoint import Endpoint, Served
+from bramble_workloads.edge.slots import slots
+from bramble_workloads.edge.slots.required_blobs import RequiredBlobs
+from bramble_workloads.edge.slots.slot_store import SlotStore
+from bramble_workloads.edge.trial.run_trial import Death, run_trial
 from bramble_workloads.processing.errors import ModelFault
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 class Steps:
     """The hands of one deployment."""
 
-    def __init__(self, device: Device, store: SlotStore, endpoint: Endpoint, closures: Closures) -> None:
-        self._device = device
+    def __init__(self, resources: NodeResources, store: SlotStore, endpoint: Endpoint, closures: RequiredBlobs) -> None:
+        self._resources = resources
         self._store = store
         self._endpoint = endpoint
         self._closures = closures
@@ -43,15 +43,15 @@ class Steps:
             OSError: the disk takes no writes.
         """
         match step:
-            case Stop():
+            case Withdraw():
                 await self._stop()
-            case Empty():
+            case Unload():
                 await self._empty()
             case Relabel(cohort):
                 await self._relabel(cohort)
             case Serve(package, cohort):
                 if cohort == "candidate":
-                    await self._store.remember(slots.begin(self._store.slots, package, self._device.boot_id))
+                    await self._store.remember(slots.begin_attempt(self._store.slots, package, self._resources.boot_id))
                 await self._switch(package, cohort)
             case Download(package):
                 await self._download(package)
@@ -66,7 +66,7 @@ class Steps:
     async def _stop(self) -> None:
         self._endpoint.switch(None)
         accepted = self._store.slots.accepted
-        self._device.book.forget(accepted.namespace, accepted.model)
+        self._resources.book.forget(accepted.namespace, accepted.model)
         await self._store.forget()
 
     async def _empty(self) -> None:
@@ -74,14 +74,14 @@ class Steps:
         await self._store.unmark()
         nothing = {"active": None, "cohort": "stable", "last_good": None, "candidate": None, "attempt": None}
         await self._store.remember(self._store.slots.model_copy(update=nothing))
-        self._device.collect()
+        self._resources.collect()
 
     async def _relabel(self, cohort: Cohort) -> None:
         current = self._endpoint.current
         if current is None:
             return
         label = self._label(current.label.package, cohort)
-        await self._store.remember(slots.serve(self._store.slots, label.package, cohort, self._device.boot_id))
+        await self._store.remember(slots.record_serving(self._store.slots, label.package, cohort, self._resources.boot_id))
         await self._store.mark(label)
         self._endpoint.relabel(label)
         self._counting(label)
@@ -90,27 +90,27 @@ class Steps:
         listed = self._store.slots.accepted.packages.get(package)
         if listed is None:
             raise BrokenPackage(f"the assignment names package {package} and lists no blobs of it")
-        self._device.changed()
-        self._device.blobs.require_space(listed.blobs)
+        self._resources.changed()
+        self._resources.blobs.require_space(listed.blobs)
         for blob in listed.blobs:
-            await self._device.blobs.fetch(blob, self._device.gateway)
+            await self._resources.blobs.fetch(blob, self._resources.gateway)
         missing = self._closures.missing(self._store.slots, package)
         if missing:
             raise BrokenPackage(f"package {package} needs {missing[0]}, which its assignment does not list")
 
     async def _try(self, package: str, cohort: Cohort) -> None:
-        device, settings = self._device, self._device.settings
-        async with device.trying:
-            await self._store.remember(slots.begin(self._store.slots, package, device.boot_id))
-            device.changed()
+        resources, settings = self._resources, self._resources.settings
+        async with resources.trying:
+            await self._store.remember(slots.begin_attempt(self._store.slots, package, resources.boot_id))
+            resources.changed()
             room = memory.room(settings.memory_budget)
             try:
-                outcome = await run_trial(package, device.blobs.folder.parent, room, self._endpoint.recent, settings.trial_seconds)
+                outcome = await run_trial(package, resources.blobs.folder.parent, room, self._endpoint.recent, settings.trial_seconds)
             except Death:
-                await self._store.remember(slots.after_failure(self._store.slots))
+                await self._store.remember(slots.refuse_if_exhausted(self._store.slots))
                 raise
             if outcome.damaged:
-                await self._store.remember(slots.ended_cleanly(self._store.slots))
+                await self._store.remember(slots.close_attempt(self._store.slots))
                 raise WrongBlob(outcome.reason)
             if not outcome.passed:
                 raise ModelFault(outcome.reason)
@@ -119,7 +119,7 @@ class Steps:
 
     async def _switch(self, package: str, cohort: Cohort) -> None:
         """Load beside what is served, remember, then answer with it."""
-        loaded = await asyncio.to_thread(load, self._device.blobs, package)
+        loaded = await asyncio.to_thread(load, self._resources.blobs, package)
         if cohort == "candidate" and package != self._store.slots.candidate_target:
             return  # taken back while it was loaded, and this step not yet cancelled
         label = self._label(package, cohort)
@@ -132,7 +132,7 @@ class Steps:
     async def _remember_serving(self, label: Serving) -> OSError | None:
         """Before it answers. A disk that takes no writes keeps a candidate from being served, and never a way back."""
         try:
-            await self._store.remember(slots.serve(self._store.slots, label.package, label.cohort, self._device.boot_id))
+            await self._store.remember(slots.record_serving(self._store.slots, label.package, label.cohort, self._resources.boot_id))
             await self._store.mark(label)
         except OSError as error:
             if label.cohort == "candidate":
@@ -147,5 +147,5 @@ class Steps:
     def _counting(self, label: Serving) -> None:
         """Something else is counted from now on: what an earlier Rollout of the model counted, and its blobs, are history."""
         accepted = self._store.slots.accepted
-        self._device.book.forget(accepted.namespace, accepted.model, all_but=label.rollout_uid)
-        self._device.collect()
+        self._resources.book.forget(accepted.namespace, accepted.model, all_but=label.rollout_uid)
+        self._resources.collect()

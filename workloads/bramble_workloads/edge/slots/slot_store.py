@@ -17,9 +17,9 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from bramble_workloads.device.disk import sync_folder, write_durably
-from bramble_workloads.edge.crashes import Crashes, CrashLog, Running
-from bramble_workloads.edge.decide import Serving
-from bramble_workloads.edge.slots import Slots
+from bramble_workloads.edge.assignment.decide import Serving
+from bramble_workloads.edge.slots.crash_log import Crashes, CrashLog, Running
+from bramble_workloads.edge.slots.slots import Slots
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The child process of a trial: `python -m bramble_workloads.edge.trial_child`. What goes wrong here does not touch what is served.
+"""The child process of a trial: `python -m bramble_workloads.edge.trial.child`. What goes wrong here does not touch what is served.
 
 Standard input: one line of JSON (`Order`), then the recent inputs, one behind the other. Standard output: one line of JSON (`Outcome`).
 A package that fails is an outcome and exit code 0; any other end of the process is a death.
@@ -64,8 +64,8 @@ def attempt(order: Order, recent: list[bytes]) -> Outcome:
     """Load the package within the memory limit, run its golden cases, then the recent inputs."""
     from bramble_workloads.device import memory
     from bramble_workloads.device.blobs import Blobs
+    from bramble_workloads.device.errors import WrongBlob
     from bramble_workloads.device.loading import load
-    from bramble_workloads.edge.errors import WrongBlob
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
     from bramble_workloads.processing.package import read_package
 

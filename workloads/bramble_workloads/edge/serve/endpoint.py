@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble.contracts.package import Package
-from bramble_workloads.edge.counters import Book, Key, Tally
-from bramble_workloads.edge.decide import Serving
+from bramble_workloads.edge.assignment.decide import Serving
+from bramble_workloads.edge.serve.counters import Book, Key, Tally
 from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model, Prediction
 

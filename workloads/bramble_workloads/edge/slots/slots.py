@@ -150,14 +150,14 @@ def _kept_attempt(slots: Slots) -> Slots:
     return slots.model_copy(update={"attempt": None if over else attempt, "candidate": candidate})
 
 
-def begin(slots: Slots, package: str, boot_id: str) -> Slots:
+def begin_attempt(slots: Slots, package: str, boot_id: str) -> Slots:
     """Before a package is loaded for the first time: one death more unless it ends cleanly."""
     earlier = slots.attempt.n if slots.attempt is not None and slots.attempt.package == package else 0
     candidate = package if package == slots.candidate_target else slots.candidate
     return slots.model_copy(update={"attempt": Attempt(package=package, boot_id=boot_id, n=earlier + 1), "candidate": candidate})
 
 
-def serve(slots: Slots, package: str, cohort: Cohort, boot_id: str) -> Slots:
+def record_serving(slots: Slots, package: str, cohort: Cohort, boot_id: str) -> Slots:
     """A package passed its trial, or was proven before, and is switched to."""
     if cohort == "candidate":
         attempt = slots.attempt if slots.attempt is not None and slots.attempt.package == package else None
@@ -194,7 +194,7 @@ def refuse(slots: Slots, package: str, reason: str, because: Because = "fault") 
     return slots.model_copy(update={"bad": (*others, refusal)[-MAX_REMEMBERED:], "attempt": attempt, "candidate": candidate})
 
 
-def ended_cleanly(slots: Slots) -> Slots:
+def close_attempt(slots: Slots) -> Slots:
     """The agent leaves because it was asked to: no death."""
     if slots.attempt is None:
         return slots
@@ -210,11 +210,11 @@ def after_death(slots: Slots, boot_id: str) -> Slots:
     if attempt.phase == "trying" and attempt.boot_id != boot_id and slots.fallback is not None:
         return refuse(slots, attempt.package, "the board rebooted while it was tried", "reboot")
     if attempt.phase == "serving" and attempt.boot_id != boot_id and slots.fallback is None:
-        return ended_cleanly(slots)  # a power cut must not leave a node without any model
-    return after_failure(slots, "fault" if attempt.boot_id == boot_id else "reboot")
+        return close_attempt(slots)  # a power cut must not leave a node without any model
+    return refuse_if_exhausted(slots, "fault" if attempt.boot_id == boot_id else "reboot")
 
 
-def after_failure(slots: Slots, because: Because = "fault") -> Slots:
+def refuse_if_exhausted(slots: Slots, because: Because = "fault") -> Slots:
     """Refuse the package of the open attempt where it has cost too many lives."""
     attempt = slots.attempt
     if attempt is not None and attempt.n >= MAX_DEATHS:

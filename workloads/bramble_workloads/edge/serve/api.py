@@ -14,12 +14,12 @@ from uuid import uuid4
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from bramble_workloads.edge import protocol
-from bramble_workloads.edge.feedback import Answered, Answers
-from bramble_workloads.edge.metrics import exposition
 from bramble_workloads.edge.node import Node
-from bramble_workloads.edge.protocol import ProtocolError
-from bramble_workloads.edge.serving import Endpoint, Overloaded, Served
+from bramble_workloads.edge.serve import protocol
+from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Served
+from bramble_workloads.edge.serve.feedback import Answered, Answers
+from bramble_workloads.edge.serve.metrics import exposition
+from bramble_workloads.edge.serve.protocol import ProtocolError
 from bramble_workloads.processing.errors import InputError, ModelFault, TooLarge, UnsupportedMedia
 
 MAX_BODY = 256 * 1024 * 1024

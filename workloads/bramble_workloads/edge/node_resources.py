@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from bramble_workloads.device.blobs import Blobs
 from bramble_workloads.device.gateway_client import GatewayClient
-from bramble_workloads.edge.counters import Book
+from bramble_workloads.edge.serve.counters import Book
 from bramble_workloads.edge.settings import Settings
 
 
 @dataclass(frozen=True)
-class Device:
+class NodeResources:
     """One node's agent, as its deployments see it."""
 
     settings: Settings

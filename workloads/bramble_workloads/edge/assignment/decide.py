@@ -1,6 +1,6 @@
 """What a device does next for one assignment. Pure: no clock, no disk, no network.
 
-The first rule with an opinion decides. What is served goes on being served while any step but `Stop` is carried out.
+The first rule with an opinion decides. What is served goes on being served while any step but `Withdraw` is carried out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble.contracts.counters import Cohort
-from bramble_workloads.edge.slots import Slots
+from bramble_workloads.edge.slots.slots import Slots
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observed:
     """All that a decision may depend on. Times are seconds on the monotonic clock."""
 
     slots: Slots
@@ -46,12 +46,12 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Stop:
+class Withdraw:
     """Serve nothing and forget the slots."""
 
 
 @dataclass(frozen=True)
-class Empty:
+class Unload:
     """Serve nothing: the assignment names nothing for this node."""
 
 
@@ -101,13 +101,13 @@ class Wait:
     until: float | None
 
 
-Step = Stop | Empty | Serve | Relabel | Download | Try | GiveUp | Wait
+Step = Withdraw | Unload | Serve | Relabel | Download | Try | GiveUp | Wait
 
 
-def decide(seen: Seen) -> Step:
+def decide(seen: Observed) -> Step:
     """The next step."""
     if seen.withdrawn:
-        return Stop()
+        return Withdraw()
     if seen.serving is None and (proven := _proven(seen)) is not None:
         return proven
     target = _target(seen)
@@ -125,7 +125,7 @@ def decide(seen: Seen) -> Step:
     return Try(package, cohort)
 
 
-def _proven(seen: Seen) -> Serve | None:
+def _proven(seen: Observed) -> Serve | None:
     """After a start, before any network: what was proven here and is on the disk, the newest first.
 
     A candidate is not served again before the gateway was heard of, unless there is nothing else.
@@ -146,7 +146,7 @@ def _proven(seen: Seen) -> Serve | None:
     return Serve(candidate, "candidate" if candidate == slots.candidate_target else "stable")
 
 
-def _target(seen: Seen) -> tuple[str, Cohort] | None:
+def _target(seen: Observed) -> tuple[str, Cohort] | None:
     """What this node should serve: the candidate where it may, else the stable version."""
     slots = seen.slots
     stable, candidate = slots.stable_target, slots.candidate_target
@@ -161,19 +161,19 @@ def _target(seen: Seen) -> tuple[str, Cohort] | None:
     return None
 
 
-def _without_target(seen: Seen) -> Step:
+def _without_target(seen: Observed) -> Step:
     """The assignment names nothing that this node may serve: keep what runs if something is meant for it, else stop."""
     if seen.serving is None:
         return Wait(seen.retry_at if seen.retry_at > seen.now else None)
     if not seen.slots.names_anything:
-        return Empty()
+        return Unload()
     good = seen.slots.last_good
     if seen.serving.package == seen.slots.candidate_target and good not in {None, seen.serving.package} and good in seen.present:
         return Serve(good, "stable")  # refused while it serves, and no stable version is named: what was proven takes its place
     return _relabelled(seen, seen.serving.cohort) or Wait(None)
 
 
-def _settled(seen: Seen, package: str, cohort: Cohort) -> Step:
+def _settled(seen: Observed, package: str, cohort: Cohort) -> Step:
     """The right package is served: as whom, and for how long without contact."""
     slots = seen.slots
     relabelled = _relabelled(seen, cohort)
@@ -188,7 +188,7 @@ def _settled(seen: Seen, package: str, cohort: Cohort) -> Step:
     return Wait(heard + seen.ttl)
 
 
-def _relabelled(seen: Seen, cohort: Cohort) -> Relabel | None:
+def _relabelled(seen: Observed, cohort: Cohort) -> Relabel | None:
     accepted = seen.slots.accepted
     if seen.serving is None or (seen.serving.cohort, seen.serving.attempt, seen.serving.rollout_uid) == (
         cohort,

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Iterable
 
 from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.errors import WrongBlob
 from bramble_workloads.device.loading import needed
-from bramble_workloads.edge.errors import WrongBlob
-from bramble_workloads.edge.slots import Slots
+from bramble_workloads.edge.slots.slots import Slots
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.package import read_package
 
 log = logging.getLogger(__name__)
 
 
-class Closures:
+class RequiredBlobs:
     """What packages need: as their own documents say where those are here, and as the assignment lists it."""
 
     def __init__(self, blobs: Blobs) -> None:
