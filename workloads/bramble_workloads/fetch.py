@@ -168,7 +168,6 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
     builtin, container = job.get("builtin"), job.get("container")
     if (builtin is None) == (container is None):
         raise SpecError("trainer: exactly one of builtin and container is needed")
-    processes = job["processesPerNode"]
     environment = {
         "BRAMBLE_DATA": str(data),
         "BRAMBLE_PARAMS": json.dumps(job["hyperparameters"]),
@@ -186,7 +185,7 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
         "command": [*container["command"], *container["args"]] if container else [],
         "environment": environment,
         "nodes": job["nodes"],
-        "processes": max(1, job["gpusPerNode"]) if processes == "auto" else processes,
+        "processes": job["processesPerNode"],
         "master": job["master"],
         "port": job["masterPort"],
         "runId": f"{job['object']['uid']}-{job['attempt']}",

@@ -38,7 +38,7 @@ class TrainJob(Job):
     container: ContainerTrainer | None = None
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     nodes: int = Field(ge=1)
-    processes_per_node: int | Literal["auto"] = 1
+    processes_per_node: int = Field(default=1, ge=1)
     master: str
     """DNS name of node rank 0's pod."""
     master_port: int = 29400

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
-from bramble_workloads.edge import crashes
-from bramble_workloads.edge.counters import MAX_KEYS, Book, Key, Tally
-from bramble_workloads.edge.crashes import CrashLog, Running
-from bramble_workloads.edge.feedback import Answered, Answers
-from bramble_workloads.edge.metrics import buckets
-from bramble_workloads.edge.protocol import ProtocolError
+from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
+from bramble_workloads.edge.serve.feedback import Answered, Answers
+from bramble_workloads.edge.serve.metrics import buckets
+from bramble_workloads.edge.serve.protocol import ProtocolError
+from bramble_workloads.edge.slots import crash_log
+from bramble_workloads.edge.slots.crash_log import CrashLog, Running
 from tests.unit.workloads.edge.states import BOOT, V1, V2, package
 
 
@@ -181,7 +181,7 @@ def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatc
         raise KeyboardInterrupt(str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(crashes, "remove_durably", power_cut)
+        patched.setattr(crash_log, "remove_durably", power_cut)
         with pytest.raises(KeyboardInterrupt):
             CrashLog(tmp_path, BOOT).settle()
     again = CrashLog(tmp_path, BOOT)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bramble.contracts.package import Package
-from bramble_workloads.edge import protocol
-from bramble_workloads.edge.protocol import ProtocolError, Wanted
+from bramble_workloads.edge.serve import protocol
+from bramble_workloads.edge.serve.protocol import ProtocolError, Wanted
 from bramble_workloads.processing.model import Model
 from tests.unit.workloads.models import build_package, digits, digits_graph
 
