@@ -30,6 +30,7 @@ class Controller(Generic[Seen]):
             list of their users.
         memory: wire names of the status fields that cannot be derived again (`Status.MEMORY`). The engine refuses a
             plan that changes one of them without `remember`.
+        children: the kinds of objects that it makes, beside those that are always watched (`engine.engine.CHILDREN`).
     """
 
     resource: Resource
@@ -38,3 +39,4 @@ class Controller(Generic[Seen]):
     depends_on: Callable[[Manifest], Iterable[Key]]
     memory: frozenset[str] = frozenset()
     wakes: Callable[[Manifest], Iterable[Key]] = lambda _: ()
+    children: tuple[Resource, ...] = ()
