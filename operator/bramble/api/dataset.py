@@ -9,8 +9,10 @@ from pydantic import AfterValidator, Field
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
 from bramble.api.schema import ATOMIC, SET, Decimal, Described, Name, Rule, StatusPart, computed, fixed, map_by
+from bramble.api.tasks import TASK_LINES
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs import snapshot
+from bramble.contracts.tasks.catalogue import TaskName
 from bramble.kube.resources import DATASET
 
 SUM = "self.train + self.val + self.test"
@@ -93,8 +95,7 @@ class Spec(Described):
 
     RULES: ClassVar[tuple[Rule, ...]] = (fixed(("task",), (), "samples of another task are another Dataset; make one with another name"),)
 
-    task: Literal["image-classification"]
-    """What a model trained on it does: one class for each picture."""
+    task: Annotated[TaskName, Field(description=f"What a model that is trained on it does. {TASK_LINES}")]
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=32), map_by("name")]
     """Where the pictures are. A change makes a new version of the dataset."""
     splits: Splits = Splits()

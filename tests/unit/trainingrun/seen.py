@@ -14,9 +14,10 @@ from bramble.api.objects import Invalid, Object, parse
 from bramble.api.trainingrun import KIND, CurrentAttempt, DatasetPin, EvaluationSeen, GateSeen, PackageSeen, Spec, Status
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause, CauseKind
-from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome, Scores
+from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import ObjectRef, Progress
+from bramble.contracts.tasks.classification import ClassFigures, ClassificationScores
 from bramble.kinds.jobs.gather import Stored
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
@@ -182,9 +183,10 @@ def stored(result: TrainResult | EvaluateResult | None = None, problem: str = ""
 
 
 def evaluate_result(accuracy: float = 0.97, *gates: tuple[Gate, float | None, bool]) -> EvaluateResult:
-    scores = Scores(samples=100, accuracy=accuracy, precision=0.9, recall=0.9, f1=0.9)
+    figures = ClassFigures(samples=100, accuracy=accuracy, precision=0.9, recall=0.9, f1=0.9)
+    scores = ClassificationScores(overall=figures, per_class={}, confusion=(), labels=("a", "b"))
     outcomes = tuple(GateOutcome(gate=gate, value=value, passed=passed) for gate, value, passed in gates)
-    return EvaluateResult(seconds=1, overall=scores, per_class={}, confusion=(), labels=("a", "b"), gates=outcomes)
+    return EvaluateResult(seconds=1, scores=scores, gates=outcomes)
 
 
 def evaluated(*gates: tuple[str, float | None, bool]) -> EvaluationSeen:

@@ -14,6 +14,7 @@ from uuid import uuid4
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve import protocol
 from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Served
@@ -27,7 +28,6 @@ MAX_BODY = 256 * 1024 * 1024
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Of all requests being read or answered: a board's memory is for models."""
 FEEDBACK_BODY = 16 * 1024
-MAX_LABEL = 256
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -139,7 +139,8 @@ class Api:
         inference = protocol.parse(body, request.content_type, request.headers.get(protocol.BINARY_HEADER), served.package)
         prediction, label = await endpoint.predict(served, inference.content)
         request_id = inference.id or uuid4().hex
-        self._answers.remember(request_id, Answered(endpoint.name, prediction.classified.label, endpoint.tally(label), time.monotonic()))
+        task = contract_of(served.package.task)
+        self._answers.remember(request_id, Answered(endpoint.name, task, prediction.answer, endpoint.tally(label), time.monotonic()))
         answer = protocol.answer(served.package, label.package, request_id, prediction, endpoint.name, inference.wanted)
         headers = {} if answer.header_length is None else {protocol.BINARY_HEADER: str(answer.header_length)}
         return web.Response(body=answer.body, content_type=answer.content_type, headers=headers)
@@ -150,11 +151,11 @@ class Api:
         except ValueError as error:
             raise ProtocolError(HTTPStatus.BAD_REQUEST, f"the feedback is not JSON: {error}") from None
         match document:
-            case {"requestId": str(request_id), "label": str(label)} if request_id and 0 < len(label) <= MAX_LABEL:
+            case {"requestId": str(request_id)} if request_id:
                 model = document.get("model")
             case _:
-                raise ProtocolError(HTTPStatus.BAD_REQUEST, 'feedback is {"requestId": "…", "label": "…"}, both texts and not empty')
-        right = self._answers.judge(request_id, label, model, self._node.names(), time.monotonic())
+                raise ProtocolError(HTTPStatus.BAD_REQUEST, 'feedback is {"requestId": "…"} and what is true, such as "label": "…"')
+        right = self._answers.judge(request_id, document, model, self._node.names(), time.monotonic())
         return web.json_response({"requestId": request_id, "right": right})
 
     async def _metrics(self, _: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ import binascii
 import json
 import math
 import struct
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bramble.contracts.package import Package
 from bramble_workloads.processing.model import Prediction
+from bramble_workloads.tasks.catalogue import task_of
 
 BINARY_HEADER = "Inference-Header-Content-Length"
 JSON = "application/json"
@@ -28,6 +30,9 @@ PICTURE = "image"
 MAX_ID = 256
 EXTENSIONS = ("binary_tensor_data",)
 DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int64": "INT64"}
+DATATYPE_OF_KIND = {"f": "FP32", "i": "INT64", "O": "BYTES"}
+"""By numpy's kind of dtype; texts are arrays of Python objects."""
+LITTLE_ENDIAN = {"FP32": "<f4", "INT64": "<i8"}
 JSON_OVERHEAD = 64 * 1024
 TEXT_NUMBER = 24
 """Bytes that one float32 may take in JSON."""
@@ -116,8 +121,9 @@ def answer(package: Package, digest: str, request_id: str, prediction: Predictio
     """Write an answer: the outputs that were asked for, JSON first, raw data after it."""
     outputs: list[dict[str, Any]] = []
     raw: list[bytes] = []
+    arrays: dict[str, NDArray[Any]] = {**prediction.answer.tensors(), **prediction.outputs}
     for output in wanted:
-        document, data = _output(output, prediction)
+        document, data = _output(output, arrays)
         outputs.append(document)
         raw.append(data)
     text = json.dumps(
@@ -140,8 +146,7 @@ def metadata(package: Package, digest: str, name: str) -> dict[str, Any]:
             {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": list(tensor.shape)},
         ],
         "outputs": [
-            {"name": "label", "datatype": "BYTES", "shape": [1]},
-            {"name": "confidence", "datatype": "FP32", "shape": [1]},
+            *({"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in task_of(package.task).answer_tensors),
             *({"name": output.name, "datatype": DATATYPES[output.dtype], "shape": list(output.shape)} for output in package.outputs),
         ],
         "parameters": {"package": digest},
@@ -207,7 +212,8 @@ def _tensor_text(data: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _wanted(request: _Request, package: Package) -> tuple[Wanted, ...]:
     default = request.parameters.get("binary_data_output") is True
-    known = ("label", "confidence", *(output.name for output in package.outputs))
+    answer = task_of(package.task).answer_tensors
+    known = (*(each.name for each in answer), *(output.name for output in package.outputs))
     if not request.outputs:
         return tuple(Wanted(name, default) for name in known)
     for output in request.outputs:
@@ -216,20 +222,18 @@ def _wanted(request: _Request, package: Package) -> tuple[Wanted, ...]:
     return tuple(Wanted(output.name, output.parameters.get("binary_data", default) is True) for output in request.outputs)
 
 
-def _output(wanted: Wanted, prediction: Prediction) -> tuple[dict[str, Any], bytes]:
-    classified = prediction.classified
-    if wanted.name == "label":
-        label = classified.label.encode()
-        document: dict[str, Any] = {"name": "label", "datatype": "BYTES", "shape": [1]}
-        if not wanted.binary:
-            return {**document, "data": [classified.label]}, b""
-        data = struct.pack("<I", len(label)) + label
+def _output(wanted: Wanted, arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], bytes]:
+    """An output of the answer as JSON, and as raw data where that is wanted."""
+    array = arrays[wanted.name]
+    datatype = DATATYPE_OF_KIND[array.dtype.kind]
+    document: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": list(array.shape)}
+    if not wanted.binary:
+        return {**document, "data": array.reshape(-1).tolist()}, b""
+    if datatype == "BYTES":
+        texts = [str(text).encode() for text in array.reshape(-1)]
+        data = b"".join(struct.pack("<I", len(text)) + text for text in texts)
     else:
-        array = np.array([classified.confidence], np.float32) if wanted.name == "confidence" else prediction.outputs[wanted.name]
-        document = {"name": wanted.name, "datatype": "FP32", "shape": list(array.shape)}
-        if not wanted.binary:
-            return {**document, "data": array.reshape(-1).tolist()}, b""
-        data = array.astype("<f4").tobytes()
+        data = array.astype(LITTLE_ENDIAN[datatype]).tobytes()
     return {**document, "parameters": {"binary_data_size": len(data)}}, data
 
 

@@ -1,4 +1,4 @@
-"""The temperature that makes a classifier's confidences honest, fitted on the validation split. numpy only: conversion fits it, too.
+"""Fits the temperature that makes a classifier's confidences match its accuracy.
 
 Source: C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
 """
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 LOWEST, HIGHEST = 0.05, 20.0
 DIGITS = 4
-"""Of the result, so that the same logits give the same package on every processor."""
+"""The result is rounded, so that the same logits give the same package on every processor."""
 HALVINGS = 60
 
 
@@ -22,8 +22,8 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
         labels: int64 [N], the true classes.
 
     Returns:
-        T between `LOWEST` and `HIGHEST`; 1.0 without samples. The likelihood is concave in 1/T, so halving finds the one optimum; where
-        every sample is right with a margin, sharper is always better and the lowest bound is the answer.
+        T between `LOWEST` and `HIGHEST`; 1.0 without samples. The likelihood is concave in 1/T, so bisection finds its one optimum. Where
+        every sample is answered right, a lower T is always better, and the result is `LOWEST`.
     """
     if len(labels) == 0:
         return 1.0
@@ -31,7 +31,7 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
     true = scores[np.arange(len(labels)), labels].mean()
 
     def slope(sharpness: float) -> float:
-        """Of the loss along 1/T."""
+        """The derivative of the loss with respect to 1/T."""
         scaled = sharpness * scores
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         weights /= weights.sum(axis=1, keepdims=True)

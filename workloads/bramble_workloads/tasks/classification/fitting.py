@@ -1,19 +1,19 @@
-"""Fits, on the validation split and for each variant, the temperature and the threshold of the positive label. Pure."""
+"""Fits the temperature and the threshold of the positive label on the validation split of each variant."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.contracts.package import Classify
-from bramble_workloads.temperature import fit_temperature
+from bramble.contracts.tasks.classification import Classify
+from bramble_workloads.tasks.classification.temperature import fit_temperature
 
 DIGITS = 6
-"""Of a threshold, so that the last bits of a logit do not change a package's identity."""
+"""A threshold is rounded to this many digits, so that the last bits of a logit do not change a package's identity."""
 
 
 def fit(operation: Classify, logits: NDArray[np.float32], true: NDArray[np.int64]) -> Classify:
-    """The same operation with temperature and, where it has a positive label, threshold for these logits.
+    """Sets the temperature and, where there is a positive label, the threshold.
 
     Args:
         operation: as the trainer wrote it.
@@ -31,18 +31,20 @@ def fit(operation: Classify, logits: NDArray[np.float32], true: NDArray[np.int64
 
 
 def fit_threshold(scores: NDArray[np.float64], positive: NDArray[np.bool_], start: float) -> float:
-    """The threshold with the best F1 of the positive label; of equally good ones the nearest to `start`, and `start` itself if it is one.
+    """The threshold with the best F1 of the positive label.
+
+    Of several equally good thresholds, `start` wins if it is one of them, else the one nearest to it.
 
     Args:
         scores: probability of the positive label [samples].
         positive: which samples are [samples].
-        start: as the trainer wrote it; kept where the split has only one kind of sample.
+        start: as the trainer wrote it; kept where the split has only positive or only negative samples.
     """
     if positive.all() or not positive.any():
         return start
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(positive[order])
-    cuts = np.flatnonzero(np.append(ranked[:-1] != ranked[1:], True))  # between equal scores nothing can be told apart
+    cuts = np.flatnonzero(np.append(ranked[:-1] != ranked[1:], True))  # equal scores cannot be separated
     f1 = 2 * hits[cuts] / (cuts + 1 + positive.sum())
     best = cuts[np.isclose(f1, f1.max(), rtol=0, atol=1e-12)]
     upper = ranked[best]

@@ -1,13 +1,13 @@
-"""What is fitted on the validation split."""
+"""The temperature and the threshold, fitted on the validation split."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bramble.contracts.package import Classify
-from bramble_workloads.convert.fitting import fit, fit_threshold
-from bramble_workloads.processing.postprocess import classify
+from bramble.contracts.tasks.classification import Classify
+from bramble_workloads.tasks.classification.answer import classify
+from bramble_workloads.tasks.classification.fitting import fit, fit_threshold
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Networks by name: `small-cnn`, and every architecture of timm."""
+"""Networks for image classification by name: `small-cnn`, and every architecture of timm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SUGGESTIONS = 5
 
 
 class SmallCnn(nn.Module):
-    """Three blocks of convolution, normalisation and pooling, then a linear head: 30 thousand weights at 10 classes.
+    """Three blocks of convolution, normalisation and pooling, then a linear head; about 30,000 weights with 10 classes.
 
     Input float32 [N, channels, H, W] with H and W of at least 8; output logits [N, classes].
     """
@@ -33,16 +33,16 @@ class SmallCnn(nn.Module):
         self.head = nn.Linear(WIDTHS[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits."""
+        """Compute the logits."""
         logits: Tensor = self.head(torch.flatten(self.pool(self.features(x)), 1))
         return logits
 
 
 def build(architecture: str, channels: int, classes: int) -> nn.Module:
-    """A network with random weights from torch's own generator: the same seed gives the same weights.
+    """Make a network with random weights from torch's own generator, so that the same seed gives the same weights.
 
     Raises:
-        SpecError: neither ours nor timm's; the message names the nearest.
+        SpecError: there is no such architecture; the message names similar ones.
     """
     if architecture == SMALL_CNN:
         return SmallCnn(channels, classes)
@@ -54,12 +54,3 @@ def build(architecture: str, channels: int, classes: int) -> nn.Module:
         raise SpecError(f"trainer.builtin.architecture {architecture!r} is not known: there are {known}")
     network: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=classes, in_chans=channels)
     return network
-
-
-def freeze_backbone(network: nn.Module) -> None:
-    """Leave only the classifier to be trained; normalisation keeps its statistics, too."""
-    head = network.head if isinstance(network, SmallCnn) else network.get_classifier()  # type: ignore[operator]
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    for parameter in head.parameters():
-        parameter.requires_grad_(True)

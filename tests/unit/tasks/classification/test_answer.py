@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bramble.contracts.package import Classify, Output
-from bramble_workloads.processing import ModelFault, classify, postprocess
-from bramble_workloads.processing.errors import DescriptionError
+from bramble.contracts.package import ModelDescription, Output
+from bramble.contracts.tasks.classification import Classify, Label
+from bramble_workloads.processing.errors import DescriptionError, ModelFault
+from bramble_workloads.tasks.catalogue import task_of
+from bramble_workloads.tasks.classification.answer import Classified, classify
 from tests.unit.workloads.models import description
 
 ADS = Classify(labels=("content", "ad"), positive="ad", threshold=0.7)
@@ -53,11 +55,17 @@ def test_logits_that_are_not_finite_are_a_fault_of_the_model(bad: float) -> None
         classify(Classify(labels=("a", "b")), row(0, bad))
 
 
+def decode(described: ModelDescription, outputs: dict[str, Any]) -> Classified:
+    answer = task_of(described.task).decoder(described)(outputs)
+    assert isinstance(answer, Classified)
+    return answer
+
+
 def test_the_logits_are_found_by_their_role() -> None:
     described = description()
     logits = np.zeros((1, 10), np.float32)
     logits[0, 4] = 5
-    assert postprocess(described, {"logits": logits}).label == "4"
+    assert decode(described, {"logits": logits}).label == "4"
 
 
 @pytest.mark.parametrize(
@@ -69,4 +77,41 @@ def test_the_logits_are_found_by_their_role() -> None:
 )
 def test_a_description_that_contradicts_itself(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(DescriptionError, match=says):
-        postprocess(description(**changes), {"logits": np.zeros((1, 10), np.float32)})
+        task_of("image-classification").decoder(description(**changes))
+
+
+@pytest.mark.parametrize(
+    ("expected", "difference"),
+    [
+        pytest.param({"label": "b", "confidence": 0.75}, "", id="the same"),
+        pytest.param({"label": "b", "confidence": 0.75005}, "", id="a difference of rounding"),
+        pytest.param({"label": "b", "confidence": 0.7502}, "b at 0.750000, expected b at 0.750200", id="another confidence"),
+        pytest.param({"label": "a", "confidence": 0.75}, "b at 0.750000, expected a at 0.750000", id="another label"),
+    ],
+)
+def test_the_difference_from_an_expected_answer(expected: dict[str, Any], difference: str) -> None:
+    assert answered().difference(expected) == difference
+
+
+def answered(positive: str | None = None) -> Classified:
+    return classify(Classify(labels=("a", "b"), positive=positive, threshold=0.1), np.log(row(0.25, 0.75)))
+
+
+def test_an_answer_agrees_with_its_own_truth_alone() -> None:
+    assert answered().truth() == Label(label="b")
+    assert answered().agrees(Label(label="b"))
+    assert not answered().agrees(Label(label="a"))
+
+
+def test_the_tensors_of_an_answer_are_those_that_the_task_announces() -> None:
+    tensors = answered().tensors()
+    announced = task_of("image-classification").answer_tensors
+    assert [(name, array.shape) for name, array in tensors.items()] == [(each.name, each.shape) for each in announced]
+    assert tensors["label"].tolist() == ["b"]
+    assert tensors["confidence"].tolist() == [0.75]
+    assert tensors["confidence"].dtype == np.float32
+
+
+def test_the_score_of_the_positive_label_is_a_signal_where_there_is_one() -> None:
+    assert answered().signals() == pytest.approx({"confidence": 0.75, "margin": 0.5})
+    assert answered("a").signals() == pytest.approx({"confidence": 0.25, "margin": 0.5, "score": 0.25})
