@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from bramble.api.engines.catalogue import DEFAULT, Engine
 from bramble.api.labels import EDGE_TAINT
 from bramble.api.modelversion import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionText
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.api.schema import (
     ATOMIC,
-    INT_OR_STRING,
     SET,
-    VALIDATIONS,
     Described,
     Duration,
     LabelValue,
@@ -22,40 +21,15 @@ from bramble.api.schema import (
     Rule,
     Share,
     StatusPart,
-    computed,
     exactly_one,
     fixed,
     map_by,
 )
+from bramble.api.tasks import METRIC_LINES, Builtin, gate_rules
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
-from bramble.contracts.hyperparameters import Hyperparameters, describe
+from bramble.contracts.tasks.catalogue import MetricName
 from bramble.kube.resources import TRAINING_RUN
-
-PROCESSES_RULE = computed(
-    "type(self) == int ? (self >= 1 && self <= 64) : self == 'auto'",
-    "a number from 1 to 64 or auto (one a GPU, else one) is wanted here; this is %s",
-    "self",
-)
-Processes = Annotated[
-    int | Literal["auto"],
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer"}, {"type": "string"}], INT_OR_STRING: True, "maxLength": 4, VALIDATIONS: [PROCESSES_RULE.as_json()]}
-    ),
-]
-
-
-class Builtin(Described):
-    """A training program that comes with Bramble. It evaluates, exports and checkpoints by itself."""
-
-    task: Literal["image-classification"]
-    """What the model is to do; the dataset's task."""
-    architecture: Annotated[str, Field(min_length=1, max_length=64)]
-    """`small-cnn` (a small convolutional net), or an architecture of timm such as efficientnet_lite0 or resnet50."""
-    image_size: Annotated[int, Field(ge=8, le=1024)] = 32
-    """Edge in pixels of the square that pictures are brought to."""
-    channels: Literal["RGB", "L"] = "RGB"
-    """`RGB` for colour, `L` for grey."""
 
 
 class EnvVar(Described):
@@ -91,35 +65,6 @@ class Trainer(Described):
     """A program that comes with Bramble."""
     container: Container | None = None
     """A program of your own."""
-
-
-class Torchrun(Described):
-    """PyTorch's elastic launcher; one attempt is one Job with a fixed number of nodes."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        computed(
-            "!has(self.minNodes) || self.minNodes <= self.nodes",
-            "minNodes: %s is more than nodes: %s; lower minNodes or raise nodes",
-            "self.minNodes",
-            "self.nodes",
-        ),
-    )
-
-    nodes: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many pods train together."""
-    min_nodes: Annotated[int, Field(ge=1, le=256)] | None = None
-    """After a lost node the next attempt may be this small; as many as `nodes` when unset."""
-    processes_per_node: Processes = "auto"
-    """Processes in each pod: a number, or `auto` for one a GPU, else one."""
-
-
-class Engine(Described):
-    """What joins several nodes into one training."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("torchrun"),)
-
-    torchrun: Torchrun | None = None
-    """PyTorch distributed."""
 
 
 class Resources(Described):
@@ -171,8 +116,7 @@ class Budgets(Described):
 class GateSpec(Described):
     """A metric of the exported package on the frozen test split that must be reached."""
 
-    metric: Literal["accuracy", "precision", "recall", "f1"]
-    """Which; precision, recall and f1 are macro means, or of one class with `label`."""
+    metric: Annotated[MetricName, Field(description=f"A metric of the run's task, of one class with `label`. {METRIC_LINES}")]
     min: Share
     """The least it may be, such as "0.9"."""
     label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
@@ -248,6 +192,7 @@ class Spec(Described):
             ("hyperparameters", "modelVersion"),
             "they decide what comes out; make another TrainingRun with another name",
         ),
+        *gate_rules(),
     )
 
     dataset_ref: Reference
@@ -257,7 +202,7 @@ class Spec(Described):
     hyperparameters: FreeForm = Field(default_factory=dict)
     """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment
     and others (docs/kinds/trainingrun.md). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
-    engine: Engine = Engine(torchrun=Torchrun())
+    engine: Engine = DEFAULT
     """What joins several nodes; one node when unset."""
     resources: Resources | None = None
     """What each pod's training container needs."""
@@ -283,9 +228,9 @@ class Spec(Described):
         """The API server lets any hyperparameter in, since a user's own program may want any."""
         if self.trainer.builtin is not None:
             try:
-                Hyperparameters.model_validate(self.hyperparameters)
-            except ValidationError as error:
-                raise ValueError(f"spec.hyperparameters: {describe(error)}") from error
+                self.trainer.builtin.check(self.hyperparameters)
+            except ValueError as error:
+                raise ValueError(f"spec.hyperparameters: {error}") from error
         return self
 
 
@@ -353,7 +298,7 @@ class EvaluationSeen(StatusPart):
     samples: int = 0
     """How many."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """accuracy, and macro means of precision, recall and f1."""
+    """The metrics of the task; for `image-classification` accuracy, precision, recall and f1."""
     gates: Annotated[tuple[GateSeen, ...], ATOMIC] = ()
     """Every gate."""
     uri: str = ""

@@ -70,7 +70,7 @@ async def test_a_leaving_replica_lets_those_who_wait_go(replica: Replica) -> Non
     etag = replica.gateway.assignments.of("pi-0").etag
     waiting = asyncio.create_task(replica.call("GET", f"/v1/assignment?after={etag}", DEVICE))
     await until(lambda: replica.gateway.assignments.waiting == 1)
-    replica.gateway.leave()
+    replica.gateway.drain()
     assert (await asyncio.wait_for(waiting, 10)).status == 304
     assert (await replica.call("GET", "/readyz")).status == 503
 

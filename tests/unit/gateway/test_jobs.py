@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from bramble.gateway.identity import Caller, caller_of
+from bramble.gateway.identity import Caller
 from bramble.gateway.jobs import Jobs
 from bramble.gateway.refusals import Forbidden
-from tests.unit.gateway.fakes import JOB_POD, OWNER, FakeApi, benchmark_job, other_job_file, put_job, ref
+from tests.unit.gateway.fakes import JOB_POD, OWNER, FakeApi, benchmark_job, caller, other_job_file, put_job, ref
 
-CALLER = caller_of(JOB_POD)
+CALLER = caller(JOB_POD)
 
 
 def changed(kind: str, change: Callable[[dict[str, Any]], None]) -> FakeApi:

@@ -192,7 +192,6 @@ def observed(
         resource_version="9",
         created=NOW - timedelta(days=1),
         deleted=deleted,
-        labels={},
         annotations={REQUEST: request} if request else {},
         finalizers=finalizers,
     )
