@@ -15,7 +15,7 @@ from bramble.kinds.controller import Controller
 from bramble.kinds.dataset import controller as dataset_controller
 from bramble.kinds.fleet import controller as fleet_controller
 from bramble.kinds.modelversion import controller as modelversion
-from bramble.kinds.modelversion.observed import Place
+from bramble.kinds.modelversion.observed import BoardKey
 from bramble.kinds.modelversion.render import benchmark_name
 from bramble.kinds.rollout import controller as rollout
 from bramble.kinds.trainingrun import controller as trainingrun
@@ -190,7 +190,7 @@ async def test_the_fleets_owner_decides_who_may_measure(local: Cluster, namespac
         assert "no benchmarkSelector" in await says(api, MODEL_VERSION, namespace, "ads-1-0-0", "NoBenchmarkSelector")
         board_with = {**board, "benchmarkSelector": {"bench": "true"}}
         local.apply({**made, "spec": {**spec, "allowedNamespaces": [namespace], "boards": [board_with]}})
-        job = await there(api, JOB, namespace, child_name("ads-1-0-0", benchmark_name(Place(fleet, "rpi5")), "1"))
+        job = await there(api, JOB, namespace, child_name("ads-1-0-0", benchmark_name(BoardKey(fleet, "rpi5")), "1"))
         assert job["spec"]["template"]["spec"]["nodeSelector"] == {"fleet": namespace, "board": namespace, "bench": "true"}
 
 

@@ -15,8 +15,6 @@ from bramble_workloads.runtimes.exporter import exporter_of
 if TYPE_CHECKING:
     import torch
 
-INPUT, OUTPUT = "image", "logits"
-"""Names in the graphs of the built-in program."""
 DESCRIPTION = "package.json"
 
 
@@ -25,12 +23,12 @@ def export(module: torch.nn.Module, example: torch.Tensor, spec: ModelDescriptio
 
     Args:
         module: takes one tensor and gives the outputs of `spec`, in that order. It is put into evaluation mode.
-        example: float32 in the shape of `spec.input.tensor`; its values do not matter.
+        example: a tensor of the type and shape of `spec.input.tensor`; its values do not matter.
         spec: what the model takes and gives; names and shapes must be the graph's.
         out: folder; `$BRAMBLE_OUT` unless given.
 
     Raises:
-        SpecError: `spec` does not describe the module's graph, or asks for what the closed list of operations does not have.
+        SpecError: `spec` does not describe the module's graph, or its operations cannot give the tensor.
     """
     if tuple(example.shape) != spec.input.tensor.shape:
         raise SpecError(f"export: the example has shape {list(example.shape)}, spec.input.tensor {list(spec.input.tensor.shape)}")

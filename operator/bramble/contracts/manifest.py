@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, SerializerFunctionWrapHandler, model_serializer
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
+from bramble.contracts.tasks.base import Annotation
+from bramble.contracts.tasks.catalogue import TaskName
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
-class Sample(Document):
+class Sample(ExtensibleDocument):
     """One line of `samples.jsonl`. `id` is the digest of the picture; source keys are never kept."""
 
     id: Digest
@@ -20,7 +23,8 @@ class Sample(Document):
     extension: str
     """Of the file as it is laid out for a trainer: `.png`."""
     split: Split
-    label: str
+    annotation: SerializeAsAny[Annotation]
+    """Of the manifest's task. On the wire its fields stand beside the sample's own: `"label": "cat"`."""
     group: Digest
     """Samples of one group (recording, near-duplicates) never stand in two splits."""
     weight: float = 1.0
@@ -28,8 +32,25 @@ class Sample(Document):
     """The name of the source that it came from."""
     meta: dict[str, str] = Field(default_factory=dict)
 
+    @model_serializer(mode="wrap")
+    def _beside(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        document: dict[str, Any] = handler(self)
+        return {**document.pop("annotation"), **document}
 
-class Shard(Document):
+
+def read_sample(line: str | bytes, annotation: type[Annotation]) -> Sample:
+    """A sample from its line of `samples.jsonl`, with the annotation of the manifest's task.
+
+    Raises:
+        ValueError: the line is not JSON, or not such a sample.
+    """
+    document: dict[str, Any] = json.loads(line)
+    names = [field.alias or name for name, field in annotation.model_fields.items()]
+    truth = {name: document.pop(name) for name in names if name in document}
+    return Sample.model_validate({**document, "annotation": annotation.model_validate(truth)})
+
+
+class Shard(ExtensibleDocument):
     """A tar of many small samples of one split, so that a fetch reads few objects; members are named `<hex><extension>`."""
 
     split: Split
@@ -38,16 +59,16 @@ class Shard(Document):
     count: int
 
 
-class Manifest(Document):
+class Manifest(ExtensibleDocument):
     """The header. Its digest is the dataset's version."""
 
     schema_: Literal["bramble.dev/manifest/v1"] = Field("bramble.dev/manifest/v1", alias="schema")
-    task: Literal["image-classification"]
+    task: TaskName
     classes: tuple[str, ...]
     seed: int
     samples: Digest
     """Of `samples.jsonl`: one canonical `Sample` a line, in order of id."""
     samples_bytes: int
     counts: dict[Split, dict[str, int]]
-    """Split to class to number of samples."""
+    """Split to class to number of samples that show it."""
     shards: tuple[Shard, ...] = ()

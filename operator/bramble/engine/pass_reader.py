@@ -10,7 +10,8 @@ from bramble.contracts.report import ObjectRef, SeenProgress
 from bramble.engine.changes import Changes, is_watched
 from bramble.engine.device_reports import DeviceReports
 from bramble.engine.trim import trim
-from bramble.kinds.sources import Devices, StoreProblem
+from bramble.kinds.blockers import Blocker
+from bramble.kinds.sources import Devices
 from bramble.kube.api import Api
 from bramble.kube.resources import Key, Manifest, Resource, key_of
 from bramble.settings import Settings
@@ -19,7 +20,7 @@ from bramble.settings import Settings
 class Documents(Protocol):
     """The part of the namespaces' stores that a pass reads."""
 
-    async def problem(self, namespace: str) -> StoreProblem | None:
+    async def problem(self, namespace: str) -> Blocker | None:
         """Why the store cannot be used, or None."""
 
     async def fetch(self, namespace: str, key: str) -> bytes | None:
@@ -65,7 +66,7 @@ class PassReader:
         self.states.update((key_of(manifest), manifest) for manifest in found)
         return found
 
-    async def store_problem(self, namespace: str) -> StoreProblem | None:
+    async def store_problem(self, namespace: str) -> Blocker | None:
         """None when the namespace's store answers and accepts the credentials."""
         return await self._stores.problem(namespace)
 

@@ -19,8 +19,8 @@ from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
 from bramble.engine.relist import Relist, WatchProgress
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.controller import Controller
-from bramble.kinds.sources import StoreProblem
 from bramble.kube.resources import CONFIG_MAP, JOB, POD, Resource
 from bramble.settings import Settings
 from tests.unit.engine.fake_api import FakeApi
@@ -45,7 +45,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.documents: dict[tuple[str, str], bytes] = {}
 
-    async def problem(self, namespace: str) -> StoreProblem | None:
+    async def problem(self, namespace: str) -> Blocker | None:
         return None
 
     async def fetch(self, namespace: str, key: str) -> bytes | None:
@@ -125,7 +125,8 @@ class Replica:
         self.time, self.api = time, api
         self.queue = WorkQueue(clock=time, draw=random.Random(1))
         self.changes = Changes(Cache(), self.queue, by_kind)
-        resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP, *also)
+        children = (resource for controller in by_kind.values() for resource in controller.children)
+        resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP, *children, *also)
         self.relist = Relist(api, self.changes, metrics, resources, WatchProgress(time), clock=time)
         executor = Executor(api, store, self.changes, AlwaysLeads(), faults, metrics, Rules(status_seconds=0, instance="test"))
         self.reconciler = Reconciler(

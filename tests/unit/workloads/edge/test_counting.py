@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bramble.contracts.counters import LATENCY_BOUNDS_MS
-from bramble_workloads.edge import crashes
-from bramble_workloads.edge.counters import MAX_KEYS, Book, Key, Tally
-from bramble_workloads.edge.crashes import CrashLog, Running
-from bramble_workloads.edge.feedback import Answered, Answers
-from bramble_workloads.edge.metrics import buckets
-from bramble_workloads.edge.protocol import ProtocolError
+from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
+from bramble.contracts.tasks.classification import CLASSIFICATION
+from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
+from bramble_workloads.edge.serve.feedback import Answered, Answers
+from bramble_workloads.edge.serve.metrics import buckets
+from bramble_workloads.edge.serve.protocol import ProtocolError
+from bramble_workloads.edge.slots import crash_log
+from bramble_workloads.edge.slots.crash_log import CrashLog, Running
+from bramble_workloads.tasks.classification.answer import Classified
 from tests.unit.workloads.edge.states import BOOT, V1, V2, package
 
 
@@ -23,12 +26,12 @@ def key(name: str = V1, attempt: int = 1, model: str = "digits", uid: str = "uid
 
 def test_a_request_falls_into_the_bucket_whose_bound_it_does_not_exceed() -> None:
     tally = Tally()
-    tally.answered(LATENCY_BOUNDS_MS[10])
-    tally.answered(LATENCY_BOUNDS_MS[10] * 1.0001)
+    tally.answered(DURATION_BOUNDS_MS[10])
+    tally.answered(DURATION_BOUNDS_MS[10] * 1.0001)
     tally.answered(1e9)
     tally.failed()
     assert (tally.buckets[10], tally.buckets[11], tally.buckets[-1]) == (1, 1, 1)
-    assert (tally.requests, tally.errors) == (4, 1)
+    assert (tally.counts["requests"], tally.counts["errors"]) == (4, 1)
 
 
 def test_the_book_reports_what_the_operator_adds_up() -> None:
@@ -37,9 +40,9 @@ def test_the_book_reports_what_the_operator_adds_up() -> None:
     book.of(key()).judged(right=True)
     book.of(key(V2)).judged(right=False)
     first, second = book.report()
-    assert (first.package, first.requests, first.right, first.latency.count) == (V1, 1, 1, 1)
-    assert first.latency.quantile(0.5) == pytest.approx(1.0, rel=0.1)
-    assert (second.package, second.wrong) == (V2, 1)
+    assert (first.package, first.counts, first.histogram(PREDICT).count) == (V1, {"requests": 1, "right": 1}, 1)
+    assert first.histogram(PREDICT).quantile(0.5) == pytest.approx(1.0, rel=0.1)
+    assert (second.package, second.counts) == (V2, {"wrong": 1})
 
 
 def test_a_device_remembers_its_last_few_versions_only() -> None:
@@ -80,31 +83,32 @@ def answers(*given: tuple[str, str, str, float], capacity: int = 100) -> tuple[A
     tally = Tally()
     made = Answers(capacity=capacity, seconds=60)
     for request_id, model, label, at in given:
-        made.remember(request_id, Answered(model, label, tally, at))
+        answer = Classified(label, 1.0, np.zeros(2), None, 1.0, confident=True)
+        made.remember(request_id, Answered(model, CLASSIFICATION, answer, tally, at))
     return made, tally
 
 
 def test_feedback_is_joined_by_request_id() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0), ("b", "ads.digits", "1", 0))
-    assert made.judge("a", "7", None, MODELS, 1) is True
-    assert made.judge("b", "7", None, MODELS, 1) is False
-    assert (tally.right, tally.wrong) == (1, 1)
+    assert made.judge("a", {"label": "7"}, None, MODELS, 1) is True
+    assert made.judge("b", {"label": "7"}, None, MODELS, 1) is False
+    assert (tally.counts["right"], tally.counts["wrong"]) == (1, 1)
 
 
 def test_the_same_feedback_twice_counts_once() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0))
-    assert made.judge("a", "7", None, MODELS, 1)
-    assert made.judge("a", "7", None, MODELS, 2)
-    assert (tally.right, tally.wrong) == (1, 0)
+    assert made.judge("a", {"label": "7"}, None, MODELS, 1)
+    assert made.judge("a", {"label": "7"}, None, MODELS, 2)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
     ("name", "asked", "status"),
     [
-        ("an unknown id", ("z", "7", None, MODELS, 1.0), 404),
-        ("an answer that is too old", ("a", "7", None, MODELS, 61.0), 404),
-        ("of a model that did not answer it", ("a", "7", "ads.letters", MODELS, 1.0), 404),
-        ("two models answered and none is named", ("c", "7", None, MODELS, 1.0), 409),
+        ("an unknown id", ("z", {"label": "7"}, None, MODELS, 1.0), 404),
+        ("an answer that is too old", ("a", {"label": "7"}, None, MODELS, 61.0), 404),
+        ("of a model that did not answer it", ("a", {"label": "7"}, "ads.letters", MODELS, 1.0), 404),
+        ("two models answered and none is named", ("c", {"label": "7"}, None, MODELS, 1.0), 409),
     ],
 )
 def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], status: int) -> None:
@@ -112,27 +116,27 @@ def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], statu
     with pytest.raises(ProtocolError) as raised:
         made.judge(*asked)
     assert raised.value.status == status, name
-    assert (tally.right, tally.wrong) == (0, 0)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (0, 0)
 
 
 def test_a_model_may_be_named() -> None:
     made, _ = answers(("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
-    assert made.judge("c", "g", "ads.letters", MODELS, 1)
+    assert made.judge("c", {"label": "g"}, "ads.letters", MODELS, 1)
 
 
 def test_contradicting_feedback_is_refused() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0))
-    made.judge("a", "7", None, MODELS, 1)
-    with pytest.raises(ProtocolError, match="said to be '7' before"):
-        made.judge("a", "8", None, MODELS, 1)
-    assert (tally.right, tally.wrong) == (1, 0)
+    made.judge("a", {"label": "7"}, None, MODELS, 1)
+    with pytest.raises(ProtocolError, match="has other feedback already"):
+        made.judge("a", {"label": "8"}, None, MODELS, 1)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
 def test_memory_of_answers_is_bounded() -> None:
     made, _ = answers(*((str(number), "ads.digits", "7", 0.0) for number in range(50)), capacity=10)
     with pytest.raises(ProtocolError):
-        made.judge("39", "7", None, MODELS, 1)
-    assert made.judge("40", "7", None, MODELS, 1)
+        made.judge("39", {"label": "7"}, None, MODELS, 1)
+    assert made.judge("40", {"label": "7"}, None, MODELS, 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- crashes
@@ -181,7 +185,7 @@ def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatc
         raise KeyboardInterrupt(str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(crashes, "remove_durably", power_cut)
+        patched.setattr(crash_log, "remove_durably", power_cut)
         with pytest.raises(KeyboardInterrupt):
             CrashLog(tmp_path, BOOT).settle()
     again = CrashLog(tmp_path, BOOT)
