@@ -203,7 +203,7 @@ class Spec(Described):
     """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment
     and others (docs/kinds/trainingrun.md). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
     engine: Engine = DEFAULT
-    """What joins several nodes; one node when unset."""
+    """How several nodes train together. Unset: torchrun with one node."""
     resources: Resources | None = None
     """What each pod's training container needs."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
