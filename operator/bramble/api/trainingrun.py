@@ -28,6 +28,7 @@ from bramble.api.schema import (
 from bramble.api.tasks import METRIC_LINES, Builtin, gate_rules
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
+from bramble.contracts.jobs.evaluate import Gate
 from bramble.contracts.tasks.catalogue import MetricName
 from bramble.kube.resources import TRAINING_RUN
 
@@ -118,7 +119,7 @@ class Budgets(Described):
     """How long all attempts together may run. Time between attempts, or while suspended, does not count. Unset means no limit."""
 
 
-class GateSpec(Described):
+class GateSpec(Described, Gate):
     """A value that a metric of the exported package must reach on the frozen test split."""
 
     metric: Annotated[MetricName, Field(description=f"A metric of the run's task, of one class with `label`. {METRIC_LINES}")]
