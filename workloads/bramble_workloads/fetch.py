@@ -38,7 +38,7 @@ GRACE_SECONDS = 25
 JOB_FIELDS = frozenset(
     {
         "schema", "step", "object", "attempt", "prefix", "gateway", "manifest", "builtin", "container", "hyperparameters", "nodes",
-        "processesPerNode", "master", "masterPort", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
+        "processesPerNode", "engine", "engineSettings", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
     }
 )  # fmt: skip
 """The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
@@ -168,7 +168,6 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
     builtin, container = job.get("builtin"), job.get("container")
     if (builtin is None) == (container is None):
         raise SpecError("trainer: exactly one of builtin and container is needed")
-    processes = job["processesPerNode"]
     environment = {
         "BRAMBLE_DATA": str(data),
         "BRAMBLE_PARAMS": json.dumps(job["hyperparameters"]),
@@ -186,9 +185,9 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
         "command": [*container["command"], *container["args"]] if container else [],
         "environment": environment,
         "nodes": job["nodes"],
-        "processes": max(1, job["gpusPerNode"]) if processes == "auto" else processes,
-        "master": job["master"],
-        "port": job["masterPort"],
+        "processes": job["processesPerNode"],
+        "engine": job["engine"],
+        "settings": job["engineSettings"],
         "runId": f"{job['object']['uid']}-{job['attempt']}",
         "barrierSeconds": BARRIER_SECONDS,
         "graceSeconds": GRACE_SECONDS,

@@ -64,8 +64,6 @@ class Container(Described):
     """Its arguments."""
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64), map_by("name")] = ()
     """More variables."""
-    data_format: Literal["image-folder"] = "image-folder"
-    """How the samples are laid out below $BRAMBLE_DATA, beside samples.jsonl."""
 
 
 class Trainer(Described):

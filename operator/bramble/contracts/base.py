@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
@@ -35,6 +35,18 @@ class ExtensibleDocument(Document):
     """
 
     model_config = ConfigDict(extra="ignore")
+
+
+def removed_fields(*names: str) -> Any:
+    """A validator for a document that once had these fields. Older writers may still send them, so they are ignored.
+
+    Usage, in the body of the class: `_removed = removed_fields("dataFormat")`.
+    """
+
+    def without(document: Any) -> Any:
+        return {name: value for name, value in document.items() if name not in names} if isinstance(document, dict) else document
+
+    return model_validator(mode="before")(without)
 
 
 UnknownFields = Literal["forbid", "ignore"]
