@@ -35,6 +35,8 @@ SPLITS = ("train", "val")
 BARRIER_SECONDS = 600
 GRACE_SECONDS = 25
 """For ranks to save and leave, within a pod's termination grace of 30 s."""
+UNTOLD = ("bytes", "extension", "group")
+"""Fields of a sample that a trainer does not need; all others, the annotation's among them, are in its `samples.jsonl`."""
 JOB_FIELDS = frozenset(
     {
         "schema", "step", "object", "attempt", "prefix", "gateway", "manifest", "builtin", "container", "hyperparameters", "nodes",
@@ -85,7 +87,10 @@ def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None
 
 
 def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
-    """Write the samples of `SPLITS` as image folders, `<split>/<class>/<file>`, and `samples.jsonl`; the number of them."""
+    """Write the samples of `SPLITS` and `samples.jsonl`; return the number of samples.
+
+    Samples with a label are laid out as image folders, `<split>/<label>/<file>`, others as `<split>/<file>`.
+    """
     header = json.loads(manifest)
     shards = [shard["sha256"] for shard in header["shards"] if shard["split"] in SPLITS]
     files: dict[str, Path] = {}
@@ -95,9 +100,9 @@ def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadP
         if sample["split"] not in SPLITS:
             continue
         name = f"{sample['id'].removeprefix('sha256:')}{sample['extension']}"
-        file = f"{sample['split']}/{sample['label']}/{name}"
+        file = "/".join([sample["split"], *([sample["label"]] if "label" in sample else []), name])
         files[name] = data / file
-        described = {key: sample[key] for key in ("id", "split", "label", "weight", "origin", "meta")}
+        described = {key: value for key, value in sample.items() if key not in UNTOLD}
         lines.append(json.dumps({**described, "file": file}, ensure_ascii=False))
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)

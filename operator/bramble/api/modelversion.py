@@ -18,7 +18,6 @@ from bramble.api.schema import (
     Quantity,
     Rule,
     Says,
-    Share,
     StatusPart,
     amount,
     computed,
@@ -28,6 +27,7 @@ from bramble.api.schema import (
     quoted,
     seconds,
 )
+from bramble.api.tasks import MaxDrop
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import Limits as JobLimits
 from bramble.contracts.jobs.convert import VariantSpec
@@ -106,19 +106,6 @@ class Variant(Described):
         return VariantSpec.model_validate(self.model_dump(exclude_none=True))
 
 
-class MaxDrop(Described):
-    """How much worse than the fp32 package a variant may score, as a difference: 0.01 lets 0.97 become 0.96."""
-
-    accuracy: Share | None = None
-    """Of all predictions."""
-    precision: Share | None = None
-    """Macro mean over the classes."""
-    recall: Share | None = None
-    """Macro mean over the classes."""
-    f1: Share | None = None
-    """Macro mean over the classes."""
-
-
 class Validation(Described):
     """What a variant must keep to, at conversion and again on each board."""
 
@@ -127,7 +114,7 @@ class Validation(Described):
 
     def job_max_drop(self) -> dict[str, str]:
         """As jobs are told it."""
-        return self.max_drop.model_dump(exclude_none=True)
+        return self.max_drop.by_metric()
 
 
 class Limits(Described):
@@ -249,8 +236,8 @@ class BenchmarkSeen(StatusPart):
     """99th percentile in milliseconds."""
     memory_bytes: int | None = None
     """Peak memory with two copies loaded."""
-    accuracy: float | None = None
-    """On that board, on streamed samples of the test split."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """Measured on that board, on streamed samples of the test split."""
     reason: str = ""
     """Which limits were missed, with the numbers."""
 

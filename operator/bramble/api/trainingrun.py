@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from bramble.api.engines.catalogue import DEFAULT, Engine
 from bramble.api.labels import EDGE_TAINT
@@ -25,23 +25,11 @@ from bramble.api.schema import (
     fixed,
     map_by,
 )
+from bramble.api.tasks import METRIC_LINES, Builtin, gate_rules
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
-from bramble.contracts.hyperparameters import Hyperparameters, describe
+from bramble.contracts.tasks.catalogue import MetricName
 from bramble.kube.resources import TRAINING_RUN
-
-
-class Builtin(Described):
-    """A training program that comes with Bramble. It evaluates, exports and checkpoints by itself."""
-
-    task: Literal["image-classification"]
-    """What the model is to do; the dataset's task."""
-    architecture: Annotated[str, Field(min_length=1, max_length=64)]
-    """`small-cnn` (a small convolutional net), or an architecture of timm such as efficientnet_lite0 or resnet50."""
-    image_size: Annotated[int, Field(ge=8, le=1024)] = 32
-    """Edge in pixels of the square that pictures are brought to."""
-    channels: Literal["RGB", "L"] = "RGB"
-    """`RGB` for colour, `L` for grey."""
 
 
 class EnvVar(Described):
@@ -126,8 +114,7 @@ class Budgets(Described):
 class GateSpec(Described):
     """A metric of the exported package on the frozen test split that must be reached."""
 
-    metric: Literal["accuracy", "precision", "recall", "f1"]
-    """Which; precision, recall and f1 are macro means, or of one class with `label`."""
+    metric: Annotated[MetricName, Field(description=f"A metric of the run's task, of one class with `label`. {METRIC_LINES}")]
     min: Share
     """The least it may be, such as "0.9"."""
     label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
@@ -203,6 +190,7 @@ class Spec(Described):
             ("hyperparameters", "modelVersion"),
             "they decide what comes out; make another TrainingRun with another name",
         ),
+        *gate_rules(),
     )
 
     dataset_ref: Reference
@@ -238,9 +226,9 @@ class Spec(Described):
         """The API server lets any hyperparameter in, since a user's own program may want any."""
         if self.trainer.builtin is not None:
             try:
-                Hyperparameters.model_validate(self.hyperparameters)
-            except ValidationError as error:
-                raise ValueError(f"spec.hyperparameters: {describe(error)}") from error
+                self.trainer.builtin.check(self.hyperparameters)
+            except ValueError as error:
+                raise ValueError(f"spec.hyperparameters: {error}") from error
         return self
 
 
@@ -308,7 +296,7 @@ class EvaluationSeen(StatusPart):
     samples: int = 0
     """How many."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """accuracy, and macro means of precision, recall and f1."""
+    """The metrics of the task; for `image-classification` accuracy, precision, recall and f1."""
     gates: Annotated[tuple[GateSeen, ...], ATOMIC] = ()
     """Every gate."""
     uri: str = ""
