@@ -1,4 +1,7 @@
-"""What every guardrail metric has: a description for the API, the counts that it reads, and a judgement of a candidate. Pure."""
+"""What every guardrail metric has: a description for the API, the counts that it reads, and a judgement of a candidate. Pure.
+
+The docstring of a metric's module is its section in docs/reference/guardrails.md.
+"""
 
 from __future__ import annotations
 
