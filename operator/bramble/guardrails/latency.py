@@ -51,7 +51,7 @@ class Latency(Metric):
             f" ({rule.max_ratio:g} × stable p{100 * quantile:g})"
         )
         outcome: Outcome = "Fail" if mine.share > allowed else "Pass"
-        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(allowed)} may")
+        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(allowed)} is allowed")
 
 
 LATENCY = Latency(
