@@ -29,6 +29,7 @@ class Controller(Generic[Seen]):
             ModelVersions that it uses, because they list their users.
         memory: the status fields that cannot be derived again, by their names in YAML (`Status.MEMORY`). The engine refuses a plan that
             changes one of them without `remember`.
+        children: the kinds of objects that it makes, beside those that the engine always watches.
     """
 
     resource: Resource
@@ -37,3 +38,4 @@ class Controller(Generic[Seen]):
     depends_on: Callable[[Manifest], Iterable[Key]]
     memory: frozenset[str] = frozenset()
     wakes: Callable[[Manifest], Iterable[Key]] = lambda _: ()
+    children: tuple[Resource, ...] = ()
