@@ -33,6 +33,11 @@ FIRST_SERVED = slots(None, V2, active=V2, cohort="candidate", candidate=V2)
         ("without the gateway nothing else is waited for", seen(SETTLED, serving(V1), contact=None), Wait(None)),
         ("a canary downloads the candidate while it serves", seen(CANARY, serving(V1), present={V1}), Download(V2, "candidate")),
         ("and tries it", seen(CANARY, serving(V1)), Try(V2, "candidate")),
+        (
+            "a candidate that was the last good version is tried like any other",
+            seen(slots(V2, V1, active=V2, last_good=V1), serving(V2)),
+            Try(V1, "candidate"),
+        ),
         ("but not before the gateway was heard of in this process", seen(CANARY, serving(V1), contact=None), Wait(None)),
         ("a canary that has no stable version yet gets that first", seen(slots(V1, V2)), Try(V1, "stable")),
         ("a candidate is served until its time without contact is over", seen(TRIED, serving(V2, "candidate")), Wait(700.0)),

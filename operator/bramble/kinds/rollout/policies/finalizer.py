@@ -1,4 +1,4 @@
-"""The finalizer, before anything else is written: a Rollout that is gone could not take its model back."""
+"""Adds the finalizer before anything else is written, so that a deleted Rollout can still withdraw its model from the devices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.observed import Observed
 
 
-def claim(seen: Observed, now: datetime) -> Plan | None:
+def finalizer(seen: Observed, now: datetime) -> Plan | None:
     """Add the finalizer where it is missing."""
     del now
     return None if has_finalizer(seen.metadata) else Plan((add_finalizer(seen.metadata),))
