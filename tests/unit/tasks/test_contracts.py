@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from bramble.contracts import package
-from bramble.contracts.base import Document, OneModelOf, ignores
+from bramble.contracts.base import Document, OneModelOf, removed_fields
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.images import Decode
 from bramble.contracts.jobs.evaluate import EvaluateResult
@@ -36,7 +36,7 @@ class Square(Shape):
 
 
 class Drawing(Document):
-    _removed = ignores("frame")
+    _removed = removed_fields("frame")
 
     shape: Annotated[Shape, OneModelOf((Circle, Square), "kind")]
 
