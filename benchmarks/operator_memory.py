@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bramble.api.dataset import Spec
 from bramble.api.labels import ATTEMPT, STEP, owner_labels
 from bramble.kinds.dataset.render import inputs_of
-from bramble.kinds.jobs.pod import container_security, pod_security
+from bramble.kinds.jobs.pod_template import container_security, pod_security
 from bramble.kube.client import Client
 from bramble.kube.config import from_kubeconfig
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, MODEL_VERSION, POD

@@ -1,4 +1,4 @@
-"""`python -m bramble operator | gateway | crds`."""
+"""The command line: `python -m bramble operator | gateway | crds`."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from bramble.settings import Settings, SettingsError
 USAGE = """usage: python -m bramble COMMAND
 
   operator   reconcile Datasets, TrainingRuns, ModelVersions, Fleets and Rollouts
-  gateway    serve devices and jobs
+  gateway    serve the calls of devices and jobs
   crds       print the custom resource definitions
 
 Settings come from environment variables BRAMBLE_*; the chart sets them (bramble/settings.py describes each)."""
 
 FRAMES = 12_000
-"""The API server takes objects of up to 10,000 levels; C code takes one call a level to read, compare or write one."""
+"""Limit of nested calls. The API server accepts objects of up to 10,000 levels, and reading, comparing or writing one takes a call per
+level."""
 
 STACK = 64 * 1024 * 1024
-"""Bytes of a thread's stack, used as far as they are needed. A frame takes 130 of them in JSON, and 2,560 where `sorted` calls itself,
-the most that was found (Python 3.11): so an endless recursion is still an exception and not the end of the process."""
+"""Bytes of a thread's stack; memory is only used as far as the stack grows. One call takes 130 bytes in JSON and 2,560 where `sorted` calls
+itself, the largest found (Python 3.11). So `FRAMES` calls fit, and endless recursion raises an exception instead of ending the process."""
 
 log = logging.getLogger("bramble")
 
 
 async def operate(settings: Settings) -> None:
-    """One replica of the operator, until SIGTERM or SIGINT."""
+    """Run one replica of the operator until SIGTERM or SIGINT."""
     from bramble.engine.engine import Engine
     from bramble.handlers.watching import watch
     from bramble.kinds.registry import CONTROLLERS
@@ -50,20 +51,20 @@ async def operate(settings: Settings) -> None:
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and SIGINT set `stop`."""
+    """Set `stop` on SIGTERM and SIGINT."""
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 async def serve(settings: Settings) -> None:
-    """One replica of the gateway."""
+    """Run one replica of the gateway until SIGTERM or SIGINT."""
     from bramble.gateway.server import run
 
     await run(settings)
 
 
 def crds() -> int:
-    """Print what `crds/` holds."""
+    """Print the CRDs, as in the folder `crds/`."""
     from bramble.api.crd import files
 
     print("---\n".join(text for path, text in files() if path.parts[0] == "crds"))
@@ -71,9 +72,9 @@ def crds() -> int:
 
 
 def read_deep() -> None:
-    """Let this process read every object that the API server takes, so that one user's nested object does not end it.
+    """Let this process read every object that the API server accepts, so that one user's deeply nested object cannot stop it.
 
-    Python's own limit of 1,000 levels would hold for a whole list: kopf and our client read it at once.
+    With Python's default limit of 1,000 calls, such an object would make the whole list that contains it unreadable.
     """
     _, most = resource.getrlimit(resource.RLIMIT_STACK)
     resource.setrlimit(resource.RLIMIT_STACK, (STACK if most == resource.RLIM_INFINITY else min(STACK, most), most))
@@ -82,7 +83,9 @@ def read_deep() -> None:
 
 
 def run_service(service: Callable[[Settings], Coroutine[Any, Any, None]]) -> int:
-    """Run until it is asked to end; 1 and one line where it cannot begin."""
+    """Run a service until it is asked to stop. Returns the exit status: 1, after one line on standard error, if the settings cannot be
+    used.
+    """
     from bramble.engine.logs import configure
 
     try:
@@ -97,7 +100,7 @@ def run_service(service: Callable[[Settings], Coroutine[Any, Any, None]]) -> int
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line. Returns the exit status."""
     commands: dict[str, Callable[[], int]] = {
         "operator": partial(run_service, operate),
         "gateway": partial(run_service, serve),

@@ -1,48 +1,48 @@
-"""Everything the operator raises on purpose.
+"""All exceptions that the operator raises on purpose.
 
 BrambleError
 ├── Retryable                  the pass is tried again with back-off
-│   ├── ApiUnavailable         no answer, 429, 5xx
-│   ├── Conflict               409 on a conditional write: the cache will bring the newer object
+│   ├── ApiUnavailable         the API server did not answer, or answered 401, 408, 410, 429 or 5xx
+│   ├── Conflict               409 on a conditional write: the object has changed, and the watch will deliver it
 │   │   └── AlreadyExists      409 on a create
-│   ├── NotFound               404 on a write: the object went away meanwhile
+│   ├── NotFound               404 on a write: the object was deleted
 │   ├── NotLeader              the Lease's deadline passed before this write
 │   └── StoreUnavailable       the S3 store did not answer
-└── Terminal                   a condition says what to do; no back-off
-    ├── Refused                the API server refused the object (403, 422); the message is its own
-    ├── NameConflict           an object of the child's name exists and is not ours
-    └── StoreRefused           the key, the bucket or the Secret of the store cannot be used
+└── Terminal                   a condition tells the user what to do; there is no back-off
+    ├── Refused                the API server refused the object, such as with 403 or 422
+    ├── NameConflict           an object with the child's name exists and is not ours
+    └── StoreRefused           the store's key, bucket or Secret cannot be used
 """
 
 from __future__ import annotations
 
 
 class BrambleError(Exception):
-    """The root."""
+    """The base of all errors below."""
 
 
 class Retryable(BrambleError):
-    """May pass by itself."""
+    """An error that may pass by itself."""
 
 
 class ApiUnavailable(Retryable):
-    """The API server did not answer, or not now."""
+    """The API server did not answer, or cannot answer now."""
 
 
 class Conflict(Retryable):
-    """The object changed since it was read."""
+    """The object has changed since it was read."""
 
 
 class AlreadyExists(Conflict):
-    """An object of that name is there."""
+    """An object with this name exists."""
 
 
 class NotFound(Retryable):
-    """The object of a write is gone."""
+    """The object that should be written no longer exists."""
 
 
 class NotLeader(Retryable):
-    """Another replica leads, or this one can no longer be sure that it does."""
+    """Another replica leads, or this one is no longer sure that it leads."""
 
 
 class StoreUnavailable(Retryable):
@@ -50,7 +50,7 @@ class StoreUnavailable(Retryable):
 
 
 class Terminal(BrambleError):
-    """Will not pass until somebody changes something."""
+    """An error that stays until somebody changes something."""
 
 
 class Refused(Terminal):
@@ -58,8 +58,8 @@ class Refused(Terminal):
 
 
 class NameConflict(Terminal):
-    """An object of that name is somebody else's."""
+    """An object with this name belongs to somebody else."""
 
 
 class StoreRefused(Terminal):
-    """The store refuses us."""
+    """The store refuses our requests."""

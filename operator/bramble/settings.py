@@ -1,4 +1,4 @@
-"""The operator's and the gateway's settings, from environment variables with the prefix `BRAMBLE_`; the chart sets them."""
+"""The settings of the operator and the gateway. They are environment variables with the prefix `BRAMBLE_`, which the chart sets."""
 
 from __future__ import annotations
 
@@ -9,79 +9,93 @@ from typing import Literal, Self, get_type_hints
 
 
 class SettingsError(ValueError):
-    """A variable is missing or unusable; the message names it and the fix."""
+    """A variable is missing or cannot be used. The message names it and says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Each field is read from `BRAMBLE_<FIELD IN CAPITALS>`; a field without a default is required."""
+    """Each field is read from the variable `BRAMBLE_<FIELD IN CAPITALS>`. A field without a default is required."""
 
     namespace: str
-    """Where the operator, the gateway, the Lease and the assignments live."""
+    """The namespace of the operator, the gateway, the Lease and the assignments."""
 
     images_train: str
-    """`reference@sha256:…` of the built-in trainers' image."""
+    """Image of the built-in trainers, as `reference@sha256:…`."""
 
     images_convert: str
-    """Of the image of snapshot, fetch, store, evaluate and convert."""
+    """Image of the snapshot, fetch, store, evaluate and convert steps, as `reference@sha256:…`."""
 
     images_edge: str
-    """Of the agent, node-setup and the benchmark."""
+    """Image of the agent, node-setup and the benchmark, as `reference@sha256:…`."""
 
     gateway_url: str
-    """How jobs and devices reach the gateway: `https://bramble-gateway.<namespace>.svc:8443`."""
+    """URL of the gateway for jobs and devices: `https://bramble-gateway.<namespace>.svc:8443`."""
 
     gateway_ca: str = "/etc/bramble/gateway/ca.crt"
-    """File of the PEM that the gateway's certificate is signed by."""
+    """PEM file of the CA that signed the gateway's certificate."""
 
     gateway_service: str = "bramble-gateway"
-    """Whose EndpointSlices name the gateway's replicas."""
+    """Name of the gateway's Service. Its EndpointSlices list the replicas."""
 
     edge_namespace: str = "bramble-edge"
+    """The namespace of the agents and of the Jobs that prepare devices."""
+
     agent_service_account: str = "bramble-agent"
-    """Of the agents: the gateway takes devices' calls from it alone."""
+    """Service account of the agents. The gateway accepts device calls only from it."""
 
     node_setup_service_account: str = "bramble-node-setup"
-    """Of the Jobs that prepare a device's folder."""
+    """Service account of the Jobs that prepare a device's folder."""
 
     operator_service_account: str = "bramble-operator"
-    """Of the operator: the gateway gives what it observed to it alone."""
+    """Service account of the operator. Only the operator may read from the gateway what devices and jobs reported."""
 
     pod_name: str = "bramble-operator"
-    """Of this replica: its name in the Lease and as the events' reporting instance."""
+    """Name of this replica, used in the Lease and in events."""
 
     log_format: Literal["text", "json"] = "text"
+    """Format of the log lines."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lowest level that is logged."""
+
     lease_seconds: int = 10
-    """How long a leader may act on one renewal; another replica takes over after it."""
+    """Seconds for which the Lease is valid without a renewal. After that another replica takes over."""
 
     status_seconds: int = 5
-    """The least time between two status writes of an object that change neither a condition nor memory."""
+    """Shortest time, in seconds, between two status writes of an object that change neither a condition nor memory."""
 
     relist_seconds: int = 600
+    """Seconds between two full lists, which are compared with what the watches delivered."""
+
     observe_seconds: float = 2.0
-    """Between two readings of the gateway's replicas."""
+    """Seconds between two readings of the gateway's replicas."""
 
     workers: int = 8
-    """How many objects are reconciled at a time."""
+    """Number of objects that are reconciled at the same time."""
 
     http_port: int = 8080
-    """Of /healthz, /readyz and /metrics."""
+    """Port of /healthz, /readyz and /metrics."""
 
     fault: str = ""
-    """For tests of the operator itself: it kills itself (SIGKILL) at the first write site that matches, such as
+    """For tests only: the operator kills itself (SIGKILL) at the first write site that matches this pattern, such as
     `before:Dataset/create/Job/snapshot` or `after:*`. Empty: never."""
 
     fault_log: str = ""
-    """File that each write site is recorded in as it is passed, and each kill: a site that killed once kills no more."""
+    """For tests only: a file in which each write site is recorded as it is passed. A site that has killed once does not kill again."""
 
     gateway_port: int = 8443
+    """TLS port of the gateway."""
+
     gateway_tls: str = "/etc/bramble/tls"
-    """Folder with tls.crt and tls.key."""
+    """Folder with the gateway's tls.crt and tls.key."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Raises SettingsError: a required variable is missing, or a number is none."""
+        """Read the settings; an empty variable counts as not set.
+
+        Raises:
+            SettingsError: a required variable is missing, or a value is not one that the field takes.
+        """
         hints = get_type_hints(cls)
         values: dict[str, object] = {}
         for field in fields(cls):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from bramble.kinds.jobs.pod import container_security, pod_security
+from bramble.kinds.jobs.pod_template import container_security, pod_security
 from tools.cluster.cluster import find_binaries
 from tools.cluster.docker.build import Built, build
 from tools.cluster.docker.engine import Engine, engine

@@ -81,7 +81,7 @@ def test_the_decision_can_be_computed_again_from_the_store(way: Way) -> None:
     kept = [item.object_name for item in client.list_objects(s3.bucket, f"{NAMESPACE}/decisions/", recursive=True)]
     (undo,) = (name for name in kept if name is not None and name.endswith("undo.json"))
     decision = Decision.model_validate(json.loads(client.get_object(s3.bucket, undo).read()))
-    assert decision.again() == decision.judgement
+    assert decision.reproduces()
     assert Decision.model_validate(facts(way, "rollout-3")["decision"]) == decision
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from bramble.api.labels import owner_labels
 from bramble.engine.cache import Cache
+from bramble.engine.changes import Changes
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults
-from bramble.engine.feed import Feed
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.errors import Conflict, NameConflict, NotLeader
@@ -40,8 +40,8 @@ class NoStore:
 
 
 def executor(api: Client, guard: Any = None) -> Executor:
-    feed, rules = Feed(Cache(), WorkQueue(), {}), Rules(status_seconds=0, instance="test")
-    return Executor(api, NoStore(), feed, guard or Leads(), Faults(), Metrics(), rules)
+    changes, rules = Changes(Cache(), WorkQueue(), {}), Rules(status_seconds=0, instance="test")
+    return Executor(api, NoStore(), changes, guard or Leads(), Faults(), Metrics(), rules)
 
 
 def child(namespace: str, data: Mapping[str, str], name: str = "child", uid: str = "owner-1") -> dict[str, Any]:
@@ -65,7 +65,7 @@ async def read(api: Client, namespace: str, name: str = "child") -> Manifest:
 
 
 async def carry_out(api: Client, *items: Any, seen: Mapping[Key, Manifest | None] | None = None, guard: Any = None) -> None:
-    await executor(api, guard).carry_out(PLANNED, Plan(items=tuple(items)), seen or {})
+    await executor(api, guard).execute(PLANNED, Plan(items=tuple(items)), seen or {})
 
 
 async def test_an_apply_creates_then_changes_then_removes_a_field(api: Client, namespace: str) -> None:

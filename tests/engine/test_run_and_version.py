@@ -15,7 +15,7 @@ from bramble.kinds.controller import Controller
 from bramble.kinds.dataset import controller as dataset_controller
 from bramble.kinds.fleet import controller as fleet_controller
 from bramble.kinds.modelversion import controller as modelversion
-from bramble.kinds.modelversion.observed import Place
+from bramble.kinds.modelversion.observed import BoardKey
 from bramble.kinds.modelversion.render import benchmark_name
 from bramble.kinds.rollout import controller as rollout
 from bramble.kinds.trainingrun import controller as trainingrun
@@ -129,7 +129,7 @@ async def test_somebody_elses_service_under_the_childs_name(local: Cluster, name
         await there(api, JOB, namespace, "other-train-1")
         assert await api.get(JOB, namespace, "run-train-1") is None
         await api.delete(SERVICE, namespace, "run-train", made["metadata"]["uid"], "Background")
-        engine.feed.wake_all()  # it would look again by itself after half a minute
+        engine.changes.wake_all()  # it would look again by itself after half a minute
         await there(api, JOB, namespace, "run-train-1")
 
 
@@ -168,7 +168,7 @@ async def test_a_run_that_is_deleted_while_its_job_runs_makes_nothing_more(local
         await api.delete(JOB, namespace, "run-train-1", job["metadata"]["uid"], "Background")  # as the garbage collector would
         await api.create(TRAINING_RUN, run(namespace, "next"))
         await there(api, JOB, namespace, "next-train-1")
-        engine.feed.wake_all()
+        engine.changes.wake_all()
         assert await api.get(JOB, namespace, "run-train-1") is None
 
 
@@ -190,7 +190,7 @@ async def test_the_fleets_owner_decides_who_may_measure(local: Cluster, namespac
         assert "no benchmarkSelector" in await says(api, MODEL_VERSION, namespace, "ads-1-0-0", "NoBenchmarkSelector")
         board_with = {**board, "benchmarkSelector": {"bench": "true"}}
         local.apply({**made, "spec": {**spec, "allowedNamespaces": [namespace], "boards": [board_with]}})
-        job = await there(api, JOB, namespace, child_name("ads-1-0-0", benchmark_name(Place(fleet, "rpi5")), "1"))
+        job = await there(api, JOB, namespace, child_name("ads-1-0-0", benchmark_name(BoardKey(fleet, "rpi5")), "1"))
         assert job["spec"]["template"]["spec"]["nodeSelector"] == {"fleet": namespace, "board": namespace, "bench": "true"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bramble.api.labels import REQUEST
-from bramble.engine.relist import Deliveries
+from bramble.engine.relist import WatchProgress
 from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kinds.trainingrun.controller import CONTROLLER as TRAINING_RUNS
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, SECRET, TRAINING_RUN
@@ -40,9 +40,11 @@ async def test_an_unusable_store_is_named_until_it_is_mended(local: Cluster, nam
         local.apply(secret(local, namespace, endpoint="127.0.0.1:1"))
         assert "has no scheme" in await says(api, DATASET, namespace, "tape", "StoreInvalid")
         local.apply(secret(local, namespace, secretKey="wrong"))
-        assert "refuses the secret key; correct secretKey" in await says(api, DATASET, namespace, "tape", "StoreRefused")
+        assert "SignatureDoesNotMatch: the secret key is wrong; correct secretKey" in await says(
+            api, DATASET, namespace, "tape", "StoreRefused"
+        )
         local.apply(secret(local, namespace, bucket="no-such-bucket"))
-        await says(api, DATASET, namespace, "tape", "StoreRefused", part="has no such bucket; create it, or correct bucket")
+        await says(api, DATASET, namespace, "tape", "StoreRefused", part="the bucket does not exist; create it, or correct bucket")
         local.apply(secret(local, namespace))
         await says(api, DATASET, namespace, "tape", "Snapshotting")
         assert await api.get(JOB, namespace, "tape-snapshot-1") is not None
@@ -73,19 +75,19 @@ async def test_one_users_nested_object_stops_nobody(local: Cluster, namespace: s
 async def test_events_are_taken_on_the_engines_own_loop(local: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """kopf runs a plain function in a thread, where cache and queue would have two masters."""
     threads: set[int] = set()
-    heard = Deliveries.heard
+    delivered = WatchProgress.delivered
 
-    def noted(deliveries: Deliveries, manifest: Any) -> None:
+    def noted(watches: WatchProgress, manifest: Any) -> None:
         threads.add(threading.get_ident())
-        heard(deliveries, manifest)
+        delivered(watches, manifest)
 
-    async def delivered() -> bool:
+    async def noted_something() -> bool:
         return bool(threads)
 
-    monkeypatch.setattr(Deliveries, "heard", noted)
+    monkeypatch.setattr(WatchProgress, "delivered", noted)
     async with client(local) as api, running(local, (CONTROLLER,)):
         await api.create(DATASET, dataset(namespace))
-        await eventually(delivered)
+        await eventually(noted_something)
     assert threads == {threading.get_ident()}
 
 
@@ -123,7 +125,7 @@ async def test_a_terminal_error_is_a_condition_and_others_go_on(local: Cluster, 
         found = await api.get(CONFIG_MAP, namespace, "tape-snapshot-1")
         assert found is not None
         await api.delete(CONFIG_MAP, namespace, "tape-snapshot-1", found["metadata"]["uid"], "Background")
-        engine.feed.wake_all()  # it would look again by itself after half a minute
+        engine.changes.wake_all()  # it would look again by itself after half a minute
         await says(api, DATASET, namespace, "tape", "Snapshotting")
 
 
@@ -156,10 +158,10 @@ async def test_a_deletion_that_no_watch_told_is_found_out_at_the_next_write(loca
         made = await api.get(DATASET, namespace, "tape")
         assert made is not None
         phantom = {**made, "metadata": {**made["metadata"], "name": "phantom", "uid": "phantom", "resourceVersion": "1"}}
-        engine.feed.seen(phantom)
-        assert len(engine.feed.cache.list("Dataset", namespace)) == 2
-        await until(lambda: len(engine.feed.cache.list("Dataset", namespace)) == 1, 10, "the list has not been asked")
-        assert [item["metadata"]["name"] for item in engine.feed.cache.list("Dataset", namespace)] == ["tape"]
+        engine.changes.updated(phantom)
+        assert len(engine.changes.cache.list("Dataset", namespace)) == 2
+        await until(lambda: len(engine.changes.cache.list("Dataset", namespace)) == 1, 10, "the list has not been asked")
+        assert [item["metadata"]["name"] for item in engine.changes.cache.list("Dataset", namespace)] == ["tape"]
 
 
 async def test_secrets_are_read_by_name_only(local: Cluster, namespace: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from bramble.contracts import __version__
 from bramble.contracts.store import checkpoints_prefix
 from bramble_workloads import paths
 from bramble_workloads.errors import BadData, Corrupt, Missing, SpecError, Stopped
@@ -34,6 +35,14 @@ SPLITS = ("train", "val")
 BARRIER_SECONDS = 600
 GRACE_SECONDS = 25
 """For ranks to save and leave, within a pod's termination grace of 30 s."""
+JOB_FIELDS = frozenset(
+    {
+        "schema", "step", "object", "attempt", "prefix", "gateway", "manifest", "builtin", "container", "hyperparameters", "nodes",
+        "processesPerNode", "master", "masterPort", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
+    }
+)  # fmt: skip
+"""The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
+them. A job with another field is refused, as every step does with its job: the field may change what training must do."""
 MEMBER = re.compile(r"[0-9a-f]{64}\.(png|jpg)")
 MARKER = re.compile(r"step-(\d+)\.json")
 START = """import os
@@ -204,6 +213,8 @@ def _read_job() -> dict[str, Any]:
         raise SpecError(f"{path} is no JSON: {error}") from error
     if job.get("step") != "train":
         raise SpecError(f"{path} is a job of step {job.get('step')!r}; fetch belongs to train")
+    if unknown := sorted(job.keys() - JOB_FIELDS):
+        raise SpecError(f"{path} has fields that version {__version__} of Bramble does not know: {', '.join(unknown)}; use a newer image")
     return job
 
 

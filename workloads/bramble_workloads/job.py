@@ -21,6 +21,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from pydantic import ValidationError
 
+from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.exit_codes import ExitCode
@@ -126,16 +127,10 @@ def read_job(kind: type[J]) -> J:
     except OSError as error:
         raise SpecError(f"no job to do: {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise SpecError(f"{path} is not a job that this image knows: {describe(error)}") from error
+        raise SpecError(f"{path} is not a job that this image knows: {problems_of(error)}") from error
     if not isinstance(job, kind):
         raise SpecError(f"{path} is a job of step {getattr(job, 'step', '?')!r}; this command carries out {kind.__name__}")
     return job
-
-
-def describe(error: ValidationError) -> str:
-    """What pydantic found, in one line a problem: the field's path, the message, the value."""
-    problems = error.errors(include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, found['loc'])) or 'document'}: {found['msg']} (is {found['input']!r:.80})" for found in problems)
 
 
 def _leave(number: int, _: FrameType | None) -> None:

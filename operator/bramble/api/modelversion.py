@@ -220,6 +220,20 @@ class Spec(Described):
     """The boards it must prove itself on; may grow later, and then only what is missing is measured."""
 
 
+PASSED = "Passed"
+REJECTED = "Rejected"
+"""Verdicts on a variant, at conversion and on a board."""
+
+RUNNING = "Running"
+CONVERTED = "Converted"
+MEASURED = "Measured"
+FAILED = "Failed"
+"""States of the conversion (Running, Converted, Failed) and of a benchmark (Running, Measured, Failed)."""
+
+OVER = frozenset({MEASURED, FAILED})
+"""States of a benchmark that needs nothing more."""
+
+
 class BenchmarkSeen(StatusPart):
     """What one variant did on one board; the result in the store has every figure."""
 

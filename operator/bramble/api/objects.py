@@ -49,14 +49,18 @@ class LastRequest(StatusPart):
 
 
 class StepAttempts(StatusPart):
-    """How many attempts a step has taken, and from which budget. Memory."""
+    """The attempts at a step of the object's work. Memory."""
 
     attempt: int = 0
-    """Which Job is, or was, the last."""
+    """The number of the present attempt, counted from 1."""
     failures: int = 0
-    """Attempts that failed by their own fault and were tried again."""
+    """How many attempts failed by their own fault."""
     disruptions: int = 0
-    """Attempts that something outside ended and that were tried again."""
+    """How many attempts were ended by something outside, such as a lost node."""
+
+    def counters(self) -> dict[str, Any]:
+        """The three numbers by their Python names."""
+        return {"attempt": self.attempt, "failures": self.failures, "disruptions": self.disruptions}
 
 
 class KindStatus(StatusPart):

@@ -1,9 +1,9 @@
-"""The buttons: one annotation, looked at once (design, §2).
+"""Requests: an annotation by which a person asks the operator for something, such as a retry. Each request is answered once.
 
     kubectl annotate trainingrun digits bramble.dev/request='{"id": "1", "action": "retry", "attempt": 3}' --overwrite
 
-A request is acknowledged in `status.lastRequest` by its id. One that is nonsense, or speaks of an attempt or step that has passed,
-is refused there, so that a stale button pressed by a script changes nothing.
+The answer is in `status.lastRequest`, under the request's id. `attempt` and `step` are optional; a request that names another attempt or
+step than the present one is refused, so that a script that acts on an old status changes nothing.
 """
 
 from __future__ import annotations
@@ -19,68 +19,82 @@ from bramble.api.labels import REQUEST
 from bramble.api.objects import KindStatus, LastRequest, Metadata
 
 EXAMPLE = '{"id": "1", "action": "retry"}'
+FIELDS = ("id", "action", "attempt", "step")
+LONGEST_ID = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asks for; attempt and step are what they believe to be the present ones."""
+    """A request as it was written.
+
+    Attributes:
+        id: chosen by whoever asks; a new one for each request.
+        action: what is asked for, such as `retry`.
+        attempt, step: what the writer believes to be the present attempt and step; None where the request does not say.
+    """
 
     id: str
     action: str
     attempt: int | None = None
     step: int | None = None
 
-    def stale(self, attempt: int, step: int | None = None) -> str:
-        """Why it comes too late, or nothing."""
-        if self.attempt is not None and self.attempt != attempt:
-            return f"it speaks of attempt {self.attempt}, and attempt {attempt} is the last: ask again with that number, or without"
+    def outdated(self, attempt: int | None, step: int | None = None) -> str:
+        """Why the request comes too late, or an empty text. None stands for an object without attempts or steps."""
+        if self.attempt is not None and attempt is not None and self.attempt != attempt:
+            return f"the request is for attempt {self.attempt}, but the last attempt is {attempt}: ask again for that one, or leave it out"
         if self.step is not None and step is not None and self.step != step:
-            return f"it speaks of step {self.step}, and step {step} is the present one: ask again with that number, or without"
+            return f"the request is for step {self.step}, but the present step is {step}: ask again for that one, or leave it out"
         return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Nonsense:
-    """An annotation that is no request; its id is a digest of the text, so that it is refused once."""
+class MalformedRequest:
+    """An annotation that is not a request.
+
+    Attributes:
+        id: the request's own id, or else a digest of the text, so that the same text is refused only once.
+        problem: what is wrong with it.
+    """
 
     id: str
     problem: str
 
 
-def pending(metadata: Metadata, status: KindStatus) -> Request | Nonsense | None:
-    """The annotation, unless there is none or it has been answered."""
+def unanswered(metadata: Metadata, status: KindStatus) -> Request | MalformedRequest | None:
+    """The request in the object's annotations, unless there is none or `status.lastRequest` answers it already."""
     text = metadata.annotations.get(REQUEST)
     if text is None:
         return None
-    asked = read(text)
+    request = parse_request(text)
     answered = status.last_request.id if status.last_request is not None else None
-    return None if asked.id == answered else asked
+    return None if request.id == answered else request
 
 
-def read(text: str) -> Request | Nonsense:
-    """The annotation's text as a request."""
+def parse_request(text: str) -> Request | MalformedRequest:
+    """Read the annotation's text."""
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     try:
         document = json.loads(text)
     except ValueError as error:
-        return Nonsense(digest, f"{REQUEST} is not JSON ({error}); write for example {EXAMPLE}")
+        return MalformedRequest(digest, f"{REQUEST} is not JSON ({error}); write for example {EXAMPLE}")
     if not isinstance(document, dict):
-        return Nonsense(digest, f"{REQUEST} is not a JSON object; write for example {EXAMPLE}")
+        return MalformedRequest(digest, f"{REQUEST} is not a JSON object; write for example {EXAMPLE}")
     given, action = document.get("id"), document.get("action")
-    if not isinstance(given, str) or not 0 < len(given) <= 64:  # noqa: PLR2004
-        return Nonsense(digest, f"{REQUEST}: id is {given!r}, and must be a text of 1 to 64 characters that is new for each request")
+    if not isinstance(given, str) or not 0 < len(given) <= LONGEST_ID:
+        problem = f"{REQUEST}: id is {given!r}; write a text of 1 to {LONGEST_ID} characters, a new one for each request"
+        return MalformedRequest(digest, problem)
     numbers = {name: document[name] for name in ("attempt", "step") if document.get(name) is not None}
     for name, value in numbers.items():
         if not isinstance(value, int) or isinstance(value, bool):
-            return Nonsense(given, f"{REQUEST}: {name} is {value!r}, and must be a whole number")
-    if unknown := sorted(set(document) - {"id", "action", "attempt", "step"}):
-        return Nonsense(given, f"{REQUEST}: {', '.join(unknown)} is unknown; id, action, attempt and step are not")
+            return MalformedRequest(given, f"{REQUEST}: {name} is {value!r}; write a whole number, or leave it out")
+    if unknown := sorted(set(document) - set(FIELDS)):
+        return MalformedRequest(given, f"{REQUEST}: the fields are {', '.join(FIELDS)}; remove {', '.join(unknown)}")
     if not isinstance(action, str):
-        return Nonsense(given, f"{REQUEST}: action is {action!r}; write for example {EXAMPLE}")
+        return MalformedRequest(given, f"{REQUEST}: action is {action!r}; write for example {EXAMPLE}")
     return Request(given, action, **numbers)
 
 
-def answer(asked: Request | Nonsense, result: Literal["Accepted", "Refused"], message: str, now: datetime) -> LastRequest:
-    """What `status.lastRequest` says of it."""
-    action = asked.action if isinstance(asked, Request) else ""
-    return LastRequest(id=asked.id, action=action, result=result, message=message, at=rfc3339(now))
+def answer(request: Request | MalformedRequest, result: Literal["Accepted", "Refused"], message: str, now: datetime) -> LastRequest:
+    """The answer as `status.lastRequest` holds it."""
+    action = request.action if isinstance(request, Request) else ""
+    return LastRequest(id=request.id, action=action, result=result, message=message, at=rfc3339(now))

@@ -20,8 +20,16 @@ from bramble.api.schema import (
     computed,
     exactly_one,
     fixed,
+    quoted,
 )
+from bramble.contracts.base import OneOf
+from bramble.guardrails.base import Metric
+from bramble.guardrails.catalogue import ALWAYS, IN_A_SPEC
 from bramble.kube.resources import ROLLOUT
+
+DEFAULT_RATIO = "1.5"
+DEFAULT_EVENTS = 400
+DEFAULT_NODES = 1
 
 NODES_RULE = computed(
     "type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",
@@ -79,37 +87,73 @@ class Strategy(Described):
     """Step by step, with analysis."""
 
 
-class Guardrail(Described):
-    """A bound on one metric of the candidate. Above the margin it is undone; shown to be fine it goes on; otherwise it holds."""
+METRIC_NAMES = tuple(metric.name for metric in IN_A_SPEC)
 
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        Rule("has(self.quantile) == (self.metric == 'latency')", 'metric: latency needs a quantile, such as "0.99"; nothing else has one'),
+
+MetricName = Annotated[str, OneOf(METRIC_NAMES)]
+
+
+def _described(metrics: tuple[Metric, ...]) -> str:
+    """What each metric measures, as sentences."""
+    return " ".join(f"`{metric.name}`: {metric.description}." for metric in metrics)
+
+
+def _needing(field: str) -> str:
+    """The metrics that need a field, as a phrase."""
+    return " and ".join(metric.name for metric in IN_A_SPEC if field in metric.fields)
+
+
+def _events() -> str:
+    """What one event is, by metric, as a sentence."""
+    kinds = dict.fromkeys(metric.event for metric in IN_A_SPEC)
+    phrases = (f"{kind} for {', '.join(metric.name for metric in IN_A_SPEC if metric.event == kind)}" for kind in kinds)
+    return f"Events are {'; '.join(phrases)}."
+
+
+def _set_where_needed(field: str, example: str) -> Rule:
+    """The field is set if the metric needs it, and only then."""
+    names = ", ".join(quoted(metric.name) for metric in IN_A_SPEC if field in metric.fields)
+    return Rule(
+        f"has(self.{field}) == (self.metric in [{names}])",
+        f"metric: {_needing(field)} needs a {field}, such as {example}; no other metric has one",
     )
 
-    metric: Literal["errors", "latency", "crashes", "accuracy"]
-    """`errors`: share of requests answered with an error. `latency`: share of requests slower than maxRatio times the stable
-    version's quantile. `crashes`: deaths of the agent a request. `accuracy`: share of mistakes among predictions with feedback."""
-    quantile: Share | None = None
-    """For latency: which quantile of the stable version is compared with."""
-    max_ratio: Decimal | None = None
-    """The margin: how many times the stable cohort's rate the candidate's may be; "1.5" when unset."""
+
+class Guardrail(Described):
+    """A bound on one metric of the candidate.
+
+    A candidate whose rate is above the margin is undone. A rate that is shown to be within the margin, or to be at most the ceiling,
+    passes. As long as neither is shown, the step waits.
+    """
+
+    RULES: ClassVar[tuple[Rule, ...]] = (_set_where_needed("quantile", '"0.99"'),)
+
+    metric: MetricName = Field(description=_described(IN_A_SPEC))
+    quantile: Share | None = Field(None, description=f"For {_needing('quantile')}: which quantile of the stable version to compare with.")
+    max_ratio: Decimal | None = Field(
+        None, description=f"The margin: how many times the stable cohort's rate the candidate's may be; \"{DEFAULT_RATIO}\" when unset."
+    )
     ceiling: Share | None = None
-    """An absolute rate that is fine whatever the stable cohort does."""
-    min_events: Annotated[int, Field(ge=1)] | None = None
-    """Requests (for accuracy: feedback) that the candidate must have had before it is judged; 400 when unset."""
-    min_nodes: Annotated[int, Field(ge=1)] | None = None
-    """Nodes of the candidate that must have had any; 1 when unset."""
+    """An absolute rate that passes whatever the stable cohort's rate is."""
+    min_events: Annotated[int, Field(ge=1)] | None = Field(
+        None, description=f"How many events a cohort must have before it is compared; {DEFAULT_EVENTS} when unset. {_events()}"
+    )
+    min_nodes: Annotated[int, Field(ge=1)] | None = Field(
+        None, description=f"On how many candidate nodes there must be any event; {DEFAULT_NODES} when unset."
+    )
 
 
 class Analysis(Described):
-    """How a candidate is judged. `lost`, a node that fell silent after taking the candidate, is always judged."""
+    """How a candidate is judged."""
 
     deadline: Duration = "72h"
     """How long one step may stay undecided."""
     on_undecided: Literal["Pause", "Abort", "Promote"] = "Pause"
     """What happens then."""
-    guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = ()
-    """Each of them can undo; all of them must be fine to go on."""
+    guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = Field(
+        (),
+        description=f"Each can undo the candidate; all must pass for a step to end. Always judged too: {_described(ALWAYS)}",
+    )
 
 
 class Spec(Described):

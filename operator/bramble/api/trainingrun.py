@@ -6,14 +6,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
 
+from bramble.api.engines.catalogue import DEFAULT, Engine
 from bramble.api.labels import EDGE_TAINT
 from bramble.api.modelversion import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionText
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.api.schema import (
     ATOMIC,
-    INT_OR_STRING,
     SET,
-    VALIDATIONS,
     Described,
     Duration,
     LabelValue,
@@ -22,7 +21,6 @@ from bramble.api.schema import (
     Rule,
     Share,
     StatusPart,
-    computed,
     exactly_one,
     fixed,
     map_by,
@@ -31,18 +29,6 @@ from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
 from bramble.contracts.hyperparameters import Hyperparameters, describe
 from bramble.kube.resources import TRAINING_RUN
-
-PROCESSES_RULE = computed(
-    "type(self) == int ? (self >= 1 && self <= 64) : self == 'auto'",
-    "a number from 1 to 64 or auto (one a GPU, else one) is wanted here; this is %s",
-    "self",
-)
-Processes = Annotated[
-    int | Literal["auto"],
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer"}, {"type": "string"}], INT_OR_STRING: True, "maxLength": 4, VALIDATIONS: [PROCESSES_RULE.as_json()]}
-    ),
-]
 
 
 class Builtin(Described):
@@ -91,35 +77,6 @@ class Trainer(Described):
     """A program that comes with Bramble."""
     container: Container | None = None
     """A program of your own."""
-
-
-class Torchrun(Described):
-    """PyTorch's elastic launcher; one attempt is one Job with a fixed number of nodes."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        computed(
-            "!has(self.minNodes) || self.minNodes <= self.nodes",
-            "minNodes: %s is more than nodes: %s; lower minNodes or raise nodes",
-            "self.minNodes",
-            "self.nodes",
-        ),
-    )
-
-    nodes: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many pods train together."""
-    min_nodes: Annotated[int, Field(ge=1, le=256)] | None = None
-    """After a lost node the next attempt may be this small; as many as `nodes` when unset."""
-    processes_per_node: Processes = "auto"
-    """Processes in each pod: a number, or `auto` for one a GPU, else one."""
-
-
-class Engine(Described):
-    """What joins several nodes into one training."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("torchrun"),)
-
-    torchrun: Torchrun | None = None
-    """PyTorch distributed."""
 
 
 class Resources(Described):
@@ -257,7 +214,7 @@ class Spec(Described):
     hyperparameters: FreeForm = Field(default_factory=dict)
     """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment
     and others (docs/kinds/trainingrun.md). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
-    engine: Engine = Engine(torchrun=Torchrun())
+    engine: Engine = DEFAULT
     """What joins several nodes; one node when unset."""
     resources: Resources | None = None
     """What each pod's training container needs."""

@@ -6,26 +6,26 @@ import hashlib
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 
 KEY = "assignment.json"
 LABEL = "bramble.dev/assignment"
 
 
-class Blob(Document):
+class Blob(ExtensibleDocument):
     """A blob a device must have before it can serve."""
 
     sha256: Digest
     bytes: int
 
 
-class PackageBlobs(Document):
+class PackageBlobs(ExtensibleDocument):
     """The closure of one package: its own document first (sha256 is the package digest), then all it names."""
 
     blobs: tuple[Blob, ...]
 
 
-class Assignment(Document):
+class Assignment(ExtensibleDocument):
     """`seq` only grows and a device never goes back to a lower one; no URLs, no keys."""
 
     fleet: str

@@ -1,18 +1,56 @@
-"""The common behaviour of every document that crosses a process boundary."""
+"""The common behaviour of every document that crosses a process boundary.
+
+Processes of different releases talk to each other. An agent or a job that started before an upgrade is still there after it, and a
+document in the store outlives many releases. So each kind of document says what its reader does with a field that it does not know.
+docs/design/2026-11-29-documents-between-versions.md explains the choice for each kind.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from bramble.contracts import __version__
 
 
 class Document(BaseModel):
-    """Immutable; camelCase on the wire, snake_case in Python; a field nobody knows is an error, never silently dropped."""
+    """An immutable document, with camelCase names on the wire and snake_case names in Python.
+
+    A reader refuses a field that it does not know, because the field may change what the reader must do: an operation of a package's
+    preprocessing, a check in a snapshot job. Packages, jobs and hyperparameters are such documents.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True)
+
+
+class ExtensibleDocument(Document):
+    """A document to which a later release may add fields. A reader ignores a field that it does not know.
+
+    This is safe where the document states facts, and the fields that both releases know keep their meaning: reports, progress, results,
+    causes, assignments and manifests.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+
+UnknownFields = Literal["forbid", "ignore"]
+"""What one reader does with unknown fields in the whole of a document, whatever the classes of its parts say."""
+
+
+def problems_of(error: ValidationError) -> str:
+    """Every problem that pydantic found, in one line: path of the field, what is wrong, value."""
+    return "; ".join(_problem(found) for found in error.errors(include_url=False, include_context=False))
+
+
+def _problem(found: ErrorDetails) -> str:
+    path = ".".join(map(str, found["loc"])) or "document"
+    if found["type"] == "extra_forbidden":
+        return f"{path}: this field is not known to version {__version__} of Bramble; correct its name, or use a newer image"
+    return f"{path}: {found['msg']} (is {found['input']!r:.80})"
 
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict
 
-from bramble.contracts.base import Document
+from bramble.contracts.base import ExtensibleDocument
 
 CauseKind = Literal["SpecError", "BadData", "Error", "Signal", "NodeLost", "PeerLost", "TryAgain", "Terminated", "Unknown"]
 
@@ -21,7 +21,7 @@ LONGEST_MESSAGE, MOST_LINES, LONGEST_LINE = 1024, 20, 300
 Line = Annotated[str, AfterValidator(lambda text: text[:LONGEST_LINE])]
 
 
-class Cause(Document):
+class Cause(ExtensibleDocument):
     """One report of a failure. Texts are cut, for a cause lies in the store where a tenant may have written it."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
@@ -44,6 +44,15 @@ class Cause(Document):
     """The signal that ended it, such as SIGKILL."""
     lines: Annotated[tuple[Line, ...], AfterValidator(lambda lines: lines[-MOST_LINES:])] = ()
     """The last lines of that rank's output, at most 20 of at most 300 characters."""
+
+
+def describe_cause(cause: Cause) -> str:
+    """The cause in one line: its kind, which rank on which node, how it ended, and the message."""
+    rank = f"rank {cause.rank}" if cause.rank is not None else f"node rank {cause.node_rank}" if cause.node_rank is not None else ""
+    node = f"node {cause.node}" if cause.node else ""
+    code = f"exit code {cause.exit_code}" if cause.exit_code is not None else ""
+    details = ", ".join(detail for detail in (rank, node, code, cause.signal) if detail)
+    return f"{cause.kind}{f' ({details})' if details else ''}: {cause.message}"
 
 
 def first_cause(causes: Iterable[Cause]) -> Cause | None:

@@ -1,80 +1,130 @@
-"""What a device counts for each package that it serves: cumulative numbers that add up over nodes (package contract, §2)."""
+"""What a device counts for each package that it serves. All numbers are cumulative and add up over nodes (package contract, §2).
+
+Counts and histograms are maps by name, so that a new guardrail needs no new field here: the device counts under a name, and the metric
+in `bramble.guardrails` reads that name. The device of today counts `requests`, `errors`, `right`, `wrong` and `crashes`, and the
+durations of requests under `predict`.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.bounds import Finite, Name, Whole
 
-LATENCY_BOUNDS_MS: tuple[float, ...] = tuple(0.1 * 2 ** (k / 8) for k in range(137))
-"""Upper bounds in milliseconds; one bucket more, the last, counts what is slower than all. The same on every node, so
-that histograms add up."""
+DURATION_BOUNDS_MS: tuple[float, ...] = tuple(0.1 * 2 ** (k / 8) for k in range(137))
+"""Upper bounds of a histogram's buckets in milliseconds: 0.1 ms x 2^(k/8). One more bucket, the last, counts what is slower than all of
+them. They are the same on every node and in every version, so that histograms add up."""
+
+BUCKETS = len(DURATION_BOUNDS_MS) + 1
 
 Cohort = Literal["stable", "candidate"]
 
-MOST_COUNTED = 2**38 - 1
-"""Events that one process counts at most, eight years of 1,000 a second: the sums over 32,768 devices are still `Whole`."""
+MAX_COUNT = 2**38 - 1
+"""The most events that one process may report, eight years of 1,000 a second. The sum over 32,768 devices is still a `Whole`."""
 
-Count = Annotated[int, Field(ge=0, le=MOST_COUNTED)]
+MAX_COUNTS = 32
+MAX_HISTOGRAMS = 4
 
-BUCKETS = len(LATENCY_BOUNDS_MS) + 1
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+
+CountName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+"""Lower-case letters, digits and underscores, so that it is also a part of a Prometheus metric's name."""
+
+PREDICT = "predict"
+"""The histogram of how long requests took, from the whole body to the answer."""
+
+_FORMER_COUNTS = ("requests", "errors", "right", "wrong", "crashes")
+_FORMER_HISTOGRAM = "latency"
 
 
-class Latency(Document):
-    """A histogram of request durations: one count a bound of `LATENCY_BOUNDS_MS`, and the overflow."""
+class Histogram(ExtensibleDocument):
+    """How many durations fell into each bucket of `DURATION_BOUNDS_MS`, and their sum in milliseconds."""
 
     buckets: Annotated[tuple[Whole, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
     sum_ms: Annotated[Finite, Field(ge=0)] = 0.0
 
     @property
     def count(self) -> int:
+        """How many durations were counted."""
         return sum(self.buckets)
 
     def slower_than(self, milliseconds: float) -> int:
-        """Requests slower than a threshold, which rounds up to the next bound."""
-        return sum(self.buckets[bisect_left(LATENCY_BOUNDS_MS, milliseconds) + 1 :])
+        """How many durations are longer than a threshold. The threshold is rounded up to the next bound."""
+        return sum(self.buckets[bisect_left(DURATION_BOUNDS_MS, milliseconds) + 1 :])
 
     def quantile(self, q: float) -> float | None:
-        """The bound in milliseconds below which at least the share `q` of requests lies; None without requests."""
+        """The smallest bound in milliseconds at or below which at least the share `q` of the durations lies; None without any."""
         rank, seen = q * self.count, 0
-        for bound, count in zip((*LATENCY_BOUNDS_MS, float("inf")), self.buckets, strict=True):
+        for bound, count in zip((*DURATION_BOUNDS_MS, float("inf")), self.buckets, strict=True):
             seen += count
             if count and seen >= rank:
                 return bound
         return None
 
-    def __add__(self, other: Latency) -> Latency:
-        return Latency(buckets=tuple(a + b for a, b in zip(self.buckets, other.buckets, strict=True)), sum_ms=self.sum_ms + other.sum_ms)
 
-    def __sub__(self, earlier: Latency) -> Latency:
-        return Latency(
-            buckets=tuple(max(0, a - b) for a, b in zip(self.buckets, earlier.buckets, strict=True)),
-            sum_ms=max(0.0, self.sum_ms - earlier.sum_ms),
-        )
+def add_histograms(histograms: Iterable[Histogram]) -> Histogram:
+    """The histogram of all durations together."""
+    found = tuple(histograms)
+    buckets = tuple(map(sum, zip(*(each.buckets for each in found), strict=True)))
+    return Histogram(buckets=buckets, sum_ms=sum(each.sum_ms for each in found)) if found else Histogram()
 
 
-def _counted(latency: Latency) -> Latency:
-    if latency.count > MOST_COUNTED or latency.sum_ms >= 2**53:
-        raise ValueError(f"counts {latency.count} requests in {latency.sum_ms:g} ms, more than one process can have answered")
-    return latency
+def _within_bounds(histogram: Histogram) -> Histogram:
+    if histogram.count > MAX_COUNT or histogram.sum_ms >= 2**53:
+        raise ValueError(f"has {histogram.count} requests in {histogram.sum_ms:g} ms, more than one process can have answered")
+    return histogram
 
 
-class Counters(Document):
-    """Cumulative since the agent's process began, for one package in one cohort of one attempt."""
+class Counted(ExtensibleDocument):
+    """Counts and histograms by name. A name that is missing stands for nothing counted."""
+
+    counts: Annotated[dict[CountName, Whole], Field(max_length=MAX_COUNTS)] = Field(default_factory=dict)
+    histograms: Annotated[dict[CountName, Histogram], Field(max_length=MAX_HISTOGRAMS)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_fields(cls, document: Any) -> Any:
+        """Read the form of earlier versions, in which each count and the one histogram were fields.
+
+        Agents are upgraded after the operator, and a Rollout that is under way keeps such documents in its status.
+        """
+        if not isinstance(document, Mapping) or "counts" in document or "histograms" in document:
+            return document
+        rest = dict(document)
+        counts = {name: rest.pop(name) for name in _FORMER_COUNTS if name in rest}
+        histograms = {PREDICT: rest.pop(_FORMER_HISTOGRAM)} if _FORMER_HISTOGRAM in rest else {}
+        return {**rest, "counts": counts, "histograms": histograms} if counts or histograms else document
+
+    def count(self, *names: str) -> int:
+        """The sum of the counts of these names."""
+        return sum(self.counts.get(name, 0) for name in names)
+
+    def histogram(self, name: str) -> Histogram:
+        """The histogram of this name."""
+        return self.histograms.get(name, _EMPTY)
+
+
+_EMPTY = Histogram()
+
+
+class Counters(Counted):
+    """What one process of an agent counted for one package, in one cohort of one attempt.
+
+    Counters begin at zero when the process starts. Only `crashes`, the deaths of the agent while it served the package, is kept on the
+    disk, so that a restart does not reset it.
+    """
 
     namespace: Name
     model: Name
     package: Digest
     cohort: Cohort
     attempt: Whole
-    requests: Count = 0
-    errors: Count = 0
-    right: Count = 0
-    wrong: Count = 0
-    crashes: Count = 0
-    """Deaths of the agent while it served this package, counted on disk and so not reset by a restart."""
-    latency: Annotated[Latency, AfterValidator(_counted)] = Latency()
+    counts: Annotated[dict[CountName, Count], Field(max_length=MAX_COUNTS)] = Field(default_factory=dict)
+    histograms: Annotated[dict[CountName, Annotated[Histogram, AfterValidator(_within_bounds)]], Field(max_length=MAX_HISTOGRAMS)] = Field(
+        default_factory=dict
+    )

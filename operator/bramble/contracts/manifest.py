@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
-class Sample(Document):
+class Sample(ExtensibleDocument):
     """One line of `samples.jsonl`. `id` is the digest of the picture; source keys are never kept."""
 
     id: Digest
@@ -29,7 +29,7 @@ class Sample(Document):
     meta: dict[str, str] = Field(default_factory=dict)
 
 
-class Shard(Document):
+class Shard(ExtensibleDocument):
     """A tar of many small samples of one split, so that a fetch reads few objects; members are named `<hex><extension>`."""
 
     split: Split
@@ -38,7 +38,7 @@ class Shard(Document):
     count: int
 
 
-class Manifest(Document):
+class Manifest(ExtensibleDocument):
     """The header. Its digest is the dataset's version."""
 
     schema_: Literal["bramble.dev/manifest/v1"] = Field("bramble.dev/manifest/v1", alias="schema")

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.bounds import Finite, Line, Name, Whole
 from bramble.contracts.counters import Cohort, Counters
 
@@ -19,7 +19,7 @@ REPORT_SECONDS = 5
 OFFLINE_SECONDS = 15
 
 
-class CandidateState(Document):
+class CandidateState(ExtensibleDocument):
     """How far the trial of a candidate has come on this device."""
 
     package: Digest
@@ -28,7 +28,7 @@ class CandidateState(Document):
     message: Line = ""
 
 
-class Running(Document):
+class Running(ExtensibleDocument):
     """What the device runs for one assignment."""
 
     fleet: Name
@@ -47,7 +47,7 @@ class Running(Document):
     message: Line = ""
 
 
-class Health(Document):
+class Health(ExtensibleDocument):
     """Of the board; None where it does not report a figure."""
 
     free_bytes: Whole | None = None
@@ -57,7 +57,7 @@ class Health(Document):
     throttled: bool | None = None
 
 
-class BoardFacts(Document):
+class BoardFacts(ExtensibleDocument):
     """What a board is; None where it does not report a figure."""
 
     machine: Line
@@ -70,7 +70,7 @@ class BoardFacts(Document):
     throttled: bool | None = None
 
 
-class Report(Document):
+class Report(ExtensibleDocument):
     """One device's whole state; the newest by (boot id, instance, sequence) stands for the node."""
 
     schema_: Literal["bramble.dev/report/v1"] = Field("bramble.dev/report/v1", alias="schema")
@@ -90,7 +90,7 @@ class Report(Document):
     """What the board is: the operator labels the node by it."""
 
 
-class SeenReport(Document):
+class SeenReport(ExtensibleDocument):
     """A report as a gateway replica holds it."""
 
     age_seconds: float
@@ -98,7 +98,7 @@ class SeenReport(Document):
     report: Report
 
 
-class ObjectRef(Document):
+class ObjectRef(ExtensibleDocument):
     """One custom resource."""
 
     kind: str
@@ -111,7 +111,7 @@ def _finite(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
-class Progress(Document):
+class Progress(ExtensibleDocument):
     """What a job says of itself while it runs. `metrics` are information: gates read the evaluation alone."""
 
     object: ObjectRef
@@ -130,14 +130,14 @@ class Progress(Document):
     message: Line = ""
 
 
-class SeenProgress(Document):
+class SeenProgress(ExtensibleDocument):
     """A job's latest progress as a gateway replica holds it."""
 
     age_seconds: float
     progress: Progress
 
 
-class Observed(Document):
+class Observed(ExtensibleDocument):
     """`GET /v1/observed`: all that one gateway replica knows."""
 
     replica: str

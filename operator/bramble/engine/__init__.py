@@ -1,5 +1,9 @@
-"""Watch event or timer, key in a queue, gather, plan, execute, one status write (design, §3).
+"""The reconcile engine. It watches objects, plans one object at a time, and writes what the plan says (design, §3).
 
-`cache` and `feed` know what is there and whom a change wakes; `queue` and `reconcile` run one pass an object; `sources`
-is what a pass may read, `execute` what it may write; `lease` says who may. Kinds are plugged in as `Controller`s.
+The flow has one direction: a change comes in (`changes`), is stored (`cache`) and queues the objects that it concerns (`queue`). A worker
+takes an object (`reconcile`), lets its kind read (`pass_reader`) and plan, and carries the plan out (`execute`). Only the leader works
+(`lease`).
+
+Changes come from watches (`bramble.handlers`), from full lists (`relist`), from the gateway (`gateway_poll`, `device_reports`) and from the
+answers to our own writes. The kinds are plugged in as `bramble.kinds.controller.Controller`s.
 """

@@ -1,8 +1,8 @@
-"""Everything the watches have delivered, and every answer to our own writes.
+"""The newest known state of every watched object.
 
-The answer to a write goes in at once, so that no object is planned again on a state older than its own last write;
-the watch's older deliveries are then passed over. That compares resourceVersions as numbers, which Kubernetes has
-promised since KEP-5504 (comparable resource versions) and etcd's revisions have always been.
+The answer to a write is stored at once, so no object is planned on a state older than its own last write; older watch events that arrive
+later are ignored. This compares resourceVersions as numbers, which Kubernetes allows since KEP-5504 (comparable resource versions) and
+which etcd's revisions have always been.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bramble.engine.trim import trim
 from bramble.kube.resources import Key, Manifest, key_of
 
 Place = tuple[str, str]
-"""Namespace and name."""
+"""Namespace and name of an object; the namespace of a cluster-scoped one is empty."""
 
 
 def version_of(manifest: Manifest) -> int:
@@ -25,27 +25,27 @@ def version_of(manifest: Manifest) -> int:
 
 
 def labels_of(manifest: Manifest) -> Mapping[str, str]:
-    """The labels, empty when there are none."""
+    """The labels; empty when there are none."""
     return manifest["metadata"].get("labels") or {}
 
 
 class Cache:
-    """Objects by kind, namespace and name, the newest known state of each."""
+    """Objects by kind, namespace and name. It also remembers deletions, until `forget_deletions`."""
 
     def __init__(self) -> None:
         self._objects: dict[str, dict[Place, dict[str, Any]]] = defaultdict(dict)
         self._by_owner: dict[tuple[str, str], set[Place]] = defaultdict(set)
-        self._gone: dict[str, int] = {}
+        self._deleted_at: dict[str, int] = {}
 
     def put(self, manifest: Manifest) -> tuple[Manifest | None, Manifest] | None:
-        """Take an object in.
+        """Store the state of an object.
 
         Returns:
-            The former and the present state when something changed that plans can see; None when nothing did, or
-            when a newer state, or the object's end, is known already.
+            The former and the new state when something changed that plans can see; None when nothing did, or when a newer state or the
+            deletion of the object is already known.
         """
         key, uid, version = key_of(manifest), manifest["metadata"]["uid"], version_of(manifest)
-        if self._gone.get(uid, -1) >= version:
+        if self._deleted_at.get(uid, -1) >= version:
             return None
         place = (key.namespace, key.name)
         former = self._objects[key.kind].get(place)
@@ -59,12 +59,15 @@ class Cache:
         return None if former is not None and _same(former, present) else (former, present)
 
     def remove(self, manifest: Manifest, version: int | None = None) -> Manifest | None:
-        """An object ended at `version` (its own by default); returns its former state if it was known.
+        """Record that an object was deleted at resourceVersion `version` (its own by default).
 
-        The end is remembered: a list or an answer that was under way cannot bring the object back.
+        The deletion is remembered, so that a list or an answer that was still on its way cannot bring the object back.
+
+        Returns:
+            The former state, or None when the object was not known.
         """
         key, uid = key_of(manifest), manifest["metadata"]["uid"]
-        self._gone[uid] = max(self._gone.get(uid, -1), version if version is not None else version_of(manifest))
+        self._deleted_at[uid] = max(self._deleted_at.get(uid, -1), version if version is not None else version_of(manifest))
         place = (key.namespace, key.name)
         former = self._objects[key.kind].get(place)
         if former is None or former["metadata"]["uid"] != uid:
@@ -78,7 +81,7 @@ class Cache:
         return self._objects[key.kind].get((key.namespace, key.name))
 
     def list(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> tuple[Manifest, ...]:
-        """Those of a kind, in a namespace, whose labels hold all of `labels`; oldest first."""
+        """The objects of a kind, in a namespace, that have all of `labels`; the oldest first."""
         wanted = dict(labels or {})
         found = [
             item
@@ -88,16 +91,16 @@ class Cache:
         return tuple(sorted(found, key=lambda item: (item["metadata"]["creationTimestamp"], item["metadata"]["uid"])))
 
     def keys(self, kind: str) -> tuple[Key, ...]:
-        """The keys of a kind."""
+        """The keys of all objects of a kind."""
         return tuple(Key(kind, namespace, name) for namespace, name in self._objects[kind])
 
     def count(self, kind: str) -> int:
-        """How many objects of a kind are known."""
+        """The number of known objects of a kind."""
         return len(self._objects[kind])
 
-    def forget_ends(self, before: int) -> None:
-        """Drop what is remembered of ends below this resourceVersion: no list or answer under way is that old."""
-        self._gone = {uid: version for uid, version in self._gone.items() if version >= before}
+    def forget_deletions(self, before: int) -> None:
+        """Forget deletions older than this resourceVersion. No list or answer still on its way may be older than that."""
+        self._deleted_at = {uid: version for uid, version in self._deleted_at.items() if version >= before}
 
     def _candidates(self, kind: str, wanted: Mapping[str, str]) -> Iterator[Manifest]:
         if OWNER_UID in wanted:
@@ -118,7 +121,7 @@ class Cache:
 
 
 def _same(former: Manifest, present: Manifest) -> bool:
-    """Whether two states differ in nothing but the resourceVersion. Those nested deeper than can be compared are taken to differ."""
+    """True if two states differ in nothing but the resourceVersion. States nested too deep to be compared count as different."""
     version = former["metadata"]["resourceVersion"]
     try:
         return bool({**present, "metadata": {**present["metadata"], "resourceVersion": version}} == former)

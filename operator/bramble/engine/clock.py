@@ -1,4 +1,4 @@
-"""The two clocks: one for durations that also counts a suspended machine's sleep, one for what people read."""
+"""The two clocks of the engine: one for durations, one for the times that people read."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 
 def boottime() -> float:
-    """Seconds since boot, sleep included: a leader that was suspended must notice that its Lease has passed."""
+    """Seconds since boot, including suspended time: a leader that was suspended must notice that its Lease has expired."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def utcnow() -> datetime:
-    """For conditions and plans; durations are never computed from it."""
+    """The wall-clock time for conditions and plans. Durations are never computed from it, because it can be set back."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Which objects name which others: the reverse of `Controller.depends_on`."""
+"""Which objects depend on which: the reverse of `Controller.depends_on`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from bramble.kube.resources import Key
 
 ANY = "*"
+"""As the name in a key: every object of this kind, in one namespace or, where the namespace is empty, in all."""
 
 
 class Dependencies:
@@ -18,7 +19,7 @@ class Dependencies:
         self._dependants: dict[Key, set[Key]] = defaultdict(set)
 
     def set(self, dependant: Key, names: Iterable[Key]) -> None:
-        """What `dependant` names now, in place of what it named before."""
+        """Replace the keys that `dependant` depends on."""
         present, former = frozenset(names), self._names.get(dependant, frozenset())
         for key in former - present:
             self._dependants[key].discard(dependant)
@@ -32,6 +33,6 @@ class Dependencies:
             self._names.pop(dependant, None)
 
     def of(self, key: Key) -> frozenset[Key]:
-        """The objects that name this one, or any of its kind, in its namespace or in all."""
+        """The objects that depend on this one: by its name, or on any of its kind in its namespace or in all namespaces."""
         patterns = (key, Key(key.kind, key.namespace, ANY), Key(key.kind, "", ANY))
         return frozenset(dependant for pattern in patterns for dependant in self._dependants.get(pattern, ()))

@@ -1,4 +1,4 @@
-"""The engine put together: what runs, in what order, and how it ends."""
+"""Puts the engine together: which tasks run, in what order they start, and how they end."""
 
 from __future__ import annotations
 
@@ -8,39 +8,40 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from bramble.engine.cache import Cache
+from bramble.engine.changes import Changes
+from bramble.engine.device_reports import DeviceReports
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults
-from bramble.engine.feed import Feed
+from bramble.engine.gateway_poll import GatewayPoller
 from bramble.engine.lease import Holder, Lease
 from bramble.engine.liveness import Liveness
 from bramble.engine.metrics import Metrics
-from bramble.engine.observe import Board, Observer
+from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
-from bramble.engine.relist import Deliveries, Relist
+from bramble.engine.relist import Relist, WatchProgress
 from bramble.engine.serve import Probes
-from bramble.engine.sources import Reader
 from bramble.engine.store import Stores
 from bramble.errors import BrambleError, NotFound
 from bramble.kinds.controller import Controller
 from bramble.kube.api import Api
-from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, NODE, POD, SERVICE, Resource
+from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, NODE, POD, SERVICE, Manifest, Resource
 from bramble.settings import Settings
 
 CHILDREN: tuple[Resource, ...] = (JOB, POD, CONFIG_MAP, SERVICE, DAEMON_SET, NODE)
-"""What is watched beside the kinds themselves; all but nodes by our label only."""
+"""What is watched beside our own kinds. Of all but nodes, only the objects with our label are watched."""
 
 SPARE_SECONDS = 60
-"""On top of two full lists, before watches and lists that are both silent mean that this process is deaf."""
+"""Added to the time of two full lists. When watches and lists have both been silent for longer, this process receives nothing any more."""
 
 ENDING_SECONDS = 10.0
-"""What the watches get to close their connections."""
+"""How long the watches may take to close their connections."""
 
 CANCEL_SECONDS, CANCEL_ROUNDS = 2.0, 5
-"""How often a task is cancelled that does not end, and how long each time is waited for it."""
+"""How long to wait for a cancelled task, and how often to cancel one that has not ended."""
 
 Watch = Callable[["Engine", asyncio.Event], Awaitable[None]]
-"""Delivers what the API server's watches say to `Engine.feed` until the event is set."""
+"""Passes what the API server's watches deliver to `Engine.deliver`, until the event is set."""
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,9 @@ class Engine:
     """One replica of the operator.
 
     Attributes:
-        feed: where watches deliver.
-        watched: the resources that they should watch.
-        deliveries: told of everything that they deliver.
-        relist: told when one of them has begun anew.
+        watched: the resources to watch.
+        changes: where every change of an object goes in.
+        metrics: the metrics of this replica.
     """
 
     def __init__(self, api: Api, settings: Settings, controllers: Iterable[Controller[Any]]) -> None:
@@ -61,34 +61,50 @@ class Engine:
         self.watched = (*(controller.resource for controller in by_kind.values()), *CHILDREN)
         self.metrics = Metrics()
         self._queue = WorkQueue()
-        self.feed = Feed(Cache(), self._queue, by_kind)
-        self._stores, board = Stores(api), Board()
-        self.deliveries = Deliveries()
-        self.relist = Relist(api, self.feed, self.metrics, self.watched, self.deliveries)
-        self._lease = Lease(api, Holder(settings.namespace, settings.pod_name, settings.lease_seconds), self._turned)
+        self.changes = Changes(Cache(), self._queue, by_kind)
+        self._stores, reports = Stores(api), DeviceReports()
+        self._watches = WatchProgress()
+        self._relist = Relist(api, self.changes, self.metrics, self.watched, self._watches)
+        self._lease = Lease(api, Holder(settings.namespace, settings.pod_name, settings.lease_seconds), self._leads)
         silence = 2 * settings.relist_seconds + SPARE_SECONDS
-        liveness = Liveness(self._queue, self.relist, self.deliveries, self._lease.leading.is_set, silence)
+        liveness = Liveness(self._queue, self._relist, self._watches, self._lease.leading.is_set, silence)
         rules = Rules(status_seconds=settings.status_seconds, instance=settings.pod_name)
         faults = Faults(settings.fault, settings.fault_log)
-        executor = Executor(api, self._stores, self.feed, self._lease, faults, self.metrics, rules)
+        executor = Executor(api, self._stores, self.changes, self._lease, faults, self.metrics, rules)
         self._reconciler = Reconciler(
             by_kind,
             self._queue,
-            self.feed,
-            lambda: Reader(api, settings, self.feed, self._stores, board),
+            self.changes,
+            lambda: PassReader(api, settings, self.changes, self._stores, reports),
             executor,
             self.metrics,
-            self.relist.soon,
+            self._relist.request,
         )
-        self.feed.ended += [executor.forget, board.forget]
-        self._observer = Observer(api, settings, self.feed, board, self.metrics)
-        self._probes = Probes(liveness, lambda: self.relist.filled, self._measure, self.metrics)
+        self.changes.on_deleted += [executor.forget, reports.forget]
+        self._poller = GatewayPoller(api, settings, self.changes, reports, self.metrics)
+        self._probes = Probes(liveness, lambda: self._relist.filled, self._measure, self.metrics)
+
+    def deliver(self, event: str | None, manifest: Manifest) -> None:
+        """Take in an event of a watch.
+
+        Args:
+            event: the event's type (`ADDED`, `MODIFIED`, `DELETED`), or None for an object of the list that a watch begins with. Such a
+            list
+                does not say what was deleted while nobody watched, so it is followed by a full comparison.
+            manifest: the object, with kind and apiVersion.
+        """
+        self._watches.delivered(manifest)
+        if event is None:
+            self._relist.request()
+        is_new = self.changes.deleted(manifest) if event == "DELETED" else self.changes.updated(manifest)
+        if is_new:
+            self.metrics.events.labels(manifest["kind"]).inc()
 
     async def run(self, stop: asyncio.Event, watch: Watch) -> None:
-        """Serve probes, wait for our kinds, fill the cache, watch, lead when possible; until `stop` is set.
+        """Serve the probes, wait until our kinds exist, fill the cache, watch, and work while leading; until `stop` is set.
 
         Raises:
-            Exception: one of the tasks failed, and with it this replica.
+            Exception: one of the tasks failed; this replica cannot go on.
         """
         runner = await self._probes.start(self._settings.http_port)
         try:
@@ -101,17 +117,17 @@ class Engine:
 
     async def _begin(self) -> None:
         await wait_for_kinds(self._api, self.watched)
-        await self.relist.fill()
+        await self._relist.fill()
         log.info("the cache is filled")
 
     async def _work(self, stop: asyncio.Event, watch: Watch) -> None:
-        """Everything that runs for ever. What writes ends first, then the Lease is given up, then the rest ends."""
+        """Run every task until `stop` is set. What writes is ended first, then the Lease is released, then the rest is ended."""
         workers = [asyncio.ensure_future(self._reconciler.work(self._lease)) for _ in range(self._settings.workers)]
         writing = [*workers, asyncio.ensure_future(self._lease.run())]
         watching = asyncio.ensure_future(watch(self, stop))
         reading = [
-            asyncio.ensure_future(self.relist.run(self._settings.relist_seconds)),
-            asyncio.ensure_future(self._observer.run()),
+            asyncio.ensure_future(self._relist.run(self._settings.relist_seconds)),
+            asyncio.ensure_future(self._poller.run()),
         ]
         try:
             await first_of(stop, [*writing, *reading, watching], keep=True)
@@ -124,36 +140,38 @@ class Engine:
             await cancel([watching])
 
     def _measure(self) -> None:
-        """Figures that are taken when somebody asks for them."""
-        leads = self._lease.leading.is_set()  # nobody works on the queue of a replica that waits; it begins anew when it leads
+        """Update the gauges that are read on a scrape. The queue of a replica that does not lead is not worked on, so it counts as
+        empty.
+        """
+        leads = self._lease.leading.is_set()
         self.metrics.depth.set(self._queue.depth if leads else 0)
         self.metrics.oldest.set(self._queue.oldest() if leads else 0)
         for resource in self.watched:
-            self.metrics.objects.labels(resource.kind).set(self.feed.cache.count(resource.kind))
+            self.metrics.objects.labels(resource.kind).set(self.changes.cache.count(resource.kind))
 
-    def _turned(self, leads: bool) -> None:
-        """Leadership began or ended: begin from nothing, since another replica has been at work meanwhile.
+    def _leads(self, leads: bool) -> None:
+        """Start with a new queue when leadership begins or ends, because another replica has been working meanwhile.
 
-        Our own watches may be behind what it did last, which a full list finds out.
+        Our watches may not have delivered that replica's last writes yet, so a new leader also takes a full list.
         """
         self.metrics.leader.set(1 if leads else 0)
         self._queue.clear()
         if leads:
-            self.feed.wake_all()
-            self.relist.soon()
+            self.changes.wake_all()
+            self._relist.request()
 
     async def _release(self) -> None:
         try:
             await self._lease.release()
         except BrambleError as error:
-            log.warning("the lease could not be released: %s; another replica takes it when it has expired", error)
+            log.warning("the lease could not be released: %s; another replica takes it when it expires", error)
 
 
 async def first_of(stop: asyncio.Event, tasks: Sequence[asyncio.Future[None]], *, keep: bool = False) -> None:
-    """Until one of the tasks has ended or `stop` is set; what still runs is then cancelled unless it is to be kept.
+    """Wait until one of the tasks has ended or `stop` is set. Then cancel the other tasks, unless `keep` is set.
 
     Raises:
-        Exception: that of the task that ended.
+        Exception: the one that ended the task.
     """
     ended: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
     waited: set[asyncio.Future[Any]] = {ended, *tasks}
@@ -164,7 +182,7 @@ async def first_of(stop: asyncio.Event, tasks: Sequence[asyncio.Future[None]], *
 
 
 async def cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel them and wait until they have ended, however they do; what does not end is named and left."""
+    """Cancel the tasks and wait until they have ended. A task that does not end is logged and left running."""
     ending = tuple(tasks)
     pending = {task for task in ending if not task.done()}
     for _ in range(CANCEL_ROUNDS):
@@ -174,13 +192,13 @@ async def cancel(tasks: Iterable[asyncio.Future[Any]]) -> None:
             _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
     for task in ending:
         if task in pending:
-            log.error("a task does not end: %r", task)
+            log.error("a task does not end after being cancelled: %r", task)
         elif not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a task failed while the operator was ending: %s: %s", type(error).__name__, error)
+            log.error("a task failed while the operator was stopping: %s: %s", type(error).__name__, error)
 
 
 async def wait_for_kinds(api: Api, resources: Iterable[Resource], seconds: float = 1.0) -> None:
-    """Until the API server serves them all: kopf would pass over a kind whose CRD comes later."""
+    """Wait until the API server serves all of them. kopf would ignore a kind whose CRD is installed later."""
     missing = tuple(resources)
     while missing:
         problems = [(resource, problem) for resource in missing if (problem := await _list_problem(api, resource))]
@@ -192,7 +210,7 @@ async def wait_for_kinds(api: Api, resources: Iterable[Resource], seconds: float
 
 
 async def _list_problem(api: Api, resource: Resource) -> str:
-    """Why this resource cannot be listed (with the same right that its watch needs), or nothing."""
+    """Why this resource cannot be listed, or an empty text. The list needs the same permission as the watch."""
     try:
         await api.list(resource, label_selector=f"{resource.group or 'core'}/none=none")
     except NotFound:

@@ -1,4 +1,4 @@
-"""Events for people (events.k8s.io/v1), named after the status write that they tell of."""
+"""Kubernetes Events (events.k8s.io/v1), each named after the status write that it belongs to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from bramble.kube.resources import EVENT, Manifest
 
 CONTROLLER = "bramble.dev/operator"
 NOTE_CHARACTERS = 1024
+"""The API's limit for an Event's note."""
+
 CLUSTER_NAMESPACE = "default"
-"""Where Kubernetes keeps the events of cluster-scoped objects."""
+"""The namespace in which Kubernetes keeps Events of cluster-scoped objects."""
 
 
 def event(about: Manifest, emit: Emit, instance: str, now: datetime) -> dict[str, Any]:
-    """The Event of a transition. The same transition of the same status write has the same name: it is told once."""
+    """The Event of a transition. Its name is derived from the status write and the text, so the same Event is never created twice."""
     metadata = about["metadata"]
     namespace = metadata.get("namespace") or CLUSTER_NAMESPACE
     identity = "/".join((metadata["uid"], metadata["resourceVersion"], emit.type, emit.reason, emit.message))

@@ -1,7 +1,8 @@
-"""Where the operator can be killed: before and after every write it makes.
+"""Write sites: the points before and after each write at which tests kill the operator.
 
-A site is named `before:<kind>/<verb>/<child>` or `after:…`: the kind planned, what is done, and to what; for example
-`before:Dataset/create/Job/snapshot` or `after:Rollout/apply/ConfigMap`. Unset, sites cost one comparison.
+A site is named `before:<kind>/<verb>/<child>` or `after:<kind>/<verb>/<child>`: the planned kind, the kind of write, and what is written.
+For example `before:Dataset/create/Job/snapshot` or `after:Rollout/apply/ConfigMap`. Outside tests no site is set, and each costs one
+comparison.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ KILLED = "killed"
 
 
 class Site(NamedTuple):
-    """One write as the tests name it."""
+    """One write, as tests name it."""
 
     kind: str
     verb: str
@@ -29,7 +30,7 @@ class Site(NamedTuple):
 
 
 def kill() -> None:
-    """End this process as the kernel would: no handler runs, no buffer is written."""
+    """End this process with SIGKILL, so that no handler runs and no buffer is flushed."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -37,10 +38,10 @@ class Faults:
     """Kills this process at the sites that the settings name.
 
     Args:
-        patterns: shell patterns of `<moment>:<site>`, separated by commas; empty: none.
-        log: file that each site is recorded in as it is passed (`passed before:…`) and before it kills (`killed
-            before:…`). With it, a site that killed once kills no more, in this or in a later process; empty: no record.
-        end: how to die.
+        patterns: shell patterns of `<moment>:<site>`, separated by commas; empty for none.
+        log: a file in which each site is recorded as it is passed (`passed before:…`) and before the process is killed there (`killed
+            before:…`). With this file a site kills only once, also over restarts. Empty for no record.
+        end: ends the process; tests replace it.
     """
 
     def __init__(self, patterns: str = "", log: str = "", end: Callable[[], None] = kill) -> None:
@@ -54,7 +55,7 @@ class Faults:
         self._pass("before", site)
 
     def after(self, site: Site) -> None:
-        """The write has been answered, and nothing was made of the answer yet."""
+        """The write has been answered, and the answer has not been used yet."""
         self._pass("after", site)
 
     def _pass(self, moment: Moment, site: Site) -> None:
@@ -76,6 +77,7 @@ class Faults:
 
 
 def _killed(log: Path | None) -> frozenset[str]:
+    """The sites at which an earlier process was killed."""
     if log is None or not log.exists():
         return frozenset()
     lines = (line.split(" ", 1) for line in log.read_text().splitlines())

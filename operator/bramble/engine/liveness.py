@@ -1,4 +1,4 @@
-"""Whether this process still does its work: its watches, its queue, its passes."""
+"""Decides whether this process still works: its watches, its queue and its passes."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from collections.abc import Callable, Iterator
 
 from bramble.engine.clock import boottime
 from bramble.engine.queue import WorkQueue
-from bramble.engine.relist import Deliveries, Relist
+from bramble.engine.relist import Relist, WatchProgress
 
 STUCK_PASS_SECONDS = 300.0
-"""Five times what a pass may take: its time limit did not end it, so the loop no longer turns for it."""
+"""Five times the time limit of a pass. A pass that runs longer is no longer reached by its own time limit."""
 
 OLDEST_SECONDS = 300.0
-"""A key that waits longer than this waits for workers that are gone."""
+"""A key that waits longer than this waits for workers that do not work any more."""
 
 LISTS_BEHIND = 2
-"""So many full lists in a row found a watch behind what the list before had found: it is dead."""
+"""A watch is dead after this many consecutive lists that found it behind."""
 
 
 class Liveness:
-    """What /healthz answers by."""
+    """The answer of /healthz."""
 
-    def __init__(self, queue: WorkQueue, relist: Relist, deliveries: Deliveries, leads: Callable[[], bool], longest_silence: float) -> None:
-        self._queue, self._relist, self._deliveries, self._leads = queue, relist, deliveries, leads
+    def __init__(self, queue: WorkQueue, relist: Relist, watches: WatchProgress, leads: Callable[[], bool], longest_silence: float) -> None:
+        """`leads` says whether this replica leads; `longest_silence` is how long watches and lists may both be silent, in seconds."""
+        self._queue, self._relist, self._watches, self._leads = queue, relist, watches, leads
         self._longest_silence = longest_silence
 
     def problems(self) -> tuple[str, ...]:
-        """Why this process should be started anew; empty when it should not."""
+        """The reasons to restart this process; empty when there are none."""
         return tuple(self._problems())
 
     def _problems(self) -> Iterator[str]:
         now = boottime()
-        silent, unlisted = now - self._deliveries.last, now - self._relist.last
+        silent, unlisted = now - self._watches.last, now - self._relist.last
         if self._relist.filled and min(silent, unlisted) > self._longest_silence:
             yield f"no watch has delivered anything for {silent:.0f} s, and no full list has been compared for {unlisted:.0f} s"
         for kind, times in self._relist.behind.items():

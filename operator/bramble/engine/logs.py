@@ -1,4 +1,4 @@
-"""Log lines for people or for machines."""
+"""Log lines, as text for people or as JSON for log collectors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bramble.settings import Settings
 
 TEXT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 QUIET = ("kopf", "aiohttp", "urllib3", "asyncio")
-"""Libraries whose own accounts of what they do are of no use to whoever runs the operator; their warnings are."""
+"""Libraries of which only warnings and errors are logged."""
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and the traceback where there is one."""
+    """Writes one JSON object per line: time, level, logger, message and, where there is one, the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -30,7 +30,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(settings: Settings) -> None:
-    """Send everything to standard error in the form that the settings ask for."""
+    """Log to standard error, in the format and from the level that the settings name."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else logging.Formatter(TEXT))
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Whether an object of a child's name is that child, and whether it already says what is wanted."""
+"""Checks whether an existing object is the child that a plan wants, and whether it already has the wanted content."""
 
 from __future__ import annotations
 
@@ -11,45 +11,46 @@ from bramble.engine.cache import labels_of
 from bramble.errors import Conflict, NameConflict
 from bramble.kube.resources import Manifest
 
-WHO = (MANAGED_BY, OWNER_KIND, OWNER_NAMESPACE, OWNER_NAME)
+OWNER_LABELS = (MANAGED_BY, OWNER_KIND, OWNER_NAMESPACE, OWNER_NAME)
+"""The labels that name a child's owner, without its uid."""
 
 
 def require_ours(found: Manifest, wanted: Manifest) -> None:
-    """Pass when the object that is there is the child that is wanted.
+    """Check that the existing object is the wanted child: it is managed by us and belongs to the same owner, by uid.
 
     Raises:
-        NameConflict: it is somebody else's.
-        Conflict: it is the child of an earlier object of the same name, which the garbage collector is about to remove.
+        NameConflict: the object belongs to somebody else.
+        Conflict: it is the child of an earlier owner of the same name; the garbage collector is about to remove it.
     """
     has, wants = labels_of(found), labels_of(wanted)
     if has.get(MANAGED_BY) == MANAGED_BY_BRAMBLE[MANAGED_BY] and has.get(OWNER_UID) == wants.get(OWNER_UID):
         return
     metadata = found["metadata"]
     where = f"{found['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
-    if all(has.get(label) == wants.get(label) for label in WHO):
+    if all(has.get(label) == wants.get(label) for label in OWNER_LABELS):
         raise Conflict(f"{where} belongs to an earlier {wants.get(OWNER_KIND)} of this name and is still being removed")
-    raise NameConflict(f"{where} exists and is not ours (uid {metadata['uid']}); delete or rename it, or use another name")
+    raise NameConflict(f"{where} exists and is not ours (uid {metadata['uid']}): delete or rename it, or use another name")
 
 
-def marked(manifest: Manifest) -> dict[str, Any]:
-    """The manifest with the digest of itself in an annotation, so that equal ones are told at sight."""
+def with_digest(manifest: Manifest) -> dict[str, Any]:
+    """The manifest with the digest of its content in an annotation, which `matches` compares."""
     metadata = manifest["metadata"]
     annotations = {**(metadata.get("annotations") or {}), APPLIED: short(document_digest(manifest))}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def says(found: Manifest, wanted: Manifest) -> bool:
-    """Whether the object that is there holds all that the marked manifest states, and came of an equal one.
+def matches(found: Manifest, wanted: Manifest) -> bool:
+    """True if the live object has every wanted field and the same applied digest, so that applying it would change nothing.
 
-    The annotation alone would miss what somebody changed since; the fields alone would miss one that is no longer
-    wanted. Where the API server writes a value in another form (`1000m` for `1`), the answer is False, and an apply
-    that changes nothing follows.
+    The digest alone would miss what somebody has changed since. The fields alone would miss a field that is no longer wanted. Where the API
+    server writes a value in another form (`1000m` becomes `1`), the result is False, and an apply without effect follows.
     """
     annotations = found["metadata"].get("annotations") or {}
     return annotations.get(APPLIED) == wanted["metadata"]["annotations"][APPLIED] and _holds(found, wanted)
 
 
 def _holds(found: Any, wanted: Any) -> bool:
+    """True if `found` has every field of `wanted` with the same value. Lists must be equal in length and order."""
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(name in found and _holds(found[name], value) for name, value in wanted.items())
     if isinstance(wanted, list | tuple):

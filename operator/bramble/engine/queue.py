@@ -1,4 +1,4 @@
-"""The work queue: each key once, one pass an object at a time, back-off with jitter, timers."""
+"""The work queue: it holds each key once, runs one pass per object at a time, and has back-off with jitter and timers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from bramble.kube.resources import Key
 
 FIRST_DELAY = 0.5
 LAST_DELAY = 60.0
-"""Seconds of the back-off: doubled from the first up to the last, each drawn evenly from its upper half."""
+"""Seconds of the back-off. The delay doubles from the first to the last; the upper half of it is drawn at random (jitter)."""
+
+MOST_DOUBLINGS = 16
+"""Caps the exponent: `2.0 ** failures` would overflow after a thousand failures."""
 
 
 class WorkQueue:
-    """Keys to reconcile. Single-threaded: every method is called from the event loop.
+    """Keys to reconcile. Every method is called from the event loop, so there are no locks.
 
-    A key that is added while it is being worked on is handed out again once that pass is done; a key is never handed
-    out twice at a time.
+    A key is never handed out while its pass runs. One that is added meanwhile is handed out again when that pass is done.
     """
 
     def __init__(self, clock: Callable[[], float] = boottime, draw: random.Random | None = None) -> None:
@@ -35,7 +37,7 @@ class WorkQueue:
         self._changed = asyncio.Event()
 
     def add(self, key: Key) -> None:
-        """Hand the key out as soon as a worker is free."""
+        """Queue the key; a free worker takes it at once."""
         if key in self._running:
             self._again.add(key)
         elif key not in self._ready:
@@ -43,7 +45,7 @@ class WorkQueue:
             self._changed.set()
 
     def add_at(self, key: Key, when: float) -> None:
-        """Hand the key out at `when` (seconds of the queue's clock) at the latest; of two times the earlier counts."""
+        """Queue the key at `when`, in seconds of the queue's clock. If a time is already set, the earlier one counts."""
         if key in self._due and self._due[key] <= when:
             return
         self._due[key] = when
@@ -51,33 +53,33 @@ class WorkQueue:
         self._changed.set()
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Hand the key out after so many seconds at the latest."""
+        """Queue the key after this many seconds, or earlier if a time is already set."""
         self.add_at(key, self._clock() + max(0.0, seconds))
 
     def retry(self, key: Key) -> float:
-        """The pass failed: hand the key out again after its back-off, which is returned in seconds."""
+        """Queue the key again after a failed pass; returns the back-off in seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        whole = min(LAST_DELAY, FIRST_DELAY * 2.0 ** min(failures, 16))
+        whole = min(LAST_DELAY, FIRST_DELAY * 2.0 ** min(failures, MOST_DOUBLINGS))
         delay = self._draw.uniform(whole / 2, whole)
         self.add_after(key, delay)
         return delay
 
     def succeeded(self, key: Key) -> None:
-        """The pass went through: its next failure backs off from the beginning."""
+        """Record that a pass succeeded: the back-off of the next failure begins anew."""
         self._failures.pop(key, None)
 
     def failures(self, key: Key) -> int:
-        """How many passes of this key have failed in a row."""
+        """The number of passes of this key that have failed in a row."""
         return self._failures.get(key, 0)
 
     def forget(self, key: Key) -> None:
-        """The object is gone: no timer or back-off of it is kept."""
+        """Drop the timer and the back-off of a deleted object."""
         self._failures.pop(key, None)
         self._due.pop(key, None)
 
     async def get(self) -> Key:
-        """The key that has waited longest; `done` must follow."""
+        """Wait for a key and take the one that has waited longest. The caller must call `done` after its pass."""
         while True:
             self._release_due()
             if self._ready:
@@ -88,18 +90,18 @@ class WorkQueue:
             self._changed.clear()
             wait = max(0.0, self._timers[0][0] - self._clock()) if self._timers else None
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait):  # `wait_for` of Python 3.11 may take a cancellation for the event
+                async with asyncio.timeout(wait):  # not `wait_for`: in Python 3.11 it may swallow a cancellation
                     await self._changed.wait()
 
     def done(self, key: Key) -> None:
-        """The pass of this key has ended, however it did."""
+        """Record that the pass of this key has ended, successfully or not."""
         del self._running[key]
         if key in self._again:
             self._again.remove(key)
             self.add(key)
 
     def clear(self) -> None:
-        """Drop what waits (this replica does not lead); what runs ends by itself."""
+        """Drop everything that waits, because this replica does not lead. Running passes end by themselves."""
         self._ready.clear()
         self._again.clear()
         self._timers.clear()
@@ -108,25 +110,25 @@ class WorkQueue:
 
     @property
     def depth(self) -> int:
-        """Keys that wait for a worker."""
+        """The number of keys that wait for a worker."""
         return len(self._ready)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits or runs; timers may be set."""
+        """True if no key waits and no pass runs. Timers may still be set."""
         self._release_due()
         return not self._ready and not self._running
 
     def next_due(self) -> float | None:
-        """When the next timer ends, in seconds of the queue's clock; None when none is set."""
+        """The time of the next timer, in seconds of the queue's clock; None when none is set."""
         return min(self._due.values(), default=None)
 
     def oldest(self) -> float:
-        """Seconds that the longest waiting key has waited, 0 when none waits."""
+        """How long the first key has waited, in seconds; 0 when none waits."""
         return self._clock() - next(iter(self._ready.values())) if self._ready else 0.0
 
     def longest_pass(self) -> float:
-        """Seconds that the longest running pass has run, 0 when none runs."""
+        """How long the longest running pass has run, in seconds; 0 when none runs."""
         return self._clock() - min(self._running.values()) if self._running else 0.0
 
     def _release_due(self) -> None:

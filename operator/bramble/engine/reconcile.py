@@ -1,4 +1,4 @@
-"""One pass over one object, and the loop of workers that runs passes."""
+"""Runs passes: one pass plans one object and carries the plan out. The workers that take objects from the queue run here."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bramble.api.conditions import Condition, merge
+from bramble.engine.changes import Changes
 from bramble.engine.clock import boottime, utcnow
 from bramble.engine.execute import Executor
-from bramble.engine.feed import Feed
 from bramble.engine.lease import Lease
 from bramble.engine.metrics import Metrics
+from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
-from bramble.engine.sources import Reader
 from bramble.errors import BrambleError, Conflict, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
@@ -23,77 +23,75 @@ from bramble.kinds.status_update import events_of
 from bramble.kube.resources import Key, Manifest
 
 PASS_SECONDS = 60.0
-"""Longest that a pass may take; a store or an API server that hangs must not hold a worker. Telling of it may take two requests more."""
+"""Time limit of a pass, so that a store or an API server that hangs does not hold a worker. Reporting a failure may take two requests
+more."""
 
 TERMINAL_SECONDS = 30.0
-"""After a terminal error the object is looked at again this late: what is in the way may be a thing that is not watched,
-such as somebody else's object."""
+"""Seconds until an object is planned again after a terminal error. Its cause may be an object that is not watched."""
 
-LASTING = 3
-"""So many passes of an object that fail in a row are no hiccup: its condition says what is in the way."""
+FAILURES_BEFORE_REPORT = 3
+"""Retryable failures in a row after which the object's Ready condition reports the error. Fewer usually pass by themselves."""
 
 READY = "Ready"
 INTERNAL_ERROR = "InternalError"
 PASS_TIMED_OUT = "PassTimedOut"
-FAULT_CHARACTERS = 400
-"""Of an unforeseen exception's text in a condition, so that what to do about it still fits."""
+ERROR_CHARACTERS = 400
+"""Most characters of an unexpected exception in a condition, so that the advice after it still fits."""
 
 log = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Runs passes: gather, plan, execute.
-
-    `doubt` is called when a write finds that an object is gone which the cache still holds.
-    """
+    """Takes keys from the queue and runs their passes: gather, plan, execute."""
 
     def __init__(
         self,
         controllers: Mapping[str, Controller[Any]],
         queue: WorkQueue,
-        feed: Feed,
-        reader: Callable[[], Reader],
+        changes: Changes,
+        reader: Callable[[], PassReader],
         executor: Executor,
         metrics: Metrics,
-        doubt: Callable[[], None],
+        request_relist: Callable[[], None],
     ) -> None:
-        self._controllers, self._queue, self._feed = controllers, queue, feed
+        """`reader` makes the reader of one pass; `request_relist` is called when a write finds that a cached object no longer exists."""
+        self._controllers, self._queue, self._changes = controllers, queue, changes
         self._reader, self._executor, self._metrics = reader, executor, metrics
-        self._doubt = doubt
+        self._request_relist = request_relist
 
     async def work(self, lease: Lease) -> None:
-        """Take keys and run their passes, for ever, while this replica leads."""
+        """Take keys and run their passes while this replica leads, for ever."""
         while True:
             await lease.leading.wait()
             key = await self._queue.get()
             try:
                 if lease.leading.is_set():
-                    await self._guarded(key)
+                    await self._guarded_pass(key)
             finally:
                 self._queue.done(key)
 
     async def reconcile(self, key: Key) -> None:
-        """One pass.
+        """Run one pass.
 
         Raises:
-            BrambleError: it could not be finished; what was written before has landed.
+            BrambleError: the pass could not be finished. What was written before the error has landed.
         """
         controller, reader = self._controllers[key.kind], self._reader()
-        seen = await controller.gather(key, reader)
-        planned = reader.seen.get(key)
-        if seen is None or planned is None:
+        observed = await controller.gather(key, reader)
+        planned = reader.states.get(key)
+        if observed is None or planned is None:
             self._queue.forget(key)
             return
         now = utcnow()
-        plan = controller.plan(seen, now)
-        held_back = await self._executor.carry_out(planned, plan, reader.seen, controller.memory)
+        plan = controller.plan(observed, now)
+        held_back = await self._executor.execute(planned, plan, reader.states, controller.memory)
         if held_back is not None:
             self._queue.add_after(key, held_back)
         if plan.wake_at is not None:
             self._queue.add_after(key, seconds_until(plan.wake_at, now))
 
-    async def _guarded(self, key: Key) -> None:
-        """A pass whose failure stays its own: every other object goes on."""
+    async def _guarded_pass(self, key: Key) -> None:
+        """Run one pass and handle its failure, so that other objects go on."""
         began = boottime()
         try:
             async with asyncio.timeout(PASS_SECONDS):
@@ -110,77 +108,77 @@ class Reconciler:
         except (Retryable, TimeoutError) as error:
             self._count(key, error)
             if isinstance(error, NotFound):
-                self._doubt()
+                self._request_relist()
             delay = self._queue.retry(key)
-            log.info("%s: %s: %s; again in %.1f s", label(key), type(error).__name__, error, delay)
-            told = what_lasts(error)
-            if told is not None and self._queue.failures(key) >= LASTING:
-                await self._report(key, *told)
+            log.info("%s: %s: %s; next try in %.1f s", label(key), type(error).__name__, error, delay)
+            described = describe_retryable(error)
+            if described is not None and self._queue.failures(key) >= FAILURES_BEFORE_REPORT:
+                await self._report(key, *described)
         except Exception as error:  # the queue loop: one object's fault must not stop the others (house style, rule 12)
             self._count(key, error)
             delay = self._queue.retry(key)
-            log.exception("%s: the pass failed; again in %.1f s", label(key), delay)
-            if self._queue.failures(key) >= LASTING:
-                await self._report(key, INTERNAL_ERROR, fault(error))
+            log.exception("%s: the pass failed; next try in %.1f s", label(key), delay)
+            if self._queue.failures(key) >= FAILURES_BEFORE_REPORT:
+                await self._report(key, INTERNAL_ERROR, describe_unexpected(error))
         else:
             self._queue.succeeded(key)
         self._metrics.reconcile.labels(key.kind).observe(boottime() - began)
 
     async def _report(self, key: Key, reason: str, message: str) -> None:
-        """A failed pass becomes `Ready=False`; the one place where this happens. The next pass that goes through states it anew."""
-        planned = self._feed.cache.get(key)
+        """Write a failed pass into the object as `Ready=False`. The next pass that succeeds replaces the condition."""
+        planned = self._changes.cache.get(key)
         if planned is None:
             return
         try:
-            await self._executor.carry_out(planned, not_ready(planned, reason, message), {}, self._controllers[key.kind].memory)
-        except (BrambleError, RecursionError) as second:  # an object nested too deep to be planned may be so to be written too
+            await self._executor.execute(planned, not_ready(planned, reason, message), {}, self._controllers[key.kind].memory)
+        except (BrambleError, RecursionError) as second:  # an object that is nested too deep to be planned may be too deep to be written
             self._count(key, second)
             delay = self._queue.retry(key)
-            log.info("%s: its condition could not be written: %s; again in %.1f s", label(key), second, delay)
+            log.info("%s: the condition could not be written: %s; next try in %.1f s", label(key), second, delay)
 
     def _count(self, key: Key, error: BaseException) -> None:
         self._metrics.errors.labels(key.kind, type(error).__name__).inc()
 
 
 def not_ready(planned: Manifest, reason: str, message: str) -> Plan:
-    """The status and the event that tell why passes of this object fail; the rest of the status stays as it was."""
+    """A plan that writes the failure into the Ready condition and emits its event. The rest of the status stays."""
     status = planned.get("status") or {}
     former = status.get("conditions") or ()
-    stated = (Condition(READY, "False", reason, message),)
+    ready = (Condition(READY, "False", reason, message),)
     generation = int(planned["metadata"].get("generation", 0))
-    conditions = merge(former, stated, generation, utcnow())
-    events = events_of(former, stated, {reason: "Warning"})
+    conditions = merge(former, ready, generation, utcnow())
+    events = events_of(former, ready, {reason: "Warning"})
     return Plan(status={**status, "conditions": conditions}, events=events)
 
 
-def what_lasts(error: Exception) -> tuple[str, str] | None:
-    """Reason and message for the condition, where a failure that comes again and again is one that a status can tell of."""
+def describe_retryable(error: Exception) -> tuple[str, str] | None:
+    """Reason and message for the Ready condition; None for errors that a status cannot explain, such as an API server that is away."""
     if isinstance(error, StoreUnavailable):
         return type(error).__name__, str(error)
     if isinstance(error, TimeoutError):
         return PASS_TIMED_OUT, (
-            f"Bramble does not get through this object in {PASS_SECONDS:g} s: the store or the API server answers slowly. "
-            f"Bramble goes on trying: make the store answer faster; the metric bramble_reconcile_seconds says whether all objects are slow"
+            f"Planning this object takes longer than {PASS_SECONDS:g} s, because the store or the API server answers slowly. "
+            f"Bramble keeps trying; check the store"
         )
     return None
 
 
-def fault(error: Exception) -> str:
-    """What a condition says of an exception that nobody foresaw."""
+def describe_unexpected(error: Exception) -> str:
+    """The message of a condition about an exception that no code expects."""
     text = str(error)
-    told = text if len(text) <= FAULT_CHARACTERS else f"{text[: FAULT_CHARACTERS - 3]}..."
+    shown = text if len(text) <= ERROR_CHARACTERS else f"{text[: ERROR_CHARACTERS - 3]}..."
     return (
-        f"a fault of Bramble's, not of this object: {type(error).__name__}: {told}. "
-        f"Bramble goes on trying; the operator's log has the traceback: please report it with that"
+        f"Bramble has a fault, not this object: {type(error).__name__}: {shown}. "
+        f"Bramble keeps trying; please report this with the traceback in the operator's log"
     )
 
 
 def seconds_until(moment: datetime, now: datetime) -> float:
-    """From `now`; a moment without a zone is UTC."""
+    """Seconds from `now` until `moment`, which is in UTC if it names no zone."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (aware - now).total_seconds()
 
 
 def label(key: Key) -> str:
-    """The object as logs name it."""
+    """The object's name in log lines."""
     return f"{key.kind} {key.namespace}/{key.name}" if key.namespace else f"{key.kind} {key.name}"

@@ -1,4 +1,4 @@
-"""When a status is written, and how large it may be. Pure."""
+"""When a status must be written, and how large it may be. Pure."""
 
 from __future__ import annotations
 
@@ -9,83 +9,83 @@ from typing import Any
 from bramble.errors import BrambleError
 
 LIMIT = 16 * 1024
-"""Bytes of a status as JSON: 1,000 objects of five kinds stay below a tenth of etcd's default space."""
+"""Bytes of a status as JSON. With this limit 1,000 objects of each of five kinds take less than a tenth of etcd's default space."""
 
 MEMORY_LIMIT = 128 * 1024
-"""Bytes of a status whose memory alone is over `LIMIT`, such as the 20 last lines of a rank in a script of three bytes a character.
-Memory stays whole: a plan that found it cut would remember it again for ever."""
+"""Bytes of a status whose memory fields alone exceed `LIMIT`, such as a rank's last 20 lines in a script with three bytes per character.
+Memory is never shortened: a plan would find the shortened value wrong and remember the whole one again, for ever."""
 
 DROPPED = "analysis"
-"""The field that goes when all lists are gone: evidence that the next pass takes anew."""
+"""The field that is dropped when no list is left to shorten. The next pass computes it again."""
 
 
 class PlanError(BrambleError):
-    """A plan that breaks the rules of the engine: a mistake in a kind, never the user's."""
+    """A plan breaks a rule of the engine. This is a fault in a kind's code, never the user's."""
 
 
 def same(former: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Whether two statuses say the same; since when a condition holds is not compared."""
-    return bool(_timeless(former) == _timeless(present))
+    """True if two statuses differ at most in the transition times of their conditions."""
+    return bool(_without_times(former) == _without_times(present))
 
 
-def turned(former: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
-    """Whether a condition changed its status or reason, or the generation that it speaks of."""
-    return _turns(former) != _turns(present)
+def conditions_changed(former: Mapping[str, Any], present: Mapping[str, Any]) -> bool:
+    """True if a condition was added, was removed, or changed its status, its reason or its observedGeneration."""
+    return _conditions(former) != _conditions(present)
 
 
 def check_memory(former: Mapping[str, Any], present: Mapping[str, Any], memory: frozenset[str], remember: bool) -> None:
-    """A pass that changes memory writes that status and nothing else, and says so.
+    """Check that only a plan with `remember` changes memory fields: such a pass writes the status and nothing else.
 
     Raises:
-        PlanError: the status changes memory without `remember`.
+        PlanError: the status changes memory, and the plan does not say `remember`.
     """
-    changed = sorted(name for name in memory if _said(former.get(name)) != _said(present.get(name)))
+    changed = sorted(name for name in memory if _value(former.get(name)) != _value(present.get(name)))
     if changed and not remember:
         raise PlanError(f"the plan changes memory ({', '.join(changed)}) without `remember`")
 
 
-def fit(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), limit: int = LIMIT) -> dict[str, Any]:
-    """The status, with its longest lists (never conditions, never memory) halved, then `analysis` dropped, until it is small enough.
+def shorten(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), limit: int = LIMIT) -> dict[str, Any]:
+    """The status, made small enough: its longest list is halved again and again, and at last `analysis` is dropped.
 
-    What is left then, memory above all, may have up to `MEMORY_LIMIT` bytes.
+    Conditions and memory are never shortened. A status that still exceeds `limit` then may have up to `MEMORY_LIMIT` bytes.
 
     Raises:
-        PlanError: it has more.
+        PlanError: the status exceeds `MEMORY_LIMIT` and has no list left to shorten.
     """
-    fitted: dict[str, Any] = dict(status)
-    while (size := _bytes(fitted)) > limit:
-        lists = {name: _bytes(value) for name, value in fitted.items() if isinstance(value, list | tuple) and value}
+    shortened: dict[str, Any] = dict(status)
+    while (size := _bytes(shortened)) > limit:
+        lists = {name: _bytes(value) for name, value in shortened.items() if isinstance(value, list | tuple) and value}
         longest = max(lists.keys() - memory - {"conditions"}, key=lambda name: lists[name], default=None)
         if longest is not None:
-            fitted[longest] = fitted[longest][: len(fitted[longest]) // 2]
-        elif DROPPED in fitted.keys() - memory:
-            del fitted[DROPPED]
+            shortened[longest] = shortened[longest][: len(shortened[longest]) // 2]
+        elif DROPPED in shortened.keys() - memory:
+            del shortened[DROPPED]
         elif size <= MEMORY_LIMIT:
             break
         else:
-            raise PlanError(f"a status of {size} bytes is larger than {MEMORY_LIMIT} and holds no list that could be shortened")
-    return fitted
+            raise PlanError(f"a status of {size} bytes is larger than {MEMORY_LIMIT} and has no list that could be shortened")
+    return shortened
 
 
-def _said(value: Any) -> Any:
-    """None for a number, text or list that is empty: leaving it out says the same. False is said."""
+def _value(value: Any) -> Any:
+    """An empty value equals an absent one, so both are None; False does not."""
     return None if value in (0, "", [], (), {}) and value is not False else value
 
 
 def _bytes(value: Any) -> int:
-    """As the API server keeps it: text in UTF-8, not in escapes of six bytes a character."""
+    """The size that the API server stores: UTF-8 text, without escapes of six bytes per character."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=list).encode(errors="surrogatepass"))
 
 
-def _timeless(status: Mapping[str, Any]) -> Any:
-    """As JSON would give it back (tuples are lists), without transition times."""
+def _without_times(status: Mapping[str, Any]) -> Any:
+    """The status as JSON returns it (tuples become lists), without transition times."""
     plain = json.loads(json.dumps(status, default=list))
     for condition in plain.get("conditions", ()):
         condition.pop("lastTransitionTime", None)
     return plain
 
 
-def _turns(status: Mapping[str, Any]) -> set[tuple[str, str, str, int]]:
+def _conditions(status: Mapping[str, Any]) -> set[tuple[str, str, str, int]]:
     return {
         (condition["type"], condition["status"], condition["reason"], condition.get("observedGeneration", 0))
         for condition in status.get("conditions") or ()

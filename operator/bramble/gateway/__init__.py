@@ -1,7 +1,7 @@
-"""The gateway: one stateless TLS server between devices, jobs and everything else (package contract, §2).
+"""The gateway: a stateless TLS server that devices and jobs call, so that nothing ever has to connect to them (package contract, §2).
 
-Devices and jobs open connections to it and nothing ever connects to them. It holds no state that a restart may not lose: what a
-device or a job says of itself stands in memory until the next time it says it.
+It keeps nothing that a restart may not lose: reports and progress are in memory, and devices and jobs send them again within seconds.
 
-`server` puts the parts together; `identity` and `jobs` say who calls; one module a call says what it does.
+`server` puts the parts together. `calls` has one method per call; `identity` and `jobs` find out who calls. The modules `assignments`,
+`blobs`, `reports` and `results` are what the calls read and write.
 """

@@ -1,7 +1,7 @@
-"""What each node should run, from the ConfigMaps that the operator writes, and who waits for it to change.
+"""What each node should run, taken from the ConfigMaps that the operator writes, and the calls that wait for a change of it.
 
-A node is told of its own part alone: its board's packages, itself, and whether it is a canary. Five thousand nodes that wait
-cost a future each; a change wakes those that it names.
+A node receives only its own part: its board's packages, and whether it is a canary. Each waiting call costs one future, so five thousand
+nodes can wait; a change wakes the nodes that it names.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ log = logging.getLogger(__name__)
 
 
 class Grant(NamedTuple):
-    """A blob that a node may read: whose store it lies in, and its size where the assignment says it."""
+    """A blob that a node may read: the namespace whose store has it, and its size in bytes."""
 
     namespace: str
     bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one node is told: the body of the answer, and its entity tag."""
+class NodeAnswer:
+    """The answer for one node: the JSON body and its entity tag."""
 
     etag: str
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A node's place in an assignment: looked up once for each change, not once for each question of five thousand nodes."""
+class Membership:
+    """A node's place in an assignment. It is computed once per change, not once per call of five thousand nodes."""
 
     assignment: Assignment
     board: str
     canary: bool
 
 
-def places(assignment: Assignment) -> dict[str, Place]:
-    """The place of every node of the fleet."""
+def memberships(assignment: Assignment) -> dict[str, Membership]:
+    """The membership of every node that the assignment names."""
     canaries = frozenset(assignment.candidate_nodes) if assignment.candidate is not None else frozenset[str]()
-    return {node: Place(assignment, board, node in canaries) for board, names in assignment.nodes.items() for node in names}
+    return {node: Membership(assignment, board, node in canaries) for board, names in assignment.nodes.items() for node in names}
 
 
-def for_node(place: Place, node: str) -> Assignment:
-    """The part of an assignment that is this node's."""
-    assignment, board, canary = place.assignment, place.board, place.canary
+def part_of(node: str, membership: Membership) -> Assignment:
+    """The part of an assignment that this node may see."""
+    assignment, board, canary = membership.assignment, membership.board, membership.canary
     stable = {board: assignment.stable[board]} if board in assignment.stable else {}
     candidate = {board: assignment.candidate[board]} if canary and assignment.candidate and board in assignment.candidate else None
     named = {*stable.values(), *(candidate or {}).values()}
@@ -68,21 +68,24 @@ def for_node(place: Place, node: str) -> Assignment:
     )
 
 
-def told(parts: Iterable[Assignment]) -> Told:
+def answer_with(parts: Iterable[Assignment]) -> NodeAnswer:
     """The answer that gives a node these assignments."""
     documents = b",".join(canonical_json(part) for part in parts)
     etag = short(digest_of(documents))
-    return Told(etag, b'{"assignments":[%b],"etag":"%b"}' % (documents, etag.encode()))
+    return NodeAnswer(etag, b'{"assignments":[%b],"etag":"%b"}' % (documents, etag.encode()))
 
 
 class Assignments:
-    """Every assignment as last seen. Fed by one watch; read by every device's call."""
+    """The newest state of every assignment. One watch updates it; every device's call reads it.
+
+    Attributes:
+        synced: set when all assignments have been listed once. Before that, a missing assignment means nothing and must not be answered.
+    """
 
     def __init__(self) -> None:
         self.synced = asyncio.Event()
-        """Set with the first whole list. Before it an absent assignment means nothing, and no device may be told so."""
         self._by_name: dict[str, Assignment] = {}
-        self._of_node: dict[str, dict[str, Place]] = {}
+        self._of_node: dict[str, dict[str, Membership]] = {}
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
 
     def __len__(self) -> int:
@@ -90,11 +93,11 @@ class Assignments:
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a change."""
+        """The number of calls that wait for a change."""
         return sum(map(len, self._waiting.values()))
 
     def replace(self, manifests: Iterable[Manifest]) -> None:
-        """A whole list: what is not in it is gone."""
+        """Replace everything by a full list. An assignment that is not in the list no longer exists."""
         listed = {manifest["metadata"]["name"]: manifest for manifest in manifests}
         for name in self._by_name.keys() - listed.keys():
             self.remove(name)
@@ -103,56 +106,58 @@ class Assignments:
         self.synced.set()
 
     def put(self, manifest: Manifest) -> None:
-        """One assignment as it is now. One that cannot be read leaves what was there: a device keeps what it has."""
+        """Store one assignment. If it cannot be parsed, the one before stays, so that devices keep what they have."""
         name = manifest["metadata"]["name"]
         try:
             assignment = Assignment.model_validate_json((manifest.get("data") or {}).get(KEY, ""))
         except ValidationError as error:
-            log.error("ConfigMap %s holds no assignment, and the one before it stays in force: %s", name, error.errors()[0]["msg"])  # noqa: TRY400
+            problem = error.errors()[0]["msg"]
+            log.error("ConfigMap %s holds no valid assignment; the one before stays in force: %s", name, problem)  # noqa: TRY400
             return
         before = self._by_name.get(name)
         if before == assignment:
             return
         self._by_name[name] = assignment
-        self._file(name, before, assignment)
+        self._index(name, before, assignment)
 
     def remove(self, name: str) -> None:
-        """The assignment is gone: its nodes are told so."""
+        """Remove a deleted assignment, and wake its nodes."""
         before = self._by_name.pop(name, None)
         if before is not None:
-            self._file(name, before, None)
+            self._index(name, before, None)
 
-    def _file(self, name: str, before: Assignment | None, after: Assignment | None) -> None:
+    def _index(self, name: str, before: Assignment | None, after: Assignment | None) -> None:
+        """Update the memberships of the nodes that an assignment names or named, and wake their calls."""
         then = {node for names in before.nodes.values() for node in names} if before is not None else set[str]()
-        now = places(after) if after is not None else {}
+        now = memberships(after) if after is not None else {}
         for node in then - now.keys():
             parts = self._of_node[node]
             del parts[name]
             if not parts:
                 del self._of_node[node]
-        for node, place in now.items():
-            self._of_node.setdefault(node, {})[name] = place
+        for node, membership in now.items():
+            self._of_node.setdefault(node, {})[name] = membership
         for node in then | now.keys():
             for future in self._waiting.pop(node, ()):
                 if not future.done():
                     future.set_result(None)
 
-    def of(self, node: str) -> Told:
-        """What this node is told now, in a stable order."""
+    def of(self, node: str) -> NodeAnswer:
+        """The answer for this node now. Its assignments are in a fixed order, so the same content has the same entity tag."""
         parts = self._of_node.get(node, {})
-        return told(for_node(parts[name], node) for name in sorted(parts))
+        return answer_with(part_of(node, parts[name]) for name in sorted(parts))
 
     def grants(self, node: str, digest: str) -> Grant | None:
-        """Whose store this node may read this blob from; None where no assignment of the node names it."""
-        for place in self._of_node.get(node, {}).values():
-            for package in for_node(place, node).packages.values():
+        """Where this node may read this blob; None if no assignment of the node names it."""
+        for membership in self._of_node.get(node, {}).values():
+            for package in part_of(node, membership).packages.values():
                 for blob in package.blobs:
                     if blob.sha256 == digest:
-                        return Grant(place.assignment.namespace, blob.bytes)
+                        return Grant(membership.assignment.namespace, blob.bytes)
         return None
 
-    async def changed(self, node: str, seconds: float) -> None:
-        """Returns when something changed for this node, or after so many seconds."""
+    async def wait_for_change(self, node: str, seconds: float) -> None:
+        """Wait until something changes for this node, or until `seconds` have passed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(node, set())
         waiting.add(future)
@@ -163,8 +168,8 @@ class Assignments:
             if not waiting and self._waiting.get(node) is waiting:
                 del self._waiting[node]
 
-    def release(self) -> None:
-        """Let everybody who waits go, because this replica is about to leave."""
+    def wake_all(self) -> None:
+        """Wake every waiting call, because this replica is about to stop."""
         for futures in self._waiting.values():
             for future in futures:
                 if not future.done():

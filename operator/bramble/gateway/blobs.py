@@ -1,4 +1,4 @@
-"""`GET /v1/blobs/<sha256>`: a blob of the namespace's store, for those who may have it, in the parts they ask for."""
+"""`GET /v1/blobs/<sha256>`: sends a blob, or a range of it, from the namespace's store to callers that may read it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import aiohttp
@@ -26,21 +27,45 @@ log = logging.getLogger(__name__)
 
 CHUNK = 256 * 1024
 STREAMS = 64
-"""Blobs sent at a time: at 256 KiB each in memory, 16 MiB in all."""
+"""Blobs sent at the same time. Each takes 256 KiB of memory, all of them 16 MiB."""
+
 NAMESPACE_STREAMS = 16
-"""Of one namespace's store, so that one that is slow leaves room for all other fleets."""
+"""Blobs sent at the same time from one namespace's store, so that a slow store leaves room for all other fleets."""
+
 WAIT_SECONDS = 20.0
-"""How long a call waits for one of them; then it is told to come back."""
+"""How long a call waits for its turn before it is answered with 503."""
+
 WRITE_SECONDS = 60.0
-"""A device that takes no byte for so long is hung up on; it goes on where it was with a Range."""
+"""A connection that accepts no byte for this long is closed. The device continues later with a Range."""
 
 HEX = re.compile(r"[0-9a-f]{64}")
 RANGE = re.compile(r"bytes=(\d+-\d*|-\d+)")
 PASSED_ON = ("Content-Length", "Content-Range")
 
 
+class BlobRequest(NamedTuple):
+    """The blob that a request asks for, and the range of it, or None for the whole blob."""
+
+    digest: str
+    byte_range: str | None
+
+    @classmethod
+    def of(cls, request: web.Request) -> BlobRequest:
+        """Parse the path and the Range header.
+
+        Raises:
+            Invalid: the path names no digest, or the header is not one range of bytes.
+        """
+        hexadecimal, byte_range = request.match_info["sha256"], request.headers.get("Range")
+        if not HEX.fullmatch(hexadecimal):
+            raise Invalid("a blob is named by the 64 lower-case hex digits of its sha256")
+        if byte_range is not None and not RANGE.fullmatch(byte_range):
+            raise Invalid(f"Range {byte_range!r} is not one range of bytes, such as bytes=1048576-")
+        return cls(f"sha256:{hexadecimal}", byte_range)
+
+
 class Blobs:
-    """Streams blobs from the stores."""
+    """Streams blobs from the stores to the callers."""
 
     def __init__(self, settings: Settings, assignments: Assignments, jobs: Jobs, stores: Stores, metrics: Metrics) -> None:
         self._settings = settings
@@ -50,32 +75,26 @@ class Blobs:
         self._closures = Closures()
         self._metrics = metrics
         self._streams = asyncio.Semaphore(STREAMS)
-        self._of_namespace: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # kept by those who hold or await one
+        self._of_namespace: WeakValueDictionary[str, asyncio.Semaphore] = (
+            WeakValueDictionary()
+        )  # an entry lives while a call holds it or waits for it
 
-    async def get(self, request: web.Request, caller: Caller) -> web.StreamResponse:
-        """The whole blob, or the one range asked for.
+    async def get(self, wanted: BlobRequest, request: web.Request, caller: Caller) -> web.StreamResponse:
+        """Answer `request` with the whole blob, or with the wanted range.
 
         Raises:
-            Invalid: no digest, or a Range that is not one range of bytes.
             Forbidden: no assignment of this node, and no job of this pod, names the blob.
-            Missing: it may be read, and the store does not have it.
-            Busy: too many are being read already.
+            Missing: the caller may read the blob, but the store does not have it.
+            Busy: too many blobs are being sent already.
         """
-        hexadecimal = request.match_info["sha256"]
-        if not HEX.fullmatch(hexadecimal):
-            raise Invalid("a blob is named by the 64 lower-case hex digits of its sha256")
-        byte_range = request.headers.get("Range")
-        if byte_range is not None and not RANGE.fullmatch(byte_range):
-            raise Invalid(f"Range {byte_range!r} is not one range of bytes, such as bytes=1048576-")
-        digest = f"sha256:{hexadecimal}"
-        namespace, store = await self._store_for(caller, digest)
-        async with self._stream(namespace), store.open(blob_key(digest), byte_range) as source:
+        namespace, store = await self._store_for(caller, wanted.digest)
+        async with self._turn(namespace), store.open(blob_key(wanted.digest), wanted.byte_range) as source:
             if source.status == NOT_FOUND:
-                raise Missing(f"{digest} is not in the store of its namespace")
-            return await self._pass_on(request, source, digest)
+                raise Missing(f"{wanted.digest} is not in the store of its namespace")
+            return await self._pass_on(request, source, wanted.digest)
 
     async def _store_for(self, caller: Caller, digest: str) -> tuple[str, Store]:
-        """The namespace whose store to read the blob from, and that store, where this caller may."""
+        """The namespace whose store has the blob, and that store. Raises Forbidden if the caller may not read the blob."""
         if (caller.namespace, caller.service_account) == (self._settings.edge_namespace, self._settings.agent_service_account):
             node = require_agent(caller, self._settings)
             grant = self._assignments.grants(node, digest)
@@ -89,7 +108,8 @@ class Blobs:
         return job.ref.namespace, store
 
     @asynccontextmanager
-    async def _stream(self, namespace: str) -> AsyncIterator[None]:
+    async def _turn(self, namespace: str) -> AsyncIterator[None]:
+        """Wait until another blob may be sent, and count it while the body runs."""
         of_namespace = self._of_namespace.setdefault(namespace, asyncio.Semaphore(NAMESPACE_STREAMS))
         async with AsyncExitStack() as held:
             try:
@@ -97,11 +117,12 @@ class Blobs:
                     await held.enter_async_context(of_namespace)
                     await held.enter_async_context(self._streams)
             except TimeoutError:
-                most = f"{STREAMS} in all, {NAMESPACE_STREAMS} of namespace {namespace}"
-                raise Busy(f"as many blobs as may be are being read already ({most}); try again") from None
+                limit = f"{STREAMS} in all, {NAMESPACE_STREAMS} from namespace {namespace}"
+                raise Busy(f"too many blobs are being sent already (the limit is {limit}); try again") from None
             yield
 
     async def _pass_on(self, request: web.Request, source: aiohttp.ClientResponse, digest: str) -> web.StreamResponse:
+        """Send the store's answer to the caller, chunk by chunk."""
         answer = web.StreamResponse(status=source.status)
         answer.content_type = "application/octet-stream"
         answer.headers["Accept-Ranges"] = "bytes"
@@ -116,7 +137,7 @@ class Blobs:
         await answer.prepare(request)
         async for chunk in source.content.iter_chunked(CHUNK):
             if not await _written(answer, chunk):
-                log.info("%s: the caller hung up", digest)
+                log.info("the caller closed the connection while %s was being sent", digest)
                 return answer
             self._metrics.blob_bytes.inc(len(chunk))
         await answer.write_eof()
@@ -124,7 +145,7 @@ class Blobs:
 
 
 async def _written(answer: web.StreamResponse, chunk: bytes) -> bool:
-    """Send a chunk; False where nobody takes it. Errors of the store must not be mistaken for this, so it is told here."""
+    """Send a chunk. Returns False if the caller does not accept it; the store's connection errors look the same, so this is caught here."""
     try:
         await asyncio.wait_for(answer.write(chunk), WRITE_SECONDS)
     except (ConnectionError, TimeoutError):

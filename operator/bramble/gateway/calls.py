@@ -1,4 +1,4 @@
-"""The calls, one method each: who may make it, what it takes, what it answers (package contract, §2)."""
+"""The gateway's calls, one method each: who may make the call, what it accepts and what it answers (package contract, §2)."""
 
 from __future__ import annotations
 
@@ -12,35 +12,42 @@ from pydantic import BaseModel, ValidationError
 from bramble.contracts.report import Progress, Report
 from bramble.gateway import results
 from bramble.gateway.assignments import Assignments
-from bramble.gateway.blobs import Blobs
+from bramble.gateway.blobs import BlobRequest, Blobs
 from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.jobs import JobCaller, Jobs
 from bramble.gateway.refusals import Busy, Forbidden, Invalid, TooLarge
-from bramble.gateway.reports import Heard
+from bramble.gateway.reports import ReceivedReports
 from bramble.gateway.stores import Stores
 from bramble.settings import Settings
 
 POLL_SECONDS = 25.0
-"""How long a device waits for a change before it is told that there was none; below the idle limit of common proxies (30 s)."""
+"""How long a device's call waits for a change before it is answered with 304. Common proxies end idle connections after 30 s."""
+
 BODY_SECONDS = 20.0
+"""How long a body may take to arrive."""
+
 REPORT_BYTES = 1024 * 1024
 PROGRESS_BYTES = 64 * 1024
 FILING_BYTES = results.MAX_BYTES + 4096
-"""A result and the key beside it."""
+"""The largest body of a filing: a result, and the key beside it."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """All that the calls need. One of them a process."""
+    """The handlers of all calls, with everything that they need.
+
+    Attributes:
+        draining: set when this replica is about to stop; no call waits any longer.
+    """
 
     settings: Settings
     identities: Identities
     jobs: Jobs
     stores: Stores
     assignments: Assignments
-    heard: Heard
+    reports: ReceivedReports
     blobs: Blobs
     draining: asyncio.Event
 
@@ -56,63 +63,65 @@ class Calls:
         ]
 
     async def assignment(self, request: web.Request) -> web.Response:
-        """What this node should run; with `after` not before that differs, or 304 after 25 s."""
+        """What this node should run. With `?after=<etag>` the answer waits until it differs; after 25 s without a change it is 304."""
         node = require_agent(await self._caller(request), self.settings)
-        if not self.assignments.synced.is_set():
-            await self._synced()
+        await self._wait_until_synced()
         after = request.query.get("after", "")
         deadline = asyncio.get_running_loop().time() + POLL_SECONDS
-        told = self.assignments.of(node)
-        while told.etag == after:
+        answer = self.assignments.of(node)
+        while answer.etag == after:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0 or self.draining.is_set():
                 return web.Response(status=304, headers={"ETag": f'"{after}"'})
-            await self.assignments.changed(node, left)
-            told = self.assignments.of(node)
-        return web.Response(body=told.body, content_type="application/json", headers={"ETag": f'"{told.etag}"'})
+            await self.assignments.wait_for_change(node, left)
+            answer = self.assignments.of(node)
+        return web.Response(body=answer.body, content_type="application/json", headers={"ETag": f'"{answer.etag}"'})
 
-    async def _synced(self) -> None:
+    async def _wait_until_synced(self) -> None:
+        if self.assignments.synced.is_set():
+            return
         try:
             await asyncio.wait_for(self.assignments.synced.wait(), POLL_SECONDS)
         except TimeoutError:
-            raise Busy("the assignments are not known yet: the API server has not answered; keep what you have") from None
+            raise Busy("the assignments are not known yet, because the API server has not answered; keep what you have") from None
 
     async def blob(self, request: web.Request) -> web.StreamResponse:
-        """A blob, for a device whose assignment names it or a benchmark whose job does."""
-        return await self.blobs.get(request, await self._caller(request))
+        """A blob, for a device whose assignment names it or for a benchmark whose job does."""
+        caller = await self._caller(request)
+        return await self.blobs.get(BlobRequest.of(request), request, caller)
 
     async def status(self, request: web.Request) -> web.Response:
-        """A device's report on itself."""
+        """Accept a device's report about itself."""
         node = require_agent(await self._caller(request), self.settings)
         report = await _body(request, Report, REPORT_BYTES)
         if report.node != node:
-            raise Forbidden(f"a report of node {report.node} from an agent on node {node}")
-        self.heard.report(report)
+            raise Forbidden(f"a report of node {report.node} came from an agent on node {node}")
+        self.reports.add_report(report)
         return web.Response(status=204)
 
     async def progress(self, request: web.Request) -> web.Response:
-        """A job's progress, for the object that it works for and no other."""
+        """Accept a job's progress, for the object that the job works for and for no other."""
         job = await self._job(request)
         progress = await _body(request, Progress, PROGRESS_BYTES)
-        told = (progress.object, progress.step, progress.attempt)
-        if told not in ((job.ref, job.step, job.job.attempt), (job.ref, job.job.step, job.job.attempt)):
-            said = f"step {progress.step}, attempt {progress.attempt} of {progress.object.kind} {progress.object.name}"
-            is_of = f"step {job.step}, attempt {job.job.attempt} of {job.ref.kind} {job.ref.name}"
-            raise Forbidden(f"progress of {said} from a pod of {is_of}")
-        self.heard.progress(progress)
+        named = (progress.object, progress.step, progress.attempt)
+        if named not in ((job.ref, job.step, job.job.attempt), (job.ref, job.job.step, job.job.attempt)):
+            reported = f"step {progress.step}, attempt {progress.attempt} of {progress.object.kind} {progress.object.name}"
+            own = f"step {job.step}, attempt {job.job.attempt} of {job.ref.kind} {job.ref.name}"
+            raise Forbidden(f"progress of {reported} came from a pod of {own}")
+        self.reports.add_progress(progress)
         return web.Response(status=204)
 
     async def result(self, request: web.Request) -> web.Response:
-        """A result of a job without store credentials."""
+        """File the result of a job that has no store credentials."""
         job = await self._job(request)
         filing = await _body(request, results.Filing, FILING_BYTES)
         digest = await results.file(filing, job, await self.stores.of(job.ref.namespace))
         return web.json_response({"key": filing.key, "sha256": digest}, status=201)
 
     async def observed(self, request: web.Request) -> web.Response:
-        """All that this replica heard, for the operator."""
+        """Everything that this replica received, for the operator; with `?after=<cursor>` only what is new."""
         require_operator(await self._caller(request), self.settings)
-        answer = web.Response(body=self.heard.observed(request.query.get("after", "")), content_type="application/json")
+        answer = web.Response(body=self.reports.observed(request.query.get("after", "")), content_type="application/json")
         answer.enable_compression()
         return answer
 
@@ -124,21 +133,21 @@ class Calls:
 
 
 async def _body(request: web.Request, model: type[Body], limit: int) -> Body:
-    """The request's JSON, typed.
+    """The request's body, parsed as this model.
 
     Raises:
-        TooLarge: it has more than `limit` bytes, whatever its header says.
-        Invalid: it did not arrive in time, or is not such a document.
+        TooLarge: the body has more than `limit` bytes, whatever its header says.
+        Invalid: the body did not arrive in time, or does not fit the model.
     """
     if (request.content_length or 0) > limit:
-        raise TooLarge(f"{request.path} takes at most {limit} bytes")
+        raise TooLarge(f"{request.path} accepts at most {limit} bytes")
     content = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.content.iter_any():
                 content += chunk
                 if len(content) > limit:
-                    raise TooLarge(f"{request.path} takes at most {limit} bytes")
+                    raise TooLarge(f"{request.path} accepts at most {limit} bytes")
     except TimeoutError:
         raise Invalid(f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
     try:

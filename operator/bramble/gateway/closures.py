@@ -1,6 +1,6 @@
-"""Which blobs a benchmark may read: its packages and its manifest, with all that those list, and nothing else of the store.
+"""Which blobs a benchmark may read: its packages, its manifest and everything that these list (their closure), and nothing else.
 
-A closure is read once and kept as raw digests, 32 bytes each, so that the test split of a large dataset fits.
+A closure is read once and kept as raw digests of 32 bytes each, so that the test split of a large dataset fits in memory.
 """
 
 from __future__ import annotations
@@ -23,37 +23,41 @@ from bramble.gateway.refusals import Missing
 from bramble.gateway.stores import OK, Store
 
 MAX_DIGESTS = 500_000
-"""Kept at a time over all closures, and the most that one manifest may list: about 60 MB."""
+"""The most digests kept at the same time over all closures, and the most that one manifest may list. They take about 60 MB."""
+
 MANIFEST_BYTES = 1024 * 1024
+
 SAMPLES_BYTES = 1024 * 1024 * 1024
-"""Of the longest list of samples that is read, all splits together: some four million."""
+"""The longest list of samples that is read, with all splits: about four million samples."""
+
 LINE_BYTES = 64 * 1024
-"""Of one sample in it."""
+"""The longest line of such a list, which is one sample."""
+
 CHUNK = 1024 * 1024
 
 Closure = frozenset[bytes]
 
 
 class Listed(BaseModel):
-    """What is read of a sample's line."""
+    """The fields of a sample's line that are read."""
 
     id: Digest
     split: Split
 
 
 class Closures:
-    """Reads and keeps what packages and manifests list."""
+    """Reads and keeps the closures of packages and manifests."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Closure] = OrderedDict()
         self._reading: dict[tuple[str, str], asyncio.Lock] = {}
 
     async def allows(self, job: AnyJob, store: Store, digest: str) -> bool:
-        """Whether this job may read this blob. Only benchmarks may read any: every other job has the store itself.
+        """Whether this job may read this blob. Only benchmarks may read blobs here; all other jobs read the store directly.
 
         Raises:
             Missing: the package or the manifest that the job names is not in the store.
-            StoreRefused: it is there, and not what its digest says.
+            StoreRefused: it is in the store, but its content does not have this digest.
             bramble.errors.StoreUnavailable: the store did not answer.
         """
         if not isinstance(job, BenchmarkJob):
@@ -67,7 +71,7 @@ class Closures:
         return wanted in await self._closure("manifest", job.manifest, store)
 
     async def _closure(self, kind: str, root: str, store: Store) -> Closure:
-        # The store is part of the key: a digest that one namespace may read says nothing of another's store.
+        # The store is part of the key: what one namespace's store lists says nothing about another namespace's store.
         key = (f"{store.config.endpoint}/{store.config.bucket}/{store.config.prefix}", root)
         async with self._reading.setdefault(key, asyncio.Lock()):
             if key not in self._kept:
@@ -103,16 +107,16 @@ async def _package(digest: str, store: Store) -> Closure:
     try:
         return _raws(Package.model_validate_json(content).blobs())
     except ValidationError as error:
-        raise StoreRefused(f"blob {digest} is no package: {error.errors()[0]['msg']}") from error
+        raise StoreRefused(f"blob {digest} is not a package: {error.errors()[0]['msg']}") from error
 
 
 async def _manifest(digest: str, store: Store) -> Closure:
-    """The samples' list, the test split's samples, and the shards that hold them."""
+    """The list of samples, the samples of the test split, and the shards that hold them."""
     content = await _document(digest, store, MANIFEST_BYTES)
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise StoreRefused(f"blob {digest} is no manifest: {error.errors()[0]['msg']}") from error
+        raise StoreRefused(f"blob {digest} is not a manifest: {error.errors()[0]['msg']}") from error
     listed = {_raw(manifest.samples), *(_raw(shard.sha256) for shard in manifest.shards if shard.split == "test")}
     what = f"{manifest.samples}, the samples of manifest {digest},"
     async with store.open(blob_key(manifest.samples)) as response:
@@ -123,19 +127,19 @@ async def _manifest(digest: str, store: Store) -> Closure:
             read += len(chunk)
             *lines, rest = (rest + chunk).split(b"\n")
             if read > SAMPLES_BYTES or len(rest) > LINE_BYTES:
-                most = f"{LINE_BYTES} bytes in a line, or {SAMPLES_BYTES} in all"
-                raise StoreRefused(f"{what} has more than {most}: no Dataset makes such a list")
+                limits = f"{LINE_BYTES} bytes in a line, or {SAMPLES_BYTES} in all"
+                raise StoreRefused(f"{what} has more than {limits}: no Dataset writes such a list")
             listed |= await asyncio.to_thread(_test_samples, lines, what)
             if len(listed) > MAX_DIGESTS:
-                raise StoreRefused(f"{what} lists more than {MAX_DIGESTS} of the test split: give the test split a smaller ratio")
+                raise StoreRefused(f"{what} has more than {MAX_DIGESTS} samples in the test split: give the test split a smaller ratio")
         listed |= _test_samples([rest], what)
     return frozenset(listed)
 
 
 def _test_samples(lines: list[bytes], what: str) -> set[bytes]:
-    """The digests of these samples that are of the test split. Raises StoreRefused: a line is no sample."""
+    """The digests of the samples of the test split among these lines. Raises StoreRefused if a line is not a sample."""
     try:
         samples = [Listed.model_validate_json(line) for line in lines if line]
     except ValidationError as error:
-        raise StoreRefused(f"{what} holds a line that is no sample: {error.errors()[0]['msg']}") from error
+        raise StoreRefused(f"{what} has a line that is not a sample: {error.errors()[0]['msg']}") from error
     return {_raw(sample.id) for sample in samples if sample.split == "test"}

@@ -1,8 +1,9 @@
-"""Who calls: a projected token, checked by the API server, and what it is bound to.
+"""Finds out who calls: the API server checks the caller's projected token and names the node and the pod that it is bound to.
 
-Any service account can have a token for the gateway's audience minted, so that a token is valid says nothing yet: each call compares
-name, node and pod. The node and the pod come from the token's own binding, never from the request.
-Source: KEP-4193 (bound service account token improvements; node name and pod are in TokenReview's `extra` since Kubernetes 1.32).
+Anybody who may create a service account's token can get one for the gateway's audience, so a valid token proves little. Each call therefore
+compares the service account, the node and the pod. Node and pod come from the token's binding, never from the request.
+
+Source: KEP-4193 (bound service account token improvements; since Kubernetes 1.32 a TokenReview has node and pod in `extra`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
+
+from pydantic import BaseModel, Field
 
 from bramble.contracts.jobs.base import TOKEN_AUDIENCE
 from bramble.gateway.refusals import Forbidden, Unauthenticated
@@ -21,8 +24,11 @@ from bramble.kube.resources import TOKEN_REVIEW, Manifest, Resource
 from bramble.settings import Settings
 
 CACHE_SECONDS = 60.0
-"""How long one answer of the API server stands. A token that was revoked is refused at the latest after this."""
+"""How long an answer of the API server is used. A revoked token is refused after this time at the latest."""
+
 REFUSED_SECONDS = 5.0
+"""How long a refused token stays refused without asking again."""
+
 CACHE_SIZE = 20_000
 TOKEN_CHARACTERS = 8192
 
@@ -32,9 +38,30 @@ POD_EXTRA = "authentication.kubernetes.io/pod-name"
 POD_UID_EXTRA = "authentication.kubernetes.io/pod-uid"
 
 
+class ReviewedUser(BaseModel):
+    """The user in a TokenReview's status."""
+
+    username: str = ""
+    extra: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    def bound(self, key: str) -> str | None:
+        """The one value of this key in `extra`, or None."""
+        values = self.extra.get(key, ())
+        return values[0] if len(values) == 1 else None
+
+
+class ReviewStatus(BaseModel):
+    """The status of a TokenReview (authentication.k8s.io/v1), as far as it is read here."""
+
+    authenticated: bool = False
+    audiences: tuple[str, ...] = ()
+    error: str = ""
+    user: ReviewedUser = ReviewedUser()
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A service account, and the node and the pod that its token is bound to (None where it is bound to none)."""
+    """A service account, and the node and the pod that its token is bound to; None where it is bound to none."""
 
     namespace: str
     service_account: str
@@ -48,7 +75,7 @@ class Caller:
 
 
 class Creates(Protocol):
-    """The one thing of a Kubernetes client that is needed here."""
+    """The only method of a Kubernetes client that is needed here."""
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest: ...
 
@@ -57,7 +84,7 @@ def bearer(authorization: str | None) -> str:
     """The token of an `Authorization` header.
 
     Raises:
-        Unauthenticated: there is none.
+        Unauthenticated: the header has no usable bearer token.
     """
     scheme, _, token = (authorization or "").partition(" ")
     token = token.strip()
@@ -66,32 +93,25 @@ def bearer(authorization: str | None) -> str:
     return token
 
 
-def caller_of(status: Mapping[str, Any]) -> Caller:
-    """Whom a TokenReview's status names.
+def caller_of(status: ReviewStatus) -> Caller:
+    """The caller that a TokenReview's status names.
 
     Raises:
-        Unauthenticated: the token is not valid, or not for the gateway.
-        Forbidden: it is valid and not a service account's.
+        Unauthenticated: the token is not valid, or not valid for the gateway.
+        Forbidden: the token is valid but does not belong to a service account.
     """
-    if not status.get("authenticated") or TOKEN_AUDIENCE not in status.get("audiences", ()):
-        why = status.get("error") or "expired, or of another audience"
+    if not status.authenticated or TOKEN_AUDIENCE not in status.audiences:
+        why = status.error or "it has expired, or has another audience"
         raise Unauthenticated(f"the token is not valid for audience {TOKEN_AUDIENCE}: {why}")
-    user = status.get("user", {})
-    username = str(user.get("username", ""))
-    namespace, _, account = username.removeprefix(USER_PREFIX).partition(":")
-    if not username.startswith(USER_PREFIX) or not account:
-        raise Forbidden(f"{username} is not a service account")
-    extra: Mapping[str, Sequence[str]] = user.get("extra") or {}
-
-    def bound(key: str) -> str | None:
-        values = extra.get(key, ())
-        return values[0] if len(values) == 1 else None
-
-    return Caller(namespace, account, bound(NODE_EXTRA), bound(POD_EXTRA), bound(POD_UID_EXTRA))
+    user = status.user
+    namespace, _, account = user.username.removeprefix(USER_PREFIX).partition(":")
+    if not user.username.startswith(USER_PREFIX) or not account:
+        raise Forbidden(f"{user.username} is not a service account")
+    return Caller(namespace, account, user.bound(NODE_EXTRA), user.bound(POD_EXTRA), user.bound(POD_UID_EXTRA))
 
 
 class Identities:
-    """Asks the API server who a token belongs to: once in 60 s for each token, and once however many calls wait for it."""
+    """Asks the API server who a token belongs to: at most once per minute for each token, however many calls use it at the same time."""
 
     def __init__(self, api: Creates, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -100,27 +120,27 @@ class Identities:
         self._asking: dict[bytes, asyncio.Task[Caller | Unauthenticated | Forbidden]] = {}
 
     async def of(self, token: str) -> Caller:
-        """Whom this token belongs to.
+        """The caller that this token belongs to.
 
         Raises:
-            Unauthenticated: the token is not valid, or not for the gateway.
-            Forbidden: it is valid and not a service account's.
+            Unauthenticated: the token is not valid, or not valid for the gateway.
+            Forbidden: the token is valid but does not belong to a service account.
             bramble.errors.ApiUnavailable: the API server did not answer.
         """
         key = hashlib.sha256(token.encode()).digest()
         until, found = self._known.get(key, (0.0, None))
         if found is None or self._clock() >= until:
-            found = await self._asked(key, token)
+            found = await self._ask_once(key, token)
         if isinstance(found, Caller):
             return found
         raise type(found)(*found.args)
 
-    async def _asked(self, key: bytes, token: str) -> Caller | Unauthenticated | Forbidden:
+    async def _ask_once(self, key: bytes, token: str) -> Caller | Unauthenticated | Forbidden:
+        """Ask, or wait for the answer to the same question. A caller that hangs up does not cancel the question for the others."""
         task = self._asking.get(key)
         if task is None:
             task = self._asking[key] = asyncio.create_task(self._ask(key, token))
             task.add_done_callback(lambda _: self._asking.pop(key, None))
-        # A caller that hangs up must not take the answer from the others.
         return await asyncio.shield(task)
 
     async def _ask(self, key: bytes, token: str) -> Caller | Unauthenticated | Forbidden:
@@ -135,7 +155,7 @@ class Identities:
         )
         found: Caller | Unauthenticated | Forbidden
         try:
-            found = caller_of(review.get("status", {}))
+            found = caller_of(ReviewStatus.model_validate(review.get("status", {})))
         except (Unauthenticated, Forbidden) as refusal:
             found = refusal
         keep = CACHE_SECONDS if isinstance(found, Caller) else REFUSED_SECONDS
@@ -147,21 +167,21 @@ class Identities:
 
 
 def require_agent(caller: Caller, settings: Settings) -> str:
-    """The node of a device's agent: the only one that it may speak for.
+    """The node of a device's agent, which is the only node that the agent may speak for.
 
     Raises:
         Forbidden: the caller is not the agents' service account, or its token is not bound to a pod on a node.
     """
     agent = f"{settings.edge_namespace}/{settings.agent_service_account}"
     if caller.name != agent:
-        raise Forbidden(f"{caller.name} is not the agents' service account {agent}: only agents make this call")
+        raise Forbidden(f"{caller.name} is not the agents' service account {agent}: only agents may make this call")
     if caller.node is None or caller.pod is None:
         raise Forbidden(f"the token of {caller.name} is not bound to a pod on a node: use the one projected into the agent's pod")
     return caller.node
 
 
 def require_operator(caller: Caller, settings: Settings) -> None:
-    """Raises Forbidden: the caller is not the operator."""
+    """Raise Forbidden unless the caller is the operator."""
     operator = f"{settings.namespace}/{settings.operator_service_account}"
     if caller.name != operator:
-        raise Forbidden(f"{caller.name} is not the operator's service account {operator}: only the operator makes this call")
+        raise Forbidden(f"{caller.name} is not the operator's service account {operator}: only the operator may make this call")

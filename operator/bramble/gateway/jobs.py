@@ -1,17 +1,17 @@
-"""Which Job a pod belongs to: read from the API server by the chain of uids, never from what the pod says.
+"""Finds the Job that a calling pod belongs to. It is read from the API server by a chain of uids, never taken from the request.
 
 The chain is token → pod (uid) → Job (controller reference) → custom resource (controller reference, and the same in the labels). Whoever
-may create Jobs in a namespace can make such a chain, so a job's word is worth what that right is worth: it speaks for objects of
-its own namespace, and of no other.
+may create Jobs in a namespace can make such a chain. A job is therefore trusted as far as that right goes: it speaks for objects of its own
+namespace and no other.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -20,14 +20,16 @@ from bramble.contracts.jobs.files import AnyJob, JobFile
 from bramble.contracts.pod import JOB_FILE
 from bramble.contracts.report import ObjectRef
 from bramble.gateway.identity import Caller
+from bramble.gateway.objects import ConfigMap, Job, Pod
 from bramble.gateway.refusals import Forbidden
 from bramble.kube.resources import CONFIG_MAP, GROUP, JOB, POD, Manifest, Resource
 
 CACHE_SECONDS = 60.0
-"""A Job that was deleted loses its rights at the latest after this."""
+"""How long a found Job is used. A deleted Job loses its rights after this time at the latest."""
+
 CACHE_SIZE = 2000
 
-JOB_KEY = JOB_FILE.rsplit("/", 1)[1]
+JOB_FOLDER, JOB_KEY = JOB_FILE.rsplit("/", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,9 @@ class JobCaller:
 
     Attributes:
         ref: the object that the Job works for.
-        step: what its progress is filed under: the Job's step within the object.
+        step: the Job's step within the object; progress is kept under this name.
         job: its `job.json`.
-        node: the node that the pod is on.
+        node: the node that the pod runs on.
     """
 
     ref: ObjectRef
@@ -48,13 +50,13 @@ class JobCaller:
 
 
 class Reads(Protocol):
-    """The one thing of a Kubernetes client that is needed here."""
+    """The only method of a Kubernetes client that is needed here."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None: ...
 
 
 class Jobs:
-    """Finds a caller's Job, once in 60 s for each pod."""
+    """Finds callers' Jobs, at most once per minute for each pod."""
 
     def __init__(self, api: Reads, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -65,7 +67,7 @@ class Jobs:
         """The Job that the caller's pod belongs to.
 
         Raises:
-            Forbidden: the token is bound to no pod, or the pod to no Job of ours; the message says where the chain ends.
+            Forbidden: the token is not bound to a pod, or the pod does not belong to a Job of ours. The message says where the chain ends.
             bramble.errors.ApiUnavailable: the API server did not answer.
         """
         if caller.pod is None or caller.pod_uid is None or caller.node is None:
@@ -73,69 +75,58 @@ class Jobs:
         until, found = self._known.get(caller.pod_uid, (0.0, None))
         if found is not None and self._clock() < until:
             return found
-        found = await self._read(caller, caller.pod, caller.node)
+        found = await self._find(caller, caller.pod, caller.node)
         self._known[caller.pod_uid] = (self._clock() + CACHE_SECONDS, found)
         self._known.move_to_end(caller.pod_uid)
         while len(self._known) > CACHE_SIZE:
             self._known.popitem(last=False)
         return found
 
-    async def _read(self, caller: Caller, pod_name: str, node: str) -> JobCaller:
+    async def _find(self, caller: Caller, pod_name: str, node: str) -> JobCaller:
         namespace = caller.namespace
-        pod = await self._api.get(POD, namespace, pod_name)
-        if pod is None or pod["metadata"]["uid"] != caller.pod_uid:
-            raise Forbidden(f"pod {namespace}/{pod_name} that the token is bound to is gone")
-        job = await self._controlling_job(pod, namespace, pod_name)
+        manifest = await self._api.get(POD, namespace, pod_name)
+        pod = Pod.of(manifest) if manifest is not None else None
+        if pod is None or pod.metadata.uid != caller.pod_uid:
+            raise Forbidden(f"pod {namespace}/{pod_name}, which the token is bound to, no longer exists")
+        job = await self._controlling_job(pod, namespace)
         ref = _owner(job)
-        folder = next((volume for volume in _volumes(job) if _mounts_job_file(job, volume)), None)
-        named = (folder or {}).get("configMap", {}).get("name")
-        config_map = await self._api.get(CONFIG_MAP, namespace, named) if named else None
-        if config_map is None or not config_map.get("immutable") or _controller(config_map, ref.kind).get("uid") != ref.uid:
-            raise Forbidden(f"Job {namespace}/{job['metadata']['name']} has no {JOB_KEY} of {ref.kind} {ref.name}")
-        try:
-            told = JobFile.parse(config_map["data"][JOB_KEY].encode())
-        except (KeyError, ValidationError) as error:
-            raise Forbidden(f"ConfigMap {namespace}/{named} holds no {JOB_KEY} that this gateway knows") from error
-        labels = job["metadata"]["labels"]
-        if told.object != ref or str(told.attempt) != labels.get(ATTEMPT):
-            raise Forbidden(f"ConfigMap {namespace}/{named} is of another object or attempt than Job {job['metadata']['name']}")
-        return JobCaller(ref, labels.get(STEP, told.step), told, node)
+        document = await self._job_file(job, ref)
+        labels = job.metadata.labels
+        if document.object != ref or str(document.attempt) != labels.get(ATTEMPT):
+            raise Forbidden(f"the {JOB_KEY} of Job {namespace}/{job.metadata.name} is of another object or attempt than the Job")
+        return JobCaller(ref, labels.get(STEP, document.step), document, node)
 
-    async def _controlling_job(self, pod: Manifest, namespace: str, pod_name: str) -> Manifest:
-        reference = _controller(pod, JOB.kind)
-        if reference.get("apiVersion") != JOB.api_version:
-            raise Forbidden(f"pod {namespace}/{pod_name} belongs to no Job")
-        job = await self._api.get(JOB, namespace, reference["name"])
-        if job is None or job["metadata"]["uid"] != reference["uid"]:
-            raise Forbidden(f"Job {namespace}/{reference['name']} of pod {pod_name} is gone")
+    async def _controlling_job(self, pod: Pod, namespace: str) -> Job:
+        reference = pod.metadata.controller(JOB.kind)
+        if reference is None or reference.api_version != JOB.api_version:
+            raise Forbidden(f"pod {namespace}/{pod.metadata.name} does not belong to a Job")
+        manifest = await self._api.get(JOB, namespace, reference.name)
+        job = Job.of(manifest) if manifest is not None else None
+        if job is None or job.metadata.uid != reference.uid:
+            raise Forbidden(f"Job {namespace}/{reference.name} of pod {pod.metadata.name} no longer exists")
         return job
 
-
-def _owner(job: Manifest) -> ObjectRef:
-    """The object that a Job works for, where its controller reference and its labels say the same."""
-    metadata = job["metadata"]
-    labels = metadata.get("labels") or {}
-    reference = _controller(job, labels.get(OWNER_KIND, ""))
-    ours = str(reference.get("apiVersion", "")).startswith(f"{GROUP}/")
-    if not ours or (labels.get(OWNER_NAME), labels.get(OWNER_UID)) != (reference.get("name"), reference.get("uid")):
-        name = f"{metadata['namespace']}/{metadata['name']}"
-        raise Forbidden(f"Job {name} is none of Bramble's: no controller reference to the object in its labels")
-    return ObjectRef(kind=reference["kind"], namespace=metadata["namespace"], name=reference["name"], uid=reference["uid"])
-
-
-def _controller(manifest: Manifest, kind: str) -> Mapping[str, Any]:
-    """The controller reference of an object where it is of this kind, else an empty one."""
-    references = manifest["metadata"].get("ownerReferences") or ()
-    return next((reference for reference in references if reference.get("controller") and reference["kind"] == kind), {})
+    async def _job_file(self, job: Job, ref: ObjectRef) -> AnyJob:
+        """The `job.json` that the Job mounts. Its ConfigMap must be immutable and belong to the same object as the Job."""
+        namespace, named = ref.namespace, job.config_map_at(JOB_FOLDER)
+        manifest = await self._api.get(CONFIG_MAP, namespace, named) if named is not None else None
+        config_map = ConfigMap.of(manifest) if manifest is not None else None
+        owner = config_map.metadata.controller(ref.kind) if config_map is not None else None
+        if config_map is None or not config_map.immutable or owner is None or owner.uid != ref.uid:
+            raise Forbidden(f"Job {namespace}/{job.metadata.name} has no {JOB_KEY} of {ref.kind} {ref.name}")
+        try:
+            return JobFile.parse(config_map.data[JOB_KEY].encode(), unknown_fields="ignore")
+        except (KeyError, ValidationError) as error:
+            raise Forbidden(f"ConfigMap {namespace}/{named} holds no {JOB_KEY} that this gateway understands") from error
 
 
-def _volumes(job: Manifest) -> tuple[Mapping[str, Any], ...]:
-    return tuple(job["spec"]["template"]["spec"].get("volumes") or ())
-
-
-def _mounts_job_file(job: Manifest, volume: Mapping[str, Any]) -> bool:
-    """Whether some container sees this volume where `job.json` belongs."""
-    spec = job["spec"]["template"]["spec"]
-    containers = [*spec["containers"], *(spec.get("initContainers") or ())]
-    mounts = [mount for container in containers for mount in container.get("volumeMounts") or ()]
-    return any(mount["name"] == volume["name"] and mount["mountPath"] == JOB_FILE.rsplit("/", 1)[0] for mount in mounts)
+def _owner(job: Job) -> ObjectRef:
+    """The object that a Job works for. Its controller reference and its labels must say the same."""
+    metadata = job.metadata
+    reference = metadata.controller(metadata.labels.get(OWNER_KIND, ""))
+    labelled = (metadata.labels.get(OWNER_NAME), metadata.labels.get(OWNER_UID))
+    if reference is None or not reference.api_version.startswith(f"{GROUP}/") or labelled != (reference.name, reference.uid):
+        raise Forbidden(
+            f"Job {metadata.namespace}/{metadata.name} is not one of Bramble's: its owner is not the object that its labels name"
+        )
+    return ObjectRef(kind=reference.kind, namespace=metadata.namespace, name=reference.name, uid=reference.uid)

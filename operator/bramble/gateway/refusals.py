@@ -1,13 +1,13 @@
-"""Why a call gets no answer. The status and the message are what the caller sees, as `{"error": message}`.
+"""The errors that a caller of the gateway sees, as an HTTP status and `{"error": message}`.
 
 Refusal
 ├── Invalid           400  the request cannot be understood
-├── Unauthenticated   401  no token, or one that is not for the gateway
-├── Forbidden         403  the caller is somebody, but not the one who may do this
-├── Missing           404
-├── Taken             409  another result of the same attempt is there already
-├── TooLarge          413
-└── Busy              503  not now: the caller tries again
+├── Unauthenticated   401  there is no token, or it is not valid for the gateway
+├── Forbidden         403  the caller is known, but may not do this
+├── Missing           404  what was asked for does not exist
+├── Taken             409  another result of the same attempt exists
+├── TooLarge          413  the body is larger than the call allows
+└── Busy              503  not possible now; the caller should try again
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 
 class Refusal(Exception):
-    """The root."""
+    """The base of all refusals."""
 
     status: ClassVar[int] = 500
 
@@ -28,25 +28,25 @@ class Invalid(Refusal):
 
 
 class Unauthenticated(Refusal):
-    """No token, or one that is not for the gateway."""
+    """There is no token, or it is not valid for the gateway."""
 
     status = 401
 
 
 class Forbidden(Refusal):
-    """The caller is known, and may not do this."""
+    """The caller is known, but may not do this."""
 
     status = 403
 
 
 class Missing(Refusal):
-    """What was asked for is not there."""
+    """What was asked for does not exist."""
 
     status = 404
 
 
 class Taken(Refusal):
-    """Something else was filed under that key before."""
+    """Another document exists under this key."""
 
     status = 409
 
@@ -58,6 +58,6 @@ class TooLarge(Refusal):
 
 
 class Busy(Refusal):
-    """Not now; the caller tries again."""
+    """The call is not possible now; the caller should try again."""
 
     status = 503

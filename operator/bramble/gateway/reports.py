@@ -1,6 +1,7 @@
-"""What devices and jobs said of themselves, as this replica heard it. In memory only: they say it again in seconds.
+"""What this replica received from devices and jobs. It is in memory only, because they send it again within seconds.
 
-Reports are kept as the JSON they will be read as: five thousand of them are a few ten megabytes, and reading them costs no parsing.
+Reports are kept as the JSON that the operator will read, so that reading them costs no parsing. Five thousand of them take a few tens of
+megabytes.
 """
 
 from __future__ import annotations
@@ -15,98 +16,106 @@ from typing import NamedTuple, TypeVar
 from bramble.contracts.report import ObjectRef, Progress, Report
 
 FORGET_REPORT_SECONDS = 3600.0
-"""A device silent for so long is no longer told of. Its Fleet's status has named it long before."""
+"""A report older than this is no longer passed on. The Fleet's status has named the silent device long before."""
+
 FORGET_PROGRESS_SECONDS = 900.0
+"""Progress older than this is no longer passed on."""
+
 MAX_REPORTS = 20_000
 MAX_PROGRESS = 5_000
+"""The most reports and the most progress kept. The oldest is dropped first."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _Received:
+    """A document as JSON, when it was received, and its number among everything received."""
+
     at: float
-    turn: int
+    number: int
     json: bytes
 
 
-class _Voice(NamedTuple):
-    """Which of two reports of a node is the newer one: within an instance of its agent by sequence, else by arrival."""
+class _Sender(NamedTuple):
+    """The agent process that sent a report, and the report's number within it."""
 
     boot_id: str
     instance: str
     sequence: int
 
 
-class Heard:
+class ReceivedReports:
     """The newest report of each node, and the newest progress of each step of each object."""
 
     def __init__(self, replica: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`replica` is this replica's name. A cursor that a process gave out is only valid in the same process."""
         self._replica = replica
         self._clock = clock
-        self._born = clock()
-        self._era = secrets.token_hex(4)
-        self._turn = 0
-        self._reports: OrderedDict[str, tuple[_Voice, _Said]] = OrderedDict()
-        self._progress: OrderedDict[tuple[ObjectRef, str], tuple[int, _Said]] = OrderedDict()
+        self._started = clock()
+        self._process = secrets.token_hex(4)
+        self._received = 0
+        self._reports: OrderedDict[str, tuple[_Sender, _Received]] = OrderedDict()
+        self._progress: OrderedDict[tuple[ObjectRef, str], tuple[int, _Received]] = OrderedDict()
 
     @property
-    def reports(self) -> int:
-        """How many nodes are known."""
+    def devices(self) -> int:
+        """The number of nodes with a report."""
         return len(self._reports)
 
-    def report(self, report: Report) -> bool:
-        """Keep a report; False for one that a newer one of the same agent process overtook."""
-        voice = _Voice(report.boot_id, report.instance, report.sequence)
+    def add_report(self, report: Report) -> bool:
+        """Keep a report. Returns False, and drops it, if a newer one of the same agent process has already arrived."""
+        sender = _Sender(report.boot_id, report.instance, report.sequence)
         before = self._reports.get(report.node)
-        if before is not None and before[0][:2] == voice[:2] and before[0].sequence >= voice.sequence:
+        if before is not None and before[0][:2] == sender[:2] and before[0].sequence >= sender.sequence:
             return False
-        self._reports[report.node] = (voice, self._said(report.model_dump_json(by_alias=True, exclude_defaults=True)))
+        self._reports[report.node] = (sender, self._record(report.model_dump_json(by_alias=True, exclude_defaults=True)))
         self._reports.move_to_end(report.node)
-        _cut(self._reports, MAX_REPORTS)
+        _drop_oldest(self._reports, MAX_REPORTS)
         return True
 
-    def progress(self, progress: Progress) -> bool:
-        """Keep a job's progress; False for that of an attempt before the one that is known."""
+    def add_progress(self, progress: Progress) -> bool:
+        """Keep a job's progress. Returns False, and drops it, if it is of an earlier attempt than the known one."""
         key = (progress.object, progress.step)
         before = self._progress.get(key)
         if before is not None and before[0] > progress.attempt:
             return False
-        self._progress[key] = (progress.attempt, self._said(progress.model_dump_json(by_alias=True, exclude_defaults=True)))
+        self._progress[key] = (progress.attempt, self._record(progress.model_dump_json(by_alias=True, exclude_defaults=True)))
         self._progress.move_to_end(key)
-        _cut(self._progress, MAX_PROGRESS)
+        _drop_oldest(self._progress, MAX_PROGRESS)
         return True
 
     def observed(self, after: str = "") -> bytes:
-        """All that was heard, as an `Observed`; with a cursor of this replica only what was heard since that was given."""
+        """Everything received, as the JSON of an `Observed`; with a cursor of this process, only what was received after it."""
         now = self._clock()
-        era, _, turn = after.partition(".")
-        since = int(turn) if era == self._era and turn.isdigit() else -1
-        reports = _pieces(b"report", (said for _, said in self._reports.values()), since, now, FORGET_REPORT_SECONDS)
-        progress = _pieces(b"progress", (said for _, said in self._progress.values()), since, now, FORGET_PROGRESS_SECONDS)
+        process, _, number = after.partition(".")
+        since = int(number) if process == self._process and number.isdigit() else -1
+        reports = _pieces(b"report", (received for _, received in self._reports.values()), since, now, FORGET_REPORT_SECONDS)
+        progress = _pieces(b"progress", (received for _, received in self._progress.values()), since, now, FORGET_PROGRESS_SECONDS)
         return b'{"replica":"%b","upSeconds":%.3f,"cursor":"%b.%d","reports":[%b],"progress":[%b]}' % (
             self._replica.encode(),
-            now - self._born,
-            self._era.encode(),
-            self._turn,
+            now - self._started,
+            self._process.encode(),
+            self._received,
             reports,
             progress,
         )
 
-    def _said(self, json: str) -> _Said:
-        self._turn += 1
-        return _Said(self._clock(), self._turn, json.encode())
+    def _record(self, json: str) -> _Received:
+        self._received += 1
+        return _Received(self._clock(), self._received, json.encode())
 
 
-def _cut(kept: OrderedDict[Key, Value], most: int) -> None:
+def _drop_oldest(kept: OrderedDict[Key, Value], most: int) -> None:
     while len(kept) > most:
         kept.popitem(last=False)
 
 
-def _pieces(name: bytes, all_said: Iterable[_Said], since: int, now: float, forget: float) -> bytes:
+def _pieces(name: bytes, all_received: Iterable[_Received], since: int, now: float, forget: float) -> bytes:
+    """The items of a list in an `Observed`: those received after number `since` that are not too old."""
     return b",".join(
-        b'{"ageSeconds":%.3f,"%b":%b}' % (now - said.at, name, said.json)
-        for said in all_said
-        if said.turn > since and now - said.at < forget
+        b'{"ageSeconds":%.3f,"%b":%b}' % (now - received.at, name, received.json)
+        for received in all_received
+        if received.number > since and now - received.at < forget
     )

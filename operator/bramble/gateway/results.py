@@ -1,12 +1,9 @@
-"""`POST /v1/results`: what a board's benchmark gave, filed where the operator looks for it, so that no Secret reaches a board."""
+"""`POST /v1/results`: files a benchmark's result where the operator looks for it, so that no board needs the store's Secret."""
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from bramble.contracts.base import Document
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult
@@ -20,54 +17,57 @@ MAX_BYTES = 64 * 1024
 
 
 class Filing(BaseModel):
-    """The body of the call."""
+    """The body of the call: the key, and the document to file under it. Which type the document must have follows from the key."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
     key: str
-    result: dict[str, Any]
+    result: dict[str, JsonValue]
 
 
 async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
-    """File a result, or the cause of a failure, and give the digest of the bytes that were written.
+    """File a result, or the cause of a failure. Returns the digest of the written bytes.
 
-    The same document may come twice, as it does when an answer got lost; another one under the same key may not.
+    The same document may come again, because an answer can get lost. Another document under the same key is refused.
 
     Raises:
-        Forbidden: the key is not this attempt's, or the result is of another node or board.
-        Invalid: the document is not one that the contracts know.
-        TooLarge: it has more than 64 KiB.
-        Taken: another result of this attempt is there already.
+        Forbidden: the key does not belong to this attempt, or the result is of another node or board.
+        Invalid: the document does not fit its contract.
+        TooLarge: the document has more than 64 KiB.
+        Taken: another document exists under this key.
         bramble.errors.StoreUnavailable: the store did not answer.
     """
-    content = canonical_json(_document(filing, caller))
+    _check(filing, caller)
+    content = canonical_json(filing.result)  # as sent: the job knows this digest, and a newer job may send fields unknown here
     if len(content) > MAX_BYTES:
         raise TooLarge(f"a result has at most {MAX_BYTES} bytes, this one {len(content)}")
     if not await store.put_once(filing.key, content) and await store.get(filing.key, MAX_BYTES) != content:
-        raise Taken(f"{filing.key} holds another document already: an attempt has one result")
+        raise Taken(f"{filing.key} already holds another document: an attempt has one result")
     return digest_of(content)
 
 
-def _document(filing: Filing, caller: JobCaller) -> Document:
-    """What is to be filed, typed by where it goes: an attempt may write its result and its cause, and nothing else."""
+def _check(filing: Filing, caller: JobCaller) -> None:
+    """Refuse a document that does not belong under its key. An attempt may write its result and its cause, and nothing else."""
     prefix = caller.job.prefix
     raw = canonical_json(filing.result)
     try:
         if filing.key == result_key(prefix):
             result = ResultFile.parse(raw)
             if result.step != caller.job.step:
-                raise Forbidden(f"a result of step {result.step} from a job of step {caller.job.step}")
+                raise Forbidden(f"a result of step {result.step} came from a job of step {caller.job.step}")
             if isinstance(result, BenchmarkResult) and isinstance(caller.job, BenchmarkJob):
-                _own_board(result, caller.job, caller.node)
-            return result
+                _require_own_board(result, caller.job, caller.node)
+            return
         if filing.key == cause_key(prefix, 0):
-            return Cause.model_validate_json(raw)
+            Cause.model_validate_json(raw)
+            return
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise Invalid(f"{filing.key}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    raise Forbidden(f"key {filing.key!r}: this attempt writes {result_key(prefix)} and {cause_key(prefix, 0)} only")
+    raise Forbidden(f"key {filing.key!r}: this attempt may write only {result_key(prefix)} and {cause_key(prefix, 0)}")
 
 
-def _own_board(result: BenchmarkResult, job: BenchmarkJob, node: str) -> None:
+def _require_own_board(result: BenchmarkResult, job: BenchmarkJob, node: str) -> None:
     if (result.node, result.board) != (node, job.board):
-        raise Forbidden(f"a result of board {result.board} on node {result.node} from a job for board {job.board} on node {node}")
+        measured, own = f"board {result.board} on node {result.node}", f"board {job.board} on node {node}"
+        raise Forbidden(f"a result of {measured} came from a job for {own}")

@@ -1,6 +1,6 @@
-"""Puts the gateway together, serves it, and lets everybody who waits go before it leaves.
+"""Puts the gateway together, serves it, and stops it gracefully: calls that wait are answered first.
 
-Two listeners: TLS for devices, jobs and the operator; plain HTTP for the kubelet's and Prometheus's questions about the process.
+It has two listeners: TLS for devices, jobs and the operator, and plain HTTP for the kubelet's probes and for Prometheus.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bramble.gateway.identity import Identities
 from bramble.gateway.jobs import Jobs
 from bramble.gateway.metrics import Metrics
 from bramble.gateway.refusals import Refusal
-from bramble.gateway.reports import Heard
+from bramble.gateway.reports import ReceivedReports
 from bramble.gateway.stores import Stores
 from bramble.gateway.watching import follow
 from bramble.kube.client import Client
@@ -36,11 +36,14 @@ from bramble.settings import Settings
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 30.0
-"""For answers under way. The chart grants the pod more than this."""
-LEAVING_SECONDS = 2.0
-"""Between the word that this replica leaves and the end of its listener: kube-proxies need so long to send nobody here any more."""
+"""How long running answers may take when the process stops. The chart gives the pod more time than this."""
+
+DRAIN_SECONDS = 2.0
+"""Seconds from "not ready" to the end of the listener. The kube-proxies need this time to stop sending calls here."""
+
 CERTIFICATE_SECONDS = 60.0
-"""Between two looks at the certificate's files, which a Secret's renewal replaces."""
+"""Seconds between two checks of the certificate's files, which change when their Secret is renewed."""
+
 TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 429, 502, 503
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -48,47 +51,47 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One replica: its calls, and what they share."""
+    """One replica of the gateway: its calls, and what they share."""
 
     calls: Calls
     metrics: Metrics
     assignments: Assignments
-    heard: Heard
+    reports: ReceivedReports
 
     @classmethod
     def of(cls, client: Client, settings: Settings, session: aiohttp.ClientSession, metrics: Metrics | None = None) -> Gateway:
-        """A replica that asks this API server, and reads stores through this session."""
+        """A replica that asks this API server and reads the stores through this session."""
         metrics = metrics or Metrics()
-        assignments, heard = Assignments(), Heard(settings.pod_name)
+        assignments, reports = Assignments(), ReceivedReports(settings.pod_name)
         jobs, stores = Jobs(client), Stores(client, session)
         blobs = Blobs(settings, assignments, jobs, stores, metrics)
-        calls = Calls(settings, Identities(client), jobs, stores, assignments, heard, blobs, asyncio.Event())
+        calls = Calls(settings, Identities(client), jobs, stores, assignments, reports, blobs, asyncio.Event())
         metrics.waiting.set_function(lambda: assignments.waiting)
-        metrics.devices.set_function(lambda: heard.reports)
+        metrics.devices.set_function(lambda: reports.devices)
         metrics.assignments.set_function(lambda: len(assignments))
-        return cls(calls, metrics, assignments, heard)
+        return cls(calls, metrics, assignments, reports)
 
     @property
     def ready(self) -> bool:
-        """Whether calls should be sent here."""
+        """True if calls should be sent to this replica."""
         return self.assignments.synced.is_set() and not self.calls.draining.is_set()
 
     def application(self) -> web.Application:
-        """The TLS listener's calls."""
-        application = web.Application(middlewares=[self._answered])
+        """The application of the TLS listener."""
+        application = web.Application(middlewares=[self._measure])
         application.add_routes([*self.calls.routes(), *self._health()])
         return application
 
     def side_application(self) -> web.Application:
-        """The plain listener's."""
+        """The application of the plain listener: probes and metrics."""
         application = web.Application()
         application.add_routes([*self._health(), web.get("/metrics", self._metrics)])
         return application
 
-    def leave(self) -> None:
-        """From here on nobody waits, and readiness says so."""
+    def drain(self) -> None:
+        """Become not ready, and answer every waiting call."""
         self.calls.draining.set()
-        self.assignments.release()
+        self.assignments.wake_all()
 
     def _health(self) -> list[web.RouteDef]:
         return [web.get("/healthz", self._alive), web.get("/readyz", self._ready)]
@@ -97,25 +100,30 @@ class Gateway:
         return web.Response(text="ok\n")
 
     async def _ready(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if self.ready else web.Response(status=UNAVAILABLE, text="no assignments listed yet, or leaving\n")
+        return (
+            web.Response(text="ok\n")
+            if self.ready
+            else web.Response(status=UNAVAILABLE, text="the assignments are not listed yet, or this replica is stopping\n")
+        )
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     @web.middleware
-    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Counts the call, and gives every refusal the one form of an error."""
+    async def _measure(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count the call and its time."""
         call = request.match_info.route.name or "other"
         started, code = asyncio.get_running_loop().time(), "500"
         try:
-            answer = await self._handled(request, handler)
+            answer = await self._answer(request, handler)
             code = str(answer.status)
             return answer
         finally:
             self.metrics.requests.labels(call, code).inc()
             self.metrics.seconds.labels(call).observe(asyncio.get_running_loop().time() - started)
 
-    async def _handled(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Run the handler and turn its errors into answers."""
         try:
             return await handler(request)
         except Refusal as refusal:
@@ -134,10 +142,10 @@ def _error(request: web.Request, status: int, message: str) -> web.Response:
 
 
 def tls_context(folder: Path) -> ssl.SSLContext:
-    """TLS 1.2 or newer with `tls.crt` and `tls.key` of this folder.
+    """TLS 1.2 or newer with `tls.crt` and `tls.key` from this folder.
 
     Raises:
-        OSError: one of them is missing or no PEM (ssl.SSLError).
+        OSError: one of them is missing or is not PEM (ssl.SSLError).
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -146,7 +154,7 @@ def tls_context(folder: Path) -> ssl.SSLContext:
 
 
 async def renew(context: ssl.SSLContext, folder: Path, seconds: float = CERTIFICATE_SECONDS) -> None:
-    """Load the certificate again whenever its files change, for connections from then on; until cancelled."""
+    """Load the certificate again whenever its files change, until cancelled. New connections use the new certificate."""
     loaded = _pair(folder)
     while True:
         await asyncio.sleep(seconds)
@@ -156,10 +164,10 @@ async def renew(context: ssl.SSLContext, folder: Path, seconds: float = CERTIFIC
         try:
             context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
         except OSError as error:
-            log.warning("the certificate in %s changed and cannot be used; the one before stays: %s", folder, error)
+            log.warning("the new certificate in %s cannot be used, so the old one stays: %s", folder, error)
             continue
         loaded = present
-        log.info("the certificate in %s changed and is used from now on", folder)
+        log.info("the new certificate in %s is used from now on", folder)
 
 
 def _pair(folder: Path) -> tuple[bytes, ...]:
@@ -168,9 +176,9 @@ def _pair(folder: Path) -> tuple[bytes, ...]:
 
 @asynccontextmanager
 async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
-    """A replica that answers on both of its ports for as long as the body runs, and then leaves gracefully."""
+    """Serve on both ports while the body runs; then stop gracefully."""
     async with AsyncExitStack() as stack:
-        # Transparent decompression would change the bytes that a digest names.
+        # Transparent decompression would change the bytes that the digest was computed from.
         connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=30)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, auto_decompress=False))
         gateway = Gateway.of(client, settings, session)
@@ -184,19 +192,19 @@ async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, port=port, ssl_context=tls, backlog=1024).start()
-        # A watch that died of an error nobody foresaw must end the process, not leave it answering for ever from what it last saw.
+        # If the watch fails with an unexpected error, the process must end instead of answering from old assignments for ever.
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         work = [tasks.create_task(follow(client, settings.namespace, gateway.assignments)), tasks.create_task(renew(context, folder))]
         try:
             yield gateway
         finally:
-            gateway.leave()
+            gateway.drain()
             for task in work:
                 task.cancel()
 
 
 async def run(settings: Settings) -> None:
-    """`python -m bramble gateway`: until SIGTERM or SIGINT."""
+    """Run `python -m bramble gateway` until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -204,5 +212,5 @@ async def run(settings: Settings) -> None:
     async with Client(load()) as client, serving(client, settings) as gateway:
         log.info("serving on port %d, metrics on port %d", settings.gateway_port, settings.http_port)
         await stop.wait()
-        gateway.leave()
-        await asyncio.sleep(LEAVING_SECONDS)
+        gateway.drain()
+        await asyncio.sleep(DRAIN_SECONDS)

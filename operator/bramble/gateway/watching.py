@@ -1,6 +1,6 @@
-"""Keeps the assignments like the API server's: list, watch, and list again when the watch has lost its place.
+"""Keeps the assignments up to date: list, watch, and list again when the watch cannot continue.
 
-While the API server is away the last that was seen stays in force: devices are told nothing new, and nothing is taken from them.
+While the API server does not answer, the last known assignments stay in force. Devices receive nothing new and lose nothing.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from bramble.kube.resources import CONFIG_MAP, Resource
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = 300
+"""Duration of one watch request."""
+
 FIRST_WAIT, LONGEST_WAIT = 0.2, 10.0
-"""Back-off in seconds between two tries, doubling; half of it is drawn by lot."""
+"""Seconds of back-off between two tries: it doubles from the first to the longest, and half of it is drawn at random."""
 
 
 class Watches(Protocol):
-    """What is needed of a Kubernetes client."""
+    """The methods of a Kubernetes client that are needed here."""
 
     async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing: ...
 
@@ -35,7 +37,7 @@ class Watches(Protocol):
 
 
 async def follow(api: Watches, namespace: str, assignments: Assignments, random_share: Callable[[], float] = random.random) -> None:
-    """Feed `assignments` from the ConfigMaps of this namespace, until cancelled."""
+    """Update `assignments` from the ConfigMaps of this namespace, until cancelled."""
     wait = FIRST_WAIT
     while True:
         try:
@@ -44,13 +46,17 @@ async def follow(api: Watches, namespace: str, assignments: Assignments, random_
             wait = FIRST_WAIT
             await _watch(api, namespace, assignments, listing.resource_version)
         except BrambleError as error:
-            log.warning("assignments: %s; again in %.1f s", error, wait)
+            log.warning("the assignments cannot be watched: %s; next try in %.1f s", error, wait)
             await asyncio.sleep(wait * (0.5 + random_share() / 2))
             wait = min(LONGEST_WAIT, wait * 2)
 
 
 async def _watch(api: Watches, namespace: str, assignments: Assignments, since: int) -> None:
-    """Watches one after another, each from where the last ended. Raises BrambleError: the place is lost, or the API server is."""
+    """Watch for ever, each request from where the last one ended.
+
+    Raises:
+        BrambleError: the API server does not answer, or can no longer continue from there.
+    """
     while True:
         async for kind, manifest in api.watch(CONFIG_MAP, namespace, LABEL, since, WATCH_SECONDS):
             since = int(manifest["metadata"]["resourceVersion"])

@@ -1,1 +1,1 @@
-"""Where kopf ends: its handlers hand what a watch delivered to the engine's feed, and decide nothing."""
+"""The layer that runs kopf. Its handlers pass on what the watches deliver, and decide nothing."""

@@ -1,7 +1,7 @@
-"""kopf's watches, and the one handler that all of them call.
+"""kopf's watches and the one handler that all of them call.
 
-Only raw `on.event` handlers are registered. With those alone kopf keeps nothing on objects (no finalizer, no
-annotation, no event) and needs no peering: what it asks of the API server is lists, watches and discovery.
+Only plain `on.event` handlers are registered. With those, kopf writes nothing to objects (no finalizer, no annotation, no event) and needs
+no peering: it only lists, watches and discovers resources.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ from typing import Any
 
 import kopf
 
+from bramble.engine.changes import label_selector
 from bramble.engine.engine import Engine
-from bramble.engine.feed import selector
 from bramble.kube.config import ClusterConfig
 from bramble.kube.resources import Resource
 
 WATCH_SECONDS = 300
-"""Of one watch request; the next continues where it ended."""
+"""Duration of one watch request. The next one continues where it ended."""
 
 PAGE = 500
+"""Objects per page of the list that a watch begins with."""
+
 RETRY_SECONDS = (1.0, 1.0, 2.0, 3.0, 5.0)
+"""Delays before a failed request is repeated; the last one repeats."""
+
 WORKER_IDLE_SECONDS = 1.0
-"""kopf keeps a task for each object that an event came for; they go soon, so that a full list is no lasting burden."""
+"""kopf keeps a task for each object that had an event. A short idle time ends them soon after a full list."""
 
 
-class ForEver:
-    """Delays before a failed request is sent again: a short outage is over soon, a long one must not end this process."""
+class EndlessRetries:
+    """The delays before retries. kopf never gives up, because a long outage of the API server must not end this process."""
 
     def __iter__(self) -> Iterator[float]:
         yield from RETRY_SECONDS
@@ -36,7 +40,7 @@ class ForEver:
 
 
 def kopf_settings(engine: Engine) -> kopf.OperatorSettings:
-    """Kopf as a deliverer of events and nothing else."""
+    """Settings with which kopf delivers events and does nothing else."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.peering.standalone = True
@@ -46,20 +50,20 @@ def kopf_settings(engine: Engine) -> kopf.OperatorSettings:
     settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = WORKER_IDLE_SECONDS
     settings.networking.request_timeout = 60
-    settings.networking.error_backoffs = ForEver()
+    settings.networking.error_backoffs = EndlessRetries()
     settings.process.ultimate_exiting_timeout = None
     for resource in engine.watched:
-        if labels := selector(resource):
+        if labels := label_selector(resource):
             settings.watching.label_selectors[resource.group, resource.version, resource.plural] = labels
     return settings
 
 
 def register(registry: kopf.OperatorRegistry, engine: Engine, config: ClusterConfig) -> None:
-    """The login, and one handler a resource."""
+    """Register the login and one handler per resource."""
 
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
-        """The same way in as the engine's own; called again when the API server no longer takes the token."""
+        """Give kopf the credentials that our own client uses. kopf asks again when the API server refuses them."""
         return kopf.ConnectionInfo(
             server=config.server,
             ca_data=config.ca or None,
@@ -73,29 +77,23 @@ def register(registry: kopf.OperatorRegistry, engine: Engine, config: ClusterCon
 
 
 def _watch(registry: kopf.OperatorRegistry, engine: Engine, resource: Resource) -> None:
-    events = engine.metrics.events.labels(resource.kind)
     kind = {"apiVersion": resource.api_version, "kind": resource.kind}
 
     @kopf.on.event(resource.group, resource.version, resource.plural, registry=registry, id=resource.plural)
-    async def deliver(event: kopf.RawEvent, **_: Any) -> None:  # a plain function would run in a thread beside the engine
-        manifest = {**kind, **event["object"]}
-        engine.deliveries.heard(manifest)
-        if event["type"] is None:
-            engine.relist.soon()
-        news = engine.feed.gone(manifest) if event["type"] == "DELETED" else engine.feed.seen(manifest)
-        if news:
-            events.inc()
+    async def deliver(event: kopf.RawEvent, **_: Any) -> None:  # async, because kopf runs a plain function in a thread of its own
+        engine.deliver(event["type"], {**kind, **event["object"]})
 
 
 async def watch(engine: Engine, stop: asyncio.Event, config: ClusterConfig, claim_signals: Callable[[], None]) -> None:
     """Run kopf until `stop` is set.
 
     Args:
-        claim_signals: takes SIGTERM and SIGINT back: kopf installs handlers of its own, which would end the watches
-            before the Lease is released.
+        claim_signals: installs our handlers of SIGTERM and SIGINT again. kopf installs its own, which would end the watches before the
+        Lease
+            is released.
 
     Raises:
-        Exception: a watch ended for good; the process should be started anew.
+        Exception: a watch failed for good. The process must be restarted.
     """
     registry = kopf.OperatorRegistry()
     register(registry, engine, config)
@@ -104,4 +102,4 @@ async def watch(engine: Engine, stop: asyncio.Event, config: ClusterConfig, clai
     claim_signals()
     await kopf.run_tasks(tasks, ignored=ours)
     if not stop.is_set():
-        raise RuntimeError("the watches ended although nobody asked them to")
+        raise RuntimeError("kopf's watches ended although nothing asked them to stop")

@@ -7,16 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bramble.contracts.report import SeenProgress, SeenReport
+from bramble.kinds.blockers import Blocker
 from bramble.kube.resources import Manifest, Resource
 from bramble.settings import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class StoreProblem:
-    """Why a namespace's store cannot be used; `reason` is a condition's reason, `message` says what to do."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +45,7 @@ class Sources(Protocol):
     def list(self, resource: Resource, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> tuple[Manifest, ...]:
         """From the cache, those whose labels hold all of `labels`, oldest first."""
 
-    async def store_problem(self, namespace: str) -> StoreProblem | None:
+    async def store_problem(self, namespace: str) -> Blocker | None:
         """None when the namespace's store answers and takes the key."""
 
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:

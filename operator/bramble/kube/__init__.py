@@ -1,1 +1,1 @@
-"""The Kubernetes API as Bramble uses it: resources, keys, one client, server-side apply. Knows no kind of ours."""
+"""The Kubernetes API as Bramble uses it: resources, keys, the connection, and one client for all calls."""

@@ -1,4 +1,4 @@
-"""The calls that the engine makes, as a protocol: `Client` makes them over HTTP, a model of them serves property tests."""
+"""The calls that the engine makes, as a protocol. `Client` makes them over HTTP; property tests use a model of the API server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Propagation = Literal["Background", "Foreground"]
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All objects of a list, and the resourceVersion that they are the state of."""
+    """All objects of a list, and the resourceVersion of the list."""
 
     items: tuple[Manifest, ...]
     resource_version: int
@@ -21,35 +21,42 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What an apply gave; `created` tells a new object from one that was there."""
+    """The answer to an apply. `created` is False if the object existed before."""
 
     manifest: Manifest
     created: bool
 
 
 class Api(Protocol):
-    """Typed calls. Each raises the errors of `bramble.errors`; a resource's namespace is empty when cluster-scoped."""
+    """Typed calls. Each raises the errors of `bramble.errors`. The namespace of a cluster-scoped object is empty."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """One object, or None when there is none."""
+        """One object, or None when it does not exist."""
 
     async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
-        """All objects (of a namespace when one is given), page by page."""
+        """All objects of a namespace, or of all namespaces when `namespace` is empty."""
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Raises bramble.errors.AlreadyExists."""
+        """Create an object.
+
+        Raises:
+            bramble.errors.AlreadyExists: an object with this name exists.
+        """
 
     async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Applied:
-        """Server-side apply. `metadata.uid` and `metadata.resourceVersion` in the manifest are preconditions."""
+        """Server-side apply (KEP-555). `metadata.uid` and `metadata.resourceVersion` in the manifest are preconditions.
+
+        Without `force`, a field that another manager owns is a Conflict.
+        """
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
-        """A JSON merge patch (RFC 7386). `metadata.uid` and `metadata.resourceVersion` in it are preconditions."""
+        """Apply a JSON merge patch (RFC 7386). `metadata.uid` and `metadata.resourceVersion` in it are preconditions."""
 
     async def replace_status(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """PUT of the status subresource; the manifest's uid and resourceVersion are preconditions."""
+        """Replace the status. The manifest's uid and resourceVersion are preconditions."""
 
     async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """PUT of a whole object; the manifest's uid and resourceVersion are preconditions."""
+        """Replace a whole object. The manifest's uid and resourceVersion are preconditions."""
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str, propagation: Propagation) -> None:
-        """Delete the object with this uid; one that is gone, or has another uid, is left."""
+        """Delete the object with this uid. If it does not exist, or has another uid, nothing happens."""

@@ -1,4 +1,4 @@
-"""One client of the API server, over aiohttp: typed calls in, typed errors out."""
+"""The client of the API server, over aiohttp. It takes resources and manifests, and raises the errors of `bramble.errors`."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from bramble.kube.fields import OPERATOR, OPERATOR_STATUS
 from bramble.kube.resources import Manifest, Resource
 
 PAGE = 500
-"""Objects a list call asks for at once, as client-go's informers do."""
+"""Objects per page of a list, as in client-go's informers."""
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
 CONTENT_JSON = "application/json"
 CONTENT_APPLY = "application/apply-patch+yaml"
 CONTENT_MERGE = "application/merge-patch+json"
 SILENT_SECONDS = 75
-"""A watch in which nothing came for so long, not even the bookmark of each minute, has lost its server."""
+"""Seconds without any data after which a watch has lost its server. The API server sends a bookmark every minute."""
 
 Params = Mapping[str, str]
 
 
 class Client:
-    """Calls of the API server; `async with` opens and closes its connections."""
+    """Makes calls to the API server. `async with` opens and closes its connections."""
 
     def __init__(self, config: ClusterConfig, timeout: aiohttp.ClientTimeout = TIMEOUT) -> None:
         self.config = config
@@ -47,14 +47,16 @@ class Client:
             await self._session.close()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """One object, or None when there is none."""
+        """One object, or None when it does not exist."""
         try:
             return await self.call("GET", resource.path(namespace, name))
         except NotFound:
             return None
 
     async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
-        """All objects (of a namespace when one is given), page by page; each carries its kind and apiVersion."""
+        """All objects of a namespace, or of all namespaces when it is empty. They are read page by page; each gets its kind and
+        apiVersion.
+        """
         items: list[Manifest] = []
         params = {"limit": str(PAGE)}
         if label_selector:
@@ -68,12 +70,12 @@ class Client:
             params = {**params, "continue": following}
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Raises AlreadyExists: the name is taken."""
+        """Create an object. Raises AlreadyExists if one with this name exists."""
         path = resource.path(manifest["metadata"].get("namespace"))
         return await self.call("POST", path, manifest, {"fieldManager": OPERATOR})
 
     async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Applied:
-        """Server-side apply (KEP-555); without `force` a field that another manager holds is a Conflict."""
+        """Server-side apply (KEP-555). Without `force`, a field that another manager owns is a Conflict."""
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"])
         params = {"fieldManager": OPERATOR, "force": "true" if force else "false"}
@@ -81,22 +83,22 @@ class Client:
         return Applied(answer, created=status == 201)  # noqa: PLR2004 - HTTP's Created
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
-        """A JSON merge patch (RFC 7386)."""
+        """Apply a JSON merge patch (RFC 7386)."""
         return await self.call("PATCH", resource.path(namespace, name), patch, {"fieldManager": OPERATOR}, CONTENT_MERGE)
 
     async def replace_status(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """PUT of the status subresource."""
+        """Replace the status."""
         metadata = manifest["metadata"]
         path = resource.path(metadata.get("namespace"), metadata["name"], "status")
         return await self.call("PUT", path, manifest, {"fieldManager": OPERATOR_STATUS})
 
     async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """PUT of a whole object."""
+        """Replace a whole object."""
         metadata = manifest["metadata"]
         return await self.call("PUT", resource.path(metadata.get("namespace"), metadata["name"]), manifest, {"fieldManager": OPERATOR})
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str, propagation: Propagation) -> None:
-        """Delete the object with this uid; one that is gone, or has another uid, is left."""
+        """Delete the object with this uid. If it does not exist, or has another uid, nothing happens."""
         body = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation, "preconditions": {"uid": uid}}
         try:
             await self.call("DELETE", resource.path(namespace, name), body)
@@ -106,10 +108,11 @@ class Client:
     async def watch(
         self, resource: Resource, namespace: str, label_selector: str, since: int, seconds: int
     ) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
-        """Events after resourceVersion `since` as (type, object), bookmarks too, until the server ends the watch.
+        """Watch from resourceVersion `since` until the server ends the watch; yields the type and the object of each event, also of
+        bookmarks.
 
         Raises:
-            ApiUnavailable: no answer, the connection broke, or `since` is too old (410): list again.
+            ApiUnavailable: there is no answer, the connection broke, or `since` is too old (410). The caller must list again.
         """
         path = resource.path(namespace)
         params = {
@@ -135,10 +138,10 @@ class Client:
     async def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, params: Params | None = None, content: str = CONTENT_JSON
     ) -> dict[str, Any]:
-        """One request; the answer's JSON.
+        """Make one request and return the JSON of the answer.
 
         Raises:
-            BrambleError: as `error_of` maps the answer.
+            BrambleError: see `error_of`.
         """
         return (await self._request(method, path, body, params, content))[1]
 
@@ -150,7 +153,7 @@ class Client:
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__} {error}") from error
-        if response.status >= 400:  # noqa: PLR2004 - where HTTP's errors begin
+        if response.status >= 400:  # noqa: PLR2004 - HTTP errors begin at 400
             raise error_of(response.status, f"{method} {path}", text)
         return response.status, _parsed(text, f"{method} {path}")
 
@@ -167,7 +170,9 @@ class Client:
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
-    """Lines that are not empty; one may be longer than the reader's own limit, as a large ConfigMap's is."""
+    """The lines that are not empty. Unlike the stream's own `readline`, this has no limit of length, which a large ConfigMap would
+    exceed.
+    """
     pending = bytearray()
     async for chunk in stream.iter_any():
         pending += chunk
@@ -179,10 +184,10 @@ async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
 
 
 def _parsed(text: str | bytes, call: str) -> dict[str, Any]:
-    """An answer's JSON.
+    """The JSON of an answer.
 
     Raises:
-        ApiUnavailable: it is none, or nested deeper than this process reads (`bramble.__main__.read_deep`).
+        ApiUnavailable: the answer is not JSON, or is nested too deep for this process (`bramble.__main__.read_deep`).
     """
     try:
         answer: dict[str, Any] = json.loads(text)
@@ -192,10 +197,10 @@ def _parsed(text: str | bytes, call: str) -> dict[str, Any]:
 
 
 def error_of(status: int, call: str, text: str) -> BrambleError:
-    """The error of an answer: an API server's Status when it is one, else the bare text.
+    """The error for an answer. Its message comes from the API server's Status or, where the answer is none, from its text.
 
-    401 is retryable: a projected token may have been renewed between reading and sending it. So is 404: on a create
-    it means a namespace that is going, on any other write an object that went.
+    401 is retryable, because a token may have expired between reading and sending it. So is 404: on a create it means that the namespace is
+    being deleted, on any other write that the object was deleted.
     """
     try:
         answer = json.loads(text)

@@ -1,9 +1,9 @@
-"""Who owns which field: the managers that our writes are recorded under (KEP-555)."""
+"""The field managers that our writes are recorded under (KEP-555, server-side apply)."""
 
 from __future__ import annotations
 
 OPERATOR = "bramble-operator"
-"""Children, labels, finalizers, the Lease."""
+"""Manager of children, labels, finalizers and the Lease."""
 
 OPERATOR_STATUS = "bramble-operator-status"
-"""The status of our own kinds."""
+"""Manager of the status of our own kinds."""

@@ -1,4 +1,4 @@
-"""Which resources there are, and how one object is named."""
+"""The resources that Bramble uses, and the key of an object."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Manifest = Mapping[str, Any]
-"""An object as the API server gives or takes it."""
+"""An object as the API server sends or accepts it."""
 
 
 class Resource(NamedTuple):
-    """A kind as the API server serves it; `group` is empty for the core group."""
+    """A kind, and where the API server serves it. `group` is empty for the core group."""
 
     group: str
     version: str
@@ -23,7 +23,7 @@ class Resource(NamedTuple):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """The URL path of the collection, of one object, or of a subresource of it."""
+        """The URL path of the collection, of one object, or of one of its subresources."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         parts = [root]
         if self.namespaced and namespace:
@@ -34,7 +34,7 @@ class Resource(NamedTuple):
 
 
 class Key(NamedTuple):
-    """One object; `namespace` is empty for a cluster-scoped one."""
+    """Names one object. `namespace` is empty for a cluster-scoped one."""
 
     kind: str
     namespace: str
@@ -86,6 +86,6 @@ RESOURCES: dict[str, Resource] = {
 
 
 def key_of(manifest: Manifest) -> Key:
-    """The key of an object as read from the API server."""
+    """The key of an object."""
     metadata = manifest["metadata"]
     return Key(manifest["kind"], metadata.get("namespace", ""), metadata["name"])

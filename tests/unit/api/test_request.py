@@ -1,53 +1,58 @@
-"""The annotation, read once for every kind."""
+"""The request annotation is read in one place for every kind."""
 
 from __future__ import annotations
 
 import pytest
 
-from bramble.api.request import Nonsense, Request, read
+from bramble.api.request import MalformedRequest, Request, parse_request
 
 
 @pytest.mark.parametrize(
-    ("text", "asked"),
+    ("text", "expected"),
     [
-        ('{"id": "1", "action": "retry"}', Request("1", "retry")),
-        ('{"id": "a", "action": "skip", "attempt": 3, "step": 1}', Request("a", "skip", 3, 1)),
-        ('{"id": "a", "action": "skip", "attempt": null}', Request("a", "skip")),
+        pytest.param('{"id": "1", "action": "retry"}', Request("1", "retry"), id="id and action are enough"),
+        pytest.param('{"id": "a", "action": "skip", "attempt": 3, "step": 1}', Request("a", "skip", 3, 1), id="attempt and step are named"),
+        pytest.param('{"id": "a", "action": "skip", "attempt": null}', Request("a", "skip"), id="a null attempt is none"),
+        pytest.param(f'{{"id": "{"x" * 64}", "action": "retry"}}', Request("x" * 64, "retry"), id="an id may have 64 characters"),
     ],
 )
-def test_requests(text: str, asked: Request) -> None:
-    assert read(text) == asked
+def test_requests(text: str, expected: Request) -> None:
+    assert parse_request(text) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "id_", "fragment"),
     [
-        ("", None, "not JSON"),
-        ("null", None, "not a JSON object"),
-        ('{"id": "", "action": "retry"}', None, "1 to 64 characters"),
-        (f'{{"id": "{"x" * 65}", "action": "retry"}}', None, "1 to 64 characters"),
-        ('{"id": "1", "action": 5}', "1", "action is 5"),
-        ('{"id": "1", "action": "skip", "step": true}', "1", "step is True"),
-        ('{"id": "1", "action": "skip", "attempt": 1.5}', "1", "attempt is 1.5"),
-        ('{"id": "1", "action": "skip", "steps": 1}', "1", "steps is unknown"),
+        pytest.param("", None, "not JSON", id="the annotation is empty"),
+        pytest.param("null", None, "not a JSON object", id="it is not an object"),
+        pytest.param('{"id": "", "action": "retry"}', None, "1 to 64 characters", id="the id is empty"),
+        pytest.param(f'{{"id": "{"x" * 65}", "action": "retry"}}', None, "1 to 64 characters", id="the id is too long"),
+        pytest.param('{"id": "1", "action": 5}', "1", "action is 5", id="the action is a number"),
+        pytest.param('{"id": "1", "action": "skip", "step": true}', "1", "step is True", id="the step is a boolean"),
+        pytest.param('{"id": "1", "action": "skip", "attempt": 1.5}', "1", "attempt is 1.5", id="the attempt is no whole number"),
+        pytest.param('{"id": "1", "action": "skip", "steps": 1}', "1", "remove steps", id="a field is unknown"),
     ],
 )
-def test_nonsense_is_refused_once(text: str, id_: str | None, fragment: str) -> None:
-    found = read(text)
-    assert isinstance(found, Nonsense)
+def test_a_malformed_request_has_a_problem_and_always_the_same_id(text: str, id_: str | None, fragment: str) -> None:
+    found = parse_request(text)
+    assert isinstance(found, MalformedRequest)
     assert fragment in found.problem
-    assert found.id == (id_ or read(text).id), "the same nonsense has the same id"
+    assert found.id == (id_ or parse_request(text).id), "the same text has the same id, so that it is refused once"
     assert 0 < len(found.id) <= 64
 
 
 @pytest.mark.parametrize(
-    ("request_", "stale"),
+    ("request_", "attempt", "step", "outdated"),
     [
-        (Request("1", "skip"), False),
-        (Request("1", "skip", 3, 1), False),
-        (Request("1", "skip", 2), True),
-        (Request("1", "skip", 3, 0), True),
+        pytest.param(Request("1", "skip"), 3, 1, False, id="it names neither"),
+        pytest.param(Request("1", "skip", 3, 1), 3, 1, False, id="it names the present ones"),
+        pytest.param(Request("1", "skip", 2), 3, 1, True, id="the attempt has passed"),
+        pytest.param(Request("1", "skip", 3, 0), 3, 1, True, id="the step has passed"),
+        pytest.param(Request("1", "skip", 4), 3, 1, True, id="the attempt is not there yet"),
+        pytest.param(Request("1", "skip", 2, 0), None, None, False, id="the kind has neither"),
     ],
 )
-def test_stale(request_: Request, stale: bool) -> None:
-    assert bool(request_.stale(3, 1)) is stale
+def test_a_request_for_another_attempt_or_step_is_outdated(
+    request_: Request, attempt: int | None, step: int | None, outdated: bool
+) -> None:
+    assert bool(request_.outdated(attempt, step)) is outdated

@@ -14,6 +14,7 @@ from bramble.contracts.jobs.snapshot import Finding, SnapshotResult
 from bramble.kinds.dataset.observed import Observed
 from bramble.kinds.dataset.render import inputs_of
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.plan import Plan
 from bramble.kube.resources import DATASET
 
@@ -75,8 +76,7 @@ def result(manifest: str = V1, *, findings: tuple[Finding, ...] = ()) -> StepSee
 
 def ended(kind: CauseKind) -> StepSeen:
     """An attempt that failed by such a cause."""
-    job = {"kind": "Job", "metadata": {"name": "j"}, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": "x"}]}}
-    return StepSeen(job=job, cause=Cause(kind=kind, message="it went wrong"))
+    return StepSeen(job=Job(name="j", failure=Failure("x")), cause=Cause(kind=kind, message="it went wrong"))
 
 
 def says(plan: Plan, type_: str = "Ready") -> tuple[str, str]:

@@ -9,28 +9,26 @@ from typing import Any
 import pytest
 
 from bramble.api.dataset import KIND
-from bramble.api.labels import ATTEMPT, REQUEST
+from bramble.api.labels import REQUEST
 from bramble.api.objects import Invalid, parse
 from bramble.contracts.jobs.snapshot import Finding
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.dataset.plan import plan
 from bramble.kinds.dataset.render import snapshot_job
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.plan import NOTHING, CreateOnce, Delete
-from bramble.kinds.sources import StoreProblem
+from bramble.kube.resources import Key
 from tests.unit.dataset.observed import CAUSE, NOW, SPEC, V1, V2, ended, frozen, observed, result, says
 
 ABSENT = StepSeen()
 MENDABLE = CAUSE.model_copy(update={"kind": "Error"})
-PENDING = StepSeen(job={"kind": "Job", "metadata": {"name": "tape-snapshot-1"}})
+PENDING = StepSeen(job=Job(name="tape-snapshot-1"))
 
 
 def asked(**request: Any) -> dict[str, str]:
     return {REQUEST: json.dumps(request)}
-
-
-def old_job(attempt: int) -> dict[str, Any]:
-    metadata = {"name": f"j-{attempt}", "namespace": "ads", "uid": f"u-{attempt}", "labels": {ATTEMPT: str(attempt)}}
-    return {"kind": "Job", "metadata": metadata}
 
 
 def test_one_that_is_being_deleted_is_left_alone() -> None:
@@ -74,8 +72,8 @@ class TestRequest:
         [
             ("a snapshot is a new attempt", {"id": "1", "action": "snapshot"}, "Accepted", 2, "attempt 2 was requested"),
             ("of the present attempt", {"id": "1", "action": "snapshot", "attempt": 1}, "Accepted", 2, "attempt 2 was requested"),
-            ("of an attempt that has passed", {"id": "1", "action": "snapshot", "attempt": 0}, "Refused", 1, "it speaks of attempt 0"),
-            ("of something else", {"id": "1", "action": "promote"}, "Refused", 1, "'promote' is not one of a Dataset; use snapshot"),
+            ("of an attempt that has passed", {"id": "1", "action": "snapshot", "attempt": 0}, "Refused", 1, "for attempt 0"),
+            ("of something else", {"id": "1", "action": "promote"}, "Refused", 1, "'promote' is unknown to a Dataset; use snapshot"),
             ("nonsense", {"action": "snapshot"}, "Refused", 1, "id is None"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
@@ -101,9 +99,10 @@ class TestRequest:
 
 
 class TestStaleChildren:
-    def test_jobs_of_earlier_attempts_are_deleted_before_anything_is_made(self) -> None:
-        verdict = plan(observed(attempt=2, seen={"snapshot": ABSENT, "children": (old_job(1), old_job(2))}), NOW)
-        assert [type(item) for item in verdict.items] == [Delete]
+    def test_they_are_deleted_before_anything_is_created(self) -> None:
+        stale = Child(Key("Job", "ads", "tape-snapshot-1"), "u-1", "snapshot", 1)
+        verdict = plan(observed(attempt=2, seen={"snapshot": ABSENT, "stale_children": (stale,)}), NOW)
+        assert verdict.items == (Delete(stale.key, "u-1"),)
 
 
 class TestSettled:
@@ -122,7 +121,7 @@ class TestSettled:
 
 
 class TestStore:
-    PROBLEM = StoreProblem("StoreMissing", "namespace ads has no Secret bramble-store")
+    PROBLEM = Blocker("StoreMissing", "namespace ads has no Secret bramble-store")
 
     def test_nothing_is_made_while_the_store_cannot_be_used_and_it_is_looked_at_again(self) -> None:
         verdict = plan(observed(attempt=1, seen={"store": self.PROBLEM}), NOW)

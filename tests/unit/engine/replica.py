@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bramble.engine.cache import Cache
+from bramble.engine.changes import Changes
+from bramble.engine.device_reports import DeviceReports
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults, Site
-from bramble.engine.feed import Feed
 from bramble.engine.metrics import Metrics
-from bramble.engine.observe import Board
+from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
-from bramble.engine.relist import Deliveries, Relist
-from bramble.engine.sources import Reader
+from bramble.engine.relist import Relist, WatchProgress
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.controller import Controller
-from bramble.kinds.sources import StoreProblem
 from bramble.kube.resources import CONFIG_MAP, JOB, POD, Resource
 from bramble.settings import Settings
 from tests.unit.engine.fake_api import FakeApi
@@ -45,7 +45,7 @@ class FakeStore:
     def __init__(self) -> None:
         self.documents: dict[tuple[str, str], bytes] = {}
 
-    async def problem(self, namespace: str) -> StoreProblem | None:
+    async def problem(self, namespace: str) -> Blocker | None:
         return None
 
     async def fetch(self, namespace: str, key: str) -> bytes | None:
@@ -124,18 +124,18 @@ class Replica:
         metrics = Metrics()
         self.time, self.api = time, api
         self.queue = WorkQueue(clock=time, draw=random.Random(1))
-        self.feed = Feed(Cache(), self.queue, by_kind)
+        self.changes = Changes(Cache(), self.queue, by_kind)
         resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP, *also)
-        self.relist = Relist(api, self.feed, metrics, resources, Deliveries(time), clock=time)
-        executor = Executor(api, store, self.feed, AlwaysLeads(), faults, metrics, Rules(status_seconds=0, instance="test"))
+        self.relist = Relist(api, self.changes, metrics, resources, WatchProgress(time), clock=time)
+        executor = Executor(api, store, self.changes, AlwaysLeads(), faults, metrics, Rules(status_seconds=0, instance="test"))
         self.reconciler = Reconciler(
             by_kind,
             self.queue,
-            self.feed,
-            lambda: Reader(api, settings, self.feed, store, Board(time)),
+            self.changes,
+            lambda: PassReader(api, settings, self.changes, store, DeviceReports(time)),
             executor,
             metrics,
-            self.relist.soon,
+            self.relist.request,
         )
 
     async def settle(self, passes: int = 200, seconds: float = 30.0) -> None:
@@ -151,7 +151,7 @@ class Replica:
                 continue
             key = await asyncio.wait_for(self.queue.get(), 10)
             try:
-                await self.reconciler._guarded(key)
+                await self.reconciler._guarded_pass(key)
             finally:
                 self.queue.done(key)
             await self.relist.compare()

@@ -99,8 +99,8 @@ def test_ends_are_forgotten_once_no_answer_can_be_that_old() -> None:
     cache = Cache()
     cache.put(made("Dataset", "a", 5))
     cache.remove(made("Dataset", "a", 8))
-    cache.forget_ends(9)
-    assert cache._gone == {}
+    cache.forget_deletions(9)
+    assert cache._deleted_at == {}
 
 
 def test_states_nested_deeper_than_can_be_compared_are_taken_to_differ() -> None:

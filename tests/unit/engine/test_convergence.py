@@ -15,7 +15,7 @@ from bramble.contracts.jobs.snapshot import SnapshotResult
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.store import result_key, run_prefix
 from bramble.kinds.dataset.controller import CONTROLLER
-from bramble.kinds.jobs.attempts import PLAIN
+from bramble.kinds.jobs.attempts import STEP_BUDGETS
 from bramble.kube.resources import DATASET, Key
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import CountedFaults, FakeStore, Replica, Time, live_through
@@ -103,7 +103,7 @@ def check_end(api: FakeApi, kubelet: Kubelet) -> None:
         assert status["versions"][0]["attempt"] == status["attempt"]
     else:
         assert ready["status"] == "False"
-        over = status["failures"] > PLAIN.failures or status["disruptions"] > PLAIN.disruptions
+        over = status["failures"] > STEP_BUDGETS.failures or status["disruptions"] > STEP_BUDGETS.disruptions
         assert last == "final" or over, "it gave up while a budget was left"
     stale = [job for job in api.of_kind("Job") if int(job["metadata"]["labels"][ATTEMPT]) < status["attempt"]]
     assert not stale, "a Job of an earlier attempt is left"

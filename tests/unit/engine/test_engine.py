@@ -23,7 +23,7 @@ def depth(engine: Engine) -> tuple[float | None, float | None]:
 
 
 async def test_a_replica_that_waits_has_no_queue_to_speak_of(engine: Engine) -> None:
-    engine.feed.seen(made("Fleet", "living-rooms"))
+    engine.changes.updated(made("Fleet", "living-rooms"))
     assert depth(engine) == (0, 0)
     engine._lease.leading.set()
     assert depth(engine)[0] == 1
@@ -31,8 +31,8 @@ async def test_a_replica_that_waits_has_no_queue_to_speak_of(engine: Engine) -> 
 
 async def test_who_begins_to_lead_compares_with_a_full_list(engine: Engine) -> None:
     """Its watches may be behind the last writes of the replica before."""
-    await engine.relist.compare()
-    engine._turned(False)
-    assert not engine.relist._doubt.is_set()
-    engine._turned(True)
-    assert engine.relist._doubt.is_set()
+    await engine._relist.compare()
+    engine._leads(False)
+    assert not engine._relist._requested.is_set()
+    engine._leads(True)
+    assert engine._relist._requested.is_set()

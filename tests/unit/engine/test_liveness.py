@@ -8,11 +8,11 @@ import pytest
 
 from bramble.engine import liveness as module
 from bramble.engine.cache import Cache
-from bramble.engine.feed import Feed
+from bramble.engine.changes import Changes
 from bramble.engine.liveness import Liveness
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
-from bramble.engine.relist import Deliveries, Relist
+from bramble.engine.relist import Relist, WatchProgress
 from bramble.kube.resources import DATASET, Key
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.objects import made
@@ -26,11 +26,11 @@ class World:
     def __init__(self) -> None:
         self.time, self.api = Time(), FakeApi()
         self.queue = WorkQueue(clock=self.time)
-        self.feed = Feed(Cache(), self.queue, {})
-        self.deliveries = Deliveries(self.time)
-        self.relist = Relist(self.api, self.feed, Metrics(), (DATASET,), self.deliveries, clock=self.time)
+        self.changes = Changes(Cache(), self.queue, {})
+        self.watches = WatchProgress(self.time)
+        self.relist = Relist(self.api, self.changes, Metrics(), (DATASET,), self.watches, clock=self.time)
         self.leads = True
-        self.liveness = Liveness(self.queue, self.relist, self.deliveries, lambda: self.leads, SILENCE)
+        self.liveness = Liveness(self.queue, self.relist, self.watches, lambda: self.leads, SILENCE)
 
     def change(self, x: int) -> dict[str, object]:
         return self.api.put(made("Dataset", "a", spec={"x": x}))
@@ -57,7 +57,7 @@ async def test_a_list_that_is_a_little_ahead_of_the_watch_is_no_fault(world: Wor
     for number in range(5):
         changed = world.change(number)
         await world.relist.compare()
-        world.deliveries.heard(changed)
+        world.watches.delivered(changed)
     assert world.relist.behind["Dataset"] == 0
 
 
@@ -104,4 +104,4 @@ async def test_an_end_that_no_watch_told_is_found(world: World) -> None:
     await world.relist.compare()
     world.api.objects.clear()
     await world.relist.compare()
-    assert world.feed.cache.count("Dataset") == 0
+    assert world.changes.cache.count("Dataset") == 0

@@ -11,7 +11,7 @@ import pytest
 
 from bramble.engine import reconcile
 from bramble.engine.faults import Faults
-from bramble.engine.reconcile import LASTING
+from bramble.engine.reconcile import FAILURES_BEFORE_REPORT
 from bramble.errors import BrambleError, StoreRefused, StoreUnavailable
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
@@ -71,7 +71,7 @@ def away() -> BaseException:
 @pytest.mark.parametrize(
     ("error", "reason", "part"),
     [
-        pytest.param(unforeseen, "InternalError", "a fault of Bramble's, not of this object: KeyError: 'specxxx", id="nobody foresaw it"),
+        pytest.param(unforeseen, "InternalError", "Bramble has a fault, not this object: KeyError: 'specxxx", id="nobody foresaw it"),
         pytest.param(away, "StoreUnavailable", "store http://s3, bucket b does not answer", id="the store is away"),
     ],
 )
@@ -84,7 +84,7 @@ async def test_what_lasts_is_told_and_goes_with_the_next_pass_that_goes_through(
     await world.live()
     assert world.told()[:2] == ("False", reason)
     assert part in world.told()[2]
-    assert LASTING < world.passes < 10, "the passes go on, with back-off"
+    assert FAILURES_BEFORE_REPORT < world.passes < 10, "the passes go on, with back-off"
     assert world.told("b")[:2] == ("True", "Fine"), "the other object went on"
 
     world.raises = lambda _: None
@@ -95,7 +95,7 @@ async def test_what_lasts_is_told_and_goes_with_the_next_pass_that_goes_through(
 async def test_what_to_do_about_a_fault_is_said_however_long_its_text_is() -> None:
     world = World(lambda _: unforeseen())
     await world.live()
-    assert world.told()[2].endswith("the operator's log has the traceback: please report it with that")
+    assert world.told()[2].endswith("please report this with the traceback in the operator's log")
 
 
 async def test_passes_that_do_not_end_are_told_and_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ async def test_passes_that_do_not_end_are_told_and_hold_up_nobody_else(monkeypat
     world.hangs = True
     await world.live()
     assert world.told()[:2] == ("False", "PassTimedOut")
-    assert "does not get through this object in 0.02 s" in world.told()[2]
+    assert "Planning this object takes longer than 0.02 s" in world.told()[2]
     assert world.told("b")[:2] == ("True", "Fine")
 
     world.hangs = False
@@ -112,7 +112,7 @@ async def test_passes_that_do_not_end_are_told_and_hold_up_nobody_else(monkeypat
     assert world.told()[:2] == ("True", "Fine")
 
 
-@pytest.mark.parametrize("failures", [1, LASTING - 1])
+@pytest.mark.parametrize("failures", [1, FAILURES_BEFORE_REPORT - 1])
 async def test_a_hiccup_is_not_told(failures: int) -> None:
     world = World(lambda _: away() if world.passes <= failures else None)
     await world.live()

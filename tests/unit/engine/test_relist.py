@@ -7,10 +7,10 @@ import asyncio
 from aiohttp import web
 
 from bramble.engine.cache import Cache
-from bramble.engine.feed import Feed
+from bramble.engine.changes import Changes
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
-from bramble.engine.relist import Deliveries, Relist
+from bramble.engine.relist import Relist, WatchProgress
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import NOTHING
 from bramble.kube.resources import DATASET, Key, Manifest
@@ -37,10 +37,12 @@ async def test_one_users_nested_object_takes_nobodys_list_away() -> None:
         text = f'{{"items":[{",".join(items)}],"metadata":{{"resourceVersion":"7"}}}}'
         return web.Response(text=text, content_type="application/json")
 
-    feed = Feed(Cache(), queue := WorkQueue(), {"Dataset": Controller(DATASET, nothing, lambda *_: NOTHING, too_deep, wakes=too_deep)})
+    changes = Changes(
+        Cache(), queue := WorkQueue(), {"Dataset": Controller(DATASET, nothing, lambda *_: NOTHING, too_deep, wakes=too_deep)}
+    )
     with reading_deep():
         async with served(answer) as client:
-            relist = Relist(client, feed, Metrics(), (DATASET,), Deliveries())
+            relist = Relist(client, changes, Metrics(), (DATASET,), WatchProgress())
             async with asyncio.timeout(10):
                 await relist.fill()
                 assert queue.depth == 3, "each has a pass of its own, which may tell what is wrong"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bramble.engine.status import LIMIT, MEMORY_LIMIT, PlanError, check_memory, fit, same, turned
+from bramble.engine.status import LIMIT, MEMORY_LIMIT, PlanError, check_memory, conditions_changed, same, shorten
 
 
 def status(truth: str = "True", reason: str = "Done", since: str = "10:00", message: str = "", **fields: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def test_a_tuple_and_a_list_say_the_same() -> None:
     ],
 )
 def test_a_condition_turns_by_status_or_reason_not_by_its_message(present: dict[str, Any], expected: bool) -> None:
-    assert turned(status(), present) is expected
+    assert conditions_changed(status(), present) is expected
 
 
 @pytest.mark.parametrize(
@@ -59,12 +59,12 @@ def test_memory_changes_only_where_the_plan_says_so(former: dict[str, Any], pres
 
 
 def test_a_small_status_is_left_alone() -> None:
-    assert fit(status(items=["a"] * 10)) == status(items=["a"] * 10)
+    assert shorten(status(items=["a"] * 10)) == status(items=["a"] * 10)
 
 
 def test_the_longest_list_is_shortened_and_memory_and_conditions_are_not() -> None:
     whole = status(long=["x" * 100] * 400, versions=["y" * 50] * 100, short=["z"])
-    fitted = fit(whole, frozenset({"versions"}))
+    fitted = shorten(whole, frozenset({"versions"}))
     assert len(json.dumps(fitted, separators=(",", ":"))) <= LIMIT
     assert (fitted["conditions"], fitted["versions"], fitted["short"]) == (whole["conditions"], whole["versions"], ["z"])
     assert 0 < len(fitted["long"]) < 400
@@ -73,16 +73,16 @@ def test_the_longest_list_is_shortened_and_memory_and_conditions_are_not() -> No
 def test_text_is_counted_as_the_api_server_keeps_it() -> None:
     """The last lines of a script that speaks Russian: two bytes a character, not an escape of six."""
     whole = status(firstCause={"lines": ["ошибка" * 50] * 20}, shown=["z"] * 10)
-    assert fit(whole, frozenset({"firstCause"})) == whole
+    assert shorten(whole, frozenset({"firstCause"})) == whole
 
 
 def test_when_no_list_is_left_the_evidence_goes_and_then_memory_may_be_larger() -> None:
     """A plan that found its memory cut would remember it again, and again."""
     cause = {"lines": ["失敗" * 150] * 20}
     whole = status(analysis={"x": "y" * LIMIT}, shown=["z"] * 10, firstCause=cause)
-    assert fit(whole, frozenset({"firstCause"})) == status(shown=[], firstCause=cause)
+    assert shorten(whole, frozenset({"firstCause"})) == status(shown=[], firstCause=cause)
 
 
 def test_a_status_that_cannot_be_shortened_is_a_mistake() -> None:
     with pytest.raises(PlanError, match="no list that could be shortened"):
-        fit({"text": "x" * (MEMORY_LIMIT + 1)})
+        shorten({"text": "x" * (MEMORY_LIMIT + 1)})

@@ -11,8 +11,10 @@ from bramble.api.fleet import KIND
 from bramble.api.labels import AGENT, FINALIZER
 from bramble.api.objects import Invalid, parse
 from bramble.contracts.report import BoardFacts, Report, SeenReport
-from bramble.kinds.fleet.folders import PREPARED, folder_of
+from bramble.kinds.fleet.folders import folder_of
+from bramble.kinds.fleet.gather import has_agent
 from bramble.kinds.fleet.membership import Claim, Fleet, membership
+from bramble.kinds.fleet.node import PREPARED, Node
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.sources import Devices
 from bramble.settings import Settings
@@ -80,11 +82,11 @@ def observed(
     **more: Any,
 ) -> Observed:
     """A fleet over these nodes; `ages` are of the reports heard."""
-    own, listed = of or fleet(), tuple(nodes)
+    own, listed = of or fleet(), tuple(Node.of(item) for item in nodes)
     values: dict[str, Any] = {
         "fleet": own,
         "membership": membership(own, listed, map(claim, (own, *others))),
-        "labelled": tuple(item for item in listed if item["metadata"]["labels"].get(AGENT, "").startswith(f"{own.metadata.name}.")),
+        "labelled": tuple(node for node in listed if has_agent(node, own.metadata.name)),
         "devices": devices(ages or {}),
         "gateway_ca": "-----BEGIN CERTIFICATE-----",
         "settings": SETTINGS,

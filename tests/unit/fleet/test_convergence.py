@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bramble.api.labels import AGENT
 from bramble.kinds.fleet.controller import CONTROLLER
-from bramble.kinds.fleet.folders import PREPARED
+from bramble.kinds.fleet.node import PREPARED
 from bramble.kube.resources import DAEMON_SET, NODE, SERVICE, Key
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import SETTINGS, CountedFaults, FakeStore, Replica, Time, live_through

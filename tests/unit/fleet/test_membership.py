@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bramble.api.fleet import KIND
 from bramble.api.objects import Invalid, parse
 from bramble.kinds.fleet.membership import Claim, Fleet, membership
+from bramble.kinds.fleet.node import Node
 from tests.unit.fleet.rows import SPEC, claim, fleet, fleet_manifest, node
+
+
+def nodes(*manifests: dict[str, Any]) -> list[Node]:
+    return [Node.of(manifest) for manifest in manifests]
+
 
 OLDER = "2026-10-01T00:00:00Z"
 YOUNGER = "2026-12-01T00:00:00Z"
 
 
 def test_a_node_is_of_the_board_that_selects_it() -> None:
-    found = membership(fleet(), [node("b", "rpi4"), node("a", "rpi5"), node("elsewhere", labels={"bramble.dev/fleet": "other"})], [])
+    found = membership(fleet(), nodes(node("b", "rpi4"), node("a", "rpi5"), node("c", labels={"bramble.dev/fleet": "other"})), [])
     assert [(member.name, member.board) for member in found.members] == [("a", "rpi5"), ("b", "rpi4")]
     assert found.excluded == ()
-    assert {board: [member.name for member in members] for board, members in found.by_board().items()} == {"rpi5": ["a"], "rpi4": ["b"]}
 
 
 @pytest.mark.parametrize(
     ("board", "boards", "why"),
     [
-        pytest.param(None, None, "no board selects it; label it as one of them (rpi5: bramble.dev/board=rpi5", id="no label"),
-        pytest.param("jetson", None, "no board selects it", id="a board that the fleet does not know"),
+        pytest.param(None, None, "no board selects the node; label it as one of them (rpi5: bramble.dev/board=rpi5", id="no label"),
+        pytest.param("jetson", None, "no board selects the node", id="a board that the fleet does not know"),
         pytest.param(
             "rpi5",
             [{"name": "a", "selector": {"bramble.dev/board": "rpi5"}}, {"name": "b", "selector": {"bramble.dev/fleet": "living-rooms"}}],
-            "selected by several boards (a, b)",
+            "several boards select the node (a, b)",
             id="two boards",
         ),
     ],
@@ -36,7 +43,7 @@ def test_a_node_is_of_the_board_that_selects_it() -> None:
 def test_a_node_of_no_board_or_of_several_is_excluded_and_told_why(
     board: str | None, boards: list[dict[str, object]] | None, why: str
 ) -> None:
-    found = membership(fleet(boards=boards or SPEC["boards"]), [node("a", board)], [])
+    found = membership(fleet(boards=boards or SPEC["boards"]), nodes(node("a", board)), [])
     assert found.members == ()
     assert why in found.excluded[0].reason
 
@@ -55,7 +62,7 @@ def test_a_node_of_no_board_or_of_several_is_excluded_and_told_why(
     ],
 )
 def test_of_two_fleets_over_a_node_the_older_has_it(other: Fleet, used: bool) -> None:
-    found = membership(fleet(), [node("a")], [claim(other)])
+    found = membership(fleet(), nodes(node("a")), [claim(other)])
     assert bool(found.members) is used
     if not used:
         assert f"Fleet {other.metadata.name} is older" in found.excluded[0].reason
@@ -66,16 +73,11 @@ def test_a_typo_takes_no_node_from_an_older_fleet() -> None:
     board = {"name": "rpi5", "selector": {"bramble.dev/board": "rpi5"}, "resources": {"limits": {"memory": "280mi"}}}
     manifest = fleet_manifest("other", OLDER, boards=[board])
     assert isinstance(parse(KIND, manifest), Invalid)
-    found = membership(fleet(), [node("a")], [Claim.of(manifest)])
-    assert (found.members, found.excluded[0].reason.split(";")[0]) == ((), "Fleet other is older and selects it too")
+    found = membership(fleet(), nodes(node("a")), [Claim.of(manifest)])
+    assert (found.members, found.excluded[0].reason.split(";")[0]) == ((), "Fleet other is older and selects the node too")
 
 
 def test_a_node_on_its_way_out_is_not_counted() -> None:
     leaving = node("a")
     leaving["metadata"]["deletionTimestamp"] = "2026-11-21T00:00:00Z"
-    assert membership(fleet(), [leaving], []).members == ()
-
-
-def test_a_stratum_is_the_values_of_the_labels_asked_for() -> None:
-    (member,) = membership(fleet(), [node("a", labels={"topology.kubernetes.io/zone": "z1"})], []).members
-    assert member.stratum(["topology.kubernetes.io/zone", "bramble.dev/board", "missing"]) == ("z1", "rpi5", "")
+    assert membership(fleet(), nodes(leaving), []).members == ()

@@ -10,14 +10,16 @@ import pytest
 from bramble.api.fleet import KIND, Status
 from bramble.api.labels import AGENT, FINALIZER, agent_label
 from bramble.api.objects import Invalid, metadata_of, parse
-from bramble.kinds.fleet.folders import AT_ONCE, PREPARED, RETRY, folder_of
-from bramble.kinds.fleet.nodes import MEMORY, PAGE_SIZE
-from bramble.kinds.fleet.observed import Leaving, Observed
+from bramble.kinds.fleet.folders import PREPARED_AT_ONCE, RETRY_AFTER, folder_of
+from bramble.kinds.fleet.node import PREPARED, Node
+from bramble.kinds.fleet.nodes import MEMORY_MIB, PAGE_SIZE, PATCHED_AT_ONCE
+from bramble.kinds.fleet.observed import Child, Leaving, Observed, SetupJob
 from bramble.kinds.fleet.plan import plan
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan
+from bramble.kube.resources import Key
 from tests.unit.fleet.rows import NOW, devices, fleet, fleet_manifest, node, observed, prepared, with_image
 
-FACTS = {MEMORY: "8192", PAGE_SIZE: "16384"}
+FACTS = {MEMORY_MIB: "8192", PAGE_SIZE: "16384"}
 
 
 def labelled(item: dict[str, Any]) -> dict[str, Any]:
@@ -40,11 +42,13 @@ def ready(plan: Plan) -> tuple[str, str, str]:
     return condition["status"], condition["reason"], condition["message"]
 
 
-def job(seen: Observed, name: str, *, ended: str = "", ago: timedelta = timedelta()) -> dict[str, Any]:
+def job(seen: Observed, name: str, *, ended: str = "", ago: timedelta = timedelta(), pods: tuple[dict[str, Any], ...] = ()) -> SetupJob:
+    """The Job that prepares this node's folder."""
     member = next(member for member in seen.membership.members if member.name == name)
-    conditions = [{"type": ended, "status": "True", "lastTransitionTime": (NOW - ago).strftime("%Y-%m-%dT%H:%M:%SZ")}] if ended else []
+    at = (NOW - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
+    conditions = [{"type": ended, "status": "True", "lastTransitionTime": at, "reason": "BackoffLimitExceeded"}] if ended else []
     metadata = {"name": folder_of(seen, member).job, "namespace": "bramble-edge", "uid": f"job-of-{name}", "labels": {}}
-    return {"kind": "Job", "metadata": metadata, "status": {"conditions": conditions}}
+    return SetupJob.of({"kind": "Job", "metadata": metadata, "status": {"conditions": conditions}}, pods)
 
 
 def test_a_finalizer_comes_first_so_that_nodes_can_be_given_back() -> None:
@@ -85,7 +89,8 @@ def test_the_folder_is_prepared_on_its_node_and_nowhere_else() -> None:
         pytest.param("", timedelta(), False, False, id="under way"),
         pytest.param("Complete", timedelta(), True, False, id="done: the node says so, and gets its agent"),
         pytest.param("Failed", timedelta(seconds=10), False, False, id="failed just now: wait"),
-        pytest.param("Failed", RETRY, False, True, id="failed a while ago: again"),
+        pytest.param("Failed", RETRY_AFTER - timedelta(seconds=1), False, False, id="failed almost long enough ago: wait"),
+        pytest.param("Failed", RETRY_AFTER, False, True, id="failed just long enough ago: again"),
     ],
 )
 def test_a_preparation_is_followed_to_its_end(ended: str, ago: timedelta, patched: bool, retried: bool) -> None:
@@ -95,18 +100,37 @@ def test_a_preparation_is_followed_to_its_end(ended: str, ago: timedelta, patche
     assert patches(planned) == ({"a": {"labels": {AGENT: "living-rooms.rpi5"}, "annotations": {PREPARED: mark}}} if patched else {})
     assert [item.uid for item in of(planned, Delete)] == (["job-of-a"] if retried else [])
     assert of(planned, CreateOnce) == []
-    assert planned.wake_at == (NOW - ago + RETRY if ended == "Failed" and not retried else None)
+    assert planned.wake_at == (NOW - ago + RETRY_AFTER if ended == "Failed" and not retried else None)
 
 
-def test_a_failed_preparation_is_told_with_the_jobs_own_words() -> None:
+def pod(message: str, uid: str = "job-of-a") -> dict[str, Any]:
+    """A pod of a Job that prepares a folder."""
+    ended = {"name": "node-setup", "state": {"terminated": {"message": message}}}
+    return {"metadata": {"name": "p", "ownerReferences": [{"uid": uid}]}, "status": {"containerStatuses": [ended]}}
+
+
+@pytest.mark.parametrize(
+    ("pods", "reason"),
+    [
+        pytest.param((pod("read-only file system\n"),), "read-only file system", id="its pod says why"),
+        pytest.param((pod("no space"), pod("read-only file system"), pod("")), "read-only file system", id="the last pod that says why"),
+        pytest.param((pod("another node's", "job-of-b"),), "BackoffLimitExceeded", id="only the Job says why"),
+    ],
+)
+def test_a_failed_preparation_is_reported(pods: tuple[dict[str, Any], ...], reason: str) -> None:
     seen = observed([node("a")])
-    pod = {
-        "metadata": {"name": "p", "ownerReferences": [{"uid": "job-of-a"}]},
-        "status": {"containerStatuses": [{"name": "node-setup", "state": {"terminated": {"message": "read-only file system\n"}}}]},
-    }
-    planned = plan(observed([node("a")], setups=(job(seen, "a", ended="Failed"),), pods=(pod,)), NOW)
+    planned = plan(observed([node("a")], setups=(job(seen, "a", ended="Failed", pods=pods),)), NOW)
     assert planned.status is not None
-    assert planned.status["excluded"] == [{"node": "a", "reason": "its folder could not be prepared: read-only file system"}]
+    assert planned.status["excluded"] == [{"node": "a", "reason": f"the node's folder could not be prepared: {reason}"}]
+
+
+def test_a_setup_pod_without_a_status_says_nothing() -> None:
+    job_ = {
+        "kind": "Job",
+        "metadata": {"name": "j", "uid": "u"},
+        "status": {"conditions": [{"type": "Failed", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+    }
+    assert SetupJob.of(job_, [{"metadata": {"ownerReferences": [{"uid": "u"}]}}]).problem == "the Job gives no reason"
 
 
 def test_a_prepared_node_needs_nothing_more() -> None:
@@ -136,10 +160,18 @@ def test_a_node_that_does_not_answer_is_not_prepared() -> None:
 
 
 def test_a_large_fleet_is_prepared_some_at_a_time() -> None:
-    nodes = [node(f"pi-{number}") for number in range(AT_ONCE * 3)]
+    nodes = [node(f"pi-{number}") for number in range(PREPARED_AT_ONCE * 3)]
     seen = observed(nodes)
-    setups = tuple(job(seen, f"pi-{number}") for number in range(10))
-    assert len(of(plan(observed(nodes, setups=setups), NOW), CreateOnce, "Job")) == AT_ONCE - 10
+    running = tuple(job(seen, f"pi-{number}") for number in range(10))
+    ended = tuple(job(seen, f"pi-{number}", ended="Failed") for number in range(10, 15))
+    assert len(of(plan(observed(nodes, setups=(*running, *ended)), NOW), CreateOnce, "Job")) == PREPARED_AT_ONCE - 10
+
+
+@pytest.mark.parametrize("number", [PATCHED_AT_ONCE, PATCHED_AT_ONCE + 1])
+def test_at_most_a_hundred_nodes_are_patched_in_one_pass(number: int) -> None:
+    nodes = [prepared(node(f"pi-{each}"), agent=False) for each in range(number)]
+    assert len(patches(plan(observed(nodes), NOW))) == PATCHED_AT_ONCE
+    assert len(patches(plan(deleted(*(prepared(node(f"pi-{each}")) for each in range(number))), NOW))) == PATCHED_AT_ONCE
 
 
 @pytest.mark.parametrize(
@@ -160,8 +192,8 @@ def test_a_node_of_another_board_gets_the_other_agent() -> None:
 
 
 def test_the_agent_of_a_board_that_is_no_more_goes() -> None:
-    gone = {"kind": "DaemonSet", "metadata": {"name": "agent-living-rooms-jetson", "namespace": "bramble-edge", "uid": "u"}}
-    kept = {"kind": "DaemonSet", "metadata": {"name": "agent-living-rooms-rpi5", "namespace": "bramble-edge", "uid": "v"}}
+    gone = Child(Key("DaemonSet", "bramble-edge", "agent-living-rooms-jetson"), "u")
+    kept = Child(Key("DaemonSet", "bramble-edge", "agent-living-rooms-rpi5"), "v")
     assert [item.uid for item in of(plan(observed([node("a")], daemon_sets=(gone, kept)), NOW), Delete)] == ["u"]
 
 
@@ -174,15 +206,14 @@ def test_without_a_ca_no_agent_is_started() -> None:
 @pytest.mark.parametrize(
     ("ages", "proves", "expected"),
     [
-        pytest.param({"a": 1, "b": 14}, True, ("True", "AllOnline", "2 of 2 nodes online"), id="all"),
-        pytest.param({"a": 1, "b": 16}, True, ("True", "SomeOffline", "1 of 2 nodes online; not b"), id="one fell silent"),
-        pytest.param({"a": 1}, True, ("True", "SomeOffline", "1 of 2 nodes online; not b"), id="one never spoke"),
-        pytest.param({"a": 20, "b": 16}, True, ("False", "NoneOnline", "0 of 2 nodes online; all fell silent: a, b"), id="all silent"),
-        pytest.param({}, True, ("False", "AgentsStarting", "0 of 2 nodes online yet; waiting for the agents of a, b"), id="none yet"),
-        pytest.param(
-            {"a": 1, "b": 16}, False, ("Unknown", "SilenceUnproven", "nothing is known of b"), id="a young gateway proves no silence"
-        ),
-        pytest.param({"a": 1, "b": 2}, False, ("True", "AllOnline", "2 of 2 nodes online"), id="nor is it needed when all speak"),
+        pytest.param({"a": 1, "b": 14.9}, True, ("True", "AllOnline", "2 of 2 nodes online"), id="all have reported"),
+        pytest.param({"a": 1, "b": 15}, True, ("True", "SomeOffline", "1 of 2 nodes online; offline: b"), id="one was silent for 15 s"),
+        pytest.param({"a": 1}, True, ("True", "SomeOffline", "1 of 2 nodes online; offline: b"), id="one has never reported"),
+        pytest.param({"a": 20, "b": 16}, True, ("False", "NoneOnline", "0 of 2 nodes online; offline: a, b"), id="all are silent"),
+        pytest.param({"b": 16}, True, ("False", "NoneOnline", "0 of 2 nodes online; offline: a, b"), id="one is silent, one never spoke"),
+        pytest.param({}, True, ("False", "AgentsStarting", "0 of 2 nodes online yet; waiting for the agents of a, b"), id="none reported"),
+        pytest.param({"a": 1, "b": 16}, False, ("Unknown", "SilenceUnproven", "b unknown"), id="the silence is not proven"),
+        pytest.param({"a": 1, "b": 2}, False, ("True", "AllOnline", "2 of 2 nodes online"), id="no silence has to be proven"),
     ],
 )
 def test_who_is_online(ages: dict[str, float], proves: bool, expected: tuple[str, str, str]) -> None:
@@ -199,10 +230,23 @@ def test_figures_are_by_board() -> None:
     assert planned.status["boards"] == boards
 
 
+@pytest.mark.parametrize(("number", "named"), [(10, "pi-00, pi-01"), (11, "pi-09 and 1 more")])
+def test_at_most_ten_nodes_are_named(number: int, named: str) -> None:
+    message = ready(plan(observed([node(f"pi-{each:02}") for each in range(number)]), NOW))[2]
+    assert named in message
+    assert ("more" in message) is (number > 10)
+
+
+def test_at_most_fifty_excluded_nodes_are_listed() -> None:
+    planned = plan(observed([node(f"pi-{each}", "jetson") for each in range(51)]), NOW)
+    assert planned.status is not None
+    assert len(planned.status["excluded"]) == 50
+
+
 def test_a_fleet_without_nodes_says_which_labels_make_one() -> None:
     assert ready(plan(observed(), NOW))[1:] == (
         "NoNodes",
-        "no node is of this fleet: label nodes bramble.dev/fleet=living-rooms and as one of its boards",
+        "the fleet has no nodes yet: label nodes bramble.dev/fleet=living-rooms, and with the labels of one of its boards",
     )
 
 
@@ -214,7 +258,7 @@ def test_an_invalid_spec_is_a_condition() -> None:
 def deleted(*labelled: dict[str, Any], finalizers: tuple[str, ...] = (FINALIZER,), **spec: Any) -> Leaving:
     manifest = fleet_manifest(**spec)
     manifest["metadata"].update(deletionTimestamp="2026-11-21T11:00:00Z", finalizers=list(finalizers))
-    return Leaving(parse(KIND, manifest), labelled)
+    return Leaving(parse(KIND, manifest), tuple(Node.of(item) for item in labelled))
 
 
 @pytest.mark.parametrize("spec", [pytest.param({}, id="as any"), pytest.param({"boards": []}, id="whose spec cannot be used")])

@@ -9,7 +9,8 @@ from typing import Any
 from bramble.contracts.jobs.base import TOKEN_AUDIENCE, Job
 from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.contracts.report import ObjectRef
-from bramble.kinds.jobs.pod import job_config_map
+from bramble.gateway.identity import Caller, ReviewStatus, caller_of
+from bramble.kinds.jobs.pod_template import job_config_map
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Owner, Step
 from bramble.kube.resources import Manifest, Resource
@@ -50,6 +51,10 @@ def review(
 
 def account(namespace: str, name: str) -> str:
     return f"system:serviceaccount:{namespace}:{name}"
+
+
+def caller(status: dict[str, Any]) -> Caller:
+    return caller_of(ReviewStatus.model_validate(status))
 
 
 def agent_of(node: str) -> dict[str, Any]:

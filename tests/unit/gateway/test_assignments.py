@@ -123,7 +123,7 @@ def test_what_a_new_list_does_not_hold_is_gone() -> None:
 
 
 async def woken(assignments: Assignments, node: str, act: Any) -> bool:
-    task = asyncio.create_task(assignments.changed(node, 5))
+    task = asyncio.create_task(assignments.wait_for_change(node, 5))
     await asyncio.sleep(0)
     assert assignments.waiting == 1
     act()
@@ -153,10 +153,10 @@ async def test_a_removed_assignment_a_new_node_and_a_leaving_replica_wake_too() 
     assignments = known(assignment())
     assert await woken(assignments, "pi-1", lambda: assignments.remove("assignment-0"))
     assert await woken(assignments, "pi-9", lambda: assignments.put(config_map(assignment(nodes={"rpi5": ("pi-9",)}))))
-    assert await woken(assignments, "laptop", assignments.release)
+    assert await woken(assignments, "laptop", assignments.wake_all)
 
 
 async def test_waiting_ends_by_itself() -> None:
     assignments = known()
-    await assignments.changed("pi-0", 0.01)
+    await assignments.wait_for_change("pi-0", 0.01)
     assert assignments.waiting == 0

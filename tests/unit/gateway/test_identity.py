@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bramble.gateway.identity import Caller, Identities, bearer, caller_of, require_agent, require_operator
+from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.refusals import Forbidden, Unauthenticated
-from tests.unit.gateway.fakes import OPERATOR, SETTINGS, FakeApi, account, agent_of, review
+from tests.unit.gateway.fakes import OPERATOR, SETTINGS, FakeApi, account, agent_of, caller, review
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Bearer " + "x" * 9000])
@@ -35,11 +35,11 @@ def test_the_scheme_is_not_case_sensitive() -> None:
 )
 def test_these_tokens_name_nobody(status: dict[str, Any], refusal: type[Exception]) -> None:
     with pytest.raises(refusal):
-        caller_of(status)
+        caller(status)
 
 
 def test_node_and_pod_come_from_the_tokens_binding() -> None:
-    assert caller_of(agent_of("pi-0")) == Caller("bramble-edge", "bramble-agent", "pi-0", "agent-pi-0", "uid-pi-0")
+    assert caller(agent_of("pi-0")) == Caller("bramble-edge", "bramble-agent", "pi-0", "agent-pi-0", "uid-pi-0")
 
 
 @pytest.mark.parametrize(
@@ -54,19 +54,19 @@ def test_node_and_pod_come_from_the_tokens_binding() -> None:
     ],
 )
 def test_only_an_agent_on_a_node_speaks_for_a_device(status: dict[str, Any], allowed: bool) -> None:
-    caller = caller_of(status)
+    agent = caller(status)
     if allowed:
-        assert require_agent(caller, SETTINGS) == "pi-0"
+        assert require_agent(agent, SETTINGS) == "pi-0"
     else:
         with pytest.raises(Forbidden):
-            require_agent(caller, SETTINGS)
+            require_agent(agent, SETTINGS)
 
 
 def test_only_the_operator_reads_what_was_observed() -> None:
-    require_operator(caller_of(OPERATOR), SETTINGS)
+    require_operator(caller(OPERATOR), SETTINGS)
     for other in (agent_of("pi-0"), review(account("ads", "bramble-operator")), review(account("bramble-system", "default"))):
         with pytest.raises(Forbidden):
-            require_operator(caller_of(other), SETTINGS)
+            require_operator(caller(other), SETTINGS)
 
 
 class Clock:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from bramble.gateway.identity import Caller, caller_of
+from bramble.gateway.identity import Caller
 from bramble.gateway.jobs import Jobs
 from bramble.gateway.refusals import Forbidden
-from tests.unit.gateway.fakes import JOB_POD, OWNER, FakeApi, benchmark_job, other_job_file, put_job, ref
+from tests.unit.gateway.fakes import JOB_POD, OWNER, FakeApi, benchmark_job, caller, other_job_file, put_job, ref
 
-CALLER = caller_of(JOB_POD)
+CALLER = caller(JOB_POD)
 
 
 def changed(kind: str, change: Callable[[dict[str, Any]], None]) -> FakeApi:
@@ -110,6 +111,14 @@ def of_a_replica_set(manifest: dict[str, Any]) -> None:
 async def test_a_broken_chain_is_refused(api: FakeApi) -> None:
     with pytest.raises(Forbidden):
         await Jobs(api).of(CALLER)
+
+
+async def test_a_job_of_a_later_release_is_known_by_what_this_gateway_reads_of_it() -> None:
+    api = FakeApi()
+    put_job(api)
+    config_map = next(manifest for key, manifest in api.objects.items() if key[0] == "ConfigMap")
+    config_map["data"]["job.json"] = json.dumps({**json.loads(config_map["data"]["job.json"]), "ofALaterRelease": 1})
+    assert (await Jobs(api).of(CALLER)).ref == ref()
 
 
 @pytest.mark.parametrize(

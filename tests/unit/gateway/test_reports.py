@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bramble.contracts.counters import Counters, Latency
+from bramble.contracts.counters import PREDICT, Counters, Histogram
 from bramble.contracts.report import Observed, Progress, Report, Running
 from bramble.gateway import reports as module
-from bramble.gateway.reports import Heard
+from bramble.gateway.reports import ReceivedReports
 from tests.unit.gateway.fakes import ref
 
 DIGEST = "sha256:" + "1" * 64
@@ -20,8 +20,8 @@ def report(node: str = "pi-0", *, sequence: int = 1, instance: str = "i1", boot:
         package=DIGEST,
         cohort="stable",
         attempt=1,
-        requests=requests,
-        latency=Latency(buckets=(0, 3) + (0,) * 136, sum_ms=0.3),
+        counts={"requests": requests},
+        histograms={PREDICT: Histogram(buckets=(0, 3) + (0,) * 136, sum_ms=0.3)},
     )
     running = Running(fleet="f", namespace="ads", model="digits", rollout_uid="u", attempt=1, seq=1, active=DIGEST)
     return Report(
@@ -44,17 +44,17 @@ def progress(epoch: int = 1, attempt: int = 1, **of: str) -> Progress:
 class Setting:
     def __init__(self) -> None:
         self.now = 50.0
-        self.heard = Heard("gateway-0", lambda: self.now)
+        self.received = ReceivedReports("gateway-0", lambda: self.now)
 
     def observed(self, after: str = "") -> Observed:
-        return Observed.model_validate_json(self.heard.observed(after))
+        return Observed.model_validate_json(self.received.observed(after))
 
 
 def test_the_operator_reads_back_what_was_said_and_how_long_ago() -> None:
     setting = Setting()
     assert setting.observed().reports == ()
-    setting.heard.report(report())
-    setting.heard.progress(progress())
+    setting.received.add_report(report())
+    setting.received.add_progress(progress())
     setting.now += 4
     seen = setting.observed()
     assert (seen.replica, seen.up_seconds) == ("gateway-0", 4.0)
@@ -75,32 +75,32 @@ def test_the_operator_reads_back_what_was_said_and_how_long_ago() -> None:
 )
 def test_the_newest_report_of_a_node_stands(second: Report, kept: bool) -> None:
     setting = Setting()
-    setting.heard.report(report(sequence=5))
-    assert setting.heard.report(second) is kept
+    setting.received.add_report(report(sequence=5))
+    assert setting.received.add_report(second) is kept
     assert (second in [item.report for item in setting.observed().reports]) is (kept or second == report(sequence=5))
 
 
 def test_progress_of_an_earlier_attempt_is_not_news() -> None:
     setting = Setting()
-    setting.heard.progress(progress(epoch=1, attempt=2))
-    assert not setting.heard.progress(progress(epoch=9, attempt=1))
-    assert setting.heard.progress(progress(epoch=2, attempt=2))
+    setting.received.add_progress(progress(epoch=1, attempt=2))
+    assert not setting.received.add_progress(progress(epoch=9, attempt=1))
+    assert setting.received.add_progress(progress(epoch=2, attempt=2))
     assert [item.progress.epoch for item in setting.observed().progress] == [2]
 
 
 def test_a_job_of_another_namespace_does_not_speak_over_ours() -> None:
     """Whoever may create Jobs can name any uid as their owner, but no other namespace."""
     setting = Setting()
-    setting.heard.progress(progress(epoch=3))
-    assert setting.heard.progress(progress(epoch=9, attempt=7, namespace="tv"))
+    setting.received.add_progress(progress(epoch=3))
+    assert setting.received.add_progress(progress(epoch=9, attempt=7, namespace="tv"))
     assert [(item.progress.object.namespace, item.progress.epoch) for item in setting.observed().progress] == [("ads", 3), ("tv", 9)]
 
 
 def test_a_cursor_asks_for_what_came_since() -> None:
     setting = Setting()
-    setting.heard.report(report("pi-0"))
+    setting.received.add_report(report("pi-0"))
     first = setting.observed()
-    setting.heard.report(report("pi-1"))
+    setting.received.add_report(report("pi-1"))
     second = setting.observed(first.cursor)
     assert [item.report.node for item in second.reports] == ["pi-1"]
     assert setting.observed(second.cursor).reports == ()
@@ -109,13 +109,13 @@ def test_a_cursor_asks_for_what_came_since() -> None:
 @pytest.mark.parametrize("cursor", ["", "nonsense", "deadbeef.7", "."])
 def test_a_cursor_of_another_replica_asks_for_everything(cursor: str) -> None:
     setting = Setting()
-    setting.heard.report(report())
+    setting.received.add_report(report())
     assert len(setting.observed(cursor).reports) == 1
 
 
 def test_a_device_long_silent_is_told_of_no_more() -> None:
     setting = Setting()
-    setting.heard.report(report())
+    setting.received.add_report(report())
     setting.now += module.FORGET_REPORT_SECONDS + 1
     assert setting.observed().reports == ()
 
@@ -124,5 +124,5 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_REPORTS", 3)
     setting = Setting()
     for number in range(10):
-        setting.heard.report(report(f"pi-{number}"))
+        setting.received.add_report(report(f"pi-{number}"))
     assert [item.report.node for item in setting.observed().reports] == ["pi-7", "pi-8", "pi-9"]

@@ -45,6 +45,15 @@ async def test_a_result_may_come_twice_and_another_one_may_not(replica: Replica)
     assert replica.store.get(KEY) == canonical_json(result())
 
 
+async def test_a_field_that_this_gateway_does_not_know_is_filed_as_it_was_sent(replica: Replica) -> None:
+    """The job may be of a later release, and the operator compares the digest that the job stated with the stored bytes."""
+    sent = body(result())
+    sent["result"]["ofALaterRelease"] = {"x": 1.5}
+    answer = await replica.call("POST", "/v1/results", "job", json=sent)
+    assert answer.status == 201, await answer.text()
+    assert replica.store.get(KEY) == canonical_json(sent["result"])
+
+
 async def test_the_cause_of_a_failure_is_filed_too(replica: Replica) -> None:
     cause = Cause(kind="Error", message="the board caught fire")
     key = f"{PREFIX}causes/0.json"

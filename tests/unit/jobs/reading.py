@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bramble.engine.device_reports import DeviceReports
 from bramble.engine.faults import Faults
-from bramble.engine.observe import Board
-from bramble.engine.sources import Reader
+from bramble.engine.pass_reader import PassReader
 from bramble.kinds.controller import Controller
 from bramble.kube.resources import Key
 from tests.unit.engine.fake_api import FakeApi
@@ -32,4 +32,4 @@ async def gathered(controller: Controller[Any], key: Key, objects: Iterable[dict
         api.put(each)
     replica = Replica(api, documents, (controller,), Faults(), time)
     await replica.relist.compare()
-    return await controller.gather(key, Reader(api, SETTINGS, replica.feed, documents, Board(time)))
+    return await controller.gather(key, PassReader(api, SETTINGS, replica.changes, documents, DeviceReports(time)))

@@ -7,7 +7,11 @@ from typing import Any
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.snapshot import SnapshotResult
 from bramble.contracts.jobs.termination import Termination
+from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.jobs.step import Owner
+from bramble.kube.resources import Manifest
 
 OWNER = Owner("Dataset", "ads", "tape", "uid-1")
 PREFIX = "runs/dataset/ads/tape/uid-1/snapshot/1/"
@@ -24,6 +28,11 @@ def pod(state: dict[str, Any] | None = None, *, node: str | None = "n1", conditi
     statuses = [{"name": "step", "image": "a/b@sha256:0", "state": state}] if state is not None else []
     status = {"conditions": list(conditions), "containerStatuses": statuses}
     return {"kind": "Pod", "metadata": {"name": "tape-snapshot-1-x"}, "spec": {"nodeName": node}, "status": status}
+
+
+def step_seen(job: Manifest | None = None, pods: tuple[Manifest, ...] = (), **more: Any) -> StepSeen:
+    """An attempt with this Job and these pods, parsed as a pass parses them."""
+    return StepSeen(Job.of(job) if job is not None else None, tuple(Pod.of(each) for each in pods), **more)
 
 
 def ended(code: int, message: str = "", reason: str = "") -> dict[str, Any]:

@@ -1,49 +1,55 @@
-"""Which attempt follows, and what is left of those before."""
+"""Attempts at a step are counted, and their budgets end."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from bramble.api.labels import ATTEMPT
-from bramble.contracts.cause import Cause
-from bramble.kinds.jobs.attempts import Spent, after, overdrawn, stale
-from bramble.kinds.jobs.state import Failed
-from bramble.kinds.plan import Delete
-from bramble.kube.resources import Key
+from bramble.api.modelversion import Conversion
+from bramble.api.objects import StepAttempts
+from bramble.kinds.jobs.attempts import Budgets, charge, is_exhausted, next_attempt, with_fresh_budgets
+from bramble.kinds.jobs.state import CountsAs
 
-FAILURE = Failed(Cause(kind="Error", message="x"), "failure")
-DISRUPTION = Failed(Cause(kind="NodeLost", message="x"), "disruption")
-FINAL = Failed(Cause(kind="SpecError", message="x"), "final")
+SOME = Conversion(attempt=4, failures=1, disruptions=2, state="Running")
 
 
 @pytest.mark.parametrize(
-    ("name", "failed", "spent", "following"),
+    ("counts_as", "failures", "disruptions"),
     [
-        ("the first failure", FAILURE, Spent(), Spent(failures=1)),
-        ("the second", FAILURE, Spent(failures=1), Spent(failures=2)),
-        ("the third is one too many", FAILURE, Spent(failures=2), None),
-        ("disruptions have a budget of their own", DISRUPTION, Spent(failures=2), Spent(failures=2, disruptions=1)),
-        ("which ends too", DISRUPTION, Spent(disruptions=2), None),
-        ("a final cause leaves no attempt", FINAL, Spent(), None),
+        pytest.param("failure", 2, 2, id="a failure is charged to the failures"),
+        pytest.param("disruption", 1, 3, id="a disruption is charged to the disruptions"),
+        pytest.param("final", 1, 2, id="a final failure is charged to neither"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_follows(name: str, failed: Failed, spent: Spent, following: Spent | None) -> None:
-    assert after(failed, spent) == following, name
+def test_charge(counts_as: CountsAs, failures: int, disruptions: int) -> None:
+    charged = charge(SOME, counts_as)
+    assert charged == SOME.model_copy(update={"failures": failures, "disruptions": disruptions})
 
 
-def test_a_budget_that_is_overdrawn_shows_it() -> None:
-    assert overdrawn(FAILURE, Spent(failures=2)) == Spent(failures=3)
-    assert overdrawn(DISRUPTION, Spent(disruptions=2)) == Spent(disruptions=3)
-    assert overdrawn(FINAL, Spent(failures=1)) == Spent(failures=1)
+@pytest.mark.parametrize(
+    ("attempts", "counts_as", "exhausted"),
+    [
+        pytest.param(StepAttempts(failures=1), "failure", False, id="a budget of two survives one failure"),
+        pytest.param(StepAttempts(failures=2), "failure", False, id="a budget of two survives two failures"),
+        pytest.param(StepAttempts(failures=3), "failure", True, id="a budget of two does not survive three failures"),
+        pytest.param(StepAttempts(disruptions=4), "disruption", False, id="a budget of four survives four disruptions"),
+        pytest.param(StepAttempts(disruptions=5), "disruption", True, id="a budget of four does not survive five disruptions"),
+        pytest.param(StepAttempts(failures=2, disruptions=4), "disruption", False, id="the budgets are counted apart"),
+        pytest.param(StepAttempts(), "final", True, id="no budget survives a final failure"),
+    ],
+)
+def test_budgets(attempts: StepAttempts, counts_as: CountsAs, exhausted: bool) -> None:
+    assert is_exhausted(attempts, counts_as, Budgets(failures=2, disruptions=4)) is exhausted
 
 
-def test_only_earlier_attempts_go_and_each_once() -> None:
-    def child(attempt: int, **metadata: Any) -> dict[str, Any]:
-        named = {"name": f"j-{attempt}", "namespace": "ads", "uid": f"u-{attempt}", "labels": {ATTEMPT: str(attempt)}}
-        return {"kind": "Job", "metadata": {**named, **metadata}}
+def test_a_step_survives_two_failures_and_two_disruptions() -> None:
+    assert not is_exhausted(StepAttempts(failures=2, disruptions=2), "failure")
+    assert is_exhausted(StepAttempts(failures=3), "failure")
+    assert is_exhausted(StepAttempts(disruptions=3), "disruption")
 
-    children = (child(1), child(2, deletionTimestamp="2026-01-01T00:00:00Z"), child(3), child(4))
-    assert stale(children, 3) == (Delete(Key("Job", "ads", "j-1"), "u-1"),)
+
+def test_the_next_attempt_keeps_what_was_charged() -> None:
+    assert next_attempt(SOME) == SOME.model_copy(update={"attempt": 5})
+
+
+def test_fresh_budgets_have_nothing_charged() -> None:
+    assert with_fresh_budgets(SOME) == Conversion(attempt=5, state="Running")

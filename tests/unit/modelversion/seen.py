@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bramble.api.conditions import rfc3339
 from bramble.api.modelversion import (
     KIND,
     BenchmarkSeen,
@@ -25,7 +24,8 @@ from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
 from bramble.contracts.jobs.files import AnyResult
 from bramble.contracts.report import BoardFacts
 from bramble.kinds.jobs.gather import StepSeen, Stored
-from bramble.kinds.modelversion.observed import BoardSeen, Observed, Place
+from bramble.kinds.jobs.job import Failure, Job
+from bramble.kinds.modelversion.observed import BoardKey, BoardSeen, Observed
 from tests.unit.trainingrun.seen import SETTINGS, case, condition, made, message, remembered, stated
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -35,8 +35,8 @@ FP32 = f"sha256:{'f' * 64}"
 INT8 = f"sha256:{'8' * 64}"
 DATASET = f"sha256:{'d' * 64}"
 LINEAGE = LineageSeen(training_run="run", training_run_uid="uid-run", package=EXPORT, dataset=DATASET)
-RPI5 = Place("rooms", "rpi5")
-RPI4 = Place("rooms", "rpi4")
+RPI5 = BoardKey("rooms", "rpi5")
+RPI4 = BoardKey("rooms", "rpi4")
 SELECTOR = {"bramble.dev/fleet": "rooms", "bramble.dev/board": "rpi5", "bramble.dev/bench": "true"}
 ON = BoardSeen(SELECTOR)
 TARGET = {"fleet": "rooms", "board": "rpi5", "iterations": 200, "limits": {"p99": "50ms", "memory": "280Mi"}}
@@ -97,21 +97,21 @@ def variant(name: str = "onnx-fp32", package: str = FP32, verdict: str = "Passed
 BOTH = (variant(), variant("onnx-int8", INT8, drop={"accuracy": 0.005}))
 
 
-def measured(p99: float | None, verdict: str = "Passed", place: Place = RPI5, reason: str = "") -> BenchmarkSeen:
+def measured(p99: float | None, verdict: str = "Passed", place: BoardKey = RPI5, reason: str = "") -> BenchmarkSeen:
     return BenchmarkSeen(fleet=place.fleet, board=place.board, verdict=verdict, p99_ms=p99, reason=reason)
 
 
-def work(place: Place = RPI5, state: str = "Running", **more: Any) -> TargetSeen:
+def work(place: BoardKey = RPI5, state: str = "Running", **more: Any) -> TargetSeen:
     return TargetSeen(**{"fleet": place.fleet, "board": place.board, "attempt": 1, "state": state, **more})
 
 
 def benchmarking(
-    steps: Mapping[Place, StepSeen] | None = None,
+    steps: Mapping[BoardKey, StepSeen] | None = None,
     *,
     works: tuple[TargetSeen, ...] = (),
     variants: tuple[VariantSeen, ...] = BOTH,
     spec: Mapping[str, Any] | None = None,
-    boards: Mapping[Place, BoardSeen] | None = None,
+    boards: Mapping[BoardKey, BoardSeen] | None = None,
     **more: Any,
 ) -> Observed:
     """Converted; these boards are being measured."""
@@ -124,13 +124,12 @@ def cause(kind: CauseKind) -> Cause:
     return Cause(kind=kind, message=f"{kind} happened")
 
 
-def job(*conditions: str) -> dict[str, Any]:
-    stated_ = [{"type": type_, "status": "True", "reason": "", "lastTransitionTime": rfc3339(NOW)} for type_ in conditions]
-    return {"kind": "Job", "metadata": {"name": "j"}, "spec": {}, "status": {"conditions": stated_}}
+def job(failure: Failure | None = None) -> Job:
+    return Job(name="j", failure=failure)
 
 
 def failed(kind: CauseKind) -> StepSeen:
-    return StepSeen(job=job("Failed"), cause=cause(kind))
+    return StepSeen(job=job(Failure(at=NOW)), cause=cause(kind))
 
 
 def stored(result: AnyResult) -> Stored:

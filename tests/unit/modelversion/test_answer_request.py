@@ -24,8 +24,16 @@ def test_nobody_asks() -> None:
     [
         case("no JSON", asked("now"), "not JSON"),
         case("another action", asked('{"id": "1", "action": "promote"}'), "use retry"),
-        case("nothing failed", asked(conversion=CONVERTED, benchmarks=(work(state="Measured"),)), "nothing to retry"),
-        case("it is converting", asked(conversion=Conversion(attempt=1, state="Running")), "nothing to retry"),
+        case(
+            "nothing failed",
+            asked(conversion=CONVERTED, benchmarks=(work(state="Measured"),)),
+            "nor a benchmark has failed",
+        ),
+        case(
+            "it is converting",
+            asked(conversion=Conversion(attempt=1, state="Running")),
+            "nor a benchmark has failed",
+        ),
     ],
 )
 def test_refused(seen: Any, why: str) -> None:

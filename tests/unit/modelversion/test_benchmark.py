@@ -6,8 +6,9 @@ import pytest
 
 from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.contracts.jobs.files import JobFile
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen
-from bramble.kinds.modelversion.observed import BoardSeen, Hold, Place
+from bramble.kinds.modelversion.observed import BoardKey, BoardSeen
 from bramble.kinds.modelversion.policies.benchmark import benchmark
 from bramble.kinds.modelversion.render import benchmark_name
 from tests.unit.modelversion.seen import (
@@ -86,7 +87,7 @@ def test_a_rejected_variant_is_not_measured_and_drops_count_from_the_export() ->
     [("FleetMissing", "there is no Fleet"), ("FleetNotAllowed", "its owner must add it"), ("NoBenchmarkSelector", "its owner must")],
 )
 def test_a_board_that_cannot_be_used_is_waited_for(reason: str, why: str) -> None:
-    plan = benchmark(benchmarking(boards={RPI5: BoardSeen(hold=Hold(reason, why))}), NOW)
+    plan = benchmark(benchmarking(boards={RPI5: BoardSeen(blocker=Blocker(reason, why))}), NOW)
     assert plan is not None
     assert (plan.remember, plan.items) == (False, ())
     assert condition(plan) == condition(plan, "Benchmarked") == ("False", reason)
@@ -94,7 +95,7 @@ def test_a_board_that_cannot_be_used_is_waited_for(reason: str, why: str) -> Non
 
 
 def test_one_board_that_waits_does_not_hold_the_other() -> None:
-    boards = {RPI5: BoardSeen(hold=Hold("FleetMissing", "no")), RPI4: BoardSeen(SELECTOR)}
+    boards = {RPI5: BoardSeen(blocker=Blocker("FleetMissing", "no")), RPI4: BoardSeen(SELECTOR)}
     plan = benchmark(benchmarking({RPI4: StepSeen()}, works=(work(RPI4),), boards=boards, spec=TWO), NOW)
     assert made(plan) == [("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
 
@@ -115,7 +116,7 @@ def test_a_result_of_another_board_is_no_evidence() -> None:
     memory = remembered(benchmark(benchmarking({RPI4: StepSeen(stored=stored(result))}, works=(work(RPI4),), spec=spec), NOW))
     (again,) = memory["benchmarks"]
     assert (again["board"], again["state"], again["attempt"], again["failures"]) == ("rpi4", "Running", 2, 1)
-    assert "of board rpi5, on node pi-1, and no evidence for rpi4" in memory["firstCause"]["message"]
+    assert "of board rpi5 (node pi-1), not of board rpi4" in memory["firstCause"]["message"]
     assert not memory["variants"][0].get("benchmarks")
 
 
@@ -124,7 +125,7 @@ def test_boards_whose_names_join_alike_have_steps_of_their_own() -> None:
         len(
             {
                 benchmark_name(place)
-                for place in (Place("living", "rooms-rpi5"), Place("living-rooms", "rpi5"), Place("living-rooms-rpi5", "x"))
+                for place in (BoardKey("living", "rooms-rpi5"), BoardKey("living-rooms", "rpi5"), BoardKey("living-rooms-rpi5", "x"))
             }
         )
         == 3
@@ -184,7 +185,7 @@ def test_no_board_was_asked_for() -> None:
 
 
 def test_long_names_of_fleet_and_board_fit_a_label() -> None:
-    place = Place("f" * 40, "b" * 40)
+    place = BoardKey("f" * 40, "b" * 40)
     spec = {"benchmark": [{"fleet": place.fleet, "board": place.board}]}
     seen = benchmarking({place: StepSeen()}, works=(work(place),), spec=spec, boards={place: BoardSeen(SELECTOR)})
     asked, made_job = told(benchmark(seen, NOW))

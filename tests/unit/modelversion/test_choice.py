@@ -11,7 +11,7 @@ from bramble.api.conditions import rfc3339
 from bramble.api.modelversion import BenchmarkSeen, Chosen, Conversion, LineageSeen, Status, Target, TargetSeen, VariantSeen
 from bramble.api.objects import dump
 from bramble.engine.status import LIMIT
-from bramble.kinds.modelversion.choice import REASON_CHARACTERS, choose, evidence
+from bramble.kinds.modelversion.choice import REASON_CHARACTERS, choose, with_evidence
 from bramble.kinds.modelversion.status import MESSAGE_CHARACTERS
 from tests.unit.modelversion.seen import BOTH, FP32, INT8, NOW, RPI4, RPI5, board_outcome, board_result, case, measured, variant
 
@@ -51,19 +51,20 @@ def test_the_choice_names_the_package() -> None:
 
 def test_evidence_is_kept_with_its_variant() -> None:
     slow = board_outcome(INT8, 60.0, passed=False, reasons=("p99 60.00 ms is more than the limit of 50 ms",))
-    first, second = evidence(BOTH, RPI5, board_result(board_outcome(FP32, 10.123456789), slow))
+    first, second = with_evidence(BOTH, RPI5, board_result(board_outcome(FP32, 10.123456789), slow))
     assert (first.benchmarks[0].verdict, first.benchmarks[0].p99_ms, first.benchmarks[0].accuracy) == ("Passed", 10.1235, 0.96)
     assert (second.benchmarks[0].verdict, second.benchmarks[0].reason) == ("Rejected", slow.reasons[0])
 
 
 def test_failed_golden_cases_reject_whatever_else_passed() -> None:
-    (first, _) = evidence(BOTH, RPI5, board_result(board_outcome(golden=False)))
+    (first, _) = with_evidence(BOTH, RPI5, board_result(board_outcome(golden=False)))
     assert (first.benchmarks[0].verdict, first.benchmarks[0].reason) == ("Rejected", "golden cases: raw differs")
 
 
 def test_a_later_measurement_of_a_board_replaces_the_earlier() -> None:
-    before = evidence(BOTH, RPI5, board_result(board_outcome(FP32, 10.0)))
-    after = evidence(evidence(before, RPI4, board_result(board_outcome(FP32, 30.0))), RPI5, board_result(board_outcome(FP32, 20.0)))
+    before = with_evidence(BOTH, RPI5, board_result(board_outcome(FP32, 10.0)))
+    between = with_evidence(before, RPI4, board_result(board_outcome(FP32, 30.0)))
+    after = with_evidence(between, RPI5, board_result(board_outcome(FP32, 20.0)))
     assert [(each.board, each.p99_ms) for each in after[0].benchmarks] == [("rpi4", 30.0), ("rpi5", 20.0)]
 
 

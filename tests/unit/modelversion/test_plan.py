@@ -8,19 +8,20 @@ import pytest
 
 from bramble.api.modelversion import KIND
 from bramble.api.objects import Invalid, parse
+from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.modelversion.controller import depends_on
 from bramble.kinds.modelversion.observed import Unusable
 from bramble.kinds.modelversion.plan import plan
 from bramble.kinds.plan import Delete
+from bramble.kube.resources import Key
 from tests.unit.modelversion.seen import NOW, OTHER, TARGET, case, condition, manifest, message, observed
 
 MEASURED = [{"fleet": "rooms", "board": "rpi5", "state": "Measured"}]
-STRAY = {"kind": "Job", "metadata": {"name": "j", "namespace": "ns", "uid": "j1", "labels": {}}}
+STALE = Child(Key("Job", "ns", "j"), "j1", "convert", 1)
 
 
-def test_strays_are_deleted_on_sight() -> None:
-    (item,) = plan(observed(strays=(STRAY,)), NOW).items
-    assert isinstance(item, Delete)
+def test_stale_children_are_deleted_as_soon_as_they_are_seen() -> None:
+    assert plan(observed(stale_children=(STALE,)), NOW).items == (Delete(STALE.key, "j1"),)
 
 
 def test_a_spec_that_admission_could_not_see_through() -> None:

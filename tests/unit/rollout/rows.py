@@ -11,7 +11,7 @@ from bramble.api.labels import FINALIZER, REQUEST
 from bramble.api.objects import Metadata, Object
 from bramble.api.rollout import Release, Spec, Status, Undone
 from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
-from bramble.contracts.counters import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
+from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counters, Histogram
 from bramble.contracts.report import (
     CandidateState,
     Health,
@@ -109,7 +109,7 @@ def device(
 
 
 def counts(version: Release, cohort: Cohort, *, requests: int = 200, errors: int = 0, attempt: int = 2) -> Counters:
-    buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+    buckets = [0] * BUCKETS
     buckets[20] = requests
     return Counters(
         namespace="ads",
@@ -117,9 +117,8 @@ def counts(version: Release, cohort: Cohort, *, requests: int = 200, errors: int
         package=version.packages["rpi5"],
         cohort=cohort,
         attempt=attempt,
-        requests=requests,
-        errors=errors,
-        latency=Latency(buckets=tuple(buckets)),
+        counts={"requests": requests, "errors": errors},
+        histograms={PREDICT: Histogram(buckets=tuple(buckets))},
     )
 
 

@@ -131,7 +131,7 @@ async def test_what_a_person_decided_is_kept_with_its_evidence_too(action: str, 
     (key,) = [key for key in world.files if key.endswith(f"/{kept}")]
     decision = Decision.model_validate_json(world.files[key])
     assert decision.reason == "Requested"
-    assert decision.again() == decision.judgement
+    assert decision.reproduces()
 
 
 async def test_an_assignment_that_somebody_scribbled_on_is_written_again() -> None:
@@ -181,8 +181,8 @@ async def test_devices_of_another_fleet_and_impossible_seqs_are_not_believed() -
     await settle(world, 5)
     assert world.status.seq == before
     seen = await world.observe()
-    assert seen.counters()[1].requests > 0
-    assert seen.counters()[1].wrong == 0, "the stranger's thousand wrong answers count for nothing"
+    assert seen.evidence.stable.count("requests") > 0
+    assert seen.evidence.stable.count("wrong") == 0, "the stranger's thousand wrong answers count for nothing"
 
 
 async def test_the_undo_of_a_first_version_is_verified_too() -> None:

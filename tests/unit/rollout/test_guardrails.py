@@ -79,7 +79,7 @@ def test_guardrails(seen: Observed, reason: str | None) -> None:
     assert changes["candidate"] is None
     decision = Decision.model_validate(changes["decision"])
     assert (decision.action, decision.reason) == ("Undo", reason)
-    assert decision.again() == decision.judgement
+    assert decision.reproduces()
 
 
 VERDICT = Plan(status={"phase": "Degraded", "conditions": ()})

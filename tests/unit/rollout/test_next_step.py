@@ -86,7 +86,8 @@ def test_next_step(seen: Observed, reason: str, expected: dict[str, Any]) -> Non
 def test_entering_the_last_step_freezes_the_stable_counters() -> None:
     seen = told(canaries("a", "b"), status=baking(DONE, step=1), on=("a", "b"))
     changes = kept(seen, next_step(seen, NOW))
-    assert (changes["step"], changes["baseline"]["requests"], changes["baseline"]["nodes"]) == (2, 400, 2)
+    baseline = changes["baseline"]
+    assert (changes["step"], baseline["counts"]["requests"], baseline["nodes"]["errors"]) == (2, 400, 2)
 
 
 def test_past_the_deadline_it_aborts_if_that_is_wanted() -> None:

@@ -65,8 +65,8 @@ REFUSALS: list[Any] = [
     row(with_request('{"id": 7, "action": "skip"}'), "id is 7", id="an id that is no text"),
     row(with_request(asked("explode")), "unknown to a Rollout", id="an action that nobody knows"),
     row(with_request(asked("snapshot")), "unknown to a Rollout", id="an action of another kind"),
-    row(with_request(asked("skip", attempt=1)), "speaks of attempt 1", id="an attempt that has passed"),
-    row(with_request(asked("skip", attempt=2, step=4)), "speaks of step 4", id="a step that is not the present one"),
+    row(with_request(asked("skip", attempt=1)), "for attempt 1", id="an attempt that has passed"),
+    row(with_request(asked("skip", attempt=2, step=4)), "for step 4", id="a step that is not the present one"),
     row(with_request(asked("resume")), "is not paused", id="resume of what does not wait"),
     row(with_request(asked("abort"), status={}, written=orders()), "no version is being tried", id="abort of nothing"),
     row(with_request(asked("retry")), "nothing was undone", id="retry of nothing"),
@@ -110,4 +110,4 @@ def test_a_persons_decision_keeps_its_evidence(action: str, decided: str, policy
     seen = with_request(asked(action))
     decision = Decision.model_validate(kept(seen, policy(seen, NOW))["decision"])
     assert (decision.action, decision.reason) == (decided, "Requested")
-    assert decision.again() == decision.judgement
+    assert decision.reproduces()

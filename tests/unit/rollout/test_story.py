@@ -56,7 +56,7 @@ async def test_a_kept_decision_gives_the_same_verdict_again() -> None:
         "2-0-undo.json",
     ]
     decision = Decision.model_validate(json.loads(kept[max(kept)]))
-    assert decision.again() == decision.judgement
+    assert decision.reproduces()
     assert decision.judgement.verdict == "Fail"
 
 

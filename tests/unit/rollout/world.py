@@ -12,7 +12,7 @@ from bramble.api.objects import dump
 from bramble.api.rollout import Status
 from bramble.contracts.assignment import KEY, Assignment
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.counters import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
+from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counters, Histogram, add_histograms
 from bramble.contracts.package import Package
 from bramble.contracts.report import (
     CandidateState,
@@ -23,13 +23,14 @@ from bramble.contracts.report import (
     SeenReport,
 )
 from bramble.contracts.store import blob_key
-from bramble.engine.status import turned
+from bramble.engine.status import conditions_changed
 from bramble.errors import StoreUnavailable
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Apply, Delete, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.gather import gather
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
-from bramble.kinds.sources import Devices, StoreProblem
+from bramble.kinds.sources import Devices
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, Resource, key_of
 from bramble.settings import Settings
 
@@ -110,15 +111,17 @@ class FakeDevice:
             cohort=self.cohort,
             attempt=self.attempt,
         )
-        buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        buckets = [0] * BUCKETS
         buckets[20] = requests
         wrong = round(requests * wrong_share)
         self.counters[key] = before.model_copy(
             update={
-                "requests": before.requests + requests,
-                "right": before.right + requests - wrong,
-                "wrong": before.wrong + wrong,
-                "latency": before.latency + Latency(buckets=tuple(buckets)),
+                "counts": {
+                    "requests": before.count("requests") + requests,
+                    "right": before.count("right") + requests - wrong,
+                    "wrong": before.count("wrong") + wrong,
+                },
+                "histograms": {PREDICT: add_histograms([before.histogram(PREDICT), Histogram(buckets=tuple(buckets))])},
             }
         )
 
@@ -237,7 +240,7 @@ class FakeWorld:
     def _held_back(self, decided: Plan) -> bool:
         """As the engine does: a status that turns no condition and changes no memory is written once in ten seconds."""
         soon = self.now - self.written_at < timedelta(seconds=SETTINGS.status_seconds)
-        return soon and not decided.remember and not turned(self.rollout.get("status") or {}, decided.status or {})
+        return soon and not decided.remember and not conditions_changed(self.rollout.get("status") or {}, decided.status or {})
 
     def live(self, seconds: float = 5, requests: int = 50) -> None:
         """Time passes: devices take what they are told, the field asks and corrects them."""
@@ -314,7 +317,7 @@ class FakeSources:
             and (labels or {}).items() <= (manifest["metadata"].get("labels") or {}).items()
         )
 
-    async def store_problem(self, namespace: str) -> StoreProblem | None:
+    async def store_problem(self, namespace: str) -> Blocker | None:
         raise NotImplementedError("a Rollout looks at single documents only")
 
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:

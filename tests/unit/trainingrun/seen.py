@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,9 +18,13 @@ from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome, S
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import ObjectRef, Progress
 from bramble.kinds.jobs.gather import Stored
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.plan import Plan
-from bramble.kinds.trainingrun.observed import AttemptSeen, Observed
-from bramble.kinds.trainingrun.world import Node
+from bramble.kinds.trainingrun.attempt import AttemptSeen
+from bramble.kinds.trainingrun.attempt_state import attempt_state
+from bramble.kinds.trainingrun.nodes import Node
+from bramble.kinds.trainingrun.observed import Observed
 from bramble.settings import Settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -84,11 +89,12 @@ def observed(
 
 
 def training(present: AttemptSeen | None = None, *, status: Mapping[str, Any] | None = None, **more: Any) -> Observed:
-    """A run with a pinned dataset in the middle of an attempt; both ranks run, on nodes that answer, unless told otherwise."""
+    """A run with a pinned dataset in the middle of an attempt. Unless told otherwise, both ranks run on nodes that answer."""
     present = present or attempt()
     current = CurrentAttempt(number=present.number, nodes=present.nodes, at=rfc3339(ago(600)))
     memory = {"dataset": PIN, "attempt": present.number, "current": current, **(status or {})}
-    return observed(status=memory, attempt=present, **{"nodes": NODES, **more})
+    seen = observed(status=memory, attempt=present, **{"nodes": NODES, **more})
+    return replace(seen, state=attempt_state(seen, NOW))
 
 
 def job(*conditions: tuple[str, str], started: float = 600, suspend: bool = False, since: float = 1) -> dict[str, Any]:
@@ -140,14 +146,16 @@ def disrupted(reason: str = "EvictionByEvictionAPI") -> dict[str, Any]:
 def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[str, Any] | None = None, **more: Any) -> AttemptSeen:
     """Two running ranks unless told otherwise; a missing pod is an empty dictionary."""
     given = pods or (pod(0), pod(1))
-    by_rank = {rank: each for rank, each in enumerate(given) if each}
-    return AttemptSeen(number, nodes, job_ if job_ is not None else job(), by_rank, **more)
+    by_rank = {rank: Pod.of(each) for rank, each in enumerate(given) if each}
+    return AttemptSeen(number, nodes, Job.of(job_ if job_ is not None else job()), by_rank, **more)
 
 
-def node(name: str, *, ready: bool = True, since: float = 3600, gpus: int = 1, simulated: bool = True, **more: Any) -> Node:
+def node(name: str, *, ready: bool = True, since: float | None = 3600, gpus: int = 1, simulated: bool = True, **more: Any) -> Node:
     labels = {"bramble.dev/accelerator": "simulated"} if simulated else {}
     room = {"cpu": 4.0, "memory": 16 * 1024.0**3, "pods": 110.0, "nvidia.com/gpu": float(gpus)}
-    return Node(name=name, ready=ready, since=ago(since), labels=more.pop("labels", labels), allocatable=room, **more)
+    return Node(
+        name=name, ready=ready, since=ago(since) if since is not None else None, labels=more.pop("labels", labels), allocatable=room, **more
+    )
 
 
 NODES = (node("gpu-1"), node("gpu-2"))

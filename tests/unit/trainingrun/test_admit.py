@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.sources import StoreProblem
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.observed import DatasetSeen
 from bramble.kinds.trainingrun.policies.admit import admit
-from bramble.kinds.trainingrun.policies.store import store
+from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from tests.unit.trainingrun.seen import DATASET, NOW, PIN, case, condition, message, observed, remembered, training
 
 FROZEN = DatasetSeen("tape", "uid-dataset", DATASET, frozen=True)
@@ -41,12 +41,12 @@ def test_pins() -> None:
 @pytest.mark.parametrize(
     ("seen", "admitted"),
     [
-        case("before it is pinned", observed(dataset=FROZEN, store=StoreProblem("StoreRefused", "wrong key")), ("False", "StoreRefused")),
-        case("in the middle of an attempt", training(store=StoreProblem("StoreMissing", "no Secret")), ("True", "Pinned")),
+        case("before it is pinned", observed(dataset=FROZEN, store=Blocker("StoreRefused", "wrong key")), ("False", "StoreRefused")),
+        case("in the middle of an attempt", training(store=Blocker("StoreMissing", "no Secret")), ("True", "Pinned")),
     ],
 )
 def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> None:
-    plan = store(seen, NOW)
+    plan = wait_for_store(seen, NOW)
     assert condition(plan, "Admitted") == admitted
     assert condition(plan) == ("False", seen.store.reason)
     assert message(plan) == seen.store.message
@@ -55,4 +55,4 @@ def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> No
 
 
 def test_a_store_that_can() -> None:
-    assert store(training(), NOW) is None
+    assert wait_for_store(training(), NOW) is None

@@ -7,6 +7,7 @@ import pytest
 from bramble.api.objects import StepAttempts
 from bramble.contracts.jobs.evaluate import Gate
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.trainingrun.policies.evaluate import evaluate
 from bramble.kinds.trainingrun.policies.gates import gates
 from tests.unit.trainingrun.seen import (
@@ -27,8 +28,7 @@ from tests.unit.trainingrun.seen import (
 )
 
 RESULT: Stored = stored(evaluate_result(0.97, (Gate(metric="recall", min="0.9", label="ad", slice="channel=rai1"), 0.95, True)))
-FAILED = {"conditions": [{"type": "Failed", "status": "True"}]}
-FAILED_JOB = {"kind": "Job", "metadata": {"name": "run-evaluate-1"}, "spec": {}, "status": FAILED}
+FAILED_JOB = Job(name="run-evaluate-1", failure=Failure("BackoffLimitExceeded"))
 
 
 ONE = StepAttempts(attempt=1)

@@ -8,9 +8,11 @@ import pytest
 
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, Outcome
+from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.plan import NOTHING
 from bramble.kinds.trainingrun.controller import depends_on
 from bramble.kinds.trainingrun.plan import plan
+from bramble.kube.resources import Key
 from tests.unit.trainingrun.seen import (
     NODES,
     NOW,
@@ -30,7 +32,7 @@ from tests.unit.trainingrun.seen import (
 )
 
 OWN = {"trainer": {"container": {"image": "me/train:1", "command": ["python", "a.py"]}}}
-STRAY = {"kind": "Job", "metadata": {"name": "run-train-1", "namespace": "ns", "uid": "j1", "labels": {}}}
+STALE = Child(Key("Job", "ns", "run-train-1"), "j1", "train", 1)
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -42,11 +44,11 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 def test_a_run_that_is_being_deleted_does_nothing() -> None:
-    assert plan(observed(deleted=True, strays=(STRAY,)), NOW) == NOTHING
+    assert plan(observed(deleted=True, stale_children=(STALE,)), NOW) == NOTHING
 
 
-def test_strays_go_first() -> None:
-    assert made(plan(training(strays=(STRAY,)), NOW)) == [("Delete", "Job")]
+def test_stale_children_are_deleted_first() -> None:
+    assert made(plan(training(stale_children=(STALE,)), NOW)) == [("Delete", "Job")]
 
 
 def test_a_result_counts_although_the_run_is_suspended_or_a_rank_failed_since() -> None:

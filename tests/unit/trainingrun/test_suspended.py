@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.sources import StoreProblem
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.policies.suspended import suspended
 from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, case, condition, observed, remembered, stated, training
 
@@ -15,7 +15,7 @@ WISH = {"suspend": True}
     "seen",
     [
         case("nobody wishes it", training()),
-        case("the store must first say whether it is trained", training(spec=WISH, store=StoreProblem("StoreUnavailable", "no answer"))),
+        case("the store must first say whether it is trained", training(spec=WISH, store=Blocker("StoreUnavailable", "no answer"))),
         case("it is trained: the evaluation goes on", observed(WISH, status={"dataset": PIN, "package": TRAINED_PACKAGE})),
     ],
 )

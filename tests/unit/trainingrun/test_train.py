@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bramble.api.trainingrun import CurrentAttempt
-from bramble.kinds.trainingrun.observed import AttemptSeen
+from bramble.kinds.trainingrun.attempt import AttemptSeen
 from bramble.kinds.trainingrun.policies.train import train
 from tests.unit.trainingrun.seen import (
     NODES,

@@ -13,7 +13,7 @@ from bramble.contracts.canonical import canonical_json, digest_of, document_dige
 from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
 from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.contracts.package import MAX_BYTES, Package
-from bramble_workloads.convert.finish import INT8_MARGIN
+from bramble_workloads.convert.package import QUANTISED_MARGIN
 from bramble_workloads.convert.step import main
 from bramble_workloads.evaluate import step as evaluation
 from bramble_workloads.evaluate.scoring import metrics_of
@@ -134,7 +134,7 @@ def test_int8_golden_cases_count_quantisation_steps(pod: StepPod) -> None:
     assert small is not None
     assert plain.tolerance.step == 1
     assert plain.tolerance.raw < 0.1
-    assert (small.tolerance.margin, small.tolerance.raw) == (INT8_MARGIN, 8)
+    assert (small.tolerance.margin, small.tolerance.raw) == (QUANTISED_MARGIN, 8)
     logits = Model.load(stored(pod, outcomes["onnx-fp32"]), conv_graph())
     spread = [logits.run(logits.preprocessor(pod.store.get_blob(case.input)))["logits"] for case in plain.cases]
     widest = max(float(row.max()) for row in spread) - min(float(row.min()) for row in spread)

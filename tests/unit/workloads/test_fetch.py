@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.jobs.train import ContainerTrainer
+from bramble.contracts.jobs.train import ContainerTrainer, TrainJob
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, checkpoints_prefix
 from bramble_workloads import fetch as fetching
-from bramble_workloads.errors import BadData, Corrupt
+from bramble_workloads.errors import BadData, Corrupt, SpecError
 from bramble_workloads.fetch import fetch, launch_plan, restore, write_image_folders
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.launch.plan import LaunchPlan
@@ -157,3 +157,15 @@ def test_a_command_and_its_arguments_are_the_plan(tmp_path: Path) -> None:
     plan = launch_plan(json.loads(job.model_dump_json(by_alias=True, exclude_none=True)), tmp_path, RunFolder(str(tmp_path)))
     assert (plan["entry"], plan["command"]) == (None, ["python3", "train.py", "--fast"])
     assert "BRAMBLE_TRAINER" not in plan["environment"]
+
+
+def test_fetch_knows_the_fields_of_a_training_job() -> None:
+    assert {field.alias or name for name, field in TrainJob.model_fields.items()} == fetching.JOB_FIELDS
+
+
+def test_a_training_job_of_a_later_release_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = json.loads(train_job(digest_of(b"")).model_dump_json(by_alias=True, exclude_none=True))
+    (tmp_path / "job.json").write_text(json.dumps({**job, "ofALaterRelease": 1}))
+    monkeypatch.setenv("BRAMBLE_JOB_FILE", str(tmp_path / "job.json"))
+    with pytest.raises(SpecError, match="does not know: ofALaterRelease; use a newer image"):
+        fetching._read_job()

@@ -216,7 +216,7 @@ def test_a_store_that_refuses_the_key_is_said_in_the_last_word(freeze: Freeze, s
     assert freeze() == 64
     word = json.loads((tmp_path / "termination").read_text())
     assert word["key"] == ""
-    assert "correct secretKey in the Secret" in word["message"]
+    assert "correct secretKey in Secret bramble-store" in word["message"]
     assert "wrong" not in word["message"].split()
 
 

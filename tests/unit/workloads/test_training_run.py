@@ -211,7 +211,7 @@ def test_a_store_that_refuses_stops_the_run_and_says_so(store_config: StoreConfi
     job = train_job(manifest)
     with pods(job, store_config._replace(secret_key="wrong"), tmp_path) as made:
         assert [pod.fetch_code for pod in made] == [ExitCode.SPEC_ERROR] * 2
-        assert "correct secretKey in the Secret" in made[0].log("fetch")
+        assert "correct secretKey in Secret bramble-store" in made[0].log("fetch")
         assert "correct secretKey" in termination(made[0])["message"]
 
 

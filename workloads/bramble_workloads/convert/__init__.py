@@ -1,1 +1,4 @@
-"""Makes every variant of a model and validates it: finished packages with golden cases, size, scores and the drop from fp32."""
+"""The step `convert`. It makes every variant of a model as a package with golden cases, and measures its size, its scores and its drop.
+
+Modules in the order of the work: `source`, `calibration`, `graphs`, `inference`, `fitting`, `golden`, `package`, `step`.
+"""

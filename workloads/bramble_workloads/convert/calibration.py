@@ -1,4 +1,4 @@
-"""Which pictures choose the ranges of int8."""
+"""Chooses the calibration samples, which decide the ranges of a quantised graph's numbers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ PURPOSE = "calibration"
 
 
 def choose(train: Iterable[Sample], count: int) -> tuple[Sample, ...]:
-    """So many samples of the train split, or all where there are fewer: classes in turn, so that rare ones widen the ranges too.
+    """Choose `count` samples of the train split, or all when there are fewer.
 
-    Within a class the order is by hash: the same samples on every machine, whatever the order of `train`.
+    Classes take turns, so that the ranges cover rare classes as well. Within a class the order is by hash, so that every machine chooses
+    the same samples whatever the order of `train`.
     """
     classes: dict[str, list[Sample]] = {}
     for sample in hash_order(train, PURPOSE):
@@ -23,5 +24,5 @@ def choose(train: Iterable[Sample], count: int) -> tuple[Sample, ...]:
 
 
 def round_robin(lists: Sequence[Sequence[Sample]]) -> tuple[Sample, ...]:
-    """The first of each list, then the second of each, until all are taken."""
+    """Take the first item of each list, then the second of each, until all are taken."""
     return tuple(sample for sample in chain.from_iterable(zip_longest(*lists)) if sample is not None)

@@ -1,4 +1,4 @@
-"""What is fitted on the validation split for each variant: the temperature, and the threshold of the positive label. Pure."""
+"""Fits, on the validation split and for each variant, the temperature and the threshold of the positive label. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What conversion starts from: the package as training exported it, its graph, and the dataset that it was trained on."""
+"""What a conversion starts from: the package that training made, its exported files, and the dataset that it was trained on."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from pathlib import Path
 from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.manifest import Manifest, Sample, Split
 from bramble.contracts.package import Package
-from bramble_workloads.convert.cases import PNG
+from bramble.contracts.runtimes import FLOAT32, MODEL, Export
+from bramble_workloads.convert.golden import PNG
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.answers import require_labels
 from bramble_workloads.evaluate.samples import of_split, read_manifest, read_samples
 from bramble_workloads.job import Work
-from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.package import read_package
+from bramble_workloads.processing.preprocess import Preprocessor
+from bramble_workloads.runtimes.converter import NotConvertible
 
 
 @dataclass(frozen=True)
 class Source:
-    """All of it, verified."""
+    """The verified package and dataset."""
 
     digest: str
     package: Package
     graph: Path
-    model: Model
+    """The float32 graph."""
+    preprocessor: Preprocessor
     manifest: Manifest
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
@@ -32,16 +35,18 @@ class Source:
 
 
 def read_source(work: Work[ConvertJob]) -> Source:
-    """Fetch package, graph and manifest.
+    """Fetch the package, its graph and the manifest.
 
     Raises:
-        SpecError: the package cannot be run here, is no fp32 package, or does not take PNG.
+        SpecError: the package is not a float32 package, does not take PNG, or describes a preprocessing that cannot be carried out.
         BadData: a blob is missing or damaged, or a split is empty or holds classes that the model does not know.
     """
     job, store = work.job, work.store
     package = read_package(store.get_blob, job.package)
-    if package.variant.precision != "float32":
-        raise SpecError(f"package {job.package} is {package.variant.precision}: variants are made from the float32 package of training")
+    if package.variant.precision != FLOAT32.name:
+        raise SpecError(
+            f"package {job.package} is {package.variant.precision}: variants are made from the {FLOAT32.name} package of training"
+        )
     if PNG not in package.input.media_types:
         raise SpecError(f"input.mediaTypes of package {job.package} lacks {PNG}, which golden cases are: add it")
     manifest = read_manifest(store.get_blob, job.manifest)
@@ -49,8 +54,21 @@ def read_source(work: Work[ConvertJob]) -> Source:
     splits: dict[Split, tuple[Sample, ...]] = {split: of_split(samples, split) for split in ("train", "val", "test")}
     for found in splits.values():
         require_labels(found, package.postprocess.labels)
-    graph = work.folder / "float32.onnx"
-    store.download_blob(package.files["model"].sha256, graph)
-    return Source(
-        digest=job.package, package=package, graph=graph, model=Model.load(package, graph, threads=1), manifest=manifest, **splits
-    )
+    graph = fetch_export(work, package, MODEL)
+    return Source(digest=job.package, package=package, graph=graph, preprocessor=Preprocessor(package), manifest=manifest, **splits)
+
+
+def fetch_export(work: Work[ConvertJob], package: Package, export: Export) -> Path:
+    """Download one of the files that training left, unless it is here already.
+
+    Raises:
+        NotConvertible: the package has no such file.
+        BadData: the blob is missing or damaged.
+    """
+    path = work.folder / export.file
+    if path.exists():
+        return path
+    if export.name not in package.files:
+        raise NotConvertible(f"training left no {export.file}, which this variant is made from: train again with a trainer that exports it")
+    work.store.download_blob(package.files[export.name].sha256, path)
+    return path

@@ -1,4 +1,7 @@
-"""The step `convert`: every variant of a model made, finished and validated. One that cannot be made is an outcome; the others go on."""
+"""The step `convert`: makes, packages and validates every variant of a model.
+
+A variant that cannot be made is an outcome of the step; the others go on.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,16 @@ import numpy as np
 
 from bramble.contracts.jobs.convert import ConvertJob, ConvertResult, VariantOutcome, VariantSpec
 from bramble.contracts.package import Classify
-from bramble_workloads.convert.errors import NotConvertible
-from bramble_workloads.convert.finish import finish
 from bramble_workloads.convert.fitting import fit
-from bramble_workloads.convert.forms import FLOAT32, Form, Wanted, make_forms, wanted
-from bramble_workloads.convert.passes import Given, run_split
+from bramble_workloads.convert.graphs import EXPORTED, GraphKey, VariantGraph, key_of, make_graphs
+from bramble_workloads.convert.inference import SplitOutputs, run_split
+from bramble_workloads.convert.package import make_package
 from bramble_workloads.convert.source import Source, read_source
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop
 from bramble_workloads.evaluate.scoring import Confusion, metrics_of, scores_of
 from bramble_workloads.job import Work, run
 from bramble_workloads.processing.postprocess import classify
+from bramble_workloads.runtimes.converter import NotConvertible
 
 
 def main() -> int:
@@ -31,16 +34,17 @@ def convert(work: Work[ConvertJob]) -> ConvertResult:
 
     Raises:
         SpecError: maxDrop cannot be judged, or the package cannot be run here.
-        BadData: a blob is missing or damaged, a split is empty or of other classes, a picture cannot be processed, or the fp32 graph fails.
+        BadData: a blob is missing or damaged, a split is empty or has other classes than the model, a picture cannot be processed, or the
+            exported graph fails.
         TryAgain: the store does not answer.
     """
     require_max_drop(work.job.max_drop)
     source = read_source(work)
-    forms = make_forms(work, source)
-    val = run_split(work, source, forms, source.val, "val")
-    test = run_split(work, source, forms, source.test, "test")
-    conversion = _Conversion(work, source, forms, val, test)
-    reference = conversion.metrics(FLOAT32, conversion.fitted(FLOAT32))
+    graphs = make_graphs(work, source)
+    val = run_split(work, source, graphs, source.val, "val")
+    test = run_split(work, source, graphs, source.test, "test")
+    conversion = _Conversion(work, source, graphs, val, test)
+    reference = conversion.metrics(key_of(EXPORTED), conversion.fitted(key_of(EXPORTED)))
     outcomes = []
     for spec in work.job.variants:
         outcome = conversion.outcome(spec, reference)
@@ -51,33 +55,34 @@ def convert(work: Work[ConvertJob]) -> ConvertResult:
 
 @dataclass(frozen=True)
 class _Conversion:
-    """Everything that a variant is made and judged from."""
+    """What every variant is made and judged from."""
 
     work: Work[ConvertJob]
     source: Source
-    forms: Mapping[Wanted, Form | NotConvertible]
-    val: Given
-    test: Given
+    graphs: Mapping[GraphKey, VariantGraph | NotConvertible]
+    val: SplitOutputs
+    test: SplitOutputs
 
     def outcome(self, spec: VariantSpec, reference: Mapping[str, float]) -> VariantOutcome:
-        """Make one variant, and hold it against the fp32 package's metrics."""
-        form = self.forms[wanted(spec)]
+        """Make one variant, and compare it with the metrics of the exported graph."""
+        key = key_of(spec)
+        graph = self.graphs[key]
         try:
-            if isinstance(form, NotConvertible):
-                raise form
-            fitted = self.fitted(wanted(spec))
-            package = finish(self.work, self.source, spec, form, fitted, (self.val.samples, self.val.of(wanted(spec))))
+            if isinstance(graph, NotConvertible):
+                raise graph
+            fitted = self.fitted(key)
+            package = make_package(self.work, self.source, spec, graph, fitted, (self.val.samples, self.val.of(key)))
         except NotConvertible as reason:
             return VariantOutcome(name=spec.name, package=None, passed=False, reason=str(reason))
         made = VariantOutcome(
             name=spec.name,
             package=package,
-            bytes=form.bytes,
-            compression=round(self.source.graph.stat().st_size / form.bytes, 3),
+            bytes=graph.bytes,
+            compression=round(self.source.graph.stat().st_size / graph.bytes, 3),
             passed=False,
         )
         try:
-            found = self.metrics(wanted(spec), fitted)
+            found = self.metrics(key, fitted)
         except NotConvertible as reason:
             return made.model_copy(update={"reason": str(reason)})
         reasons = missed(reference, found, self.work.job.max_drop)
@@ -85,22 +90,22 @@ class _Conversion:
             update={"metrics": found, "drop": drop_of(reference, found), "passed": not reasons, "reason": "; ".join(reasons)}
         )
 
-    def fitted(self, form: Wanted) -> Classify:
-        """The postprocessing for one graph. Raises NotConvertible: it failed on the validation split."""
+    def fitted(self, key: GraphKey) -> Classify:
+        """The postprocessing of one graph. Raises NotConvertible: the graph failed on the validation split."""
         operation = self.source.package.postprocess
         true = np.array([operation.labels.index(sample.label) for sample in self.val.samples], np.int64)
-        return fit(operation, self.val.of(form), true)
+        return fit(operation, self.val.of(key), true)
 
-    def metrics(self, form: Wanted, fitted: Classify) -> dict[str, float]:
+    def metrics(self, key: GraphKey, fitted: Classify) -> dict[str, float]:
         """Scores on the test split. Raises NotConvertible: the graph failed on it."""
         confusion = Confusion(fitted.labels)
-        for sample, row in zip(self.test.samples, self.test.of(form), strict=True):
+        for sample, row in zip(self.test.samples, self.test.of(key), strict=True):
             confusion.add(sample.label, classify(fitted, row).label)
         return metrics_of(scores_of(confusion))
 
 
 def _sentence(outcome: VariantOutcome) -> str:
-    """The outcome for the log."""
+    """The outcome, as one line of the log."""
     if outcome.package is None:
         return f"{outcome.name}: not made: {outcome.reason}"
     size = f"{outcome.name}: {outcome.bytes} bytes ({outcome.compression:g}x smaller than fp32)"

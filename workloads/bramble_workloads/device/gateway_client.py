@@ -15,7 +15,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from bramble.contracts.assignment import Assignment
-from bramble.contracts.base import Document
+from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.report import Report
 from bramble_workloads import paths
@@ -31,7 +31,7 @@ CHUNK = 256 * 1024
 TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
-class Assignments(Document):
+class Assignments(ExtensibleDocument):
     """The answer to `GET /v1/assignment`: all of this node."""
 
     etag: str

@@ -1,21 +1,23 @@
-"""What a device counts: requests, errors, right and wrong answers and a latency histogram, by package and cohort.
+"""What a device counts for each package and cohort: events by name, and a histogram of how long requests took.
 
-Cumulative since the process began, except crashes, which stand on the disk. Touched by the event loop's thread only.
+A new guardrail needs one line here or where the event happens: `tally.add("its_name")`. Counts are cumulative since the process
+started; only crashes are kept on the disk. Only the event loop's thread counts, so no lock is needed.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from typing import NamedTuple
 
-from bramble.contracts.counters import LATENCY_BOUNDS_MS, Cohort, Counters, Latency
+from bramble.contracts.counters import BUCKETS, DURATION_BOUNDS_MS, PREDICT, Cohort, Counters, Histogram
 
 MAX_KEYS = 12
-"""Of one model: a device remembers the versions of its last few attempts, not all it ever served."""
+"""How many tallies of one model are kept: a device remembers the versions of its last few attempts, not all it ever served."""
 
 
 class Key(NamedTuple):
-    """What a count is of."""
+    """Whom a tally belongs to: one version in one cohort of one attempt."""
 
     namespace: str
     model: str
@@ -26,44 +28,51 @@ class Key(NamedTuple):
 
 
 class Tally:
-    """The counts of one key."""
+    """The counts of one key.
+
+    Attributes:
+        counts: event name to how many happened.
+        buckets: requests by how long they took, one count for each bound of `DURATION_BOUNDS_MS` and one for what is slower.
+        sum_ms: how long all answered requests took together, in milliseconds.
+    """
 
     def __init__(self) -> None:
-        self.requests = 0
-        self.errors = 0
-        self.right = 0
-        self.wrong = 0
-        self.crashes = 0
-        self.buckets = [0] * (len(LATENCY_BOUNDS_MS) + 1)
+        self.counts = Counter[str]()
+        self.buckets = [0] * BUCKETS
         self.sum_ms = 0.0
 
+    def add(self, name: str) -> None:
+        """Count one event."""
+        self.counts[name] += 1
+
     def answered(self, milliseconds: float) -> None:
-        """A request was answered after this time."""
-        self.requests += 1
-        self.buckets[bisect_left(LATENCY_BOUNDS_MS, milliseconds)] += 1
+        """Count a request that was answered after this time."""
+        self.add("requests")
+        self.buckets[bisect_left(DURATION_BOUNDS_MS, milliseconds)] += 1
         self.sum_ms += milliseconds
 
     def failed(self) -> None:
-        """A request was not answered, through no fault of its own."""
-        self.requests += 1
-        self.errors += 1
+        """Count a request that got no answer through no fault of its own."""
+        self.add("requests")
+        self.add("errors")
 
     def judged(self, *, right: bool) -> None:
-        """Feedback said what the answer should have been."""
-        if right:
-            self.right += 1
-        else:
-            self.wrong += 1
+        """Count an answer for which somebody sent the true label."""
+        self.add("right" if right else "wrong")
+
+    def crashed(self, times: int) -> None:
+        """Take over how often the agent died while it served this, as its disk has it."""
+        self.counts["crashes"] = times
 
 
 class Book:
-    """All tallies of the node."""
+    """All tallies of the node, by key."""
 
     def __init__(self) -> None:
         self._tallies: dict[Key, Tally] = {}
 
     def of(self, key: Key) -> Tally:
-        """The tally of a key; the oldest of the same model goes where there are too many."""
+        """The tally of a key. A new one replaces the oldest of the same model where there are `MAX_KEYS` already."""
         tally = self._tallies.get(key)
         if tally is None:
             same = [each for each in self._tallies if (each.namespace, each.model) == (key.namespace, key.model)]
@@ -73,7 +82,7 @@ class Book:
         return tally
 
     def forget(self, namespace: str, model: str, *, all_but: str | None = None) -> None:
-        """Drop a model's tallies; those of one Rollout may stay."""
+        """Drop a model's tallies, except those of the Rollout with uid `all_but`."""
         for key in [each for each in self._tallies if (each.namespace, each.model) == (namespace, model)]:
             if key.rollout_uid != all_but:
                 del self._tallies[key]
@@ -83,7 +92,7 @@ class Book:
         return list(self._tallies.items())
 
     def report(self) -> tuple[Counters, ...]:
-        """As it goes to the gateway."""
+        """Every tally, as a report to the gateway carries it."""
         return tuple(
             Counters(
                 namespace=key.namespace,
@@ -91,12 +100,8 @@ class Book:
                 package=key.package,
                 cohort=key.cohort,
                 attempt=key.attempt,
-                requests=tally.requests,
-                errors=tally.errors,
-                right=tally.right,
-                wrong=tally.wrong,
-                crashes=tally.crashes,
-                latency=Latency(buckets=tuple(tally.buckets), sum_ms=tally.sum_ms),
+                counts=dict(tally.counts),
+                histograms={PREDICT: Histogram(buckets=tuple(tally.buckets), sum_ms=tally.sum_ms)},
             )
             for key, tally in self._tallies.items()
         )

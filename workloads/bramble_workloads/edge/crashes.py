@@ -12,16 +12,16 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.counters import Cohort
 from bramble_workloads.device.disk import remove_durably, write_durably
 
-D = TypeVar("D", bound=Document)
+D = TypeVar("D", bound=ExtensibleDocument)
 
 MAX_RECORDS = 12
 
 
-class Running(Document):
+class Running(ExtensibleDocument):
     """What one process of the agent was serving."""
 
     instance: str
@@ -32,7 +32,7 @@ class Running(Document):
     rollout_uid: str
 
 
-class Crashes(Document):
+class Crashes(ExtensibleDocument):
     """Of one package in one cohort of one attempt."""
 
     package: Digest
@@ -42,7 +42,7 @@ class Crashes(Document):
     count: int
 
 
-class Record(Document):
+class Record(ExtensibleDocument):
     """`crashes.json`. `counted` is the instance whose death was counted last, so that a crash while counting counts once."""
 
     crashes: tuple[Crashes, ...] = ()

@@ -70,7 +70,7 @@ class Deployment:
         for each in deaths:
             if each.rollout_uid == store.slots.accepted.rollout_uid:
                 label = Serving(each.package, each.cohort, each.attempt, each.rollout_uid)
-                deployment.endpoint.tally(label).crashes = each.count
+                deployment.endpoint.tally(label).crashed(each.count)
         return deployment
 
     # ------------------------------------------------------------------------------------------------ from the node

@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from bramble.contracts.canonical import short
-from bramble.contracts.counters import LATENCY_BOUNDS_MS
+from bramble.contracts.counters import DURATION_BOUNDS_MS
 from bramble_workloads.device import board
 from bramble_workloads.edge.counters import Tally
 from bramble_workloads.edge.node import Node
@@ -18,6 +18,16 @@ from bramble_workloads.edge.node import Node
 LABELS = ("package", "cohort", "attempt")
 EVERY = 8
 """Of the report's 137 bounds each eighth goes to Prometheus: one a doubling."""
+
+COUNTS = {
+    "requests": "Requests that were answered or should have been.",
+    "errors": "Requests not answered through no fault of their own.",
+    "crashes": "Deaths of the agent while it served the package.",
+}
+"""What each count means; one that is not listed goes by its name alone."""
+
+FEEDBACK = ("right", "wrong")
+"""Counts that are one metric with a label `verdict`."""
 
 
 class DeviceCollector(Collector):
@@ -28,20 +38,20 @@ class DeviceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every metric of the device."""
-        requests = CounterMetricFamily("bramble_device_requests", "Requests that were answered or should have been.", labels=LABELS)
-        errors = CounterMetricFamily("bramble_device_errors", "Requests not answered through no fault of their own.", labels=LABELS)
-        crashes = CounterMetricFamily("bramble_device_crashes", "Deaths of the agent while it served the package.", labels=LABELS)
+        tallies = [([short(key.package), key.cohort, str(key.attempt)], tally) for key, tally in self._node.book.items()]
+        for name in dict.fromkeys([*COUNTS, *(name for _, tally in tallies for name in tally.counts if name not in FEEDBACK)]):
+            text = COUNTS.get(name, f"Events that the agent counts as {name}.")
+            counted = CounterMetricFamily(f"bramble_device_{name}", text, labels=LABELS)
+            for labels, tally in tallies:
+                counted.add_metric(labels, tally.counts[name])
+            yield counted
         feedback = CounterMetricFamily("bramble_device_feedback", "Answers that somebody judged.", labels=(*LABELS, "verdict"))
-        latency = HistogramMetricFamily("bramble_device_predict_seconds", "From the whole request to the answer.", labels=LABELS)
-        for key, tally in self._node.book.items():
-            labels = [short(key.package), key.cohort, str(key.attempt)]
-            requests.add_metric(labels, tally.requests)
-            errors.add_metric(labels, tally.errors)
-            crashes.add_metric(labels, tally.crashes)
-            feedback.add_metric([*labels, "right"], tally.right)
-            feedback.add_metric([*labels, "wrong"], tally.wrong)
-            latency.add_metric(labels, buckets(tally), sum_value=tally.sum_ms / 1000)
-        yield from (requests, errors, crashes, feedback, latency)
+        durations = HistogramMetricFamily("bramble_device_predict_seconds", "From the whole request to the answer.", labels=LABELS)
+        for labels, tally in tallies:
+            for verdict in FEEDBACK:
+                feedback.add_metric([*labels, verdict], tally.counts[verdict])
+            durations.add_metric(labels, buckets(tally), sum_value=tally.sum_ms / 1000)
+        yield from (feedback, durations)
         yield self._serving()
         yield from self._health()
 
@@ -69,7 +79,7 @@ def buckets(tally: Tally) -> list[tuple[str, float]]:
     """Cumulative counts by upper bound in seconds, a bound a doubling, the last one infinite."""
     found: list[tuple[str, float]] = []
     seen = 0
-    for position, (bound, count) in enumerate(zip(LATENCY_BOUNDS_MS, tally.buckets, strict=False)):
+    for position, (bound, count) in enumerate(zip(DURATION_BOUNDS_MS, tally.buckets, strict=False)):
         seen += count
         if position % EVERY == 0:
             found.append((f"{bound / 1000:.6g}", seen))

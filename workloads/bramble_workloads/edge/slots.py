@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field
 
 from bramble.contracts.assignment import Assignment
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.counters import Cohort
 
 MAX_DEATHS = 2
@@ -28,7 +28,7 @@ Because = Literal["fault", "silence", "reboot"]
 `reboot`: the board rebooted while it was tried: most likely the power, and not tried again, since it may have been the package."""
 
 
-class Attempt(Document):
+class Attempt(ExtensibleDocument):
     """A package that is not yet proven here. `n` counts loads begun that did not end cleanly, the present one included."""
 
     package: Digest
@@ -37,7 +37,7 @@ class Attempt(Document):
     phase: Phase = "trying"
 
 
-class Refusal(Document):
+class Refusal(ExtensibleDocument):
     """A package that this device will not serve in this attempt of this Rollout; a new attempt is a person's word to try again."""
 
     package: Digest
@@ -52,7 +52,7 @@ class Refusal(Document):
         return self.because != "fault"
 
 
-class Slots(Document):
+class Slots(ExtensibleDocument):
     """Of one assignment on one node."""
 
     schema_: Literal["bramble.dev/slots/v1"] = Field("bramble.dev/slots/v1", alias="schema")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from pydantic import ValidationError
 
+from bramble.contracts.base import problems_of
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.model import Model
@@ -26,9 +27,7 @@ def read_package(get_blob: GetBlob, digest: str) -> Package:
     try:
         return Package.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        what = f"{'.'.join(map(str, first['loc'])) or 'document'}: {first['msg']}"
-        raise DescriptionError(f"package {digest} is not one that this image knows: {what}; update the image") from error
+        raise DescriptionError(f"package {digest} is not one that this image knows: {problems_of(error)}") from error
 
 
 def load_model(get_blob: GetBlob, package: Package) -> Model:

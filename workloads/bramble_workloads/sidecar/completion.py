@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import canonical_json, document_digest
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription, Package, Variant
 from bramble.contracts.store import result_key
 from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION, MODEL
-from bramble_workloads.job import describe
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.processing.model import Model
 from bramble_workloads.sidecar.context import Context
@@ -80,7 +80,7 @@ def lineage(job: dict[str, Any]) -> Lineage:
     try:
         return Lineage.model_validate({**own, **job["lineage"]})
     except ValidationError as error:
-        raise SpecError(f"job.lineage: {describe(error)}") from error
+        raise SpecError(f"job.lineage: {problems_of(error)}") from error
 
 
 def _description(run: RunFolder) -> ModelDescription:
@@ -91,7 +91,7 @@ def _description(run: RunFolder) -> ModelDescription:
         with opened(run.out / DESCRIPTION, run.root) as file:
             return ModelDescription.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {describe(error)}") from error
+        raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {problems_of(error)}") from error
 
 
 class Told(NamedTuple):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from bramble.contracts.jobs.snapshot import Finding, Source
+from bramble.objectstore.bucket import Entry
 from bramble_workloads.errors import BadData
 from bramble_workloads.snapshot.findings import finding
-from bramble_workloads.store import Entry, Store
+from bramble_workloads.store import Store
 
 METADATA = "metadata.csv"
 FILE_NAME = "file_name"

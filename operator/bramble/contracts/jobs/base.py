@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Document
+from bramble.contracts.base import Document, ExtensibleDocument
 from bramble.contracts.canonical import document_digest
 from bramble.contracts.report import ObjectRef
 
@@ -42,7 +42,7 @@ def inputs_digest(job: Job, image: str) -> str:
     return document_digest({"image": image, "job": {key: value for key, value in document.items() if key not in IDENTITY_FREE}})
 
 
-class Result(Document):
+class Result(ExtensibleDocument):
     """What every step gives."""
 
     schema_: Literal["bramble.dev/result/v1"] = Field("bramble.dev/result/v1", alias="schema")

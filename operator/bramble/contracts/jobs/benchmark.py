@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, ExtensibleDocument
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.report import BoardFacts
 
@@ -39,7 +39,7 @@ class BenchmarkJob(Job):
     max_drop: dict[str, str] = Field(default_factory=dict)
 
 
-class LatencySummary(Document):
+class LatencySummary(ExtensibleDocument):
     """Milliseconds."""
 
     mean_ms: float
@@ -49,7 +49,7 @@ class LatencySummary(Document):
     iterations: int
 
 
-class BenchmarkOutcome(Document):
+class BenchmarkOutcome(ExtensibleDocument):
     """One variant on one board."""
 
     package: Digest

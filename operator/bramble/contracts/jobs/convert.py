@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, ExtensibleDocument
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.runtimes import FLOAT32, RUNTIMES, FormatName, PrecisionName
 
@@ -33,7 +33,7 @@ class ConvertJob(Job):
     max_drop: dict[str, str] = Field(default_factory=dict)
 
 
-class VariantOutcome(Document):
+class VariantOutcome(ExtensibleDocument):
     """One variant made and validated; `package` is None when it could not be made."""
 
     name: str

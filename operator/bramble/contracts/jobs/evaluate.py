@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, ExtensibleDocument
 from bramble.contracts.jobs.base import Job, Result
 
 
@@ -30,7 +30,7 @@ class EvaluateJob(Job):
     gates: tuple[Gate, ...] = ()
 
 
-class Scores(Document):
+class Scores(ExtensibleDocument):
     """Precision, recall and F1 are macro means in `Part.overall` and of one class in `Part.per_class`."""
 
     samples: int
@@ -40,7 +40,7 @@ class Scores(Document):
     f1: float
 
 
-class Part(Document):
+class Part(ExtensibleDocument):
     """Scores on some of the samples."""
 
     overall: Scores
@@ -50,7 +50,7 @@ class Part(Document):
     """Rows are true classes, columns predicted ones, both in the package's order of labels."""
 
 
-class GateOutcome(Document):
+class GateOutcome(ExtensibleDocument):
     """`value` is None when the split has no sample the gate is about: then it does not pass."""
 
     gate: Gate

@@ -1,4 +1,4 @@
-"""Parsing of `job.json` and `result.json`: the step that they name decides what they hold."""
+"""Parsing of `job.json` and `result.json`. The field `step` decides which model a document has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from bramble.contracts.base import UnknownFields
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult
 from bramble.contracts.jobs.convert import ConvertJob, ConvertResult
 from bramble.contracts.jobs.evaluate import EvaluateJob, EvaluateResult
@@ -21,9 +22,18 @@ class JobFile(BaseModel):
     job: AnyJob
 
     @classmethod
-    def parse(cls, content: bytes) -> AnyJob:
-        """Raises pydantic.ValidationError: the file is not a job this code knows."""
-        return cls.model_validate_json(b'{"job":' + content + b"}").job
+    def parse(cls, content: bytes, unknown_fields: UnknownFields = "forbid") -> AnyJob:
+        """Parse a job.
+
+        Args:
+            content: of the file.
+            unknown_fields: the step that carries the job out forbids them, because each may change what it must do. The gateway
+                ignores them, because it only reads whose job it is and which blobs it names.
+
+        Raises:
+            pydantic.ValidationError: the content is not a job of this release.
+        """
+        return cls.model_validate_json(b'{"job":' + content + b"}", extra=unknown_fields).job
 
 
 AnyResult = Annotated[SnapshotResult | TrainResult | EvaluateResult | ConvertResult | BenchmarkResult, Field(discriminator="step")]
@@ -36,5 +46,9 @@ class ResultFile(BaseModel):
 
     @classmethod
     def parse(cls, content: bytes) -> AnyResult:
-        """Raises pydantic.ValidationError: the file is not a result this code knows."""
-        return cls.model_validate_json(b'{"result":' + content + b"}").result
+        """Parse a result. Unknown fields are ignored in all its parts, also in those that a job shares with it.
+
+        Raises:
+            pydantic.ValidationError: the content is not a result of this release.
+        """
+        return cls.model_validate_json(b'{"result":' + content + b"}", extra="ignore").result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, ExtensibleDocument
 from bramble.contracts.jobs.base import Job, Result
 
 
@@ -48,7 +48,7 @@ class SnapshotJob(Job):
     """The manifest before: its groups keep their splits."""
 
 
-class Finding(Document):
+class Finding(ExtensibleDocument):
     """Something a check of the data found."""
 
     check: str

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.canonical import canonical_json
 
 
-class Termination(Document):
+class Termination(ExtensibleDocument):
     """A job container's last word, at most 1 KiB in all: where its result or its cause lies, and the digest of it."""
 
     code: int

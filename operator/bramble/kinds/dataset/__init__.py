@@ -1,1 +1,1 @@
-"""Dataset: pictures, checked, split and frozen by a snapshot Job; each version is named by the digest of its manifest."""
+"""The Dataset kind: a Job checks, splits and freezes pictures; each version is named by the digest of its manifest."""

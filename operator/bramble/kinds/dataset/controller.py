@@ -1,4 +1,4 @@
-"""Dataset as the engine sees it."""
+"""The Dataset controller."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ from bramble.kinds.dataset.plan import plan
 from bramble.kube.resources import DATASET
 
 CONTROLLER: Controller[Seen] = Controller(DATASET, gather, plan, depends_on=lambda _: (), memory=Status.MEMORY)
-"""A Dataset names no other object; its Jobs and pods wake it by their labels."""
+"""A Dataset names no other object. Its Jobs and pods wake it by their labels."""

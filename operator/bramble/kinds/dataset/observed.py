@@ -1,55 +1,66 @@
-"""What a plan for a Dataset looks at."""
+"""What the plan for a Dataset decides by."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from bramble.api.dataset import Spec, Status
-from bramble.api.objects import Invalid, Object
+from bramble.api.objects import Invalid, Object, StepAttempts
 from bramble.contracts.jobs.base import Gateway
-from bramble.kinds.jobs.attempts import Spent
+from bramble.kinds.blockers import Blocker
+from bramble.kinds.jobs.attempts import is_exhausted
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.stale_children import Child
+from bramble.kinds.jobs.state import COUNTS_AS
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.sources import StoreProblem
-from bramble.kube.resources import Manifest
 
 SNAPSHOT = "snapshot"
+"""The name of a Dataset's one step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A Dataset as it stands.
+    """A Dataset, and what was read about it.
 
     Attributes:
-        dataset: parsed; its status is memory and the last thing said.
-        snapshot: the attempt that memory names, None before the first.
-        store: why the namespace's store cannot be used; looked at only when a Job would be made.
-        children: every Job and ConfigMap of this Dataset.
-        image: that snapshots run in.
-        gateway, gateway_ca: what jobs reach the gateway by.
+        dataset: the object; its status is the memory, and what was last reported.
+        snapshot: the present attempt; None before the first one, and where it is not needed.
+        store: why the namespace's store cannot be used. It is only asked while an attempt is under way.
+        stale_children: Jobs and ConfigMaps of attempts that are over.
+        image: the image of snapshot Jobs.
+        gateway, gateway_ca: how Jobs reach the gateway, and the CA of its certificate (PEM).
     """
 
     dataset: Object[Spec, Status]
     snapshot: StepSeen | None = None
-    store: StoreProblem | None = None
-    children: tuple[Manifest, ...] = ()
+    store: Blocker | None = None
+    stale_children: tuple[Child, ...] = ()
     image: str
     gateway: Gateway | None = None
     gateway_ca: str = ""
 
     @property
     def owner(self) -> Owner:
+        """The Dataset as its children name it."""
         return Owner(*self.dataset.metadata.key, self.dataset.metadata.uid)
 
     @property
-    def spent(self) -> Spent:
-        return Spent(failures=self.dataset.status.failures, disruptions=self.dataset.status.disruptions)
+    def attempts(self) -> StepAttempts:
+        """The attempts at the snapshot, which this kind keeps as fields of its status."""
+        status = self.dataset.status
+        return StepAttempts(attempt=status.attempt, failures=status.failures, disruptions=status.disruptions)
 
     @property
     def is_recorded(self) -> bool:
-        """Whether the attempt that memory names has given the present version."""
+        """Whether the result of the present attempt has been recorded."""
         status = self.dataset.status
         return bool(status.versions) and status.versions[0].attempt == status.attempt
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the present attempt has failed and no other may follow."""
+        cause = self.dataset.status.first_cause
+        return cause is not None and is_exhausted(self.attempts, COUNTS_AS[cause.kind])
 
 
 Seen = Observed | Invalid[Status]

@@ -6,13 +6,11 @@ from bramble.api.dataset import Spec
 from bramble.contracts.canonical import document_digest
 from bramble.contracts.jobs.snapshot import SnapshotJob
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed
-from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Step
-from bramble.kinds.plan import CreateOnce
 
 
 def inputs_of(spec: Spec) -> str:
-    """Digest of what is asked of a snapshot; what lies in the sources is not part of it, since that can change."""
+    """The digest of what the spec asks a snapshot for. What lies in the sources is not part of it, since that changes without the spec."""
     job = {
         "task": spec.task,
         "sources": [source.model_dump(mode="json") for source in spec.job_sources()],
@@ -23,7 +21,7 @@ def inputs_of(spec: Spec) -> str:
 
 
 def snapshot_job(seen: Observed) -> SnapshotJob:
-    """What the present attempt is asked. Its groups keep the splits of the version before."""
+    """The document of the present attempt's Job. It names the previous version, whose groups keep their splits."""
     spec, status, owner = seen.dataset.spec, seen.dataset.status, seen.owner
     return SnapshotJob(
         object=owner.ref,
@@ -38,6 +36,6 @@ def snapshot_job(seen: Observed) -> SnapshotJob:
     )
 
 
-def render(seen: Observed) -> tuple[CreateOnce, ...]:
-    """The children of the present attempt."""
-    return render_step(Step(owner=seen.owner, job=snapshot_job(seen), image=seen.image, gateway_ca=seen.gateway_ca))
+def snapshot_step(seen: Observed) -> Step:
+    """The present attempt."""
+    return Step(owner=seen.owner, job=snapshot_job(seen), image=seen.image, gateway_ca=seen.gateway_ca)

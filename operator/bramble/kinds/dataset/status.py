@@ -1,4 +1,4 @@
-"""What a Dataset's status says: its conditions, and what of a result it keeps."""
+"""The status of a Dataset: its conditions, and what it keeps of a snapshot's result."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 from bramble.api.conditions import Condition, Truth, rfc3339
 from bramble.api.dataset import FindingSeen, Samples, Status, Version
 from bramble.contracts.canonical import short
+from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.snapshot import SnapshotResult
+from bramble.kinds.blockers import STORE_EVENTS
 from bramble.kinds.jobs.state import COUNTS_AS
-from bramble.kinds.jobs.store import STORE_EVENTS
 from bramble.kinds.plan import EventType
 from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, ready
 
@@ -32,7 +33,7 @@ EVENTS: Mapping[str, EventType] = {
     **dict.fromkeys(COUNTS_AS, "Warning"),
     **STORE_EVENTS,
 }
-"""Reasons that are worth an event (`StatusUpdate.events`). A cause becomes a reason when no further attempt follows."""
+"""Reasons that are worth an event (`StatusUpdate.events`). The kind of a cause is the reason once no further attempt follows."""
 
 VERSIONS_KEPT = 10
 CLASSES_SHOWN = 50
@@ -40,7 +41,7 @@ SAMPLES_SHOWN = 20
 
 
 def not_snapshotted(reason: str, message: str, *, failed: bool = False) -> StatusUpdate:
-    """The present spec has no version yet."""
+    """There is no version of the present spec yet. `failed`: and there will be none until somebody acts."""
     conditions = (
         not_ready(reason, message),
         Condition(SNAPSHOTTED, "False", reason, message),
@@ -49,13 +50,23 @@ def not_snapshotted(reason: str, message: str, *, failed: bool = False) -> Statu
     return StatusUpdate("Failed" if failed else "Snapshotting", conditions, EVENTS)
 
 
+def snapshotting(message: str) -> StatusUpdate:
+    """An attempt at the snapshot starts, waits or runs."""
+    return not_snapshotted(REASON_SNAPSHOTTING, message)
+
+
+def snapshot_failed(cause: Cause) -> StatusUpdate:
+    """The snapshot was given up for this cause."""
+    return not_snapshotted(cause.kind, f"{cause.message}. Correct it, then change the spec or request a snapshot", failed=True)
+
+
 def snapshotted(version: str, samples: Samples | None, passed: bool, findings: tuple[FindingSeen, ...]) -> StatusUpdate:
-    """The present spec is frozen; whether training may begin is what the checks found."""
+    """There is a version of the present spec. Training may only use it when every check passed."""
     count = f"{samples.total:,} samples in {samples.classes} classes" if samples is not None else "samples"
     message = f"{count}, frozen as {short(version)}"
     truth: Truth = "True" if passed else "False"
     reason = REASON_PASSED if passed else REASON_FAILED
-    found = _told(findings) if not passed else "every check passed"
+    found = "every check passed" if passed else _describe_errors(findings)
     conditions = (
         ready(REASON_SNAPSHOTTED, message) if passed else not_ready(REASON_FAILED, found),
         Condition(SNAPSHOTTED, "True", REASON_SNAPSHOTTED, message),
@@ -64,14 +75,13 @@ def snapshotted(version: str, samples: Samples | None, passed: bool, findings: t
     return StatusUpdate("Ready" if passed else "Failed", conditions, EVENTS)
 
 
-def _told(findings: tuple[FindingSeen, ...]) -> str:
-    errors = [finding for finding in findings if finding.severity == "error"]
-    told = "; ".join(f"{finding.check}: {finding.message}" for finding in errors)
-    return f"{told}. Mend the sources or spec.checks, then request a snapshot (status.findings names the samples)"
+def _describe_errors(findings: tuple[FindingSeen, ...]) -> str:
+    errors = "; ".join(f"{finding.check}: {finding.message}" for finding in findings if finding.severity == "error")
+    return f"{errors}. Correct the sources or spec.checks, then request a snapshot; status.findings names the samples"
 
 
 def findings_of(result: SnapshotResult) -> tuple[FindingSeen, ...]:
-    """Errors first, each with as many samples as a status can hold."""
+    """The result's findings, errors first, each with as many samples as a status can hold."""
     order = {"error": 0, "warning": 1, "info": 2}
     return tuple(
         FindingSeen(
@@ -86,7 +96,7 @@ def findings_of(result: SnapshotResult) -> tuple[FindingSeen, ...]:
 
 
 def samples_of(result: SnapshotResult) -> Samples:
-    """Counts by split and by class."""
+    """How many samples the result has, by split and by class."""
     per_class: Counter[str] = Counter()
     for counts in result.counts.values():
         per_class.update(counts)
@@ -99,8 +109,8 @@ def samples_of(result: SnapshotResult) -> Samples:
     )
 
 
-def recorded(status: Status, result: SnapshotResult, now: datetime) -> dict[str, Any]:
-    """The memory of a finished attempt, and what is told of it. The same pictures are the same version as before."""
+def memory_of(status: Status, result: SnapshotResult, now: datetime) -> dict[str, Any]:
+    """The status fields that record a result. A result with the manifest of the previous version does not make another version."""
     version = Version(version=result.manifest, attempt=status.attempt, samples=result.samples, at=rfc3339(now))
     before = status.versions
     if before and before[0].version == result.manifest:

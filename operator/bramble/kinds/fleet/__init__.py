@@ -1,1 +1,1 @@
-"""Fleet: which nodes are one fleet, and what boards they are."""
+"""The Fleet kind: which nodes form a fleet, which boards they are, and the agents that run on them."""

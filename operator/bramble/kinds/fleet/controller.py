@@ -1,4 +1,4 @@
-"""Fleet as the engine sees it."""
+"""The Fleet controller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bramble.kube.resources import FLEET, NODE, Key, Manifest
 
 
 def depends_on(manifest: Manifest) -> tuple[Key, ...]:
-    """Every node may join or leave, every other fleet may claim one, and the devices say how they are."""
+    """Every node, since it may join or leave; every other Fleet, since it may select the same nodes; and the reports of its devices."""
     return Key(NODE.kind, "", "*"), Key(FLEET.kind, "", "*"), Key("Report", "", manifest["metadata"]["name"])
 
 

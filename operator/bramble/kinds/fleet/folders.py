@@ -1,7 +1,8 @@
-"""The folder of each device: made by a Job on its node before the agent, which may not make it, starts there.
+"""Prepares the folder that an agent keeps its models in: a Job on each node creates it and gives it to the agent's user. Pure.
 
-A node says in an annotation which preparation it has had. One that is replaced or reinstalled has another identity and is prepared
-anew; a new runtime image prepares again while the agent goes on. Pure.
+The agent may not create the folder itself, so its node gets it first. The node's annotation `PREPARED` says which preparation the node has
+had. A node that was replaced or installed anew has another identity and is prepared again before its agent starts. A new agent image
+prepares each node again too, while the present agent keeps running.
 """
 
 from __future__ import annotations
@@ -12,35 +13,31 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from bramble.api.labels import PREFIX, child_name
-from bramble.api.objects import moment
 from bramble.contracts.canonical import document_digest, short
 from bramble.kinds.fleet.membership import Member
-from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.jobs.pods import condition
-from bramble.kube.resources import Manifest
+from bramble.kinds.fleet.observed import Observed, SetupJob
 
-PREPARED = f"{PREFIX}/prepared"
-"""Annotation of a node: `<digest of the node's identity>.<digest of the image>` of the last preparation that succeeded."""
-NODE = f"{PREFIX}/node"
-"""Annotation of a preparing Job: its node."""
+NODE_ANNOTATION = f"{PREFIX}/node"
+"""Annotation of a Job that prepares a folder: its node."""
 
-SETUP = "node-setup"
-"""The step of a preparing Job."""
+PREPARED_AT_ONCE = 50
+"""Most preparations under way at a time, so that a fleet of thousands does not fill the scheduler's queue."""
 
-AT_ONCE = 50
-"""Preparations under way at a time: a fleet of thousands must not fill the scheduler's queue."""
-RETRY = timedelta(minutes=5)
-"""After which a preparation that failed is tried again."""
+RETRY_AFTER = timedelta(minutes=5)
+"""How long after its failure a preparation is repeated."""
+
+DIGEST_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """How far a node's folder is.
+    """The state of one node's folder.
 
     Attributes:
-        state: `usable` while an older preparation is good enough for the agent, and `stale` says that a newer one is due.
-        mark: what the node's annotation will say.
-        job: the Job's name.
+        state: `ready`: prepared for the present image. `usable`: prepared for another image; the agent may run, and a preparation is due.
+            `missing`: not prepared on this installation of the node.
+        mark: the value of `PREPARED` once the folder is prepared for the present image.
+        job: the name of the Job that does so.
     """
 
     member: Member
@@ -50,88 +47,59 @@ class Folder:
 
 
 def folder_of(seen: Observed, member: Member) -> Folder:
-    """How far this node's folder is."""
-    metadata = member.node["metadata"]
-    machine = member.node.get("status", {}).get("nodeInfo", {}).get("machineID", "")
-    identity = short(document_digest([metadata["uid"], machine]))[:12]
-    mark = f"{identity}.{short(document_digest(seen.settings.images_edge))[:12]}"
-    present = (metadata.get("annotations") or {}).get(PREPARED, "")
+    """The state of this node's folder."""
+    node = member.node
+    identity = short(document_digest([node.uid, node.machine_id]))[:DIGEST_DIGITS]
+    mark = f"{identity}.{short(document_digest(seen.settings.images_edge))[:DIGEST_DIGITS]}"
     job = child_name("setup", seen.name, mark.replace(".", "-"))
-    if present == mark:
+    if node.prepared == mark:
         return Folder(member, "ready", mark, job)
-    return Folder(member, "usable" if present.startswith(f"{identity}.") else "missing", mark, job)
+    return Folder(member, "usable" if node.prepared.startswith(f"{identity}.") else "missing", mark, job)
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What is to be done about folders now."""
+    """What this pass does about the folders.
+
+    Attributes:
+        begin: folders whose Job is created.
+        done: folders whose Job has completed, which their nodes are marked with.
+        retry: failed Jobs to delete, so that the next pass creates them again.
+        failed: node to the reason why its preparation failed.
+        wake_at: when the next failed preparation is due; None if none has failed.
+    """
 
     begin: tuple[Folder, ...]
     done: tuple[Folder, ...]
-    retry: tuple[Manifest, ...]
+    retry: tuple[SetupJob, ...]
     failed: Mapping[str, str]
-    """Node to why its preparation failed."""
     wake_at: datetime | None
 
 
 def prepare(seen: Observed, now: datetime) -> Preparation:
-    """Which preparations to begin, record, or try again."""
-    jobs = {str(job["metadata"]["name"]): job for job in seen.setups}
+    """Decide which preparations begin, are done, or are repeated."""
+    jobs = {job.name: job for job in seen.setups}
     begin: list[Folder] = []
     done: list[Folder] = []
-    retry: list[Manifest] = []
+    retry: list[SetupJob] = []
     failed: dict[str, str] = {}
     due: list[datetime] = []
-    running = sum(1 for job in seen.setups if _ended(job) is None)
+    running = sum(job.state == "running" for job in seen.setups)
     for folder in (folder_of(seen, member) for member in seen.membership.members):
         if folder.state == "ready":
             continue
         job = jobs.get(folder.job)
         if job is None:
-            if is_ready(folder.member.node) and running + len(begin) < AT_ONCE:
+            # A pod that is bound to a node whose kubelet does not answer would only wait there.
+            if folder.member.node.ready and running + len(begin) < PREPARED_AT_ONCE:
                 begin.append(folder)
-            continue
-        match _ended(job):
-            case "Complete":
-                done.append(folder)
-            case "Failed":
-                failed[folder.member.name] = _why(job, seen.pods)
-                again = _failed_at(job) + RETRY
-                if again <= now:
-                    retry.append(job)
-                else:
-                    due.append(again)
-            case None:
-                continue
+        elif job.state == "complete":
+            done.append(folder)
+        elif job.failed_at is not None:
+            failed[folder.member.name] = f"the node's folder could not be prepared: {job.problem}"
+            repeated_at = job.failed_at + RETRY_AFTER
+            if repeated_at <= now:
+                retry.append(job)
+            else:
+                due.append(repeated_at)
     return Preparation(tuple(begin), tuple(done), tuple(retry), failed, min(due, default=None))
-
-
-def is_ready(node: Manifest) -> bool:
-    """Whether the kubelet answers: a pod bound to a node that does not would only wait."""
-    return condition(node, "Ready") is not None
-
-
-def _ended(job: Manifest) -> Literal["Complete", "Failed"] | None:
-    if condition(job, "Complete") is not None:
-        return "Complete"
-    return "Failed" if condition(job, "Failed") is not None else None
-
-
-def _failed_at(job: Manifest) -> datetime:
-    found = condition(job, "Failed")
-    assert found is not None  # noqa: S101 - asked for jobs that have it
-    return moment(found["lastTransitionTime"])
-
-
-def _why(job: Manifest, pods: tuple[Manifest, ...]) -> str:
-    """The last word of the Job's newest pod, else what the Job says."""
-    uid = job["metadata"]["uid"]
-    mine = [pod for pod in pods if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())]
-    ends = [
-        status.get("state", {}).get("terminated", {}).get("message", "")
-        for pod in mine
-        for status in pod.get("status", {}).get("containerStatuses") or ()
-    ]
-    said = next((end.strip() for end in reversed(ends) if end.strip()), "")
-    found = condition(job, "Failed") or {}
-    return f"its folder could not be prepared: {said or found.get('message') or found.get('reason', 'no reason given')}"

@@ -3,71 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from bramble.api.labels import AGENT, PREFIX, agent_label
 from bramble.contracts.report import BoardFacts
-from bramble.kinds.fleet.folders import PREPARED, Folder
-from bramble.kinds.fleet.membership import Member, labels_of
+from bramble.kinds.fleet.folders import Folder
+from bramble.kinds.fleet.membership import Member
+from bramble.kinds.fleet.node import PREPARED, Node
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.plan import PatchFields
-from bramble.kube.resources import Manifest, key_of
 
-MEMORY = f"{PREFIX}/memory-mib"
+MEMORY_MIB = f"{PREFIX}/memory-mib"
 PAGE_SIZE = f"{PREFIX}/page-size"
-"""What an agent reports of its board, for people and selectors. The 16 KiB pages of a Pi 5 keep some programs from running."""
+"""What the agent reports of its board, for people and for selectors. A Pi 5 has pages of 16 KiB, which some programs cannot work with."""
 
-AT_ONCE = 100
-"""Nodes changed in one pass; the answers to these writes bring the next pass."""
+PATCHED_AT_ONCE = 100
+"""Most nodes that are changed in one pass. The changes wake the next pass, which changes the next ones."""
+
 MIB = 1024 * 1024
 
 
-def changes(seen: Observed, ready: Iterable[Folder]) -> tuple[PatchFields, ...]:
-    """Patches that make every node say what it should, at most 100.
+def changes(seen: Observed, prepared: Iterable[Folder]) -> tuple[PatchFields, ...]:
+    """The patches that bring labels and annotation of every node to what they should be, at most `PATCHED_AT_ONCE`.
 
     Args:
         seen: the fleet.
-        ready: nodes whose folder was prepared just now.
+        prepared: folders whose preparation has just completed.
     """
-    marks = {folder.member.name: folder.mark for folder in ready}
-    return tuple(patch for _, patch in zip(range(AT_ONCE), _patches(seen, marks), strict=False))
+    marks = {folder.member.name: folder.mark for folder in prepared}
+    return tuple(islice(_patches(seen, marks), PATCHED_AT_ONCE))
 
 
 def _patches(seen: Observed, marks: Mapping[str, str]) -> Iterator[PatchFields]:
     members = {member.name: member for member in seen.membership.members}
-    for node in seen.labelled:
-        if node["metadata"]["name"] not in members:
-            yield _patch(node, {"labels": {AGENT: None}})
+    yield from (_without_agent(node) for node in seen.labelled if node.name not in members)
     for name, member in members.items():
-        labels = _differing(labels_of(member.node), _labels(seen, member, prepared=name in marks))
-        wanted: dict[str, Any] = {"labels": labels} if labels else {}
+        labels = {key: value for key, value in _labels(seen, member, marks).items() if member.node.labels.get(key) != value}
+        metadata: dict[str, Any] = {"labels": labels} if labels else {}
         if name in marks:
-            wanted["annotations"] = {PREPARED: marks[name]}
-        if wanted:
-            yield _patch(member.node, wanted)
+            metadata["annotations"] = {PREPARED: marks[name]}
+        if metadata:
+            yield member.node.patch(metadata)
 
 
-def _labels(seen: Observed, member: Member, *, prepared: bool) -> dict[str, str]:
-    """The agent comes to a node whose folder has been prepared once; it stays while a newer preparation is due."""
-    present = member.node["metadata"].get("annotations") or {}
+def _labels(seen: Observed, member: Member, marks: Mapping[str, str]) -> dict[str, str]:
+    """The labels that a member should have. It gets its agent once its folder has been prepared, and keeps it when another is due."""
     report = seen.devices.reports.get(member.name)
-    facts = _facts(report.report.facts) if report is not None and report.report.facts is not None else {}
-    return facts | ({AGENT: agent_label(seen.name, member.board)} if prepared or PREPARED in present else {})
+    labels = _facts(report.report.facts) if report is not None and report.report.facts is not None else {}
+    if member.name in marks or member.node.prepared:
+        labels[AGENT] = agent_label(seen.name, member.board)
+    return labels
 
 
 def _facts(facts: BoardFacts) -> dict[str, str]:
-    return {MEMORY: str(facts.memory_bytes // MIB), PAGE_SIZE: str(facts.page_size)}
+    return {MEMORY_MIB: str(facts.memory_bytes // MIB), PAGE_SIZE: str(facts.page_size)}
 
 
-def _differing(present: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in wanted.items() if present.get(key) != value}
+def remove_agents(nodes: Iterable[Node]) -> tuple[PatchFields, ...]:
+    """The patches that take the agent off these nodes, at most `PATCHED_AT_ONCE`."""
+    return tuple(_without_agent(node) for node in islice(nodes, PATCHED_AT_ONCE))
 
 
-def unlabel(nodes: Iterable[Manifest]) -> tuple[PatchFields, ...]:
-    """Take the agent off these nodes."""
-    return tuple(_patch(node, {"labels": {AGENT: None}}) for node in nodes)
-
-
-def _patch(node: Manifest, metadata: Mapping[str, Any]) -> PatchFields:
-    present = node["metadata"]
-    return PatchFields(key_of(node), present["uid"], present["resourceVersion"], {"metadata": metadata})
+def _without_agent(node: Node) -> PatchFields:
+    return node.patch({"labels": {AGENT: None}})

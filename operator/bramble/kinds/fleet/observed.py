@@ -1,58 +1,123 @@
-"""What a plan for a Fleet looks at."""
+"""What the plan for a Fleet decides by."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
 
 from bramble.api.fleet import Status
-from bramble.api.objects import Invalid
+from bramble.api.objects import Invalid, moment
 from bramble.kinds.fleet.membership import Fleet, Membership
+from bramble.kinds.fleet.node import Node
+from bramble.kinds.jobs.conditions import true_condition
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import Devices
-from bramble.kube.resources import Manifest
+from bramble.kube.resources import Key, Manifest, key_of
 from bramble.settings import Settings
+
+NODE_SETUP = "node-setup"
+"""The step of a Job that prepares a node's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupJob:
+    """A Job that prepares a node's folder.
+
+    Attributes:
+        failed_at: when it failed; None if it has not.
+        problem: why it failed, in the words of its pod, or else of the Job controller.
+    """
+
+    key: Key
+    uid: str
+    state: Literal["running", "complete", "failed"] = "running"
+    failed_at: datetime | None = None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The Job's name."""
+        return self.key.name
+
+    @classmethod
+    def of(cls, job: Manifest, pods: Iterable[Manifest]) -> SetupJob:
+        """Parse the API server's Job.
+
+        Args:
+            pods: pods of all these Jobs, oldest first; the last one of this Job that wrote a termination message explains a failure.
+        """
+        key, uid = key_of(job), str(job["metadata"]["uid"])
+        if true_condition(job, "Complete") is not None:
+            return cls(key=key, uid=uid, state="complete")
+        failed = true_condition(job, "Failed")
+        if failed is None:
+            return cls(key=key, uid=uid)
+        problem = _last_message(uid, pods) or failed.get("message") or failed.get("reason") or "the Job gives no reason"
+        return cls(key=key, uid=uid, state="failed", failed_at=moment(failed["lastTransitionTime"]), problem=problem)
+
+
+def _last_message(uid: str, pods: Iterable[Manifest]) -> str:
+    """What the Job's containers wrote into their termination logs last; empty if nothing."""
+    mine = (pod for pod in pods if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ()))
+    statuses = (status for pod in mine for status in (pod.get("status") or {}).get("containerStatuses") or ())
+    messages = [((status.get("state") or {}).get("terminated") or {}).get("message", "").strip() for status in statuses]
+    return next((message for message in reversed(messages) if message), "")
+
+
+class Child(NamedTuple):
+    """A child that is there and is not being deleted."""
+
+    key: Key
+    uid: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Child:
+        """From an object of the API server."""
+        return cls(key_of(manifest), manifest["metadata"]["uid"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A Fleet as it stands.
+    """A Fleet, and what was read about it.
 
     Attributes:
-        fleet: parsed.
+        fleet: the object.
         membership: its nodes.
-        labelled: every node that carries an agent label of this fleet, member or not.
-        daemon_sets: its agents'.
-        setups: the Jobs that prepare its nodes' folders, and `pods` theirs.
-        devices: what its agents said of themselves.
-        gateway_ca: PEM; empty where the operator has none mounted.
+        labelled: every node with an agent label of this fleet, whether it belongs to the fleet or not.
+        daemon_sets: the DaemonSets of its agents.
+        setups: the Jobs that prepare its nodes' folders.
+        devices: the reports of its agents.
+        gateway_ca: the CA of the gateway's certificate (PEM); empty if the operator has none.
     """
 
     fleet: Fleet
     membership: Membership
-    labelled: tuple[Manifest, ...] = ()
-    daemon_sets: tuple[Manifest, ...] = ()
-    setups: tuple[Manifest, ...] = ()
-    pods: tuple[Manifest, ...] = ()
+    labelled: tuple[Node, ...] = ()
+    daemon_sets: tuple[Child, ...] = ()
+    setups: tuple[SetupJob, ...] = ()
     devices: Devices
     gateway_ca: str
     settings: Settings
 
     @property
     def name(self) -> str:
+        """The fleet's name."""
         return self.fleet.metadata.name
 
     @property
     def owner(self) -> Owner:
-        """As its children, which live in the edge namespace, are labelled."""
+        """The Fleet as its children name it."""
         return Owner("Fleet", "", self.name, self.fleet.metadata.uid)
 
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A Fleet that is being deleted, which needs no spec that can be used; `labelled` as in `Observed`."""
+    """A Fleet that is being deleted, whether its spec can be used or not. `labelled` is as in `Observed`."""
 
     fleet: Fleet | Invalid[Status]
-    labelled: tuple[Manifest, ...] = ()
+    labelled: tuple[Node, ...] = ()
 
 
 Seen = Observed | Leaving | Invalid[Status]

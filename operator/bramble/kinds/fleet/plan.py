@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.api.labels import FINALIZER
-from bramble.api.objects import Invalid, Metadata
+from bramble.api.objects import Invalid
+from bramble.kinds.finalizer import add_finalizer, has_finalizer, remove_finalizer
 from bramble.kinds.fleet import status
 from bramble.kinds.fleet.folders import Preparation, prepare
-from bramble.kinds.fleet.nodes import AT_ONCE, changes, unlabel
+from bramble.kinds.fleet.nodes import changes, remove_agents
 from bramble.kinds.fleet.observed import Leaving, Observed, Seen
 from bramble.kinds.fleet.render import agents, ca_config_map, daemon_set_name, service, setup_job
-from bramble.kinds.plan import NOTHING, Delete, Item, PatchFields, Plan
+from bramble.kinds.plan import NOTHING, Delete, Item, Plan
 from bramble.kinds.status_update import report
-from bramble.kube.resources import key_of
 
 
 def plan(seen: Seen, now: datetime) -> Plan:
-    """Keep an agent on every node of the fleet, and say which of them answer."""
+    """Keep an agent on every node of the fleet, and report which agents answer."""
     if isinstance(seen, Leaving):
-        return _withdraw(seen, now)
+        return _remove_agents(seen, now)
     if isinstance(seen, Invalid):
         return report(seen, status.invalid(seen.problem), now)
-    if FINALIZER not in seen.fleet.metadata.finalizers:
-        return Plan(items=(_finalizers(seen.fleet.metadata, (*seen.fleet.metadata.finalizers, FINALIZER)),))
+    if not has_finalizer(seen.fleet.metadata):
+        return Plan(items=(add_finalizer(seen.fleet.metadata),))
     preparation = prepare(seen, now)
     return report(
         seen.fleet,
@@ -36,32 +35,30 @@ def plan(seen: Seen, now: datetime) -> Plan:
 
 
 def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:
-    """What the agents need before the agents, the agents before their nodes' labels."""
+    """The writes in the order that agents need them: what they mount, their DaemonSets, their folders, then the labels of their nodes."""
     if not seen.gateway_ca:
-        return ()  # agents could not check whom they talk to
+        return ()  # without a CA an agent cannot check that it talks to the gateway
     wanted = {daemon_set_name(seen.name, board.name) for board in seen.fleet.spec.boards}
-    surplus = [item for item in seen.daemon_sets if item["metadata"]["name"] not in wanted and "deletionTimestamp" not in item["metadata"]]
     return (
         ca_config_map(seen),
         service(seen),
         *(agents(seen, board) for board in seen.fleet.spec.boards),
-        *(Delete(key_of(item), item["metadata"]["uid"]) for item in surplus),
-        *(Delete(key_of(job), job["metadata"]["uid"]) for job in preparation.retry),
+        *(Delete(child.key, child.uid) for child in seen.daemon_sets if child.key.name not in wanted),
+        *(Delete(job.key, job.uid) for job in preparation.retry),
         *(setup_job(seen, folder) for folder in preparation.begin),
         *changes(seen, preparation.done),
     )
 
 
-def _withdraw(seen: Leaving, now: datetime) -> Plan:
-    """Take the agents off their nodes; the garbage collector has the children. What the devices have on their disks stays."""
+def _remove_agents(seen: Leaving, now: datetime) -> Plan:
+    """Take the agents off their nodes, then remove the finalizer.
+
+    The garbage collector deletes the children. What agents have stored on their nodes stays there.
+    """
     metadata = seen.fleet.metadata
-    if FINALIZER not in metadata.finalizers:
+    if not has_finalizer(metadata):
         return NOTHING
     if seen.labelled:
-        message = f"taking the agents off {len(seen.labelled)} nodes"
-        return report(seen.fleet, status.deleting(message), now, items=unlabel(seen.labelled[:AT_ONCE]))
-    return Plan(items=(_finalizers(metadata, tuple(name for name in metadata.finalizers if name != FINALIZER)),))
-
-
-def _finalizers(metadata: Metadata, wanted: tuple[str, ...]) -> PatchFields:
-    return PatchFields(metadata.key, metadata.uid, metadata.resource_version, {"metadata": {"finalizers": list(wanted)}})
+        message = f"removing the agents from {len(seen.labelled)} nodes"
+        return report(seen.fleet, status.deleting(message), now, items=remove_agents(seen.labelled))
+    return Plan(items=(remove_finalizer(metadata),))

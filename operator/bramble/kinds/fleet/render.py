@@ -1,4 +1,4 @@
-"""The children of a Fleet, all in the edge namespace: one DaemonSet a board, one Service, the gateway's CA, and a Job a node."""
+"""The children of a Fleet, all in the edge namespace: the gateway's CA, a Service, a DaemonSet for each board, and a Job for each node."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from bramble.api.fleet import Board
 from bramble.api.labels import AGENT, EDGE_TAINT, FLEET, STEP, agent_label, child_name, owner_labels
 from bramble.contracts.pod import GATEWAY_CA
-from bramble.kinds.fleet.folders import NODE, SETUP, Folder
-from bramble.kinds.fleet.observed import Observed
-from bramble.kinds.jobs.pod import (
+from bramble.kinds.fleet.folders import NODE_ANNOTATION, Folder
+from bramble.kinds.fleet.observed import NODE_SETUP, Observed
+from bramble.kinds.jobs.pod_template import (
     CA_KEY,
     USER,
     container_security,
@@ -26,24 +26,24 @@ from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, SERVICE
 
 PORT = 8090
 STATE = "/var/lib/bramble"
-"""The device's folder, here and in the container: the chart's admission policy allows this one and no other."""
+"""The agent's folder, on the node and in its container. The chart's admission policy allows agents no other folder of the node."""
 SETUP_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
 SETUP_KEPT_SECONDS = 3600
-"""A preparation that ended is kept so long for people to look at."""
+"""How long a Job that prepared a folder is kept after its end, so that its log can be read."""
 
 
 def service_name(fleet: str) -> str:
-    """How programs on a device reach its agent: `http://<this>.<edge namespace>.svc:8090`."""
+    """The Service by which programs on a node reach its agent: `http://<this>.<edge namespace>.svc:8090`."""
     return child_name("agent", fleet)
 
 
 def ca_config_map(seen: Observed) -> Apply:
-    """What agents check the gateway's certificate against. It follows the operator's own when that is renewed."""
+    """The CA that agents check the gateway's certificate by. It is applied again when the operator's copy is renewed."""
     return Apply(_child(seen, CONFIG_MAP.api_version, CONFIG_MAP.kind, _ca_name(seen)) | {"data": {CA_KEY: seen.gateway_ca}})
 
 
 def service(seen: Observed) -> Apply:
-    """Reaches the agent of the caller's own node, and none other."""
+    """The Service of the agents. A caller reaches the agent of its own node, and no other."""
     spec = {
         "internalTrafficPolicy": "Local",
         "selector": {FLEET: seen.name},
@@ -53,12 +53,15 @@ def service(seen: Observed) -> Apply:
 
 
 def daemon_set_name(fleet: str, board: str) -> str:
-    """Of a board's agents."""
+    """The name of the DaemonSet of a board's agents."""
     return child_name("agent", fleet, board)
 
 
 def agents(seen: Observed, board: Board) -> Apply:
-    """The agents of one board. `OnDelete`: a new image or setting reaches a device when somebody decides so, never all at once."""
+    """The DaemonSet of one board's agents.
+
+    Its update strategy is `OnDelete`: an agent takes a new image or setting when its pod is deleted, so a person decides when and where.
+    """
     selector = {AGENT: agent_label(seen.name, board.name)}
     labels = {**owner_labels("Fleet", seen.name, seen.fleet.metadata.uid), **selector, FLEET: seen.name}
     child = _child(seen, DAEMON_SET.api_version, DAEMON_SET.kind, daemon_set_name(seen.name, board.name))
@@ -107,7 +110,7 @@ def _agent_pod(seen: Observed, board: Board, selector: Mapping[str, str]) -> dic
         "resources": resources,
         "securityContext": container_security(),
         "volumeMounts": mounts,
-        # A device without a model is not ready and gets no request; one that does not answer at all for a minute is started again.
+        # An agent without a model is not ready and gets no requests. An agent that does not answer for a minute is restarted.
         "readinessProbe": {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 2, "failureThreshold": 1},
         "livenessProbe": {
             "httpGet": {"path": "/v2/health/live", "port": "http"},
@@ -130,18 +133,18 @@ def _agent_pod(seen: Observed, board: Board, selector: Mapping[str, str]) -> dic
 
 
 def setup_job(seen: Observed, folder: Folder) -> CreateOnce:
-    """Makes the device's folder and gives it to the agent's user. The one pod of ours that runs as root."""
+    """The Job that creates the agent's folder on a node and gives it to the agent's user. Only this pod of Bramble's runs as root."""
     child = _child(seen, JOB.api_version, JOB.kind, folder.job)
-    child["metadata"]["labels"][STEP] = SETUP
-    child["metadata"]["annotations"] = {NODE: folder.member.name}
+    child["metadata"]["labels"][STEP] = NODE_SETUP
+    child["metadata"]["annotations"] = {NODE_ANNOTATION: folder.member.name}
     pod_volumes, mounts = volumes(
         [({"name": "slots", "hostPath": {"path": STATE, "type": "DirectoryOrCreate"}}, {"name": "slots", "mountPath": STATE}), tmp_volume()]
     )
     security = container_security()
     container = {
-        "name": SETUP,
+        "name": NODE_SETUP,
         "image": seen.settings.images_edge,
-        "command": ["python", "-m", "bramble_workloads", SETUP],
+        "command": ["python", "-m", "bramble_workloads", NODE_SETUP],
         "env": [{"name": "BRAMBLE_STATE", "value": STATE}, {"name": "BRAMBLE_AGENT_USER", "value": str(USER)}, *telemetry_off()],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
         "securityContext": security | {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": SETUP_CAPABILITIES}},
@@ -167,7 +170,7 @@ def setup_job(seen: Observed, folder: Folder) -> CreateOnce:
 
 
 def _only(node: str) -> dict[str, Any]:
-    """A node by its own name, as the DaemonSet controller binds its pods: a hostname label may say something else."""
+    """The node selector term for one node. It goes by the node's name, as the DaemonSet controller does: a hostname label may differ."""
     return {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
 
 

@@ -1,4 +1,4 @@
-"""What a Fleet says of itself."""
+"""The status of a Fleet: its condition, and how many nodes are online."""
 
 from __future__ import annotations
 
@@ -13,101 +13,108 @@ from bramble.kinds.plan import EventType
 from bramble.kinds.sources import Devices
 from bramble.kinds.status_update import INVALID_SPEC, READY, StatusUpdate, not_ready, ready
 
-REASON_NO_NODES = "NoNodes"
-REASON_NO_GATEWAY_CA = "NoGatewayCA"
-REASON_STARTING = "AgentsStarting"
-REASON_OFFLINE = "NoneOnline"
-REASON_UNKNOWN = "SilenceUnproven"
-REASON_SOME = "SomeOffline"
-REASON_ALL = "AllOnline"
-REASON_DELETING = "Deleting"
+NO_NODES = "NoNodes"
+NO_GATEWAY_CA = "NoGatewayCA"
+AGENTS_STARTING = "AgentsStarting"
+NONE_ONLINE = "NoneOnline"
+SILENCE_UNPROVEN = "SilenceUnproven"
+SOME_OFFLINE = "SomeOffline"
+ALL_ONLINE = "AllOnline"
+DELETING = "Deleting"
 
 EVENTS: Mapping[str, EventType] = {
-    REASON_NO_NODES: "Normal",
-    REASON_ALL: "Normal",
-    REASON_SOME: "Normal",
-    REASON_DELETING: "Normal",
-    REASON_OFFLINE: "Warning",
-    REASON_NO_GATEWAY_CA: "Warning",
+    NO_NODES: "Normal",
+    ALL_ONLINE: "Normal",
+    SOME_OFFLINE: "Normal",
+    DELETING: "Normal",
+    NONE_ONLINE: "Warning",
+    NO_GATEWAY_CA: "Warning",
     INVALID_SPEC: "Warning",
 }
 """Reasons that are worth an event (`StatusUpdate.events`)."""
 
-MAX_EXCLUDED = 50
-MAX_NAMED = 10
+EXCLUDED_SHOWN = 50
+NODES_NAMED = 10
 
-Presence = Literal["online", "offline", "unheard", "unknown"]
+Presence = Literal["online", "offline", "never heard", "unknown"]
 
 
 def presence(devices: Devices, node: str) -> Presence:
-    """Whether a device is there: offline only where its silence is proven, unheard where it never spoke at all."""
+    """Whether the agent of a node answers.
+
+    `unknown` while a missing report does not prove that the node is silent; `never heard` if the node has never reported.
+    """
     seen = devices.reports.get(node)
     if seen is not None and seen.age_seconds < OFFLINE_SECONDS:
         return "online"
     if not devices.proves_silence:
         return "unknown"
-    return "offline" if seen is not None else "unheard"
+    return "offline" if seen is not None else "never heard"
 
 
 def fields(seen: Observed, failed: Mapping[str, str]) -> dict[str, Any]:
-    """The figures: nodes and online by board, and who is excluded and why."""
+    """The figures of the status: nodes and online nodes, in all and by board, and the nodes that are not used.
+
+    Args:
+        seen: the fleet.
+        failed: node to the reason why its folder could not be prepared.
+    """
     members = seen.membership.members
     online = {member.name for member in members if presence(seen.devices, member.name) == "online"}
     boards = tuple(
         BoardSeen(
             name=board.name,
-            nodes=sum(1 for member in members if member.board == board.name),
-            online=sum(1 for member in members if member.board == board.name and member.name in online),
+            nodes=sum(member.board == board.name for member in members),
+            online=sum(member.board == board.name and member.name in online for member in members),
         )
         for board in seen.fleet.spec.boards
     )
-    unprepared = tuple(Excluded(node=node, reason=why) for node, why in sorted(failed.items()))
-    excluded = (*unprepared, *seen.membership.excluded)[:MAX_EXCLUDED]
+    unprepared = tuple(Excluded(node=node, reason=reason) for node, reason in sorted(failed.items()))
+    excluded = (*unprepared, *seen.membership.excluded)[:EXCLUDED_SHOWN]
     return {"nodes": len(members), "online": len(online), "boards": boards, "excluded": excluded}
 
 
 def state(seen: Observed) -> StatusUpdate:
-    """Ready while agents serve; which of them do not is in the message, for a device that is unplugged is no failure of the fleet."""
-    members = [member.name for member in seen.membership.members]
-    by_presence: dict[str, list[str]] = {"online": [], "offline": [], "unheard": [], "unknown": []}
-    for name in members:
-        by_presence[presence(seen.devices, name)].append(name)
-    online, silent, unknown = by_presence["online"], [*by_presence["offline"], *by_presence["unheard"]], by_presence["unknown"]
-    count = f"{len(online)} of {len(members)} nodes online"
-    if not members:
+    """Ready while at least one agent answers. A device that is unplugged is no failure of its fleet, so the message names it."""
+    nodes: dict[Presence, list[str]] = {"online": [], "offline": [], "never heard": [], "unknown": []}
+    for member in seen.membership.members:
+        nodes[presence(seen.devices, member.name)].append(member.name)
+    silent = [*nodes["offline"], *nodes["never heard"]]
+    count = f"{len(nodes['online'])} of {len(seen.membership.members)} nodes online"
+    if not seen.membership.members:
         selector = ",".join(f"{key}={value}" for key, value in seen.fleet.spec.node_selector.items())
-        return _stated("Empty", not_ready(REASON_NO_NODES, f"no node is of this fleet: label nodes {selector} and as one of its boards"))
+        message = f"the fleet has no nodes yet: label nodes {selector}, and with the labels of one of its boards"
+        return _update("Empty", not_ready(NO_NODES, message))
     if not seen.gateway_ca:
-        return _stated(
-            "Pending", not_ready(REASON_NO_GATEWAY_CA, "the operator has no CA of the gateway mounted; see the chart's gateway.tls")
-        )
-    if unknown:
-        message = f"{count}; nothing is known of {_named(unknown)} while not every gateway replica answers or all are younger than 15 s"
-        return _stated("Unknown", Condition(READY, "Unknown", REASON_UNKNOWN, message))
+        message = "no agent can start: the operator has no CA of the gateway's certificate; see the chart's gateway.tls"
+        return _update("Pending", not_ready(NO_GATEWAY_CA, message))
+    if nodes["unknown"]:
+        why = "a gateway replica does not answer or has just started"
+        return _update("Unknown", Condition(READY, "Unknown", SILENCE_UNPROVEN, f"{count}; {_named(nodes['unknown'])} unknown: {why}"))
     if not silent:
-        return _stated("Online", ready(REASON_ALL, count))
-    if online:
-        return _stated("Online", ready(REASON_SOME, f"{count}; not {_named(silent)}"))
-    if by_presence["offline"]:
-        return _stated("Offline", not_ready(REASON_OFFLINE, f"{count}; all fell silent: {_named(silent)}"))
-    return _stated("Pending", not_ready(REASON_STARTING, f"{count} yet; waiting for the agents of {_named(silent)}"))
+        return _update("Online", ready(ALL_ONLINE, count))
+    if nodes["online"]:
+        return _update("Online", ready(SOME_OFFLINE, f"{count}; offline: {_named(silent)}"))
+    if nodes["offline"]:
+        return _update("Offline", not_ready(NONE_ONLINE, f"{count}; offline: {_named(silent)}. Check their power and network"))
+    return _update("Pending", not_ready(AGENTS_STARTING, f"{count} yet; waiting for the agents of {_named(silent)}"))
 
 
 def invalid(problem: str) -> StatusUpdate:
     """The spec cannot be used."""
-    return _stated("Invalid", not_ready(INVALID_SPEC, problem))
+    return _update("Invalid", not_ready(INVALID_SPEC, problem))
 
 
 def deleting(message: str) -> StatusUpdate:
-    """The fleet is being deleted."""
-    return _stated("Deleting", not_ready(REASON_DELETING, message))
+    """The Fleet is being deleted."""
+    return _update("Deleting", not_ready(DELETING, message))
 
 
-def _stated(phase: str, condition: Condition) -> StatusUpdate:
+def _update(phase: str, condition: Condition) -> StatusUpdate:
     return StatusUpdate(phase, (condition,), EVENTS)
 
 
 def _named(nodes: Iterable[str]) -> str:
     names = sorted(nodes)
-    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more
+    more = f" and {len(names) - NODES_NAMED} more" if len(names) > NODES_NAMED else ""
+    return ", ".join(names[:NODES_NAMED]) + more

@@ -1,5 +1,6 @@
-"""Steps: one Job per attempt, created once, whose result in the store is the authority (design, §4).
+"""A step is work of an object that one Job does: each attempt at it is one Job, created once.
 
-`step` names them, `render` makes the children, `gather` reads what is there, `state` says what it means, `attempts` says
-what comes after a failure. Training renders its own Job from the parts in `pod`.
+`step` names a step and its attempts, `render` and `pod_template` make the Job, `gather` reads what is there, `job` and `pod` type it,
+`state` says how the attempt stands, `explain` says why a pod waits or failed, `attempts` decides whether another attempt follows.
+A result in the store is the authority on whether an attempt succeeded, whatever its Job says. Training makes its own Job.
 """

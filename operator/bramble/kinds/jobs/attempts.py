@@ -1,57 +1,55 @@
-"""Which attempt comes after a failed one, and what is left of those before it."""
+"""Counts the attempts at a step and decides whether another one may follow."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TypeVar
 
-from bramble.api.labels import ATTEMPT
-from bramble.kinds.jobs.state import Failed
-from bramble.kinds.plan import Delete
-from bramble.kube.resources import Manifest, key_of
+from bramble.api.objects import StepAttempts
+from bramble.kinds.jobs.state import CountsAs
+
+Attempts = TypeVar("Attempts", bound=StepAttempts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budgets:
-    """How many failures and how many disruptions a step survives. The defaults are those of plain steps."""
+    """How many attempts at a step may fail and be repeated.
 
-    failures: int = 2
-    disruptions: int = 2
+    Attributes:
+        failures: attempts that may fail by their own fault.
+        disruptions: attempts that something outside may end, such as a lost node.
+    """
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spent:
-    """What the attempts so far have taken from the budgets. Memory: it cannot be derived again."""
-
-    failures: int = 0
-    disruptions: int = 0
+    failures: int
+    disruptions: int
 
 
-PLAIN = Budgets()
+STEP_BUDGETS = Budgets(failures=2, disruptions=2)
+"""Of snapshots, conversions, benchmarks and evaluations. A TrainingRun's attempts have the budgets of its spec."""
 
 
-def after(failed: Failed, spent: Spent, budgets: Budgets = PLAIN) -> Spent | None:
-    """The budgets spent when the next attempt begins, or None when there is none: final, or nothing left."""
-    if failed.counts_as == "final":
-        return None
-    if failed.counts_as == "failure":
-        return replace(spent, failures=spent.failures + 1) if spent.failures < budgets.failures else None
-    return replace(spent, disruptions=spent.disruptions + 1) if spent.disruptions < budgets.disruptions else None
+def charge(attempts: Attempts, counts_as: CountsAs) -> Attempts:
+    """The counters after one more attempt has failed. A final failure is charged to no budget, since no attempt follows it."""
+    failures = attempts.failures + (counts_as == "failure")
+    disruptions = attempts.disruptions + (counts_as == "disruption")
+    return attempts.model_copy(update={"failures": failures, "disruptions": disruptions})
 
 
-def overdrawn(failed: Failed, spent: Spent) -> Spent:
-    """What memory says when `after` gave None: one more than the budget held, or, for a final cause, what it said before."""
-    if failed.counts_as == "final":
-        return spent
-    if failed.counts_as == "failure":
-        return replace(spent, failures=spent.failures + 1)
-    return replace(spent, disruptions=spent.disruptions + 1)
+def is_exhausted(attempts: StepAttempts, counts_as: CountsAs, budgets: Budgets = STEP_BUDGETS) -> bool:
+    """Whether no further attempt may follow: the last failure was final, or more attempts ended than a budget allows.
+
+    Args:
+        attempts: the counters after `charge`.
+        counts_as: what the last failure counted as.
+    """
+    return counts_as == "final" or attempts.failures > budgets.failures or attempts.disruptions > budgets.disruptions
 
 
-def stale(children: Iterable[Manifest], attempt: int) -> tuple[Delete, ...]:
-    """Deletes of the Jobs (and their ConfigMaps) of attempts below `attempt`, on sight: a stalled leader may have made one."""
-    return tuple(
-        Delete(key_of(child), child["metadata"]["uid"])
-        for child in children
-        if int(child["metadata"]["labels"].get(ATTEMPT, attempt)) < attempt and "deletionTimestamp" not in child["metadata"]
-    )
+def next_attempt(attempts: Attempts) -> Attempts:
+    """The next attempt under the same budgets."""
+    return attempts.model_copy(update={"attempt": attempts.attempt + 1})
+
+
+def with_fresh_budgets(attempts: Attempts) -> Attempts:
+    """The next attempt with nothing charged yet, as after a changed spec or a request."""
+    return attempts.model_copy(update={"attempt": attempts.attempt + 1, "failures": 0, "disruptions": 0})

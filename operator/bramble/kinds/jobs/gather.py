@@ -1,4 +1,4 @@
-"""Everything that says how an attempt stands: the Job, its pods, and what lies in the store."""
+"""Reading one attempt at a step: its Job, its pods, and what lies in the store."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.files import AnyResult, ResultFile
 from bramble.contracts.store import cause_key, result_key
-from bramble.kinds.jobs.pods import condition, last_word, terminated
+from bramble.kinds.jobs.explain import last_word
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import End, Pod
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import Sources
-from bramble.kube.resources import JOB, POD, Manifest
+from bramble.kube.resources import JOB, POD
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A `result.json`: its bytes, and what it says, or why it cannot be taken."""
+    """A `result.json`: its bytes, and either the result it holds or the reason why it cannot be used."""
 
     content: bytes
     result: AnyResult | None
@@ -29,25 +31,25 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class StepSeen:
-    """One attempt at a step as it stands.
+    """What was read of one attempt at a step.
 
     Attributes:
-        job: the attempt's Job, None when there is none that is ours.
+        job: the attempt's Job; None if there is none, or only one of an earlier object of the same name.
         pods: the attempt's pods, oldest first.
-        stored: the attempt's result, verified against the pod's last word where there is one.
-        cause: what the job itself left as the cause of its failure.
-        filed: the same result filed under the digest of its inputs, by this or by an earlier object.
+        stored: the attempt's result, checked against the digest that the pod reported, if it reported one.
+        cause: why the job failed, as the job itself reported it in the store.
+        filed: a result of the same inputs, whichever object made it.
     """
 
-    job: Manifest | None = None
-    pods: tuple[Manifest, ...] = ()
+    job: Job | None = None
+    pods: tuple[Pod, ...] = ()
     stored: Stored | None = None
     cause: Cause | None = None
     filed: Stored | None = None
 
 
 def read_result(content: bytes, step: str, sha256: str | None = None) -> Stored:
-    """Parse a result of this step; `sha256` is the digest that its writer gave, where it is known."""
+    """Parse a result of this step. `sha256` is the digest that the pod reported, None if it reported none."""
     if sha256 is not None and digest_of(content) != sha256:
         return Stored(content, None, f"the result in the store is not the one that the job wrote ({digest_of(content)}, not {sha256})")
     try:
@@ -59,36 +61,55 @@ def read_result(content: bytes, step: str, sha256: str | None = None) -> Stored:
     return Stored(content, result)
 
 
-def succeeded(job: Manifest | None, pods: tuple[Manifest, ...], container: str = CONTAINER) -> bool:
-    """Whether the attempt's only container ended with 0, or the Job says so when the pod has gone."""
-    if job is not None and (condition(job, "Complete") or condition(job, "SuccessCriteriaMet")):
-        return True
-    return any((state := terminated(pod, container)) is not None and state["exitCode"] == 0 for pod in pods)
+def read_cause(content: bytes) -> Cause | None:
+    """Parse a cause from the store. A document that is none is ignored: what the kubelet reports is used in its place."""
+    try:
+        return Cause.model_validate_json(content)
+    except ValidationError:
+        return None
 
 
-def failed(job: Manifest | None, pods: tuple[Manifest, ...], container: str = CONTAINER) -> bool:
-    """Whether the attempt failed. `FailureTarget` counts; with a lost node `Failed` never comes."""
-    if job is not None and (condition(job, "FailureTarget") or condition(job, "Failed")):
-        return True
-    return any((state := terminated(pod, container)) is not None and state["exitCode"] != 0 for pod in pods)
+def succeeded(job: Job | None, pods: tuple[Pod, ...]) -> bool:
+    """Whether the attempt's container ended with 0. The Job tells it as well, also when the pod is gone."""
+    return (job is not None and job.succeeded) or any(end.code == 0 for end in _ends(pods))
+
+
+def failed(job: Job | None, pods: tuple[Pod, ...]) -> bool:
+    """Whether the attempt failed. The pod may tell it before the Job does."""
+    return (job is not None and job.failure is not None) or any(end.code != 0 for end in _ends(pods))
+
+
+def _ends(pods: tuple[Pod, ...]) -> list[End]:
+    return [end for pod in pods if (end := pod.end(CONTAINER)) is not None]
+
+
+async def read_job(sources: Sources, owner: Owner, step: str, attempt: int) -> Job | None:
+    """The attempt's Job; None if there is none, or only one of an earlier object of the same name."""
+    manifest = await sources.get(JOB, owner.namespace, owner.job_name(step, attempt))
+    if manifest is None or (manifest["metadata"].get("labels") or {}).get(OWNER_UID) != owner.uid:
+        return None
+    return Job.of(manifest)
+
+
+def read_pods(sources: Sources, owner: Owner, step: str, attempt: int) -> tuple[Pod, ...]:
+    """The attempt's pods, oldest first."""
+    labels = {OWNER_UID: owner.uid, STEP: step, ATTEMPT: str(attempt)}
+    return tuple(Pod.of(manifest) for manifest in sources.list(POD, owner.namespace, labels))
 
 
 async def gather_step(sources: Sources, owner: Owner, name: str, attempt: int, *, step: str = "", filed_key: str = "") -> StepSeen:
-    """Read one attempt at the step `name`.
+    """Read one attempt at the step `name`. The store is read only if there is no Job or the attempt has ended.
 
     Args:
-        step: the kind of step (`benchmark`), where the name tells several of them apart (`benchmark-rpi5`).
-        filed_key: `contracts.store.filed_result_key` of its inputs; empty: such a step's results are not filed.
+        step: the kind of step (`benchmark`), if the name is another (`benchmark-rpi5`).
+        filed_key: `contracts.store.filed_result_key` of its inputs; empty if the step's results are not filed.
 
     Raises:
         bramble.errors.StoreUnavailable: the store did not answer.
         bramble.errors.StoreRefused: the store refuses the key.
     """
     kind, prefix = step or name, owner.prefix(name, attempt)
-    job = await sources.get(JOB, owner.namespace, owner.job_name(name, attempt))
-    if job is not None and job["metadata"].get("labels", {}).get(OWNER_UID) != owner.uid:
-        job = None
-    pods = sources.list(POD, owner.namespace, {OWNER_UID: owner.uid, STEP: name, ATTEMPT: str(attempt)})
+    job, pods = await read_job(sources, owner, name, attempt), read_pods(sources, owner, name, attempt)
     has_failed = failed(job, pods)
     stored = cause = filed = None
     if job is None or has_failed or succeeded(job, pods):
@@ -97,16 +118,8 @@ async def gather_step(sources: Sources, owner: Owner, name: str, attempt: int, *
         stored = read_result(content, kind, words[0].sha256 if words else None) if content is not None else None
     if has_failed and stored is None:
         content = await sources.fetch(owner.namespace, cause_key(prefix, 0))
-        cause = _read_cause(content) if content is not None else None
+        cause = read_cause(content) if content is not None else None
     if filed_key and (job is None or stored is not None):
         content = await sources.fetch(owner.namespace, filed_key)
         filed = read_result(content, kind) if content is not None else None
     return StepSeen(job, pods, stored, cause, filed)
-
-
-def _read_cause(content: bytes) -> Cause | None:
-    """None for a document that is no cause: the kubelet's account of the end stands in for it."""
-    try:
-        return Cause.model_validate_json(content)
-    except ValidationError:
-        return None

@@ -1,151 +1,137 @@
-"""The parts that every pod of ours is made of; nothing here has to be asked for twice to be restricted."""
+"""A pod as the operator reads it. It is parsed once, when a pass gathers what it looks at."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from bramble.contracts.canonical import canonical_json
-from bramble.contracts.exit_codes import ExitCode
-from bramble.contracts.jobs.base import TOKEN_AUDIENCE, Job
-from bramble.contracts.pod import GATEWAY_CA, GATEWAY_TOKEN, JOB_FILE, STORE_FOLDER, TELEMETRY_OFF
-from bramble.contracts.store import SECRET_NAME
-from bramble.kinds.jobs.step import Owner
-from bramble.kube.resources import CONFIG_MAP, GROUP, VERSION
+from bramble.api.objects import moment
+from bramble.kinds.jobs.conditions import true_condition
+from bramble.kube.resources import Manifest
 
-USER = 65532
-"""The `nonroot` user of distroless images; any other than root would do."""
-
-TOKEN_SECONDS = 3600
-"""Life of a projected gateway token; the kubelet renews it before that."""
-
-JOB_KEY = "job.json"
-CA_KEY = "ca.crt"
-
-FINAL_CODES = (int(ExitCode.SPEC_ERROR), int(ExitCode.BAD_DATA))
+RANK = "batch.kubernetes.io/job-completion-index"
+"""Label, and on older clusters annotation, of an Indexed Job's pod: its index, which is the node rank of an attempt at training."""
 
 
-def controller_reference(owner: Owner) -> dict[str, Any]:
-    """The owner reference of a child: the garbage collector removes the child with its owner.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a container ended, as the kubelet reports it.
 
-    It does not block the owner's deletion: that would need a right on the owner's finalizers where the API server
-    enforces it (OwnerReferencesPermissionEnforcement).
+    Attributes:
+        reason: the kubelet's word for it, such as `OOMKilled`.
+        message: what the container wrote into its termination log.
+        at: when; None if the kubelet gives no time.
     """
-    return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": owner.kind,
-        "name": owner.name,
-        "uid": owner.uid,
-        "controller": True,
-    }
+
+    code: int
+    reason: str = ""
+    message: str = ""
+    at: datetime | None = None
 
 
-def child_metadata(owner: Owner, name: str, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Metadata of a child in its owner's namespace."""
-    return {"name": name, "namespace": owner.namespace, "labels": dict(labels), "ownerReferences": [controller_reference(owner)]}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container's state: `end` once it has ended, else `running`, else `waiting` and why.
+
+    Attributes:
+        waiting: the kubelet's word for why the container does not run, such as `ErrImagePull`; empty otherwise.
+        message: the same as a sentence.
+    """
+
+    name: str
+    image: str = ""
+    running: bool = False
+    waiting: str = ""
+    message: str = ""
+    end: End | None = None
+
+    @classmethod
+    def of(cls, status: Mapping[str, Any]) -> Container:
+        """Parse one entry of a pod's container statuses."""
+        state = status.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated")
+        at = ended.get("finishedAt") if ended is not None else None
+        return cls(
+            name=status["name"],
+            image=status.get("image", ""),
+            running="running" in state,
+            waiting=waiting.get("reason", ""),
+            message=waiting.get("message", ""),
+            end=End(
+                code=int(ended["exitCode"]),
+                reason=ended.get("reason", ""),
+                message=ended.get("message", ""),
+                at=moment(at) if at else None,
+            )
+            if ended is not None
+            else None,
+        )
 
 
-def job_config_map(owner: Owner, name: str, labels: Mapping[str, str], job: Job, gateway_ca: str) -> dict[str, Any]:
-    """The immutable ConfigMap with `job.json` and the gateway's CA."""
-    content = {JOB_KEY: canonical_json(job).decode()}
-    return {
-        "apiVersion": CONFIG_MAP.api_version,
-        "kind": CONFIG_MAP.kind,
-        "metadata": child_metadata(owner, name, labels),
-        "immutable": True,
-        "data": {**content, CA_KEY: gateway_ca} if gateway_ca else content,
-    }
+@dataclass(frozen=True, slots=True)
+class Disruption:
+    """Why the cluster takes a pod away (KEP-3329), such as `EvictionByEvictionAPI` or `PreemptionByScheduler`."""
+
+    reason: str = ""
+    message: str = ""
 
 
-def pod_security() -> dict[str, Any]:
-    """Pod-level security context under the `restricted` standard."""
-    return {
-        "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "fsGroup": USER,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """The state of one pod of an attempt.
+
+    Attributes:
+        node: the node it is bound to, None while it has none.
+        rank: its index in an Indexed Job, None for other pods.
+        deleted: somebody has deleted it, and it is about to end.
+        unschedulable: why no node takes it; None if the scheduler does not complain.
+        disruption: the cluster takes it away.
+        containers: init containers first.
+    """
+
+    name: str
+    node: str | None = None
+    phase: str = ""
+    rank: int | None = None
+    deleted: bool = False
+    unschedulable: str | None = None
+    disruption: Disruption | None = None
+    containers: tuple[Container, ...] = ()
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Pod:
+        """Parse the API server's Pod."""
+        metadata, status = manifest["metadata"], manifest.get("status") or {}
+        rank = (metadata.get("labels") or {}).get(RANK) or (metadata.get("annotations") or {}).get(RANK)
+        target = true_condition(manifest, "DisruptionTarget")
+        refused = (item for item in status.get("conditions") or () if item["type"] == "PodScheduled" and item["status"] == "False")
+        return cls(
+            name=metadata["name"],
+            node=(manifest.get("spec") or {}).get("nodeName") or None,
+            phase=status.get("phase", ""),
+            rank=int(rank) if rank is not None else None,
+            deleted="deletionTimestamp" in metadata,
+            unschedulable=next((item.get("message", "") for item in refused), None),
+            disruption=Disruption(target.get("reason", ""), target.get("message", "")) if target is not None else None,
+            containers=tuple(Container.of(each) for each in _container_statuses(status)),
+        )
+
+    def container(self, name: str) -> Container | None:
+        """The container of this name, None while the kubelet reports nothing of it."""
+        return next((container for container in self.containers if container.name == name), None)
+
+    def end(self, container: str) -> End | None:
+        """How this container ended, None while it has not."""
+        found = self.container(container)
+        return found.end if found is not None else None
+
+    def has_started(self, container: str) -> bool:
+        """Whether this container runs, or has run to an end."""
+        found = self.container(container)
+        return found is not None and (found.running or found.end is not None)
 
 
-def container_security() -> dict[str, Any]:
-    """Container-level security context under the `restricted` standard, with a read-only root as well."""
-    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
-
-
-def environment() -> list[dict[str, Any]]:
-    """Environment variables of every container: the node's and the pod's name, for results and causes; a home that can be written to."""
-    return [
-        {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
-        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
-        {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a path inside the container
-        {"name": "PYTHONUNBUFFERED", "value": "1"},
-        *telemetry_off(),
-    ]
-
-
-def telemetry_off() -> list[dict[str, Any]]:
-    """Environment variables that keep libraries from reporting to their makers, also in a user's own image."""
-    return [{"name": name, "value": value} for name, value in TELEMETRY_OFF.items()]
-
-
-def _folder(file: str) -> str:
-    return file.rsplit("/", 1)[0]
-
-
-Part = tuple[dict[str, Any], dict[str, Any]]
-"""A volume, and the mount of it."""
-
-
-def job_volume(config_map: str) -> Part:
-    """`job.json`."""
-    return (
-        {"name": "job", "configMap": {"name": config_map, "items": [{"key": JOB_KEY, "path": JOB_KEY}]}},
-        {"name": "job", "mountPath": _folder(JOB_FILE), "readOnly": True},
-    )
-
-
-def store_volume() -> Part:
-    """The namespace's store Secret: a file a key."""
-    return (
-        {"name": "store", "secret": {"secretName": SECRET_NAME, "defaultMode": 0o440}},
-        {"name": "store", "mountPath": STORE_FOLDER, "readOnly": True},
-    )
-
-
-def token_volume() -> Part:
-    """The projected token that the gateway knows the pod by."""
-    path = GATEWAY_TOKEN.rsplit("/", 1)[1]
-    source = {"serviceAccountToken": {"audience": TOKEN_AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": path}}
-    return (
-        {"name": "gateway-token", "projected": {"sources": [source], "defaultMode": 0o440}},
-        {"name": "gateway-token", "mountPath": _folder(GATEWAY_TOKEN), "readOnly": True},
-    )
-
-
-def gateway_ca_volume(config_map: str) -> Part:
-    """The CA that the gateway's certificate is checked against."""
-    return (
-        {"name": "gateway-ca", "configMap": {"name": config_map, "items": [{"key": CA_KEY, "path": GATEWAY_CA.rsplit("/", 1)[1]}]}},
-        {"name": "gateway-ca", "mountPath": _folder(GATEWAY_CA), "readOnly": True},
-    )
-
-
-def tmp_volume() -> Part:
-    """The one place a step may write to."""
-    return {"name": "tmp", "emptyDir": {}}, {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a path inside the container
-
-
-def volumes(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The pod's volumes, and one container's mounts of all of them."""
-    return [volume for volume, _ in parts], [mount for _, mount in parts]
-
-
-def failure_policy(container: str) -> dict[str, Any]:
-    """One attempt is one Job: a disruption ends it, a final exit code ends it, and the reason says which (KEP-3329)."""
-    return {
-        "rules": [
-            {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {"action": "FailJob", "onExitCodes": {"containerName": container, "operator": "In", "values": list(FINAL_CODES)}},
-        ]
-    }
+def _container_statuses(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]

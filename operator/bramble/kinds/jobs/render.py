@@ -1,10 +1,10 @@
-"""The children of a plain step: an immutable ConfigMap and a Job, both created once."""
+"""The objects of one attempt at a step: an immutable ConfigMap and a Job. Both are created once and never changed."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bramble.kinds.jobs.pod import (
+from bramble.kinds.jobs.pod_template import (
     Part,
     child_metadata,
     container_security,

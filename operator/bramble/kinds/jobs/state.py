@@ -7,10 +7,11 @@ from typing import Literal
 
 from bramble.contracts.cause import Cause, CauseKind, first_cause
 from bramble.contracts.jobs.files import AnyResult
+from bramble.kinds.jobs.explain import container_cause, disruption_cause, waiting_message
 from bramble.kinds.jobs.gather import StepSeen, failed, succeeded
-from bramble.kinds.jobs.pods import condition, container_cause, disruption_cause, terminated, waiting_message
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.jobs.render import CONTAINER
-from bramble.kube.resources import Manifest
 
 CountsAs = Literal["failure", "disruption", "final"]
 
@@ -25,31 +26,31 @@ COUNTS_AS: dict[CauseKind, CountsAs] = {
     "Signal": "failure",
     "Unknown": "failure",
 }
-"""What an attempt that ended by such a cause takes from which budget; `final` ends the step at once."""
+"""Which budget an attempt that failed for this kind of cause is charged to. `final`: no further attempt can help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """No Job of this attempt, and no result of it or of the same inputs."""
+    """There is no Job of this attempt, and no result of it or of the same inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Nothing of it runs yet; the message says why and what to do."""
+    """The container does not run yet; the message says why and what to do."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Its container runs."""
+    """The container runs."""
 
     node: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Its result, verified. `filed`: it also lies under the digest of its inputs already."""
+    """There is a verified result. `filed`: it is also filed under the digest of its inputs."""
 
     result: AnyResult
     content: bytes
@@ -58,7 +59,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It ended without a result."""
+    """The attempt ended without a result."""
 
     cause: Cause
     counts_as: CountsAs
@@ -68,7 +69,7 @@ StepState = Absent | Waiting | Running | Done | Failed
 
 
 def step_state(seen: StepSeen) -> StepState:
-    """How the attempt stands. A result in the store is the authority, whatever became of the Job."""
+    """The state of the attempt. A result in the store is the authority, whatever the Job says."""
     if seen.stored is not None and seen.stored.result is None:
         return Failed(Cause(kind="Error", message=seen.stored.problem), "failure")
     if seen.stored is not None and seen.stored.result is not None:
@@ -78,7 +79,7 @@ def step_state(seen: StepSeen) -> StepState:
     if seen.job is None:
         return Absent()
     if failed(seen.job, seen.pods):
-        cause = why(seen)
+        cause = failure_cause(seen)
         return Failed(cause, COUNTS_AS[cause.kind])
     if succeeded(seen.job, seen.pods):
         message = "the job ended with 0 but left no result in the store; see its log"
@@ -86,30 +87,26 @@ def step_state(seen: StepSeen) -> StepState:
     return _under_way(seen.job, seen.pods)
 
 
-def _under_way(job: Manifest, pods: tuple[Manifest, ...]) -> StepState:
-    name = job["metadata"]["name"]
-    if job.get("spec", {}).get("suspend"):
-        return Waiting(f"Job {name} is suspended: its queue has no room for it yet")
+def _under_way(job: Job, pods: tuple[Pod, ...]) -> StepState:
+    if job.suspended:
+        return Waiting(f"Job {job.name} is suspended: its queue has no room for it yet")
     if not pods:
-        return Waiting(f"Job {name} has no pod yet; `kubectl describe job {name}` says why if it stays so")
+        return Waiting(f"Job {job.name} has no pod yet; `kubectl describe job {job.name}` says why if it stays so")
     newest = pods[-1]
-    statuses = newest.get("status", {}).get("containerStatuses", ())
-    if any(status["name"] == CONTAINER and ("running" in status.get("state", {})) for status in statuses) or terminated(newest, CONTAINER):
-        return Running(newest.get("spec", {}).get("nodeName"))
-    return Waiting(waiting_message(newest))
+    return Running(newest.node) if newest.has_started(CONTAINER) else Waiting(waiting_message(newest))
 
 
-def why(seen: StepSeen) -> Cause:
-    """The first cause: what the job itself says, before what the cluster says, before what the Job says."""
+def failure_cause(seen: StepSeen) -> Cause:
+    """The first cause: what the job itself reported, else what the cluster and the kubelet report of its pods, else what the Job says."""
     if seen.cause is not None:
         return seen.cause
-    causes = [cause for pod in seen.pods for cause in (disruption_cause(pod), container_cause(pod, CONTAINER)) if cause is not None]
-    disrupted = [cause for cause in causes if cause.exit_code is None]
-    found = first_cause(disrupted or causes)
+    disruptions = [cause for pod in seen.pods if (cause := disruption_cause(pod)) is not None]
+    ends = [cause for pod in seen.pods if (cause := container_cause(pod, CONTAINER)) is not None]
+    found = first_cause(disruptions or ends)
     if found is not None:
         return found
-    target = (condition(seen.job, "FailureTarget") or condition(seen.job, "Failed")) if seen.job is not None else None
-    if target is not None and target.get("reason") == "DeadlineExceeded":
+    if seen.job is not None and seen.job.overran:
         return Cause(kind="Error", message="the attempt took longer than its deadline and was ended")
-    detail = f": {target.get('reason', '')} {target.get('message', '')}" if target is not None else ""
+    failure = seen.job.failure if seen.job is not None else None
+    detail = f": {failure.reason} {failure.message}" if failure is not None else ""
     return Cause(kind="Unknown", message=f"the Job failed and its pod is gone{detail}")

@@ -1,1 +1,1 @@
-"""ModelVersion: one version of a model in every form it is wanted in, with the evidence for each board."""
+"""The ModelVersion kind: one version of a model in every variant, with what each board measured of it."""

@@ -1,4 +1,4 @@
-"""What a pass over a ModelVersion looks at. Plain values: `gather` fills them, tests write them down."""
+"""What the plan for a ModelVersion decides by."""
 
 from __future__ import annotations
 
@@ -7,32 +7,28 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from bramble.api.fleet import Board
-from bramble.api.modelversion import LineageSeen, Spec, Status, Target
+from bramble.api.modelversion import BenchmarkSeen, Chosen, LineageSeen, Spec, Status, Target, TargetSeen
 from bramble.api.objects import Invalid, Object
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.sources import StoreProblem
-from bramble.kube.resources import Manifest
 from bramble.settings import Settings
 
 
-class Place(NamedTuple):
-    """A board of a fleet: what tells targets apart."""
+class BoardKey(NamedTuple):
+    """A board of a fleet, which identifies a benchmark target."""
 
     fleet: str
     board: str
 
     @classmethod
-    def of(cls, target: Target) -> Place:
+    def of(cls, target: Target | TargetSeen | BenchmarkSeen | Chosen) -> BoardKey:
+        """The board that this part of a spec or status is about."""
         return cls(target.fleet, target.board)
 
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """Why something cannot go on now: a condition's reason, and a message that says what to do."""
-
-    reason: str
-    message: str
+    def __str__(self) -> str:
+        return f"{self.fleet}/{self.board}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +37,21 @@ class BoardSeen:
 
     Attributes:
         selector: labels of the nodes that may measure it.
-        hold: why none may; None when one may.
+        blocker: why no node may measure it; None if one may.
     """
 
     selector: Mapping[str, str] = field(default_factory=dict)
-    hold: Hold | None = None
+    blocker: Blocker | None = None
 
     @classmethod
-    def on(cls, fleet_selector: Mapping[str, str], board: Board) -> BoardSeen:
+    def of(cls, fleet_selector: Mapping[str, str], board: Board) -> BoardSeen:
+        """A board of a Fleet, whose benchmarks need a node with all labels of the fleet, the board and its benchmarkSelector."""
         return cls({**fleet_selector, **board.selector, **(board.benchmark_selector or {})})
 
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A version whose spec cannot be used. It is held for those who use it, and let go, as any other."""
+    """A ModelVersion whose spec cannot be used. Its finalizer and its deletion work as for any other."""
 
     version: Invalid[Status]
     used_by: tuple[str, ...] = ()
@@ -62,36 +59,39 @@ class Unusable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """Everything that `plan` decides by.
+    """A ModelVersion, and what was read about it.
 
     Attributes:
-        lineage: of the source, None while it cannot be told; then `source_hold` says why.
-        store: why the namespace's store cannot be used, None when it can or was not needed.
+        lineage: where the model comes from; None if it has been pinned, or cannot be read yet.
+        source_blocker: why the source cannot be used yet.
+        store: why the namespace's store cannot be used; None if it can, or was not needed.
         conversion: the present attempt at the conversion.
-        boards: each target's board.
-        benchmarks: the present attempt at each target's benchmark.
-        strays: Jobs and ConfigMaps of attempts that have ended.
-        used_by: Rollouts that have it as stable, candidate or last good.
+        boards: the board of each target that is not measured yet.
+        benchmarks: the present attempt at each of these targets.
+        stale_children: Jobs and ConfigMaps of attempts that are over.
+        used_by: `namespace/name` of the Rollouts that use the version.
     """
 
     version: Object[Spec, Status]
     settings: Settings
     gateway_ca: str = ""
     lineage: LineageSeen | None = None
-    source_hold: Hold | None = None
-    store: StoreProblem | None = None
+    source_blocker: Blocker | None = None
+    store: Blocker | None = None
     conversion: StepSeen | None = None
-    boards: Mapping[Place, BoardSeen] = field(default_factory=dict)
-    benchmarks: Mapping[Place, StepSeen] = field(default_factory=dict)
-    strays: tuple[Manifest, ...] = ()
+    boards: Mapping[BoardKey, BoardSeen] = field(default_factory=dict)
+    benchmarks: Mapping[BoardKey, StepSeen] = field(default_factory=dict)
+    stale_children: tuple[Child, ...] = ()
     used_by: tuple[str, ...] = ()
 
     @property
     def spec(self) -> Spec:
+        """The version's spec."""
         return self.version.spec
 
     @property
     def status(self) -> Status:
+        """The version's status: its memory, and what was last reported."""
         return self.version.status
 
     @property

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bramble.api.labels import EDGE_TAINT, child_name
-from bramble.api.modelversion import Target, VariantSeen
+from bramble.api.modelversion import PASSED, Target, VariantSeen
 from bramble.contracts.canonical import digest_of, short
 from bramble.contracts.jobs.base import Gateway, inputs_digest
 from bramble.contracts.jobs.benchmark import BenchmarkJob, Limits
 from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.step import Resources, Step
-from bramble.kinds.modelversion.observed import Observed, Place
+from bramble.kinds.modelversion.observed import BoardKey, Observed
 
 CONVERT = "convert"
 BENCHMARK = "benchmark"
@@ -21,17 +21,15 @@ BOARD_RESOURCES = Resources(cpu="500m", memory="256Mi", memory_limit="1Gi")
 """A board may have 1 GiB; what a variant needs is measured, not assumed."""
 
 ITERATIONS = BenchmarkJob.model_fields["iterations"].default
-REJECTED = "Rejected"
-PASSED = "Passed"
 
 
-def benchmark_name(place: Place) -> str:
+def benchmark_name(board_key: BoardKey) -> str:
     """The step of one board's benchmark within the object.
 
     Of fleet `living` with board `rooms-rpi5` it is another than of `living-rooms` with `rpi5`: a dash ends no name, a slash does.
     """
-    told_apart = short(digest_of(f"{place.fleet}/{place.board}".encode()))[:8]
-    return child_name(BENCHMARK, place.fleet, place.board, told_apart, limit=STEP_NAME_LIMIT)
+    told_apart = short(digest_of(f"{board_key.fleet}/{board_key.board}".encode()))[:8]
+    return child_name(BENCHMARK, board_key.fleet, board_key.board, told_apart, limit=STEP_NAME_LIMIT)
 
 
 def convert_step(seen: Observed, attempt: int) -> Step | None:
@@ -61,11 +59,11 @@ def convert_filed_key(step: Step) -> str:
 
 def benchmark_step(seen: Observed, target: Target, attempt: int) -> Step | None:
     """The attempt at one board's benchmark, in this namespace and without a Secret; None while there is nothing or nowhere to measure."""
-    place, owner, lineage = Place.of(target), seen.owner, seen.status.lineage
-    board, passed = seen.boards.get(place), [variant for variant in seen.status.variants if variant.verdict == PASSED]
-    if lineage is None or board is None or board.hold is not None or not passed:
+    board_key, owner, lineage = BoardKey.of(target), seen.owner, seen.status.lineage
+    board, passed = seen.boards.get(board_key), [variant for variant in seen.status.variants if variant.verdict == PASSED]
+    if lineage is None or board is None or board.blocker is not None or not passed:
         return None
-    name = benchmark_name(place)
+    name = benchmark_name(board_key)
     job = BenchmarkJob(
         object=owner.ref,
         attempt=attempt,

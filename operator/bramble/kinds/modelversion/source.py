@@ -10,13 +10,13 @@ from bramble.api.trainingrun import Status as RunStatus
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
-from bramble.kinds.modelversion.observed import Hold
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.modelversion.status import SOURCE_MISSING, SOURCE_NOT_READY, SOURCE_REFUSED
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import TRAINING_RUN, Manifest
 
 
-async def read_source(spec: Spec, namespace: str, sources: Sources) -> LineageSeen | Hold:
+async def read_source(spec: Spec, namespace: str, sources: Sources) -> LineageSeen | Blocker:
     """The lineage, or why it cannot be told yet.
 
     Raises:
@@ -28,25 +28,25 @@ async def read_source(spec: Spec, namespace: str, sources: Sources) -> LineageSe
         manifest = await sources.get(TRAINING_RUN, namespace, name)
         if manifest is None:
             missing = f"spec.source.trainingRunRef.name: there is no TrainingRun {name} in namespace {namespace}; create it"
-            return Hold(SOURCE_MISSING, missing)
+            return Blocker(SOURCE_MISSING, missing)
         return of_run(name, manifest)
     digest = spec.source.package.digest if spec.source.package is not None else ""
     content = await sources.fetch(namespace, blob_key(digest))
     if content is None:
-        return Hold(SOURCE_MISSING, f"spec.source.package.digest: the store has no package {digest}; upload it with all its blobs")
+        return Blocker(SOURCE_MISSING, f"spec.source.package.digest: the store has no package {digest}; upload it with all its blobs")
     return of_package(digest, content)
 
 
-def of_run(name: str, manifest: Manifest) -> LineageSeen | Hold:
+def of_run(name: str, manifest: Manifest) -> LineageSeen | Blocker:
     """What a TrainingRun gave, once its gates have been passed."""
     status = RunStatus.model_validate(manifest.get("status") or {})
     evaluation = status.evaluation
     if evaluation is not None and not all(gate.passed for gate in evaluation.gates):
-        return Hold(SOURCE_REFUSED, f"TrainingRun {name} missed a gate, so no version is made of its model; see its GatesPassed condition")
+        return Blocker(SOURCE_REFUSED, f"TrainingRun {name} missed a gate, so its model gives no version; see its condition GatesPassed")
     if status.package is None or status.dataset is None or evaluation is None:
         ready = find(status.conditions, "Ready")
         why = f": {ready['message']}" if ready is not None else ""
-        return Hold(SOURCE_NOT_READY, f"TrainingRun {name} has no evaluated package yet{why}")
+        return Blocker(SOURCE_NOT_READY, f"TrainingRun {name} has no evaluated package yet{why}")
     return LineageSeen(
         training_run=name,
         training_run_uid=manifest["metadata"]["uid"],
@@ -56,19 +56,21 @@ def of_run(name: str, manifest: Manifest) -> LineageSeen | Hold:
     )
 
 
-def of_package(digest: str, content: bytes) -> LineageSeen | Hold:
+def of_package(digest: str, content: bytes) -> LineageSeen | Blocker:
     """What a package says of itself."""
     if digest_of(content) != digest:
-        return Hold(SOURCE_REFUSED, f"spec.source.package.digest: under {digest} lies something else: upload it again")
+        return Blocker(SOURCE_REFUSED, f"spec.source.package.digest: under {digest} lies something else: upload it again")
     try:
         package = Package.model_validate_json(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        return Hold(SOURCE_REFUSED, f"spec.source.package.digest: {digest} is no package that this operator knows: {where}: {first['msg']}")
+        return Blocker(
+            SOURCE_REFUSED, f"spec.source.package.digest: {digest} is not a package that this operator knows: {where}: {first['msg']}"
+        )
     if package.lineage.dataset is None:
         message = f"package {digest} names no dataset in its lineage: nothing to validate with; export it with lineage.dataset"
-        return Hold(SOURCE_REFUSED, message)
+        return Blocker(SOURCE_REFUSED, message)
     run = package.lineage.run or {}
     return LineageSeen(
         training_run=str(run.get("name", "")),

@@ -1,4 +1,4 @@
-"""A decision and everything that it was made from, kept so that the same verdict can be computed again."""
+"""A decision and all evidence for it, kept in the store so that the same verdict can be computed from it again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any, Literal
 
 from bramble.contracts.base import Document
 from bramble.contracts.canonical import canonical_json
-from bramble.kinds.rollout.analysis import Judgement, Rule, judge
-from bramble.kinds.rollout.evidence import CohortCounters
+from bramble.guardrails.base import Rule
+from bramble.guardrails.evidence import CohortCounters
+from bramble.kinds.rollout.analysis import Judgement, judge
 
 Action = Literal["NextStep", "Promote", "Undo"]
 
 
 class Decision(Document):
-    """One bundle. `at` is RFC 3339."""
+    """What was decided in one step of an attempt. `at` is RFC 3339; `stable` and `candidate` are names of ModelVersions."""
 
     schema_: Literal["bramble.dev/decision/v1"] = "bramble.dev/decision/v1"
     action: Action
@@ -30,15 +31,19 @@ class Decision(Document):
     judgement: Judgement
 
     def again(self) -> Judgement:
-        """The same verdict from the same evidence."""
+        """The judgement of the same evidence by the same rules, computed now."""
         return judge(self.rules, self.candidate_counters, self.stable_counters)
+
+    def reproduces(self) -> bool:
+        """Whether the same verdicts, with the same figures, follow from the evidence. Another version may word messages differently."""
+        return self.again().unworded() == self.judgement.unworded()
 
 
 def decision_key(namespace: str, name: str, uid: str, decision: Decision) -> str:
-    """Where the store has it: one a step and action of an attempt."""
+    """The decision's key in the store: one for each step and action of an attempt."""
     return f"decisions/rollout/{namespace}/{name}/{uid}/{decision.attempt}-{decision.step}-{decision.action.lower()}.json"
 
 
 def encode(stored: dict[str, Any]) -> bytes:
-    """As it is filed."""
+    """The document in the store: the decision as the status holds it, as canonical JSON."""
     return canonical_json(stored)

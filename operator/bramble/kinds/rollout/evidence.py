@@ -1,79 +1,71 @@
-"""What the devices' counters say of each cohort of the present attempt. Pure.
+"""What the devices counted in each cohort of the present attempt. Pure.
 
-Counters are cumulative since the agent's process began and carry the attempt, so the present attempt's need no
-difference. A restarted agent counts from nothing again: its events before are lost to the analysis, which then waits
-for more; its deaths are counted on disk and stay. Nothing is ever counted twice.
+Counters are cumulative since the agent's process started and carry the attempt, so the present attempt's counters are its evidence as they
+stand. An agent that restarts counts from zero again: what it counted before is lost to the analysis, which then waits for more. Crashes
+are counted on the device's disk and stay. No event is ever counted twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from bramble.contracts.base import Document
-from bramble.contracts.counters import Cohort, Counters, Latency
+from bramble.contracts.counters import Cohort, Counters
 from bramble.contracts.report import Report
+from bramble.guardrails.catalogue import METRICS
+from bramble.guardrails.evidence import CohortCounters, add_up
+
+COUNTS = frozenset[str]().union(*(metric.counts for metric in METRICS))
+HISTOGRAMS = frozenset[str]().union(*(metric.histograms for metric in METRICS))
+"""The names that some metric reads. Others are not added up: a device may count under any name, and sums are kept in the status."""
 
 
-class CohortCounters(Document):
-    """Sums over the nodes of one cohort.
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Both cohorts of the present attempt."""
 
-    Attributes:
-        nodes: how many of them answered any request.
-        labelled: how many of them were told of any answer whether it was right.
-        lost: nodes that took the version and then fell silent, or gave it up.
-        members: nodes that the cohort should have.
-    """
-
-    requests: int = 0
-    errors: int = 0
-    right: int = 0
-    wrong: int = 0
-    crashes: int = 0
-    nodes: int = 0
-    labelled: int = 0
-    lost: int = 0
-    members: int = 0
-    latency: Latency = Latency()
+    candidate: CohortCounters
+    stable: CohortCounters
 
 
-def sum_cohort(
-    reports: Iterable[Report],
-    cohort: Cohort,
-    packages: Mapping[str, str],
-    identity: tuple[str, str, int],
-    *,
-    members: int = 0,
-    lost: int = 0,
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Which of a device's counters belong to the present attempt: those of this model, counted in this attempt."""
+
+    namespace: str
+    model: str
+    attempt: int
+
+    def covers(self, line: Counters) -> bool:
+        """Whether the counters are of this attempt."""
+        return (line.namespace, line.model, line.attempt) == (self.namespace, self.model, self.attempt)
+
+
+def cohort_counters(
+    reports: Iterable[Report], cohort: Cohort, packages: Mapping[str, str], counting: Counting, *, members: int, lost: int
 ) -> CohortCounters:
     """Add up what all nodes counted for one cohort.
 
     Args:
-        reports: the newest of each node.
+        reports: the newest report of each node.
         packages: board to package digest of the cohort's version.
-        identity: namespace, model and attempt that the counters must be of.
-        members: nodes the cohort should have.
-        lost: how many of those fell silent after taking the version, or gave it up.
+        counting: the attempt.
+        members: how many nodes the cohort should have.
+        lost: how many of those fell silent after they took the version, or gave it up.
     """
     digests = set(packages.values())
-    found = [
-        [line for line in report.counters if line.cohort == cohort and line.package in digests and _identity(line) == identity]
+    by_node = {
+        report.node: add_up(lines, COUNTS, HISTOGRAMS)
         for report in reports
-    ]
-    lines = [line for lines in found for line in lines]
-    buckets = tuple(map(sum, zip(*(line.latency.buckets for line in lines), strict=True))) or Latency().buckets
+        if (lines := [line for line in report.counters if line.cohort == cohort and line.package in digests and counting.covers(line)])
+    }
+    total = add_up(by_node.values(), COUNTS, HISTOGRAMS)
+    nodes = {metric.name: sum(metric.events(counted) > 0 for counted in by_node.values()) for metric in METRICS}
     return CohortCounters(
-        requests=sum(line.requests for line in lines),
-        errors=sum(line.errors for line in lines),
-        right=sum(line.right for line in lines),
-        wrong=sum(line.wrong for line in lines),
-        crashes=sum(line.crashes for line in lines),
-        nodes=sum(any(line.requests for line in lines) for lines in found),
-        labelled=sum(any(line.right + line.wrong for line in lines) for lines in found),
-        lost=lost,
+        counts=total.counts,
+        histograms=total.histograms,
+        nodes={name: number for name, number in nodes.items() if number},
         members=members,
-        latency=Latency(buckets=buckets, sum_ms=sum(line.latency.sum_ms for line in lines)),
+        lost=lost,
+        by_node=by_node,
     )
-
-
-def _identity(line: Counters) -> tuple[str, str, int]:
-    return line.namespace, line.model, line.attempt

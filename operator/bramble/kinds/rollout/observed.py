@@ -10,8 +10,11 @@ from bramble.api.objects import Metadata, Object
 from bramble.api.rollout import Release, Spec, Status, Step
 from bramble.contracts.assignment import Assignment, PackageBlobs
 from bramble.contracts.report import OFFLINE_SECONDS, CandidateState, Report, Running, SeenReport
+from bramble.guardrails.base import Rule
+from bramble.guardrails.evidence import CohortCounters
+from bramble.kinds.rollout.analysis import Judgement, judge, rule_of
 from bramble.kinds.rollout.cohorts import Stratum
-from bramble.kinds.rollout.evidence import CohortCounters, sum_cohort
+from bramble.kinds.rollout.evidence import Counting, Evidence, cohort_counters
 from bramble.kinds.sources import Devices
 
 SEQ_AHEAD = 10**6
@@ -199,26 +202,37 @@ class Observed:
         believed = max(self.status.seq, written) + SEQ_AHEAD
         return max([written, *(found.seq for found in running if found.seq <= believed)])
 
-    def counters(self) -> tuple[CohortCounters, CohortCounters]:
-        """Candidate and stable cohorts of the present attempt."""
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What the devices counted in each cohort of the present attempt. In the last step the stable cohort's counters are frozen."""
         status, reports = self.status, [seen.report for node in self.fleet.nodes if (seen := self._report(node)) is not None]
-        identity = (self.metadata.namespace, self.model, status.attempt)
-        assignment = self.ours
-        candidates = set(assignment.candidate_nodes) if assignment is not None else set()
+        counting = Counting(self.metadata.namespace, self.model, status.attempt)
+        candidates = set(self.ours.candidate_nodes) if self.ours is not None else set()
         others = set(self.fleet.nodes) - candidates
         candidate, stable = CohortCounters(), CohortCounters()
         if status.candidate is not None:
             gone = self.took(self.lost(candidates), status.candidate) | self.abandoned()
-            candidate = sum_cohort(reports, "candidate", status.candidate.packages, identity, members=len(candidates), lost=len(gone))
-        if status.stable is None:
+            packages = status.candidate.packages
+            candidate = cohort_counters(reports, "candidate", packages, counting, members=len(candidates), lost=len(gone))
+        if status.baseline is not None:
+            stable = CohortCounters.model_validate(status.baseline)
+        elif status.stable is None:
             known = {node for node in others if self._report(node) is not None}
             stable = CohortCounters(members=len(others), lost=len(self.lost(known)))
         else:
             gone = self.took(self.lost(others), status.stable)
-            stable = sum_cohort(reports, "stable", status.stable.packages, identity, members=len(others), lost=len(gone))
-        if status.baseline is not None:
-            stable = CohortCounters.model_validate(status.baseline)
-        return candidate, stable
+            stable = cohort_counters(reports, "stable", status.stable.packages, counting, members=len(others), lost=len(gone))
+        return Evidence(candidate, stable)
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """The spec's guardrails with their defaults; none while there is no stable version to compare with."""
+        return tuple(rule_of(guardrail) for guardrail in self.spec.analysis.guardrails) if self.status.stable is not None else ()
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """The verdict of every guardrail on what the devices have counted so far."""
+        return judge(self.rules, self.evidence.candidate, self.evidence.stable)
 
     def _serves(self, node: str, release: Release) -> bool:
         running, assignment = self.running.get(node), self.ours

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from bramble.api.conditions import Condition
 from bramble.api.rollout import NodesSeen
-from bramble.kinds.jobs.store import STORE_EVENTS
+from bramble.kinds.blockers import STORE_EVENTS
 from bramble.kinds.plan import EventType, Item, Plan
 from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.assignment import eligible_nodes
@@ -92,7 +92,7 @@ def _analysable(seen: Observed) -> Condition:
         return Condition("Analysable", "Unknown", "NothingOut", "no version is being tried")
     if seen.status.stable is None:
         return Condition("Analysable", "False", "FirstRollout", "there is no stable version to compare with; steps are paced only")
-    members = seen.counters()[1].members
+    members = seen.evidence.stable.members
     if members:
         return Condition("Analysable", "True", "Comparable", f"{members} nodes on the stable version to compare with")
     message = "every node has the candidate and none was left to compare with; begin with a smaller step"

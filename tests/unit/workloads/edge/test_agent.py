@@ -100,4 +100,4 @@ async def test_no_request_is_lost_or_mixed_while_models_are_swapped(agent: Agent
     assert failures == []
     last = gateway.last
     assert last is not None
-    assert sum(each.errors for each in last.counters) == 0
+    assert sum(each.count("errors") for each in last.counters) == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.counters import LATENCY_BOUNDS_MS
+from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
 from bramble_workloads.edge import crashes
 from bramble_workloads.edge.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.crashes import CrashLog, Running
@@ -23,12 +23,12 @@ def key(name: str = V1, attempt: int = 1, model: str = "digits", uid: str = "uid
 
 def test_a_request_falls_into_the_bucket_whose_bound_it_does_not_exceed() -> None:
     tally = Tally()
-    tally.answered(LATENCY_BOUNDS_MS[10])
-    tally.answered(LATENCY_BOUNDS_MS[10] * 1.0001)
+    tally.answered(DURATION_BOUNDS_MS[10])
+    tally.answered(DURATION_BOUNDS_MS[10] * 1.0001)
     tally.answered(1e9)
     tally.failed()
     assert (tally.buckets[10], tally.buckets[11], tally.buckets[-1]) == (1, 1, 1)
-    assert (tally.requests, tally.errors) == (4, 1)
+    assert (tally.counts["requests"], tally.counts["errors"]) == (4, 1)
 
 
 def test_the_book_reports_what_the_operator_adds_up() -> None:
@@ -37,9 +37,9 @@ def test_the_book_reports_what_the_operator_adds_up() -> None:
     book.of(key()).judged(right=True)
     book.of(key(V2)).judged(right=False)
     first, second = book.report()
-    assert (first.package, first.requests, first.right, first.latency.count) == (V1, 1, 1, 1)
-    assert first.latency.quantile(0.5) == pytest.approx(1.0, rel=0.1)
-    assert (second.package, second.wrong) == (V2, 1)
+    assert (first.package, first.counts, first.histogram(PREDICT).count) == (V1, {"requests": 1, "right": 1}, 1)
+    assert first.histogram(PREDICT).quantile(0.5) == pytest.approx(1.0, rel=0.1)
+    assert (second.package, second.counts) == (V2, {"wrong": 1})
 
 
 def test_a_device_remembers_its_last_few_versions_only() -> None:
@@ -88,14 +88,14 @@ def test_feedback_is_joined_by_request_id() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0), ("b", "ads.digits", "1", 0))
     assert made.judge("a", "7", None, MODELS, 1) is True
     assert made.judge("b", "7", None, MODELS, 1) is False
-    assert (tally.right, tally.wrong) == (1, 1)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (1, 1)
 
 
 def test_the_same_feedback_twice_counts_once() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0))
     assert made.judge("a", "7", None, MODELS, 1)
     assert made.judge("a", "7", None, MODELS, 2)
-    assert (tally.right, tally.wrong) == (1, 0)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], statu
     with pytest.raises(ProtocolError) as raised:
         made.judge(*asked)
     assert raised.value.status == status, name
-    assert (tally.right, tally.wrong) == (0, 0)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (0, 0)
 
 
 def test_a_model_may_be_named() -> None:
@@ -125,7 +125,7 @@ def test_contradicting_feedback_is_refused() -> None:
     made.judge("a", "7", None, MODELS, 1)
     with pytest.raises(ProtocolError, match="said to be '7' before"):
         made.judge("a", "8", None, MODELS, 1)
-    assert (tally.right, tally.wrong) == (1, 0)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
 def test_memory_of_answers_is_bounded() -> None:

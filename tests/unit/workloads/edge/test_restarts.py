@@ -56,7 +56,7 @@ def document(agent: Agent, name: str = "slots.json") -> dict[str, Any]:
 
 def crashes(gateway: FakeGateway) -> dict[tuple[str, str], int]:
     counters: tuple[Counters, ...] = gateway.last.counters if gateway.last else ()
-    return {(each.package, each.cohort): each.crashes for each in counters if each.crashes}
+    return {(each.package, each.cohort): each.count("crashes") for each in counters if each.count("crashes")}
 
 
 @pytest.mark.parametrize("how", ["killed", "asked to leave", "power cut"])

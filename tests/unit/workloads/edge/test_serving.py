@@ -86,7 +86,7 @@ async def test_every_error_has_its_status_and_says_why(agent: Agent, gateway: Fa
         assert says in document["error"]
     last = gateway.last
     assert last is not None
-    assert [each.errors for each in last.counters] in ([], [0]), "a client's own faults are not the model's"
+    assert [each.count("errors") for each in last.counters] in ([], [0]), "a client's own faults are not the model's"
 
 
 async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
@@ -112,7 +112,7 @@ async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: 
 
     def counts() -> dict[tuple[str, str], tuple[int, int, int]]:
         found = gateway.last.counters if gateway.last else ()
-        return {(each.package, each.cohort): (each.requests, each.right, each.wrong) for each in found}
+        return {(each.package, each.cohort): (each.count("requests"), each.count("right"), each.count("wrong")) for each in found}
 
     expected = {(first, "stable"): (2, 2, 0), (second, "candidate"): (2, 1, 1)}
     await until(lambda: counts() == expected, "counted", counts)
@@ -142,7 +142,7 @@ async def test_more_than_may_wait_is_told_429(agent: Agent, gateway: FakeGateway
     assert "send fewer at once" in next(document["error"] for status, document in found if status == 429)
 
     def errors() -> int:
-        return sum(each.errors for each in gateway.last.counters) if gateway.last else 0
+        return sum(each.count("errors") for each in gateway.last.counters) if gateway.last else 0
 
     await until(lambda: errors() == statuses.count(429), "counted as errors", errors)
 

@@ -1,1 +1,1 @@
-"""One decision a file; `dataset.plan` gives their order."""
+"""The policies of a Dataset, one in each file; `dataset/plan.py` gives their order."""

@@ -9,5 +9,5 @@ from bramble.kinds.plan import NOTHING, Plan
 
 
 def deleted(seen: Observed, now: datetime) -> Plan | None:  # noqa: ARG001 - every policy has this form
-    """Do nothing more: its Job goes with it by owner reference, its blobs and manifests stay (runs name them)."""
+    """Do nothing more. Its Job is deleted with it by owner reference; its manifests and pictures stay, since TrainingRuns name them."""
     return NOTHING if seen.dataset.metadata.deleted is not None else None

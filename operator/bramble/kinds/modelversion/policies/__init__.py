@@ -1,1 +1,1 @@
-"""One decision a file; `modelversion.plan` gives their order."""
+"""The policies of a ModelVersion, one in each file; `modelversion/plan.py` gives their order."""

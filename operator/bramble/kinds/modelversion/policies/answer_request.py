@@ -1,50 +1,43 @@
-"""The button of a ModelVersion: retry."""
+"""The requests that a ModelVersion answers: `retry`."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from bramble.api.modelversion import Status, TargetSeen
-from bramble.api.request import Nonsense, answer, pending
+from bramble.api.modelversion import FAILED, RUNNING, Conversion, Status, TargetSeen
+from bramble.api.request import Request
+from bramble.kinds import requests
+from bramble.kinds.jobs.attempts import with_fresh_budgets
 from bramble.kinds.modelversion.observed import Observed
-from bramble.kinds.modelversion.status import unchanged
-from bramble.kinds.plan import Emit, Plan
-from bramble.kinds.status_update import remember
+from bramble.kinds.plan import Plan
+from bramble.kinds.requests import Accepted, Refused
+from bramble.kinds.status_update import StatusUpdate
 
-FAILED = "Failed"
+FRESH = {"state": RUNNING, "message": ""}
 
 
 def answer_request(seen: Observed, now: datetime) -> Plan | None:
-    """Acknowledge a request once: what failed is tried again with fresh budgets. Evidence is never measured anew."""
-    asked = pending(seen.version.metadata, seen.status)
-    if asked is None:
-        return None
-    problem, memory = "", _again(seen.status)
-    if isinstance(asked, Nonsense):
-        problem = asked.problem
-    elif asked.action != "retry":
-        problem = f"action {asked.action!r} is not one of a ModelVersion; use retry"
-    elif not memory:
-        problem = "neither the conversion nor a benchmark has failed: nothing to retry (a rejected variant needs a new version)"
-    stated = unchanged(seen.status)
-    if problem:
-        refused = (Emit("Warning", "RequestRefused", problem),)
-        return remember(seen.version, stated, now, events=refused, last_request=answer(asked, "Refused", problem, now))
-    message = "what failed is tried again with fresh budgets"
-    return remember(seen.version, stated, now, last_request=answer(asked, "Accepted", message, now), first_cause=None, **memory)
+    """Try again what has failed, with fresh budgets. A board that has been measured is not measured again."""
+
+    def decide(_: Request) -> Accepted | Refused:
+        memory = _retry(seen.status)
+        if not memory:
+            return Refused("neither the conversion nor a benchmark has failed; if a variant was rejected, make a new version")
+        return Accepted("what failed is tried again with fresh budgets", StatusUpdate(seen.status.phase, ()), memory)
+
+    return requests.answer_request(seen.version, now, decide, actions=("retry",))
 
 
-def _again(status: Status) -> dict[str, Any]:
-    """Failed work under its next number, with nothing spent."""
-    fresh = {"failures": 0, "disruptions": 0, "state": "Running", "message": ""}
-    conversion = status.conversion
-    if conversion is not None and conversion.state == FAILED:
-        return {"conversion": conversion.model_copy(update={**fresh, "attempt": conversion.attempt + 1})}
-    if not any(work.state == FAILED for work in status.benchmarks):
-        return {}
-    return {"benchmarks": tuple(_fresh(work, fresh) for work in status.benchmarks)}
+def _retry(status: Status) -> dict[str, Any]:
+    """The memory of another attempt at the conversion, or else at each failed benchmark; empty where nothing has failed."""
+    if status.conversion is not None and status.conversion.state == FAILED:
+        return {"conversion": _again(status.conversion), "first_cause": None}
+    if any(target.state == FAILED for target in status.benchmarks):
+        targets = tuple(_again(target) if target.state == FAILED else target for target in status.benchmarks)
+        return {"benchmarks": targets, "first_cause": None}
+    return {}
 
 
-def _fresh(work: TargetSeen, fresh: dict[str, Any]) -> TargetSeen:
-    return work.model_copy(update={**fresh, "attempt": work.attempt + 1}) if work.state == FAILED else work
+def _again(attempts: Conversion | TargetSeen) -> Conversion | TargetSeen:
+    return with_fresh_budgets(attempts).model_copy(update=FRESH)

@@ -1,123 +1,111 @@
-"""Every board that was asked for, measured; each by a Job of its own on a node of that board."""
+"""The benchmarks: on each board, one Job measures every variant that passed validation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from bramble.api.modelversion import Target, TargetSeen, VariantSeen
+from bramble.api.modelversion import CONVERTED, FAILED, MEASURED, OVER, PASSED, RUNNING, Target, TargetSeen
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkResult
-from bramble.kinds.jobs.attempts import Spent, after
-from bramble.kinds.jobs.gather import StepSeen
-from bramble.kinds.jobs.render import render_step
-from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, step_state
-from bramble.kinds.modelversion.choice import choose, evidence
-from bramble.kinds.modelversion.observed import Observed, Place
-from bramble.kinds.modelversion.render import PASSED, benchmark_step
-from bramble.kinds.modelversion.status import BENCHMARKING, proven
-from bramble.kinds.plan import CreateOnce, Plan
-from bramble.kinds.status_update import remember, report
+from bramble.kinds.blockers import Blocker
+from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.modelversion.choice import choose, with_evidence
+from bramble.kinds.modelversion.observed import BoardKey, Observed
+from bramble.kinds.modelversion.render import BENCHMARK, benchmark_step
+from bramble.kinds.modelversion.status import BENCHMARKING, after_benchmarks, remember_version, report_version
+from bramble.kinds.plan import Emit, Item, Plan
 
-REMEDY = "mend the cause, then request a retry"
-OVER = ("Measured", "Failed")
+MESSAGE_CHARACTERS = 300
+"""Of a failed board's message in the status, which has room for six boards."""
+
+REMEDY = "correct the cause, then request a retry"
 
 
-@dataclass
-class Progress:
-    """What one pass makes of all boards together: memory that changes, Jobs to make, and what is still open."""
+@dataclass(frozen=True, slots=True)
+class BoardPlan:
+    """What one board needs in this pass.
 
-    work: dict[Place, TargetSeen]
-    variants: tuple[VariantSeen, ...]
-    items: list[CreateOnce] = field(default_factory=list)
-    open: list[tuple[str, str]] = field(default_factory=list)
+    Attributes:
+        target: the board's memory after this pass; None where it does not begin yet.
+        open: why the board is not done yet; None when it is measured or given up.
+        items: the Job to create.
+        result: the result to record.
+        cause: why an attempt failed in this pass.
+        event: the same as an event, where another attempt follows.
+    """
+
+    target: TargetSeen | None = None
+    open: Blocker | None = None
+    items: tuple[Item, ...] = ()
+    result: BenchmarkResult | None = None
     cause: Cause | None = None
+    event: Emit | None = None
 
 
 def benchmark(seen: Observed, now: datetime) -> Plan | None:
-    """One step further with every board; evidence that is there is never measured again."""
+    """Take every board one step further. A board that has been measured is not measured again."""
     status = seen.status
-    if status.conversion is None or status.conversion.state != "Converted":
+    if status.conversion is None or status.conversion.state != CONVERTED:
         return None
-    before = {Place(work.fleet, work.board): work for work in status.benchmarks}
-    progress = Progress(dict(before), status.variants)
-    if any(variant.verdict == PASSED for variant in status.variants):
-        for target in seen.spec.benchmark:
-            _advance(seen, target, progress)
-    work = tuple(progress.work.values())
-    chosen = choose(progress.variants, seen.spec.benchmark)
-    after_it = status.model_copy(update={"variants": progress.variants, "benchmarks": work})
-    reason, message = _open(progress.open)
-    stated = proven(after_it, seen.spec.benchmark, chosen, message, reason)
-    fields: dict[str, Any] = {"targets": chosen, "used_by": seen.used_by}
-    if work != status.benchmarks or progress.variants != status.variants:
-        cause = progress.cause if progress.cause is not None else status.first_cause
-        return remember(seen.version, stated, now, benchmarks=work, variants=progress.variants, first_cause=cause, **fields)
-    return report(seen.version, stated, now, items=progress.items, fields=fields)
+    present = {BoardKey.of(target): target for target in status.benchmarks}
+    any_passed = any(variant.verdict == PASSED for variant in status.variants)
+    boards = [_plan_board(seen, wanted, present.get(BoardKey.of(wanted))) for wanted in seen.spec.benchmark if any_passed]
+    targets = tuple((present | {BoardKey.of(board.target): board.target for board in boards if board.target is not None}).values())
+    variants = status.variants
+    for board in boards:
+        if board.result is not None and board.target is not None:
+            variants = with_evidence(variants, BoardKey.of(board.target), board.result)
+    chosen = choose(variants, seen.spec.benchmark)
+    update = after_benchmarks(variants, targets, seen.spec.benchmark, chosen, _open([board.open for board in boards if board.open]))
+    if targets != status.benchmarks or variants != status.variants:
+        cause = next((board.cause for board in reversed(boards) if board.cause is not None), status.first_cause)
+        events = tuple(board.event for board in boards if board.event is not None)
+        memory = {"benchmarks": targets, "variants": variants, "first_cause": cause, "targets": chosen}
+        return remember_version(seen, update, now, events=events, **memory)
+    items = [item for board in boards for item in board.items]
+    return report_version(seen, update, now, items=items, fields={"targets": chosen})
 
 
-def _open(found: list[tuple[str, str]]) -> tuple[str, str]:
-    """The reason of the first board that is not done, and what every one of them is at."""
-    return (found[0][0], "; ".join(message for _, message in found)) if found else (BENCHMARKING, "")
+def _open(boards: Sequence[Blocker]) -> Blocker | None:
+    """The reason of the first board that is not done, and the messages of all of them."""
+    return Blocker(boards[0].reason, "; ".join(board.message for board in boards)) if boards else None
 
 
-def _advance(seen: Observed, target: Target, progress: Progress) -> None:
-    """One board: begun, made, waited for, recorded, or begun again."""
-    place = Place.of(target)
-    work, where = progress.work.get(place), f"{target.fleet}/{target.board}"
-    if work is not None and work.state in OVER:
-        return
-    board = seen.boards.get(place)
-    if board is not None and board.hold is not None:
-        progress.open.append((board.hold.reason, f"{where}: {board.hold.message}"))
-        return
-    if work is None:
-        progress.work[place] = TargetSeen(fleet=target.fleet, board=target.board, attempt=1, state="Running")
-        progress.open.append((BENCHMARKING, f"{where}: attempt 1 is next"))
-        return
-    step, found = benchmark_step(seen, target, work.attempt), seen.benchmarks.get(place)
+def _plan_board(seen: Observed, wanted: Target, present: TargetSeen | None) -> BoardPlan:
+    """What a board needs: to wait, to begin, to create its Job, to record its result, another attempt, or to be given up."""
+    key = BoardKey.of(wanted)
+    if present is not None and present.state in OVER:
+        return BoardPlan(present)
+    board = seen.boards.get(key)
+    if board is not None and board.blocker is not None:
+        return BoardPlan(present, Blocker(board.blocker.reason, f"{key}: {board.blocker.message}"))
+    if present is None:
+        begun = TargetSeen(fleet=key.fleet, board=key.board, attempt=1, state=RUNNING)
+        return BoardPlan(begun, _benchmarking(key, "attempt 1 begins"))
+    step, found = benchmark_step(seen, wanted, present.attempt), seen.benchmarks.get(key)
     if step is None or found is None:
-        progress.open.append((BENCHMARKING, f"{where}: attempt {work.attempt} is next"))
-        return
-    state = step_state(found)
-    if isinstance(state, Absent):
-        progress.items.extend(render_step(step))
-    if isinstance(state, Done) and isinstance(state.result, BenchmarkResult):
-        _record(progress, place, work, state.result)
-    elif isinstance(state, Failed):
-        _again(progress, place, work, state)
-    else:
-        progress.open.append((BENCHMARKING, f"{where}: {_told(state, work, found)}"))
+        return BoardPlan(present, _benchmarking(key, f"attempt {present.attempt} begins"))
+    match advance(BENCHMARK, present, step, found, BenchmarkResult, problem_of=lambda result: _problem(key, result)):
+        case UnderWay(message, items):
+            return BoardPlan(present, _benchmarking(key, message), items)
+        case NotFiled(item):
+            return BoardPlan(present, _benchmarking(key, "the result is being filed"), (item,))
+        case Finished(result):
+            return BoardPlan(present.model_copy(update={"state": MEASURED, "node": result.node, "message": ""}), result=result)
+        case Repeated(following, cause, message):
+            event = Emit("Normal", ATTEMPT_FAILED, f"{key}: {message}")
+            return BoardPlan(following, _benchmarking(key, message), cause=cause, event=event)
+        case GivenUp(charged, cause, message):
+            told = f"{message[:MESSAGE_CHARACTERS]}; {REMEDY}"
+            return BoardPlan(charged.model_copy(update={"state": FAILED, "message": told}), cause=cause)
 
 
-def _told(state: object, work: TargetSeen, found: StepSeen) -> str:
-    match state:
-        case Waiting(message):
-            return message
-        case Running(node):
-            return f"attempt {work.attempt} runs on node {node}"
-        case _:
-            return f"attempt {work.attempt} is being made" if found.job is None else f"attempt {work.attempt} is under way"
+def _benchmarking(key: BoardKey, message: str) -> Blocker:
+    return Blocker(BENCHMARKING, f"{key}: {message}")
 
 
-def _record(progress: Progress, place: Place, work: TargetSeen, result: BenchmarkResult) -> None:
-    if result.board != place.board:
-        message = f"the result in the store is of board {result.board}, on node {result.node}, and no evidence for {place.board}"
-        _again(progress, place, work, Failed(Cause(kind="Error", message=message, node=result.node), "failure"))
-        return
-    progress.variants = evidence(progress.variants, place, result)
-    progress.work[place] = work.model_copy(update={"state": "Measured", "node": result.node, "message": ""})
-
-
-def _again(progress: Progress, place: Place, work: TargetSeen, failed: Failed) -> None:
-    told = f"attempt {work.attempt} failed: {failed.cause.kind}: {failed.cause.message}"
-    spent = after(failed, Spent(failures=work.failures, disruptions=work.disruptions))
-    progress.cause = failed.cause
-    if spent is None:
-        progress.work[place] = work.model_copy(update={"state": "Failed", "message": f"{told[:300]}; {REMEDY}"})
-        return
-    counters: Mapping[str, int] = {"attempt": work.attempt + 1, "failures": spent.failures, "disruptions": spent.disruptions}
-    progress.work[place] = work.model_copy(update=dict(counters))
-    progress.open.append((BENCHMARKING, f"{place.fleet}/{place.board}: {told}; it is tried again"))
+def _problem(key: BoardKey, result: BenchmarkResult) -> str:
+    """A Job's pod chooses what it writes, so the result of another board must not count as evidence."""
+    return "" if result.board == key.board else f"the result is of board {result.board} (node {result.node}), not of board {key.board}"

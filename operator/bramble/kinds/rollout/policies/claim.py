@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bramble.api.labels import FINALIZER
-from bramble.kinds.plan import PatchFields, Plan
+from bramble.kinds.finalizer import add_finalizer, has_finalizer
+from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.observed import Observed
 
 
 def claim(seen: Observed, now: datetime) -> Plan | None:
     """Add the finalizer where it is missing."""
     del now
-    metadata = seen.metadata
-    if FINALIZER in metadata.finalizers:
-        return None
-    patch = {"metadata": {"finalizers": [*metadata.finalizers, FINALIZER]}}
-    return Plan((PatchFields(metadata.key, metadata.uid, metadata.resource_version, patch),))
+    return None if has_finalizer(seen.metadata) else Plan((add_finalizer(seen.metadata),))

@@ -7,8 +7,9 @@ from typing import Any
 
 from bramble.api.conditions import rfc3339
 from bramble.api.rollout import Release, Undone
+from bramble.guardrails.lost import LOST
 from bramble.kinds.plan import Plan
-from bramble.kinds.rollout.analysis import LOST, Judgement, Rule, judge
+from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.decision import Action, Decision
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.stating import keep, names, undone
@@ -25,26 +26,14 @@ def guardrails(seen: Observed, now: datetime) -> Plan | None:
         return None
     if refused := seen.refusals():
         said = next(iter(sorted(refused.items())))
-        return undo(seen, now, candidate, "Refused", f"refused by {names(refused)}: {said[1]}", judged(seen))
-    judgement = judged(seen)
-    lost = any(verdict.metric == LOST and verdict.verdict == "Fail" for verdict in judgement.guardrails)
+        return undo(seen, now, candidate, "Refused", f"refused by {names(refused)}: {said[1]}", seen.judgement)
+    judgement = seen.judgement
+    lost = judgement.failed(LOST.name)
     if seen.status.stable is None and (seen.at_last_step or not lost):
         return None
     if judgement.verdict != "Fail":
         return None
-    return undo(seen, now, candidate, "Lost" if lost else "GuardrailFailed", judgement.failures, judgement)
-
-
-def judged(seen: Observed) -> Judgement:
-    """The guardrails on what the devices have counted so far."""
-    return judge(rules(seen), *seen.counters())
-
-
-def rules(seen: Observed) -> tuple[Rule, ...]:
-    """The spec's guardrails with their defaults; none while there is no stable version to compare with."""
-    if seen.status.stable is None:
-        return ()
-    return tuple(Rule.of(guardrail) for guardrail in seen.spec.analysis.guardrails)
+    return undo(seen, now, candidate, "Lost" if lost else "GuardrailFailed", judgement.messages("Fail"), judgement)
 
 
 def undo(seen: Observed, now: datetime, candidate: Release, reason: str, message: str, judgement: Judgement) -> Plan:
@@ -61,7 +50,6 @@ def taken_back(seen: Observed, candidate: Release, reason: str, message: str, no
 
 def decided(seen: Observed, now: datetime, action: Action, reason: str, message: str, judgement: Judgement) -> dict[str, Any]:
     """The decision's bundle as memory."""
-    candidate_counters, stable_counters = seen.counters()
     candidate, stable = seen.status.candidate, seen.status.stable
     decision = Decision(
         action=action,
@@ -72,9 +60,9 @@ def decided(seen: Observed, now: datetime, action: Action, reason: str, message:
         step=seen.index,
         stable=stable.ref if stable is not None else "",
         candidate=candidate.ref if candidate is not None else "",
-        rules=rules(seen),
-        candidate_counters=candidate_counters,
-        stable_counters=stable_counters,
+        rules=seen.rules,
+        candidate_counters=seen.evidence.candidate,
+        stable_counters=seen.evidence.stable,
         judgement=judgement,
     )
     return {"decision": decision.model_dump(mode="json", by_alias=True, exclude_none=True), "decision_filed": False}

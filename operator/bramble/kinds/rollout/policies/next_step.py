@@ -14,7 +14,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.assignment import candidate_nodes
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.policies.guardrails import decided, judged, undo
+from bramble.kinds.rollout.policies.guardrails import decided, undo
 from bramble.kinds.rollout.stating import act, keep, names, paused, progressing
 
 LOOK_AGAIN = timedelta(seconds=5)
@@ -67,7 +67,7 @@ def bake(seen: Observed, now: datetime, candidate: Release) -> Plan:
     began = moment(seen.status.step_started_at)
     ends = began + timedelta(seconds=seconds(seen.step.bake or "0s"))
     first = seen.status.stable is None
-    judgement = judged(seen)
+    judgement = seen.judgement
     if now < ends:
         message = f"step {seen.index + 1}: watching for {(ends - now).total_seconds():.0f} s more"
         return act(seen, progressing(seen, "Baking", message), now, judgement=judgement, wake_at=min(ends, now + LOOK_AGAIN))
@@ -78,7 +78,7 @@ def bake(seen: Observed, now: datetime, candidate: Release) -> Plan:
         return go_on(seen, now, candidate, "FirstRollout" if first else "GuardrailsPassed", judgement)
     deadline = began + timedelta(seconds=seconds(seen.spec.analysis.deadline))
     if now < deadline:
-        message = f"step {seen.index + 1}: held until every guardrail is decided: {judgement.undecided}"
+        message = f"step {seen.index + 1}: held until every guardrail is decided: {judgement.messages('Undecided')}"
         return act(seen, progressing(seen, "Undecided", message), now, judgement=judgement, wake_at=min(deadline, now + LOOK_AGAIN))
     return undecided(seen, now, candidate, judgement)
 
@@ -91,7 +91,7 @@ def fading(seen: Observed, candidate: Release) -> frozenset[str]:
 
 def undecided(seen: Observed, now: datetime, candidate: Release, judgement: Judgement) -> Plan:
     """The deadline has passed without a verdict: what `onUndecided` says."""
-    message = f"undecided for {seen.spec.analysis.deadline}: {judgement.undecided}"
+    message = f"undecided for {seen.spec.analysis.deadline}: {judgement.messages('Undecided')}"
     match seen.spec.analysis.on_undecided:
         case "Abort":
             return undo(seen, now, candidate, "Undecided", message, judgement)
@@ -124,5 +124,5 @@ def enter(seen: Observed, index: int) -> dict[str, Any]:
     Where the last step is the first as well, those are what the stable version has counted since it was promoted.
     """
     last = index == len(seen.steps) - 1
-    frozen = seen.counters()[1].model_dump(mode="json", by_alias=True) if last and seen.status.stable is not None else None
+    frozen = seen.evidence.stable.model_dump(mode="json", by_alias=True) if last and seen.status.stable is not None else None
     return {"step": index, "step_started_at": "", "baseline": frozen}

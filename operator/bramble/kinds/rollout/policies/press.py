@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from bramble.api.conditions import rfc3339
-from bramble.api.request import Nonsense, Request, answer, pending
-from bramble.kinds.plan import Emit, Plan
+from bramble.api.request import Request
+from bramble.kinds.plan import Plan
+from bramble.kinds.requests import Accepted, Refused, answer_request
 from bramble.kinds.rollout.decision import Action
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.policies.guardrails import decided, judged, taken_back
+from bramble.kinds.rollout.policies.guardrails import decided, taken_back
 from bramble.kinds.rollout.policies.next_step import after, enter
-from bramble.kinds.rollout.stating import keep, progressing, undone, waiting
+from bramble.kinds.rollout.stating import fields, progressing, undone, waiting
 from bramble.kinds.status_update import StatusUpdate
 
 ACTIONS = ("resume", "skip", "promote", "abort", "retry")
@@ -20,48 +21,30 @@ Effect = tuple[str, dict[str, Any]]
 
 
 def press(seen: Observed, now: datetime) -> Plan | None:
-    """Answer a request once: carry it out, or refuse it and say why, in `status.lastRequest` and by an event."""
-    asked = pending(seen.metadata, seen.status)
-    if asked is None:
-        return None
-    if isinstance(asked, Nonsense):
-        return refuse(seen, asked, asked.problem, now)
-    if problem := refusal(seen, asked):
-        return refuse(seen, asked, problem, now)
-    message, memory = effect(seen, asked, now)
-    memory["last_request"] = answer(asked, "Accepted", message, now)
-    return keep_request(seen, present(seen, memory), now, Emit("Normal", "RequestAccepted", f"{asked.action}: {message}"), **memory)
+    """Answer a request once: carry it out, or refuse it and say why."""
+
+    def decide(request: Request) -> Accepted | Refused:
+        if problem := refusal(seen, request):
+            return Refused(problem)
+        message, memory = effect(seen, request, now)
+        return Accepted(message, present(seen, memory, message), memory)
+
+    status = seen.status
+    return answer_request(seen.rollout, now, decide, actions=ACTIONS, attempt=status.attempt, step=status.step, fields=fields(seen, None))
 
 
-def refuse(seen: Observed, asked: Request | Nonsense, problem: str, now: datetime) -> Plan:
-    """Nothing changes but the answer."""
-    unchanged = StatusUpdate(seen.status.phase, ())
-    event = Emit("Warning", "RequestRefused", problem)
-    return keep_request(seen, unchanged, now, event, last_request=answer(asked, "Refused", problem, now))
-
-
-def keep_request(seen: Observed, stated: StatusUpdate, now: datetime, event: Emit, **memory: Any) -> Plan:
-    """One status write with the answer and what it changed."""
-    plan = keep(seen, stated, now, **memory)
-    return Plan(status=plan.status, events=(*plan.events, event), remember=True)
-
-
-def present(seen: Observed, memory: dict[str, Any]) -> StatusUpdate:
-    """How things stand just after the button."""
+def present(seen: Observed, memory: dict[str, Any], message: str) -> StatusUpdate:
+    """How things stand just after the request."""
     taken_back = memory.get("undone", seen.status.undone)
     if taken_back is not None:
         return undone(seen, taken_back.message)
     if seen.status.candidate is not None:
-        return progressing(seen, "Requested", memory["last_request"].message)
-    return waiting(seen, "Requested", memory["last_request"].message)
+        return progressing(seen, "Requested", message)
+    return waiting(seen, "Requested", message)
 
 
 def refusal(seen: Observed, asked: Request) -> str:
     """Why the request cannot be carried out now, or nothing."""
-    if asked.action not in ACTIONS:
-        return f"action {asked.action!r} is unknown to a Rollout; use one of {', '.join(ACTIONS)}"
-    if stale := asked.stale(seen.status.attempt, seen.status.step):
-        return stale
     if asked.action == "retry":
         return "" if seen.status.undone is not None else "nothing was undone, so there is nothing to retry"
     if seen.status.candidate is None:
@@ -85,13 +68,13 @@ def effect(seen: Observed, asked: Request, now: datetime) -> Effect:
         case "resume" | "skip":
             message = f"step {seen.index + 1} ended by request"
             action: Action = "Promote" if seen.at_last_step else "NextStep"
-            return message, {**after(seen), **decided(seen, now, action, "Requested", message, judged(seen))}
+            return message, {**after(seen), **decided(seen, now, action, "Requested", message, seen.judgement)}
         case "promote":
             message = "going to every node; the last step still bakes"
-            return message, {**enter(seen, len(seen.steps) - 1), **decided(seen, now, "NextStep", "Requested", message, judged(seen))}
+            return message, {**enter(seen, len(seen.steps) - 1), **decided(seen, now, "NextStep", "Requested", message, seen.judgement)}
         case "abort" if seen.status.candidate is not None:
             message = "undone by request"
             memory = taken_back(seen, seen.status.candidate, "Requested", message, now)
-            return message, {**memory, **decided(seen, now, "Undo", "Requested", message, judged(seen))}
+            return message, {**memory, **decided(seen, now, "Undo", "Requested", message, seen.judgement)}
         case _:
             return "a new attempt with fresh evidence", {"undone": None}

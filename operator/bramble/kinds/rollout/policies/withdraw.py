@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bramble.api.labels import FINALIZER
 from bramble.contracts.assignment import assignment_name
-from bramble.kinds.plan import NOTHING, Delete, PatchFields, Plan
+from bramble.kinds.finalizer import has_finalizer, remove_finalizer
+from bramble.kinds.plan import NOTHING, Delete, Plan
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.stating import act, names, waiting
 from bramble.kube.resources import CONFIG_MAP, Key
@@ -20,7 +20,7 @@ def withdraw(seen: Observed, now: datetime) -> Plan | None:
     metadata = seen.metadata
     if metadata.deleted is None:
         return None
-    if FINALIZER not in metadata.finalizers:
+    if not has_finalizer(metadata):
         return NOTHING
     if seen.written is not None and seen.ours is not None:
         assignment = seen.ours
@@ -32,6 +32,4 @@ def withdraw(seen: Observed, now: datetime) -> Plan | None:
     if holding and now < metadata.deleted + LONGEST:
         stated = waiting(seen, "Withdrawing", f"waiting for {names(holding)} to stop serving, until ten minutes after the deletion")
         return act(seen, stated, now, wake_at=now + RETRY)
-    left = [finalizer for finalizer in metadata.finalizers if finalizer != FINALIZER]
-    patch = {"metadata": {"finalizers": left}}
-    return Plan((PatchFields(metadata.key, metadata.uid, metadata.resource_version, patch),))
+    return Plan((remove_finalizer(metadata),))

@@ -1,4 +1,4 @@
-"""The button of a TrainingRun: retry."""
+"""The requests that a TrainingRun answers: `retry`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from bramble.api.objects import StepAttempts
-from bramble.api.request import Nonsense, Request, answer, pending
-from bramble.kinds.plan import Emit, Plan
-from bramble.kinds.status_update import StatusUpdate, remember
+from bramble.api.request import Request
+from bramble.kinds import requests
+from bramble.kinds.plan import Plan
+from bramble.kinds.requests import Accepted, Refused
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, EVALUATION_FAILED, SUCCEEDED, under_way
 
@@ -16,36 +17,22 @@ FRESH: dict[str, Any] = {"outcome": None, "failures": 0, "disruptions": 0, "stal
 
 
 def answer_request(seen: Observed, now: datetime) -> Plan | None:
-    """Acknowledge a request once: a failed run begins again with fresh budgets; anything else is refused."""
-    asked = pending(seen.run.metadata, seen.status)
-    if asked is None:
-        return None
-    problem = asked.problem if isinstance(asked, Nonsense) else _problem(seen, asked)
-    if problem:
-        refused = (Emit("Warning", "RequestRefused", problem),)
-        return remember(
-            seen.run, StatusUpdate(seen.status.phase, ()), now, events=refused, last_request=answer(asked, "Refused", problem, now)
-        )
-    message = "the run begins again with fresh budgets, as requested"
-    stated = under_way(seen.status, "Pending", BETWEEN_ATTEMPTS, message)
-    return remember(seen.run, stated, now, last_request=answer(asked, "Accepted", message, now), **_again(seen))
+    """Retry: a failed run begins again with fresh budgets. A run that has not ended, or has succeeded, refuses it."""
 
+    def decide(_: Request) -> Accepted | Refused:
+        ended = seen.status.outcome
+        if ended is None:
+            return Refused("the run has not ended: nothing to retry (spec.suspend pauses it, deleting it ends it)")
+        if ended.reason == SUCCEEDED:
+            return Refused("the run succeeded: make another TrainingRun to train again")
+        message = "the run begins again with fresh budgets, as requested"
+        return Accepted(message, under_way(seen.status, "Pending", BETWEEN_ATTEMPTS, message), _again(seen))
 
-def _problem(seen: Observed, asked: Request) -> str:
-    if stale := asked.stale(seen.status.attempt):
-        return stale
-    if asked.action != "retry":
-        return f"action {asked.action!r} is not one of a TrainingRun; use retry"
-    ended = seen.status.outcome
-    if ended is None:
-        return "the run has not ended: nothing to retry (spec.suspend pauses it, deleting it ends it)"
-    if ended.reason == SUCCEEDED:
-        return "the run succeeded: make another TrainingRun to train again"
-    return ""
+    return requests.answer_request(seen.run, now, decide, actions=("retry",), attempt=seen.status.attempt)
 
 
 def _again(seen: Observed) -> dict[str, Any]:
-    """An evaluation that could not be made is made again; else the run trains again, also when a gate was missed."""
+    """The memory of a retry. If the evaluation failed, only that is repeated; otherwise the run trains again."""
     ended = seen.status.outcome
     made = seen.status.evaluating
     fresh = {**FRESH, "evaluating": StepAttempts(attempt=made.attempt + 1) if made is not None else None}

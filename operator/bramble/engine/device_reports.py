@@ -1,0 +1,133 @@
+"""The newest report of each device and the newest progress of each job, merged from what all gateway replicas received. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from bramble.contracts.report import OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
+from bramble.engine.clock import boottime
+from bramble.kinds.sources import Devices
+from bramble.kube.resources import Key
+
+REPORT_KIND = "Report"
+"""`Key(REPORT_KIND, "", fleet)` stands for the reports of a fleet's devices, so that a kind can depend on them."""
+
+FORGET_SECONDS = 3600
+"""A report older than this is dropped. The node may have belonged to another fleet for most of that time."""
+
+SAME_AGE_SECONDS = 0.01
+"""The same progress, read from two replicas or twice from one, differs in its time by no more than rounding."""
+
+
+class DeviceReports:
+    """Reports by node, progress by object and step, and whether silence is proven.
+
+    Attributes:
+        proves_silence: True when a missing report means that the device is silent: for `OFFLINE_SECONDS`, every gateway replica has
+        answered
+            and none of them was too young to have heard from every device.
+    """
+
+    def __init__(self, clock: Callable[[], float] = boottime) -> None:
+        self._clock = clock
+        self._reports: dict[str, tuple[float, Report]] = {}
+        self._progress: dict[tuple[ObjectRef, str], tuple[float, Progress]] = {}
+        self._online: dict[str, bool] = {}
+        self._complete_since: float | None = None
+        self.proves_silence = False
+
+    def record_reading(self, *, complete: bool) -> None:
+        """Record whether all replicas were read, and so whether silence is proven.
+
+        One complete reading is not enough: while the API server is away, the gateway cannot check the devices' tokens and refuses their
+        reports.
+        """
+        now = self._clock()
+        if not complete:
+            self._complete_since = None
+        elif self._complete_since is None:
+            self._complete_since = now
+        self.proves_silence = self._complete_since is not None and now - self._complete_since >= OFFLINE_SECONDS
+
+    def merge(self, readings: Iterable[Observed]) -> tuple[set[str], set[Key]]:
+        """Merge what the replicas received.
+
+        Returns:
+            The fleets of which a device reported something new, came online or fell silent; and the objects whose jobs made progress.
+        """
+        now, fleets, objects = self._clock(), set[str](), set[Key]()
+        for reading in readings:
+            for report in reading.reports:
+                if self._keep_report(now - report.age_seconds, report.report):
+                    fleets.add(report.report.fleet)
+            for progress in reading.progress:
+                if self._keep_progress(now - progress.age_seconds, progress.progress):
+                    ref = progress.progress.object
+                    objects.add(Key(ref.kind, ref.namespace, ref.name))
+        return fleets | self._fleets_with_turned_devices(now), objects
+
+    def devices(self, fleet: str) -> Devices:
+        """The newest reports of the fleet's devices, with their ages now."""
+        now = self._clock()
+        reports = {
+            node: SeenReport(age_seconds=max(0.0, now - at), report=report)
+            for node, (at, report) in self._reports.items()
+            if report.fleet == fleet
+        }
+        return Devices(reports, self.proves_silence)
+
+    def progress(self, ref: ObjectRef, step: str) -> SeenProgress | None:
+        """The newest progress of this object's step.
+
+        The whole reference is compared, not the uid alone: a job may only speak for objects of its own namespace.
+        """
+        known = self._progress.get((ref, step))
+        return SeenProgress(age_seconds=max(0.0, self._clock() - known[0]), progress=known[1]) if known is not None else None
+
+    def forget(self, uid: str) -> None:
+        """Drop the progress of a deleted object."""
+        for key in [key for key in self._progress if key[0].uid == uid]:
+            del self._progress[key]
+
+    def count(self) -> int:
+        """The number of devices with a report."""
+        return len(self._reports)
+
+    def _keep_report(self, at: float, report: Report) -> bool:
+        """Keep a report that is newer than the known one. Returns whether it says something new."""
+        known = self._reports.get(report.node)
+        if known is not None and not _newer(report, at, known[1], known[0]):
+            return False
+        self._reports[report.node] = (at, report)
+        return known is None or _without_counters(known[1]) != _without_counters(report)
+
+    def _keep_progress(self, at: float, progress: Progress) -> bool:
+        """Keep progress of a later attempt, or later progress of the same. Returns whether it says something new."""
+        key = (progress.object, progress.step)
+        known = self._progress.get(key)
+        if known is not None:
+            known_at, before = known
+            if before.attempt > progress.attempt or (before.attempt == progress.attempt and at <= known_at + SAME_AGE_SECONDS):
+                return False
+        self._progress[key] = (at, progress)
+        return known is None or known[1] != progress
+
+    def _fleets_with_turned_devices(self, now: float) -> set[str]:
+        """The fleets of which a device came online or fell silent since the last call. Very old reports are dropped."""
+        self._reports = {node: (at, report) for node, (at, report) in self._reports.items() if now - at < FORGET_SECONDS}
+        online = {node: now - at < OFFLINE_SECONDS for node, (at, _) in self._reports.items()}
+        turned = {self._reports[node][1].fleet for node, is_on in online.items() if self._online.get(node) != is_on}
+        self._online = online
+        return turned
+
+
+def _newer(report: Report, at: float, known: Report, known_at: float) -> bool:
+    """True if a report is newer than the known one: by its sequence within one agent process, by its time between two processes."""
+    if (report.boot_id, report.instance) == (known.boot_id, known.instance):
+        return report.sequence > known.sequence
+    return at > known_at
+
+
+def _without_counters(report: Report) -> Report:
+    """The report without the fields that change in every report."""
+    return report.model_copy(update={"sequence": 0, "uptime_ms": 0})

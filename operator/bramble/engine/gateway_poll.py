@@ -1,0 +1,161 @@
+"""Reads regularly from every gateway replica what devices and jobs reported (package contract, §2)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from bramble.contracts.pod import GATEWAY_TOKEN
+from bramble.contracts.report import OFFLINE_SECONDS, Observed
+from bramble.engine.changes import Changes
+from bramble.engine.device_reports import REPORT_KIND, DeviceReports
+from bramble.engine.metrics import Metrics
+from bramble.errors import BrambleError
+from bramble.kube.api import Api
+from bramble.kube.resources import ENDPOINT_SLICE, Key, Manifest
+from bramble.settings import Settings
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+READ_SECONDS = 5
+"""Time limit of one reading of one replica."""
+
+log = logging.getLogger(__name__)
+
+
+class Address(NamedTuple):
+    """Where one replica of the gateway listens."""
+
+    host: str
+    port: int
+
+
+def ready_addresses(slices: Iterable[Manifest]) -> frozenset[Address]:
+    """The ready replicas that a Service's EndpointSlices list."""
+    return frozenset(
+        Address(host, int(port["port"]))
+        for endpoint_slice in slices
+        for endpoint in endpoint_slice.get("endpoints") or ()
+        if endpoint.get("conditions", {}).get("ready", True)
+        for host in endpoint["addresses"]
+        for port in (endpoint_slice.get("ports") or ())[:1]
+    )
+
+
+def parse_reading(content: bytes) -> Observed:
+    """Parse a replica's answer. Single reports or progress that break the contract are left out, with a log line.
+
+    A replica of another version may have accepted such a report; it must not hide the reports of all other devices.
+
+    Raises:
+        ValidationError: the answer as a whole is not an `Observed`.
+    """
+    try:
+        return Observed.model_validate_json(content)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        bad = {problem["loc"][:2] for problem in problems if problem["loc"][:1] in (("reports",), ("progress",))}
+        if not bad:
+            raise
+        raw, first = from_json(content), problems[0]
+        place = ".".join(map(str, first["loc"]))
+        log.warning(
+            "%d reports from the gateway break the contract and are left out; the first is at %s: %s", len(bad), place, first["msg"]
+        )
+        kept = {
+            name: [item for number, item in enumerate(raw[name]) if (name, number) not in bad]
+            for name in ("reports", "progress")
+            if isinstance(raw.get(name), list)
+        }
+        return Observed.model_validate({**raw, **kept})
+
+
+class GatewayPoller:
+    """Reads every replica of the gateway at the interval that the settings name, and wakes the objects that the news concerns."""
+
+    def __init__(self, api: Api, settings: Settings, changes: Changes, reports: DeviceReports, metrics: Metrics) -> None:
+        self._api, self._settings, self._changes, self._reports, self._metrics = api, settings, changes, reports, metrics
+        self._cursors: dict[Address, str] = {}
+
+    async def run(self) -> None:
+        """Read for ever. When a replica does not answer, no silence is proven; the answers of the others still count."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=READ_SECONDS)) as session:
+            while True:
+                try:
+                    await self.read_all(session)
+                except BrambleError as error:
+                    self._reports.record_reading(complete=False)
+                    self._measure(answered=0, silent=0)
+                    log.warning("the gateway's replicas cannot be listed: %s", error)
+                await asyncio.sleep(self._settings.observe_seconds)
+
+    async def read_all(self, session: aiohttp.ClientSession) -> None:
+        """Read every replica once.
+
+        Raises:
+            BrambleError: the API server did not answer which replicas exist.
+        """
+        replicas = sorted(await self._replicas())
+        context, token = _tls_context(Path(self._settings.gateway_ca)), _token(Path(GATEWAY_TOKEN))
+        if not replicas or context is None or not token:
+            self._reports.record_reading(complete=False)
+            self._wake(self._reports.merge(()))
+            self._measure(answered=0, silent=len(replicas))
+            return
+        headers = {"Authorization": f"Bearer {token}"}
+        answers = await asyncio.gather(*(self._read(session, replica, context, headers) for replica in replicas))
+        readings = [answer for answer in answers if answer is not None]
+        self._cursors = {replica: answer.cursor for replica, answer in zip(replicas, answers, strict=True) if answer is not None}
+        old_enough = all(reading.up_seconds >= OFFLINE_SECONDS for reading in readings)
+        self._reports.record_reading(complete=len(readings) == len(replicas) and old_enough)
+        self._wake(self._reports.merge(readings))
+        self._measure(answered=len(readings), silent=len(replicas) - len(readings))
+
+    def _measure(self, *, answered: int, silent: int) -> None:
+        self._metrics.replicas.labels("yes").set(answered)
+        self._metrics.replicas.labels("no").set(silent)
+        self._metrics.devices.set(self._reports.count())
+
+    async def _replicas(self) -> frozenset[Address]:
+        selector = f"{SERVICE_LABEL}={self._settings.gateway_service}"
+        listing = await self._api.list(ENDPOINT_SLICE, self._settings.namespace, selector)
+        return ready_addresses(listing.items)
+
+    async def _read(
+        self, session: aiohttp.ClientSession, replica: Address, context: ssl.SSLContext, headers: Mapping[str, str]
+    ) -> Observed | None:
+        """What a replica received since the last reading; None, and a log line, when it does not answer as a gateway does."""
+        host = f"[{replica.host}]" if ":" in replica.host else replica.host
+        name = f"{self._settings.gateway_service}.{self._settings.namespace}.svc"
+        try:
+            url, after = f"https://{host}:{replica.port}/v1/observed", {"after": self._cursors.get(replica, "")}
+            async with session.get(url, params=after, ssl=context, server_hostname=name, headers=headers) as response:
+                response.raise_for_status()
+                return parse_reading(await response.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
+            log.info("gateway replica %s did not answer: %s: %s", replica.host, type(error).__name__, error)
+            return None
+
+    def _wake(self, news: tuple[set[str], set[Key]]) -> None:
+        fleets, objects = news
+        for fleet in fleets:
+            self._changes.wake_dependants(Key(REPORT_KIND, "", fleet))
+        for key in objects:
+            self._changes.wake(key)
+
+
+def _tls_context(ca: Path) -> ssl.SSLContext | None:
+    """Trust the gateway's CA, which is read each time because it may be renewed. None when no CA is mounted."""
+    return ssl.create_default_context(cafile=str(ca)) if ca.is_file() else None
+
+
+def _token(path: Path) -> str:
+    """The operator's token for the gateway, which is read each time because the kubelet renews it. Empty when none is mounted."""
+    return path.read_text().strip() if path.is_file() else ""

@@ -1,0 +1,45 @@
+"""`lost`: nodes that took the version and then fell silent, or gave it up for lost contact or a reboot.
+
+It needs no counts of the devices: the operator sees for itself who is silent. It is judged for every candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bramble.contracts.counters import Counted
+from bramble.guardrails.base import Metric, Outcome, Rate, Rule, Verdict
+from bramble.guardrails.evidence import CohortCounters
+
+ALLOWANCE = 0.05
+"""The share of nodes that may fall silent for reasons of their own, such as a pulled plug: one in twenty."""
+
+MAX_RATIO = 1.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost(Metric):
+    """The share of candidate nodes that are lost, compared with the share of stable nodes that fell silent at the same time."""
+
+    def events(self, counted: Counted) -> int:  # noqa: ARG002
+        """None: a node that is lost cannot count it."""
+        return 0
+
+    def judge(self, rule: Rule, candidate: CohortCounters, stable: CohortCounters) -> Verdict:
+        """Fail where more nodes are lost than the allowance and `max_ratio` times the stable cohort's share together."""
+        mine, theirs = Rate(candidate.lost, candidate.members), Rate(stable.lost, stable.members)
+        allowed = ALLOWANCE + rule.max_ratio * theirs.share
+        outcome: Outcome = "Fail" if mine.share > allowed else "Pass"
+        message = (
+            f"{self.name}: {mine.bad} of {mine.events} candidate nodes fell silent or gave the version up,"
+            f" {theirs.bad} of {theirs.events} stable nodes fell silent"
+        )
+        return self.verdict(outcome, mine, theirs, message)
+
+
+LOST = Lost(
+    name="lost",
+    description="share of nodes that took the version and then fell silent for 30 s, or gave it up for lost contact or a reboot",
+    event="nodes",
+    always=Rule(metric="lost", max_ratio=MAX_RATIO, min_events=0, min_nodes=0),
+)

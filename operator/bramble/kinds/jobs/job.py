@@ -1,0 +1,68 @@
+"""A Job as the operator reads it. It is parsed once, when a pass gathers what it looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from bramble.api.objects import moment
+from bramble.kinds.jobs.conditions import true_condition
+from bramble.kube.resources import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a Job fails.
+
+    Attributes:
+        reason: the Job controller's word for it, such as `DeadlineExceeded` or `PodFailurePolicy`.
+        message: the same as a sentence.
+        at: when the Job began to fail; None if the API server gives no time.
+    """
+
+    reason: str = ""
+    message: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The state of one attempt's Job.
+
+    Attributes:
+        suspended: Kueue holds the Job back.
+        started: when its first pod was started; None before.
+        succeeded: it has completed, or is about to.
+        failure: it has failed, or is about to.
+    """
+
+    name: str
+    suspended: bool = False
+    started: datetime | None = None
+    succeeded: bool = False
+    failure: Failure | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Job:
+        """Parse the API server's Job.
+
+        `FailureTarget` and `SuccessCriteriaMet` count although they only announce an end: the final condition waits until every pod has
+        ended, and on a lost node no pod ever does.
+        Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#termination-of-job-pods
+        """
+        status = manifest.get("status") or {}
+        started = status.get("startTime")
+        failed = true_condition(manifest, "FailureTarget") or true_condition(manifest, "Failed")
+        since = failed.get("lastTransitionTime") if failed is not None else None
+        return cls(
+            name=manifest["metadata"]["name"],
+            suspended=bool((manifest.get("spec") or {}).get("suspend")),
+            started=moment(started) if started else None,
+            succeeded=any(true_condition(manifest, type_) for type_ in ("Complete", "SuccessCriteriaMet")),
+            failure=Failure(failed.get("reason", ""), failed.get("message", ""), moment(since) if since else None) if failed else None,
+        )
+
+    @property
+    def overran(self) -> bool:
+        """Whether the Job was ended because it ran longer than its `activeDeadlineSeconds`."""
+        return self.failure is not None and self.failure.reason == "DeadlineExceeded"

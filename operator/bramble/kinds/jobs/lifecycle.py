@@ -1,0 +1,132 @@
+"""The life of one step of an object's work (snapshot, conversion, benchmark, evaluation), the same for every kind. Pure.
+
+The kind keeps the step's attempts in memory (`StepAttempts`) and gathers how the present one stands (`gather_step`). In each pass it calls
+`advance`, and turns the outcome into its conditions and its memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from bramble.contracts.cause import Cause, describe_cause
+from bramble.contracts.jobs.files import AnyResult
+from bramble.kinds.jobs.attempts import Attempts, charge, is_exhausted, next_attempt
+from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.render import render_step
+from bramble.kinds.jobs.state import Absent, CountsAs, Done, Failed, Running, Waiting, step_state
+from bramble.kinds.jobs.step import Step
+from bramble.kinds.plan import CreateOnce, FileResult
+
+ATTEMPT_FAILED = "AttemptFailed"
+"""Reason of the event about an attempt that failed and is followed by another."""
+
+Result = TypeVar("Result", bound=AnyResult)
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """The attempt starts, waits or runs.
+
+    Attributes:
+        message: what it does now, for a condition.
+        items: the Job and its ConfigMap, to be created if there are none yet.
+    """
+
+    message: str
+    items: tuple[CreateOnce, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotFiled:
+    """There is a result, and it must be filed under its inputs before it is recorded, so that the same work is never done twice."""
+
+    item: FileResult
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Generic[Result]):
+    """There is a result, and the kind may record it."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated(Generic[Attempts]):
+    """The attempt failed, and another one follows.
+
+    Attributes:
+        attempts: memory of the next attempt, with the failed one charged.
+        cause: why the attempt failed.
+        message: the same for a condition and an event.
+    """
+
+    attempts: Attempts
+    cause: Cause
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp(Generic[Attempts]):
+    """The attempt failed, and none follows: the cause is final, or a budget is spent.
+
+    Attributes:
+        attempts: memory with the failed attempt charged.
+        cause: why the attempt failed.
+        message: the same for a condition. What to do about it is for the kind to add.
+    """
+
+    attempts: Attempts
+    cause: Cause
+    message: str
+
+
+def advance(
+    what: str,
+    attempts: Attempts,
+    step: Step,
+    seen: StepSeen,
+    result_type: type[Result],
+    *,
+    filed_key: str = "",
+    problem_of: Callable[[Result], str] = lambda _: "",
+) -> UnderWay | NotFiled | Finished[Result] | Repeated[Attempts] | GivenUp[Attempts]:
+    """What the present attempt at a step needs next.
+
+    Args:
+        what: the step in words, such as `conversion`; messages begin with it.
+        attempts: the step's memory.
+        step: the present attempt, as it is rendered.
+        seen: the present attempt, as it stands.
+        result_type: the type of the step's results.
+        filed_key: where results of the same inputs are filed; empty when results of this step are not filed.
+        problem_of: why a result cannot be used; empty when it can. Such a result counts as a failure.
+    """
+    name = f"{what} attempt {attempts.attempt}"
+    state = step_state(seen)
+    match state:
+        case Absent():
+            return UnderWay(f"{name} starts", render_step(step))
+        case Waiting(message):
+            return UnderWay(message)
+        case Running(node):
+            return UnderWay(f"{name} runs on node {node}")
+        case Failed(cause, counts_as):
+            return _failed(name, attempts, cause, counts_as)
+        case Done(result, content, filed) if isinstance(result, result_type):
+            if problem := problem_of(result):
+                return _failed(name, attempts, Cause(kind="Error", message=problem), "failure")
+            if filed_key and not filed:
+                return NotFiled(FileResult(step.owner.namespace, filed_key, content))
+            return Finished(result)
+    raise TypeError(f"{name}: {state} is no result of type {result_type.__name__}")  # `gather_step` checks the step of what it reads
+
+
+def _failed(name: str, attempts: Attempts, cause: Cause, counts_as: CountsAs) -> Repeated[Attempts] | GivenUp[Attempts]:
+    charged = charge(attempts, counts_as)
+    message = f"{name} failed: {describe_cause(cause)}"
+    if is_exhausted(charged, counts_as):
+        return GivenUp(charged, cause, message)
+    following = next_attempt(charged)
+    return Repeated(following, cause, f"{message}. Attempt {following.attempt} follows")

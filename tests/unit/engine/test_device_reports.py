@@ -1,0 +1,133 @@
+"""Reports of several gateway replicas become one picture of the fleet."""
+
+from __future__ import annotations
+
+import pytest
+
+from bramble.contracts.report import OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
+from bramble.engine.cache import Cache
+from bramble.engine.changes import Changes
+from bramble.engine.device_reports import DeviceReports
+from bramble.engine.pass_reader import PassReader
+from bramble.engine.queue import WorkQueue
+from bramble.kube.resources import TRAINING_RUN, Key
+from tests.unit.engine.fake_api import FakeApi
+from tests.unit.engine.objects import made
+from tests.unit.engine.replica import SETTINGS, FakeStore, Time
+
+RUN = ObjectRef(kind="TrainingRun", namespace="ads", name="digits", uid="uid-run")
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def reports(time: Time) -> DeviceReports:
+    return DeviceReports(time)
+
+
+def report(node: str, sequence: int, instance: str = "i1", boot: str = "b1", board: str = "virtual") -> Report:
+    return Report(node=node, fleet="demo", board=board, boot_id=boot, instance=instance, uptime_ms=sequence * 1000, sequence=sequence)
+
+
+def observed(*reports: tuple[float, Report], progress: tuple[tuple[float, Progress], ...] = ()) -> Observed:
+    return Observed(
+        replica="g1",
+        up_seconds=60,
+        reports=tuple(SeenReport(age_seconds=age, report=each) for age, each in reports),
+        progress=tuple(SeenProgress(age_seconds=age, progress=each) for age, each in progress),
+    )
+
+
+def progress(attempt: int, epoch: int, ref: ObjectRef = RUN) -> Progress:
+    return Progress(object=ref, step="train", attempt=attempt, epoch=epoch, epochs=10)
+
+
+def sequence(reports: DeviceReports, node: str = "pi-1") -> int:
+    return reports.devices("demo").reports[node].report.sequence
+
+
+def test_within_one_process_the_sequence_decides(reports: DeviceReports) -> None:
+    reports.merge([observed((4, report("pi-1", 7))), observed((1, report("pi-1", 6)))])
+    assert sequence(reports) == 7
+
+
+def test_between_two_processes_the_one_heard_later_counts(reports: DeviceReports) -> None:
+    """Sequences begin anew with the process."""
+    reports.merge([observed((6, report("pi-1", 90))), observed((1, report("pi-1", 2, instance="i2")))])
+    assert sequence(reports) == 2
+    reports.merge([observed((8, report("pi-1", 90)))])
+    assert sequence(reports) == 2
+
+
+def test_news_names_the_fleet_once(reports: DeviceReports, time: Time) -> None:
+    assert reports.merge([observed((0, report("pi-1", 1)))])[0] == {"demo"}
+    time.now = 5
+    assert reports.merge([observed((0, report("pi-1", 2)))])[0] == set(), "nothing but the sequence changed"
+    time.now = 10
+    assert reports.merge([observed((0, report("pi-1", 3, board="rpi5")))])[0] == {"demo"}
+
+
+def test_falling_silent_and_coming_back_is_news(reports: DeviceReports, time: Time) -> None:
+    reports.merge([observed((0, report("pi-1", 1)))])
+    time.now = OFFLINE_SECONDS - 1
+    assert reports.merge([])[0] == set()
+    time.now = OFFLINE_SECONDS + 1
+    assert reports.merge([])[0] == {"demo"}
+    assert reports.merge([])[0] == set()
+    assert reports.merge([observed((0, report("pi-1", 2)))])[0] == {"demo"}
+
+
+def test_ages_go_on_by_our_own_clock(reports: DeviceReports, time: Time) -> None:
+    reports.merge([observed((2, report("pi-1", 1)))])
+    time.now = 5
+    assert reports.devices("demo").reports["pi-1"].age_seconds == 7
+    assert reports.devices("other").reports == {}
+
+
+def test_silence_is_proven_by_readings_that_have_been_complete_for_long_enough(reports: DeviceReports, time: Time) -> None:
+    """After an outage of the API server the devices that were turned down are not silent at once."""
+    proven = []
+    for at, complete in ((0, True), (OFFLINE_SECONDS - 1, True), (OFFLINE_SECONDS, True), (20, False), (25, True), (39, True), (40, True)):
+        time.now = at
+        reports.record_reading(complete=complete)
+        proven.append(reports.proves_silence)
+    assert proven == [False, False, True, False, False, False, True]
+
+
+def test_progress_of_an_earlier_attempt_is_passed_over(reports: DeviceReports) -> None:
+    _, objects = reports.merge([observed(progress=((1, progress(2, 3)),))])
+    assert objects == {Key("TrainingRun", "ads", "digits")}
+    _, objects = reports.merge([observed(progress=((0, progress(1, 9)),))])
+    assert objects == set()
+    seen = reports.progress(RUN, "train")
+    assert seen is not None
+    assert (seen.progress.attempt, seen.progress.epoch) == (2, 3)
+
+
+def test_the_same_progress_again_wakes_nobody(reports: DeviceReports, time: Time) -> None:
+    reports.merge([observed(progress=((0, progress(1, 3)),))])
+    time.now = 2
+    assert reports.merge([observed(progress=((0, progress(1, 3)),))])[1] == set()
+    time.now = 4
+    assert reports.merge([observed(progress=((0, progress(1, 4)),))])[1] == {Key("TrainingRun", "ads", "digits")}
+
+
+async def test_a_job_of_another_namespace_says_nothing_of_an_object_whose_uid_it_claims(reports: DeviceReports, time: Time) -> None:
+    theirs = RUN.model_copy(update={"namespace": "tv"})
+    reports.merge([observed(progress=((2, progress(1, 3)),))])
+    time.now = 1
+    reports.merge([observed(progress=((0, progress(7, 9, theirs)),))])
+
+    changes = Changes(Cache(), WorkQueue(), {})
+    changes.updated(made("TrainingRun", "digits", uid="uid-run"))
+    reader = PassReader(FakeApi(), SETTINGS, changes, FakeStore(), reports)
+    await reader.get(TRAINING_RUN, "ads", "digits")
+    seen = reader.progress("uid-run", "train")
+    assert seen is not None
+    assert (seen.progress.attempt, seen.progress.epoch) == (1, 3)
+
+    reports.forget("uid-run")
+    assert reader.progress("uid-run", "train") is None

@@ -1,0 +1,112 @@
+"""A step is created, waited for, repeated, given up and recorded, the same for every kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.api.modelversion import Conversion
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.cause import Cause
+from bramble.contracts.jobs.convert import ConvertJob, ConvertResult
+from bramble.contracts.jobs.evaluate import EvaluateResult
+from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Failure, Job
+from bramble.kinds.jobs.lifecycle import Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.pod import Container, Pod
+from bramble.kinds.jobs.step import Owner, Step
+from bramble.kinds.plan import FileResult
+
+OWNER = Owner("ModelVersion", "ads", "tape-1-0-0", "u-1")
+DIGEST = f"sha256:{'a' * 64}"
+ASKED = ConvertJob(
+    object=OWNER.ref, attempt=2, prefix="runs/x", gateway=None, package=DIGEST, manifest=DIGEST, model="tape", version="1.0.0", variants=()
+)
+STEP = Step(owner=OWNER, job=ASKED, image="convert@sha256:0")
+ATTEMPTS = Conversion(attempt=2, failures=1, state="Running")
+RESULT = ConvertResult(seconds=1, variants=())
+STORED = Stored(canonical_json(RESULT), RESULT)
+UNREADABLE = Stored(b"{}", None, "the result in the store is not one this operator knows")
+
+
+def step(seen: StepSeen, attempts: Conversion = ATTEMPTS, **more: Any) -> Any:
+    return advance("conversion", attempts, STEP, seen, ConvertResult, **more)
+
+
+def failed(kind: Any) -> StepSeen:
+    return StepSeen(job=Job(name="j", failure=Failure("x")), cause=Cause(kind=kind, message="it went wrong", node="pi-1", exit_code=1))
+
+
+def test_without_a_job_it_is_created() -> None:
+    outcome = step(StepSeen())
+    assert isinstance(outcome, UnderWay)
+    assert outcome.message == "conversion attempt 2 starts"
+    assert [item.manifest["kind"] for item in outcome.items] == ["ConfigMap", "Job"]
+
+
+def test_a_job_without_a_pod_is_waited_for() -> None:
+    outcome = step(StepSeen(job=Job(name="j")))
+    assert outcome == UnderWay("Job j has no pod yet; `kubectl describe job j` says why if it stays so")
+
+
+def test_a_running_container_is_waited_for_and_its_node_is_named() -> None:
+    pod = Pod(name="p", node="node-1", containers=(Container(name="step", running=True),))
+    outcome = step(StepSeen(job=Job(name="j"), pods=(pod,)))
+    assert outcome == UnderWay("conversion attempt 2 runs on node node-1")
+
+
+@pytest.mark.parametrize(
+    ("seen", "filed_key", "outcome"),
+    [
+        pytest.param(StepSeen(stored=STORED), "", Finished(RESULT), id="a step whose results are not filed is finished"),
+        pytest.param(
+            StepSeen(stored=STORED), "filed/k", NotFiled(FileResult("ads", "filed/k", STORED.content)), id="a result is filed first"
+        ),
+        pytest.param(StepSeen(stored=STORED, filed=STORED), "filed/k", Finished(RESULT), id="a filed result is finished"),
+        pytest.param(StepSeen(filed=STORED), "filed/k", Finished(RESULT), id="a filed result of the same inputs needs no Job"),
+    ],
+)
+def test_results(seen: StepSeen, filed_key: str, outcome: Any) -> None:
+    assert step(seen, filed_key=filed_key) == outcome
+
+
+def test_a_failed_attempt_is_charged_and_followed_by_another() -> None:
+    outcome = step(failed("Error"))
+    assert isinstance(outcome, Repeated)
+    assert outcome.attempts == Conversion(attempt=3, failures=2, state="Running"), "the rest of the memory is kept"
+    assert outcome.cause.kind == "Error"
+    assert outcome.message == "conversion attempt 2 failed: Error (node pi-1, exit code 1): it went wrong. Attempt 3 follows"
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts", "charged"),
+    [
+        pytest.param("Error", Conversion(attempt=3, failures=2), Conversion(attempt=3, failures=3), id="failures are spent"),
+        pytest.param("NodeLost", Conversion(attempt=3, disruptions=2), Conversion(attempt=3, disruptions=3), id="disruptions are spent"),
+        pytest.param("BadData", Conversion(attempt=1), Conversion(attempt=1), id="the cause is final"),
+    ],
+)
+def test_an_attempt_that_none_may_follow_is_given_up(kind: Any, attempts: Conversion, charged: Conversion) -> None:
+    outcome = step(failed(kind), attempts)
+    assert isinstance(outcome, GivenUp)
+    assert (outcome.attempts, outcome.cause.kind) == (charged, kind)
+    assert outcome.message.startswith(f"conversion attempt {attempts.attempt} failed: {kind}")
+
+
+@pytest.mark.parametrize(
+    ("seen", "problem"),
+    [
+        pytest.param(StepSeen(stored=UNREADABLE), UNREADABLE.problem, id="it cannot be read"),
+        pytest.param(StepSeen(stored=STORED), "of another board", id="the kind does not accept it"),
+    ],
+)
+def test_a_result_that_cannot_be_used_counts_as_a_failure_and_is_not_filed(seen: StepSeen, problem: str) -> None:
+    outcome = step(seen, filed_key="filed/k", problem_of=lambda _: "of another board")
+    assert isinstance(outcome, Repeated)
+    assert (outcome.attempts.failures, outcome.cause.kind, outcome.cause.message) == (2, "Error", problem)
+
+
+def test_a_result_of_another_type_is_a_mistake_of_the_kind() -> None:
+    with pytest.raises(TypeError, match="no result of type EvaluateResult"):
+        advance("evaluation", ATTEMPTS, STEP, StepSeen(stored=STORED), EvaluateResult)

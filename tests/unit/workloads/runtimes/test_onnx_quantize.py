@@ -1,0 +1,103 @@
+"""Static int8 on real graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import helper
+
+from bramble_workloads.processing.model import Model
+from bramble_workloads.runtimes.converter import NotConvertible
+from bramble_workloads.runtimes.onnx.quantize import quantise
+from tests.unit.workloads.graphs import conv_graph, plain_graph, save
+from tests.unit.workloads.models import description, digits, digits_graph
+
+
+def tensors(count: int = 60) -> Iterator[NDArray[np.float32]]:
+    model = Model.load(description(), digits_graph())
+    return (model.preprocessor(picture) for picture in digits()[0][:count])
+
+
+def written(graph: bytes, folder: Path) -> Path:
+    path = folder / "float32.onnx"
+    path.write_bytes(graph)
+    return path
+
+
+@pytest.mark.parametrize("graph", [conv_graph(), digits_graph()], ids=["conv", "linear"])
+def test_int8_answers_nearly_as_float32_does(graph: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made = quantise(written(graph, tmp_path), "x", tensors(), tmp_path / "int8.onnx")
+    ours, theirs = Model.load(description(), made.graph), Model.load(description(), graph)
+    pairs = [(ours.run(tensor)["logits"], theirs.run(tensor)["logits"]) for tensor in tensors(400)]
+    found, expected = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
+    assert made.quantised is not None
+    assert np.abs(found - expected).mean() < 3 * made.quantised.step
+    assert made.quantised.step == pytest.approx((expected[:60].max() - expected[:60].min()) / 255, rel=0.1)
+    assert not any(folder.suffix == ".onnx" for folder in tmp_path.iterdir() if folder.name not in {"float32.onnx", "int8.onnx"})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_are_int8_and_the_output_stays_float(tmp_path: Path) -> None:
+    """A logit beyond what calibration saw must not be clipped."""
+    made = quantise(written(conv_graph(), tmp_path), "x", tensors(), tmp_path / "int8.onnx")
+    model = onnx.load(str(made.graph))
+    onnx.checker.check_model(model, full_check=True)
+    makers = {name: node.op_type for node in model.graph.node for name in node.output}
+    assert makers["logits"] == "Gemm"
+    sizes = {each.name: (each.data_type, int(np.prod(each.dims))) for each in model.graph.initializer}
+    assert all(size <= 16 * 4 for kind, size in sizes.values() if kind == onnx.TensorProto.FLOAT), "only scales are float32"
+    (filters,) = (node for node in model.graph.node if node.op_type == "DequantizeLinear" and node.input[0].startswith("filters"))
+    assert sizes[filters.input[1]] == (onnx.TensorProto.FLOAT, 16), "a scale for each of the 16 filters"
+    used = {name for node in model.graph.node for name in node.input}
+    assert set(sizes) <= used
+    far = np.full((1, 1, 8, 8), 50, np.float32)
+    seen = max(float(np.abs(Model.load(description(), conv_graph()).run(tensor)["logits"]).max()) for tensor in tensors())
+    assert float(np.abs(Model.load(description(), made.graph).run(far)["logits"]).max()) != pytest.approx(seen, rel=0.01)
+
+
+def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
+    source = written(conv_graph(), tmp_path)
+    first = quantise(source, "x", tensors(), tmp_path / "a.onnx").graph.read_bytes()
+    assert quantise(source, "x", reversed(list(tensors())), tmp_path / "b.onnx").graph.read_bytes() == first
+
+
+def unknown_operator() -> bytes:
+    model = onnx.load_from_string(digits_graph())
+    model.graph.node[0].op_type = "Quux"
+    return bytes(model.SerializeToString())
+
+
+def old_opset() -> bytes:
+    nodes = [helper.make_node("Flatten", ["x"], ["row"]), helper.make_node("Gemm", ["row", "w", "b"], ["logits"])]
+    return save(nodes, {"w": np.ones((64, 10)), "b": np.zeros(10)}, opset=12)
+
+
+@pytest.mark.parametrize(
+    ("name", "graph", "says"),
+    [
+        ("nothing that can be quantised", plain_graph(), r"nothing that can be quantised \(operators: Abs, Neg, ReduceSum, Sub\)"),
+        ("older than scales by channel", old_opset(), "has ONNX opset 12 and int8 needs 13: export it with opset 13 or newer"),
+        ("an operator that nobody knows", unknown_operator(), "cannot quantise the graph"),
+    ],
+)
+def test_a_graph_that_cannot_be_quantised(name: str, graph: bytes, says: str, tmp_path: Path) -> None:
+    with pytest.raises(NotConvertible, match=says):
+        print(name, quantise(written(graph, tmp_path), "x", tensors(), tmp_path / "int8.onnx"))
+
+
+def test_an_error_in_the_pictures_is_not_the_graphs(tmp_path: Path) -> None:
+    class StoreGone(Exception):
+        pass
+
+    def broken() -> Iterator[NDArray[np.float32]]:
+        yield from tensors(3)
+        raise StoreGone
+
+    with pytest.raises(StoreGone):
+        quantise(written(conv_graph(), tmp_path), "x", broken(), tmp_path / "int8.onnx")

@@ -1,0 +1,119 @@
+"""The graphs that a conversion works with: the one that training exported, and one for each distinct form that the variants ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
+from bramble.contracts.manifest import Sample
+from bramble.contracts.package import Variant
+from bramble.contracts.runtimes import FLOAT32, RUNTIMES, RuntimeContract, by_format, precision_named
+from bramble_workloads.convert.calibration import choose
+from bramble_workloads.convert.source import Source, fetch_export
+from bramble_workloads.errors import BadData
+from bramble_workloads.evaluate.answers import processors
+from bramble_workloads.evaluate.samples import pictures
+from bramble_workloads.job import Work
+from bramble_workloads.parallel_map import parallel_map
+from bramble_workloads.processing.errors import DescriptionError, InputError
+from bramble_workloads.processing.model import Model
+from bramble_workloads.runtimes.base import Floats, runtime_named
+from bramble_workloads.runtimes.converter import Form, NotConvertible, converter_of
+
+
+class GraphKey(NamedTuple):
+    """What distinguishes one graph from another. Variants with the same key share their graph."""
+
+    format: str
+    precision: str
+    calibration_samples: int
+    """0 for a precision that is not calibrated."""
+
+    def __str__(self) -> str:
+        return f"{self.format} {self.precision}"
+
+
+EXPORTED = VariantSpec(name="exported", format=RUNTIMES[0].format, precision=FLOAT32.name)
+"""The graph that training exported. Every variant is compared with it, whether or not it is a variant itself."""
+
+
+@dataclass(frozen=True)
+class VariantGraph:
+    """A graph, loaded."""
+
+    form: Form
+    variant: Variant
+    """Runtime and precision, as the packages made of it state them; the name is another in each."""
+    model: Model
+    calibration: str | None = None
+    """Digest of the list of its calibration samples' ids."""
+
+    @property
+    def bytes(self) -> int:
+        """The size of the graph's file."""
+        return self.form.graph.stat().st_size
+
+
+def key_of(spec: VariantSpec) -> GraphKey:
+    """The key of the graph that a variant needs."""
+    return GraphKey(spec.format, spec.precision, spec.calibration_samples if precision_named(spec.precision).calibrated else 0)
+
+
+def make_graphs(work: Work[ConvertJob], source: Source) -> dict[GraphKey, VariantGraph | NotConvertible]:
+    """Make each distinct graph once, first the exported one. A graph that cannot be made is an error in the result, not an exception.
+
+    Raises:
+        BadData: a calibration sample cannot be processed or read.
+        DescriptionError: the exported graph cannot be loaded.
+    """
+    graphs: dict[GraphKey, VariantGraph | NotConvertible] = {}
+    for spec in (EXPORTED, *work.job.variants):
+        if key_of(spec) not in graphs:
+            try:
+                graphs[key_of(spec)] = _make(work, source, spec)
+            except NotConvertible as reason:
+                graphs[key_of(spec)] = reason
+    return graphs
+
+
+def _make(work: Work[ConvertJob], source: Source, spec: VariantSpec) -> VariantGraph:
+    key, contract = key_of(spec), by_format(spec.format)
+    exported = fetch_export(work, source.package, contract.made_from)
+    samples = choose(source.train, key.calibration_samples)
+    if samples:
+        work.say(f"{key}: calibrating on {len(samples)} of {len(source.train)} train samples")
+    folder = work.folder / f"{key.format}-{key.precision}-{key.calibration_samples}"
+    folder.mkdir()
+    form = converter_of(contract).make(exported, source.package, spec, _tensors(work, source, samples), folder)
+    calibration = work.store.put_blob(canonical_json([sample.id for sample in samples])) if samples else None
+    variant = _variant(source, spec, contract, form)
+    try:
+        model = Model.load(source.package.model_copy(update={"variant": variant}), form.graph, threads=1)
+    except DescriptionError as error:
+        if spec is EXPORTED:
+            raise
+        raise NotConvertible(f"the {key} graph cannot be loaded: {error}") from error
+    return VariantGraph(form, variant, model, calibration)
+
+
+def _variant(source: Source, spec: VariantSpec, contract: RuntimeContract, form: Form) -> Variant:
+    """A graph that was made here needs the runtime that it is proved with here; the exported one needs what its package states."""
+    if form.graph == source.graph:
+        return source.package.variant
+    release = ".".join(runtime_named(contract.runtime).release().split(".")[:2])
+    return Variant(name=spec.name, runtime=contract.runtime, min_runtime=release, precision=spec.precision, derived_from=source.digest)
+
+
+def _tensors(work: Work[ConvertJob], source: Source, samples: tuple[Sample, ...]) -> Iterator[Floats]:
+    """The samples, preprocessed, in no promised order."""
+    return parallel_map(lambda picture: _tensor(source, *picture), pictures(work.store.get_blob, source.manifest, samples), processors())
+
+
+def _tensor(source: Source, sample: Sample, content: bytes) -> Floats:
+    try:
+        return source.preprocessor(content)
+    except InputError as error:
+        raise BadData(f"sample {sample.id} ({sample.label}): {error}") from error

@@ -1,0 +1,78 @@
+"""What the step `convert` needs of a runtime.
+
+A runtime's `make.py` defines `CONVERTER`, a `Converter`. Only the converter's image has the libraries that it imports.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from bramble.contracts.jobs.convert import VariantSpec
+from bramble.contracts.package import ModelDescription
+from bramble.contracts.runtimes import RuntimeContract
+from bramble_workloads.errors import BadData
+from bramble_workloads.runtimes.base import Floats
+
+
+class NotConvertible(BadData):
+    """A variant cannot be made of this model; the others go on. The message says what could not be done, and what to change."""
+
+
+class Quantised(NamedTuple):
+    """How far the outputs of a quantised graph may differ between two processors."""
+
+    step: float
+    """The quantisation step of the output, in the output's own units."""
+    tolerance: float
+    """The greatest difference in steps."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """A graph that was made for one runtime in one precision."""
+
+    graph: Path
+    """The file. It is the exported one where that serves as it is."""
+    quantised: Quantised | None = None
+    """None for a float graph."""
+    method: Mapping[str, str] = field(default_factory=dict)
+    """How it was made, for the package's lineage."""
+
+
+class Converter(ABC):
+    """Makes graphs of one format."""
+
+    contract: RuntimeContract
+
+    @abstractmethod
+    def libraries(self) -> dict[str, str]:
+        """The versions of the libraries that make graphs, by name, for the package's lineage."""
+
+    @abstractmethod
+    def make(
+        self, exported: Path, description: ModelDescription, variant: VariantSpec, calibration: Iterator[Floats], folder: Path
+    ) -> Form:
+        """Make one graph. Its inputs and outputs have the names and shapes of the description.
+
+        Args:
+            exported: the file that `contract.made_from` names.
+            description: what the model takes and gives.
+            variant: the precision that is wanted, one of `contract.precisions`.
+            calibration: preprocessed samples of the train split, each in the shape of the input; none where the precision needs none.
+                An exception of the iterator is not the graph's fault and must pass through.
+            folder: an empty folder that belongs to this graph.
+
+        Raises:
+            NotConvertible: the graph cannot be made of this model.
+        """
+
+
+def converter_of(contract: RuntimeContract) -> Converter:
+    """The converter of a runtime. Its libraries are imported here."""
+    found: Converter = import_module(f"bramble_workloads.runtimes.{contract.format}.make").CONVERTER
+    return found

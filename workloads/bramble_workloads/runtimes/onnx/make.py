@@ -1,0 +1,37 @@
+"""Makes ONNX graphs: float32 is what training exported, int8 is quantised from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import onnxruntime
+
+from bramble.contracts.jobs.convert import VariantSpec
+from bramble.contracts.package import ModelDescription
+from bramble.contracts.runtimes import FLOAT32, INT8, ONNX
+from bramble_workloads.runtimes.base import Floats
+from bramble_workloads.runtimes.converter import Converter, Form, NotConvertible
+from bramble_workloads.runtimes.onnx.quantize import quantise
+
+
+class OnnxConverter(Converter):
+    """Converts with ONNX Runtime's own quantiser."""
+
+    contract = ONNX
+
+    def libraries(self) -> dict[str, str]:
+        return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+
+    def make(
+        self, exported: Path, description: ModelDescription, variant: VariantSpec, calibration: Iterator[Floats], folder: Path
+    ) -> Form:
+        if variant.precision == FLOAT32.name:
+            return Form(exported)
+        if variant.precision == INT8.name:
+            return quantise(exported, description.input.tensor.name, calibration, folder / "int8.onnx")
+        raise NotConvertible(f"an ONNX graph in {variant.precision} cannot be made")
+
+
+CONVERTER = OnnxConverter()
