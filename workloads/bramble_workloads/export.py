@@ -1,4 +1,4 @@
-"""From a trained torch module to what Bramble takes: `model.onnx` and `package.json` in `$BRAMBLE_OUT`. One call for everybody's script."""
+"""Writes a trained torch module as `model.onnx` and `package.json` to `$BRAMBLE_OUT`: one call for every training script."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from bramble_workloads.errors import SpecError
 if TYPE_CHECKING:
     import torch
 
-INPUT, OUTPUT = "image", "logits"
-"""Names in the graphs of the built-in program."""
 MODEL, DESCRIPTION = "model.onnx", "package.json"
 
 
@@ -24,12 +22,12 @@ def export(module: torch.nn.Module, example: torch.Tensor, spec: ModelDescriptio
 
     Args:
         module: takes one tensor and gives the outputs of `spec`, in that order. It is put into evaluation mode.
-        example: float32 in the shape of `spec.input.tensor`; its values do not matter.
+        example: a tensor of the type and shape of `spec.input.tensor`; its values do not matter.
         spec: what the model takes and gives; names and shapes must be the graph's.
         out: folder; `$BRAMBLE_OUT` unless given.
 
     Raises:
-        SpecError: `spec` does not describe the module's graph, or asks for what the closed list of operations does not have.
+        SpecError: `spec` does not describe the module's graph, or its operations cannot give the tensor.
     """
     import torch
 
@@ -50,7 +48,7 @@ def export(module: torch.nn.Module, example: torch.Tensor, spec: ModelDescriptio
         raise SpecError("export: torch gave no ONNX program for this module")
     aside = folder / f"{MODEL}.tmp"
     program.save(aside, external_data=False)
-    if find_spec("onnxruntime"):  # else the sidecar, which has it, checks the same
+    if find_spec("onnxruntime"):  # a user's image may lack it; then only the sidecar makes this check
         from bramble_workloads.processing.model import Model
 
         Model.load(spec, aside)

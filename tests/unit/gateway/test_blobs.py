@@ -13,8 +13,11 @@ import pytest
 
 from bramble.contracts.assignment import Blob, PackageBlobs
 from bramble.contracts.canonical import canonical_json, document_digest
+from bramble.contracts.images import Decode, ImageInput
 from bramble.contracts.manifest import Manifest, Sample, Shard
-from bramble.contracts.package import Classify, Decode, File, ImageInput, Output, Package, Tensor, Variant
+from bramble.contracts.package import File, Output, Package, Variant
+from bramble.contracts.tasks.base import Tensor
+from bramble.contracts.tasks.classification import Classify, Label
 from bramble.gateway import blobs, closures, stores
 from bramble.gateway.refusals import Busy
 from tests.unit.gateway.conftest import Replica, until
@@ -158,7 +161,8 @@ async def test_a_device_that_hangs_up_gives_its_place_back(replica: Replica) -> 
 
 
 def sample(content: bytes, split: Any) -> Sample:
-    return Sample(id=digest(content), bytes=len(content), extension=".png", split=split, label="1", group=digest(content), origin="s")
+    name = digest(content)
+    return Sample(id=name, bytes=len(content), extension=".png", split=split, annotation=Label(label="1"), group=name, origin="s")
 
 
 def benchmark_set(replica: Replica, more: bytes = b"") -> tuple[str, str]:

@@ -95,7 +95,7 @@ def package(**lineage: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "digest", "fragment"),
     [
-        case("other bytes under the name", b"{}", EXPORT, "lies something else"),
+        case("other bytes under the name", b"{}", EXPORT, "has other bytes"),
         case("no package", b"{}", digest_of(b"{}"), "not a package that this operator knows"),
         case("no dataset", package(), digest_of(package()), "names no dataset"),
     ],

@@ -1,4 +1,4 @@
-"""What a pass sees, written down for tests: each helper gives the least that is valid."""
+"""Builders of what a pass looks at. Each one makes the smallest valid value."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from bramble.api.objects import Invalid, Object, parse
 from bramble.api.trainingrun import KIND, CurrentAttempt, DatasetPin, EvaluationSeen, GateSeen, PackageSeen, Spec, Status
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause, CauseKind
-from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome, Scores
+from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import ObjectRef, Progress
+from bramble.contracts.tasks.classification import ClassFigures, ClassificationScores
 from bramble.kinds.jobs.gather import Stored
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
@@ -121,7 +122,7 @@ def pod(
     waiting: dict[str, str] | None = None,
     deleted: bool = False,
 ) -> dict[str, Any]:
-    """A rank's pod, running unless `code` says how its container ended, `ended` seconds ago."""
+    """A rank's pod. It runs, unless `code` is the exit code with which its container ended `ended` seconds ago."""
     state: dict[str, Any] = {"running": {}}
     if waiting is not None:
         state = {"waiting": waiting}
@@ -144,7 +145,7 @@ def disrupted(reason: str = "EvictionByEvictionAPI") -> dict[str, Any]:
 
 
 def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[str, Any] | None = None, **more: Any) -> AttemptSeen:
-    """Two running ranks unless told otherwise; a missing pod is an empty dictionary."""
+    """An attempt with these pods; two running ranks if none are given. An empty dictionary stands for a missing pod."""
     given = pods or (pod(0), pod(1))
     by_rank = {rank: Pod.of(each) for rank, each in enumerate(given) if each}
     return AttemptSeen(number, nodes, Job.of(job_ if job_ is not None else job()), by_rank, **more)
@@ -182,9 +183,10 @@ def stored(result: TrainResult | EvaluateResult | None = None, problem: str = ""
 
 
 def evaluate_result(accuracy: float = 0.97, *gates: tuple[Gate, float | None, bool]) -> EvaluateResult:
-    scores = Scores(samples=100, accuracy=accuracy, precision=0.9, recall=0.9, f1=0.9)
+    figures = ClassFigures(samples=100, accuracy=accuracy, precision=0.9, recall=0.9, f1=0.9)
+    scores = ClassificationScores(overall=figures, per_class={}, confusion=(), labels=("a", "b"))
     outcomes = tuple(GateOutcome(gate=gate, value=value, passed=passed) for gate, value, passed in gates)
-    return EvaluateResult(seconds=1, overall=scores, per_class={}, confusion=(), labels=("a", "b"), gates=outcomes)
+    return EvaluateResult(seconds=1, scores=scores, gates=outcomes)
 
 
 def evaluated(*gates: tuple[str, float | None, bool]) -> EvaluationSeen:
@@ -203,8 +205,8 @@ def message(plan: Plan | None, type_: str = "Ready") -> str:
 
 
 def stated(plan: Plan | None) -> Mapping[str, Any]:
-    assert plan is not None, "the policy had no opinion"
-    assert plan.status is not None, "the plan says nothing"
+    assert plan is not None, "the policy returned no plan"
+    assert plan.status is not None, "the plan writes no status"
     return plan.status
 
 
@@ -216,8 +218,8 @@ def remembered(plan: Plan | None) -> Mapping[str, Any]:
 
 
 def made(plan: Plan | None) -> list[tuple[str, str]]:
-    """What the plan's items do, as (item, kind of object)."""
-    assert plan is not None, "the policy had no opinion"
+    """The plan's items, as (type of item, kind of object)."""
+    assert plan is not None, "the policy returned no plan"
     return [
         (type(item).__name__, item.manifest["kind"] if hasattr(item, "manifest") else getattr(getattr(item, "key", None), "kind", ""))
         for item in plan.items

@@ -1,3 +1,5 @@
+"""The package reached its gates, and its ModelVersion is made."""
+
 from __future__ import annotations
 
 from typing import Any

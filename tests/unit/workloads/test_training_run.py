@@ -90,7 +90,9 @@ def test_two_nodes_make_a_package_that_serves(store: Store, store_config: StoreC
     assert (package.model, package.version, package.lineage.dataset, package.lineage.seed) == ("digits", "1.0.0", manifest, 7)
     model = Model.load(package, store.get_blob(package.files["model"].sha256))
     pictures, labels = digits()
-    right = [model.predict(picture).classified.label == label for picture, label in zip(pictures[300:500], labels[300:500], strict=True)]
+    right = [
+        model.predict(picture).answer.truth().stratum == label for picture, label in zip(pictures[300:500], labels[300:500], strict=True)
+    ]
     assert sum(right) / len(right) > 0.7, "a processor that rounds otherwise gives another model, and none as bad as this"
     assert b"epoch 16/16" in store.get(log_key(job.prefix, 0))
     assert causes(store, job) == {}

@@ -40,7 +40,7 @@ def main() -> int:
     job = json.loads(paths.job_file().read_bytes())
     run = RunFolder(str(paths.run_folder()))
     run.make()
-    processes = max(1, job["gpusPerNode"]) if job["processesPerNode"] == "auto" else job["processesPerNode"]
+    processes = job["processesPerNode"]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:

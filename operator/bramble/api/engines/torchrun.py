@@ -11,7 +11,7 @@ from bramble.api.schema import INT_OR_STRING, VALIDATIONS, Rule, computed
 
 PROCESSES_RULE = computed(
     "type(self) == int ? (self >= 1 && self <= 64) : self == 'auto'",
-    "use a number from 1 to 64, or auto (one process for each GPU of a pod, one without GPUs); this is %s",
+    "use a number from 1 to 64 or auto (one process for each GPU of a pod, else one); this is %s",
     "self",
 )
 Processes = Annotated[

@@ -8,17 +8,7 @@ from pydantic import Field
 
 from bramble.contracts.base import Digest, Document
 from bramble.contracts.jobs.base import Job, Result
-
-
-class BuiltinTrainer(Document):
-    """A training program of ours."""
-
-    task: Literal["image-classification"]
-    architecture: str
-    pretrained: bool = False
-    freeze_backbone: bool = False
-    image_size: int = 32
-    channels: Literal["RGB", "L"] = "RGB"
+from bramble.contracts.tasks.catalogue import AnyBuiltinTrainer
 
 
 class ContainerTrainer(Document):
@@ -30,21 +20,21 @@ class ContainerTrainer(Document):
 
 
 class TrainJob(Job):
-    """One attempt: a fixed number of nodes, no restart inside."""
+    """One attempt at a training: a fixed number of nodes, without restarts inside."""
 
     step: Literal["train"] = "train"
     manifest: Digest
-    builtin: BuiltinTrainer | None = None
+    builtin: AnyBuiltinTrainer | None = None
     container: ContainerTrainer | None = None
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     nodes: int = Field(ge=1)
-    processes_per_node: int | Literal["auto"] = 1
+    processes_per_node: int = Field(default=1, ge=1)
     master: str
-    """DNS name of node rank 0's pod."""
+    """DNS name of the pod of node rank 0."""
     master_port: int = 29400
     gpus_per_node: int = 0
     cpu_allowed: bool = True
-    """False: GPUs were asked for and the node is not labelled as simulated, so no CUDA is a spec error."""
+    """False where GPUs were asked for and the node is not labelled as simulated: then a node without CUDA is a spec error."""
     seed: int = 0
     resume_from: tuple[str, ...] = ()
     """Checkpoint prefixes of earlier attempts, newest attempt first."""
@@ -60,6 +50,7 @@ class TrainResult(Result):
     package: Digest
     weights: Digest | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
+    """As the training program reports them. Gates never read them."""
     epochs: int
     device: str
     world_size: int

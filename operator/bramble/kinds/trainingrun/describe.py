@@ -5,6 +5,7 @@ from __future__ import annotations
 from bramble.api.trainingrun import DatasetPin, EvaluationSeen
 from bramble.contracts.canonical import short
 from bramble.contracts.jobs.evaluate import GateOutcome
+from bramble.contracts.tasks.catalogue import headline_of
 
 
 def describe_pin(pin: DatasetPin) -> str:
@@ -15,8 +16,9 @@ def describe_pin(pin: DatasetPin) -> str:
 def describe_gates(evaluation: EvaluationSeen) -> str:
     """Every gate with the measured value, missed gates first."""
     if not evaluation.gates:
-        accuracy = evaluation.metrics.get("accuracy")
-        return "no gates; " + (f"accuracy {accuracy:.4g} on {evaluation.samples} samples" if accuracy is not None else "measured")
+        headline = headline_of(evaluation.metrics)
+        measured = f"{headline} {evaluation.metrics[headline]:.4g} on {evaluation.samples} samples" if headline is not None else "measured"
+        return f"no gates; {measured}"
     missed = [f"{gate.gate}: missed with {_number(gate.value)}" for gate in evaluation.gates if not gate.passed]
     passed = [f"{gate.gate}: {_number(gate.value)}" for gate in evaluation.gates if gate.passed]
     return "; ".join([*missed, *passed])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble.contracts.jobs.base import Gateway, inputs_digest
-from bramble.contracts.jobs.evaluate import EvaluateJob, Gate
+from bramble.contracts.jobs.evaluate import EvaluateJob
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.step import Step
 from bramble.kinds.trainingrun.observed import Observed
@@ -25,7 +25,7 @@ def evaluate_step(seen: Observed, attempt: int) -> Step | None:
         package=package.digest,
         manifest=pin.version,
         slices=wanted.slices,
-        gates=tuple(Gate.model_validate(gate.model_dump()) for gate in wanted.gates),
+        gates=wanted.gates,
     )
     return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca)
 

@@ -56,10 +56,10 @@ def package_of(result: TrainResult, image: str) -> PackageSeen:
 
 def evaluation_of(result: EvaluateResult, uri: str) -> EvaluationSeen:
     """What the package scored. `uri` is where the whole result lies."""
-    overall = result.overall
+    overall = result.scores.overall
     return EvaluationSeen(
         samples=overall.samples,
-        metrics={name: float(f"{getattr(overall, name):.6g}") for name in ("accuracy", "precision", "recall", "f1")},
+        metrics={name: float(f"{value:.6g}") for name, value in overall.metrics.items()},
         gates=tuple(GateSeen(gate=describe_gate(each), value=each.value, passed=each.passed) for each in result.gates),
         uri=uri,
     )

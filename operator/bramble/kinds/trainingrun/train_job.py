@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bramble.api.trainingrun import Container, EnvVar, Spec
 from bramble.contracts.jobs.base import Gateway, inputs_digest
-from bramble.contracts.jobs.train import BuiltinTrainer, ContainerTrainer, TrainJob
+from bramble.contracts.jobs.train import ContainerTrainer, TrainJob
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.trainingrun.attempt import TRAIN
 from bramble.kinds.trainingrun.engines.base.engine import Engine
@@ -30,7 +30,7 @@ def train_job(seen: Observed, engine: Engine, *, attempt: int, nodes: int, cpu_a
         prefix=owner.prefix(TRAIN, attempt),
         gateway=Gateway(url=seen.settings.gateway_url),
         manifest=pin.version,
-        builtin=BuiltinTrainer.model_validate(builtin.model_dump()) if builtin is not None else None,
+        builtin=builtin.job_trainer() if builtin is not None else None,
         container=_container(container) if container is not None else None,
         hyperparameters=spec.hyperparameters,
         nodes=nodes,

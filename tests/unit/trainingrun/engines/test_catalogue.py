@@ -7,6 +7,7 @@ import pytest
 from bramble.api.engines.base import EngineSettings
 from bramble.api.engines.catalogue import DEFAULT, Engine
 from bramble.api.engines.catalogue import ENGINES as SETTINGS
+from bramble.kinds.trainingrun.controller import CONTROLLER
 from bramble.kinds.trainingrun.engines.catalogue import ENGINES, engine_of
 from tests.unit.trainingrun.seen import observed
 
@@ -18,6 +19,10 @@ def test_each_engine_of_the_api_has_one_in_the_controller() -> None:
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda each: each.NAME)
 def test_a_run_gets_the_engine_that_it_sets(settings: type[EngineSettings]) -> None:
     assert engine_of(observed({"engine": {settings.NAME: {}}}).spec).settings is settings
+
+
+def test_the_objects_of_every_engine_are_watched() -> None:
+    assert set(CONTROLLER.children) == {resource for engine in ENGINES for resource in engine.more_resources}
 
 
 def test_a_run_without_an_engine_gets_the_first() -> None:

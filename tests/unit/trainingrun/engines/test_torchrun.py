@@ -57,7 +57,7 @@ def test_one_attempt_is_one_indexed_job() -> None:
     assert pod_of(job)["restartPolicy"] == "Never"
 
 
-def test_the_store_alone_is_a_sidecar_with_secret_and_token() -> None:
+def test_only_the_sidecar_has_the_secret_and_the_token() -> None:
     _, job = rendered()
     assert [(each["name"], each.get("restartPolicy")) for each in pod_of(job)["initContainers"]] == [("fetch", None), ("sidecar", "Always")]
     assert {"store", "gateway-token"} <= mounted(job, "sidecar")
@@ -96,13 +96,21 @@ def test_it_goes_on_from_its_own_and_earlier_checkpoints() -> None:
 @pytest.mark.parametrize(
     ("spec", "current", "selector", "allowed"),
     [
-        case("no GPU", None, {"cpu_allowed": True}, None, True),
-        case("GPUs on simulated nodes: bound to them", GPUS, {"cpu_allowed": True}, {"bramble.dev/accelerator": "simulated"}, True),
-        case("GPUs", GPUS, {"cpu_allowed": False}, None, False),
-        case("own labels stay", {"nodeSelector": {"zone": "b"}}, {}, {"zone": "b"}, False),
+        case("the run requests no GPU", None, {"cpu_allowed": True}, None, True),
+        case(
+            "every node that fits is simulated, so the pods are bound to them",
+            GPUS,
+            {"cpu_allowed": True},
+            {"bramble.dev/accelerator": "simulated"},
+            True,
+        ),
+        case("the run requests GPUs", GPUS, {"cpu_allowed": False}, None, False),
+        case("the run's own node labels stay", {"nodeSelector": {"zone": "b"}}, {}, {"zone": "b"}, False),
     ],
 )
-def test_where_it_may_run(spec: dict[str, Any] | None, current: dict[str, Any], selector: dict[str, str] | None, allowed: bool) -> None:
+def test_on_which_nodes_it_may_run(
+    spec: dict[str, Any] | None, current: dict[str, Any], selector: dict[str, str] | None, allowed: bool
+) -> None:
     told, job = rendered(spec, **current)
     assert pod_of(job).get("nodeSelector") == selector
     assert told.cpu_allowed is allowed
@@ -148,9 +156,9 @@ def test_kueue_decides_when_it_starts() -> None:
 @pytest.mark.parametrize(
     ("deadline", "spent", "left"),
     [
-        case("the rest", "1h", 3000, 600),
-        case("a started second is whole, or what is left of it would be an attempt", "1s500ms", 0, 2),
-        case("lowered below what is spent", "1m", 90, 1),
+        case("what is left of the deadline", "1h", 3000, 600),
+        case("a part of a second counts as a whole one", "1s500ms", 0, 2),
+        case("the deadline was lowered below what is spent", "1m", 90, 1),
     ],
 )
 def test_the_rest_of_the_deadline(deadline: str, spent: int, left: int) -> None:
@@ -166,19 +174,27 @@ def pinned(spec: dict[str, Any] | None = None) -> Observed:
 @pytest.mark.parametrize(
     ("other", "same"),
     [
-        case("the same", pinned(), True),
-        case("where it runs", pinned({"nodeSelector": {"a": "b"}, "budgets": {"failures": 9}, "priorityClassName": "x"}), True),
-        case("another hyperparameter", pinned({"hyperparameters": {"epochs": 4}}), False),
-        case("another number of nodes", pinned({"engine": {"torchrun": {"nodes": 3}}}), False),
-        case("another architecture", pinned({"trainer": {"builtin": {"task": "image-classification", "architecture": "resnet18"}}}), False),
-        case("a program of their own", pinned(OWN), False),
+        case("the inputs are the same", pinned(), True),
+        case(
+            "the run differs in where it runs",
+            pinned({"nodeSelector": {"a": "b"}, "budgets": {"failures": 9}, "priorityClassName": "x"}),
+            True,
+        ),
+        case("a hyperparameter differs", pinned({"hyperparameters": {"epochs": 4}}), False),
+        case("the number of nodes differs", pinned({"engine": {"torchrun": {"nodes": 3}}}), False),
+        case(
+            "the architecture differs",
+            pinned({"trainer": {"builtin": {"task": "image-classification", "architecture": "resnet18"}}}),
+            False,
+        ),
+        case("the trainer is the user's own", pinned(OWN), False),
     ],
 )
-def test_results_are_filed_under_what_produced_them(other: Observed, same: bool) -> None:
+def test_results_are_filed_under_their_inputs(other: Observed, same: bool) -> None:
     assert (filed_key(other, ENGINE) == filed_key(pinned(), ENGINE)) is same
 
 
-def test_what_cannot_be_told_by_its_inputs_is_not_filed() -> None:
+def test_a_result_that_its_inputs_do_not_determine_is_not_filed() -> None:
     floating = {"trainer": {"container": {"image": "me/train:latest", "command": ["x"]}}}
     assert filed_key(pinned(floating), ENGINE) == ""
     assert filed_key(observed(), ENGINE) == "", "no dataset is pinned yet"
