@@ -20,8 +20,8 @@ from bramble.kube.config import ClusterConfig
 from bramble.kube.resources import Resource
 
 IDENTITY = Identity("bramble")
-"""What kopf calls this operator. Peering is off, so nobody reads it; without one, kopf asks for the name of the process's user, which no image
-knows."""
+"""What kopf calls this operator. Peering is off, so nobody reads it. Without one, kopf asks for the name of the process's user, and
+an image does not know the user that its pods run as."""
 
 WATCH_SECONDS = 300
 """Duration of one watch request. The next one continues where it ended."""
