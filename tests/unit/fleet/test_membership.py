@@ -74,7 +74,8 @@ def test_a_typo_takes_no_node_from_an_older_fleet() -> None:
     manifest = fleet_manifest("other", OLDER, boards=[board])
     assert isinstance(parse(KIND, manifest), Invalid)
     found = membership(fleet(), nodes(node("a")), [Claim.of(manifest)])
-    assert (found.members, found.excluded[0].reason.split(";")[0]) == ((), "Fleet other is older and selects the node too")
+    assert found.members == ()
+    assert found.excluded[0].reason.startswith("Fleet other is older and selects the node too")
 
 
 def test_a_node_on_its_way_out_is_not_counted() -> None:

@@ -135,7 +135,8 @@ def test_a_setup_pod_without_a_status_says_nothing() -> None:
 
 def test_a_prepared_node_needs_nothing_more() -> None:
     planned = plan(observed([labelled(prepared(node("a")))], ages={"a": 2}), NOW)
-    assert (patches(planned), of(planned, CreateOnce)) == ({}, [])
+    assert patches(planned) == {}
+    assert of(planned, CreateOnce) == []
     assert ready(planned) == ("True", "AllOnline", "1 of 1 nodes online")
 
 
@@ -225,7 +226,7 @@ def test_who_is_online(ages: dict[str, float], proves: bool, expected: tuple[str
 def test_figures_are_by_board() -> None:
     planned = plan(observed([node("a"), node("b"), node("c", "rpi4")], ages={"a": 1, "c": 1}), NOW)
     assert planned.status is not None
-    assert (planned.status["nodes"], planned.status["online"]) == (3, 2)
+    assert {name: planned.status[name] for name in ("nodes", "online")} == {"nodes": 3, "online": 2}
     boards = [{"name": "rpi5", "nodes": 2, "online": 1}, {"name": "rpi4", "nodes": 1, "online": 1}]
     assert planned.status["boards"] == boards
 
