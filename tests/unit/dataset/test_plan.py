@@ -72,10 +72,16 @@ class TestRequest:
         ("name", "request_", "outcome", "attempt", "told"),
         [
             ("a snapshot is a new attempt", {"id": "1", "action": "snapshot"}, "Accepted", 2, "attempt 2 was requested"),
-            ("of the present attempt", {"id": "1", "action": "snapshot", "attempt": 1}, "Accepted", 2, "attempt 2 was requested"),
-            ("of an attempt that has passed", {"id": "1", "action": "snapshot", "attempt": 0}, "Refused", 1, "for attempt 0"),
-            ("of something else", {"id": "1", "action": "promote"}, "Refused", 1, "'promote' is unknown to a Dataset; use snapshot"),
-            ("nonsense", {"action": "snapshot"}, "Refused", 1, "id is None"),
+            (
+                "it names the present attempt",
+                {"id": "1", "action": "snapshot", "attempt": 1},
+                "Accepted",
+                2,
+                "attempt 2 was requested",
+            ),
+            ("the attempt has passed", {"id": "1", "action": "snapshot", "attempt": 0}, "Refused", 1, "for attempt 0"),
+            ("the action is unknown", {"id": "1", "action": "promote"}, "Refused", 1, "'promote' is unknown to a Dataset; use snapshot"),
+            ("the request has no id", {"action": "snapshot"}, "Refused", 1, "id is None"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -106,7 +112,7 @@ class TestStaleChildren:
         assert verdict.items == (Delete(stale.key, "u-1"),)
 
 
-class TestSettled:
+class TestRecorded:
     def test_a_recorded_attempt_never_gets_its_job_back(self) -> None:
         verdict = plan(observed(**frozen(), seen={"snapshot": ABSENT}), NOW)
         assert not verdict.items
@@ -135,11 +141,11 @@ class TestStore:
         verdict = plan(observed(attempt=1, conditions=(ready,), seen={"store": self.PROBLEM}), NOW)
         assert verdict.wake_at == NOW + timedelta(seconds=60)
 
-    def test_a_frozen_dataset_does_not_care(self) -> None:
+    def test_a_frozen_dataset_does_not_need_it(self) -> None:
         assert says(plan(observed(**frozen()), NOW)) == ("True", "Snapshotted")
 
 
-class TestAttempt:
+class TestSnapshot:
     def test_its_children_are_created_once(self) -> None:
         verdict = plan(observed(attempt=1, seen={"snapshot": ABSENT}), NOW)
         assert [(type(item), item.manifest["kind"]) for item in verdict.items if isinstance(item, CreateOnce)] == [
