@@ -56,8 +56,6 @@ class Container(Described):
     """The arguments of the command."""
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64), map_by("name")] = ()
     """Further environment variables."""
-    data_format: Literal["image-folder"] = "image-folder"
-    """How the samples are laid out below $BRAMBLE_DATA, beside samples.jsonl."""
 
 
 class Trainer(Described):
