@@ -40,7 +40,7 @@ UNTOLD = ("bytes", "extension", "group")
 JOB_FIELDS = frozenset(
     {
         "schema", "step", "object", "attempt", "prefix", "gateway", "manifest", "builtin", "container", "hyperparameters", "nodes",
-        "processesPerNode", "master", "masterPort", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
+        "processesPerNode", "engine", "engineSettings", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
     }
 )  # fmt: skip
 """The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
@@ -191,8 +191,8 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
         "environment": environment,
         "nodes": job["nodes"],
         "processes": job["processesPerNode"],
-        "master": job["master"],
-        "port": job["masterPort"],
+        "engine": job["engine"],
+        "settings": job["engineSettings"],
         "runId": f"{job['object']['uid']}-{job['attempt']}",
         "barrierSeconds": BARRIER_SECONDS,
         "graceSeconds": GRACE_SECONDS,

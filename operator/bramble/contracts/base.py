@@ -37,13 +37,16 @@ class ExtensibleDocument(Document):
     model_config = ConfigDict(extra="ignore")
 
 
-def ignores(*names: str) -> Any:
-    """A validator for fields of earlier releases that had no effect: `_removed = ignores("split")` in a model drops them on reading."""
+def removed_fields(*names: str) -> Any:
+    """A validator for a document that once had these fields. Older writers may still send them, so they are ignored.
 
-    def drop(_: type[Document], document: Any) -> Any:
+    Usage, in the body of the class: `_removed = removed_fields("dataFormat")`.
+    """
+
+    def without(document: Any) -> Any:
         return {name: value for name, value in document.items() if name not in names} if isinstance(document, dict) else document
 
-    return model_validator(mode="before")(classmethod(drop))  # type: ignore[arg-type]
+    return model_validator(mode="before")(without)
 
 
 UnknownFields = Literal["forbid", "ignore"]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bramble.contracts.base import Digest, Document, ExtensibleDocument, ignores
+from bramble.contracts.base import Digest, Document, ExtensibleDocument, removed_fields
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.tasks.catalogue import AnyScores, MetricName
 
@@ -23,7 +23,7 @@ class Gate(Document):
 class EvaluateJob(Job):
     """Scores an exported package."""
 
-    _removed = ignores("split")  # only the test split was ever scored
+    _removed = removed_fields("split")  # only the test split was ever scored
 
     step: Literal["evaluate"] = "evaluate"
     package: Digest

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, removed_fields
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.tasks.catalogue import AnyBuiltinTrainer
 
@@ -16,7 +16,8 @@ class ContainerTrainer(Document):
 
     command: tuple[str, ...]
     args: tuple[str, ...] = ()
-    data_format: Literal["image-folder"] = "image-folder"
+
+    _removed = removed_fields("dataFormat")
 
 
 class TrainJob(Job):
@@ -28,10 +29,11 @@ class TrainJob(Job):
     container: ContainerTrainer | None = None
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     nodes: int = Field(ge=1)
-    processes_per_node: int = Field(default=1, ge=1)
-    master: str
-    """DNS name of the pod of node rank 0."""
-    master_port: int = 29400
+    processes_per_node: int = Field(1, ge=1)
+    engine: str = "torchrun"
+    """The name of the engine whose folder in the launcher starts the ranks."""
+    engine_settings: dict[str, str | int] = Field(default_factory=dict)
+    """What the launchers of an attempt need to find each other, such as the address of the first pod. Only that folder understands them."""
     gpus_per_node: int = 0
     cpu_allowed: bool = True
     """False where GPUs were asked for and the node is not labelled as simulated: then a node without CUDA is a spec error."""
@@ -41,6 +43,8 @@ class TrainJob(Job):
     model: str
     version: str
     lineage: dict[str, Any] = Field(default_factory=dict)
+
+    _removed = removed_fields("master", "masterPort")
 
 
 class TrainResult(Result):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from bramble.contracts.base import Document, ExtensibleDocument, ignores
+from bramble.contracts.base import Document, ExtensibleDocument, removed_fields
 from bramble.contracts.hyperparameters import Hyperparameters
 
 
@@ -87,7 +87,7 @@ class BuiltinTrainer(Document):
     The docstrings of the fields are what `kubectl explain` prints.
     """
 
-    _removed = ignores("pretrained", "freezeBackbone")  # no weights could be named
+    _removed = removed_fields("pretrained", "freezeBackbone")  # no weights could be named
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 

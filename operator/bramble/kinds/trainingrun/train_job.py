@@ -34,6 +34,9 @@ def train_job(seen: Observed, engine: Engine, *, attempt: int, nodes: int, cpu_a
         container=_container(container) if container is not None else None,
         hyperparameters=spec.hyperparameters,
         nodes=nodes,
+        processes_per_node=engine.processes(spec),
+        engine=engine.settings.NAME,
+        engine_settings=dict(engine.launch_settings(seen, attempt)),
         gpus_per_node=gpus(spec),
         cpu_allowed=cpu_allowed,
         seed=_seed(spec),
@@ -41,12 +44,11 @@ def train_job(seen: Observed, engine: Engine, *, attempt: int, nodes: int, cpu_a
         model=template.model if template is not None else owner.name,
         version=template.version if template is not None else "0.0.0",
         lineage={"run": run, "dataset": pin.version, "image": train_image(seen)},
-        **engine.launch(seen, attempt),
     )
 
 
 def _container(container: Container) -> ContainerTrainer:
-    return ContainerTrainer(command=container.command, args=container.args, data_format=container.data_format)
+    return ContainerTrainer(command=container.command, args=container.args)
 
 
 def _seed(spec: Spec) -> int:

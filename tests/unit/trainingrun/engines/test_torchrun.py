@@ -79,7 +79,8 @@ def test_ranks_find_each_other_by_name() -> None:
     told, job = rendered()
     (shared,) = ENGINE.run_children(training())
     named = shared.manifest
-    assert told.master == f"{job['metadata']['name']}-0.{named['metadata']['name']}"
+    assert told.engine == "torchrun"
+    assert told.engine_settings["master"] == f"{job['metadata']['name']}-0.{named['metadata']['name']}"
     assert pod_of(job)["subdomain"] == named["metadata"]["name"]
     assert named["spec"]["publishNotReadyAddresses"] is True
     labels = job["spec"]["template"]["metadata"]["labels"]

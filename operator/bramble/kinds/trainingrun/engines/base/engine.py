@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bramble.api.engines.base import EngineSettings
 from bramble.api.trainingrun import CurrentAttempt, Spec
@@ -41,8 +41,12 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def launch(self, seen: Observed, attempt: int) -> Mapping[str, Any]:
-        """The fields of `contracts.jobs.train.TrainJob` that tell the launchers of an attempt how they find each other."""
+    def processes(self, spec: Spec) -> int:
+        """How many processes train in each pod."""
+
+    @abstractmethod
+    def launch_settings(self, seen: Observed, attempt: int) -> Mapping[str, str | int]:
+        """What the launchers of an attempt need to find each other, for the engine of this name in `bramble_workloads.launch.engines`."""
 
     @abstractmethod
     def run_children(self, seen: Observed) -> tuple[Apply, ...]:

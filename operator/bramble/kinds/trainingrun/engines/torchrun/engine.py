@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bramble.api.engines.torchrun import Torchrun
 from bramble.api.trainingrun import CurrentAttempt, Spec
@@ -28,12 +27,11 @@ class TorchrunEngine(Engine):
     def size(self, spec: Spec, nodes: Sequence[Node], *, disrupted: bool) -> int:
         return pods(spec, nodes, disrupted=disrupted)
 
-    def launch(self, seen: Observed, attempt: int) -> Mapping[str, Any]:
-        return {
-            "processes_per_node": processes(seen.spec),
-            "master": children.master(seen.owner, attempt),
-            "master_port": children.MASTER_PORT,
-        }
+    def processes(self, spec: Spec) -> int:
+        return processes(spec)
+
+    def launch_settings(self, seen: Observed, attempt: int) -> Mapping[str, str | int]:
+        return {"master": children.master(seen.owner, attempt), "port": children.MASTER_PORT}
 
     def run_children(self, seen: Observed) -> tuple[Apply, ...]:
         return (children.service(seen.owner),)

@@ -1,6 +1,6 @@
-"""Runs the ranks of this node under torch's elastic agent, in this process, so that the code of the first failure is not lost.
+"""Runs the ranks of this node under torch's elastic agent, inside the launcher, so that the exit code of the first failure is kept.
 
-`torchrun` would turn every code into 1 and call its own rank the root cause on each node. One attempt is one group of ranks: no restarts.
+The command `torchrun` would turn every exit code into 1, and would call one of its own ranks the root cause on each node.
 """
 
 from __future__ import annotations
@@ -9,45 +9,30 @@ import functools
 import logging
 from typing import TYPE_CHECKING, Any
 
-from . import worker
-from .rendezvous import handler
+from ... import worker
+from .rendezvous import handler, master
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch.distributed.elastic.agent.server.api import RunResult
     from torch.distributed.elastic.multiprocessing import LogsDest
 
-    from .handshake import RunFolder
-    from .logs import Pump
-    from .plan import LaunchPlan
-    from .watch import Watch
+    from ...attempt import Attempt
 
 MONITOR_SECONDS = 0.1
 ROLE = "trainer"
 
 
-def run(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refused: Callable[[], bool]) -> bool:
-    """Run every local rank to its end.
-
-    Args:
-        plan: what to run.
-        folder: of this attempt.
-        pump: takes the ranks' output.
-        watch: is told of the ranks while they run.
-        refused: asked on every round; True stops the ranks.
-
-    Returns:
-        Whether all ranks of this node succeeded.
-    """
+def run(attempt: Attempt) -> bool:
+    """Run every local rank to its end. Returns whether all of them succeeded."""
     from torch.distributed.elastic.agent.server.api import RunResult, WorkerSpec, WorkerState
     from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
     from torch.distributed.elastic.multiprocessing import LogsDest, LogsSpecs
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the launcher says it better
+    plan, folder, pump, watch = attempt.plan, attempt.folder, attempt.pump, attempt.watch
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the launcher reports failures itself
 
     class Logs(LogsSpecs):
-        """Commands write into the pump's pipes; functions take them by themselves."""
+        """Where ranks write: a command into the pipes of the pump; a function of ours redirects its output itself."""
 
         def reify(self, envs: dict[int, dict[str, str]]) -> LogsDest:
             for local, rank in enumerate(plan.ranks):
@@ -61,7 +46,7 @@ def run(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refused: 
             return str(folder.logs)
 
     class Agent(LocalElasticAgent):
-        """torch's agent, with somebody looking over its shoulder."""
+        """torch's agent, which also tells the watch about the ranks in every round."""
 
         def _start_workers(self, worker_group: Any) -> dict[int, Any]:
             pids: dict[int, Any] = super()._start_workers(worker_group)
@@ -69,7 +54,7 @@ def run(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refused: 
             return pids
 
         def _monitor_workers(self, worker_group: Any) -> RunResult:
-            if refused():
+            if attempt.refused():
                 return RunResult(state=WorkerState.UNHEALTHY)
             watch.look({member.global_rank: member.id for member in worker_group.workers})
             found: RunResult = super()._monitor_workers(worker_group)
@@ -78,6 +63,7 @@ def run(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refused: 
     function = functools.partial(worker.run, plan.entry, dict(pump.inputs)) if plan.entry else None
     if function is not None:
         functools.update_wrapper(function, worker.run)
+    address, port = master(plan)
     specification = WorkerSpec(
         role=ROLE,
         local_world_size=plan.processes,
@@ -86,8 +72,8 @@ def run(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refused: 
         args=() if function else tuple(plan.command[1:]),
         max_restarts=0,
         monitor_interval=MONITOR_SECONDS,
-        master_addr=plan.master,
-        master_port=plan.port,
+        master_addr=address,
+        master_port=port,
     )
     agent = Agent(
         specification,
