@@ -28,60 +28,59 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.start_overhead import layout
-from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs.train import BuiltinTrainer
-from bramble.contracts.package import Normalize
-from bramble_workloads.train import architectures, sampling
-from bramble_workloads.train.augment import augment
+from bramble.contracts.tasks.classification import CLASSIFICATION, ClassifierHyperparameters, ClassifierTrainer
+from bramble_workloads.tasks.catalogue import task_of
+from bramble_workloads.tasks.objective import Objective
+from bramble_workloads.train import sampling
+from bramble_workloads.train.images import MOMENTS, Normalizer, augment
 from bramble_workloads.train.loop import Setup, Trainer, make_optimizer
-from bramble_workloads.train.pictures import Source, read_samples
-from bramble_workloads.train.program import describe
+from bramble_workloads.train.program import objective_of
 from bramble_workloads.train.progress import Progress
 from bramble_workloads.train.ranks import Ranks
-from bramble_workloads.train.validation import Normalizer
+from bramble_workloads.train.samples import Source, read_samples
 
 EPOCHS = 8
-TRAINER = BuiltinTrainer(task="image-classification", architecture="small-cnn", image_size=16, channels="L")
-WANTED = Hyperparameters.model_validate({"epochs": EPOCHS, "batchSize": 32, "learningRate": 0.003})
+TRAINER = ClassifierTrainer(architecture="small-cnn", image_size=16, channels="L")
+HYPERPARAMETERS = ClassifierHyperparameters(epochs=EPOCHS, batch_size=32, learning_rate=0.003)
 
 
-def data(folder: Path) -> tuple[tuple[str, ...], Source, Source]:
-    """Collection 2 in memory: classes, train and val."""
+def data(folder: Path) -> tuple[Objective[Any], Source, Source]:
+    """Collection 2 in memory: what is trained on it, train and val."""
     with zipfile.ZipFile(io.BytesIO(layout("2"))) as archive:
         archive.extractall(folder)
-    classes, splits = read_samples(folder)
-    description = describe(TRAINER, classes)
-    train, val = (Source(splits[split], description, torch.device("cpu"), 0) for split in ("train", "val"))
-    return classes, train, val
+    samples = read_samples(folder, CLASSIFICATION)
+    truths = [sample.truth for sample in samples.train]
+    objective = objective_of(task_of(CLASSIFICATION.name))(TRAINER, HYPERPARAMETERS, samples.classes, truths)
+    train, val = (Source(split, objective, torch.device("cpu"), 0) for split in (samples.train, samples.val))
+    return objective, train, val
 
 
-def built_in(classes: tuple[str, ...], train: Source, val: Source, normalize: Normalizer, folder: Path) -> float:
+def built_in(objective: Objective[Any], train: Source, val: Source, folder: Path) -> float:
     """Seconds of the product's own loop, with its checkpoints, validation and progress."""
     ranks = Ranks({})
-    network = architectures.build(TRAINER.architecture, 1, len(classes))
     progress = Progress(folder / "progress.jsonl", EPOCHS, ranks.name, 1)
-    setup = Setup(WANTED, 0, ranks, network, normalize, train, val, folder / "checkpoints", progress)
+    setup = Setup(HYPERPARAMETERS, 0, ranks, objective, objective.network(), train, val, folder / "checkpoints", progress)
     began = time.perf_counter()
     Trainer(setup).run()
     return time.perf_counter() - began
 
 
-def plain(classes: tuple[str, ...], train: Source, val: Source, normalize: Normalizer) -> float:
+def plain(objective: Objective[Any], train: Source, val: Source) -> float:
     """Seconds of the loop of a textbook, with the same augmentation and a validation an epoch."""
-    network = architectures.build(TRAINER.architecture, 1, len(classes))
-    optimizer, generator = make_optimizer(network, WANTED), torch.Generator().manual_seed(0)
+    network, normalize = objective.network(), Normalizer(*MOMENTS["L"])
+    optimizer, generator = make_optimizer(network, HYPERPARAMETERS), torch.Generator().manual_seed(0)
     began = time.perf_counter()
     for epoch in range(EPOCHS):
         network.train()
-        for batch in train.batches(sampling.batches(sampling.epoch_order(len(train), 0, epoch), WANTED.batch_size, 0, 1)):
+        for batch in train.batches(sampling.batches(sampling.epoch_order(len(train), 0, epoch), HYPERPARAMETERS.batch_size, 0, 1)):
             optimizer.zero_grad()
-            logits = network(normalize(augment(batch.pixels, WANTED.augment, generator)))
-            nn.functional.cross_entropy(logits, batch.labels).backward()  # type: ignore[no-untyped-call]
+            logits = network(normalize(augment(batch.inputs, HYPERPARAMETERS.augment, generator)))
+            nn.functional.cross_entropy(logits, batch.targets).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         network.eval()
         with torch.no_grad():
-            for batch in val.batches(sampling.batches(sampling.epoch_order(len(val), 0, 0), WANTED.batch_size, 0, 1)):
-                network(normalize(batch.pixels)).argmax(1).eq(batch.labels).sum().item()
+            for batch in val.batches(sampling.batches(sampling.epoch_order(len(val), 0, 0), HYPERPARAMETERS.batch_size, 0, 1)):
+                network(normalize(batch.inputs)).argmax(1).eq(batch.targets).sum().item()
     return time.perf_counter() - began
 
 
@@ -91,17 +90,13 @@ def measure(rounds: int) -> dict[str, Any]:
     mine, theirs = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        classes, train, val = data(folder / "data")
-        operation = describe(TRAINER, classes).preprocess[-1]
-        if not isinstance(operation, Normalize):
-            raise TypeError(f"the last operation of the built-in description is {operation.op}")
-        normalize = Normalizer(operation, torch.device("cpu"))
+        objective, train, val = data(folder / "data")
         for number in range(rounds + 1):
             place = folder / str(number)
             (place / "checkpoints").mkdir(parents=True)
             with redirect_stdout(io.StringIO()):  # its line an epoch
-                first = built_in(classes, train, val, normalize, place)
-            second = plain(classes, train, val, normalize)
+                first = built_in(objective, train, val, place)
+            second = plain(objective, train, val)
             if number:  # the first round warms up
                 mine.append(first)
                 theirs.append(second)

@@ -1,7 +1,7 @@
 """Writes docs/reference/ from what the code says (`make docs`; `--check` compares only).
 
 The CRDs in crds/ are the source for the kinds, since they hold what the API server enforces; `bramble.settings` for the settings; the
-chart's schema and defaults for its values.
+chart's schema and defaults for its values; `bramble.guardrails` for the metrics.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from bramble.guardrails.catalogue import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = Path("docs/reference")
@@ -157,11 +159,28 @@ def chart_page() -> str:
     return "\n".join([HEADER, "# Chart values\n", intro, table(("value", "type", "default", "meaning"), rows)])
 
 
+def _with(fields: frozenset[str]) -> str:
+    return f", with {' and '.join(code(name) for name in sorted(fields))}" if fields else ""
+
+
+def guardrails_page() -> str:
+    """The reference of the guardrail metrics, from the tuple and from the docstring of each metric's module."""
+    parts = [HEADER, "# Guardrail metrics\n", "How they are compared: [How a Rollout decides](../rollouts.md#guardrails).\n"]
+    for metric in METRICS:
+        source = (ROOT / f"operator/bramble/guardrails/{metric.name}.py").read_text()
+        use = "Judged for every candidate." if metric.always else f"Named in `spec.analysis.guardrails`{_with(metric.fields)}."
+        counts = ", ".join(code(name) for name in sorted(metric.counts | metric.histograms)) or "nothing"
+        facts = f"Events: {metric.event}. Read from what devices count: {counts}."
+        parts += [f"## {metric.name}\n", f"{use} {facts}\n", f"{ast.get_docstring(ast.parse(source))}\n"]
+    return "\n".join(parts)
+
+
 def pages() -> Iterator[tuple[Path, str]]:
     """Every generated page, relative to the checkout, and what it must hold."""
     for path in sorted((ROOT / "crds").glob("*.yaml")):
         definition = yaml.safe_load(path.read_text())
         yield REFERENCE / f"{definition['spec']['names']['singular']}.md", kind_page(definition)
+    yield REFERENCE / "guardrails.md", guardrails_page()
     yield REFERENCE / "settings.md", settings_page()
     yield REFERENCE / "chart.md", chart_page()
 

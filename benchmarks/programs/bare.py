@@ -14,8 +14,8 @@ import zipfile
 from datetime import datetime
 from pathlib import Path
 
-from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs.train import BuiltinTrainer
+from bramble.contracts.tasks.classification import ClassifierHyperparameters, ClassifierTrainer
+from bramble_workloads.train.entry import Specified
 from bramble_workloads.train.program import main as train
 
 
@@ -31,8 +31,9 @@ def main() -> int:
         "BRAMBLE_OUT": str(folder / "out"),
         "BRAMBLE_PROGRESS": str(folder / "progress.jsonl"),
     }
-    wanted = Hyperparameters.model_validate({"epochs": int(sys.argv[2]), "batchSize": 32, "learningRate": 0.003})
-    code = train(wanted, BuiltinTrainer(task="image-classification", architecture="small-cnn", image_size=16, channels="L"), 0)
+    trainer = ClassifierTrainer(architecture="small-cnn", image_size=16, channels="L")
+    wanted = ClassifierHyperparameters(epochs=int(sys.argv[2]), batch_size=32, learning_rate=0.003)
+    code = train(Specified(trainer, wanted), 0)
     if os.environ["RANK"] == "0":
         last = json.loads((folder / "progress.jsonl").read_text().splitlines()[-1])
         print(f"first step at {datetime.fromisoformat(last['firstStepAt']).timestamp()}", flush=True)

@@ -11,8 +11,10 @@ import pytest
 
 from bramble.api.trainingrun import CurrentAttempt
 from bramble.kinds.jobs.render import render_step
-from bramble.kinds.trainingrun.attempt import attempt
-from bramble.kinds.trainingrun.render import evaluate_step, model_version, service
+from bramble.kinds.plan import Apply, CreateOnce
+from bramble.kinds.trainingrun.engines.catalogue import engine_of
+from bramble.kinds.trainingrun.evaluation import evaluate_step
+from bramble.kinds.trainingrun.model_version import model_version
 from tests.api.admission import Admission
 from tests.unit.trainingrun.seen import PIN, TRAINED_PACKAGE, observed, training
 
@@ -53,8 +55,9 @@ def take(admission: Admission, namespace: str, manifest: Any) -> None:
 @pytest.mark.parametrize("spec", [{}, WHOLE], ids=["least", "whole"])
 def test_an_attempt(admission: Admission, restricted: str, spec: dict[str, Any]) -> None:
     seen = training(spec=spec, gateway_ca="PEM")
-    take(admission, restricted, service(seen.owner).manifest)
-    for child in attempt(seen, CurrentAttempt(number=1, nodes=2, cpu_allowed=True)):
+    engine, current = engine_of(seen.spec), CurrentAttempt(number=1, nodes=2, cpu_allowed=True)
+    children: list[Apply | CreateOnce] = [*engine.run_children(seen), *engine.attempt_children(seen, current)]
+    for child in children:
         take(admission, restricted, child.manifest)
 
 

@@ -40,9 +40,11 @@ async def test_an_unusable_store_is_named_until_it_is_mended(local: Cluster, nam
         local.apply(secret(local, namespace, endpoint="127.0.0.1:1"))
         assert "has no scheme" in await says(api, DATASET, namespace, "tape", "StoreInvalid")
         local.apply(secret(local, namespace, secretKey="wrong"))
-        assert "refuses the secret key; correct secretKey" in await says(api, DATASET, namespace, "tape", "StoreRefused")
+        assert "SignatureDoesNotMatch: the secret key is wrong; correct secretKey" in await says(
+            api, DATASET, namespace, "tape", "StoreRefused"
+        )
         local.apply(secret(local, namespace, bucket="no-such-bucket"))
-        await says(api, DATASET, namespace, "tape", "StoreRefused", part="has no such bucket; create it, or correct bucket")
+        await says(api, DATASET, namespace, "tape", "StoreRefused", part="the bucket does not exist; create it, or correct bucket")
         local.apply(secret(local, namespace))
         await says(api, DATASET, namespace, "tape", "Snapshotting")
         assert await api.get(JOB, namespace, "tape-snapshot-1") is not None

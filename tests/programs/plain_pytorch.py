@@ -16,9 +16,12 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bramble.contracts.package import Classify, Decode, ImageInput, ModelDescription, Normalize, Output, Tensor
+from bramble.contracts.images import Decode, ImageInput, Normalize
+from bramble.contracts.package import ModelDescription, Output
+from bramble.contracts.tasks.base import Tensor
+from bramble.contracts.tasks.classification import Classify
 from bramble_workloads import export
-from bramble_workloads.processing import Preprocessor
+from bramble_workloads.processing.preprocess import Preprocessor
 
 
 def main() -> None:

@@ -34,9 +34,10 @@ OPERATOR_CODE = (CodePart(OPERATOR, "bramble"),)
 WORKLOADS_CODE = (
     CodePart(OPERATOR / "__init__.py", "bramble/__init__.py"),
     CodePart(OPERATOR / "contracts", "bramble/contracts"),
+    CodePart(OPERATOR / "objectstore", "bramble/objectstore"),
     CodePart(REPOSITORY / "workloads" / "bramble_workloads", "bramble_workloads"),
 )
-"""Of the operator's package, workloads may import the contracts alone; the rest is not in their images."""
+"""Of the operator's package, workloads may import the contracts and the S3 client; their images hold nothing else of it."""
 
 
 @dataclass(frozen=True)

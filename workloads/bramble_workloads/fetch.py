@@ -35,10 +35,12 @@ SPLITS = ("train", "val")
 BARRIER_SECONDS = 600
 GRACE_SECONDS = 25
 """For ranks to save and leave, within a pod's termination grace of 30 s."""
+UNTOLD = ("bytes", "extension", "group")
+"""Fields of a sample that a trainer does not need; all others, the annotation's among them, are in its `samples.jsonl`."""
 JOB_FIELDS = frozenset(
     {
         "schema", "step", "object", "attempt", "prefix", "gateway", "manifest", "builtin", "container", "hyperparameters", "nodes",
-        "processesPerNode", "master", "masterPort", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
+        "processesPerNode", "engine", "engineSettings", "gpusPerNode", "cpuAllowed", "seed", "resumeFrom", "model", "version", "lineage",
     }
 )  # fmt: skip
 """The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
@@ -85,7 +87,10 @@ def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None
 
 
 def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
-    """Write the samples of `SPLITS` as image folders, `<split>/<class>/<file>`, and `samples.jsonl`; the number of them."""
+    """Write the samples of `SPLITS` and `samples.jsonl`; return the number of samples.
+
+    Samples with a label are laid out as image folders, `<split>/<label>/<file>`, others as `<split>/<file>`.
+    """
     header = json.loads(manifest)
     shards = [shard["sha256"] for shard in header["shards"] if shard["split"] in SPLITS]
     files: dict[str, Path] = {}
@@ -95,9 +100,9 @@ def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadP
         if sample["split"] not in SPLITS:
             continue
         name = f"{sample['id'].removeprefix('sha256:')}{sample['extension']}"
-        file = f"{sample['split']}/{sample['label']}/{name}"
+        file = "/".join([sample["split"], *([sample["label"]] if "label" in sample else []), name])
         files[name] = data / file
-        described = {key: sample[key] for key in ("id", "split", "label", "weight", "origin", "meta")}
+        described = {key: value for key, value in sample.items() if key not in UNTOLD}
         lines.append(json.dumps({**described, "file": file}, ensure_ascii=False))
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +173,6 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
     builtin, container = job.get("builtin"), job.get("container")
     if (builtin is None) == (container is None):
         raise SpecError("trainer: exactly one of builtin and container is needed")
-    processes = job["processesPerNode"]
     environment = {
         "BRAMBLE_DATA": str(data),
         "BRAMBLE_PARAMS": json.dumps(job["hyperparameters"]),
@@ -186,9 +190,9 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
         "command": [*container["command"], *container["args"]] if container else [],
         "environment": environment,
         "nodes": job["nodes"],
-        "processes": max(1, job["gpusPerNode"]) if processes == "auto" else processes,
-        "master": job["master"],
-        "port": job["masterPort"],
+        "processes": job["processesPerNode"],
+        "engine": job["engine"],
+        "settings": job["engineSettings"],
         "runId": f"{job['object']['uid']}-{job['attempt']}",
         "barrierSeconds": BARRIER_SECONDS,
         "graceSeconds": GRACE_SECONDS,

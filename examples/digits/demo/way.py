@@ -156,7 +156,7 @@ def prove(way: Way, number: int) -> None:
         measured = next(item for item in variant["benchmarks"] if item["board"] == best["board"])
         stage.note = (
             f"{best['variant']}: {variant['bytes'] / 1024:.0f} KiB ({variant['compression']:.1f}× smaller),"
-            f" p99 {measured['p99Ms']:.2f} ms, accuracy {measured.get('accuracy', float('nan')):.3f} on the board"
+            f" p99 {measured['p99Ms']:.2f} ms, accuracy {measured.get('metrics', {}).get('accuracy', float('nan')):.3f} on the board"
         )
 
 

@@ -1,4 +1,4 @@
-"""The five kinds, in the order that a model takes through them."""
+"""The five kinds, in the order in which a model passes through them."""
 
 from __future__ import annotations
 

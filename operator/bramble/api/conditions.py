@@ -1,4 +1,4 @@
-"""Conditions as Kubernetes means them (KEP-1623): a type, a status, since when, why, and what to do about it."""
+"""Status conditions (KEP-1623): each has a type, a status, the time of its last transition, a reason and a message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ MESSAGE_CHARACTERS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition as a plan states it; `message` says what, why and what to do."""
+    """One condition of a plan.
+
+    Attributes:
+        type: what the condition is about, such as `Ready`.
+        status: whether it holds.
+        reason: why, as one CamelCase word for programs.
+        message: why, and what to do, for people.
+    """
 
     type: str
     status: Truth
@@ -22,14 +29,21 @@ class Condition:
 
 
 def rfc3339(moment: datetime) -> str:
-    """As Kubernetes writes times, to the second."""
+    """The time as Kubernetes writes it: UTC, to the second."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def merge(previous: Iterable[dict[str, Any]], stated: Iterable[Condition], generation: int, now: datetime) -> list[dict[str, Any]]:
-    """The conditions of the next status: those stated replace those of the same type, the others stay.
+    """The conditions of the next status.
 
-    `lastTransitionTime` moves only when the status of a condition does.
+    A condition of `stated` replaces the previous one of the same type; other conditions stay as they are. `lastTransitionTime` changes only
+    when the condition's status does.
+
+    Args:
+        previous: the conditions as stored.
+        stated: the conditions of the plan.
+        generation: of the spec that the plan was made for.
+        now: the time of the transitions.
     """
     by_type = {condition["type"]: condition for condition in previous}
     for condition in stated:
@@ -47,11 +61,11 @@ def merge(previous: Iterable[dict[str, Any]], stated: Iterable[Condition], gener
 
 
 def find(conditions: Iterable[dict[str, Any]], type_: str) -> dict[str, Any] | None:
-    """The condition of this type, or None."""
+    """The condition of this type; None if there is none."""
     return next((condition for condition in conditions if condition["type"] == type_), None)
 
 
 def is_true(conditions: Iterable[dict[str, Any]], type_: str) -> bool:
-    """Whether the condition of this type is there and True."""
+    """Whether the condition of this type exists and is True."""
     found = find(conditions, type_)
     return found is not None and found["status"] == "True"

@@ -1,8 +1,8 @@
-"""Writes the CustomResourceDefinitions from the models: `crds/` and the chart's copy (`make crds`; `--check` compares only).
+"""Generates the CustomResourceDefinitions from the models, into `crds/` and the chart (`make crds`; `--check` only compares).
 
-pydantic's JSON schema is a draft 2020-12 document with references; a CRD wants a structural OpenAPI v3 schema: everything inlined,
-one type a field, no titles. Defaults inside list items are taken out (server-side apply and Argo CD would show them as drift) and
-told in the description instead.
+pydantic gives a JSON schema (draft 2020-12) with references. A CRD needs a structural OpenAPI v3 schema: everything inlined, one type for
+each field, no titles. A default inside a list item is left out of the schema, because server-side apply and Argo CD would show it as
+drift; the item's description names it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ KEPT = (
     "maxLength", "pattern", "minItems", "maxItems", "minProperties", "maxProperties",
 )  # fmt: skip
 MEMORY = re.compile(r"(?<=\. )Memory\.$")
-"""How the models mark a field of status that cannot be derived again."""
-REMEMBERED = "Remembered here alone: the operator goes on from it."
+"""How a model marks a status field that cannot be derived from other objects."""
+REMEMBERED = "The operator stores this only here and continues from it."
 NOT_OF_A_STATUS = ("default", "enum", "required", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", VALIDATIONS)
 
 
 class SchemaError(TypeError):
-    """A model says something that a structural schema cannot."""
+    """A model has something that a structural schema cannot express."""
 
 
 def structural(model: type[BaseModel], *, status: bool = False) -> JsonSchema:
     """The structural schema of a model.
 
     Args:
-        status: leave out what would make a status of another version of the operator invalid: required fields, defaults and bounds.
+        status: whether it is the model of a status. Then required fields, defaults and bounds are left out: they could make the status
+            of another version of the operator invalid.
     """
     whole = model.model_json_schema(by_alias=True, mode="validation")
     return _Converter(whole.get("$defs", {}), status).convert(whole, in_list=False)
@@ -88,7 +89,7 @@ class _Converter:
             made["additionalProperties"] = self.convert(values, in_list=True)
 
     def _resolve(self, schema: JsonSchema) -> JsonSchema:
-        """Follow references and drop the null of what may be unset; what stands beside a reference wins over its target."""
+        """Follow references, and drop the `null` of an optional field. What stands beside a reference overrides the reference's target."""
         if "anyOf" in schema and not schema.get(INT_OR_STRING):
             options = [option for option in schema["anyOf"] if option.get("type") != "null"]
             if len(options) != 1:
@@ -105,7 +106,7 @@ class _Converter:
 
     @staticmethod
     def _numbers(made: JsonSchema) -> None:
-        """OpenAPI v3 says exclusive bounds as a flag, and integers with their size."""
+        """Write exclusive bounds as a flag, and the size of integers as a format, as OpenAPI v3 does."""
         for bound, flag in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
             if flag in made:
                 made[bound], made[flag] = made[flag], True
@@ -123,7 +124,7 @@ class _Converter:
 
 
 def _without_unset(default: Any) -> Any:
-    """A default as YAML would state it: without fields that are unset."""
+    """The default without fields that are unset."""
     if isinstance(default, dict):
         stated = {name: _without_unset(value) for name, value in default.items() if value is not None}
         return {name: value for name, value in stated.items() if value not in ([], {})}
@@ -140,7 +141,7 @@ def _column(column: Column) -> JsonSchema:
 
 
 def definition(kind: Kind[Any, Any]) -> JsonSchema:
-    """The whole CustomResourceDefinition of a kind. Helm keeps it, and the objects with it, on uninstall."""
+    """The CustomResourceDefinition of a kind. Helm keeps it on uninstall, and the objects with it."""
     resource = kind.resource
     root: JsonSchema = {
         "type": "object",
@@ -185,37 +186,37 @@ def definition(kind: Kind[Any, Any]) -> JsonSchema:
 
 
 class _Dumper(yaml.SafeDumper):
-    """No anchors: every definition is read on its own."""
+    """Writes YAML without anchors, so that every part can be read on its own."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
 
 def text_of(document: JsonSchema) -> str:
-    """A document as the generated files hold it."""
+    """The document as the generated files contain it."""
     return HEADER + yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=140, allow_unicode=True)
 
 
 def files() -> Iterator[tuple[Path, str]]:
-    """Every generated file, relative to the checkout, and what it must hold."""
+    """Every generated file (relative to the repository) with its content."""
     for kind in KINDS:
         text = text_of(definition(kind))
         if "{{" in text:
-            raise SchemaError(f"{kind.resource.kind}: two opening braces would be a template to Helm")
+            raise SchemaError(f"{kind.resource.kind}: Helm would take two opening braces for a template")
         name = f"{GROUP}_{kind.resource.plural}.yaml"
         yield Path("crds") / name, text
         yield Path("charts/bramble/templates/crds") / name, text
 
 
 def stale(root: Path = ROOT) -> list[str]:
-    """Generated files that do not hold what the models say."""
+    """The generated files that are missing or differ from what the models give."""
     return [str(path) for path, text in files() if not (root / path).is_file() or (root / path).read_text() != text]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the files, or with `--check` say which are stale and return 1."""
+    """Write the files, or with `--check` name those that are out of date and return 1."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is out of date")
     if parser.parse_args(arguments).check:
         old = stale()
         sys.stderr.writelines(f"{path} is out of date: run `make crds` and commit it\n" for path in old)

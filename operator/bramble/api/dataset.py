@@ -1,4 +1,4 @@
-"""Dataset: what a person writes, and what the operator answers."""
+"""The Dataset resource: the spec that a person writes, and the status that the operator writes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pydantic import AfterValidator, Field
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
 from bramble.api.schema import ATOMIC, SET, Decimal, Described, Name, Rule, StatusPart, computed, fixed, map_by
+from bramble.api.tasks import TASK_LINES
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs import snapshot
+from bramble.contracts.tasks.catalogue import TaskName
 from bramble.kube.resources import DATASET
 
 SUM = "self.train + self.val + self.test"
@@ -20,22 +22,24 @@ class S3Source(Described):
     """A folder of the namespace's store."""
 
     prefix: Annotated[str, Field(max_length=512, pattern=r"^([^/].*)?$")] = ""
-    """The folder's key below the store's own prefix, such as `tv-ads/`; empty for everything. Other buckets cannot be named."""
+    """The prefix of the keys to read, below the prefix of the store itself, such as `tv-ads/`. Empty means the whole store. A source can
+    only be in the store that the Secret `bramble-store` names."""
 
 
 class Source(Described):
-    """Where raw pictures come from."""
+    """One source of pictures."""
 
     name: Name
-    """Told in every sample's `origin`."""
+    """The name of the source. Every sample from it has the name in its `origin`."""
     s3: S3Source
     """A folder of the namespace's store (Secret `bramble-store`)."""
     format: Literal["image-folder"]
-    """`image-folder`: `<class>/<file>`, with an optional `metadata.csv` (file_name, then columns) that becomes the samples' `meta`."""
+    """The layout of the folder. `image-folder`: a picture is `<class>/<file>`. An optional file `metadata.csv` with the column `file_name`
+    and others gives each sample its `meta`."""
 
 
-class Splits(Described):
-    """How samples are divided. Sticky: samples of an earlier version keep their split."""
+class Splits(Described, snapshot.Splits):
+    """How samples are divided into train, val and test. A sample of an earlier version keeps its split."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         computed(
@@ -49,137 +53,131 @@ class Splits(Described):
     )
 
     train: Annotated[float, Field(gt=0, lt=1)] = 0.7
-    """Share of the samples to learn from."""
+    """The share of the samples that training learns from."""
     val: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share that training chooses its best epoch, thresholds and temperature by."""
+    """The share of the samples by which training chooses its best epoch, its thresholds and its temperature."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Share that evaluation and boards are measured on; training never sees it."""
+    """The share of the samples that the evaluation and the benchmarks use. Training never reads them."""
     stratify_by: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], Field(max_length=8), SET] = ()
-    """Columns of the samples' `meta` whose values are to be as frequent in each split, beside the class."""
+    """Columns of the samples' `meta`. Each of their values is about as frequent in every split, as each class is anyway."""
     group_by: Annotated[str, Field(min_length=1, max_length=63)] | None = None
-    """A column of `meta`: samples with the same value (a recording, a person) never stand in two splits."""
+    """A column of the samples' `meta`, such as a recording or a person. All samples with the same value are in the same split."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    """Decides which new group goes first. The same seed and samples give the same splits."""
+    """Decides in which order groups are assigned to splits. The same seed and the same samples give the same splits."""
 
 
 def _regular_expression(text: str) -> str:
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"not a regular expression ({error}): mend it, for example ^[A-Z0-9 ]+$") from error
+        raise ValueError(f"not a regular expression ({error}): correct it; an example is ^[A-Z0-9 ]+$") from error
     return text
 
 
-class Checks(Described):
-    """What must hold before anything trains on the samples. A failing check is a condition that names the samples."""
+class Checks(Described, snapshot.Checks):
+    """What must hold before a TrainingRun may use the samples. A check that fails makes the condition ChecksPassed False, which names the
+    samples.
+    """
 
     min_samples_per_class: Annotated[int, Field(ge=1)] | None = None
     """The smallest number of samples that a class may have."""
     max_imbalance: Decimal | None = None
-    """How many times larger than the smallest class the largest may be, such as "10"."""
+    """How many times as large as the smallest class the largest class may be, such as "10"."""
     duplicates: Literal["drop", "keep", "fail"] = "drop"
-    """What becomes of pictures that are there twice: `drop` keeps the first, `keep` keeps all in one group, `fail` blocks training."""
+    """What to do with a picture that occurs more than once. `drop` keeps the first, `keep` keeps all of them in the same split, `fail`
+    fails the check."""
     class_pattern: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_regular_expression)] | None = None
-    """A regular expression that every class's whole name must match."""
+    """A regular expression that the whole name of every class must match."""
 
 
 class Spec(Described):
-    """What is to be frozen."""
+    """The samples to freeze."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (fixed(("task",), (), "samples of another task are another Dataset; make one with another name"),)
 
-    task: Literal["image-classification"]
-    """What a model trained on it does: one class for each picture."""
+    task: Annotated[TaskName, Field(description=f"What a model that is trained on it does. {TASK_LINES}")]
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=32), map_by("name")]
-    """Where the pictures come from. A change makes a new version of the dataset."""
+    """Where the pictures are. A change makes a new version of the dataset."""
     splits: Splits = Splits()
     """How samples are divided into train, val and test."""
     checks: Checks = Checks()
-    """What must hold before anything trains on them."""
+    """What must hold before a TrainingRun may use the samples."""
 
     def job_sources(self) -> tuple[snapshot.Source, ...]:
-        """The sources as the snapshot job is told them."""
+        """The sources as a snapshot job is told them."""
         return tuple(snapshot.Source(name=source.name, prefix=source.s3.prefix, format=source.format) for source in self.sources)
-
-    def job_splits(self) -> snapshot.Splits:
-        """The splits as the snapshot job is told them."""
-        return snapshot.Splits.model_validate(self.splits.model_dump())
-
-    def job_checks(self) -> snapshot.Checks:
-        """The checks as the snapshot job is told them."""
-        return snapshot.Checks.model_validate(self.checks.model_dump())
 
 
 class Samples(StatusPart):
     """How many samples the present version has."""
 
     total: int = 0
-    """All of them."""
+    """The number of samples."""
     bytes: int = 0
-    """What they take in the store."""
+    """Their size in the store, in bytes."""
     classes: int = 0
-    """How many classes there are."""
+    """The number of classes."""
     splits: dict[str, int] = Field(default_factory=dict)
-    """By split."""
+    """The number of samples in each split."""
     per_class: dict[str, int] = Field(default_factory=dict)
-    """By class, the first 50 of them; all are in the manifest."""
+    """The number of samples of each class, for the first 50 classes. The manifest has all of them."""
 
 
 class Version(StatusPart):
-    """One frozen state of the dataset."""
+    """One frozen version of the dataset."""
 
     version: str = ""
-    """The manifest's digest: what a TrainingRun pins."""
+    """The digest of the version's manifest. A TrainingRun pins it."""
     attempt: int = 0
-    """The snapshot that made it."""
+    """The number of the snapshot attempt that made it."""
     samples: int = 0
-    """How many it holds."""
+    """The number of samples."""
     at: str = ""
-    """When it was recorded, RFC 3339."""
+    """When the version was recorded (RFC 3339)."""
 
 
 class FindingSeen(StatusPart):
     """Something that a check found."""
 
     check: str = ""
-    """Which check."""
+    """The name of the check."""
     severity: str = ""
-    """error blocks training; warning and info do not."""
+    """error, warning or info. An error makes the check fail."""
     message: str = ""
     """What was found, and what to do."""
     count: int = 0
-    """How many samples it concerns."""
+    """The number of samples that it concerns."""
     samples: Annotated[tuple[str, ...], ATOMIC] = ()
-    """At most 20 of them; the rest are in the file that `findingsUri` names."""
+    """Up to 20 of these samples. The file that `findingsUri` names has all of them."""
 
 
 class Status(KindStatus):
-    """What became of it."""
+    """The latest version of the dataset, and the state of its snapshot."""
 
     MEMORY: ClassVar[frozenset[str]] = frozenset(
         {"attempt", "failures", "disruptions", "inputs", "version", "versions", "passed", "firstCause", "lastRequest"}
     )
 
     attempt: int = 0
-    """Which snapshot Job is, or was, the last. Memory."""
+    """The number of the present snapshot attempt, counted from 1. Memory."""
     failures: int = 0
-    """Failed attempts at the present inputs. Memory."""
+    """How many attempts at the present spec failed by their own fault. Memory."""
     disruptions: int = 0
-    """Attempts at the present inputs that something outside ended. Memory."""
+    """How many attempts at the present spec were ended by something outside, such as a lost node. Memory."""
     inputs: str = ""
-    """Digest of the spec that `attempt` snapshots: another spec is another attempt. Memory."""
+    """The digest of the spec that the present attempt is for. Memory."""
     version: str = ""
-    """Digest of the newest manifest. Memory."""
+    """The digest of the newest version's manifest. Memory."""
     versions: Annotated[tuple[Version, ...], ATOMIC] = ()
-    """The newest ten, newest first. Memory."""
+    """The ten newest versions, newest first. Memory."""
     passed: bool | None = None
     """Whether `version` passed every check. Memory."""
     samples: Samples | None = None
-    """Counts of the present version."""
+    """How many samples `version` has."""
     findings: Annotated[tuple[FindingSeen, ...], ATOMIC] = ()
-    """What the checks found in the present version."""
+    """What the checks found in `version`, errors first."""
     findings_uri: str = ""
-    """Where the store has all findings."""
+    """The key of the file in the store that has all findings."""
     first_cause: Cause | None = None
     """Why the last attempt failed. Memory."""
 
@@ -188,7 +186,7 @@ KIND = Kind(
     resource=DATASET,
     spec=Spec,
     status=Status,
-    description="Pictures, checked, split and frozen. Each version is named by its manifest's digest; a TrainingRun pins one.",
+    description="Pictures, checked, split and frozen. Each version is named by the digest of its manifest. A TrainingRun pins one version.",
     short_names=("dset",),
     columns=(
         condition_column("Ready"),

@@ -1,4 +1,4 @@
-"""Fleet: what the owner of the nodes writes, and what the operator answers."""
+"""The Fleet resource: the spec that the owner of the nodes writes, and the status that the operator writes."""
 
 from __future__ import annotations
 
@@ -12,81 +12,82 @@ from bramble.kube.resources import FLEET
 
 
 class AgentResources(Described):
-    """What the agent's container may use on each node. The memory limit is the budget of all models together."""
+    """The resources of the agent's container on each node. Its memory limit holds for all models on the node together."""
 
     limits: Annotated[dict[str, Quantity], Field(max_length=8)] = Field(default_factory=dict)
-    """Upper bounds: cpu, memory."""
+    """The most that the agent may use: cpu, memory."""
     requests: Annotated[dict[str, Quantity], Field(max_length=8)] = Field(default_factory=dict)
-    """What the scheduler sets aside: cpu, memory."""
+    """What the scheduler reserves for the agent: cpu, memory."""
 
 
 class Board(Described):
-    """One sort of device in the fleet. Evidence is collected, and a variant chosen, for each."""
+    """A type of device in the fleet. Each board is benchmarked, and gets a variant of the model, of its own."""
 
     name: Name
-    """What ModelVersions and statuses call it, such as rpi5."""
+    """The name of the board, such as rpi5. ModelVersions and statuses use it."""
     selector: Annotated[Labels, Field(min_length=1)]
-    """Labels that tell this board's nodes from the fleet's others, such as `bramble.dev/board: rpi5`."""
+    """Labels of the nodes of the fleet that are this board, such as `bramble.dev/board: rpi5`."""
     resources: AgentResources | None = None
-    """What the agent may use there."""
+    """The resources of the agent on these nodes."""
     benchmark_selector: Labels | None = None
-    """Labels of nodes of this board that benchmarks may run on, beside `selector`. Without it the board is never measured, and no
-    ModelVersion that asks for it becomes Ready."""
+    """Further labels of the nodes of this board on which benchmarks may run. Without it the board is never measured, and no ModelVersion
+    that asks for a benchmark on it becomes Ready."""
 
 
 class Spec(Described):
-    """Which nodes, and who may use them."""
+    """The nodes of the fleet, and who may use them."""
 
     node_selector: Annotated[Labels, Field(min_length=1)]
-    """Labels of the fleet's nodes. Use a `node-restriction.kubernetes.io/` label where a kubelet must not be able to join by itself."""
+    """Labels of the fleet's nodes. A kubelet may set most labels on its own node; use a label with the prefix
+    `node-restriction.kubernetes.io/` if a node must not be able to join by itself."""
     stratify_by: Annotated[tuple[LabelKey, ...], Field(max_length=4), SET] = ()
-    """Labels whose values every canary is to hold in the fleet's proportion, such as board and zone."""
+    """Node labels, such as board and zone. Each of their values is about as frequent among the nodes of a canary step as in the fleet."""
     boards: Annotated[tuple[Board, ...], Field(min_length=1, max_length=16), map_by("name")]
-    """The sorts of device. A node that fits none, or several, stands in `status.excluded`."""
+    """The boards of the fleet. A node that no board or several boards select is not used, and is listed in `status.excluded`."""
     allowed_namespaces: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], Field(max_length=64), SET] = ()
-    """Namespaces whose ModelVersions may be measured here and whose Rollouts may run here; none when empty."""
+    """The namespaces whose ModelVersions may be benchmarked on this fleet and whose Rollouts may use it. Empty means none."""
 
 
 class BoardSeen(StatusPart):
-    """One board of the fleet as it is now."""
+    """The present state of one board."""
 
     name: str = ""
-    """As in the spec."""
+    """The name of the board."""
     nodes: int = 0
-    """How many nodes are of this board."""
+    """The number of nodes that are this board."""
     online: int = 0
-    """How many of them reported in the last 15 seconds."""
+    """The number of them that reported in the last 15 seconds."""
 
 
 class Excluded(StatusPart):
-    """A node that the selector matches and the fleet does not use."""
+    """A node that `nodeSelector` matches and that the fleet does not use."""
 
     node: str = ""
-    """Its name."""
+    """The name of the node."""
     reason: str = ""
-    """Why."""
+    """Why the fleet does not use it, and what to do."""
 
 
 class Status(KindStatus):
-    """What the fleet is now."""
+    """The present state of the fleet."""
 
     MEMORY: ClassVar[frozenset[str]] = frozenset()
 
     nodes: int = 0
-    """How many nodes the fleet has."""
+    """The number of nodes in the fleet."""
     online: int = 0
-    """How many of them reported in the last 15 seconds."""
+    """The number of nodes that reported in the last 15 seconds."""
     boards: Annotated[tuple[BoardSeen, ...], ATOMIC] = ()
-    """By board."""
+    """The same for each board."""
     excluded: Annotated[tuple[Excluded, ...], ATOMIC] = ()
-    """Nodes that are not used, at most 50."""
+    """Nodes that `nodeSelector` matches and that the fleet does not use, at most 50."""
 
 
 KIND = Kind(
     resource=FLEET,
     spec=Spec,
     status=Status,
-    description="The nodes of one fleet of boards. Cluster-scoped: their owner says what they are and who may use them.",
+    description="The nodes of one fleet of boards. It is cluster-scoped: its owner decides what the nodes are and who may use them.",
     short_names=("fl",),
     columns=(
         condition_column("Ready"),

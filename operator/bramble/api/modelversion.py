@@ -1,4 +1,4 @@
-"""ModelVersion: what a person (or a TrainingRun) writes, and what the operator answers."""
+"""The ModelVersion resource: the spec that a person or a TrainingRun writes, and the status that the operator writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from bramble.api.schema import (
     Quantity,
     Rule,
     Says,
-    Share,
     StatusPart,
     amount,
     computed,
@@ -28,21 +27,22 @@ from bramble.api.schema import (
     quoted,
     seconds,
 )
+from bramble.api.tasks import MaxDrop
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import Limits as JobLimits
 from bramble.contracts.jobs.convert import VariantSpec
-from bramble.contracts.runtimes import FLOAT32, PRECISIONS, RUNTIMES, FormatName, PrecisionName
+from bramble.contracts.runtimes import EXPORTED_NAME, FLOAT32, PRECISIONS, RUNTIMES, FormatName, PrecisionName
 from bramble.kube.resources import MODEL_VERSION
 
 ModelName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=32),
-    Says("a model's name is wanted here: a lower-case letter, then letters, digits and dashes, at most 32"),
+    Says("must be a model's name: a lower-case letter, then lower-case letters, digits and dashes, at most 32"),
 ]
 VersionText = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z]+([.-][0-9a-z]+)*)?$", max_length=32),
-    Says("a version is wanted here: three numbers and perhaps a lower-case pre-release (SemVer), such as 2.0.0 or 2.1.0-rc.1"),
+    Says("must be a version: three numbers, and optionally a lower-case pre-release (SemVer), such as 2.0.0 or 2.1.0-rc.1"),
 ]
 OBJECT_NAME = "self.model + '-' + self.version.replace('.', '-')"
 NAMED_RULE = computed(
@@ -53,7 +53,7 @@ NAMED_RULE = computed(
 
 
 def object_name(model: str, version: str) -> str:
-    """What the ModelVersion of this version of a model is called, so that the pair is taken once in a namespace."""
+    """The name of the ModelVersion for this version of a model. It is fixed, so that a namespace has each version of a model once."""
     return f"{model}-{version.replace('.', '-')}"
 
 
@@ -106,46 +106,37 @@ class Variant(Described):
         return VariantSpec.model_validate(self.model_dump(exclude_none=True))
 
 
-class MaxDrop(Described):
-    """How much worse than the fp32 package a variant may score, as a difference: 0.01 lets 0.97 become 0.96."""
-
-    accuracy: Share | None = None
-    """Of all predictions."""
-    precision: Share | None = None
-    """Macro mean over the classes."""
-    recall: Share | None = None
-    """Macro mean over the classes."""
-    f1: Share | None = None
-    """Macro mean over the classes."""
-
-
 class Validation(Described):
-    """What a variant must keep to, at conversion and again on each board."""
+    """What every variant must keep to, after the conversion and again on each board."""
 
     max_drop: MaxDrop = MaxDrop()
-    """The largest drop of each metric, counted from the fp32 package on the frozen test split."""
+    """How much lower each metric of a variant may be than that of the fp32 package, on the frozen test split."""
 
     def job_max_drop(self) -> dict[str, str]:
-        """As jobs are told it."""
-        return self.max_drop.model_dump(exclude_none=True)
+        """The limits by metric, as jobs read them."""
+        return self.max_drop.by_metric()
 
 
 class Limits(Described):
-    """What a board must reach. Missed by any amount, the variant is rejected there with the numbers."""
+    """What a variant must reach on the board. A variant that misses a limit is rejected there, and the reason has the figures."""
 
     mean: Duration | None = None
-    """Mean latency of one prediction."""
+    """The largest mean latency of one prediction."""
     p50: Duration | None = None
-    """Half of all predictions are as fast as this."""
+    """The largest median latency."""
     p95: Duration | None = None
-    """95 % are."""
+    """The largest 95th percentile of the latency."""
     p99: Duration | None = None
-    """99 % are."""
+    """The largest 99th percentile of the latency."""
     memory: Quantity | None = None
-    """Peak memory of the process while two copies of the model are loaded, as during a swap."""
+    """The largest peak memory of the process with two copies of the model loaded, as while an agent replaces one model by another."""
 
     def job_limits(self) -> JobLimits:
-        """In milliseconds and bytes. Raises ValueError: `memory` is not a quantity."""
+        """The limits in milliseconds and bytes, as the benchmark job reads them.
+
+        Raises:
+            ValueError: `memory` is not a quantity.
+        """
         latency = {name: getattr(self, name) for name in ("mean", "p50", "p95", "p99")}
         return JobLimits(
             **{f"{name}_ms": 1000 * seconds(text) for name, text in latency.items() if text is not None},
@@ -154,43 +145,43 @@ class Limits(Described):
 
 
 class Target(Described):
-    """A board of a fleet that the model must prove itself on before it may go there."""
+    """A board of a fleet on which the variants are measured. A Rollout needs this for each board of its fleet."""
 
     fleet: Name
-    """The Fleet; its `allowedNamespaces` must list this namespace."""
+    """The name of the Fleet. Its `allowedNamespaces` must list this namespace."""
     board: Name
-    """One of its boards' names. The benchmark runs on a node that the board's `benchmarkSelector` selects."""
+    """The name of one of its boards. The benchmark runs on a node that the board's `benchmarkSelector` selects."""
     iterations: Annotated[int, Field(ge=50, le=100_000)] | None = None
-    """Timed predictions; 1000 when unset."""
+    """How many predictions are timed. Defaults to 1000."""
     limits: Limits | None = None
-    """What must be reached."""
+    """What a variant must reach on the board."""
 
 
 Targets = Annotated[tuple[Target, ...], Field(max_length=6), map_by("fleet", "board")]
 Variants = Annotated[tuple[Variant, ...], Field(min_length=1, max_length=4), map_by("name")]
-FP32 = Variant(name=f"{RUNTIMES[0].format}-fp32", format=RUNTIMES[0].format)
+FP32 = Variant(name=EXPORTED_NAME, format=RUNTIMES[0].format)
 
 
 class PackageSource(Described):
-    """A package that is in the store already."""
+    """A package in the namespace's store."""
 
     digest: DigestText
-    """The sha256 of its `package.json`. Its lineage must name the frozen dataset that variants are calibrated and validated with."""
+    """The digest of the package's `package.json`. Its lineage must name the frozen dataset to calibrate and validate variants with."""
 
 
 class ModelSource(Described):
-    """Where the model comes from."""
+    """The source of the model."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("trainingRunRef", "package"),)
 
     training_run_ref: Reference | None = None
-    """The TrainingRun whose package this is."""
+    """The TrainingRun whose package the variants are made from."""
     package: PackageSource | None = None
-    """A package of the namespace's store."""
+    """A package in the namespace's store that the variants are made from."""
 
 
 class Spec(Described):
-    """Which model, in which forms, proved on which boards."""
+    """The model and its version, the variants to make, and the boards to measure them on."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         NAMED_RULE,
@@ -201,23 +192,22 @@ class Spec(Described):
         ),
         Rule(
             "!has(oldSelf.benchmark) || oldSelf.benchmark.all(old, has(self.benchmark) && self.benchmark.exists(new, new == old))",
-            "benchmark may only grow: targets that were measured stay as they are, evidence is never taken back; add a target, or make a"
-            " new version",
+            "benchmark may only grow: a target cannot be changed or removed once it is set; add a target, or make a new version",
         ),
     )
 
     model: ModelName
-    """The model's name: what a Rollout keeps one version of on a fleet."""
+    """The name of the model. A fleet runs one version of each model."""
     version: VersionText
-    """Its version. The object is named `<model>-<version>` with dots as dashes."""
+    """The version of the model. The object must be named `<model>-<version>`, with dots as dashes."""
     source: ModelSource
-    """Where it comes from."""
+    """The source of the model: a TrainingRun or a package."""
     variants: Variants = (FP32,)
-    """The forms it is made in. The best one that passes everything is chosen for each board."""
+    """The variants to make. Each board gets the fastest variant that passes everything there."""
     validation: Validation = Validation()
     """What every variant must keep to."""
     benchmark: Targets = ()
-    """The boards it must prove itself on; may grow later, and then only what is missing is measured."""
+    """The boards to measure the variants on. Targets can be added later; then only the new ones are measured."""
 
 
 PASSED = "Passed"
@@ -235,125 +225,126 @@ OVER = frozenset({MEASURED, FAILED})
 
 
 class BenchmarkSeen(StatusPart):
-    """What one variant did on one board; the result in the store has every figure."""
+    """What one board measured of one variant. The result in the store has more figures."""
 
     fleet: str = ""
-    """Whose board."""
+    """The name of the Fleet."""
     board: str = ""
-    """Which board."""
+    """The name of the board."""
     verdict: str = ""
     """Passed or Rejected."""
     p50_ms: float | None = None
-    """Median latency in milliseconds."""
+    """The median latency in milliseconds."""
     p99_ms: float | None = None
-    """99th percentile in milliseconds."""
+    """The 99th percentile of the latency in milliseconds."""
     memory_bytes: int | None = None
-    """Peak memory with two copies loaded."""
-    accuracy: float | None = None
-    """On that board, on streamed samples of the test split."""
+    """The peak memory with two copies of the model loaded, in bytes."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """The metrics on that board, on samples of the test split."""
     reason: str = ""
-    """Which limits were missed, with the numbers."""
+    """Which limits the variant missed, with the figures."""
 
 
 class VariantSeen(StatusPart):
-    """One variant and its evidence."""
+    """One variant, and what was measured of it."""
 
     name: str = ""
-    """As in the spec."""
+    """The name of the variant."""
     package: str = ""
-    """Digest of its `package.json`; empty when it could not be made."""
+    """The digest of the variant's `package.json`; empty if it could not be made."""
     bytes: int = 0
-    """Of its graph."""
+    """The size of the variant's graph in bytes."""
     compression: float = 0
-    """Bytes of the fp32 graph by bytes of this one."""
+    """How many times as large as this graph the fp32 graph is."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """On the frozen test split."""
+    """The variant's metrics on the frozen test split."""
     drop: dict[str, float] = Field(default_factory=dict)
-    """By how much it scores worse than the fp32 package."""
+    """How much lower each metric is than that of the fp32 package."""
     verdict: str = ""
-    """Passed or Rejected, at conversion."""
+    """Passed or Rejected, after the conversion."""
     reason: str = ""
-    """Why it was rejected, with the numbers."""
+    """Why the variant was rejected, with the figures."""
     benchmarks: Annotated[tuple[BenchmarkSeen, ...], ATOMIC] = ()
-    """By board."""
+    """What each board measured of the variant."""
 
 
 class Chosen(StatusPart):
-    """What a board runs when this version is rolled out."""
+    """The variant that a board runs when this version is rolled out."""
 
     fleet: str = ""
-    """Whose board."""
+    """The name of the Fleet."""
     board: str = ""
-    """Which board."""
+    """The name of the board."""
     variant: str = ""
-    """The best variant: of those that pass everything, the one with the smallest p99."""
+    """The name of the variant: of those that passed everything on the board, the one with the smallest p99 latency."""
     package: str = ""
-    """Its digest."""
+    """The digest of the variant's package."""
 
 
 class Conversion(StepAttempts):
-    """How far the conversion has come. Memory."""
+    """The state of the conversion. Memory."""
 
     state: str = ""
     """Running, Converted or Failed."""
     message: str = ""
-    """Why it failed."""
+    """Why the conversion failed."""
 
 
 class TargetSeen(StepAttempts):
-    """How far one board's benchmark has come. Memory."""
+    """The state of one board's benchmark. Memory."""
 
     fleet: str = ""
-    """Whose board."""
+    """The name of the Fleet."""
     board: str = ""
-    """Which board."""
+    """The name of the board."""
     state: str = ""
     """Running, Measured or Failed."""
     node: str = ""
-    """Which node measured."""
+    """The node that measured."""
     message: str = ""
-    """Why it failed."""
+    """Why the benchmark failed."""
 
 
 class LineageSeen(StatusPart):
-    """Where the model came from, by digest."""
+    """Where the model came from."""
 
     training_run: str = ""
-    """Name of the TrainingRun."""
+    """The name of the TrainingRun."""
     training_run_uid: str = ""
-    """Its uid."""
+    """The uid of the TrainingRun."""
     package: str = ""
-    """Digest of the package as exported by training."""
+    """The digest of the package that training exported."""
     dataset: str = ""
-    """Digest of the frozen dataset."""
+    """The digest of the frozen dataset's manifest."""
     image: str = ""
-    """Digest of the image that trained."""
+    """The container image that trained, by digest."""
 
 
 class Status(KindStatus):
-    """What became of it."""
+    """The variants with what was measured of them, and the state of the conversion and the benchmarks."""
 
     MEMORY: ClassVar[frozenset[str]] = frozenset({"conversion", "lineage", "variants", "benchmarks", "firstCause", "lastRequest"})
 
     conversion: Conversion | None = None
-    """How far the conversion has come. Memory."""
+    """The state of the conversion. Memory."""
     lineage: LineageSeen | None = None
-    """Where the model came from, pinned when conversion began. Memory."""
+    """Where the model came from. It is set when the conversion begins, and does not change after that. Memory."""
     variants: Annotated[tuple[VariantSeen, ...], ATOMIC] = ()
-    """Every variant with its evidence. Memory."""
+    """Every variant, and what was measured of it. Memory."""
     benchmarks: Annotated[tuple[TargetSeen, ...], ATOMIC] = ()
-    """How far each board's benchmark has come. Memory."""
+    """The state of each board's benchmark. Memory."""
     targets: Annotated[tuple[Chosen, ...], ATOMIC] = ()
-    """The variant chosen for each board that has one."""
+    """The variant for each board on which one passed."""
     used_by: Annotated[tuple[str, ...], ATOMIC] = ()
-    """Rollouts (namespace/name) that have it as stable, candidate or last good. While there are any, it cannot be deleted."""
+    """The Rollouts (namespace/name) that have this version as stable, candidate or last good. While there are any, the version is not
+    deleted."""
     first_cause: Cause | None = None
     """Why the last failed attempt failed. Memory."""
 
 
 NAME_RULE = computed(
     "self.metadata.name == self.spec.model + '-' + self.spec.version.replace('.', '-')",
-    'metadata.name: "%s" must be model and version with dots as dashes, so that a version is taken once: call it "%s-%s"',
+    'metadata.name: "%s" must be the model and the version with dots as dashes: name it "%s-%s"',
     "self.metadata.name",
     "self.spec.model",
     "self.spec.version.replace('.', '-')",
@@ -363,7 +354,7 @@ KIND = Kind(
     resource=MODEL_VERSION,
     spec=Spec,
     status=Status,
-    description="One version of a model in every form it is wanted in, with each board's evidence. A Rollout brings it to a fleet.",
+    description="One version of a model in one or several variants, with what each board measured of them. A Rollout brings it to a fleet.",
     short_names=("mv",),
     columns=(
         Column("Model", ".spec.model"),

@@ -1,4 +1,4 @@
-"""Custom resources as Python sees them: parsed once, when they are gathered."""
+"""Custom resources as typed Python objects. They are parsed once, when a pass gathers what it looks at."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from bramble.kube.resources import Key, Manifest, Resource
 
 CONDITIONS_SCHEMA: dict[str, Any] = {
     "type": "array",
-    "description": "What is true of the object now (KEP-1623). Wait for one with `kubectl wait --for=condition=Ready`.",
+    "description": "The latest observations of the object's state (KEP-1623). Wait for one with `kubectl wait --for=condition=Ready`.",
     LIST_TYPE: "map",
     LIST_KEYS: ["type"],
     "items": {
         "type": "object",
         "required": ["type", "status", "lastTransitionTime", "reason", "message"],
         "properties": {
-            "type": {"type": "string", "description": "What is meant, such as Ready."},
-            "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it is so."},
-            "observedGeneration": {"type": "integer", "format": "int64", "description": "The spec's generation that this was found for."},
-            "lastTransitionTime": {"type": "string", "format": "date-time", "description": "Since when `status` is what it is."},
-            "reason": {"type": "string", "description": "Why, as one word for programs."},
+            "type": {"type": "string", "description": "What the condition is about, such as Ready."},
+            "status": {"type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether the condition holds."},
+            "observedGeneration": {
+                "type": "integer",
+                "format": "int64",
+                "description": "The generation of the spec that it was observed for.",
+            },
+            "lastTransitionTime": {"type": "string", "format": "date-time", "description": "When `status` last changed."},
+            "reason": {"type": "string", "description": "Why, as one CamelCase word for programs."},
             "message": {"type": "string", "description": "Why, and what to do, for people."},
         },
     },
@@ -34,18 +38,18 @@ CONDITIONS_SCHEMA: dict[str, Any] = {
 
 
 class LastRequest(StatusPart):
-    """The last `bramble.dev/request` annotation that was looked at, and what became of it. Memory."""
+    """The answer to the last `bramble.dev/request` annotation. Memory."""
 
     id: str = ""
-    """The request's own id: one request is acted on once."""
+    """The request's id. A request is carried out once; another one needs another id."""
     action: str = ""
-    """What was asked."""
+    """The action that was requested, such as retry."""
     result: str = ""
     """Accepted or Refused."""
     message: str = ""
-    """Why it was refused, or what it did."""
+    """What the request did, or why it was refused."""
     at: str = ""
-    """When it was seen, RFC 3339."""
+    """When the request was answered (RFC 3339)."""
 
 
 class StepAttempts(StatusPart):
@@ -64,22 +68,22 @@ class StepAttempts(StatusPart):
 
 
 class KindStatus(StatusPart):
-    """What every kind's status has.
+    """The fields that every kind's status has.
 
     Attributes:
-        MEMORY: wire names of the fields that cannot be derived again. A pass that changes one of them writes that
-            status and nothing else.
+        MEMORY: the names, as written in YAML, of the fields that cannot be derived from other objects. A pass that changes one of them
+            writes that status and does nothing else.
     """
 
     MEMORY: ClassVar[frozenset[str]] = frozenset()
 
     observed_generation: int = 0
-    """The spec's generation that this status speaks of."""
+    """The generation of the spec that this status was written for."""
     phase: str = ""
-    """One word derived from the conditions, for people; programs read the conditions."""
+    """A summary of the conditions in one word, for people. Programs should read the conditions."""
     conditions: Annotated[tuple[dict[str, Any], ...], WithJsonSchema(CONDITIONS_SCHEMA)] = ()
     last_request: LastRequest | None = None
-    """The last request annotation and its outcome."""
+    """The answer to the last request annotation."""
 
 
 Spec = TypeVar("Spec", bound=Described)
@@ -88,7 +92,7 @@ Status = TypeVar("Status", bound=KindStatus)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `kubectl get`; priority 1 shows with `-o wide` only."""
+    """A column of `kubectl get`. A column with priority 1 is only shown with `-o wide`."""
 
     name: str
     path: str
@@ -101,13 +105,13 @@ AGE = Column("Age", ".metadata.creationTimestamp", "date")
 
 
 def condition_column(type_: str, what: str = "status", priority: int = 0, name: str = "") -> Column:
-    """A column with one field of a condition."""
+    """A column that shows one field of a condition."""
     return Column(name or type_, f'.status.conditions[?(@.type=="{type_}")].{what}', priority=priority)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Spec, Status]):
-    """A custom resource: its models, and what kubectl shows of it."""
+    """A custom resource: the models of its spec and status, and what kubectl shows of it."""
 
     resource: Resource
     spec: type[Spec]
@@ -120,7 +124,7 @@ class Kind(Generic[Spec, Status]):
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """The part of `metadata` that plans look at."""
+    """The part of an object's `metadata` that plans decide by."""
 
     key: Key
     uid: str
@@ -128,7 +132,6 @@ class Metadata:
     resource_version: str
     created: datetime
     deleted: datetime | None
-    labels: Mapping[str, str]
     annotations: Mapping[str, str]
     finalizers: tuple[str, ...]
 
@@ -143,11 +146,11 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Object(Generic[Spec, Status]):
-    """One custom resource, typed.
+    """One custom resource.
 
     Attributes:
-        stored: the status as it stands in the API server. What a pass does not change is written back from here, byte for byte, so
-            that operators of two versions do not take each other's memory for changed, or lose fields that only one of them knows.
+        stored: the status as the API server has it. Fields that a pass does not change are written back from here as they are. Otherwise
+            an operator of another version would lose fields that it does not know, or take reformatted memory for changed.
     """
 
     metadata: Metadata
@@ -158,7 +161,7 @@ class Object(Generic[Spec, Status]):
 
 @dataclass(frozen=True, slots=True)
 class Invalid(Generic[Status]):
-    """A custom resource whose spec passed admission and still cannot be used; `problem` names field, value and fix."""
+    """A custom resource whose spec passed admission and still cannot be used. `problem` names the field, its value and what to do."""
 
     metadata: Metadata
     status: Status
@@ -167,12 +170,12 @@ class Invalid(Generic[Status]):
 
 
 def moment(text: str) -> datetime:
-    """A time of the API server."""
+    """Parse a time of the API server."""
     return datetime.fromisoformat(text)
 
 
 def metadata_of(manifest: Manifest) -> Metadata:
-    """The metadata of an object as the API server gives it."""
+    """Parse the metadata of an object of the API server."""
     metadata = manifest["metadata"]
     deleted = metadata.get("deletionTimestamp")
     return Metadata(
@@ -182,14 +185,13 @@ def metadata_of(manifest: Manifest) -> Metadata:
         resource_version=metadata["resourceVersion"],
         created=moment(metadata["creationTimestamp"]),
         deleted=moment(deleted) if deleted else None,
-        labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
         finalizers=tuple(metadata.get("finalizers") or ()),
     )
 
 
 def problem_of(error: ValidationError, root: str = "spec") -> str:
-    """Every complaint of pydantic as `field: value: what is wrong`, in one line."""
+    """Every problem that pydantic found, as `field: value: what is wrong`, in one line."""
     return "; ".join(
         f"{'.'.join([root, *(str(part) for part in complaint['loc'])])}: {_shown(complaint['input'])}: {complaint['msg']}"
         for complaint in error.errors(include_url=False, include_context=False)
@@ -197,15 +199,15 @@ def problem_of(error: ValidationError, root: str = "spec") -> str:
 
 
 def _shown(value: Any) -> str:
-    text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)  # the plain one gives up at a thousand levels
+    text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)  # repr fails on values nested a thousand levels deep
     return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004  the width of a terminal
 
 
 def parse(kind: Kind[Spec, Status], manifest: Manifest) -> Object[Spec, Status] | Invalid[Status]:
-    """Type a custom resource. Done once, in `gather`.
+    """Parse a custom resource.
 
     Raises:
-        pydantic.ValidationError: the status is not one that an operator wrote.
+        pydantic.ValidationError: the status was not written by an operator.
     """
     metadata = metadata_of(manifest)
     stored: Mapping[str, Any] = manifest.get("status") or {}
@@ -218,13 +220,13 @@ def parse(kind: Kind[Spec, Status], manifest: Manifest) -> Object[Spec, Status] 
 
 
 def dump(status: KindStatus) -> dict[str, Any]:
-    """A status as it is written: fields that are None or empty are left out."""
+    """The status as it is written to the API server, without fields that are None or empty."""
     document = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {name: value for name, value in document.items() if value not in ("", [], {})}
 
 
 class Reference(Described):
-    """Names an object of the same namespace. It may be made later: what refers to it waits."""
+    """Names an object of the same namespace. The object may be created later; until then the one that refers to it waits."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]
     """The object's name."""

@@ -1,4 +1,4 @@
-"""Rollout: what a person (or Git) writes, and what the operator answers. An undo is status, never a change of the spec."""
+"""Rollout: the spec, which a person or Git writes, and the status. An undo changes the status, never the spec."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from bramble.kube.resources import ROLLOUT
 DEFAULT_RATIO = "1.5"
 DEFAULT_EVENTS = 400
 DEFAULT_NODES = 1
+"""What a guardrail that leaves `maxRatio`, `minEvents` or `minNodes` out is judged with."""
 
 NODES_RULE = computed(
     "type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",
@@ -45,11 +46,11 @@ NodeCount = Annotated[
 
 
 class Pause(Described):
-    """Wait for a person: `resume`, `skip`, `promote` or `abort` (annotation `bramble.dev/request`)."""
+    """A step that waits for a person to request `resume`, `skip`, `promote` or `abort` (annotation `bramble.dev/request`)."""
 
 
 class Step(Described):
-    """Either a share of the fleet and how long to watch it, or a pause."""
+    """Either a number of nodes and how long to watch them, or a pause."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         exactly_one("nodes", "pause"),
@@ -57,25 +58,25 @@ class Step(Described):
     )
 
     nodes: NodeCount | None = None
-    """How many nodes have the candidate in this step: a number, or a share such as 10 %. Every step holds the nodes of the one before."""
+    """How many nodes have the candidate in this step: a number, or a share such as 10%. A step keeps the nodes of the step before."""
     bake: Duration | None = None
-    """How long the candidate is watched at least before the next step; analysis may take longer."""
+    """How long the candidate is watched at least before the step ends. The analysis may take longer."""
     pause: Pause | None = None
-    """`pause: {}` waits for a person."""
+    """`pause: {}` makes this step wait for a person."""
 
 
 class Canary(Described):
-    """A few nodes first, compared with the others that run the stable version at the same time."""
+    """The candidate goes to a few nodes first, and is compared with the nodes that serve the stable version at the same time."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.steps[self.steps.size() - 1].nodes) && self.steps[self.steps.size() - 1].nodes == '100%'",
-            "the last step must be the whole fleet, so that it ends with everybody on one version: add {nodes: 100%, bake: 30m}",
+            "the last step must be the whole fleet, so that every node ends on one version: add {nodes: 100%, bake: 30m}",
         ),
     )
 
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=20), ATOMIC]
-    """In order; the last one is the whole fleet."""
+    """The steps in order. The last one is the whole fleet."""
 
 
 class Strategy(Described):
@@ -84,12 +85,10 @@ class Strategy(Described):
     RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("canary"),)
 
     canary: Canary | None = None
-    """Step by step, with analysis."""
+    """It goes to more nodes step by step, and is analysed in each step."""
 
 
 METRIC_NAMES = tuple(metric.name for metric in IN_A_SPEC)
-
-
 MetricName = Annotated[str, OneOf(METRIC_NAMES)]
 
 
@@ -166,7 +165,7 @@ class Spec(Described):
     fleet_ref: Reference
     """The Fleet; its `allowedNamespaces` must list this namespace."""
     model_version_ref: Reference
-    """The version wanted. Change it to roll out another version of the same model; change it back to undo at once."""
+    """The version to roll out. Change it to roll out another version of the same model; change it back to undo at once."""
     strategy: Strategy
     """How a new version takes over."""
     analysis: Analysis = Analysis()
@@ -174,55 +173,55 @@ class Spec(Described):
 
 
 class Release(StatusPart):
-    """A version as this Rollout runs it."""
+    """A version that this Rollout assigns to nodes."""
 
     ref: str = ""
     """Name of the ModelVersion."""
     uid: str = ""
-    """Its uid."""
+    """Uid of the ModelVersion."""
     model: str = ""
-    """Its model."""
+    """The model that it is a version of."""
     version: str = ""
-    """Its version."""
+    """The version."""
     packages: dict[str, str] = Field(default_factory=dict)
-    """Board to digest of the package."""
+    """Board to digest of the package that its nodes serve."""
 
 
 class NodesSeen(StatusPart):
-    """How many nodes run what, by their own report."""
+    """How many nodes serve which version, by their own reports."""
 
     eligible: int = 0
-    """Nodes that a step's share is counted from."""
+    """Number of nodes that a step's share is counted from."""
     stable: int = 0
-    """Verified on the stable version."""
+    """Number of nodes verified on the stable version."""
     candidate: int = 0
-    """Verified on the candidate."""
+    """Number of nodes verified on the candidate."""
     unreachable: Annotated[tuple[str, ...], ATOMIC] = ()
-    """Nodes that do not answer, at most 50."""
+    """Names of nodes that do not answer, at most 50."""
 
 
 class Undone(StatusPart):
-    """A candidate that was taken back. It is not tried again until `retry`, or until the reference names another version."""
+    """A candidate that was taken back. It is not tried again until somebody requests `retry`, or until the spec names another version."""
 
     ref: str = ""
     """Name of its ModelVersion."""
     uid: str = ""
-    """Its uid."""
+    """Uid of its ModelVersion."""
     attempt: int = 0
-    """Which attempt it was."""
+    """The attempt in which it was tried."""
     reason: str = ""
-    """GuardrailFailed, Refused, Requested, Undecided or Lost."""
+    """Why: GuardrailFailed, Refused, Requested, Undecided or Lost."""
     message: str = ""
     """What was seen, with the numbers."""
     at: str = ""
-    """When it was decided, RFC 3339."""
+    """When that was decided, in RFC 3339."""
 
 
 OPEN_OBJECT = WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
 
 
 class Status(KindStatus):
-    """How far it has come."""
+    """What the fleet serves, what is being tried, and how far that has come."""
 
     MEMORY: ClassVar[frozenset[str]] = frozenset(
         {
@@ -242,40 +241,40 @@ class Status(KindStatus):
     )
 
     attempt: int = 0
-    """Which candidate this is. Memory."""
+    """Number of the present or last attempt; each candidate is an attempt. Memory."""
     seq: int = 0
-    """Of the last assignment written; it only grows. Memory."""
+    """The seq of the last assignment, which only grows. Memory."""
     stable: Release | None = None
-    """What the fleet runs. Memory."""
+    """The version that the fleet serves. Memory."""
     candidate: Release | None = None
-    """What is being tried. Memory."""
+    """The version that is being tried. Memory."""
     last_good: Release | None = None
     """The stable version before this one. Memory."""
     seed: str = ""
-    """Decides which nodes go first in this attempt. Memory."""
+    """The seed that decides which nodes go first in this attempt. Memory."""
     step: int = 0
-    """Index of the present step. Memory."""
+    """Index of the present step, counted from 0. Memory."""
     step_started_at: str = ""
-    """Since when every reachable node of the step has been verified, RFC 3339. Memory."""
+    """Since when every reachable node of the step has served the candidate, in RFC 3339. Memory."""
     baseline: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
-    """The stable cohort's counters, frozen when the last step began, since nobody is left to compare with. Memory."""
+    """The stable cohort's counters when the last step began, since no node is left to compare with. Memory."""
     undone: Undone | None = None
-    """The candidate that was taken back last, while the reference still names it. Memory."""
+    """The candidate that was taken back, as long as the spec names it. Memory."""
     decision: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
-    """The last decision with all that it was made from; a copy is kept in the store. Memory."""
+    """The last decision with its evidence. A copy is filed in the store. Memory."""
     decision_filed: bool = False
-    """Whether the store has the copy."""
+    """Whether the copy of the decision is in the store."""
     nodes: NodesSeen | None = None
-    """Which nodes run what."""
+    """How many nodes serve which version."""
     analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
-    """Each guardrail's figures and verdict."""
+    """The figures and the verdict of each guardrail for the version that is being tried, or was tried last."""
 
 
 KIND = Kind(
     resource=ROLLOUT,
     spec=Spec,
     status=Status,
-    description="Keeps a fleet on one version of a model: brings a new one to a few nodes first, compares, goes on or undoes by itself.",
+    description="Keeps a fleet on one version of a model: tries a new version on a few nodes first, compares, and promotes or undoes it.",
     short_names=("bro",),
     columns=(
         Column("Fleet", ".spec.fleetRef.name"),

@@ -1,7 +1,7 @@
-"""How a pydantic model says what pydantic cannot: CEL rules, list types, and the formats that Kubernetes users expect.
+"""What a CRD's schema has and pydantic has not: CEL rules, list types, and the formats that Kubernetes users expect.
 
-`api/crd.py` turns a model into a structural schema; what stands here is picked up on the way. Each rule's message names what is
-wrong and what to write instead, because that line is all that `kubectl apply` shows.
+`api/crd.py` turns a model into a structural schema with what is defined here. The message of a rule says what is wrong and what to write
+instead, because `kubectl apply` shows that line and nothing else.
 Sources: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/ (structural schemas, validation
 rules, list types), GEP-2257 (durations).
 """
@@ -25,7 +25,7 @@ JsonSchema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A CEL rule. `message` is CEL too where `computed`, so that it can name the value."""
+    """A CEL rule. If `computed` is set, `message` is a CEL expression as well, which can show the value."""
 
     rule: str
     message: str
@@ -36,23 +36,23 @@ class Rule:
 
 
 def quoted(text: str) -> str:
-    """A CEL string literal."""
+    """The text as a CEL string literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def computed(rule: str, message: str, *values: str) -> Rule:
-    """A rule whose message shows values: each %s of it stands for one CEL expression.
+    """A rule whose message shows values: each %s in the message is replaced by the value of one CEL expression.
 
-    By `format`, since the API server's cost estimate takes what `string()` gives for unbounded and refuses it.
+    The message uses CEL's `format`: the API server refuses `string()`, because its cost estimate takes the result for unbounded.
     """
     return Rule(rule, f"{quoted(message)}.format([{', '.join(values)}])", computed=True)
 
 
 class Described(BaseModel):
-    """A part of a spec: camelCase on the wire, unknown fields refused, its docstrings are what `kubectl explain` prints.
+    """A part of a spec. Its fields have camelCase names in YAML, and unknown fields are refused. `kubectl explain` prints its docstrings.
 
     Attributes:
-        RULES: CEL rules on this object.
+        RULES: CEL rules that hold for this object.
     """
 
     RULES: ClassVar[tuple[Rule, ...]] = ()
@@ -70,7 +70,7 @@ class Described(BaseModel):
 
 
 class StatusPart(BaseModel):
-    """A part of a status. Fields that a newer operator wrote are left alone by an older one that only reads them."""
+    """A part of a status. Fields that another version of the operator wrote are ignored."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, serialize_by_alias=True, use_attribute_docstrings=True
@@ -79,7 +79,7 @@ class StatusPart(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The list type that server-side apply merges by: `set`, `atomic`, or `map` with its keys."""
+    """How server-side apply merges a list: as a `set`, as one `atomic` value, or as a `map` by keys."""
 
     type: str
     keys: tuple[str, ...] = ()
@@ -97,13 +97,13 @@ ATOMIC = Listed("atomic")
 
 
 def map_by(*keys: str) -> Listed:
-    """Items are told apart by these fields."""
+    """Server-side apply identifies the items of the list by these fields."""
     return Listed("map", keys)
 
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """Replaces a bare pattern, whose error would quote the expression, by a rule that says in words what fits."""
+    """Replaces a field's pattern by a rule with a message in words. The API server's own message for a pattern quotes the expression."""
 
     what: str
 
@@ -115,32 +115,15 @@ class Says:
         return schema
 
 
-@dataclass(frozen=True, slots=True)
-class Ruled:
-    """More CEL rules on one field."""
-
-    rules: tuple[Rule, ...]
-
-    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        schema = handler(core_schema)
-        schema.setdefault(VALIDATIONS, []).extend(rule.as_json() for rule in self.rules)
-        return schema
-
-
-def ruled(*rules: Rule) -> Ruled:
-    """These CEL rules hold for the field."""
-    return Ruled(rules)
-
-
 def fixed(required: tuple[str, ...], optional: tuple[str, ...], instead: str) -> Rule:
-    """These fields of a spec stay as they were created, whichever way somebody tries: changed, set later, or unset first.
+    """A rule that these fields of a spec cannot be changed, set later, or unset once the object is created.
 
-    One rule on the whole spec, because a rule on an optional field is not evaluated when the field is unset.
+    It is one rule on the whole spec, because the API server does not evaluate a rule on an optional field that is unset.
 
     Args:
-        required: fields that are always there (also those with a default).
-        optional: fields that may be missing.
-        instead: what to do, as the end of a sentence.
+        required: fields that are always set, also those with a default.
+        optional: fields that may be unset.
+        instead: what to do instead, as the end of a sentence.
     """
     same = {name: f"self.{name} == oldSelf.{name}" for name in required}
     same |= {name: f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})" for name in optional}
@@ -152,7 +135,7 @@ def fixed(required: tuple[str, ...], optional: tuple[str, ...], instead: str) ->
 
 
 def exactly_one(*names: str) -> Rule:
-    """One of these fields is set and no other."""
+    """A rule that one of these fields is set and no other."""
     count = " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
     return Rule(f"{count} == 1", f"set exactly one of {', '.join(names)}")
 
@@ -175,26 +158,26 @@ NAME_RULES = (
         "self.metadata.name.replace('.', '-')",
     ),
 )
-"""On the root of every kind: children add up to 23 characters, and Kubernetes allows a Job 63."""
+"""Rules on the name of every object. The names of children add up to 23 characters to it, and the name of a Job has at most 63."""
 
 Name = Annotated[
     str,
     StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=NAME_LIMIT),
-    Says("a DNS label is wanted here: lower-case letters, digits and dashes, at most 40, beginning and ending with a letter or digit"),
+    Says("must be a DNS label: lower-case letters, digits and dashes, at most 40, with a letter or digit at both ends"),
 ]
-"""The name of an object of ours, or of a part of one."""
+"""The name of a Bramble object, or of a part of one."""
 
 Decimal = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$", max_length=20),
-    Says('a decimal number as a string is wanted here, such as "1.5"'),
+    Says('must be a decimal number as a string, such as "1.5"'),
 ]
-"""A threshold, as a string so that it means the same to every reader of YAML."""
+"""A threshold. It is a string, so that every reader of YAML takes it for the same number."""
 
 Share = Annotated[
     str,
     StringConstraints(pattern=r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$", max_length=12),
-    Says('a decimal number between 0 and 1, as a string, is wanted here, such as "0.9"'),
+    Says('must be a decimal number between 0 and 1 as a string, such as "0.9"'),
 ]
 """A share between 0 and 1."""
 
@@ -202,16 +185,16 @@ DURATION = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 Duration = Annotated[
     str,
     StringConstraints(pattern=DURATION, max_length=32),
-    Says("a duration is wanted here: whole numbers with the units h, m, s and ms, such as 10m, 1h30m or 50ms"),
+    Says("must be a duration: whole numbers with the units h, m, s and ms, such as 10m, 1h30m or 50ms"),
 ]
-"""GEP-2257: a subset of Go's durations that every language can parse."""
+"""A duration as in GEP-2257: the part of Go's durations that every language can parse."""
 
 QUANTITY_RULE = computed(
     "type(self) == int || isQuantity(self)",
-    "a quantity is wanted here, such as 280Mi, 500m or 2; this is %s",
+    "must be a quantity, such as 280Mi, 500m or 2; this is %s",
     "self",
 )
-"""What passes it and is still no number to us (1e400) becomes a condition."""
+"""A value that passes this rule and is still too large (1e400) becomes a condition of the object."""
 
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SUFFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
@@ -223,14 +206,22 @@ LARGEST_QUANTITY = 2.0**63
 
 
 def seconds(duration: str) -> float:
-    """A duration of the API in seconds. Raises ValueError: not a duration."""
+    """The duration in seconds.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
     if not re.fullmatch(DURATION, duration):
         raise ValueError(f"{duration!r} is not a duration such as 10m or 1h30m")
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"([0-9]+)(ms|h|m|s)", duration))
 
 
 def amount(quantity: int | str) -> float:
-    """A Kubernetes quantity in its base unit (bytes, cores, devices). Raises ValueError: not a quantity, or one beyond all measure."""
+    """The Kubernetes quantity in its base unit: bytes, cores, or devices.
+
+    Raises:
+        ValueError: the text is not a quantity, or the quantity is larger than Kubernetes allows.
+    """
     matched = re.fullmatch(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]+)|([numkMGTPE]|[KMGTPE]i)?)", str(quantity).strip())
     if matched is None:
         raise ValueError(f"{quantity!r} is not a quantity such as 280Mi, 500m or 2")
@@ -261,14 +252,14 @@ Quantity = Annotated[
 DigestText = Annotated[
     str,
     StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71),
-    Says("a digest is wanted here: sha256: and 64 lower-case hex digits"),
+    Says("must be a digest: sha256: and 64 lower-case hex digits"),
 ]
 
 LabelKey = Annotated[
     str,
     StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$", min_length=1, max_length=316),
-    Says("a label key is wanted here, such as topology.kubernetes.io/zone"),
+    Says("must be a label key, such as topology.kubernetes.io/zone"),
 ]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 Labels = Annotated[dict[str, LabelValue], Field(max_length=16)]
-"""Labels that a Node must carry, all of them."""
+"""Labels that a node must have, all of them."""

@@ -1,19 +1,18 @@
-"""TrainingRun: what a person writes, and what the operator answers."""
+"""The TrainingRun resource: the spec that a person writes, and the status that the operator writes."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
+from bramble.api.engines.catalogue import DEFAULT, Engine
 from bramble.api.labels import EDGE_TAINT
 from bramble.api.modelversion import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionText
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.api.schema import (
     ATOMIC,
-    INT_OR_STRING,
     SET,
-    VALIDATIONS,
     Described,
     Duration,
     LabelValue,
@@ -22,205 +21,155 @@ from bramble.api.schema import (
     Rule,
     Share,
     StatusPart,
-    computed,
     exactly_one,
     fixed,
     map_by,
 )
+from bramble.api.tasks import METRIC_LINES, Builtin, gate_rules
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
-from bramble.contracts.hyperparameters import Hyperparameters, describe
+from bramble.contracts.jobs.evaluate import Gate
+from bramble.contracts.tasks.catalogue import MetricName
 from bramble.kube.resources import TRAINING_RUN
-
-PROCESSES_RULE = computed(
-    "type(self) == int ? (self >= 1 && self <= 64) : self == 'auto'",
-    "a number from 1 to 64 or auto (one a GPU, else one) is wanted here; this is %s",
-    "self",
-)
-Processes = Annotated[
-    int | Literal["auto"],
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer"}, {"type": "string"}], INT_OR_STRING: True, "maxLength": 4, VALIDATIONS: [PROCESSES_RULE.as_json()]}
-    ),
-]
-
-
-class Builtin(Described):
-    """A training program that comes with Bramble. It evaluates, exports and checkpoints by itself."""
-
-    task: Literal["image-classification"]
-    """What the model is to do; the dataset's task."""
-    architecture: Annotated[str, Field(min_length=1, max_length=64)]
-    """`small-cnn` (a small convolutional net), or an architecture of timm such as efficientnet_lite0 or resnet50."""
-    image_size: Annotated[int, Field(ge=8, le=1024)] = 32
-    """Edge in pixels of the square that pictures are brought to."""
-    channels: Literal["RGB", "L"] = "RGB"
-    """`RGB` for colour, `L` for grey."""
 
 
 class EnvVar(Described):
-    """One variable. Secrets cannot be named: a training script gets its data and gives its results as files."""
+    """An environment variable of the training program. It cannot refer to a Secret: the program reads its data, and writes its results, as
+    files.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    """Its name; those that begin with BRAMBLE_ or PET_, RANK, WORLD_SIZE and their like are set by the launcher and win."""
+    """The name of the variable. The launcher overrides RANK, WORLD_SIZE and the like, and names that begin with BRAMBLE_ or PET_."""
     value: Annotated[str, Field(max_length=4096)]
-    """Its value."""
+    """The value of the variable."""
 
 
 class Container(Described):
     """A training program of your own (docs/kinds/trainingrun.md)."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
-    """Its image; by digest (name@sha256:…) for a run that can be repeated. It needs a python3 of 3.9 or newer for the launcher."""
+    """The container image. A run can only be repeated exactly with an image by digest (name@sha256:…). The launcher needs python3, 3.9 or
+    newer, in the image."""
     command: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(min_length=1, max_length=64), ATOMIC]
-    """What each rank runs, such as [python, train.py]."""
+    """The command that each rank runs, such as [python, train.py]."""
     args: Annotated[tuple[Annotated[str, Field(max_length=4096)], ...], Field(max_length=256), ATOMIC] = ()
-    """Its arguments."""
+    """The arguments of the command."""
     env: Annotated[tuple[EnvVar, ...], Field(max_length=64), map_by("name")] = ()
-    """More variables."""
-    data_format: Literal["image-folder"] = "image-folder"
-    """How the samples are laid out below $BRAMBLE_DATA, beside samples.jsonl."""
+    """Further environment variables."""
 
 
 class Trainer(Described):
-    """What trains: a program of Bramble's or one of your own."""
+    """The training program: one that comes with Bramble, or your own."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("builtin", "container"),)
 
     builtin: Builtin | None = None
-    """A program that comes with Bramble."""
+    """A training program that comes with Bramble."""
     container: Container | None = None
-    """A program of your own."""
-
-
-class Torchrun(Described):
-    """PyTorch's elastic launcher; one attempt is one Job with a fixed number of nodes."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (
-        computed(
-            "!has(self.minNodes) || self.minNodes <= self.nodes",
-            "minNodes: %s is more than nodes: %s; lower minNodes or raise nodes",
-            "self.minNodes",
-            "self.nodes",
-        ),
-    )
-
-    nodes: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many pods train together."""
-    min_nodes: Annotated[int, Field(ge=1, le=256)] | None = None
-    """After a lost node the next attempt may be this small; as many as `nodes` when unset."""
-    processes_per_node: Processes = "auto"
-    """Processes in each pod: a number, or `auto` for one a GPU, else one."""
-
-
-class Engine(Described):
-    """What joins several nodes into one training."""
-
-    RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("torchrun"),)
-
-    torchrun: Torchrun | None = None
-    """PyTorch distributed."""
+    """A training program of your own."""
 
 
 class Resources(Described):
-    """What each pod's training container needs, as in a pod."""
+    """The resources of each pod's training container, as in a pod."""
 
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
-    """Upper bounds: cpu, memory, nvidia.com/gpu. A run that asks for GPUs and finds no CUDA fails and says so."""
+    """The most that the container may use: cpu, memory, nvidia.com/gpu. An attempt that asks for GPUs and finds no CUDA fails."""
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
-    """What the scheduler sets aside: cpu, memory."""
+    """What the scheduler reserves for the container: cpu, memory."""
 
 
 class Toleration(Described):
-    """A taint that the pods bear, as in a pod; not that of a fleet's boards, whose owner decides what runs there."""
+    """A taint that the pods tolerate, as in a pod. The taint of a fleet's boards is not allowed: their owner decides what runs there."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.key) && self.key != ''",
-            f"a toleration without key bears every taint, also {EDGE_TAINT} of the fleets' boards: set key to that of the taint you mean",
+            f"a toleration without a key tolerates every taint, also {EDGE_TAINT} of the fleets' boards: set key to that of the taint",
         ),
         Rule(
             f"!has(self.key) || self.key != '{EDGE_TAINT}'",
-            f"key: {EDGE_TAINT} keeps pods off the fleets' boards, where a TrainingRun never runs: remove this toleration",
+            f"key: {EDGE_TAINT} is the taint of the fleets' boards, where a TrainingRun never runs: remove this toleration",
         ),
     )
 
     key: Annotated[str, Field(max_length=316)] | None = None
-    """The taint's key."""
+    """The key of the taint."""
     operator: Literal["Exists", "Equal"] | None = None
-    """Equal when unset."""
+    """Exists or Equal. Defaults to Equal."""
     value: LabelValue | None = None
-    """The taint's value, for Equal."""
+    """The value of the taint, for the operator Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """Every effect when unset."""
+    """The effect of the taint. Unset means every effect."""
     toleration_seconds: int | None = None
-    """For NoExecute: how long the taint is borne."""
+    """For NoExecute: for how many seconds the taint is tolerated. Unset means for ever."""
 
 
 class Budgets(Described):
-    """How much may go wrong before the run is Failed. May be raised while it runs, and after it failed."""
+    """How many attempts may fail, and how long attempts may run, before the run fails. Budgets can be raised while the run is under way and
+    after it failed; then it continues.
+    """
 
     failures: Annotated[int, Field(ge=0, le=100)] = 2
-    """Attempts that may fail by their own fault (a crash, an error of the script, no progress) and be tried again."""
+    """How many attempts may fail by their own fault, such as a crash or an error of the script, and be followed by another."""
     disruptions: Annotated[int, Field(ge=0, le=1000)] = 20
-    """Attempts that something outside may end (a lost node, preemption, an unreachable store) and be tried again."""
+    """How many attempts may be ended by something outside, such as a lost node or preemption, and be followed by another."""
     deadline: Duration | None = None
-    """How long attempts may run in all; time spent suspended or waiting for a next attempt does not count."""
+    """How long all attempts together may run. Time between attempts, or while suspended, does not count. Unset means no limit."""
 
 
-class GateSpec(Described):
-    """A metric of the exported package on the frozen test split that must be reached."""
+class GateSpec(Described, Gate):
+    """A value that a metric of the exported package must reach on the frozen test split."""
 
-    metric: Literal["accuracy", "precision", "recall", "f1"]
-    """Which; precision, recall and f1 are macro means, or of one class with `label`."""
+    metric: Annotated[MetricName, Field(description=f"A metric of the run's task, of one class with `label`. {METRIC_LINES}")]
     min: Share
-    """The least it may be, such as "0.9"."""
+    """The smallest value that passes, such as "0.9"."""
     label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """Of this class alone."""
+    """The class to measure. Unset means all classes."""
     slice: Annotated[str, Field(min_length=3, max_length=256, pattern=r"^[^=]+=.+$")] | None = None
-    """Of the samples with this value alone: `column=value`; the column must be in `slices`."""
+    """The samples to measure, as `column=value`. The column must be in `slices`. Unset means all samples of the test split."""
 
 
 class Evaluation(Described):
-    """How the exported package is judged. Numbers that a script reports are information; these are measured."""
+    """How the exported package is evaluated. Gates use these measurements, not what the training program reports of itself."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "!has(self.gates) || self.gates.all(gate, !has(gate.slice) ||"
             " (has(self.slices) && self.slices.exists(column, gate.slice.startsWith(column + '='))))",
-            "a gate's slice is column=value, and its column must be listed in evaluation.slices: add it there",
+            "the column of a gate's slice (column=value) must be in evaluation.slices: add it there",
         ),
     )
 
     slices: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=63)], ...], Field(max_length=8), SET] = ()
-    """Columns of the samples' `meta`: every metric is also given for each of their values."""
+    """Columns of the samples' `meta`. Every metric is also measured for each value of these columns."""
     gates: Annotated[tuple[GateSpec, ...], Field(max_length=16), ATOMIC] = ()
-    """All must be reached, else the run is Failed (GatesFailed), its package is kept and no ModelVersion is made."""
+    """Values that metrics must reach. If a gate is missed, the run fails with the reason GatesFailed. Its package is kept, and no
+    ModelVersion is created."""
 
 
 class ModelVersionTemplate(Described):
-    """The ModelVersion that a successful run makes. It outlives the run."""
+    """The ModelVersion that the run creates when it succeeds. Deleting the run does not delete it."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (NAMED_RULE,)
 
     model: ModelName
-    """The model's name."""
+    """The name of the model."""
     version: VersionText
-    """Its version; the ModelVersion is named `<model>-<version>` with dots as dashes."""
+    """The version of the model. The ModelVersion is named `<model>-<version>`, with dots as dashes."""
     variants: Variants = (FP32,)
-    """The forms it is made in."""
+    """The variants to make."""
     validation: Validation = Validation()
     """What every variant must keep to."""
     benchmark: Targets = ()
-    """The boards it must prove itself on."""
+    """The boards to measure the variants on."""
 
 
 DEEPEST = 16
-"""Levels of hyperparameters, themselves counted: whoever reads JSON has a limit, and the API server would take thousands."""
+"""How deep hyperparameters may be nested. The API server accepts thousands of levels, and readers of JSON do not."""
 
 
 def _portable(document: dict[str, Any]) -> dict[str, Any]:
-    """The run's identity is a digest of them, and the trainer reads them as JSON."""
+    """Refuse hyperparameters that are not portable JSON: the trainer reads them as JSON, and the run's identity has their digest."""
     level: list[Any] = [document]
     for _ in range(DEEPEST):
         nested = (each.values() if isinstance(each, dict) else each for each in level)
@@ -240,152 +189,155 @@ FreeForm = Annotated[
 
 
 class Spec(Described):
-    """What to train, on what, how far, and what becomes of it."""
+    """The training program and its data, how it runs, and what its result must reach."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         fixed(
             ("datasetRef", "trainer", "engine", "evaluation"),
             ("hyperparameters", "modelVersion"),
-            "they decide what comes out; make another TrainingRun with another name",
+            "they decide the result; make another TrainingRun with another name",
         ),
+        *gate_rules(),
     )
 
     dataset_ref: Reference
-    """The Dataset. Its version is pinned in `status.dataset` when the run is admitted."""
+    """The Dataset to train on. Its version at the time when the run is admitted is pinned in `status.dataset`."""
     trainer: Trainer
-    """What trains."""
+    """The training program."""
     hyperparameters: FreeForm = Field(default_factory=dict)
-    """For the built-in trainer: epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs, earlyStopping, augment
-    and others (docs/kinds/trainingrun.md). For a container: anything; it is $BRAMBLE_PARAMS as JSON."""
-    engine: Engine = Engine(torchrun=Torchrun())
-    """What joins several nodes; one node when unset."""
+    """The hyperparameters. The built-in trainer has epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs,
+    earlyStopping, augment and others (docs/kinds/trainingrun.md). A program of your own reads whatever you write here from the environment
+    variable BRAMBLE_PARAMS, as JSON."""
+    engine: Engine = DEFAULT
+    """How several nodes train together. Defaults to torchrun with one node."""
     resources: Resources | None = None
-    """What each pod's training container needs."""
+    """The resources of each pod's training container."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
-    """Labels of the nodes that may train."""
+    """Labels of the nodes that attempts may run on."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16), ATOMIC] = ()
-    """Taints that the pods bear."""
+    """Taints that the pods tolerate."""
     priority_class_name: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """The pods' PriorityClass."""
+    """The PriorityClass of the pods."""
     queue_name: Name | None = None
-    """A Kueue LocalQueue of this namespace: Kueue then decides when an attempt starts."""
+    """A Kueue LocalQueue of this namespace. If it is set, Kueue decides when an attempt starts."""
     suspend: bool = False
-    """True ends the present attempt at its newest checkpoint and starts none until it is false again."""
+    """Whether the run is suspended. True ends the present attempt; the next one continues from its newest checkpoint once this is false."""
     budgets: Budgets = Budgets()
-    """How much may go wrong."""
+    """How many attempts may fail, and how long attempts may run."""
     evaluation: Evaluation = Evaluation()
-    """How the exported package is judged."""
+    """How the exported package is evaluated, and what it must reach."""
     model_version: ModelVersionTemplate | None = None
-    """The ModelVersion to make on success; none when unset."""
+    """The ModelVersion to create when the run succeeds. Unset means none."""
 
     @model_validator(mode="after")
     def _known_to_the_builtin(self) -> Spec:
-        """The API server lets any hyperparameter in, since a user's own program may want any."""
+        """Check the built-in trainer's hyperparameters. The API server accepts any, because a program of the user's may have any."""
         if self.trainer.builtin is not None:
             try:
-                Hyperparameters.model_validate(self.hyperparameters)
-            except ValidationError as error:
-                raise ValueError(f"spec.hyperparameters: {describe(error)}") from error
+                self.trainer.builtin.check(self.hyperparameters)
+            except ValueError as error:
+                raise ValueError(f"spec.hyperparameters: {error}") from error
         return self
 
 
 class DatasetPin(StatusPart):
-    """The frozen dataset that this run trains on, whatever the Dataset becomes."""
+    """The version of the Dataset that this run trains on. Later versions of the Dataset do not change it."""
 
     name: str = ""
-    """The Dataset."""
+    """The name of the Dataset."""
     uid: str = ""
-    """Its uid."""
+    """The uid of the Dataset."""
     version: str = ""
-    """Digest of the manifest."""
+    """The digest of the version's manifest."""
 
 
 class ProgressSeen(StatusPart):
-    """What the attempt last said of itself. Information: gates read the evaluation alone."""
+    """The progress that the attempt reported last. Gates do not use it; they use the evaluation."""
 
     summary: str = ""
-    """Epoch of epochs, for people."""
+    """The epoch and the number of epochs, for people."""
     epoch: int = 0
-    """Epochs done."""
+    """How many epochs are done."""
     epochs: int = 0
-    """Epochs wanted."""
+    """How many epochs there are in all."""
     eta_seconds: int | None = None
-    """How long the rest should take."""
+    """The estimated time until training ends, in seconds."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """As the trainer reports them."""
+    """The metrics that the training program reports."""
     device: str = ""
-    """What it runs on: cpu, cpu (simulated gpu), cuda and its name."""
+    """The device that the attempt runs on: cpu, cpu (simulated gpu), or cuda and its name."""
     world_size: int = 0
-    """Processes that train together."""
+    """The number of processes that train together."""
     first_step_at: str = ""
-    """When this attempt made its first step, RFC 3339."""
+    """When the attempt made its first step (RFC 3339)."""
 
 
 class PackageSeen(StatusPart):
-    """What training gave."""
+    """The package that training exported."""
 
     digest: str = ""
-    """Of the `package.json`: the identity of the model."""
+    """The digest of the package's `package.json`, which identifies the model."""
     weights: str = ""
-    """Digest of the final weights (safetensors)."""
+    """The digest of the final weights (safetensors)."""
     epochs: int = 0
-    """How many epochs it saw."""
+    """How many epochs the model was trained."""
     device: str = ""
-    """What it was trained on."""
+    """The device that the model was trained on."""
     image: str = ""
-    """The image that trained it."""
+    """The container image that trained the model."""
 
 
 class GateSeen(StatusPart):
-    """One gate and what was measured."""
+    """One gate, and what was measured for it."""
 
     gate: str = ""
-    """Such as `recall of ad at least 0.9`."""
+    """The gate in words, such as `recall of ad at least 0.9`."""
     value: float | None = None
-    """What was measured; unset when the split holds no such sample."""
+    """The measured value. Unset if the test split has no such sample."""
     passed: bool = False
-    """Whether it was reached."""
+    """Whether the gate was reached."""
 
 
 class EvaluationSeen(StatusPart):
-    """What the exported package scored on the frozen test split."""
+    """The evaluation of the exported package on the frozen test split."""
 
     samples: int = 0
-    """How many."""
+    """The number of samples that were measured."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """accuracy, and macro means of precision, recall and f1."""
+    """The metrics of the task; for `image-classification` accuracy, precision, recall and f1."""
     gates: Annotated[tuple[GateSeen, ...], ATOMIC] = ()
-    """Every gate."""
+    """Every gate, and what was measured for it."""
     uri: str = ""
-    """Where the store has the whole result: per class, per slice, confusion matrix."""
+    """The key in the store of the whole result, with every class, every slice, and the confusion matrix."""
 
 
 class CurrentAttempt(StatusPart):
     """The attempt that runs. Memory."""
 
     number: int = 0
-    """Counts from 1 over the whole life of the run."""
+    """The number of the attempt, counted from 1 over the whole life of the run."""
     nodes: int = 0
-    """How many pods it has."""
+    """The number of pods of the attempt."""
     at: str = ""
-    """When it was decided on, RFC 3339."""
+    """When the attempt was begun (RFC 3339)."""
     cpu_allowed: bool = False
-    """Whether it may use the CPU though GPUs were asked for: only where every node that fits is labelled as simulated."""
+    """Whether the attempt may use the CPU in place of the GPUs that the spec asks for. That is so if every node that fits is labelled as
+    simulated."""
 
 
 class Outcome(StatusPart):
-    """How the run ended for good."""
+    """How the run ended."""
 
     reason: str = ""
-    """Succeeded, or why it failed."""
+    """Succeeded, or the reason why the run failed."""
     message: str = ""
-    """What, why, and what to do."""
+    """Why, and what to do."""
     at: str = ""
-    """When, RFC 3339."""
+    """When the run ended (RFC 3339)."""
 
 
 class Status(KindStatus):
-    """What became of it."""
+    """The attempts so far, and what came of them."""
 
     MEMORY: ClassVar[frozenset[str]] = frozenset(
         {
@@ -409,44 +361,45 @@ class Status(KindStatus):
     )
 
     attempt: int = 0
-    """Which attempt is, or was, the last. Memory."""
+    """The number of the last attempt, counted from 1. Memory."""
     current: CurrentAttempt | None = None
-    """The attempt that runs; none between attempts, while suspended and at the end. Memory."""
+    """The attempt that runs. Unset between attempts, while the run is suspended, and after it ended. Memory."""
     failures: int = 0
-    """Attempts that failed by their own fault. Memory."""
+    """How many attempts failed by their own fault. Memory."""
     disruptions: int = 0
-    """Attempts that something outside ended. Memory."""
+    """How many attempts were ended by something outside, such as a lost node. Memory."""
     stalls: int = 0
-    """Attempts in a row that ended with exit code 75 and got no further than those before; the third counts as a failure. Memory."""
+    """How many attempts in a row ended with exit code 75 and got no further than earlier ones. The third is a failure. Memory."""
     epoch: int = 0
-    """The furthest epoch that an ended attempt reported. Memory."""
+    """The highest epoch that an ended attempt reported. Memory."""
     evaluating: StepAttempts | None = None
     """The attempts at the evaluation. Memory."""
     spent_seconds: int = 0
-    """How long ended attempts ran in all. Memory."""
+    """How long all ended attempts together ran, in seconds. Memory."""
     ended_at: str = ""
-    """When the last attempt ended, RFC 3339. Memory."""
+    """When the last attempt ended (RFC 3339). Memory."""
     dataset: DatasetPin | None = None
-    """The frozen dataset, pinned. Memory."""
+    """The version of the Dataset that the run trains on. Memory."""
     progress: ProgressSeen | None = None
-    """What the attempt last said of itself."""
+    """The progress that the attempt reported last."""
     first_cause: Cause | None = None
-    """Why the last failed attempt failed: the first of its causes, with rank, node and the rank's last lines. Memory."""
+    """Why the last failed attempt failed: the cause that explains the others, with its rank, its node and the last lines of its log.
+    Memory."""
     package: PackageSeen | None = None
-    """What training gave. Memory."""
+    """The package that training exported. Memory."""
     evaluation: EvaluationSeen | None = None
-    """What the package scored. Memory."""
+    """The evaluation of the package. Memory."""
     model_version: str = ""
-    """The ModelVersion that was made. Memory."""
+    """The name of the ModelVersion that was created. Memory."""
     outcome: Outcome | None = None
-    """How the run ended for good. Memory."""
+    """How the run ended. Unset while it is under way. Memory."""
 
 
 KIND = Kind(
     resource=TRAINING_RUN,
     spec=Spec,
     status=Status,
-    description="Trains one model from one frozen dataset, over as many attempts as its budgets allow, and judges what came out.",
+    description="Trains one model on one frozen dataset, in as many attempts as its budgets allow, and evaluates the result.",
     short_names=("trun",),
     columns=(
         Column("Phase", ".status.phase"),

@@ -1,4 +1,4 @@
-"""What a fleet's devices should run for one Rollout: one ConfigMap, one write to undo (design, §5)."""
+"""What the devices of a fleet should serve for one Rollout. It is stored in one ConfigMap, so that an undo is one write (design, §5)."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ LABEL = "bramble.dev/assignment"
 
 
 class Blob(ExtensibleDocument):
-    """A blob a device must have before it can serve."""
+    """A file that a device must have before it can serve."""
 
     sha256: Digest
     bytes: int
 
 
 class PackageBlobs(ExtensibleDocument):
-    """The closure of one package: its own document first (sha256 is the package digest), then all it names."""
+    """Every file of one package: first its own document, whose sha256 is the package's digest, then all files that it names."""
 
     blobs: tuple[Blob, ...]
 
 
 class Assignment(ExtensibleDocument):
-    """`seq` only grows and a device never goes back to a lower one; no URLs, no keys."""
+    """One assignment. `seq` only grows, and a device never goes back to a lower one. It contains no URLs and no keys."""
 
     fleet: str
     namespace: str
@@ -37,17 +37,20 @@ class Assignment(ExtensibleDocument):
     nodes: dict[str, tuple[str, ...]]
     """Board to the nodes of the fleet with that board."""
     stable: dict[str, Digest] = Field(default_factory=dict)
-    """Board to package; empty for a board without a stable."""
+    """Board to package. A board that is missing has no stable version."""
     candidate: dict[str, Digest] | None = None
+    """Board to the package that is being tried; None when no version is."""
     candidate_nodes: tuple[str, ...] = ()
+    """The nodes that should serve the candidate."""
     packages: dict[Digest, PackageBlobs] = Field(default_factory=dict)
+    """The files of every package that is named above."""
 
     def board_of(self, node: str) -> str | None:
-        """The board that this node counts as, or None where the node is not of this assignment."""
+        """The board of this node; None where the assignment does not name the node."""
         return next((board for board, names in self.nodes.items() if node in names), None)
 
     def package_of(self, node: str) -> str | None:
-        """The package this node should serve now."""
+        """The package that this node should serve now; None where it should serve nothing."""
         board = self.board_of(node)
         if board is None:
             return None
@@ -57,5 +60,5 @@ class Assignment(ExtensibleDocument):
 
 
 def assignment_name(fleet: str, namespace: str, model: str) -> str:
-    """The ConfigMap's name, the same for every Rollout of the model on the fleet."""
+    """The name of the ConfigMap. It is the same for every Rollout of the model on the fleet."""
     return f"assignment-{hashlib.sha256(f'{fleet}/{namespace}/{model}'.encode()).hexdigest()[:16]}"

@@ -8,11 +8,11 @@ docs/design/2026-11-29-documents-between-versions.md explains the choice for eac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from bramble.contracts import __version__
 
@@ -35,6 +35,18 @@ class ExtensibleDocument(Document):
     """
 
     model_config = ConfigDict(extra="ignore")
+
+
+def removed_fields(*names: str) -> Any:
+    """A validator for a document that once had these fields. Older writers may still send them, so they are ignored.
+
+    Usage, in the body of the class: `_removed = removed_fields("dataFormat")`.
+    """
+
+    def without(document: Any) -> Any:
+        return {name: value for name, value in document.items() if name not in names} if isinstance(document, dict) else document
+
+    return model_validator(mode="before")(without)
 
 
 UnknownFields = Literal["forbid", "ignore"]
@@ -65,3 +77,29 @@ class OneOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         return handler.generate_schema(Literal[self.names])
+
+
+@dataclass(frozen=True, slots=True)
+class OneModelOf:
+    """Restricts a field to the models of a tuple, as `Annotated[Input, OneModelOf(INPUTS, "kind")]`: a union for models that are computed.
+
+    Each model fixes the field `by` to a text of its own, by a `Literal`. A document without that field is read as the first model,
+    because documents may leave out a field that has a default.
+    """
+
+    models: tuple[type[BaseModel], ...]
+    by: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        tags = {get_args(model.model_fields[self.by].annotation)[0]: model for model in self.models}
+        first = next(iter(tags))
+
+        def tag_of(document: Any) -> Any:
+            return document.get(self.by, first) if isinstance(document, dict) else getattr(document, self.by, first)
+
+        return core_schema.tagged_union_schema(
+            {tag: handler.generate_schema(model) for tag, model in tags.items()},
+            tag_of,
+            custom_error_type="one_model_of",
+            custom_error_message=f"{self.by} must be one of {', '.join(tags)}",
+        )

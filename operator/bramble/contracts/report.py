@@ -1,7 +1,7 @@
-"""What a device says every five seconds, and how the operator reads it back (package contract, §2).
+"""What devices and jobs report to the gateway, and how the operator reads it back (package contract, §2).
 
-Devices stand in living rooms and jobs are anybody's code: every number, text and list of theirs is bounded here, so that none can make
-the gateway or a pass of the operator fail.
+Devices stand in living rooms, and jobs run anybody's code. So every number, text and list in a report is bounded here; none can make the
+gateway or a pass of the operator fail.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from bramble.contracts.bounds import Finite, Line, Name, Whole
 from bramble.contracts.counters import Cohort, Counters
 
 REPORT_SECONDS = 5
+"""How often a device reports."""
+
 OFFLINE_SECONDS = 15
+"""A device that has not reported for longer than this counts as offline."""
 
 
 class CandidateState(ExtensibleDocument):
@@ -24,7 +27,7 @@ class CandidateState(ExtensibleDocument):
 
     package: Digest
     state: Literal["downloading", "trying", "serving", "refused", "abandoned"]
-    """`refused`: the package failed here. `abandoned`: its trial ended by lost contact or a reboot."""
+    """`refused`: the package failed on this device. `abandoned`: the device lost contact or rebooted during the trial."""
     message: Line = ""
 
 
@@ -37,18 +40,21 @@ class Running(ExtensibleDocument):
     rollout_uid: Name
     attempt: Whole
     seq: Whole
-    """The highest this device has accepted."""
+    """The highest seq of an assignment that this device has accepted."""
     active: Digest | None = None
-    """Re-hashed, loaded, golden cases passed, and answering now."""
+    """The package that answers requests now. Its files were hashed again and its golden cases passed."""
     cohort: Cohort = "stable"
     candidate: CandidateState | None = None
     last_good: Digest | None = None
+    """The package that the device goes back to when the active one cannot be served."""
     bad: Annotated[tuple[Digest, ...], Field(max_length=64)] = ()
+    """Packages that the device has refused."""
     message: Line = ""
+    """Why the device cannot serve what it should; empty where it can."""
 
 
 class Health(ExtensibleDocument):
-    """Of the board; None where it does not report a figure."""
+    """The state of the board; None where the board does not report a figure."""
 
     free_bytes: Whole | None = None
     memory_bytes: Whole | None = None
@@ -58,7 +64,7 @@ class Health(ExtensibleDocument):
 
 
 class BoardFacts(ExtensibleDocument):
-    """What a board is; None where it does not report a figure."""
+    """What a board is; None where the board does not report a figure."""
 
     machine: Line
     cpu: Line
@@ -71,7 +77,7 @@ class BoardFacts(ExtensibleDocument):
 
 
 class Report(ExtensibleDocument):
-    """One device's whole state; the newest by (boot id, instance, sequence) stands for the node."""
+    """The whole state of one device. The newest report by (boot id, instance, sequence) is the node's state."""
 
     schema_: Literal["bramble.dev/report/v1"] = Field("bramble.dev/report/v1", alias="schema")
     node: Name
@@ -81,20 +87,20 @@ class Report(ExtensibleDocument):
     instance: Name
     """New for each process of the agent."""
     uptime_ms: Whole
-    """Of the agent's process, on its monotonic clock."""
+    """How long the agent's process has run, on its monotonic clock."""
     sequence: Whole
     running: Annotated[tuple[Running, ...], Field(max_length=64)] = ()
     counters: Annotated[tuple[Counters, ...], Field(max_length=256)] = ()
     health: Health = Health()
     facts: BoardFacts | None = None
-    """What the board is: the operator labels the node by it."""
+    """What the board is. The operator sets the node's labels from it."""
 
 
 class SeenReport(ExtensibleDocument):
     """A report as a gateway replica holds it."""
 
     age_seconds: float
-    """Since it arrived, on that replica's monotonic clock."""
+    """How long ago the report arrived, on that replica's monotonic clock."""
     report: Report
 
 
@@ -112,7 +118,7 @@ def _finite(metrics: dict[str, float]) -> dict[str, float]:
 
 
 class Progress(ExtensibleDocument):
-    """What a job says of itself while it runs. `metrics` are information: gates read the evaluation alone."""
+    """What a job reports while it runs. `metrics` are for information only; gates read the evaluation."""
 
     object: ObjectRef
     step: str
@@ -121,12 +127,12 @@ class Progress(ExtensibleDocument):
     epochs: Whole = 0
     eta_seconds: Finite | None = None
     metrics: Annotated[dict[str, float], AfterValidator(_finite)] = Field(default_factory=dict)
-    """Without those that are no number, which JSON cannot carry: a loss of NaN is no reason to lose the epoch."""
+    """Metrics that are NaN or infinite are left out, because JSON cannot carry them. The rest of the progress is still of use."""
     device: Line = ""
-    """`cpu`, `cpu (simulated gpu)`, `cuda: NVIDIA H200`."""
+    """What the job computes on, such as `cpu`, `cpu (simulated gpu)` or `cuda: NVIDIA H200`."""
     world_size: Whole = 1
     first_step_at: Name | None = None
-    """RFC 3339, of the first optimiser step of this attempt."""
+    """When the first optimiser step of this attempt was made, in RFC 3339."""
     message: Line = ""
 
 
@@ -138,12 +144,12 @@ class SeenProgress(ExtensibleDocument):
 
 
 class Observed(ExtensibleDocument):
-    """`GET /v1/observed`: all that one gateway replica knows."""
+    """The answer to `GET /v1/observed`: all that one replica of the gateway knows."""
 
     replica: str
     up_seconds: float
-    """A replica younger than `OFFLINE_SECONDS` proves no silence."""
+    """How long the replica has run. A replica younger than `OFFLINE_SECONDS` does not prove that a device is silent."""
     cursor: str = ""
-    """Given back as `after`, it asks for what this replica has heard since. What was heard before it stays true and only ages."""
+    """When it is given back as `after`, the answer holds only what this replica has heard since. What it heard before is still true."""
     reports: tuple[SeenReport, ...] = ()
     progress: tuple[SeenProgress, ...] = ()

@@ -1,17 +1,22 @@
-"""Where things lie in the S3 store, and how to reach it. Keys here are below the namespace's own prefix."""
+"""How to reach the S3 store of a namespace, and under which keys objects lie. Keys are relative to the namespace's own prefix.
+
+This module imports the standard library only, because the init container and the sidecar of a training pod must start fast.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
+from urllib.parse import urlsplit
 
 SECRET_NAME = "bramble-store"
-"""The Secret a namespace brings: the only one the operator may read there."""
+"""The Secret that every namespace brings. The operator may read no other Secret there."""
 
 
 class StoreField(NamedTuple):
-    """One key of the Secret, and the file of the same name where it is mounted."""
+    """One key of the Secret. Where the Secret is mounted, it is a file of the same name."""
 
     key: str
     required: bool
@@ -29,11 +34,11 @@ FIELDS = (
 
 
 class StoreError(ValueError):
-    """The Secret lacks a key or holds one that cannot be used; the message names the key and the fix."""
+    """The Secret lacks a key, or a key cannot be used. The message names the key and says what to write."""
 
 
 class StoreConfig(NamedTuple):
-    """A bucket and the right to use it.
+    """A bucket and the credentials to use it.
 
     `endpoint` is a URL with scheme, `prefix` is empty or ends in a slash, `ca` is a PEM bundle or empty.
     """
@@ -51,7 +56,7 @@ class StoreConfig(NamedTuple):
         """Read the decoded keys of the Secret.
 
         Raises:
-            StoreError: a required key is missing or empty, or the endpoint has no http(s) scheme.
+            StoreError: a required key is missing or empty, or the endpoint is not a scheme, a host and an optional port.
         """
         for field in FIELDS:
             if field.required and not values.get(field.key, "").strip():
@@ -59,6 +64,8 @@ class StoreConfig(NamedTuple):
         endpoint = values["endpoint"].strip()
         if not endpoint.startswith(("http://", "https://")):
             raise StoreError(f"Secret {SECRET_NAME}: endpoint {endpoint!r} has no scheme; write http://… or https://…")
+        if urlsplit(endpoint).path.strip("/"):
+            raise StoreError(f"Secret {SECRET_NAME}: endpoint {endpoint!r} has a path; write scheme, host and port only")
         prefix = values.get("prefix", "").strip().strip("/")
         return cls(
             endpoint=endpoint,
@@ -71,46 +78,59 @@ class StoreConfig(NamedTuple):
         )
 
     @classmethod
+    def of_secret(cls, data: Mapping[str, str]) -> Self:
+        """Read the `data` of the Secret as the API server gives it: base64.
+
+        Raises:
+            StoreError: as `parse`, or a value is not base64 of UTF-8.
+        """
+        try:
+            values = {key: base64.b64decode(value).decode() for key, value in data.items()}
+        except ValueError as error:
+            raise StoreError(f"Secret {SECRET_NAME}: a value cannot be decoded: {error}") from error
+        return cls.parse(values)
+
+    @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read the Secret where a job's pod has it mounted, one file a key."""
+        """Read the Secret where the pod of a job has it mounted: one file for each key. Raises as `parse`."""
         return cls.parse({field.key: (folder / field.key).read_text() for field in FIELDS if (folder / field.key).is_file()})
 
 
 def no_secret(namespace: str) -> str:
-    """What a namespace without a store is told."""
+    """The message about a namespace without the Secret."""
     return f"namespace {namespace} has no Secret {SECRET_NAME}; create it with endpoint, bucket, accessKey and secretKey"
 
 
 def blob_key(digest: str) -> str:
-    """The key of an immutable blob."""
+    """The key of a blob, which never changes."""
     return f"blobs/sha256/{digest.removeprefix('sha256:')}"
 
 
 def run_prefix(kind: str, namespace: str, name: str, uid: str, step: str, attempt: int) -> str:
-    """The folder that one attempt at one step of one object may write to. Ends in a slash."""
+    """The folder that one attempt at a step of an object may write to. It ends in a slash."""
     return f"runs/{kind.lower()}/{namespace}/{name}/{uid}/{step}/{attempt}/"
 
 
 def result_key(prefix: str) -> str:
-    """The authority on what an attempt gave: written last, below its run prefix."""
+    """The result of an attempt, which is written last. It is the authority on what the attempt produced."""
     return f"{prefix}result.json"
 
 
 def filed_result_key(step: str, inputs: str) -> str:
-    """The same result filed under the digest of what produced it, so that a restored cluster does not work twice."""
+    """A copy of the result under the digest of its inputs, so that a restored cluster does not do the work again."""
     return f"results/{step}/{inputs.removeprefix('sha256:')}.json"
 
 
 def cause_key(prefix: str, node_rank: int) -> str:
-    """What one training pod's launcher knows of its failure, as a `Cause`."""
+    """Why one pod of an attempt failed, as a `Cause`."""
     return f"{prefix}causes/{node_rank}.json"
 
 
 def log_key(prefix: str, rank: int) -> str:
-    """The last 10 MiB of one rank's output."""
+    """The last 10 MiB of the output of one rank."""
     return f"{prefix}logs/rank-{rank}.log"
 
 
 def checkpoints_prefix(prefix: str) -> str:
-    """One folder a checkpoint below it: `step-<n>/…` and, last, the marker `step-<n>.json`."""
+    """The folder with checkpoints: the files of each lie below `step-<n>/`, and its marker `step-<n>.json` is written last."""
     return f"{prefix}checkpoints/"

@@ -10,22 +10,22 @@ from bramble.engine.cache import Cache, labels_of
 from bramble.engine.dependencies import Dependencies
 from bramble.engine.queue import WorkQueue
 from bramble.kinds.controller import Controller
-from bramble.kube.resources import GROUP, RESOURCES, Key, Manifest, Resource, key_of
+from bramble.kube.resources import GROUP, NODE, RESOURCES, Key, Manifest, Resource, key_of
 
-SELECTED = frozenset({"Pod", "Job", "ConfigMap", "Service", "DaemonSet"})
-"""Kinds of which only the objects with our label are watched."""
+
+def watches_all(resource: Resource) -> bool:
+    """True if every object of the kind is watched: our own kinds, and nodes. Of other kinds only the objects with our label are."""
+    return resource.group == GROUP or resource == NODE
 
 
 def label_selector(resource: Resource) -> str:
     """The label selector that a kind is watched and listed with; empty for all of its objects."""
-    return f"{MANAGED_BY}={MANAGED_BY_BRAMBLE[MANAGED_BY]}" if resource.kind in SELECTED else ""
+    return "" if watches_all(resource) else f"{MANAGED_BY}={MANAGED_BY_BRAMBLE[MANAGED_BY]}"
 
 
 def is_watched(manifest: Manifest) -> bool:
     """True if the watches deliver this object."""
-    if manifest["kind"] in SELECTED:
-        return labels_of(manifest).get(MANAGED_BY) == MANAGED_BY_BRAMBLE[MANAGED_BY]
-    return manifest["kind"] == "Node" or RESOURCES[manifest["kind"]].group == GROUP
+    return watches_all(RESOURCES[manifest["kind"]]) or labels_of(manifest).get(MANAGED_BY) == MANAGED_BY_BRAMBLE[MANAGED_BY]
 
 
 def owner_key(manifest: Manifest) -> Key | None:

@@ -58,7 +58,8 @@ class Engine:
     def __init__(self, api: Api, settings: Settings, controllers: Iterable[Controller[Any]]) -> None:
         self._api, self._settings = api, settings
         by_kind = {controller.resource.kind: controller for controller in controllers}
-        self.watched = (*(controller.resource for controller in by_kind.values()), *CHILDREN)
+        more = (resource for controller in by_kind.values() for resource in controller.children)
+        self.watched = tuple(dict.fromkeys((*(controller.resource for controller in by_kind.values()), *CHILDREN, *more)))
         self.metrics = Metrics()
         self._queue = WorkQueue()
         self.changes = Changes(Cache(), self._queue, by_kind)

@@ -1,4 +1,8 @@
-"""`accuracy`: mistakes among the predictions for which somebody sent the true label."""
+"""Mistakes among the predictions for which somebody sent the true label.
+
+An event is an answer for which `POST /v1/feedback` brought the true label within an hour. Without feedback nothing is counted, and the
+guardrail stays undecided.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every guardrail metric has: a description for the API, the counts that it reads, and a judgement of a candidate. Pure."""
+"""What every guardrail metric has: a description for the API, the counts that it reads, and a judgement of a candidate. Pure.
+
+The docstring of a metric's module is its section in docs/reference/guardrails.md.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +40,10 @@ class Verdict(Document):
 
     metric: str
     verdict: Outcome
-    candidate_rate: float | None = None
-    stable_rate: float | None = None
-    candidate_events: int = 0
-    stable_events: int = 0
+    candidate_rate: float
+    stable_rate: float
+    candidate_events: int
+    stable_events: int
     message: str
 
 
@@ -167,7 +170,7 @@ class EventShare(Metric):
             return self.verdict("Undecided", mine, theirs, f"{numbers}; {rule.min_events} on stable nodes are needed to compare")
         margin = rule.max_ratio * theirs.cautious
         outcome: Outcome = "Fail" if mine.share > margin else "Pass"
-        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(margin)} may ({rule.max_ratio:g} × stable)")
+        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(margin)} is allowed ({rule.max_ratio:g} × stable)")
 
 
 def percent(share: float) -> str:

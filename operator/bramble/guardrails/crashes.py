@@ -1,6 +1,8 @@
-"""`crashes`: deaths of the agent's process while it served the version; reboots do not count.
+"""Deaths of the agent's process while it serves the version.
 
-Requests are counted since the process started, and crashes are kept on the disk: the rate is highest right after a crash.
+Crashes are counted on the device's disk and stay when the agent starts again; requests are counted since it started. So the rate is highest
+right after a crash. A reboot is no crash: most likely the power was cut. Every model of a node that dies gets a crash, since it cannot be
+known which of them was at fault.
 """
 
 from __future__ import annotations

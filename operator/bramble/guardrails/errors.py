@@ -1,4 +1,8 @@
-"""`errors`: requests that got no answer through no fault of their own."""
+"""Requests that get no answer through no fault of their own.
+
+A request counts as an error when the model fails on it, when memory runs out, or when too many other requests wait already. A picture that
+cannot be decoded is the client's fault and is not counted.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
-"""`latency`: requests that take clearly longer than the slow ones of the stable version.
+"""Requests that take clearly longer than the slow requests of the stable version.
 
 The threshold is `maxRatio` times the stable cohort's `quantile`. By the definition of a quantile, the share `1 - quantile` of the stable
-cohort's requests is slower than the quantile itself; the candidate passes when at most that share (or the ceiling, where it is larger) of
-its requests is slower than the threshold.
+cohort's requests is slower than the quantile itself. The candidate passes when at most that share of its own requests is slower than the
+threshold, or at most `ceiling`, where that is larger. It fails otherwise. The stable cohort is always needed.
+
+Durations are measured on the device, from the whole request to the answer, and fall into buckets whose bounds are 0.1 ms x 2^(k/8). The
+threshold is rounded up to the next bound.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ class Latency(Metric):
             f" ({rule.max_ratio:g} × stable p{100 * quantile:g})"
         )
         outcome: Outcome = "Fail" if mine.share > allowed else "Pass"
-        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(allowed)} may")
+        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(allowed)} is allowed")
 
 
 LATENCY = Latency(

@@ -1,6 +1,8 @@
-"""`lost`: nodes that took the version and then fell silent, or gave it up for lost contact or a reboot.
+"""Nodes that took the version and then fell silent for 30 s, or gave it up because they lost contact or rebooted.
 
-It needs no counts of the devices: the operator sees for itself who is silent. It is judged for every candidate.
+The operator itself sees which nodes are silent, so the devices count nothing for it. Silence counts only where it is proven: every replica
+of the gateway answers and has been up for 15 s. The candidate fails when the share of its nodes that are lost is larger than 5 % and 1.5
+times the share of stable nodes that fell silent in the same time, added up.
 """
 
 from __future__ import annotations

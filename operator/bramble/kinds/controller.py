@@ -1,4 +1,4 @@
-"""What the engine needs to know of a kind."""
+"""What the engine has to know about a kind."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Seen = TypeVar("Seen")
 
 @dataclass(frozen=True)
 class Controller(Generic[Seen]):
-    """One kind: `gather` reads, `plan` decides; the engine does the rest.
+    """One kind. In each pass over an object the engine calls `gather`, then `plan`, and carries the plan out.
 
     Attributes:
-        resource: the kind itself.
-        gather: everything that `plan` looks at, or None when the object is gone.
-        plan: pure.
-        depends_on: the keys of the objects that this one names in its spec or status. A change in one of them, or in
-            a child (which names its owner by labels), wakes exactly those objects that depend on it. The name may be
-            `*`, and the namespace empty, for "any of this kind". `Key("Report", "", fleet)`: what the devices of
-            that fleet say.
-        wakes: the keys of the objects that a change of this one wakes although they do not name it: those it uses, who keep a
-            list of their users.
-        memory: wire names of the status fields that cannot be derived again (`Status.MEMORY`). The engine refuses a
-            plan that changes one of them without `remember`.
+        resource: the kind's custom resource.
+        gather: reads everything that `plan` decides by; gives None if the object is gone.
+        plan: decides what happens next. It is pure: it reads nothing, and its result depends on its arguments alone.
+        depends_on: the keys of the objects that an object of this kind names in its spec or status. A change of one of them wakes the
+            objects that depend on it. The name may be `*` for any object of a kind, with an empty namespace for any namespace.
+            `Key("Report", "", fleet)` stands for the reports of that fleet's devices. Children need no key, since they name their owner.
+        wakes: the keys of the objects that a change of an object of this kind wakes although they do not name it. A Rollout wakes the
+            ModelVersions that it uses, because they list their users.
+        memory: the status fields that cannot be derived again, by their names in YAML (`Status.MEMORY`). The engine refuses a plan that
+            changes one of them without `remember`.
+        children: the kinds of objects that it makes, beside those that the engine always watches.
     """
 
     resource: Resource
@@ -38,3 +38,4 @@ class Controller(Generic[Seen]):
     depends_on: Callable[[Manifest], Iterable[Key]]
     memory: frozenset[str] = frozenset()
     wakes: Callable[[Manifest], Iterable[Key]] = lambda _: ()
+    children: tuple[Resource, ...] = ()

@@ -1,4 +1,4 @@
-"""What a pass decided, as data. Kinds make plans; only the engine carries them out."""
+"""The decision of a pass, as data. Kinds make plans, and only the engine carries them out."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from bramble.kube.resources import Key, Manifest
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Server-side apply of a whole child. An object of that name that is not ours ends the pass with `NameConflict`."""
+    """Server-side apply of a whole child.
+
+    If there is an object of that name that is not the owner's child, the pass ends with the error `NameConflict`.
+    """
 
     manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class CreateOnce:
-    """Create a child that is never applied again (Jobs and their ConfigMaps). One that exists and is ours is fine."""
+    """Creates a child that is not changed afterwards: a Job or its ConfigMap. It has no effect if the owner has that child already."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True, slots=True)
 class PatchFields:
-    """A merge patch of an object's metadata or spec (labels, finalizers), conditional on uid and resourceVersion."""
+    """A merge patch of an object, such as its labels or finalizers. It fails if the object has changed since it was read."""
 
     key: Key
     uid: str
@@ -36,7 +39,11 @@ class PatchFields:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete an object with this uid; already gone is fine. Pods and Jobs go with `propagation`."""
+    """Deletes the object with this uid. It has no effect if the object is gone.
+
+    Attributes:
+        propagation: whether the garbage collector deletes the object's own children after it (Background) or before it (Foreground).
+    """
 
     key: Key
     uid: str
@@ -45,7 +52,7 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """Put a small document into the namespace's store (a filed result, a decision's bundle); an existing one is left."""
+    """Puts a small document into the namespace's store, such as a result or a decision. An existing document is kept."""
 
     namespace: str
     store_key: str
@@ -57,7 +64,7 @@ EventType = Literal["Normal", "Warning"]
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """An event on the planned object. It is sent once the plan's status has been written."""
+    """An event about the planned object. It is sent after the plan's status has been written."""
 
     type: EventType
     reason: str
@@ -69,14 +76,14 @@ Item = Apply | CreateOnce | PatchFields | Delete | FileResult
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One pass: its writes in order, then one status write, then events.
+    """What a pass writes: its items in order, then the status, then events.
 
     Attributes:
-        items: carried out in order; the first that fails ends the pass, which is tried again with back-off.
-        status: the whole new status, or None to leave it. Equal to the present one: nothing is written.
-        remember: the status changes a memory field. Then `items` must be empty: the pass that sees the memory in
-            the cache acts on it.
-        wake_at: plan again then even if nothing changes; None for only when something changes.
+        items: carried out in order. If one fails, the pass ends and is repeated later.
+        status: the whole new status; None to leave the present one. If it is equal to the present one, nothing is written.
+        events: sent once the status has been written.
+        remember: whether the status changes memory. Then there are no items: a later pass, which has read the memory, acts on it.
+        wake_at: when to plan again even if nothing changes; None to plan only when something changes.
     """
 
     items: tuple[Item, ...] = ()
@@ -87,7 +94,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.remember and (self.items or self.status is None):
-            raise ValueError("a pass that changes memory writes that status and nothing else")
+            raise ValueError("a plan that changes memory writes a status and has no items")
 
 
 NOTHING = Plan()

@@ -1,4 +1,4 @@
-"""Which kinds the operator controls."""
+"""The controllers that the operator runs."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ CONTROLLERS: tuple[Controller[Any], ...] = (
     fleet.CONTROLLER,
     rollout.CONTROLLER,
 )
-"""In the order of the path: what a later kind refers to stands before it."""
+"""In the order in which a model passes through the kinds."""

@@ -1,4 +1,4 @@
-"""What `gather` may read. The engine implements it; tests of a kind give plain values."""
+"""What `gather` may read. The engine implements it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from bramble.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """What the gateway's replicas know between them: the newest report of each node.
+    """The newest report of each node of a fleet, from all replicas of the gateway.
 
     Attributes:
-        proves_silence: every replica has been up long enough, and all answered, so that a missing report means
-            that the node is silent (design, §5).
+        reports: node to its newest report.
+        proves_silence: whether a node without a recent report is silent. That is so once every replica answers and has run long enough
+            for every node to report to it.
     """
 
     reports: Mapping[str, SeenReport]
@@ -26,37 +27,38 @@ class Devices:
 
 
 class Sources(Protocol):
-    """Reads for one pass. All but `fetch` and `store_problem` come from memory.
+    """The reads of one pass. All but `fetch` and `store_problem` are answered from the engine's cache.
 
-    What a pass read is what its writes are conditional on: an Apply, of an object that `get` or `list` gave, carries
-    that object's uid and resourceVersion.
+    The writes of the pass are conditional on what it read: they fail if an object that `get` or `list` gave has changed since.
     """
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> Settings:
+        """The operator's settings."""
 
     @property
     def gateway_ca(self) -> str:
-        """The PEM that the gateway's certificate is signed by, for the jobs' ConfigMaps; empty when none is mounted."""
+        """The CA of the gateway's certificate (PEM), for ConfigMaps of jobs and agents; empty if the operator has none."""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        """From the cache; an absence there is confirmed by a GET."""
+        """The object, or None if there is none. If the cache does not have it, the API server is asked."""
 
     def list(self, resource: Resource, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> tuple[Manifest, ...]:
-        """From the cache, those whose labels hold all of `labels`, oldest first."""
+        """The cached objects that have all of these labels, oldest first; None stands for all namespaces, or for any labels."""
 
     async def store_problem(self, namespace: str) -> Blocker | None:
-        """None when the namespace's store answers and takes the key."""
+        """Why the namespace's store cannot be used; None if it answers and accepts the key."""
 
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:
-        """A small document of the namespace's store, None when it is not there.
+        """A small document of the namespace's store; None if there is none.
 
         Raises:
-            bramble.errors.StoreUnavailable: the store did not answer; the pass is tried again.
+            bramble.errors.StoreUnavailable: the store did not answer.
+            bramble.errors.StoreRefused: there is no usable Secret, or the store refuses its key.
         """
 
     def devices(self, fleet: str) -> Devices:
-        """The fleet's devices as last heard."""
+        """The newest reports of the fleet's devices."""
 
     def progress(self, uid: str, step: str) -> SeenProgress | None:
-        """What the job of the object with this uid, which the pass has read, last said."""
+        """The newest progress of a step's Job, by the uid of the object that owns it; None if it has not reported."""

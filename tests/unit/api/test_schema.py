@@ -102,7 +102,7 @@ def test_a_status_tells_what_is_remembered_and_no_defaults() -> None:
         """All of them. Memory."""
 
     items = structural(Told, status=True)["properties"]["items"]
-    assert items["description"] == "All of them. Remembered here alone: the operator goes on from it."
+    assert items["description"] == "All of them. The operator stores this only here and continues from it."
     assert items["items"]["properties"]["state"]["description"] == "A word."
 
 

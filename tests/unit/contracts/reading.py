@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.cause import Cause
-from bramble.contracts.hyperparameters import Hyperparameters
 from bramble.contracts.jobs.files import JobFile, ResultFile
 from bramble.contracts.jobs.termination import Termination
-from bramble.contracts.manifest import Manifest, Sample
+from bramble.contracts.manifest import Manifest, read_sample
 from bramble.contracts.package import ModelDescription, Package
 from bramble.contracts.report import Observed, Progress, Report
+from bramble.contracts.tasks.classification import ClassifierHyperparameters, Label
 
 DOCUMENTS = Path(__file__).parent / "documents"
 """One folder for each commit whose documents must stay readable; each file is a document exactly as that commit wrote it."""
@@ -41,7 +41,9 @@ class Reader:
 READERS = (
     Reader("boards and jobs read packages", "package-*.json", Package.model_validate_json, refuses=True),
     Reader("the sidecar reads what a trainer describes", "model-description.json", ModelDescription.model_validate_json, refuses=True),
-    Reader("the training program reads hyperparameters", "hyperparameters*.json", Hyperparameters.model_validate_json, refuses=True),
+    Reader(
+        "the training program reads hyperparameters", "hyperparameters*.json", ClassifierHyperparameters.model_validate_json, refuses=True
+    ),
     Reader("a step reads the job that it carries out", "job-*.json", JobFile.parse, refuses=True),
     Reader("the gateway reads whose job a pod has", "job-*.json", lambda content: JobFile.parse(content, "ignore"), refuses=False),
     Reader("the operator reads results", "result-*.json", ResultFile.parse, refuses=False),
@@ -52,7 +54,7 @@ READERS = (
     Reader("the operator reads what the gateway observed", "observed*.json", Observed.model_validate_json, refuses=False),
     Reader("devices read assignments", "assignment*.json", Assignment.model_validate_json, refuses=False),
     Reader("jobs read manifests", "manifest*.json", Manifest.model_validate_json, refuses=False),
-    Reader("jobs read samples", "samples*.jsonl", Sample.model_validate_json, refuses=False),
+    Reader("jobs read samples", "samples*.jsonl", lambda line: read_sample(line, Label), refuses=False),
 )
 
 

@@ -125,7 +125,8 @@ class Replica:
         self.time, self.api = time, api
         self.queue = WorkQueue(clock=time, draw=random.Random(1))
         self.changes = Changes(Cache(), self.queue, by_kind)
-        resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP, *also)
+        children = (resource for controller in by_kind.values() for resource in controller.children)
+        resources = (*(controller.resource for controller in by_kind.values()), JOB, POD, CONFIG_MAP, *children, *also)
         self.relist = Relist(api, self.changes, metrics, resources, WatchProgress(time), clock=time)
         executor = Executor(api, store, self.changes, AlwaysLeads(), faults, metrics, Rules(status_seconds=0, instance="test"))
         self.reconciler = Reconciler(

@@ -9,11 +9,11 @@ import pytest
 
 from bramble.api.labels import owner_labels
 from bramble.engine.cache import Cache
-from bramble.engine.changes import Changes
+from bramble.engine.changes import Changes, label_selector
 from bramble.engine.queue import WorkQueue
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import NOTHING
-from bramble.kube.resources import DATASET, FLEET, TRAINING_RUN, Key, Manifest
+from bramble.kube.resources import DATASET, FLEET, JOB, NODE, TRAINING_RUN, Key, Manifest, Resource
 from tests.unit.engine.objects import made
 
 
@@ -142,3 +142,18 @@ def test_an_object_whose_references_cannot_be_read_still_has_its_pass() -> None:
     changes = Changes(Cache(), queue, {"TrainingRun": Controller(TRAINING_RUN, nothing, lambda *_: NOTHING, too_deep, wakes=too_deep)})
     assert changes.updated(made("TrainingRun", "deep"))
     assert list(queue._ready) == [Key("TrainingRun", "ads", "deep")]
+
+
+@pytest.mark.parametrize(
+    ("resource", "selector"),
+    [
+        pytest.param(DATASET, "", id="all objects of our own kinds"),
+        pytest.param(NODE, "", id="all nodes"),
+        pytest.param(JOB, "app.kubernetes.io/managed-by=bramble", id="only our Jobs"),
+        pytest.param(
+            Resource("ray.io", "v1", "rayjobs", "RayJob"), "app.kubernetes.io/managed-by=bramble", id="only ours of another group"
+        ),
+    ],
+)
+def test_which_objects_of_a_kind_are_watched(resource: Resource, selector: str) -> None:
+    assert label_selector(resource) == selector

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bramble.engine.engine import Engine
 from bramble.kinds.registry import CONTROLLERS
+from bramble.kube.resources import JOB, Resource
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.objects import made
 from tests.unit.engine.replica import SETTINGS
@@ -36,3 +39,11 @@ async def test_who_begins_to_lead_compares_with_a_full_list(engine: Engine) -> N
     assert not engine._relist._requested.is_set()
     engine._leads(True)
     assert engine._relist._requested.is_set()
+
+
+def test_what_a_kind_makes_is_watched_once() -> None:
+    """A kind may name objects that are watched anyway."""
+    ray_job = Resource("ray.io", "v1", "rayjobs", "RayJob")
+    controllers = [replace(each, children=(ray_job, JOB)) for each in CONTROLLERS]
+    watched = Engine(FakeApi(), SETTINGS, controllers).watched
+    assert [watched.count(resource) for resource in (ray_job, JOB)] == [1, 1]

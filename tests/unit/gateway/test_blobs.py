@@ -13,9 +13,11 @@ import pytest
 
 from bramble.contracts.assignment import Blob, PackageBlobs
 from bramble.contracts.canonical import canonical_json, document_digest
+from bramble.contracts.images import Decode, ImageInput
 from bramble.contracts.manifest import Manifest, Sample, Shard
-from bramble.contracts.package import Classify, Decode, File, ImageInput, Output, Package, Tensor, Variant
-from bramble.contracts.store import StoreConfig
+from bramble.contracts.package import File, Output, Package, Variant
+from bramble.contracts.tasks.base import Tensor
+from bramble.contracts.tasks.classification import Classify, Label
 from bramble.gateway import blobs, closures, stores
 from bramble.gateway.refusals import Busy
 from tests.unit.gateway.conftest import Replica, until
@@ -159,7 +161,8 @@ async def test_a_device_that_hangs_up_gives_its_place_back(replica: Replica) -> 
 
 
 def sample(content: bytes, split: Any) -> Sample:
-    return Sample(id=digest(content), bytes=len(content), extension=".png", split=split, label="1", group=digest(content), origin="s")
+    name = digest(content)
+    return Sample(id=name, bytes=len(content), extension=".png", split=split, annotation=Label(label="1"), group=name, origin="s")
 
 
 def benchmark_set(replica: Replica, more: bytes = b"") -> tuple[str, str]:
@@ -256,9 +259,3 @@ async def test_a_store_that_falls_silent_is_given_up(replica: Replica, monkeypat
     async with listening(silent) as port, asyncio.timeout(30):
         replica.api.put(store_secret("ads", endpoint=f"http://127.0.0.1:{port}", bucket="bucket", accessKey="a", secretKey="s"))
         assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
-
-
-async def test_stores_without_a_ca_of_their_own_share_one_trust(replica: Replica) -> None:
-    """The system's authorities take three quarters of a megabyte a store."""
-    config = StoreConfig(endpoint="https://s3.example", bucket="bramble", access_key="a", secret_key="s" * 8)
-    assert replica.gateway.calls.stores._open("ads", config).tls is True

@@ -9,8 +9,9 @@ import pytest
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkOutcome, BenchmarkResult
-from bramble.contracts.jobs.evaluate import EvaluateResult, Scores
+from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.contracts.report import BoardFacts
+from bramble.contracts.tasks.classification import ClassFigures, ClassificationScores
 from tests.unit.gateway.conftest import Replica
 from tests.unit.gateway.fakes import benchmark_job
 
@@ -61,8 +62,8 @@ async def test_the_cause_of_a_failure_is_filed_too(replica: Replica) -> None:
     assert replica.store.get(key) == canonical_json(cause)
 
 
-scores = Scores(samples=1, accuracy=1, precision=1, recall=1, f1=1)
-evaluation = EvaluateResult(seconds=1, overall=scores, per_class={}, confusion=((1,),), labels=("a",))
+figures = ClassFigures(samples=1, accuracy=1, precision=1, recall=1, f1=1)
+evaluation = EvaluateResult(seconds=1, scores=ClassificationScores(overall=figures, per_class={}, confusion=((1,),), labels=("a",)))
 
 
 @pytest.mark.parametrize(

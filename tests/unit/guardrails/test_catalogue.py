@@ -36,7 +36,7 @@ def test_messages_are_short_and_name_their_metric(metric: Metric) -> None:
 
 @each
 def test_every_count_that_a_metric_reads_is_counted_by_the_device(metric: Metric) -> None:
-    source = "".join(path.read_text() for path in EDGE.glob("*.py") if path.name != "metrics.py")
+    source = "".join(path.read_text() for path in EDGE.rglob("*.py") if path.name != "metrics.py")
     missing = [name for name in metric.counts if f'"{name}"' not in source]
     assert not missing, f"{metric.name} reads {missing}, which no line of workloads/bramble_workloads/edge counts"
 

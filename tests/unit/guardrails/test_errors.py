@@ -50,5 +50,6 @@ def test_a_verdict_has_both_rates_and_says_how_they_compare() -> None:
         "stableRate": 0.009009,
         "candidateEvents": 400,
         "stableEvents": 999,
-        "message": "errors: 2.25 % of 400 requests failed on candidate nodes, 0.901 % of 999 on stable nodes; at most 2 % may (2 × stable)",
+        "message": "errors: 2.25 % of 400 requests failed on candidate nodes, 0.901 % of 999 on stable nodes;"
+        " at most 2 % is allowed (2 × stable)",
     }

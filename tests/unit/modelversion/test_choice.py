@@ -26,18 +26,18 @@ def pair(first: Any, second: Any) -> tuple[VariantSeen, ...]:
 @pytest.mark.parametrize(
     ("variants", "chosen"),
     [
-        case("nothing is measured", pair((), ()), []),
-        case("the smaller p99 wins", pair((measured(20),), (measured(8),)), [("rpi5", "onnx-int8")]),
-        case("a rejected one never wins", pair((measured(20),), (measured(8, "Rejected"),)), [("rpi5", "onnx-fp32")]),
-        case("none passed", pair((measured(20, "Rejected"),), (measured(8, "Rejected"),)), []),
-        case("equal: the order of the spec", pair((measured(8),), (measured(8),)), [("rpi5", "onnx-fp32")]),
-        case("one without a figure comes last", pair((measured(None),), (measured(8),)), [("rpi5", "onnx-int8")]),
+        case("nothing has been measured", pair((), ()), []),
+        case("the smaller p99 is chosen", pair((measured(20),), (measured(8),)), [("rpi5", "onnx-int8")]),
+        case("a rejected variant is never chosen", pair((measured(20),), (measured(8, "Rejected"),)), [("rpi5", "onnx-fp32")]),
+        case("no variant passed", pair((measured(20, "Rejected"),), (measured(8, "Rejected"),)), []),
+        case("of equal variants the first in the spec is chosen", pair((measured(8),), (measured(8),)), [("rpi5", "onnx-fp32")]),
+        case("a variant without a figure is chosen last", pair((measured(None),), (measured(8),)), [("rpi5", "onnx-int8")]),
         case(
-            "each board for itself",
+            "each board has a choice of its own",
             pair((measured(20), measured(9, place=RPI4)), (measured(8), measured(30, place=RPI4))),
             [("rpi5", "onnx-int8"), ("rpi4", "onnx-fp32")],
         ),
-        case("evidence of another board is none", pair((measured(20, place=RPI4),), ()), [("rpi4", "onnx-fp32")]),
+        case("what another board measured does not count", pair((measured(20, place=RPI4),), ()), [("rpi4", "onnx-fp32")]),
     ],
 )
 def test_choose(variants: tuple[VariantSeen, ...], chosen: list[tuple[str, str]]) -> None:
@@ -52,7 +52,7 @@ def test_the_choice_names_the_package() -> None:
 def test_evidence_is_kept_with_its_variant() -> None:
     slow = board_outcome(INT8, 60.0, passed=False, reasons=("p99 60.00 ms is more than the limit of 50 ms",))
     first, second = with_evidence(BOTH, RPI5, board_result(board_outcome(FP32, 10.123456789), slow))
-    assert (first.benchmarks[0].verdict, first.benchmarks[0].p99_ms, first.benchmarks[0].accuracy) == ("Passed", 10.1235, 0.96)
+    assert (first.benchmarks[0].verdict, first.benchmarks[0].p99_ms, first.benchmarks[0].metrics) == ("Passed", 10.1235, {"accuracy": 0.96})
     assert (second.benchmarks[0].verdict, second.benchmarks[0].reason) == ("Rejected", slow.reasons[0])
 
 
@@ -70,11 +70,11 @@ def test_a_later_measurement_of_a_board_replaces_the_earlier() -> None:
 
 def test_the_largest_status_fits() -> None:
     """Six boards times four variants, every name and reason as long as allowed: memory is never shortened, so it must fit."""
+    scores = dict.fromkeys(("accuracy", "precision", "recall", "f1"), 0.987654)
     seen = BenchmarkSeen(
         fleet="f" * 40, board="b" * 20, verdict="Rejected", p50_ms=123.456, p99_ms=123.456,
-        memory_bytes=10**9, accuracy=0.987654, reason="r" * REASON_CHARACTERS,
+        memory_bytes=10**9, metrics=scores, reason="r" * REASON_CHARACTERS,
     )  # fmt: skip
-    scores = dict.fromkeys(("accuracy", "precision", "recall", "f1"), 0.987654)
     one = variant("v" * 20, benchmarks=(seen,) * 6, metrics=scores, drop=scores, reason="r" * REASON_CHARACTERS)
     works = tuple(TargetSeen(fleet="f" * 40, board="b" * 20, attempt=1, state="Measured", node="n" * 20) for _ in range(6))
     told = "m" * (MESSAGE_CHARACTERS + 60)

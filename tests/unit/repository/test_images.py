@@ -57,4 +57,4 @@ def test_an_image_is_pinned_and_unprivileged(name: str) -> None:
 @pytest.mark.parametrize("name", ["train", "convert", "edge"])
 def test_jobs_and_devices_hold_no_operator(name: str) -> None:
     copied = re.findall(r"^COPY (operator/\S+)", dockerfile(name), re.MULTILINE)
-    assert copied == ["operator/bramble/__init__.py", "operator/bramble/contracts"]
+    assert copied == ["operator/bramble/__init__.py", "operator/bramble/contracts", "operator/bramble/objectstore"]

@@ -13,7 +13,7 @@ FILE_LINES = 500
 MEDIAN_LINES = 180
 HANDLER_LINES = 150
 FUNCTION_LINES = 80
-CONTRACTS_IMPORT = {"pydantic", "rfc8785"}
+CONTRACTS_IMPORT = {"pydantic", "pydantic_core", "rfc8785"}
 
 
 def lines(path: Path) -> int:

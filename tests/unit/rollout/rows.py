@@ -19,8 +19,10 @@ from bramble.contracts.report import (
     Running,
     SeenReport,
 )
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
-from bramble.kinds.rollout.observed import FleetSeen, Hold, Observed, Written
+from bramble.kinds.rollout.nodes import FleetSeen
+from bramble.kinds.rollout.observed import Observed, Written
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key
 
@@ -51,8 +53,8 @@ FIRST: dict[str, Any] = {"stable": None}
 """No version was ever stable."""
 
 
-AWAY = Hold("FleetMissing", "spec.fleetRef.name: there is no Fleet 'demo'; make it, or name another")
-NO_EVIDENCE = Hold("NoEvidence", "ModelVersion 'digits-2-0-0' was never measured on board rpi4")
+AWAY = Blocker("FleetMissing", "spec.fleetRef.name: there is no Fleet 'demo'; make it, or name another")
+NO_EVIDENCE = Blocker("NoEvidence", "ModelVersion 'digits-2-0-0' was never measured on board rpi4")
 
 
 def undone(of: Release = V2, attempt: int = 2) -> Undone:
@@ -168,8 +170,8 @@ def observed(
     *,
     ref: Release = V1,
     wanted: Release | None = None,
-    hold: Hold | None = None,
-    fleet_hold: Hold | None = None,
+    blocker: Blocker | None = None,
+    fleet_blocker: Blocker | None = None,
     status: Mapping[str, Any] | None = None,
     reports: Mapping[str, SeenReport] | None = None,
     written: Assignment | None = None,
@@ -190,7 +192,6 @@ def observed(
         resource_version="9",
         created=NOW - timedelta(days=1),
         deleted=deleted,
-        labels={},
         annotations={REQUEST: request} if request else {},
         finalizers=finalizers,
     )
@@ -206,9 +207,9 @@ def observed(
     versions = [V1, V2, V3, *([wanted] if wanted else [])]
     return Observed(
         rollout=Object(metadata, spec, Status(**{"attempt": 1, "seq": 4, "stable": V1, **(status or {})})),
-        fleet=FleetSeen("demo", boards, dict.fromkeys(boards, ()), fleet_hold),
-        wanted=None if hold is not None else wanted or ref,
-        wanted_hold=hold,
+        fleet=FleetSeen("demo", boards, dict.fromkeys(boards, ()), fleet_blocker),
+        wanted=None if blocker is not None else wanted or ref,
+        blocker=blocker,
         devices=Devices(reports if reports is not None else {node: device(node) for node in NODES}, proves_silence),
         written=Written("uid-of-config-map", "8", written) if written is not None else None,
         blobs={package: blobs(package) for each in versions for package in each.packages.values()},
@@ -223,6 +224,13 @@ def ready(plan: Plan | None) -> str:
         return ""
     found = find(plan.status["conditions"], "Ready")
     return str(found["reason"]) if found is not None else ""
+
+
+def conditions(plan: Plan | None) -> dict[str, str]:
+    """Every condition's status and reason, by type; empty when the policy has no opinion."""
+    if plan is None or plan.status is None:
+        return {}
+    return {condition["type"]: f"{condition['status']}/{condition['reason']}" for condition in plan.status.get("conditions", ())}
 
 
 def kept(seen: Observed, plan: Plan | None) -> dict[str, Any]:

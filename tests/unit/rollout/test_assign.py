@@ -1,4 +1,4 @@
-"""What the devices are told, and which of them are canaries."""
+"""The assignment: when it is written, and which nodes get the candidate."""
 
 from __future__ import annotations
 
@@ -35,19 +35,37 @@ row = pytest.param
     ("seen", "writes", "expected"),
     [
         row(observed(status=FIRST | {"attempt": 0, "seq": 0}, reports={}), [], {}, id="nothing was ever assigned"),
-        row(observed(written=orders()), [], {}, id="it says what memory asks for"),
-        row(observed(), [], {"seq": 5}, id="it is not there: a seq above what devices saw"),
-        row(observed(status={"seq": 5}), ["Apply"], {}, id="the seq is in memory: write"),
-        row(observed(written=orders(nodes={"rpi5": ("a",)})), [], {"seq": 5}, id="nodes joined"),
-        row(observed(ref=V2, status=out(), written=orders()), ["Apply"], {}, id="a candidate is to be tried"),
+        row(observed(written=orders()), [], {}, id="it is what memory asks for"),
+        row(observed(), [], {"seq": 5}, id="there is none, so a seq above those of the devices is remembered first"),
+        row(observed(status={"seq": 5}), ["Apply"], {}, id="the seq is in memory, so it is written"),
+        row(observed(written=orders(nodes={"rpi5": ("a",)})), [], {"seq": 5}, id="nodes joined the fleet"),
+        row(observed(ref=V2, status=out(), written=orders()), ["Apply"], {}, id="a candidate begins to be tried"),
         row(observed(status={"seq": 6}, written=tried("a")), ["Apply"], {}, id="an undo is the same write"),
-        row(observed(status={"seq": 5}, written=tried("a"), reports=canaries("a")), [], {"seq": 6}, id="above what a device has seen"),
-        row(observed(written=orders(), reports={"a": device("a", seq=90)}), [], {"seq": 91}, id="a device saw more, as before a restore"),
-        row(observed(status={"seq": 91}, written=orders(), reports={"a": device("a", seq=90)}), ["Apply"], {}, id="then it is answered"),
         row(
-            observed(status={"seq": 5}, written=orders(rollout_uid="gone")), ["PatchFields"], {}, id="another Rollout left one: taken over"
+            observed(status={"seq": 5}, written=tried("a"), reports=canaries("a")),
+            [],
+            {"seq": 6},
+            id="the seq in memory is not above that of a device",
         ),
-        row(observed(fleet_hold=AWAY, hold=AWAY, nodes={}), [], {}, id="the fleet is away and nothing is known: nothing is said"),
+        row(
+            observed(written=orders(), reports={"a": device("a", seq=90)}),
+            [],
+            {"seq": 91},
+            id="a device has a higher seq, as after a restore",
+        ),
+        row(
+            observed(status={"seq": 91}, written=orders(), reports={"a": device("a", seq=90)}),
+            ["Apply"],
+            {},
+            id="the orders are written again above the device's seq",
+        ),
+        row(
+            observed(status={"seq": 5}, written=orders(rollout_uid="gone")),
+            ["PatchFields"],
+            {},
+            id="another Rollout left one, so it is taken over",
+        ),
+        row(observed(fleet_blocker=AWAY, blocker=AWAY, nodes={}), [], {}, id="the fleet cannot be used and nothing was assigned yet"),
     ],
 )
 def test_assign(seen: Observed, writes: list[str], expected: dict[str, Any]) -> None:
@@ -62,36 +80,68 @@ def test_an_assignment_that_is_taken_over_is_written_onto_what_was_seen() -> Non
     assert plan is not None
     (item,) = plan.items
     assert isinstance(item, PatchFields)
-    assert (item.uid, item.resource_version) == ("uid-of-config-map", "8")
+    assert item.uid == "uid-of-config-map"
+    assert item.resource_version == "8"
     assert item.patch["metadata"]["labels"]["bramble.dev/owner-uid"] == "uid-of-rollout"
 
 
 def test_an_undo_needs_no_blob_but_the_stable_ones() -> None:
     wanted = desired(observed(status={"seq": 6}, written=tried("a")))
     assert wanted is not None
-    assert (wanted.candidate, wanted.candidate_nodes, set(wanted.packages)) == (None, (), {digest("1.0.0")})
+    assert wanted.candidate is None
+    assert wanted.candidate_nodes == ()
+    assert set(wanted.packages) == {digest("1.0.0")}
 
 
 @pytest.mark.parametrize(
     ("seen", "count"),
     [
-        row(observed(ref=V2, status=out(), written=orders()), 1, id="the first step: one"),
-        row(observed(ref=V2, status=out(step=1), written=tried("a"), reports=canaries("a")), 2, id="half: one more"),
-        row(observed(ref=V2, status=out(step=2), written=tried("a", "b"), reports=canaries("a", "b")), 4, id="all"),
-        row(observed(ref=V2, status=out(), written=orders(), reports={"a": device("a")}), 1, id="of those that answer"),
-        row(observed(ref=V2, status=out(), written=orders(), reports={}), 0, id="of none"),
-        row(observed(ref=V2, status=out(), written=orders(), reports={n: device(n, free=10) for n in NODES}), 0, id="none has room"),
+        row(observed(ref=V2, status=out(), written=orders()), 1, id="the first step asks for one node"),
+        row(observed(ref=V2, status=out(step=1), written=tried("a"), reports=canaries("a")), 2, id="half the fleet is two nodes"),
+        row(observed(ref=V2, status=out(step=2), written=tried("a", "b"), reports=canaries("a", "b")), 4, id="the last step is every node"),
+        row(observed(ref=V2, status=out(), written=orders(), reports={"a": device("a")}), 1, id="only nodes that answer count"),
+        row(observed(ref=V2, status=out(), written=orders(), reports={}), 0, id="no node answers"),
+        row(
+            observed(ref=V2, status=out(), written=orders(), reports={n: device(n, free=10) for n in NODES}),
+            0,
+            id="no node has room on its disk",
+        ),
         row(
             observed(ref=V2, status=out(), written=orders(), reports={n: device(n, V3) for n in NODES}),
             0,
-            id="none is on the stable version",
+            id="no node serves the stable version",
         ),
-        row(observed(ref=V2, status=out(stable=None), written=None), 1, id="the first version takes any that answers"),
-        row(observed(ref=V2, status=out(step=1), written=tried("a", "b", "c")), 3, id="who has it keeps it"),
+        row(
+            observed(ref=V2, status=out(step=2), written=orders(), reports={node: device(node, free=1000) for node in NODES}),
+            4,
+            id="every node of the last step gets it, with room or without",
+        ),
+        row(
+            observed(ref=V2, status=out(step=1), written=orders(), reports={node: device(node, free=1000) for node in NODES}),
+            2,
+            id="the disks have exactly the room that the candidate needs",
+        ),
+        row(
+            observed(ref=V2, status=out(step=1), written=orders(), reports={node: device(node, free=999) for node in NODES}),
+            0,
+            id="the disks lack one byte for the candidate",
+        ),
+        row(
+            observed(
+                ref=V2,
+                status=out(step=1),
+                written=orders(),
+                reports={"a": device("a", free=1000), "b": device("b", free=1000), "c": device("c", free=999), "d": device("d", free=999)},
+            ),
+            1,
+            id="a share is counted from the nodes that have room",
+        ),
+        row(observed(ref=V2, status=out(stable=None), written=None), 1, id="a first version takes any node that answers"),
+        row(observed(ref=V2, status=out(step=1), written=tried("a", "b", "c")), 3, id="nodes that have the candidate keep it"),
     ],
 )
 def test_canaries(seen: Observed, count: int) -> None:
     nodes = candidate_nodes(seen)
     assert len(nodes) == count
-    if seen.ours is not None and seen.ours.attempt == seen.status.attempt:
-        assert set(seen.ours.candidate_nodes) <= set(nodes)
+    if seen.assignment is not None and seen.assignment.attempt == seen.status.attempt:
+        assert set(seen.assignment.candidate_nodes) <= set(nodes)

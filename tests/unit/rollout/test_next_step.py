@@ -1,7 +1,8 @@
-"""Steps: waiting, baking, going on, promoted."""
+"""How a candidate goes from step to step."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,8 +18,10 @@ from tests.unit.rollout.rows import (
     PAUSE,
     V1,
     V2,
+    V3,
     baking,
     canaries,
+    conditions,
     device,
     kept,
     observed,
@@ -30,47 +33,50 @@ from tests.unit.rollout.rows import (
 row = pytest.param
 
 
+TOO_FEW = canaries("a", requests=50)
+"""100 events are needed."""
+SILENT_FOR_20_S = canaries("a") | {"a": device("a", V2, attempt=2, age=20)}
+EXACTLY = timedelta(seconds=10)
+"""How long a step is watched."""
+DEADLINE = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None}
+
+
 @pytest.mark.parametrize(
     ("seen", "reason", "expected"),
     [
-        row(observed(), "", {}, id="nothing is out"),
-        row(told(canaries("a"), status=out(), steps=PAUSE), "PauseStep", {}, id="a pause waits"),
-        row(told(canaries(), status=out()), "WaitingForNodes", {}, id="its node has not taken it yet"),
-        row(told(canaries("a", silent=["a"]), status=out()), "WaitingForNodes", {}, id="its only node does not answer"),
+        row(observed(), "", {}, id="no version is being tried"),
+        row(told(canaries("a"), status=out(), steps=PAUSE), "PauseStep", {}, id="a pause waits for a person"),
+        row(told(canaries(), status=out()), "WaitingForNodes", {}, id="the step's node has not taken the candidate yet"),
+        row(told(canaries("a", silent=["a"]), status=out()), "WaitingForNodes", {}, id="the step's only node does not answer"),
         row(
             told(canaries("a"), status=out()),
             "Baking",
             {"stepStartedAt": "2026-11-21T12:00:00Z"},
-            id="it serves, verified: the bake begins",
+            id="the node serves the candidate, so it is watched from now on",
         ),
-        row(told(canaries("a")), "Baking", {}, id="the bake is not over"),
-        row(told(canaries("a"), status=baking(DONE)), "GuardrailsPassed", {"step": 1, "stepStartedAt": None}, id="over, and all is fine"),
-        row(told(canaries("a", requests=50), status=baking(DONE)), "Undecided", {}, id="over, and undecided: hold"),
+        row(told(canaries("a"), status=baking(EXACTLY - SECOND)), "Baking", {}, id="the bake has one second left"),
+        row(told(canaries("a"), status=baking(EXACTLY)), "StepDone", NEXT, id="the bake ends exactly now"),
+        row(told(canaries("a"), status=baking(DONE)), "StepDone", NEXT, id="the bake is over and every guardrail passed"),
+        row(told(TOO_FEW, status=baking(DONE)), "CollectingEvidence", {}, id="the bake is over and a guardrail is undecided"),
+        row(told(SILENT_FOR_20_S, status=baking(DONE)), "Silence", {}, id="a node of the step may be lost"),
+        row(told(canaries("a"), status=baking(DONE), fleet_blocker=AWAY, blocker=AWAY), "FleetMissing", {}, id="there is no Fleet"),
+        row(told(TOO_FEW, status=baking(DEADLINE - SECOND)), "CollectingEvidence", {}, id="the deadline is one second away"),
+        row(told(TOO_FEW, status=baking(DEADLINE)), "Undecided", {}, id="the deadline is exactly now, so it pauses"),
+        row(told(TOO_FEW, status=baking(LONG_AGO)), "Undecided", {}, id="the deadline has passed, so it pauses"),
         row(
-            told(canaries("a") | {"a": device("a", V2, attempt=2, age=20)}, status=baking(DONE)),
-            "Silence",
-            {},
-            id="a canary may be lost: hold",
+            told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Promote"}),
+            "StepDone",
+            NEXT,
+            id="the deadline has passed and the spec says to go on",
         ),
-        row(told(canaries("a"), status=baking(DONE), fleet_hold=AWAY, hold=AWAY), "FleetMissing", {}, id="the fleet is away: hold"),
-        row(told(canaries("a", requests=50), status=baking(LONG_AGO)), "Undecided", {}, id="past the deadline: pause, as is the default"),
+        row(told(canaries("a"), status=baking(DONE, stable=None)), "StepDone", NEXT, id="a first version goes on by time alone"),
         row(
-            told(canaries("a", requests=50), status=baking(LONG_AGO), analysis={"onUndecided": "Promote"}),
-            "Undecided",
-            {"step": 1, "stepStartedAt": None},
-            id="past the deadline: go on, if that is wanted",
-        ),
-        row(
-            told(canaries("a"), status=baking(DONE, stable=None)),
-            "FirstRollout",
-            {"step": 1, "stepStartedAt": None},
-            id="a first version goes on by time",
-        ),
-        row(
-            told(canaries(*NODES), status=baking(DONE, step=2, baseline={"requests": 500, "nodes": 3, "members": 3}), on=NODES),
-            "GuardrailsPassed",
+            told(canaries(*NODES), status=baking(DONE, step=2, baseline={"counts": {"requests": 500}, "members": 3}), on=NODES),
+            "Promoted",
             {"step": 3, "stepStartedAt": None, "candidate": None, "baseline": None, "stable": V2.ref, "lastGood": V1.ref},
-            id="the last step is over: promoted",
+            id="the last step is over, so the candidate is promoted",
         ),
     ],
 )
@@ -79,18 +85,101 @@ def test_next_step(seen: Observed, reason: str, expected: dict[str, Any]) -> Non
     changes = kept(seen, plan)
     decision = changes.pop("decision", None)
     found = {name: value["ref"] if isinstance(value, dict) and "ref" in value else value for name, value in changes.items()}
-    assert (ready(plan), found) == (reason, expected)
-    assert (decision is not None) is ("step" in expected)
+    assert ready(plan) == reason
+    assert found == expected
+    assert (decision is not None) is ("step" in expected), "a step that ends leaves a decision"
 
 
-def test_entering_the_last_step_freezes_the_stable_counters() -> None:
+@pytest.mark.parametrize(
+    ("seen", "why"),
+    [
+        row(told(canaries("a"), status=baking(DONE)), "GuardrailsPassed", id="every guardrail passed"),
+        row(told(canaries("a"), status=baking(DONE, stable=None)), "FirstRollout", id="a first version went on by time"),
+        row(
+            told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Promote"}), "Undecided", id="the spec said to go on undecided"
+        ),
+    ],
+)
+def test_a_decision_says_why_the_step_ended(seen: Observed, why: str) -> None:
+    assert kept(seen, next_step(seen, NOW))["decision"]["reason"] == why
+
+
+def test_when_the_last_step_begins_the_stable_counters_are_frozen() -> None:
     seen = told(canaries("a", "b"), status=baking(DONE, step=1), on=("a", "b"))
     changes = kept(seen, next_step(seen, NOW))
-    baseline = changes["baseline"]
-    assert (changes["step"], baseline["counts"]["requests"], baseline["nodes"]["errors"]) == (2, 400, 2)
+    assert changes["step"] == 2
+    assert changes["baseline"]["counts"]["requests"] == 400
+    assert changes["baseline"]["nodes"]["errors"] == 2
 
 
-def test_past_the_deadline_it_aborts_if_that_is_wanted() -> None:
-    seen = told(canaries("a", requests=50), status=baking(LONG_AGO), analysis={"onUndecided": "Abort"})
-    changes = kept(seen, next_step(seen, NOW))
-    assert (changes["candidate"], changes["undone"]["reason"]) == (None, "Undecided")
+def test_past_the_deadline_it_undoes_if_the_spec_says_so() -> None:
+    seen = told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Abort"})
+    plan = next_step(seen, NOW)
+    changes = kept(seen, plan)
+    assert changes["candidate"] is None
+    assert changes["undone"]["reason"] == "Undecided"
+    assert conditions(plan)["Ready"] == "False/Undone"
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        row(told(canaries("a"), status=out(), steps=PAUSE), [("Normal", "PauseStep")], id="a pause of the spec was to be expected"),
+        row(told(TOO_FEW, status=baking(DONE)), [], id="a step that collects evidence is no event"),
+        row(told(TOO_FEW, status=baking(LONG_AGO)), [("Warning", "Undecided")], id="a step that stays undecided needs a person"),
+        row(told(canaries("a"), status=baking(DONE)), [("Normal", "StepDone")], id="a step that ended"),
+        row(told(SILENT_FOR_20_S, status=baking(DONE)), [], id="a silent node may yet answer"),
+        row(
+            told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Abort"}), [("Warning", "Undone")], id="an undo needs a person"
+        ),
+    ],
+)
+def test_events(seen: Observed, expected: list[tuple[str, str]]) -> None:
+    plan = next_step(seen, NOW)
+    assert plan is not None
+    assert [(event.type, event.reason) for event in plan.events] == expected
+
+
+@pytest.mark.parametrize(
+    ("seen", "message"),
+    [
+        row(
+            told(canaries(), status=out()),
+            "step 1: waiting for a to serve digits-2-0-0",
+            id="the node has not reported anything about it",
+        ),
+        row(
+            told(canaries("a", silent=["a"]), status=out()),
+            "step 1: no node of a serves digits-2-0-0: they do not answer, or gave it up",
+            id="the only node does not answer",
+        ),
+        row(
+            told({node: device(node, V3, attempt=2) for node in NODES}, status=out(), on=()),
+            "step 1: no node can take the candidate: it must answer, serve the stable version and have room on its disk",
+            id="no node is eligible",
+        ),
+        row(told(canaries("a")), "step 1: watching its nodes for 5 s more", id="the bake is under way"),
+        row(
+            told(SILENT_FOR_20_S, status=baking(DONE)),
+            "step 1 waits: a did not report for more than 15 s and may be lost",
+            id="a node may be lost",
+        ),
+        row(
+            told(TOO_FEW, status=baking(DONE)),
+            "step 1 waits until every guardrail is decided: errors: 50 of 100 requests so far on candidate nodes",
+            id="a guardrail is undecided",
+        ),
+        row(
+            told(TOO_FEW, status=baking(LONG_AGO)),
+            "undecided for 1h: errors: 50 of 100 requests so far on candidate nodes; request resume to watch again, or skip",
+            id="the deadline has passed",
+        ),
+    ],
+)
+def test_messages_say_what_the_step_waits_for(seen: Observed, message: str) -> None:
+    plan = next_step(seen, NOW)
+    assert plan is not None
+    assert plan.status is not None
+    found = {condition["type"]: condition["message"] for condition in plan.status["conditions"]}["Ready"]
+    assert found.startswith(message)
+    assert len(found) < 200

@@ -1,4 +1,4 @@
-"""A fleet of pretended devices around the real gather and plan: no API server, no agents, named Fake for what it is."""
+"""A simulated fleet around the real gather and plan: no API server and no agents."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def package_digest(version: str) -> str:
 
 @dataclass
 class FakeDevice:
-    """Takes what the assignment says at once, unless told otherwise, and counts what the field would have."""
+    """Takes what the assignment says at once, unless it refuses or abandons it, and counts the requests that it answers."""
 
     node: str
     online: bool = True
@@ -137,13 +137,14 @@ class FakeDevice:
 
 
 class FakeWorld:
-    """The objects a Rollout reads, and what becomes of its plans."""
+    """The objects that a Rollout reads, and the writes of its plans."""
 
     def __init__(self, nodes: int = 4, steps: list[dict[str, Any]] | None = None, guardrails: list[dict[str, Any]] | None = None) -> None:
         self.now = START
         self.files: dict[str, bytes] = {}
         self.devices = {f"board-{n}": FakeDevice(f"board-{n}") for n in range(1, nodes + 1)}
         self.wrong: dict[str, float] = {}
+        self.requests = 50
         self.proves_silence = True
         self.store_away = False
         self.written_at = START - timedelta(hours=1)
@@ -234,7 +235,7 @@ class FakeWorld:
             self.written_at = self.now
             self.rollout["status"] = json.loads(json.dumps(decided.status, default=list))
             self.rollout["metadata"]["resourceVersion"] = str(int(self.rollout["metadata"]["resourceVersion"]) + 1)
-            self.events += [event.reason for event in decided.events]
+            self.events += [f"{event.type} {event.reason}" for event in decided.events]
         return decided
 
     def _held_back(self, decided: Plan) -> bool:
@@ -242,15 +243,15 @@ class FakeWorld:
         soon = self.now - self.written_at < timedelta(seconds=SETTINGS.status_seconds)
         return soon and not decided.remember and not conditions_changed(self.rollout.get("status") or {}, decided.status or {})
 
-    def live(self, seconds: float = 5, requests: int = 50) -> None:
-        """Time passes: devices take what they are told, the field asks and corrects them."""
+    def live(self, seconds: float = 5) -> None:
+        """Time passes: the devices take what they are told, answer requests and get feedback."""
         self.now += timedelta(seconds=seconds)
         if (assignment := self.assignment) is not None:
             for device in self.devices.values():
                 device.accept(assignment)
         for device in self.devices.values():
             device.age = 1.0 if device.online else device.age + seconds
-            device.serve(requests, self.wrong.get(self.active()[device.node], 0.0))
+            device.serve(self.requests, self.wrong.get(self.active()[device.node], 0.0))
 
     async def until(self, done: Callable[[], bool], passes: int = 200) -> None:
         for _ in range(passes):
@@ -263,6 +264,12 @@ class FakeWorld:
                 return
             self.live()
         raise AssertionError(f"not reached: {json.dumps(dump(self.status), indent=1, default=str)}")
+
+    async def run(self, passes: int) -> None:
+        """So many passes, with five seconds after each."""
+        for _ in range(passes):
+            await self.step()
+            self.live()
 
     def _write(self, item: Any) -> None:
         match item:

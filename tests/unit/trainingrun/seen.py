@@ -1,8 +1,9 @@
-"""What a pass sees, written down for tests: each helper gives the least that is valid."""
+"""Builders of what a pass looks at. Each one makes the smallest valid value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,15 +14,18 @@ from bramble.api.objects import Invalid, Object, parse
 from bramble.api.trainingrun import KIND, CurrentAttempt, DatasetPin, EvaluationSeen, GateSeen, PackageSeen, Spec, Status
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause, CauseKind
-from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome, Scores
+from bramble.contracts.jobs.evaluate import EvaluateResult, Gate, GateOutcome
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.report import ObjectRef, Progress
+from bramble.contracts.tasks.classification import ClassFigures, ClassificationScores
 from bramble.kinds.jobs.gather import Stored
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.plan import Plan
-from bramble.kinds.trainingrun.observed import AttemptSeen, Observed
-from bramble.kinds.trainingrun.world import Node
+from bramble.kinds.trainingrun.attempt import AttemptSeen
+from bramble.kinds.trainingrun.attempt_state import attempt_state
+from bramble.kinds.trainingrun.nodes import Node
+from bramble.kinds.trainingrun.observed import Observed
 from bramble.settings import Settings
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -86,11 +90,12 @@ def observed(
 
 
 def training(present: AttemptSeen | None = None, *, status: Mapping[str, Any] | None = None, **more: Any) -> Observed:
-    """A run with a pinned dataset in the middle of an attempt; both ranks run, on nodes that answer, unless told otherwise."""
+    """A run with a pinned dataset in the middle of an attempt. Unless told otherwise, both ranks run on nodes that answer."""
     present = present or attempt()
     current = CurrentAttempt(number=present.number, nodes=present.nodes, at=rfc3339(ago(600)))
     memory = {"dataset": PIN, "attempt": present.number, "current": current, **(status or {})}
-    return observed(status=memory, attempt=present, **{"nodes": NODES, **more})
+    seen = observed(status=memory, attempt=present, **{"nodes": NODES, **more})
+    return replace(seen, state=attempt_state(seen, NOW))
 
 
 def job(*conditions: tuple[str, str], started: float = 600, suspend: bool = False, since: float = 1) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def pod(
     waiting: dict[str, str] | None = None,
     deleted: bool = False,
 ) -> dict[str, Any]:
-    """A rank's pod, running unless `code` says how its container ended, `ended` seconds ago."""
+    """A rank's pod. It runs, unless `code` is the exit code with which its container ended `ended` seconds ago."""
     state: dict[str, Any] = {"running": {}}
     if waiting is not None:
         state = {"waiting": waiting}
@@ -140,16 +145,18 @@ def disrupted(reason: str = "EvictionByEvictionAPI") -> dict[str, Any]:
 
 
 def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[str, Any] | None = None, **more: Any) -> AttemptSeen:
-    """Two running ranks unless told otherwise; a missing pod is an empty dictionary."""
+    """An attempt with these pods; two running ranks if none are given. An empty dictionary stands for a missing pod."""
     given = pods or (pod(0), pod(1))
     by_rank = {rank: Pod.of(each) for rank, each in enumerate(given) if each}
     return AttemptSeen(number, nodes, Job.of(job_ if job_ is not None else job()), by_rank, **more)
 
 
-def node(name: str, *, ready: bool = True, since: float = 3600, gpus: int = 1, simulated: bool = True, **more: Any) -> Node:
+def node(name: str, *, ready: bool = True, since: float | None = 3600, gpus: int = 1, simulated: bool = True, **more: Any) -> Node:
     labels = {"bramble.dev/accelerator": "simulated"} if simulated else {}
     room = {"cpu": 4.0, "memory": 16 * 1024.0**3, "pods": 110.0, "nvidia.com/gpu": float(gpus)}
-    return Node(name=name, ready=ready, since=ago(since), labels=more.pop("labels", labels), allocatable=room, **more)
+    return Node(
+        name=name, ready=ready, since=ago(since) if since is not None else None, labels=more.pop("labels", labels), allocatable=room, **more
+    )
 
 
 NODES = (node("gpu-1"), node("gpu-2"))
@@ -176,9 +183,10 @@ def stored(result: TrainResult | EvaluateResult | None = None, problem: str = ""
 
 
 def evaluate_result(accuracy: float = 0.97, *gates: tuple[Gate, float | None, bool]) -> EvaluateResult:
-    scores = Scores(samples=100, accuracy=accuracy, precision=0.9, recall=0.9, f1=0.9)
+    figures = ClassFigures(samples=100, accuracy=accuracy, precision=0.9, recall=0.9, f1=0.9)
+    scores = ClassificationScores(overall=figures, per_class={}, confusion=(), labels=("a", "b"))
     outcomes = tuple(GateOutcome(gate=gate, value=value, passed=passed) for gate, value, passed in gates)
-    return EvaluateResult(seconds=1, overall=scores, per_class={}, confusion=(), labels=("a", "b"), gates=outcomes)
+    return EvaluateResult(seconds=1, scores=scores, gates=outcomes)
 
 
 def evaluated(*gates: tuple[str, float | None, bool]) -> EvaluationSeen:
@@ -197,8 +205,8 @@ def message(plan: Plan | None, type_: str = "Ready") -> str:
 
 
 def stated(plan: Plan | None) -> Mapping[str, Any]:
-    assert plan is not None, "the policy had no opinion"
-    assert plan.status is not None, "the plan says nothing"
+    assert plan is not None, "the policy returned no plan"
+    assert plan.status is not None, "the plan writes no status"
     return plan.status
 
 
@@ -210,8 +218,8 @@ def remembered(plan: Plan | None) -> Mapping[str, Any]:
 
 
 def made(plan: Plan | None) -> list[tuple[str, str]]:
-    """What the plan's items do, as (item, kind of object)."""
-    assert plan is not None, "the policy had no opinion"
+    """The plan's items, as (type of item, kind of object)."""
+    assert plan is not None, "the policy returned no plan"
     return [
         (type(item).__name__, item.manifest["kind"] if hasattr(item, "manifest") else getattr(getattr(item, "key", None), "kind", ""))
         for item in plan.items

@@ -1,3 +1,5 @@
+"""The run waits for its Dataset and for the store, then pins the Dataset's version."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -7,25 +9,25 @@ import pytest
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.observed import DatasetSeen
 from bramble.kinds.trainingrun.policies.admit import admit
-from bramble.kinds.trainingrun.policies.store import store
+from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from tests.unit.trainingrun.seen import DATASET, NOW, PIN, case, condition, message, observed, remembered, training
 
 FROZEN = DatasetSeen("tape", "uid-dataset", DATASET, frozen=True)
 
 
-def test_a_pinned_dataset_stays_whatever_becomes_of_it() -> None:
+def test_a_pinned_dataset_stays_although_it_was_deleted_since() -> None:
     assert admit(observed(status={"dataset": PIN}, dataset=None), NOW) is None
 
 
 @pytest.mark.parametrize(
     ("dataset", "reason", "fragments"),
     [
-        case("there is none", None, "DatasetMissing", ("spec.datasetRef.name", "Dataset tape", "namespace ns", "create it")),
-        case("not looked at yet", DatasetSeen("tape", "u", "", False), "DatasetNotFrozen", ("has not been snapshotted yet",)),
+        case("there is no such Dataset", None, "DatasetMissing", ("spec.datasetRef.name", "Dataset tape", "namespace ns", "create it")),
+        case("it has not been snapshotted", DatasetSeen("tape", "u", "", False), "DatasetNotFrozen", ("has not been snapshotted yet",)),
         case("a check failed", DatasetSeen("tape", "u", DATASET, False, "class A has 2 samples"), "DatasetNotFrozen", ("class A has 2",)),
     ],
 )
-def test_waits(dataset: DatasetSeen | None, reason: str, fragments: tuple[str, ...]) -> None:
+def test_the_run_waits(dataset: DatasetSeen | None, reason: str, fragments: tuple[str, ...]) -> None:
     plan = admit(observed(dataset=dataset), NOW)
     assert condition(plan) == condition(plan, "Admitted") == ("False", reason)
     assert [fragment for fragment in fragments if fragment not in message(plan)] == []
@@ -33,7 +35,7 @@ def test_waits(dataset: DatasetSeen | None, reason: str, fragments: tuple[str, .
     assert not plan.remember
 
 
-def test_pins() -> None:
+def test_the_version_is_pinned() -> None:
     plan = admit(observed(dataset=FROZEN), NOW)
     assert remembered(plan)["dataset"] == {"name": "tape", "uid": "uid-dataset", "version": DATASET}
 
@@ -41,12 +43,14 @@ def test_pins() -> None:
 @pytest.mark.parametrize(
     ("seen", "admitted"),
     [
-        case("before it is pinned", observed(dataset=FROZEN, store=Blocker("StoreRefused", "wrong key")), ("False", "StoreRefused")),
-        case("in the middle of an attempt", training(store=Blocker("StoreMissing", "no Secret")), ("True", "Pinned")),
+        case(
+            "before the Dataset is pinned", observed(dataset=FROZEN, store=Blocker("StoreRefused", "wrong key")), ("False", "StoreRefused")
+        ),
+        case("during an attempt", training(store=Blocker("StoreMissing", "no Secret")), ("True", "Pinned")),
     ],
 )
 def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> None:
-    plan = store(seen, NOW)
+    plan = wait_for_store(seen, NOW)
     assert condition(plan, "Admitted") == admitted
     assert condition(plan) == ("False", seen.store.reason)
     assert message(plan) == seen.store.message
@@ -54,5 +58,5 @@ def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> No
     assert plan.wake_at is not None, "Secrets are not watched"
 
 
-def test_a_store_that_can() -> None:
-    assert store(training(), NOW) is None
+def test_a_store_that_can_be_used() -> None:
+    assert wait_for_store(training(), NOW) is None

@@ -1,3 +1,5 @@
+"""A request by annotation: a failed run is tried again, and everything else is refused."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -21,8 +23,8 @@ def asked(text: str | None, **status: Any) -> Any:
 @pytest.mark.parametrize(
     "seen",
     [
-        case("nobody asks", asked(None)),
-        case("it was answered before", asked(RETRY, last_request=LastRequest(id="1"))),
+        case("there is no request", asked(None)),
+        case("the request was answered before", asked(RETRY, last_request=LastRequest(id="1"))),
     ],
 )
 def test_nothing_to_answer(seen: Any) -> None:
@@ -32,14 +34,18 @@ def test_nothing_to_answer(seen: Any) -> None:
 @pytest.mark.parametrize(
     ("seen", "why"),
     [
-        case("no JSON", asked("retry"), "not JSON"),
-        case("no object", asked("[1]"), "not a JSON object"),
-        case("no id", asked('{"action": "retry"}'), "id is None"),
-        case("a number as id", asked('{"id": 1, "action": "retry"}'), "id is 1"),
-        case("an unknown field", asked('{"id": "1", "action": "retry", "force": true}'), "remove force"),
-        case("a word as attempt", asked('{"id": "1", "action": "retry", "attempt": "3"}'), "attempt is '3'"),
-        case("another action", asked('{"id": "1", "action": "promote"}', outcome=FAILED), "use retry"),
-        case("a stale attempt", asked('{"id": "1", "action": "retry", "attempt": 2}', outcome=FAILED), "the last attempt is 3"),
+        case("the annotation is not JSON", asked("retry"), "not JSON"),
+        case("the annotation is not an object", asked("[1]"), "not a JSON object"),
+        case("the request has no id", asked('{"action": "retry"}'), "id is None"),
+        case("the id is a number", asked('{"id": 1, "action": "retry"}'), "id is 1"),
+        case("there is an unknown field", asked('{"id": "1", "action": "retry", "force": true}'), "remove force"),
+        case("the attempt is a word", asked('{"id": "1", "action": "retry", "attempt": "3"}'), "attempt is '3'"),
+        case("the action is unknown", asked('{"id": "1", "action": "promote"}', outcome=FAILED), "use retry"),
+        case(
+            "the request names an earlier attempt",
+            asked('{"id": "1", "action": "retry", "attempt": 2}', outcome=FAILED),
+            "the last attempt is 3",
+        ),
         case("the run goes on", asked(RETRY), "has not ended"),
         case("the run succeeded", asked(RETRY, outcome=Outcome(reason="Succeeded")), "make another TrainingRun"),
     ],
@@ -56,9 +62,9 @@ def test_refused(seen: Any, why: str) -> None:
 @pytest.mark.parametrize(
     ("status", "kept"),
     [
-        case("attempts had failed: train again", {"outcome": FAILED, "failures": 3, "stalls": 1, "spent_seconds": 9}, None),
+        case("attempts had failed, so the run trains again", {"outcome": FAILED, "failures": 3, "stalls": 1, "spent_seconds": 9}, None),
         case(
-            "a gate was missed: train again, and evaluate under a new number",
+            "a gate was missed, so the run trains and is evaluated again",
             {
                 "outcome": Outcome(reason="GatesFailed"),
                 "package": TRAINED_PACKAGE,
@@ -68,7 +74,7 @@ def test_refused(seen: Any, why: str) -> None:
             None,
         ),
         case(
-            "the evaluation had failed: the package stays",
+            "the evaluation had failed, so only that is repeated",
             {"outcome": Outcome(reason="EvaluationFailed"), "package": TRAINED_PACKAGE, "evaluating": StepAttempts(attempt=1)},
             TRAINED_PACKAGE.digest,
         ),

@@ -1,4 +1,4 @@
-"""Which of what is known of an attempt's end explains the rest, and when it may be told."""
+"""Which rank's account explains the failure of an attempt, and how certain that is."""
 
 from __future__ import annotations
 
@@ -6,117 +6,209 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.trainingrun.causes import ending
-from bramble.kinds.trainingrun.observed import AttemptSeen
-from tests.unit.trainingrun.seen import NODES, NOW, attempt, case, cause, disrupted, job, node, pod
+from bramble.kinds.trainingrun.attempt import AttemptSeen, Ending
+from bramble.kinds.trainingrun.causes import ending, lost_at
+from tests.unit.trainingrun.seen import NODES, NOW, ago, attempt, case, cause, disrupted, job, node, pod
 
+BY_NAME = {each.name: each for each in NODES}
 FAILED = job(("FailureTarget", "BackoffLimitExceeded"))
-TAINTED = disrupted("DeletionByTaintManager")
-LONG_FAILED = job(("FailureTarget", "BackoffLimitExceeded"), since=61)
+DELETED_BY_TAINT = disrupted("DeletionByTaintManager")
+
+
+def job_failed(seconds: float) -> dict[str, Any]:
+    return job(("FailureTarget", "BackoffLimitExceeded"), since=seconds)
+
+
+def judge(seen: AttemptSeen) -> Ending:
+    found = ending(seen, BY_NAME, NOW)
+    assert found is not None, "no rank seems to have failed"
+    return found
+
+
+def summary(found: Ending) -> tuple[str, int | None, str]:
+    """Kind, rank and stage."""
+    return found.cause.kind, found.cause.rank if found.cause.rank is not None else found.cause.node_rank, found.stage
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        case("both ranks run", attempt()),
+        case("one rank ended with success, the other runs", attempt(pod(0, 0), pod(1))),
+        case("both ranks ended with success", attempt(pod(0, 0), pod(1, 0))),
+        case("fetch ended with success in both pods", attempt(pod(0, 0, container="fetch"), pod(1, 0, container="fetch"))),
+    ],
+)
+def test_no_rank_has_failed(seen: AttemptSeen) -> None:
+    assert ending(seen, BY_NAME, NOW) is None
 
 
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        case("both ranks run", attempt(), None),
-        case("one rank is done, the other runs", attempt(pod(0, 0), pod(1)), None),
-        case("an exception in rank 1", attempt(pod(0), pod(1, 1), reported={1: cause("Error", 1)}), ("Error", 1, True)),
+        case("rank 1 raised an exception", attempt(pod(0), pod(1, 1), reported={1: cause("Error", 1)}), ("Error", 1, "settled")),
         case(
-            "rank 0's lost peer was reported first: rank 1's own error explains it",
+            "rank 0 reports a lost peer, and rank 1 reports its own error, which explains it",
             attempt(pod(0, 1), pod(1, 1), reported={0: cause("PeerLost", 0), 1: cause("Error", 1)}),
-            ("Error", 1, True),
+            ("Error", 1, "settled"),
         ),
-        case("a launcher was killed and left nothing", attempt(pod(0), pod(1, 137)), ("Signal", 1, True)),
+        case("rank 1's launcher was killed and reports nothing", attempt(pod(0), pod(1, 137)), ("Signal", 1, "settled")),
         case(
-            "a launcher was killed; its peer says that it lost it",
+            "rank 1's launcher was killed, and rank 0 reports a lost peer",
             attempt(pod(0, 1), pod(1, 137), reported={0: cause("PeerLost", 0)}),
-            ("Signal", 1, True),
+            ("Signal", 1, "settled"),
         ),
-        case("bad data, found by fetch", attempt(pod(0, 65, container="fetch"), pod(1)), ("BadData", 0, True)),
-        case("a spec error beats a plain one", attempt(pod(0, 1), pod(1, 64), reported={0: cause("Error", 0)}), ("SpecError", 1, True)),
+        case("fetch found bad data", attempt(pod(0, 65, container="fetch"), pod(1)), ("BadData", 0, "settled")),
         case(
-            "a lost peer, and the peer has not spoken: wait",
-            attempt(pod(0, 1, ended=1), pod(1), reported={0: cause("PeerLost", 0)}),
-            ("PeerLost", 0, False),
+            "a spec error of rank 1 explains a plain error of rank 0",
+            attempt(pod(0, 1), pod(1, 64), reported={0: cause("Error", 0)}),
+            ("SpecError", 1, "settled"),
         ),
         case(
-            "the peer has been silent for a minute: go by what is known",
-            attempt(pod(0, 1, ended=61), pod(1), reported={0: cause("PeerLost", 0)}),
-            ("PeerLost", 0, True),
+            "both ranks were disrupted, and none is left to report",
+            attempt(pod(0, 1), pod(1, 1), reported={0: cause("PeerLost", 0), 1: cause("PeerLost", 1)}),
+            ("PeerLost", 0, "settled"),
         ),
-        case("the store was away: others get three seconds", attempt(pod(0, 75, ended=1), pod(1)), ("TryAgain", 0, False)),
-        case("the store was away, and nobody objects", attempt(pod(0, 75, ended=4), pod(1)), ("TryAgain", 0, True)),
         case(
-            "a drained pod explains its peer, and its launcher's SIGTERM says less",
+            "a drained pod explains the lost peer, although its launcher only reports SIGTERM",
             attempt(
                 pod(0, 143, conditions=(disrupted(),), deleted=True),
                 pod(1, 1),
                 reported={0: cause("Terminated", 0), 1: cause("PeerLost", 1)},
             ),
-            ("TryAgain", 0, True),
+            ("TryAgain", 0, "settled"),
         ),
-        case("taken from a dead node", attempt(pod(0, conditions=(TAINTED,)), pod(1)), ("NodeLost", 0, True)),
-        case("ended since it was deleted by hand", attempt(pod(0, 137, deleted=True), pod(1, 0)), ("Terminated", 0, True)),
-        case("the Job failed and no pod is left", attempt({}, {}, job_=FAILED), ("Unknown", None, True)),
-        case("the Job failed, its pods run on", attempt(job_=FAILED), ("Unknown", None, False)),
-        case("the Job failed a minute ago, its pods run on", attempt(job_=LONG_FAILED), ("Unknown", None, True)),
+        case("a pod was taken from a dead node", attempt(pod(0, conditions=(DELETED_BY_TAINT,)), pod(1)), ("NodeLost", 0, "settled")),
+        case("somebody deleted the pod of rank 0", attempt(pod(0, 137, deleted=True), pod(1, 0)), ("Terminated", 0, "settled")),
+        case("the Job failed and no pod is left", attempt({}, {}, job_=FAILED), ("Unknown", None, "settled")),
         case(
-            "a cause of a rank whose pod is gone",
+            "a rank whose pod is gone reported its cause before",
             attempt({}, pod(1, 1), job_=FAILED, reported={0: cause("Error", 0), 1: cause("PeerLost", 1)}),
-            ("Error", 0, True),
+            ("Error", 0, "settled"),
         ),
     ],
 )
-def test_first_cause(seen: AttemptSeen, expected: tuple[str, int | None, bool] | None) -> None:
-    found = ending(seen, {each.name: each for each in NODES}, NOW)
-    if expected is None:
-        assert found is None
-        return
-    assert found is not None
-    rank = found.cause.rank if found.cause.rank is not None else found.cause.node_rank
-    assert (found.cause.kind, rank, found.settled) == expected
-    assert found.settled or found.next_look > NOW
+def test_first_cause(seen: AttemptSeen, expected: tuple[str, int | None, str]) -> None:
+    assert summary(judge(seen)) == expected
+
+
+def lost_peer(seconds: float) -> AttemptSeen:
+    """Rank 0 reported a lost peer so long ago, and rank 1 runs on."""
+    return attempt(pod(0, 1, ended=seconds), pod(1), reported={0: cause("PeerLost", 0)})
+
+
+def try_again(seconds: float) -> AttemptSeen:
+    """Rank 0 asked to be tried again so long ago, and rank 1 runs on."""
+    return attempt(pod(0, 75, ended=seconds), pod(1))
+
+
+def stopped(seconds: float) -> AttemptSeen:
+    """Rank 0 was merely stopped so long ago, and rank 1 runs on."""
+    return attempt(pod(0, 1, ended=seconds), pod(1), reported={0: cause("Terminated", 0)})
+
+
+@pytest.mark.parametrize(
+    ("seen", "stage", "look_in"),
+    [
+        case("a lost peer, just now", lost_peer(0), "early", 1),
+        case("a lost peer, 1 s ago: it can be shown", lost_peer(1), "likely", 2),
+        case("a lost peer, 3 s ago", lost_peer(3), "likely", 57),
+        case("a lost peer, 59 s ago", lost_peer(59), "likely", 1),
+        case("a lost peer, 60 s ago: rank 1 has had its time", lost_peer(60), "settled", 0),
+        case("a request to be tried again, just now", try_again(0), "early", 1),
+        case("a request to be tried again, 1 s ago: it can be shown", try_again(1), "likely", 2),
+        case("a request to be tried again, 2 s ago", try_again(2), "likely", 1),
+        case("a request to be tried again, 3 s ago: no rank reports a fault of its own", try_again(3), "settled", 57),
+        case("a rank was stopped, just now", stopped(0), "early", 1),
+        case("a rank was stopped, 1 s ago: that explains nothing", stopped(1), "open", 2),
+        case("a rank was stopped, 60 s ago", stopped(60), "settled", 0),
+        case("the Job fails, and its pods run on", attempt(job_=job_failed(1)), "open", 2),
+        case("the Job failed 60 s ago, and its pods run on", attempt(job_=job_failed(60)), "settled", 0),
+        case("the Job failed 60 s ago, and rank 1 a moment ago", attempt(pod(0), pod(1, 1), job_=job_failed(60)), "settled", 0),
+        case(
+            "a rank failed 60 s ago, and the Job a moment ago",
+            attempt(pod(0, 1, ended=60), pod(1), job_=job_failed(0), reported={0: cause("PeerLost", 0)}),
+            "settled",
+            0,
+        ),
+        case("a rank that has not been made yet may still report", attempt(pod(0, 75, ended=1), {}), "likely", 2),
+        case("a rank that ended with success reports nothing more", attempt(pod(0, 75, ended=1), pod(1, 0)), "settled", 2),
+    ],
+)
+def test_stages(seen: AttemptSeen, stage: str, look_in: float) -> None:
+    found = judge(seen)
+    assert found.stage == stage
+    assert (found.look_at - NOW).total_seconds() == look_in
 
 
 @pytest.mark.parametrize(
     ("nodes", "pods", "lost"),
     [
         case("both nodes answer", NODES, (pod(0), pod(1)), None),
-        case("silent for 29 seconds", (NODES[0], node("gpu-2", ready=False, since=29)), (pod(0), pod(1)), None),
-        case("silent for 30 seconds", (NODES[0], node("gpu-2", ready=False, since=30)), (pod(0), pod(1)), "gpu-2"),
-        case("rank 0's node", (node("gpu-1", ready=False, since=31), NODES[1]), (pod(0), pod(1)), "gpu-1"),
-        case("the node is gone", (NODES[0],), (pod(0), pod(1)), "gpu-2"),
-        case("silent, and the rank was done before", (NODES[0], node("gpu-2", ready=False, since=99)), (pod(0), pod(1, 0)), None),
-        case("another node is silent", (*NODES, node("gpu-3", ready=False, since=99)), (pod(0), pod(1)), None),
-        case("a rank without a node yet", (NODES[0],), (pod(0), pod(1, node="")), None),
+        case("a node has been silent for 29 s", (NODES[0], node("gpu-2", ready=False, since=29)), (pod(0), pod(1)), None),
+        case("a node has been silent for 30 s", (NODES[0], node("gpu-2", ready=False, since=30)), (pod(0), pod(1)), "gpu-2"),
+        case("the node of rank 0 is silent", (node("gpu-1", ready=False, since=31), NODES[1]), (pod(0), pod(1)), "gpu-1"),
+        case("a node is gone", (NODES[0],), (pod(0), pod(1)), "gpu-2"),
+        case("a silent node whose rank had succeeded", (NODES[0], node("gpu-2", ready=False, since=99)), (pod(0), pod(1, 0)), None),
+        case("a silent node without a rank", (*NODES, node("gpu-3", ready=False, since=99)), (pod(0), pod(1)), None),
+        case("a rank that has no node yet", (NODES[0],), (pod(0), pod(1, node="")), None),
+        case(
+            "a node that was never Ready",
+            (NODES[0], node("gpu-2", ready=False, since=None)),
+            (pod(0), pod(1)),
+            None,
+        ),
     ],
 )
 def test_lost_nodes(nodes: tuple[Any, ...], pods: tuple[Any, ...], lost: str | None) -> None:
-    pods = tuple(each if each["spec"]["nodeName"] else {**each, "spec": {}} for each in pods)
     found = ending(attempt(*pods), {each.name: each for each in nodes}, NOW)
     assert (found.cause.node if found is not None else None) == lost
-    assert found is None or (found.cause.kind, found.settled) == ("NodeLost", True)
+    assert found is None or (found.cause.kind, found.stage) == ("NodeLost", "settled")
 
 
-def test_a_lost_peer_says_who_has_not_spoken() -> None:
-    found = ending(attempt(pod(0, 1), pod(1), reported={0: cause("PeerLost", 0)}), {each.name: each for each in NODES}, NOW)
-    assert found is not None
-    assert "node rank 1 has not spoken yet" in found.cause.message
+def test_a_lost_peer_names_the_ranks_that_have_not_reported() -> None:
+    found = judge(lost_peer(0))
+    assert "node rank 1 has not reported yet" in found.cause.message
     assert (found.cause.node, found.cause.pod) == ("gpu-1", "run-train-1-0-x")
 
 
 @pytest.mark.parametrize("kind", ["PeerLost", "Terminated", "TryAgain"])
-def test_a_node_that_is_silent_explains_at_once_what_its_peers_say(kind: Any) -> None:
-    """Half a minute is for an attempt that still runs; this one is over, and the silent rank will not say why."""
+def test_a_silent_node_explains_at_once_what_other_ranks_report(kind: Any) -> None:
+    """A node has half a minute to answer only while the attempt runs. This attempt is over, and the silent rank will not report."""
     nodes = {"gpu-1": NODES[0], "gpu-2": node("gpu-2", ready=False, since=0)}
     found = ending(attempt(pod(0, 1), pod(1), reported={0: cause(kind, 0)}), nodes, NOW)
     assert found is not None
-    assert (found.cause.kind, found.cause.node, found.settled) == ("NodeLost", "gpu-2", True)
+    assert (found.cause.kind, found.cause.node, found.stage) == ("NodeLost", "gpu-2", "settled")
 
 
-@pytest.mark.parametrize(("kind", "shown"), [("PeerLost", True), ("Terminated", False)])
-def test_what_explains_nothing_is_not_shown_before_everybody_has_spoken(kind: Any, shown: bool) -> None:
-    found = ending(attempt(pod(0, 1, ended=12), pod(1), reported={0: cause(kind, 0)}), {each.name: each for each in NODES}, NOW)
-    assert found is not None
-    assert (found.settled, found.shown) == (False, shown)
-    assert (found.next_look - NOW).total_seconds() == 48
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        case("the Job gives a reason", "BackoffLimitExceeded", "why: BackoffLimitExceeded"),
+        case("it gives none", "", "the Job gives no reason"),
+    ],
+)
+def test_a_failure_that_no_rank_explains(reason: str, why: str) -> None:
+    found = judge(attempt({}, {}, job_=job(("FailureTarget", reason)))).cause
+    assert found.message.startswith("the attempt's Job failed and no rank says why: ")
+    assert found.message.endswith(why)
+
+
+def test_the_launchers_account_is_completed_from_the_pod() -> None:
+    found = judge(attempt(pod(0), pod(1, 1), reported={1: cause("Error")})).cause
+    assert (found.exit_code, found.node_rank, found.node, found.pod) == (1, 1, "gpu-2", "run-train-1-1-x")
+    own = cause("Error", exit_code=9, node_rank=0, node="elsewhere", pod="another")
+    assert judge(attempt(pod(0), pod(1, 1), reported={1: own})).cause == own
+
+
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        case("all nodes answer", NODES, None),
+        case("one node does not", (NODES[0], node("gpu-2", ready=False, since=12)), ago(12 - 30)),
+        case("the first of two", (node("gpu-1", ready=False, since=20), node("gpu-2", ready=False, since=12)), ago(20 - 30)),
+        case("a silent node without a rank", (*NODES, node("gpu-3", ready=False, since=29)), None),
+    ],
+)
+def test_when_a_silent_node_counts_as_lost(nodes: tuple[Any, ...], expected: Any) -> None:
+    assert lost_at(attempt().pods.values(), {each.name: each for each in nodes}) == expected

@@ -1,4 +1,4 @@
-"""A run to its model version, with a crash at any write, ends as it would have without (house style, rule 18)."""
+"""From a run to its ModelVersion: with the operator crashing at any write, everything ends as it would have without crashes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATE = {"model": "ads", "version": "1.0.0", "benchmark": [{"fleet": "rooms",
 GATES = {"gates": [{"metric": "f1", "min": "0.9"}]}
 BUDGETS = {"failures": FAILURES, "disruptions": DISRUPTIONS}
 DERIVED = ("conditions", "endedAt", "spentSeconds", "outcome", "current", "observedGeneration", "progress")
-"""What holds times, and what is checked by itself."""
+"""Fields that hold times, and fields that are checked on their own."""
 
 ends = st.lists(st.sampled_from(["result", "error", "lost", "final"]), min_size=1, max_size=5)
 crashes = st.sets(st.integers(min_value=0, max_value=120), max_size=20)
@@ -56,7 +56,7 @@ async def live_on(world: World, crash_at: set[int]) -> None:
 
 
 def expected(world: World) -> tuple[str, int, int, int]:
-    """Outcome, attempts, failures and disruptions, by the rules as a person would apply them."""
+    """Outcome, attempts, failures and disruptions, by the rules of the documentation."""
     failures = disruptions = 0
     for attempt in range(1, 100):
         end = world.end_of(attempt)

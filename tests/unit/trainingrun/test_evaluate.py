@@ -1,3 +1,5 @@
+"""The exported package is evaluated, and its gates are compared with what was measured."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -38,7 +40,9 @@ def trained(step: StepSeen | None = None, evaluating: StepAttempts | None = ONE,
     return observed(status={"dataset": PIN, "package": TRAINED_PACKAGE, "evaluating": evaluating, **status}, evaluation=step)
 
 
-@pytest.mark.parametrize("seen", [case("not trained", training()), case("evaluated before", trained(evaluation=evaluated()))])
+@pytest.mark.parametrize(
+    "seen", [case("the run has not trained", training()), case("the package was evaluated before", trained(evaluation=evaluated()))]
+)
 def test_nothing_to_do(seen: Any) -> None:
     assert evaluate(seen, NOW) is None
 
@@ -68,7 +72,7 @@ def test_a_failure_is_tried_again_under_a_new_number() -> None:
     ("spent", "kind"),
     [
         case("bad data is final", StepAttempts(attempt=1), "BadData"),
-        case("three failures are enough", StepAttempts(attempt=3, failures=2), "Error"),
+        case("the third failure is one too many", StepAttempts(attempt=3, failures=2), "Error"),
     ],
 )
 def test_it_gives_up(spent: StepAttempts, kind: Any) -> None:
@@ -82,10 +86,10 @@ def test_it_gives_up(spent: StepAttempts, kind: Any) -> None:
 @pytest.mark.parametrize(
     ("measured", "missed"),
     [
-        case("none asked for", evaluated(), False),
-        case("reached", evaluated(("f1 at least 0.9", 0.9, True)), False),
-        case("one missed", evaluated(("f1 at least 0.9", 0.95, True), ("recall of ad at least 0.9", 0.8, False)), True),
-        case("nothing to measure it on", evaluated(("recall of ad at least 0.9", None, False)), True),
+        case("the spec has no gates", evaluated(), False),
+        case("the only gate was reached", evaluated(("f1 at least 0.9", 0.9, True)), False),
+        case("one of two gates was missed", evaluated(("f1 at least 0.9", 0.95, True), ("recall of ad at least 0.9", 0.8, False)), True),
+        case("the test split has no sample for the gate", evaluated(("recall of ad at least 0.9", None, False)), True),
     ],
 )
 def test_gates(measured: Any, missed: bool) -> None:

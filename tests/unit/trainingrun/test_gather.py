@@ -1,4 +1,4 @@
-"""What is read of a run: the children that are too many, and what is known while the store does not answer."""
+"""What is read of a run: its attempt, objects of ended attempts, and what is known while the store does not answer."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from typing import Any
 import pytest
 
 from bramble.api.labels import ATTEMPT, MANAGED_BY_BRAMBLE, OWNER_UID, STEP
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.store import cause_key, result_key, run_prefix
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.trainingrun.controller import CONTROLLER
-from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.policies.store import store
+from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed
+from bramble.kinds.trainingrun.plan import plan
+from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from bramble.kube.resources import Key
 from tests.unit.engine.replica import FakeStore
 from tests.unit.jobs.reading import BrokenStore, gathered
-from tests.unit.trainingrun.seen import NOW, PACKAGE, PIN, UID, ago, case, condition, manifest, message
+from tests.unit.trainingrun.seen import DATASET, NOW, PACKAGE, PIN, UID, ago, case, cause, condition, manifest, message, train_result
 from tests.unit.trainingrun.seen import job as job_of
 from tests.unit.trainingrun.seen import pod as pod_of
 
 PINNED = {"name": "tape", "uid": "uid-dataset", "version": PIN.version}
+CURRENT = {"number": 2, "nodes": 2}
+PREFIX = run_prefix("TrainingRun", "ns", "run", UID, "train", 2)
 
 
 async def seen_of(status: dict[str, Any], children: tuple[dict[str, Any], ...], documents: FakeStore | None = None) -> Observed:
@@ -28,17 +33,26 @@ async def seen_of(status: dict[str, Any], children: tuple[dict[str, Any], ...], 
     return seen
 
 
-def labels(step: str, attempt: int) -> dict[str, str]:
-    return {**MANAGED_BY_BRAMBLE, OWNER_UID: UID, STEP: step, ATTEMPT: str(attempt)}
+def labels(step: str, attempt: int, uid: str = UID) -> dict[str, str]:
+    return {**MANAGED_BY_BRAMBLE, OWNER_UID: uid, STEP: step, ATTEMPT: str(attempt)}
 
 
-def child(step: str, attempt: int) -> dict[str, Any]:
-    return {"kind": "Job", "metadata": {"name": f"run-{step}-{attempt}", "namespace": "ns", "labels": labels(step, attempt)}}
+def child(step: str, attempt: int, **metadata: Any) -> dict[str, Any]:
+    named = {"name": f"run-{step}-{attempt}", "namespace": "ns", "labels": labels(step, attempt)}
+    return {"kind": "Job", "metadata": {**named, **metadata}}
 
 
-CURRENT = {"number": 2, "nodes": 2}
+def of_attempt_2(job: dict[str, Any], *pods: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The same Job and pods as those of attempt 2."""
+    job["metadata"] |= {"name": "run-train-2", "labels": labels("train", 2)}
+    for pod in pods:
+        pod["metadata"]["labels"] |= labels("train", 2)
+    return (job, *pods)
+
+
 TRAINS = tuple(child("train", number) for number in (1, 2, 3))
 EVALUATES = tuple(child("evaluate", number) for number in (1, 2, 3))
+ENDS = "2026-01-02T03:04:05Z"
 OUTCOME = {"reason": "SpecError", "message": ""}
 
 
@@ -46,62 +60,141 @@ OUTCOME = {"reason": "SpecError", "message": ""}
     ("status", "children", "stale"),
     [
         case("an attempt above the one that memory names is a later leader's", {"attempt": 2, "current": CURRENT}, TRAINS, ["run-train-1"]),
-        case("between attempts", {"attempt": 2}, TRAINS, ["run-train-1", "run-train-2"]),
-        case("over", {"attempt": 2, "outcome": OUTCOME}, TRAINS, ["run-train-1", "run-train-2"]),
-        case("the one that gave the package stays", {"attempt": 2, "package": {"digest": PACKAGE}}, TRAINS, ["run-train-1"]),
-        case("an earlier evaluation", {"attempt": 2, "evaluating": {"attempt": 2}}, EVALUATES, ["run-evaluate-1"]),
-        case("an evaluation that memory does not know of yet", {"attempt": 2}, EVALUATES, []),
+        case("between attempts all of them have ended", {"attempt": 2}, TRAINS, ["run-train-1", "run-train-2"]),
+        case("the run is over", {"attempt": 2, "outcome": OUTCOME}, TRAINS, ["run-train-1", "run-train-2"]),
+        case("the attempt that made the package stays", {"attempt": 2, "package": {"digest": PACKAGE}}, TRAINS, ["run-train-1"]),
+        case("an earlier evaluation has ended", {"attempt": 2, "evaluating": {"attempt": 2}}, EVALUATES, ["run-evaluate-1"]),
+        case("an evaluation that memory does not know of yet stays", {"attempt": 2}, EVALUATES, []),
+        case("an object that is being deleted is left alone", {"attempt": 1}, (child("train", 1, deletionTimestamp=ENDS),), []),
+        case("another run's Job is left alone", {"attempt": 1}, (child("train", 1, labels=labels("train", 1, "uid-other")),), []),
     ],
-)
+)  # fmt: skip
 async def test_stale_children(status: dict[str, Any], children: tuple[dict[str, Any], ...], stale: list[str]) -> None:
     seen = await seen_of(status, children)
     assert [child.key.name for child in seen.stale_children] == stale
 
 
-def failing() -> tuple[dict[str, Any], ...]:
-    """Attempt 2, whose rank 1 ended with 1 ten seconds ago."""
-    job = job_of(("FailureTarget", "PodFailurePolicy"), since=10)
-    job["metadata"] |= {"name": "run-train-2", "labels": labels("train", 2)}
-    pods = (pod_of(0), pod_of(1, 1, ended=10))
-    for pod in pods:
-        pod["metadata"]["labels"] |= labels("train", 2)
-    return (job, *pods)
+async def test_the_present_attempt_is_read() -> None:
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, of_attempt_2(job_of(), pod_of(0), pod_of(1)))
+    assert seen.attempt is not None
+    assert seen.attempt.job is not None
+    assert (seen.attempt.job.name, sorted(seen.attempt.pods), seen.attempt.stored) == ("run-train-2", [0, 1], None)
+
+
+async def test_a_job_of_an_earlier_run_of_this_name_is_not_ours() -> None:
+    """The garbage collector has not removed it yet. Its state must not be taken for that of the present attempt."""
+    (job,) = of_attempt_2(job_of(("Complete", "")))
+    job["metadata"]["labels"] = labels("train", 2, "uid-earlier")
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, (job,))
+    assert seen.attempt is not None
+    assert seen.attempt.job is None
+
+
+async def test_pods_of_an_earlier_run_of_this_name_are_not_ours() -> None:
+    job, pod = of_attempt_2(job_of(), pod_of(0, 1))
+    pod["metadata"]["labels"] |= labels("train", 2, "uid-earlier")
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, (job, pod))
+    assert seen.attempt is not None
+    assert seen.attempt.pods == {}
+
+
+async def test_a_failed_rank_is_asked_for_its_cause() -> None:
+    documents = FakeStore()
+    documents.documents["ns", cause_key(PREFIX, 1)] = canonical_json(cause("BadData", 1))
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, of_attempt_2(job_of(), pod_of(0), pod_of(1, 65)), documents)
+    assert seen.attempt is not None
+    assert seen.attempt.reported == {1: cause("BadData", 1)}
+
+
+async def test_a_cause_that_cannot_be_read_is_ignored() -> None:
+    documents = FakeStore()
+    documents.documents["ns", cause_key(PREFIX, 1)] = b"{"
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, of_attempt_2(job_of(), pod_of(0), pod_of(1, 65)), documents)
+    assert seen.attempt is not None
+    assert seen.attempt.reported == {}
+
+
+@pytest.mark.parametrize(
+    "children",
+    [
+        case("rank 0 ended with 0", of_attempt_2(job_of(), pod_of(0, 0), pod_of(1))),
+        case("the Job is complete and its pods are gone", of_attempt_2(job_of(("Complete", "")))),
+        case("the Job is gone", ()),
+    ],
+)
+async def test_a_result_is_read(children: tuple[dict[str, Any], ...]) -> None:
+    documents = FakeStore()
+    documents.documents["ns", result_key(PREFIX)] = canonical_json(train_result())
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, children, documents)
+    assert seen.attempt is not None
+    assert seen.attempt.stored is not None
+    assert seen.attempt.stored.result == train_result()
+
+
+async def test_a_run_that_trains_needs_no_store() -> None:
+    children = of_attempt_2(job_of(), pod_of(0), pod_of(1))
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, children, BrokenStore(StoreUnavailable("no answer")))
+    assert wait_for_store(seen, NOW) is None
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable("no answer"), StoreRefused("no such key")])
 async def test_while_the_store_fails_the_pods_say_why_the_attempt_ended(error: Exception) -> None:
-    seen = await seen_of({"attempt": 2, "current": CURRENT, "phase": "Training"}, failing(), BrokenStore(error))
-    plan = store(seen, NOW)
-    assert condition(plan) == ("False", type(error).__name__)
-    assert message(plan).startswith(f"{error}; attempt 2 is ending, and its pods say: Error (node rank 1, node gpu-2, exit code 1)")
-    assert plan is not None
-    assert (plan.remember, plan.items, plan.wake_at) == (False, (), ago(-5))
+    children = of_attempt_2(job_of(("FailureTarget", "PodFailurePolicy"), since=10), pod_of(0), pod_of(1, 1, ended=10))
+    seen = await seen_of({"attempt": 2, "current": CURRENT, "phase": "Training"}, children, BrokenStore(error))
+    planned = plan(seen, NOW)
+    assert condition(planned) == ("False", type(error).__name__)
+    assert message(planned).startswith(f"{error}; attempt 2 is ending, and its pods say: Error (node rank 1, node gpu-2, exit code 1)")
+    assert (planned.remember, planned.items, planned.wake_at) == (False, (), ago(-5))
 
 
 @pytest.mark.parametrize(
     "status",
     [
         case("before the first attempt", {}),
-        case("while it is evaluated", {"attempt": 1, "package": {"digest": PACKAGE}, "evaluating": {"attempt": 1}}),
+        case("while the package is evaluated", {"attempt": 1, "package": {"digest": PACKAGE}, "evaluating": {"attempt": 1}}),
     ],
 )
-async def test_a_store_that_does_not_answer_is_told_at_every_stage(status: dict[str, Any]) -> None:
-    plan = store(await seen_of(status, (), BrokenStore(StoreUnavailable("no answer"))), NOW)
-    assert (condition(plan), message(plan)) == (("False", "StoreUnavailable"), "no answer")
-
-
-async def test_a_run_that_trains_needs_no_store() -> None:
-    job = job_of()
-    job["metadata"] |= {"name": "run-train-2", "labels": labels("train", 2)}
-    pods = (pod_of(0), pod_of(1))
-    for pod in pods:
-        pod["metadata"]["labels"] |= labels("train", 2)
-    seen = await seen_of({"attempt": 2, "current": CURRENT}, (job, *pods), BrokenStore(StoreUnavailable("no answer")))
-    assert store(seen, NOW) is None
+async def test_a_store_that_does_not_answer_is_reported_at_every_stage(status: dict[str, Any]) -> None:
+    planned = plan(await seen_of(status, (), BrokenStore(StoreUnavailable("no answer"))), NOW)
+    assert (condition(planned), message(planned)) == (("False", "StoreUnavailable"), "no answer")
 
 
 async def test_an_attempt_that_ended_well_is_not_said_to_have_left_no_result() -> None:
-    job = job_of(("Complete", ""))
-    job["metadata"] |= {"name": "run-train-2", "labels": labels("train", 2)}
-    seen = await seen_of({"attempt": 2, "current": CURRENT}, (job,), BrokenStore(StoreUnavailable("no answer")))
-    assert message(store(seen, NOW)) == "no answer"
+    children = of_attempt_2(job_of(("Complete", "")))
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, children, BrokenStore(StoreUnavailable("no answer")))
+    assert message(plan(seen, NOW)) == "no answer"
+
+
+def dataset(ready: str = "True", generation: int = 1, version: str = DATASET, **metadata: Any) -> dict[str, Any]:
+    conditions = [{"type": "Ready", "status": ready, "reason": "x", "message": "class A has 2 samples"}]
+    status = {"version": version, "conditions": conditions, "observedGeneration": 1}
+    named = {"name": "tape", "namespace": "ns", "uid": "u", "generation": generation, **metadata}
+    return {"kind": "Dataset", "metadata": named, "spec": {}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        case("a snapshotted Dataset", dataset(), DatasetSeen("tape", "u", DATASET, frozen=True)),
+        case("a check failed", dataset("False"), DatasetSeen("tape", "u", DATASET, frozen=False, message="class A has 2 samples")),
+        case("its spec has changed since", dataset(generation=2), DatasetSeen("tape", "u", DATASET, frozen=False)),
+        case("it has no version yet", dataset(version=""), DatasetSeen("tape", "u", "", frozen=False)),
+        case("it is being deleted", dataset(deletionTimestamp="2026-01-02T03:04:05Z"), None),
+    ],
+)
+async def test_the_dataset(found: dict[str, Any], expected: DatasetSeen | None) -> None:
+    assert (await seen_of({"dataset": None}, (found,))).dataset == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "expected"),
+    [
+        case("it was made by a run", {"source": {"trainingRunRef": {"name": "run"}}}, {}, ModelVersionSeen("run", "")),
+        case("it has pinned a package", {"source": {}}, {"lineage": {"package": PACKAGE}}, ModelVersionSeen("", PACKAGE)),
+        case("it says nothing of its source", {}, {}, ModelVersionSeen("", "")),
+    ],
+)
+async def test_the_model_version_of_the_name(spec: dict[str, Any], status: dict[str, Any], expected: ModelVersionSeen) -> None:
+    there = {"kind": "ModelVersion", "metadata": {"name": "ads-1-0-0", "namespace": "ns"}, "spec": spec, "status": status}
+    measured = {"attempt": 1, "package": {"digest": PACKAGE}, "evaluation": {"samples": 9}}
+    assert (await seen_of(measured, (there,))).model_version == expected

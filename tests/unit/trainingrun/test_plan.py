@@ -56,7 +56,7 @@ def test_a_result_counts_although_the_run_is_suspended_or_a_rank_failed_since() 
     assert "package" in remembered(plan(seen, NOW))
 
 
-def test_an_end_is_an_end_whatever_is_wished() -> None:
+def test_a_run_that_is_over_cannot_be_suspended() -> None:
     seen = observed({"suspend": True}, status={"dataset": PIN, "outcome": Outcome(reason="SpecError", message="no")})
     assert condition(plan(seen, NOW)) == ("False", "SpecError")
 
@@ -64,15 +64,29 @@ def test_an_end_is_an_end_whatever_is_wished() -> None:
 @pytest.mark.parametrize(
     ("spec", "fragments"),
     [
-        case("a quantity that is none", {"resources": {"limits": {"memory": "5.5.5"}}}, ("spec.resources.limits.memory", "5.5.5", "280Mi")),
-        case("a number no JSON reader agrees on", {"hyperparameters": {"n": 2**60}}, ("spec.hyperparameters", "2**53")),
-        case("a thousand levels", {"hyperparameters": nested(1100)}, ("spec.hyperparameters: {'a': ", "16 levels", "as texts")),
-        case("a level too many", {**OWN, "hyperparameters": nested(17)}, ("spec.hyperparameters", "more than 16 levels deep")),
-        case("a hyperparameter nobody knows", {"hyperparameters": {"epoch": 3}}, ("spec.hyperparameters: epoch is not known", "epochs,")),
-        case("one out of its bounds", {"hyperparameters": {"epochs": 0}}, ("epochs: Input should be greater than or equal to 1",)),
-        case("a field from a later version", {"tuning": {}}, ("spec.tuning", "not permitted")),
+        case(
+            "a quantity cannot be read", {"resources": {"limits": {"memory": "5.5.5"}}}, ("spec.resources.limits.memory", "5.5.5", "280Mi")
+        ),
+        case("a number is too large for portable JSON", {"hyperparameters": {"n": 2**60}}, ("spec.hyperparameters", "2**53")),
+        case(
+            "hyperparameters have a thousand levels",
+            {"hyperparameters": nested(1100)},
+            ("spec.hyperparameters: {'a': ", "16 levels", "as texts"),
+        ),
+        case(
+            "hyperparameters have one level too many",
+            {**OWN, "hyperparameters": nested(17)},
+            ("spec.hyperparameters", "more than 16 levels deep"),
+        ),
+        case("a hyperparameter is unknown", {"hyperparameters": {"epoch": 3}}, ("spec.hyperparameters: epoch is not known", "epochs,")),
+        case(
+            "a hyperparameter is out of its bounds",
+            {"hyperparameters": {"epochs": 0}},
+            ("epochs: Input should be greater than or equal to 1",),
+        ),
+        case("a field is of a later version of the API", {"tuning": {}}, ("spec.tuning", "not permitted")),
     ],
-)  # fmt: skip
+)
 def test_a_spec_that_admission_could_not_see_through(spec: dict[str, Any], fragments: tuple[str, ...]) -> None:
     parsed = parse(KIND, manifest(spec))
     assert isinstance(parsed, Invalid)
@@ -88,11 +102,11 @@ def test_sixteen_levels_are_free() -> None:
 @pytest.mark.parametrize(
     ("status", "kinds"),
     [
-        case("new", {}, {"Dataset"}),
-        case("pinned", {"dataset": {"name": "tape"}}, set()),
-        case("training", {"dataset": {"name": "tape"}, "current": {"number": 1}}, {"Node"}),
-        case("publishing", {"dataset": {"name": "tape"}, "evaluation": {"samples": 1}}, {"ModelVersion"}),
-        case("over", {"outcome": {"reason": "Succeeded"}}, set()),
+        case("a new run waits for its Dataset", {}, {"Dataset"}),
+        case("a run between attempts waits for nothing", {"dataset": {"name": "tape"}}, set()),
+        case("a run that trains depends on the nodes", {"dataset": {"name": "tape"}, "current": {"number": 1}}, {"Node"}),
+        case("an evaluated run waits for its ModelVersion", {"dataset": {"name": "tape"}, "evaluation": {"samples": 1}}, {"ModelVersion"}),
+        case("a run that is over waits for nothing", {"outcome": {"reason": "Succeeded"}}, set()),
     ],
 )
 def test_what_wakes_it(status: dict[str, Any], kinds: set[str]) -> None:

@@ -1,3 +1,5 @@
+"""The package reached its gates, and its ModelVersion is made."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -5,21 +7,16 @@ from typing import Any
 import pytest
 
 from bramble.kinds.plan import CreateOnce
+from bramble.kinds.trainingrun.observed import ModelVersionSeen
 from bramble.kinds.trainingrun.policies.publish import publish
 from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, case, condition, evaluated, message, observed, remembered, training
 
-OF_RUN = {"trainingRunRef": {"name": "run"}}
 TARGETS = [{"fleet": "rooms", "board": "rpi5", "limits": {"p99": "50ms"}}]
 WANTED = {"modelVersion": {"model": "ads", "version": "1.0.0-rc.1", "benchmark": TARGETS}}
 
 
-def passed(spec: dict[str, Any] | None = None, there: dict[str, Any] | None = None) -> Any:
+def passed(spec: dict[str, Any] | None = None, there: ModelVersionSeen | None = None) -> Any:
     return observed(spec, status={"dataset": PIN, "package": TRAINED_PACKAGE, "evaluation": evaluated()}, model_version=there)
-
-
-def model_version(source: dict[str, Any], pinned: str = "") -> dict[str, Any]:
-    status = {"lineage": {"package": pinned}} if pinned else {}
-    return {"kind": "ModelVersion", "metadata": {"name": "ads-1-0-0"}, "spec": {"source": source}, "status": status}
 
 
 def test_nothing_to_publish_yet() -> None:
@@ -44,9 +41,9 @@ def test_the_model_version_outlives_the_run() -> None:
 @pytest.mark.parametrize(
     ("seen", "name"),
     [
-        case("it is there, and names this run", passed(there=model_version(OF_RUN)), "ads-1-0-0"),
-        case("and has pinned its package", passed(there=model_version(OF_RUN, TRAINED_PACKAGE.digest)), "ads-1-0-0"),
-        case("none is wanted", passed({"modelVersion": None}), ""),
+        case("the ModelVersion names this run", passed(there=ModelVersionSeen("run", "")), "ads-1-0-0"),
+        case("it has pinned the package of this run", passed(there=ModelVersionSeen("run", TRAINED_PACKAGE.digest)), "ads-1-0-0"),
+        case("the run asks for no ModelVersion", passed({"modelVersion": None}), ""),
     ],
 )
 def test_the_run_is_complete(seen: Any, name: str) -> None:
@@ -61,12 +58,12 @@ def test_the_run_is_complete(seen: Any, name: str) -> None:
 @pytest.mark.parametrize(
     "there",
     [
-        case("of another run", model_version({"trainingRunRef": {"name": "other"}})),
-        case("of a package", model_version({"package": {"digest": "sha256:0"}})),
-        case("of a run of this name that was deleted since", model_version(OF_RUN, "sha256:0")),
+        case("it names another run", ModelVersionSeen("other", "")),
+        case("it names a package", ModelVersionSeen("", "sha256:0")),
+        case("it names a run of this name that was deleted since", ModelVersionSeen("run", "sha256:0")),
     ],
 )
-def test_somebody_elses_is_left_alone(there: dict[str, Any]) -> None:
+def test_a_model_version_that_is_not_of_this_run_is_left_alone(there: ModelVersionSeen) -> None:
     plan = publish(passed(there=there), NOW)
     assert plan is not None
     assert (plan.items, plan.remember) == ((), False)

@@ -1,3 +1,5 @@
+"""A result of the same inputs is taken from the store."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -15,17 +17,17 @@ def pinned(filed: Any, **status: Any) -> Any:
 @pytest.mark.parametrize(
     "seen",
     [
-        case("nothing is filed", pinned(None)),
-        case("what is filed cannot be read", pinned(stored(problem="of another version"))),
-        case("what is filed is another step's", pinned(stored(evaluate_result()))),
-        case("an attempt was made: somebody asked to train again", pinned(stored(), attempt=1)),
+        case("no result is filed", pinned(None)),
+        case("the filed result cannot be read", pinned(stored(problem="of another version"))),
+        case("the filed result is of another step", pinned(stored(evaluate_result()))),
+        case("an attempt was made, so somebody asked to train again", pinned(stored(), attempt=1)),
     ],
 )
-def test_trains(seen: Any) -> None:
+def test_the_run_trains(seen: Any) -> None:
     assert reuse(seen, NOW) is None
 
 
-def test_takes_what_is_filed() -> None:
+def test_the_filed_result_is_taken() -> None:
     memory = remembered(reuse(pinned(stored()), NOW))
     assert memory["package"]["digest"] == PACKAGE
     assert memory.get("attempt", 0) == 0

@@ -1,3 +1,5 @@
+"""A suspended run ends its attempt and begins none."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,9 +16,12 @@ WISH = {"suspend": True}
 @pytest.mark.parametrize(
     "seen",
     [
-        case("nobody wishes it", training()),
-        case("the store must first say whether it is trained", training(spec=WISH, store=Blocker("StoreUnavailable", "no answer"))),
-        case("it is trained: the evaluation goes on", observed(WISH, status={"dataset": PIN, "package": TRAINED_PACKAGE})),
+        case("the run is not suspended", training()),
+        case(
+            "the store cannot say yet whether the attempt left a result",
+            training(spec=WISH, store=Blocker("StoreUnavailable", "no answer")),
+        ),
+        case("the run has trained, and its evaluation goes on", observed(WISH, status={"dataset": PIN, "package": TRAINED_PACKAGE})),
     ],
 )
 def test_not_suspended(seen: Any) -> None:
@@ -31,7 +36,7 @@ def test_the_present_attempt_ends_and_costs_nothing() -> None:
     assert condition(plan) == ("False", "Suspended")
 
 
-def test_none_begins() -> None:
+def test_no_attempt_begins() -> None:
     plan = suspended(observed(WISH), NOW)
     assert plan is not None
     assert (stated(plan)["phase"], plan.remember, plan.items) == ("Suspended", False, ())

@@ -1,3 +1,5 @@
+"""The present attempt is made, and its progress is reported."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -5,7 +7,7 @@ from typing import Any
 import pytest
 
 from bramble.api.trainingrun import CurrentAttempt
-from bramble.kinds.trainingrun.observed import AttemptSeen
+from bramble.kinds.trainingrun.attempt import AttemptSeen
 from bramble.kinds.trainingrun.policies.train import train
 from tests.unit.trainingrun.seen import (
     NODES,
@@ -35,7 +37,7 @@ def test_no_attempt() -> None:
     assert train(observed(), NOW) is None
 
 
-def test_the_children_of_the_attempt_that_memory_names() -> None:
+def test_the_attempt_that_memory_names_is_made() -> None:
     plan = train(training(AttemptSeen(1, 2)), NOW)
     assert made(plan) == [("Apply", "Service"), ("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
     assert condition(plan) == ("False", "Starting")
@@ -44,21 +46,33 @@ def test_the_children_of_the_attempt_that_memory_names() -> None:
 @pytest.mark.parametrize(
     ("seen", "reason", "fragments"),
     [
-        case("queued by Kueue", training(attempt(job_=job(suspend=True))), "Queued", ("Kueue starts it",)),
-        case("pods are not there yet", training(attempt(pod(0), {})), "Starting", ("1 of 2 pods",)),
-        case("no node fits", training(attempt(UNSCHEDULABLE, pod(1))), "Starting", ("cannot be scheduled", "0/5 nodes", "Add such a node")),
-        case("our image is missing", training(attempt(PULL, pod(1))), "Starting", ("ErrImagePull", "the chart's images values")),
-        case("theirs is", training(attempt(PULL, pod(1)), spec=OWN_IMAGE), "Starting", ("spec.trainer.container.image",)),
+        case("Kueue holds the Job back", training(attempt(job_=job(suspend=True))), "Queued", ("Kueue starts it",)),
+        case("a pod has not been made", training(attempt(pod(0), {})), "Starting", ("1 of 2 pods",)),
+        case(
+            "no node takes the pod",
+            training(attempt(UNSCHEDULABLE, pod(1))),
+            "Starting",
+            ("cannot be scheduled", "0/5 nodes", "Add such a node"),
+        ),
+        case(
+            "Bramble's image cannot be pulled", training(attempt(PULL, pod(1))), "Starting", ("ErrImagePull", "the chart's images values")
+        ),
+        case(
+            "the user's image cannot be pulled",
+            training(attempt(PULL, pod(1)), spec=OWN_IMAGE),
+            "Starting",
+            ("spec.trainer.container.image",),
+        ),
     ],
 )
-def test_it_waits(seen: Any, reason: str, fragments: tuple[str, ...]) -> None:
+def test_the_attempt_waits(seen: Any, reason: str, fragments: tuple[str, ...]) -> None:
     plan = train(seen, NOW)
     assert condition(plan) == condition(plan, "Running") == ("False", reason)
     assert [fragment for fragment in fragments if fragment not in message(plan)] == [], message(plan)
     assert made(plan) == [("Apply", "Service")], "somebody may have deleted it"
 
 
-def test_it_trains_and_says_how_far_it_is() -> None:
+def test_progress_is_reported() -> None:
     said = progress(3, 50, eta_seconds=80.4, metrics={"loss": 0.123456789}, device="cpu", world_size=2, first_step_at=FIRST_STEP)
     plan = train(training(attempt(progress=said)), NOW)
     assert condition(plan, "Running") == ("True", "Training")
@@ -75,7 +89,7 @@ def test_it_trains_and_says_how_far_it_is() -> None:
     assert "epoch 3 of 50, about 0:01:20 left" in message(plan)
 
 
-def test_it_says_when_the_cpu_stands_in() -> None:
+def test_the_condition_says_that_the_cpu_is_used_in_place_of_gpus() -> None:
     current = CurrentAttempt(number=1, nodes=2, cpu_allowed=True)
     assert "on the CPU in place of the GPUs asked for" in message(train(training(spec=GPUS, status={"current": current}, nodes=NODES), NOW))
 

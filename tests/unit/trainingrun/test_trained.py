@@ -1,3 +1,5 @@
+"""The present attempt has left a result."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -16,7 +18,7 @@ DONE = attempt(pod(0, 0), pod(1, 0), job_=job(("Complete", ""), started=30), sto
 @pytest.mark.parametrize(
     "seen",
     [
-        case("it trains", training()),
+        case("the attempt trains", training()),
         case("the result is not the one that the job wrote", training(attempt(stored=stored(problem="another digest")))),
     ],
 )
@@ -27,9 +29,9 @@ def test_no_result(seen: Any) -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        case("filed already", training(DONE, filed_key="results/train/x.json", filed=RESULT)),
-        case("cannot be filed: the image has no digest", training(DONE)),
-        case("the Job is gone and its result is there", training(attempt(job_=None, stored=RESULT), filed_key="k", filed=RESULT)),
+        case("the result is filed already", training(DONE, filed_key="results/train/x.json", filed=RESULT)),
+        case("the image has no digest, so the result is not filed", training(DONE)),
+        case("the Job is gone", training(attempt(job_=None, stored=RESULT), filed_key="k", filed=RESULT)),
         case("a rank was killed after the result was written", training(attempt(pod(0, 0), pod(1, 137), stored=RESULT))),
     ],
 )
@@ -42,7 +44,7 @@ def test_the_package_is_remembered(seen: Any) -> None:
     assert condition(plan) == ("False", "Trained")
 
 
-def test_it_is_filed_first() -> None:
+def test_the_result_is_filed_first() -> None:
     plan = trained(training(DONE, filed_key="results/train/x.json"), NOW)
     assert made(plan) == [("FileResult", "")]
     assert plan is not None
@@ -52,9 +54,9 @@ def test_it_is_filed_first() -> None:
 @pytest.mark.parametrize(
     ("heard", "former", "summary", "first"),
     [
-        case("nothing was heard of it", None, None, "3/3", ""),
-        case("the middle was heard of", progress(epoch=1, epochs=5, first_step_at=STEPPED), None, "3/5", STEPPED),
-        case("an earlier pass told of it", None, ProgressSeen(epoch=2, epochs=5, first_step_at=STEPPED), "3/5", STEPPED),
+        case("the attempt reported nothing", None, None, "3/3", ""),
+        case("the attempt reported its first epoch", progress(epoch=1, epochs=5, first_step_at=STEPPED), None, "3/5", STEPPED),
+        case("an earlier pass showed its second epoch", None, ProgressSeen(epoch=2, epochs=5, first_step_at=STEPPED), "3/5", STEPPED),
     ],
 )  # fmt: skip
 def test_the_last_progress_is_that_of_the_result(heard: Any, former: Any, summary: str, first: str) -> None:

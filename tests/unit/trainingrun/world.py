@@ -1,4 +1,4 @@
-"""A cluster that ends every Job as drawn, for stories over the engine's model of an API server."""
+"""A model of a cluster that ends Jobs in a given way, for tests that run the real engine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def package_of(attempt: int) -> str:
 
 @dataclass
 class World:
-    """Attempts end in the order of `ends`, the last of which repeats; the gate is reached or not."""
+    """Attempts end in the order of `ends`; the last of them repeats. `passes`: whether the package reaches its gate."""
 
     api: FakeApi
     store: FakeStore
@@ -37,7 +37,7 @@ class World:
     passes: bool = True
 
     def run_one(self) -> bool:
-        """End one Job that runs; False when none does."""
+        """End one Job that runs. False if no Job runs."""
         running = [job for job in self.api.of_kind("Job") if not job.get("status")]
         for job in sorted(running, key=lambda job: (job["metadata"]["labels"][STEP], int(job["metadata"]["labels"][ATTEMPT]))):
             self._end(job)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.manifest import SPLITS, Manifest, Sample, Shard
+from bramble.contracts.tasks.classification import Label
 from tests.unit.workloads.models import LABELS, digits
 
 
@@ -26,7 +27,7 @@ def dataset(count: int = 400, *, sharded: bool = True, **meta: Any) -> tuple[str
                 "bytes": len(picture),
                 "extension": ".png",
                 "split": split,
-                "label": label,
+                "annotation": Label(label=label),
                 "group": digest,
                 "origin": "digits",
                 "meta": {"hand": "left" if position % 3 else "right", **meta},
@@ -43,7 +44,7 @@ def dataset(count: int = 400, *, sharded: bool = True, **meta: Any) -> tuple[str
         shards.append(Shard(split=split, sha256=digest_of(content), bytes=len(content), count=len(members)))
     counts: dict[str, dict[str, int]] = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
     for sample in ordered:
-        counts[sample.split][sample.label] += 1
+        counts[sample.split][sample.annotation.stratum] += 1
     manifest = Manifest.model_validate(
         {
             "task": "image-classification",

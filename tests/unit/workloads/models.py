@@ -13,20 +13,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.package import (
-    Classify,
-    Decode,
-    File,
-    Golden,
-    GoldenTolerance,
-    ImageInput,
-    ModelDescription,
-    Normalize,
-    Output,
-    Package,
-    Tensor,
-    Variant,
-)
+from bramble.contracts.images import Decode, ImageInput, Normalize
+from bramble.contracts.package import File, Golden, GoldenTolerance, ModelDescription, Output, Package, Variant
+from bramble.contracts.tasks.base import Tensor
+from bramble.contracts.tasks.classification import Classify
 from bramble_workloads.processing.golden import make_case
 from bramble_workloads.processing.model import Model
 

@@ -16,6 +16,7 @@ import pytest
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult, LatencySummary, Limits
 from bramble.contracts.jobs.files import ResultFile
 from bramble.contracts.store import cause_key, result_key
+from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads.benchmark.measure import Measured, summary
 from bramble_workloads.benchmark.step import outcome, read
 from bramble_workloads.benchmark.verdict import reasons
@@ -191,8 +192,9 @@ def judged(package: str, metrics: dict[str, float], *, whole: bool) -> tuple[boo
             "maxDrop": {"accuracy": "0.01"},
         }
     )
-    by_package = {name: {"accuracy": value} for name, value in metrics.items()}
-    found = outcome(job, package, GOOD, by_package, whole=whole)
+    figures = {name: {"accuracy": value} for name, value in metrics.items()}
+    measured = {name: GOOD.model_copy(update={"metrics": figures.get(name, {})}) for name in (FP32, INT8)}
+    found = outcome(job, package, measured, CLASSIFICATION, whole=whole)
     return found.passed, found.drop
 
 

@@ -12,6 +12,6 @@ def test_calibration_takes_classes_in_turn_and_does_not_depend_on_order() -> Non
     train = of_split(read_samples(blobs.__getitem__, read_manifest(blobs.__getitem__, digest)), "train")
     chosen = choose(train, 25)
     assert choose(reversed(train), 25) == chosen
-    assert [sample.label for sample in chosen[:10]] == list("0123456789")
+    assert [sample.annotation.stratum for sample in chosen[:10]] == list("0123456789")
     assert len({sample.id for sample in chosen}) == 25
     assert {sample.id for sample in choose(train, 10_000)} == {sample.id for sample in train}

@@ -13,10 +13,10 @@ from bramble.contracts.canonical import canonical_json, digest_of, document_dige
 from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
 from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.contracts.package import MAX_BYTES, Package
+from bramble.contracts.tasks.classification import Classify
 from bramble_workloads.convert.package import QUANTISED_MARGIN
 from bramble_workloads.convert.step import main
 from bramble_workloads.evaluate import step as evaluation
-from bramble_workloads.evaluate.scoring import metrics_of
 from bramble_workloads.processing import golden
 from bramble_workloads.processing.model import Model
 from bramble_workloads.store import Store
@@ -82,7 +82,7 @@ def evaluated(pod: StepPod, package: str, manifest: str) -> dict[str, float]:
     assert pod.run(evaluation.main, job) == 0
     result = pod.result(job)
     assert isinstance(result, EvaluateResult)
-    return metrics_of(result.overall)
+    return result.scores.overall.metrics
 
 
 def test_a_model_in_two_forms(pod: StepPod) -> None:
@@ -99,6 +99,7 @@ def test_a_model_in_two_forms(pod: StepPod) -> None:
         package = stored(pod, outcome)
         assert (package.model, package.version, package.variant.name) == ("digits", "1.2.3", outcome.name)
         assert package.files["model"].bytes == outcome.bytes == len(pod.store.get_blob(package.files["model"].sha256))
+        assert isinstance(package.postprocess, Classify)
         assert package.postprocess.temperature != 1.0
         assert package.lineage.dataset == manifest
         assert package.lineage.converter is not None
@@ -117,8 +118,8 @@ def test_golden_cases_hold_on_a_board_that_has_only_the_store(pod: StepPod) -> N
         assert golden.check(model, package.golden, pod.store.get_blob).passed
         cases = package.golden.cases
         assert golden.MIN_CASES <= len(cases) <= golden.MAX_CASES
-        answers = [model.predict(pod.store.get_blob(case.input)).classified for case in cases]
-        assert {answer.label for answer in answers} == set(LABELS), "every label has a case where there are enough pictures"
+        answers = [model.predict(pod.store.get_blob(case.input)).answer for case in cases]
+        assert {answer.truth().stratum for answer in answers} == set(LABELS), "every label has a case where there are enough pictures"
         assert all(answer.margin > package.golden.tolerance.margin for answer in answers)
         sizes = {digest: len(pod.store.get_blob(digest)) for case in cases for digest in (case.input, case.tensor, case.raw)}
         assert sum(sizes.values()) <= golden.MAX_BYTES

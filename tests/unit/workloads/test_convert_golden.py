@@ -11,30 +11,34 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from bramble.contracts.canonical import digest_of
+from bramble.contracts.images import Crop, Decode, ImageInput, Normalize, Resize
 from bramble.contracts.manifest import Sample
-from bramble.contracts.package import Classify, Crop, Decode, GoldenTolerance, ImageInput, Normalize, Operation, Output, Resize, Tensor
-from bramble_workloads.convert.golden import CASE_BYTES, CLEAR, Answered, make_golden, order
+from bramble.contracts.package import GoldenTolerance, Output
+from bramble.contracts.tasks.base import Operation, Tensor
+from bramble.contracts.tasks.classification import Classify, Label
+from bramble_workloads.convert.golden import CASE_BYTES, CLEAR, make_golden, order
+from bramble_workloads.evaluate.table import Answered
 from bramble_workloads.processing.golden import MAX_BYTES, MAX_CASES, check
 from bramble_workloads.processing.model import Model
-from bramble_workloads.processing.postprocess import Classified
 from bramble_workloads.runtimes.converter import NotConvertible
+from bramble_workloads.tasks.classification.answer import Classified
 from tests.unit.workloads.models import description
 
 
 def sample(name: str) -> Sample:
     digest = digest_of(name.encode())
-    return Sample(id=digest, bytes=1, extension=".png", split="val", label="a", group=digest, origin="tape")
+    return Sample(id=digest, bytes=1, extension=".png", split="val", annotation=Label(label="a"), group=digest, origin="tape")
 
 
 def answered(name: str, label: str, margin: float) -> Answered:
-    return Answered(sample(name), Classified(label, 0.9, np.zeros(2), None, margin, True))
+    return Answered(sample(name), Classified(label, 0.9, np.zeros(2), None, margin, confident=True))
 
 
 def test_clear_answers_come_first_and_labels_in_turn() -> None:
     clear = [answered(f"{label}{number}", label, CLEAR) for label in "abc" for number in range(5)]
     unclear = [answered("u1", "a", 0.1), answered("u2", "b", 0.4), answered("u3", "c", 0.2)]
     found = order([*unclear, *clear])
-    labels = {each.sample.id: each.answer.label for each in clear}
+    labels = {each.sample.id: each.answer.truth().stratum for each in clear}
     assert [labels[sample.id] for sample in found[:15]] == list("abc") * 5
     assert [each.id for each in found[15:]] == [sample("u2").id, sample("u3").id, sample("u1").id]
     assert order(list(reversed([*unclear, *clear]))) == found

@@ -139,7 +139,7 @@ def test_a_child_is_looked_at_without_being_taken_from_its_parent() -> None:
 
 def test_the_launcher_runs_on_any_image_with_python_3_9() -> None:
     """No syntax of a newer Python, and no import at its top beyond the standard library."""
-    for path in LAUNCH.glob("*.py"):
+    for path in LAUNCH.rglob("*.py"):
         tree = ast.parse(path.read_text(), feature_version=(3, 9))
         for node in ast.walk(tree):
             assert not isinstance(node, ast.Match), path

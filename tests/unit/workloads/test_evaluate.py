@@ -9,14 +9,15 @@ import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of, document_digest
 from bramble.contracts.jobs.evaluate import EvaluateResult
-from bramble.contracts.manifest import Manifest, Sample
-from bramble_workloads.evaluate.step import main, told
+from bramble.contracts.manifest import Manifest, read_sample
+from bramble.contracts.tasks.classification import ClassificationScores, Label
+from bramble_workloads.evaluate.step import main, with_progress
 from bramble_workloads.job import Work
 from bramble_workloads.processing.model import Model
 from bramble_workloads.store import Store
 from tests.unit.workloads.datasets import dataset
 from tests.unit.workloads.graphs import exported
-from tests.unit.workloads.models import digits_graph
+from tests.unit.workloads.models import LABELS, digits_graph
 from tests.unit.workloads.steps import StepPod, evaluate_job
 
 
@@ -44,24 +45,27 @@ def test_scores_are_those_of_the_device(pod: StepPod, sharded: bool) -> None:
     result = score(pod, package=document_digest(package), manifest=manifest, slices=("hand", "hour"), gates=gates)
 
     model = Model.load(package, digits_graph())
-    samples = [Sample.model_validate_json(line) for line in blobs[Manifest.model_validate_json(blobs[manifest]).samples].splitlines()]
+    samples = [read_sample(line, Label) for line in blobs[Manifest.model_validate_json(blobs[manifest]).samples].splitlines()]
     test = [sample for sample in samples if sample.split == "test"]
-    right = {sample.id: model.predict(blobs[sample.id]).classified.label == sample.label for sample in test}
-    assert result.overall.samples == len(test)
-    assert result.overall.accuracy == sum(right.values()) / len(test)
-    assert sum(result.confusion[position][position] for position in range(10)) == sum(right.values())
-    assert {label: sum(row) for label, row in zip(result.labels, result.confusion, strict=True)} == {
-        label: sum(sample.label == label for sample in test) for label in package.postprocess.labels
+    right = {sample.id: model.predict(blobs[sample.id]).answer.agrees(sample.annotation) for sample in test}
+    scores = result.scores
+    assert isinstance(scores, ClassificationScores)
+    assert scores.overall.samples == len(test)
+    assert scores.overall.accuracy == sum(right.values()) / len(test)
+    assert sum(scores.confusion[position][position] for position in range(10)) == sum(right.values())
+    assert {label: sum(row) for label, row in zip(scores.labels, scores.confusion, strict=True)} == {
+        label: sum(sample.annotation == Label(label=label) for sample in test) for label in LABELS
     }
     for hand, part in result.slices["hand"].items():
+        assert isinstance(part, ClassificationScores)
         inside = [sample for sample in test if sample.meta["hand"] == hand]
         assert (part.overall.samples, part.overall.accuracy) == (len(inside), sum(right[sample.id] for sample in inside) / len(inside))
-        assert {label: sum(row) for label, row in zip(result.labels, part.confusion, strict=True) if sum(row)} == {
-            label: scores.samples for label, scores in part.per_class.items()
+        assert {label: sum(row) for label, row in zip(part.labels, part.confusion, strict=True) if sum(row)} == {
+            label: own.samples for label, own in part.per_class.items()
         }
     assert result.slices["hour"] == {}
-    eights = [sample for sample in test if sample.label == "8" and sample.meta["hand"] == "left"]
-    assert [gate.value for gate in result.gates] == [result.overall.accuracy, sum(right[sample.id] for sample in eights) / len(eights)]
+    eights = [sample for sample in test if sample.annotation == Label(label="8") and sample.meta["hand"] == "left"]
+    assert [gate.value for gate in result.gates] == [scores.overall.accuracy, sum(right[sample.id] for sample in eights) / len(eights)]
     assert result.gates[0].passed
 
 
@@ -72,14 +76,6 @@ def test_a_missed_gate_is_a_result(pod: StepPod, capsys: pytest.CaptureFixture[s
     result = score(pod, package=document_digest(package), manifest=manifest, gates=({"metric": "f1", "min": "1.0"},))
     assert [gate.passed for gate in result.gates] == [False]
     assert "gate missed: f1 is 0." in capsys.readouterr().out
-
-
-def test_the_split_asked_for_is_scored(pod: StepPod) -> None:
-    package, package_blobs = exported(digits_graph())
-    manifest, blobs = dataset(100)
-    pod.put([*package_blobs.values(), *blobs.values()])
-    counts = Manifest.model_validate_json(blobs[manifest]).counts
-    assert score(pod, package=document_digest(package), manifest=manifest, split="val").overall.samples == sum(counts["val"].values())
 
 
 def without_split(blobs: dict[str, bytes], manifest: str, split: str) -> tuple[str, dict[str, bytes]]:
@@ -133,5 +129,5 @@ def test_what_cannot_be_scored(pod: StepPod, fault: str, code: int, says: str) -
 def test_long_work_says_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     times = iter([0.0, 1.0, 2.0, 3.9, 4.0])
     work = Work(evaluate_job(package=digest_of(b""), manifest=digest_of(b"")), tmp_path)
-    assert list(told(work, "evaluated", 4, "abcd", lambda: next(times))) == list("abcd")
+    assert list(with_progress(work, "evaluated", 4, "abcd", lambda: next(times))) == list("abcd")
     assert capsys.readouterr().out.splitlines() == ["evaluated 2 of 4 samples", "evaluated 4 of 4 samples"]

@@ -139,7 +139,7 @@ def test_a_marker_cannot_name_a_file_outside_its_folder(store: Store, tmp_path: 
 
 
 def test_everything_that_the_launcher_needs_is_there(store: Store, tmp_path: Path) -> None:
-    typed = train_job(stocked(store), processes_per_node="auto", gpus_per_node=4)
+    typed = train_job(stocked(store), processes_per_node=4, gpus_per_node=4)
     job = json.loads(typed.model_dump_json(by_alias=True, exclude_none=True))
     run = RunFolder(str(tmp_path / "run"))
     fetch(job, store, tmp_path / "data", run)

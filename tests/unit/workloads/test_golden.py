@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.package import (
-    Classify,
-    Decode,
-    Golden,
-    GoldenCase,
-    GoldenDecoded,
-    GoldenTolerance,
-    Normalize,
-    Output,
-    Package,
-    Tensor,
-)
+from bramble.contracts.images import Decode, Normalize
+from bramble.contracts.package import Golden, GoldenCase, GoldenTolerance, Output, Package
+from bramble.contracts.tasks.base import Tensor
+from bramble.contracts.tasks.classification import Classify
 from bramble_workloads.errors import BadData
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.golden import check, decode_array, encode_array
@@ -137,12 +129,12 @@ def test_the_digits_model_is_a_real_one() -> None:
     """The tests' graph classifies real digits: other tests rely on it."""
     pictures, labels = digits()
     model = Model.load(description(), digits_graph())
-    right = sum(model.predict(picture).classified.label == label for picture, label in zip(pictures[:300], labels, strict=False))
+    right = sum(model.predict(picture).answer.truth().stratum == label for picture, label in zip(pictures[:300], labels, strict=False))
     assert right / 300 > 0.85
 
 
 def test_a_missing_blob_is_the_readers_error() -> None:
     package, blobs = build_package(digits_graph())
-    case = GoldenCase(input=digest_of(b"?"), tensor=digest_of(b"?"), raw=digest_of(b"?"), decoded=GoldenDecoded(label="1", confidence=1))
+    case = GoldenCase(input=digest_of(b"?"), tensor=digest_of(b"?"), raw=digest_of(b"?"), decoded={"label": "1", "confidence": 1})
     with pytest.raises(KeyError):
         check(Model.load(package, digits_graph()), Golden(tolerance=GoldenTolerance(), cases=(case,) * 4), blobs.__getitem__)

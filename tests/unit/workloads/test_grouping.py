@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 
 from bramble.contracts.manifest import Sample, Split
+from bramble.contracts.tasks.classification import Label
 from bramble_workloads.snapshot.grouping import Grouped, Policy, group
 from bramble_workloads.snapshot.samples import Picture
 from bramble_workloads.snapshot.splits import assign
@@ -20,13 +21,12 @@ def name(number: int) -> str:
 
 def picture(number: int, label: str = "a", copies: int = 1, **meta: str) -> Picture:
     keys = tuple(f"{label}/{number}-{copy}.png" for copy in range(copies))
-    return Picture(name(number), 10, ".png", label, "scans", meta, keys, SMALL)
+    return Picture(name(number), 10, ".png", Label(label=label), "scans", meta, keys, SMALL)
 
 
 def sample(number: int, split: Split, of: int | None = None) -> Sample:
-    return Sample(
-        id=name(number), bytes=10, extension=".png", split=split, label="a", group=name(number if of is None else of), origin="scans"
-    )
+    own, group_name = name(number), name(number if of is None else of)
+    return Sample(id=own, bytes=10, extension=".png", split=split, annotation=Label(label="a"), group=group_name, origin="scans")
 
 
 def grouped(
@@ -122,7 +122,7 @@ def test_versions_never_leak_between_splits(data: st.DataObject, policy: Policy,
                 bytes=1,
                 extension=".png",
                 split=placed[found.group_of[kept.id]],
-                label="a",
+                annotation=Label(label="a"),
                 group=found.group_of[kept.id],
                 origin="scans",
             )

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from bramble.contracts.package import Crop, Decode, ImageInput, Normalize, Resize, Tensor
+from bramble.contracts.images import Crop, Decode, ImageInput, Normalize, Resize
+from bramble.contracts.package import ModelDescription
+from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.errors import SpecError
-from bramble_workloads.processing import CorruptPicture, InputError, TooLarge, UnsupportedMedia, preprocess
-from bramble_workloads.processing.errors import DescriptionError
+from bramble_workloads.processing.errors import CorruptPicture, DescriptionError, InputError, TooLarge, UnsupportedMedia
 from bramble_workloads.processing.picture import media_type
+from bramble_workloads.processing.preprocess import Preprocessor
 from tests.unit.workloads.models import description, png
 
 PLAIN = Normalize(scale=1, mean=(0.0,), std=(1.0,))
@@ -23,6 +26,10 @@ PLAIN_RGB = Normalize(scale=1, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 def takes(*shape: int, layout: str = "NCHW", **limits: Any) -> ImageInput:
     return ImageInput.model_validate({**limits, "tensor": Tensor.model_validate({"name": "x", "shape": shape, "layout": layout})})
+
+
+def preprocess(described: ModelDescription, content: bytes) -> NDArray[np.float32]:
+    return Preprocessor(described)(content)
 
 
 def jpeg(pixels: np.ndarray[Any, Any], **options: Any) -> bytes:

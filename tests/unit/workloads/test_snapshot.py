@@ -18,9 +18,10 @@ from bramble.contracts.jobs.snapshot import (
     Source,
     Splits,
 )
-from bramble.contracts.manifest import Manifest, Sample
+from bramble.contracts.manifest import Manifest, Sample, read_sample
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import blob_key, cause_key, log_key, result_key, run_prefix
+from bramble.contracts.tasks.classification import Label
 from bramble_workloads.snapshot.step import main
 from bramble_workloads.store import Store
 from tests.unit.workloads.models import digits
@@ -77,7 +78,7 @@ def result(store: Store, attempt: int = 1) -> SnapshotResult:
 
 def samples(store: Store, digest: str) -> list[Sample]:
     manifest = Manifest.model_validate_json(store.get_blob(digest))
-    return [Sample.model_validate_json(line) for line in store.get_blob(manifest.samples).splitlines()]
+    return [read_sample(line, Label) for line in store.get_blob(manifest.samples).splitlines()]
 
 
 def findings(store: Store, attempt: int = 1) -> dict[str, Finding]:
@@ -216,7 +217,7 @@ def test_a_store_that_refuses_the_key_is_said_in_the_last_word(freeze: Freeze, s
     assert freeze() == 64
     word = json.loads((tmp_path / "termination").read_text())
     assert word["key"] == ""
-    assert "correct secretKey in the Secret" in word["message"]
+    assert "correct secretKey in Secret bramble-store" in word["message"]
     assert "wrong" not in word["message"].split()
 
 

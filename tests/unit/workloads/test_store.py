@@ -29,8 +29,8 @@ def test_keys_stay_below_the_prefix(store: Store, store_config: StoreConfig) -> 
 
 
 def test_a_conditional_put_writes_once(store: Store) -> None:
-    assert store.put("once", b"1", if_absent=True)
-    assert not store.put("once", b"2", if_absent=True)
+    assert store.put_once("once", b"1")
+    assert not store.put_once("once", b"2")
     assert store.get("once") == b"1"
 
 
@@ -82,9 +82,9 @@ def test_a_source_that_changed_while_it_was_read_is_tried_again(store: Store) ->
 @pytest.mark.parametrize(
     ("changed", "advice"),
     [
-        ({"secret_key": "other"}, "correct secretKey in the Secret"),
+        ({"secret_key": "other"}, "correct secretKey in Secret bramble-store"),
         ({"access_key": "nobody"}, "accessKey"),
-        ({"bucket": "no-such-bucket"}, "correct bucket in the Secret"),
+        ({"bucket": "no-such-bucket"}, "correct bucket in Secret bramble-store"),
     ],
 )
 def test_a_refusal_says_what_to_correct_and_no_secret(changed: dict[str, str], advice: str, store_config: StoreConfig) -> None:

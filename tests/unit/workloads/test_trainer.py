@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.hyperparameters import Augment
+from bramble.contracts.images import Augment
 from bramble.contracts.package import ModelDescription
 from bramble_workloads.errors import BadData, SpecError, Stopped
 from bramble_workloads.processing.model import Model
-from bramble_workloads.train import architectures, checkpoint, entry, program
-from bramble_workloads.train.augment import augment
+from bramble_workloads.train import checkpoint, entry
 from bramble_workloads.train.checkpoint import STATE, steps
+from bramble_workloads.train.images import augment
 from bramble_workloads.train.progress import Progress
 from bramble_workloads.train.ranks import Ranks
 from tests.unit.workloads.models import digits
@@ -39,7 +39,7 @@ def data(tmp_path: Path) -> Path:
         (folder / file).write_bytes(content)
         lines.append({"id": digest_of(content), "file": file, "split": split, "label": label, "weight": 1.0, "origin": "x", "meta": {}})
     (folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "manifest.json").write_text(json.dumps({"classes": list("0123456789")}))
+    (folder / "manifest.json").write_text(json.dumps({"task": "image-classification", "classes": list("0123456789")}))
     return folder
 
 
@@ -92,7 +92,7 @@ def another(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_a_run_learns_and_tells_of_it(run: Run) -> None:
     assert run(epochs=12, gradAccumulation=2, clipNorm=1.0, labelSmoothing=0.1, augment={"shift": 0.1, "brightness": 0.1}) == 0
     pictures, labels = digits()
-    right = [run.model.predict(picture).classified.label == label for picture, label in zip(pictures[:60], labels[:60], strict=True)]
+    right = [run.model.predict(picture).answer.truth().stratum == label for picture, label in zip(pictures[:60], labels[:60], strict=True)]
     assert sum(right) / len(right) > 0.8
     first, *rest = run.lines
     assert first["firstStepAt"].endswith("Z")
@@ -101,7 +101,7 @@ def test_a_run_learns_and_tells_of_it(run: Run) -> None:
     epochs = [line for line in rest if not line["message"] and "accuracy" in line["metrics"]]
     assert [line["epoch"] for line in epochs] == list(range(1, 13))
     assert epochs[-1]["etaSeconds"] == 0
-    assert set(epochs[-1]["metrics"]) == {"trainLoss", "trainAccuracy", "loss", "accuracy", "imagesPerSecond"}
+    assert set(epochs[-1]["metrics"]) == {"trainLoss", "trainAccuracy", "loss", "accuracy", "samplesPerSecond"}
     assert epochs[0]["metrics"]["trainLoss"] > epochs[-1]["metrics"]["trainLoss"]
 
 
@@ -193,7 +193,13 @@ def test_a_run_resumed_before_it_stops_early_stops_at_the_same_epoch(run: Run, a
 
 def test_an_architecture_of_timm_trains_and_exports(run: Run) -> None:
     assert run(architecture="mobilenetv3_small_050", size=32, channels="RGB", epochs=1, batchSize=30) == 0
-    assert run.model.predict(digits()[0][0]).classified.label in set("0123456789")
+    assert run.model.predict(digits()[0][0]).answer.truth().stratum in set("0123456789")
+
+
+def test_a_dataset_of_another_task_is_a_spec_error(run: Run, data: Path) -> None:
+    (data / "manifest.json").write_text(json.dumps({"task": "object-detection", "classes": list("0123456789")}))
+    with pytest.raises(SpecError, match=r"task is image-classification and the dataset is of object-detection"):
+        run(epochs=1)
 
 
 def test_an_architecture_nobody_knows_is_a_spec_error_with_some_that_are_known(run: Run) -> None:
@@ -241,12 +247,6 @@ def test_a_checkpoint_holds_no_pickle_that_could_run_code(run: Run, tmp_path: Pa
     assert not (tmp_path / "ran").exists()
 
 
-def test_freezing_the_backbone_leaves_the_head_to_train() -> None:
-    network = architectures.build("small-cnn", 1, 10)
-    architectures.freeze_backbone(network)
-    assert [name for name, parameter in network.named_parameters() if parameter.requires_grad] == ["head.weight", "head.bias"]
-
-
 @pytest.mark.parametrize(
     ("environment", "name"),
     [({"BRAMBLE_GPUS": "1", "BRAMBLE_CPU_ALLOWED": "1"}, "cpu (simulated gpu)"), ({"BRAMBLE_GPUS": "0"}, "cpu")],
@@ -282,4 +282,3 @@ def test_preparing_says_what_is_wrong_before_torch_is_asked(monkeypatch: pytest.
     assert found["kind"] == "SpecError"
     monkeypatch.setenv("BRAMBLE_PARAMS", "{}")
     assert entry.prepare() is None
-    assert program.MOMENTS

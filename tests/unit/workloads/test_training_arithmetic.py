@@ -1,7 +1,8 @@
-"""The parts of the training program that need no network: order, schedule, hyperparameters, temperature."""
+"""The parts of the training program that need no network: order, schedule, hyperparameters."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import hypothesis.strategies as st
@@ -11,8 +12,7 @@ from hypothesis import given
 
 from bramble.contracts.hyperparameters import Hyperparameters
 from bramble_workloads.errors import SpecError
-from bramble_workloads.temperature import HIGHEST, LOWEST, fit_temperature
-from bramble_workloads.train import hyperparameters
+from bramble_workloads.train.entry import specified
 from bramble_workloads.train.sampling import batches, epoch_order
 from bramble_workloads.train.schedule import learning_rate
 
@@ -46,7 +46,7 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 
 
 def wanted(**values: Any) -> Hyperparameters:
-    return hyperparameters.read({"epochs": 10, "learningRate": 0.1, **values})
+    return Hyperparameters.model_validate({"epochs": 10, "learningRate": 0.1, **values})
 
 
 @pytest.mark.parametrize(
@@ -83,28 +83,9 @@ def test_the_learning_rate_keeps_its_course_when_half_of_the_ranks_are_gone() ->
         ({"epochs": 3, "warmupEpochs": 3}, "warmupEpochs is 3 of 3 epochs: it must be less"),
     ],
 )
-def test_a_hyperparameter_that_cannot_be_is_named_with_what_can(values: dict[str, Any], says: str) -> None:
+def test_a_hyperparameter_that_cannot_be_is_named_with_what_can(values: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BRAMBLE_TRAINER", '{"task": "image-classification", "architecture": "small-cnn"}')
+    monkeypatch.setenv("BRAMBLE_PARAMS", json.dumps(values))
     with pytest.raises(SpecError) as caught:
-        hyperparameters.read(values)
+        specified()
     assert says in str(caught.value)
-
-
-def logits(sharpness: float, count: int = 4000) -> tuple[np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Scores whose honest temperature is `sharpness`, and labels drawn from what they mean."""
-    random = np.random.default_rng(0)
-    honest = random.normal(0, 2, (count, 5))
-    chances = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
-    labels = np.array([random.choice(5, p=row) for row in chances])
-    return (honest * sharpness).astype(np.float32), labels
-
-
-@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_overconfidence(sharpness: float) -> None:
-    assert fit_temperature(*logits(sharpness)) == pytest.approx(sharpness, rel=0.08)
-
-
-def test_the_temperature_is_bounded_and_one_without_samples() -> None:
-    scores = np.eye(3, dtype=np.float32) * 9
-    assert fit_temperature(scores, np.arange(3)) == LOWEST
-    assert fit_temperature(scores, np.array([1, 2, 0])) == HIGHEST
-    assert fit_temperature(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)) == 1.0

@@ -90,7 +90,9 @@ def test_two_nodes_make_a_package_that_serves(store: Store, store_config: StoreC
     assert (package.model, package.version, package.lineage.dataset, package.lineage.seed) == ("digits", "1.0.0", manifest, 7)
     model = Model.load(package, store.get_blob(package.files["model"].sha256))
     pictures, labels = digits()
-    right = [model.predict(picture).classified.label == label for picture, label in zip(pictures[300:500], labels[300:500], strict=True)]
+    right = [
+        model.predict(picture).answer.truth().stratum == label for picture, label in zip(pictures[300:500], labels[300:500], strict=True)
+    ]
     assert sum(right) / len(right) > 0.7, "a processor that rounds otherwise gives another model, and none as bad as this"
     assert b"epoch 16/16" in store.get(log_key(job.prefix, 0))
     assert causes(store, job) == {}
@@ -211,7 +213,7 @@ def test_a_store_that_refuses_stops_the_run_and_says_so(store_config: StoreConfi
     job = train_job(manifest)
     with pods(job, store_config._replace(secret_key="wrong"), tmp_path) as made:
         assert [pod.fetch_code for pod in made] == [ExitCode.SPEC_ERROR] * 2
-        assert "correct secretKey in the Secret" in made[0].log("fetch")
+        assert "correct secretKey in Secret bramble-store" in made[0].log("fetch")
         assert "correct secretKey" in termination(made[0])["message"]
 
 

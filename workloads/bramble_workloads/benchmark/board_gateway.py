@@ -15,8 +15,8 @@ from bramble.contracts.assignment import Blob
 from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.contracts.store import cause_key, result_key
 from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.errors import WrongBlob
 from bramble_workloads.device.gateway_client import GatewayClient
-from bramble_workloads.edge.errors import WrongBlob
 from bramble_workloads.errors import SpecError, TryAgain
 from bramble_workloads.job import Work
 

@@ -14,6 +14,9 @@ import time
 from collections.abc import Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field
 
 from bramble.contracts.base import Digest, Document
 from bramble.contracts.jobs.benchmark import LatencySummary
@@ -27,8 +30,8 @@ class Order(Document):
 
     package: Digest
     blobs: str
-    pictures: tuple[tuple[str, str], ...]
-    """Path and true label of each sample."""
+    samples: tuple[tuple[str, dict[str, Any]], ...]
+    """Path and annotation of each sample."""
     warmup: int
     iterations: int
 
@@ -38,8 +41,8 @@ class Measured(Document):
 
     golden: bool
     message: str = ""
-    answers: tuple[tuple[str, str], ...] = ()
-    """True and answered label of each sample."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """On the samples."""
     latency: LatencySummary | None = None
     peak_memory_bytes: int | None = None
 
@@ -58,6 +61,7 @@ def measure(order: Order) -> Measured:
     from bramble_workloads.device.loading import load
     from bramble_workloads.device.memory import status_bytes
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
+    from bramble_workloads.tasks.catalogue import task_of
 
     blobs = Blobs(Path(order.blobs))
     try:
@@ -65,8 +69,11 @@ def measure(order: Order) -> Measured:
     except (DescriptionError, ModelFault) as error:
         return Measured(golden=False, message=str(error))
     try:
-        answers = tuple((label, model.predict(Path(path).read_bytes()).classified.label) for path, label in order.pictures)
-        contents = [Path(path).read_bytes() for path, _ in order.pictures[:PICTURES]]
+        task = task_of(model.description.task)
+        scorer = task.scorer(model.description)
+        for path, annotation in order.samples:
+            scorer.add(task.contract.annotation.model_validate(annotation), model.predict(Path(path).read_bytes()).answer)
+        contents = [Path(path).read_bytes() for path, _ in order.samples[:PICTURES]]
         milliseconds: list[float] = []
         for number, content in enumerate(islice(cycle(contents), order.warmup + order.iterations)):
             began = time.perf_counter()
@@ -78,7 +85,8 @@ def measure(order: Order) -> Measured:
         model.predict(contents[0])
     except (InputError, ModelFault) as error:
         return Measured(golden=True, message=str(error))
-    return Measured(golden=True, answers=answers, latency=summary(milliseconds), peak_memory_bytes=status_bytes("VmHWM"))
+    metrics = scorer.scores().overall.metrics
+    return Measured(golden=True, metrics=metrics, latency=summary(milliseconds), peak_memory_bytes=status_bytes("VmHWM"))
 
 
 def summary(milliseconds: Sequence[float]) -> LatencySummary:

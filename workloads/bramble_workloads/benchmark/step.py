@@ -13,18 +13,19 @@ from typing import Self
 from pydantic import ValidationError
 
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkOutcome, BenchmarkResult
-from bramble.contracts.manifest import Sample
+from bramble.contracts.manifest import Manifest, Sample
 from bramble.contracts.report import BoardFacts
+from bramble.contracts.tasks.base import TaskContract
+from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads import paths
 from bramble_workloads.benchmark.board_gateway import BoardGateway, GatewayFiling
 from bramble_workloads.benchmark.measure import Measured, Order
 from bramble_workloads.benchmark.verdict import reasons
 from bramble_workloads.device import board
 from bramble_workloads.errors import SpecError
-from bramble_workloads.evaluate.answers import require_labels
+from bramble_workloads.evaluate.answers import require_known
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop
 from bramble_workloads.evaluate.samples import hash_order, of_split, pictures, read_manifest, read_samples
-from bramble_workloads.evaluate.scoring import Confusion, metrics_of, scores_of
 from bramble_workloads.job import Work, run
 from bramble_workloads.processing.package import read_package
 
@@ -46,25 +47,24 @@ def benchmark(work: Work[BenchmarkJob]) -> BenchmarkResult:
         TryAgain: the gateway did not answer for two minutes.
     """
     job = work.job
-    require_max_drop(job.max_drop)
     if job.gateway is None:
         raise SpecError("the job names no gateway: a board reads its blobs nowhere else")
     with BoardGateway(job.gateway.url, work.folder / "blobs") as gateway, Thermometer() as thermometer:
-        samples, whole = _samples(work, gateway)
-        measured = {package: _measure(work, gateway, package, samples) for package in job.packages}
-    metrics = {package: _metrics(found) for package, found in measured.items()}
+        manifest = read_manifest(gateway.get_blob, job.manifest)
+        task = contract_of(manifest.task)
+        require_max_drop(job.max_drop, task)
+        samples, whole = _samples(work, gateway, manifest)
+        measured = {package: _measure(work, gateway, package, manifest, samples) for package in job.packages}
     return BenchmarkResult(
         seconds=work.seconds,
         board=job.board,
         node=paths.node_name() or "",
         facts=thermometer.facts(),
-        outcomes=tuple(outcome(job, package, measured[package], metrics, whole=whole) for package in job.packages),
+        outcomes=tuple(outcome(job, package, measured, task, whole=whole) for package in job.packages),
     )
 
 
-def outcome(
-    job: BenchmarkJob, package: str, measured: Measured, metrics: Mapping[str, Mapping[str, float]], *, whole: bool
-) -> BenchmarkOutcome:
+def outcome(job: BenchmarkJob, package: str, measured: Mapping[str, Measured], task: TaskContract, *, whole: bool) -> BenchmarkOutcome:
     """One variant's figures and verdict.
 
     A drop is counted on the same pictures wherever that is possible: from the fp32 package's own answers on this board. Only where
@@ -74,33 +74,33 @@ def outcome(
     Args:
         job: with limits and reference.
         package: to judge.
-        measured: of it.
-        metrics: of every package that answered the samples.
+        measured: of every package.
+        task: of all of them.
         whole: whether all samples of the test split took part.
     """
-    found = metrics.get(package, {})
-    here = metrics.get(job.reference, {}) if package != job.reference else {}
+    own = measured[package]
+    found = own.metrics
+    here = measured[job.reference].metrics if job.reference in measured and package != job.reference else {}
     reference = here or job.reference_metrics
     judged = package != job.reference or whole
-    why = reasons(measured, job.limits)
+    why = reasons(own, job.limits)
     if found and judged:
-        why += missed(reference, found, job.max_drop)
+        why += missed(reference, found, job.max_drop, task)
     return BenchmarkOutcome(
         package=package,
-        golden=measured.golden,
-        golden_message="" if measured.golden else measured.message,
-        latency=measured.latency,
+        golden=own.golden,
+        golden_message="" if own.golden else own.message,
+        latency=own.latency,
         metrics=dict(found),
-        drop=drop_of(reference, found) if judged else {},
-        peak_memory_bytes=measured.peak_memory_bytes,
+        drop=drop_of(reference, found, task) if judged else {},
+        peak_memory_bytes=own.peak_memory_bytes,
         passed=not why,
         reasons=tuple(why),
     )
 
 
-def _samples(work: Work[BenchmarkJob], gateway: BoardGateway) -> tuple[list[tuple[Path, Sample]], bool]:
+def _samples(work: Work[BenchmarkJob], gateway: BoardGateway, manifest: Manifest) -> tuple[list[tuple[Path, Sample]], bool]:
     """The test samples as files, and whether they are all of them."""
-    manifest = read_manifest(gateway.get_blob, work.job.manifest)
     split = of_split(read_samples(gateway.get_blob, manifest), "test")
     chosen = hash_order(split, PURPOSE)[: work.job.samples]
     folder = work.folder / "pictures"
@@ -114,17 +114,19 @@ def _samples(work: Work[BenchmarkJob], gateway: BoardGateway) -> tuple[list[tupl
     return sorted(files, key=lambda item: item[1].id), len(files) == len(split)
 
 
-def _measure(work: Work[BenchmarkJob], gateway: BoardGateway, digest: str, samples: Sequence[tuple[Path, Sample]]) -> Measured:
+def _measure(
+    work: Work[BenchmarkJob], gateway: BoardGateway, digest: str, manifest: Manifest, samples: Sequence[tuple[Path, Sample]]
+) -> Measured:
     """Bring a package here and measure it in a process of its own."""
     package = read_package(gateway.get_blob, digest)
-    require_labels([sample for _, sample in samples], package.postprocess.labels)
+    require_known([sample for _, sample in samples], manifest, package)
     gateway.keep(digest, None)
     for blob, size in package.blobs().items():
         gateway.keep(blob, size)
     order = Order(
         package=digest,
         blobs=str(work.folder / "blobs"),
-        pictures=tuple((str(path), sample.label) for path, sample in samples),
+        samples=tuple((str(path), sample.annotation.model_dump(mode="json", by_alias=True)) for path, sample in samples),
         warmup=work.job.warmup,
         iterations=work.job.iterations,
     )
@@ -152,15 +154,6 @@ def read(child: subprocess.CompletedProcess[bytes]) -> Measured:
         return Measured.model_validate_json(child.stdout)
     except ValidationError:
         return Measured(golden=False, message=f"the measuring process ended with code {child.returncode} and no result: {last}")
-
-
-def _metrics(measured: Measured) -> dict[str, float]:
-    if not measured.answers:
-        return {}
-    confusion = Confusion(sorted({label for pair in measured.answers for label in pair}))
-    for true, answered in measured.answers:
-        confusion.add(true, answered)
-    return metrics_of(scores_of(confusion))
 
 
 class Thermometer:

@@ -19,7 +19,7 @@ def choose(train: Iterable[Sample], count: int) -> tuple[Sample, ...]:
     """
     classes: dict[str, list[Sample]] = {}
     for sample in hash_order(train, PURPOSE):
-        classes.setdefault(sample.label, []).append(sample)
+        classes.setdefault(sample.annotation.stratum, []).append(sample)
     return round_robin([classes[label] for label in sorted(classes)])[:count]
 
 

@@ -15,7 +15,7 @@ from bramble_workloads.convert.calibration import choose
 from bramble_workloads.convert.source import Source, fetch_export
 from bramble_workloads.errors import BadData
 from bramble_workloads.evaluate.answers import processors
-from bramble_workloads.evaluate.samples import pictures
+from bramble_workloads.evaluate.samples import name_of, pictures
 from bramble_workloads.job import Work
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import DescriptionError, InputError
@@ -116,4 +116,4 @@ def _tensor(source: Source, sample: Sample, content: bytes) -> Floats:
     try:
         return source.preprocessor(content)
     except InputError as error:
-        raise BadData(f"sample {sample.id} ({sample.label}): {error}") from error
+        raise BadData(f"{name_of(sample)}: {error}") from error

@@ -1,12 +1,9 @@
-"""Runs every graph on a split. Each picture is read, decoded and preprocessed once."""
+"""Runs every graph on a split. Each sample is read and preprocessed once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.manifest import Sample
@@ -14,23 +11,22 @@ from bramble_workloads.convert.graphs import EXPORTED, GraphKey, VariantGraph, k
 from bramble_workloads.convert.source import Source
 from bramble_workloads.evaluate.answers import rows
 from bramble_workloads.evaluate.samples import pictures
-from bramble_workloads.evaluate.step import told
+from bramble_workloads.evaluate.step import with_progress
 from bramble_workloads.job import Work
 from bramble_workloads.processing.errors import ModelFault
 from bramble_workloads.runtimes.converter import NotConvertible
-
-Logits = NDArray[np.float32]
+from bramble_workloads.tasks.base import Outputs
 
 
 class SplitOutputs(NamedTuple):
-    """The logits [samples, labels] of every graph in the order of `samples`, or the reason why there are none."""
+    """The outputs of every graph in the order of `samples`, or the reason why there are none."""
 
     samples: list[Sample]
-    logits: dict[GraphKey, Logits | NotConvertible]
+    outputs: dict[GraphKey, list[Outputs] | NotConvertible]
 
-    def of(self, key: GraphKey) -> Logits:
-        """The logits of one graph. Raises NotConvertible: the graph failed on the split, or could not be made."""
-        found = self.logits[key]
+    def of(self, key: GraphKey) -> list[Outputs]:
+        """The outputs of one graph. Raises NotConvertible: the graph failed on the split, or could not be made."""
+        found = self.outputs[key]
         if isinstance(found, NotConvertible):
             raise found
         return found
@@ -46,23 +42,26 @@ def run_split(
     """Run every graph on every sample.
 
     Raises:
-        BadData: a picture cannot be processed, or the exported graph fails, with which the others are compared.
+        BadData: a sample cannot be processed, or the exported graph fails, with which the others are compared.
     """
     made = {key: graph for key, graph in graphs.items() if isinstance(graph, VariantGraph)}
     running = rows([graph.model for graph in made.values()], pictures(work.store.get_blob, source.manifest, samples))
-    found = list(told(work, f"{split}: {len(made)} graphs have answered", len(samples), running))
-    logits: dict[GraphKey, Logits | NotConvertible] = {key: graph for key, graph in graphs.items() if isinstance(graph, NotConvertible)}
+    found = list(with_progress(work, f"{split}: {len(made)} graphs have answered", len(samples), running))
+    outputs: dict[GraphKey, list[Outputs] | NotConvertible] = {
+        key: graph for key, graph in graphs.items() if isinstance(graph, NotConvertible)
+    }
     for position, key in enumerate(made):
-        logits[key] = _stacked([row.logits[position] for row in found], split, key)
-    return SplitOutputs([row.sample for row in found], logits)
+        outputs[key] = _complete([row.outputs[position] for row in found], split, key)
+    return SplitOutputs([row.sample for row in found], outputs)
 
 
-def _stacked(column: Sequence[Logits | ModelFault], split: str, key: GraphKey) -> Logits | NotConvertible:
-    arrays = []
+def _complete(column: Sequence[Outputs | ModelFault], split: str, key: GraphKey) -> list[Outputs] | NotConvertible:
+    """The outputs of one graph, unless it failed on a sample."""
+    outputs = []
     for each in column:
         if isinstance(each, ModelFault):
             if key == key_of(EXPORTED):
                 raise each
             return NotConvertible(f"the {key} graph fails on the {split} split: {each}")
-        arrays.append(each)
-    return np.stack(arrays)
+        outputs.append(each)
+    return outputs

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
-from bramble.contracts.package import MAX_BYTES, Classify, File, GoldenTolerance, Lineage, Package
+from bramble.contracts.package import MAX_BYTES, File, GoldenTolerance, Lineage, Package
 from bramble.contracts.runtimes import EXPORTS, by_format
-from bramble_workloads.convert.golden import Answered, make_golden, order
+from bramble_workloads.convert.golden import make_golden, order
 from bramble_workloads.convert.graphs import VariantGraph
-from bramble_workloads.convert.source import Source
+from bramble_workloads.evaluate.table import Answered
 from bramble_workloads.job import Work
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.golden import check
 from bramble_workloads.processing.model import Model
-from bramble_workloads.processing.postprocess import classify
 from bramble_workloads.runtimes.converter import NotConvertible, converter_of
+from bramble_workloads.tasks.base import Outputs
 
 UPLOADS = 8
 
 QUANTISED_MARGIN = 0.3
-"""Of a quantised graph, top labels must agree only where the expected probabilities differ by more than this."""
+"""Answers of a quantised graph must agree only where the margin of the expected answer is larger than this."""
 FLOAT_SHARE = 1e-4
 """Tolerance of a float32 graph, as a share of the range of its outputs: summing in another order costs about three of the seven decimal
 digits of single precision."""
@@ -33,21 +30,19 @@ FLOAT_LEAST = 1e-3
 
 def make_package(
     work: Work[ConvertJob],
-    source: Source,
     spec: VariantSpec,
     graph: VariantGraph,
-    fitted: Classify,
-    val: tuple[list[Sample], NDArray[np.float32]],
+    fitted: Package,
+    val: tuple[list[Sample], list[Outputs]],
 ) -> str:
     """Make the package of one variant and store it, after the blobs that it names.
 
     Args:
         work: the running job.
-        source: what the variant is made from.
         spec: the variant.
         graph: its graph.
-        fitted: its postprocessing.
-        val: the samples of the validation split and the graph's logits for them.
+        fitted: the package of training, fitted for this graph.
+        val: the samples of the validation split and the graph's outputs for them.
 
     Returns:
         The package's digest.
@@ -55,11 +50,11 @@ def make_package(
     Raises:
         NotConvertible: there are too few golden cases, the graph does not pass them here, or the package is too large.
     """
-    bare = _bare(work.job, source, spec, graph, fitted)
+    bare = _bare(work.job, spec, graph, fitted)
     model = Model.load(bare, graph.form.graph)  # as a device loads it: with the package's own threads and every check
-    samples, logits = val
-    candidates = order([Answered(sample, classify(fitted, row)) for sample, row in zip(samples, logits, strict=True)])
-    made = make_golden(model, candidates, work.store.get_blob, _tolerance(graph, logits))
+    samples, outputs = val
+    candidates = order([Answered(sample, model.decode(each)) for sample, each in zip(samples, outputs, strict=True)])
+    made = make_golden(model, candidates, work.store.get_blob, _tolerance(graph, outputs))
     outcome = check(Model.load(bare, graph.form.graph, threads=1), made.golden, made.blobs.__getitem__)
     if not outcome.passed:
         raise NotConvertible(f"it does not give the same answer twice on this machine: {outcome.message}")
@@ -72,20 +67,19 @@ def make_package(
     return work.store.put_blob(document)
 
 
-def _bare(job: ConvertJob, source: Source, spec: VariantSpec, graph: VariantGraph, fitted: Classify) -> Package:
+def _bare(job: ConvertJob, spec: VariantSpec, graph: VariantGraph, fitted: Package) -> Package:
     """The package without golden cases. Of the training package's files it keeps those that are not exports: a device loads one graph."""
     content, contract = graph.form.graph.read_bytes(), by_format(spec.format)
-    kept = {name: file for name, file in source.package.files.items() if name not in {export.name for export in EXPORTS}}
+    kept = {name: file for name, file in fitted.files.items() if name not in {export.name for export in EXPORTS}}
     return Package.model_validate(
         {
-            **source.package.model_dump(),
+            **fitted.model_dump(),
             "model": job.model,
             "version": job.version,
             "variant": graph.variant.model_copy(update={"name": spec.name}),
             "files": {**kept, "model": File(sha256=digest_of(content), bytes=len(content), media_type=contract.media_type)},
-            "postprocess": fitted,
             "golden": None,
-            "lineage": _lineage(job, source.package.lineage, spec, graph),
+            "lineage": _lineage(job, fitted.lineage, spec, graph),
         }
     )
 
@@ -101,9 +95,11 @@ def _lineage(job: ConvertJob, trained: Lineage, spec: VariantSpec, graph: Varian
     )
 
 
-def _tolerance(graph: VariantGraph, logits: NDArray[np.float32]) -> GoldenTolerance:
+def _tolerance(graph: VariantGraph, outputs: list[Outputs]) -> GoldenTolerance:
     quantised = graph.form.quantised
     if quantised is not None:
         return GoldenTolerance(raw=quantised.tolerance, step=quantised.step, margin=QUANTISED_MARGIN)
-    spread = float(logits.max() - logits.min())
+    lowest = min(float(array.min()) for each in outputs for array in each.values())
+    highest = max(float(array.max()) for each in outputs for array in each.values())
+    spread = highest - lowest
     return GoldenTolerance(raw=float(f"{max(FLOAT_LEAST, FLOAT_SHARE * spread):.2g}"))

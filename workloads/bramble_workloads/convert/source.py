@@ -9,14 +9,14 @@ from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.manifest import Manifest, Sample, Split
 from bramble.contracts.package import Package
 from bramble.contracts.runtimes import FLOAT32, MODEL, Export
-from bramble_workloads.convert.golden import PNG
 from bramble_workloads.errors import SpecError
-from bramble_workloads.evaluate.answers import require_labels
+from bramble_workloads.evaluate.answers import require_known
 from bramble_workloads.evaluate.samples import of_split, read_manifest, read_samples
 from bramble_workloads.job import Work
 from bramble_workloads.processing.package import read_package
-from bramble_workloads.processing.preprocess import Preprocessor
 from bramble_workloads.runtimes.converter import NotConvertible
+from bramble_workloads.tasks.base import ToTensor
+from bramble_workloads.tasks.catalogue import task_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Source:
     package: Package
     graph: Path
     """The float32 graph."""
-    preprocessor: Preprocessor
+    preprocessor: ToTensor
     manifest: Manifest
     train: tuple[Sample, ...]
     val: tuple[Sample, ...]
@@ -38,7 +38,8 @@ def read_source(work: Work[ConvertJob]) -> Source:
     """Fetch the package, its graph and the manifest.
 
     Raises:
-        SpecError: the package is not a float32 package, does not take PNG, or describes a preprocessing that cannot be carried out.
+        SpecError: the package is not a float32 package, does not take the media type of golden cases, or describes a preprocessing that
+            cannot be carried out.
         BadData: a blob is missing or damaged, or a split is empty or holds classes that the model does not know.
     """
     job, store = work.job, work.store
@@ -47,15 +48,16 @@ def read_source(work: Work[ConvertJob]) -> Source:
         raise SpecError(
             f"package {job.package} is {package.variant.precision}: variants are made from the {FLOAT32.name} package of training"
         )
-    if PNG not in package.input.media_types:
-        raise SpecError(f"input.mediaTypes of package {job.package} lacks {PNG}, which golden cases are: add it")
+    medium = task_of(package.task).medium
+    if medium.golden_media_type not in package.input.media_types:
+        raise SpecError(f"input.mediaTypes of package {job.package} lacks {medium.golden_media_type}, which golden cases are: add it")
     manifest = read_manifest(store.get_blob, job.manifest)
     samples = read_samples(store.get_blob, manifest)
     splits: dict[Split, tuple[Sample, ...]] = {split: of_split(samples, split) for split in ("train", "val", "test")}
     for found in splits.values():
-        require_labels(found, package.postprocess.labels)
+        require_known(found, manifest, package)
     graph = fetch_export(work, package, MODEL)
-    return Source(digest=job.package, package=package, graph=graph, preprocessor=Preprocessor(package), manifest=manifest, **splits)
+    return Source(digest=job.package, package=package, graph=graph, preprocessor=medium.preprocessor(package), manifest=manifest, **splits)
 
 
 def fetch_export(work: Work[ConvertJob], package: Package, export: Export) -> Path:

@@ -8,20 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from bramble.contracts.jobs.convert import ConvertJob, ConvertResult, VariantOutcome, VariantSpec
-from bramble.contracts.package import Classify
-from bramble_workloads.convert.fitting import fit
+from bramble.contracts.package import Package
+from bramble.contracts.tasks.catalogue import contract_of, headline_of
 from bramble_workloads.convert.graphs import EXPORTED, GraphKey, VariantGraph, key_of, make_graphs
 from bramble_workloads.convert.inference import SplitOutputs, run_split
 from bramble_workloads.convert.package import make_package
 from bramble_workloads.convert.source import Source, read_source
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop
-from bramble_workloads.evaluate.scoring import Confusion, metrics_of, scores_of
 from bramble_workloads.job import Work, run
-from bramble_workloads.processing.postprocess import classify
 from bramble_workloads.runtimes.converter import NotConvertible
+from bramble_workloads.tasks.catalogue import task_of
 
 
 def main() -> int:
@@ -38,8 +35,8 @@ def convert(work: Work[ConvertJob]) -> ConvertResult:
             exported graph fails.
         TryAgain: the store does not answer.
     """
-    require_max_drop(work.job.max_drop)
     source = read_source(work)
+    require_max_drop(work.job.max_drop, contract_of(source.package.task))
     graphs = make_graphs(work, source)
     val = run_split(work, source, graphs, source.val, "val")
     test = run_split(work, source, graphs, source.test, "test")
@@ -71,7 +68,7 @@ class _Conversion:
             if isinstance(graph, NotConvertible):
                 raise graph
             fitted = self.fitted(key)
-            package = make_package(self.work, self.source, spec, graph, fitted, (self.val.samples, self.val.of(key)))
+            package = make_package(self.work, spec, graph, fitted, (self.val.samples, self.val.of(key)))
         except NotConvertible as reason:
             return VariantOutcome(name=spec.name, package=None, passed=False, reason=str(reason))
         made = VariantOutcome(
@@ -85,23 +82,24 @@ class _Conversion:
             found = self.metrics(key, fitted)
         except NotConvertible as reason:
             return made.model_copy(update={"reason": str(reason)})
-        reasons = missed(reference, found, self.work.job.max_drop)
+        task = contract_of(fitted.task)
+        reasons = missed(reference, found, self.work.job.max_drop, task)
         return made.model_copy(
-            update={"metrics": found, "drop": drop_of(reference, found), "passed": not reasons, "reason": "; ".join(reasons)}
+            update={"metrics": found, "drop": drop_of(reference, found, task), "passed": not reasons, "reason": "; ".join(reasons)}
         )
 
-    def fitted(self, key: GraphKey) -> Classify:
-        """The postprocessing of one graph. Raises NotConvertible: the graph failed on the validation split."""
-        operation = self.source.package.postprocess
-        true = np.array([operation.labels.index(sample.label) for sample in self.val.samples], np.int64)
-        return fit(operation, self.val.of(key), true)
+    def fitted(self, key: GraphKey) -> Package:
+        """The package of training, fitted for one graph. Raises NotConvertible: the graph failed on the validation split."""
+        truths = [sample.annotation for sample in self.val.samples]
+        return task_of(self.source.package.task).fit(self.source.package, self.val.of(key), truths)
 
-    def metrics(self, key: GraphKey, fitted: Classify) -> dict[str, float]:
-        """Scores on the test split. Raises NotConvertible: the graph failed on it."""
-        confusion = Confusion(fitted.labels)
-        for sample, row in zip(self.test.samples, self.test.of(key), strict=True):
-            confusion.add(sample.label, classify(fitted, row).label)
-        return metrics_of(scores_of(confusion))
+    def metrics(self, key: GraphKey, fitted: Package) -> dict[str, float]:
+        """Metrics on the test split. Raises NotConvertible: the graph failed on it."""
+        task = task_of(fitted.task)
+        decode, scorer = task.decoder(fitted), task.scorer(fitted)
+        for sample, outputs in zip(self.test.samples, self.test.of(key), strict=True):
+            scorer.add(sample.annotation, decode(outputs))
+        return scorer.scores().overall.metrics
 
 
 def _sentence(outcome: VariantOutcome) -> str:
@@ -109,5 +107,6 @@ def _sentence(outcome: VariantOutcome) -> str:
     if outcome.package is None:
         return f"{outcome.name}: not made: {outcome.reason}"
     size = f"{outcome.name}: {outcome.bytes} bytes ({outcome.compression:g}x smaller than fp32)"
-    scored = f"{size}, accuracy {outcome.metrics['accuracy']:.4f}" if outcome.metrics else size
+    headline = headline_of(outcome.metrics)
+    scored = f"{size}, {headline} {outcome.metrics[headline]:.4f}" if headline is not None else size
     return f"{scored}, passed" if outcome.passed else f"{scored}, rejected: {outcome.reason}"

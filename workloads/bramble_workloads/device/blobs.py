@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bramble.contracts.assignment import Blob
 from bramble_workloads.device.disk import sync_folder
-from bramble_workloads.edge.errors import GatewayUnavailable, NoSpace, WrongBlob
+from bramble_workloads.device.errors import GatewayUnavailable, NoSpace, WrongBlob
 
 if TYPE_CHECKING:  # a trial reads blobs and talks to nobody: it starts a third faster without aiohttp
     from bramble_workloads.device.gateway_client import GatewayClient

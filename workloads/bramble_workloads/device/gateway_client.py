@@ -19,7 +19,7 @@ from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.report import Report
 from bramble_workloads import paths
-from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable, WrongBlob
+from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable, WrongBlob
 
 CONNECT_SECONDS = 5
 CALL_SECONDS = 15

@@ -22,11 +22,11 @@ from aiohttp import web
 from bramble.contracts import __version__
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.device.backoff import wait_seconds
+from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
-from bramble_workloads.edge.api import Api
-from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.reporting import Reporter
+from bramble_workloads.edge.serve.api import Api
 from bramble_workloads.edge.settings import Settings
 from bramble_workloads.errors import TryAgain, WorkloadError
 

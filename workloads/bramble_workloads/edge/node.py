@@ -13,10 +13,10 @@ from bramble.contracts.assignment import Assignment, assignment_name
 from bramble_workloads.device import board
 from bramble_workloads.device.blobs import Blobs
 from bramble_workloads.device.gateway_client import GatewayClient
-from bramble_workloads.edge.counters import Book
-from bramble_workloads.edge.deployment import Deployment
-from bramble_workloads.edge.device import Device
-from bramble_workloads.edge.serving import Endpoint
+from bramble_workloads.edge.assignment.assigned_model import AssignedModel
+from bramble_workloads.edge.node_resources import NodeResources
+from bramble_workloads.edge.serve.counters import Book
+from bramble_workloads.edge.serve.endpoint import Endpoint
 from bramble_workloads.edge.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -38,12 +38,12 @@ class Node:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._blobs = Blobs(settings.state / "blobs", settings.disk_reserve)
         self._contact: float | None = None
-        self._deployments: dict[str, Deployment] = {}
+        self._models: dict[str, AssignedModel] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._absent_since: dict[str, float] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._device = Device(
+        self._resources = NodeResources(
             settings=settings,
             gateway=gateway,
             blobs=self._blobs,
@@ -59,17 +59,17 @@ class Node:
 
     # ----------------------------------------------------------------------------------------------------- what serves
 
-    def deployments(self) -> tuple[Deployment, ...]:
+    def models(self) -> tuple[AssignedModel, ...]:
         """All of them, in order of their assignments' names."""
-        return tuple(self._deployments[name] for name in sorted(self._deployments))
+        return tuple(self._models[name] for name in sorted(self._models))
 
     def names(self) -> tuple[str, ...]:
         """The models of this node as programs call them."""
-        return tuple(dict.fromkeys(deployment.endpoint.name for deployment in self.deployments()))
+        return tuple(dict.fromkeys(model.endpoint.name for model in self.models()))
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint of a model. While a node moves from one fleet to another, two may bear the name: the one that serves."""
-        found = [deployment.endpoint for deployment in self._deployments.values() if deployment.endpoint.name == name]
+        found = [model.endpoint for model in self._models.values() if model.endpoint.name == name]
         return next((endpoint for endpoint in found if endpoint.current is not None), found[0] if found else None)
 
     # ---------------------------------------------------------------------------------------------------- its lifetime
@@ -77,11 +77,11 @@ class Node:
     async def restore(self) -> None:
         """Serve again what was served before, without any network. Returns when that is done."""
         for folder in sorted(self._folder.iterdir()):
-            deployment = await asyncio.to_thread(Deployment.restored, self._device, folder)
-            if deployment is not None:
-                self._start(folder.name, deployment)
+            model = await asyncio.to_thread(AssignedModel.restored, self._resources, folder)
+            if model is not None:
+                self._start(folder.name, model)
         self._collect()
-        await asyncio.gather(*(deployment.settled.wait() for deployment in self._deployments.values()))
+        await asyncio.gather(*(model.settled.wait() for model in self._models.values()))
         self.restored.set()
 
     async def watch(self) -> None:
@@ -89,13 +89,13 @@ class Node:
         await self._failed
 
     async def leave(self) -> None:
-        """Stop working, on purpose. Requests have drained."""
+        """Withdraw working, on purpose. Requests have drained."""
         workers = list(self._workers.values())
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-        for deployment in self.deployments():
-            await deployment.leave()
+        for model in self.models():
+            await model.leave()
         self._writer.shutdown()
 
     # ------------------------------------------------------------------------------------------------ from the gateway
@@ -104,8 +104,8 @@ class Node:
         """The gateway answered."""
         first, self._contact = self._contact is None, time.monotonic()
         if first:
-            for deployment in self._deployments.values():
-                deployment.wake()
+            for model in self._models.values():
+                model.wake()
 
     async def apply(self, assignments: Iterable[Assignment]) -> bool:
         """Take a whole answer of the gateway; True where it brought something new."""
@@ -117,11 +117,11 @@ class Node:
             name = assignment_name(assignment.fleet, assignment.namespace, assignment.model)
             named.add(name)
             self._absent_since.pop(name, None)
-            deployment = self._deployments.get(name)
-            if deployment is None:
+            model = self._models.get(name)
+            if model is None:
                 new |= self._begin(name, assignment)
-            elif not deployment.withdrawn:
-                new |= await deployment.accept(assignment)
+            elif not model.withdrawn:
+                new |= await model.accept(assignment)
         self._miss(named)
         return new
 
@@ -130,22 +130,22 @@ class Node:
         return bool(self._absent_since)
 
     def _begin(self, name: str, assignment: Assignment) -> bool:
-        deployment = Deployment.accepting(self._device, self._folder / name, assignment)
-        if deployment is None:
+        model = AssignedModel.accepting(self._resources, self._folder / name, assignment)
+        if model is None:
             return False
-        self._start(name, deployment)
+        self._start(name, model)
         return True
 
     def _miss(self, named: set[str]) -> None:
         """What is not named any more is withdrawn once it has been missing for long enough."""
         now = time.monotonic()
-        for name, deployment in self._deployments.items():
+        for name, model in self._models.items():
             if name not in named and now - self._absent_since.setdefault(name, now) >= self.settings.withdraw_seconds:
-                deployment.withdraw()
+                model.withdraw()
 
-    def _start(self, name: str, deployment: Deployment) -> None:
-        self._deployments[name] = deployment
-        worker = asyncio.create_task(deployment.run(), name=f"deployment {deployment.endpoint.name}")
+    def _start(self, name: str, model: AssignedModel) -> None:
+        self._models[name] = model
+        worker = asyncio.create_task(model.run(), name=f"model {model.endpoint.name}")
         self._workers[name] = worker
         worker.add_done_callback(lambda task: self._ended(name, task))
 
@@ -157,14 +157,14 @@ class Node:
             if not self._failed.done():
                 self._failed.set_exception(error)
             return
-        del self._deployments[name], self._workers[name]
+        del self._models[name], self._workers[name]
         self._absent_since.pop(name, None)
         self._collect()
         self.changed.set()
 
     def _collect(self) -> None:
         """Drop the blobs that no slot of any assignment names."""
-        wanted = frozenset[str]().union(*(deployment.named_blobs() for deployment in self._deployments.values()))
+        wanted = frozenset[str]().union(*(model.named_blobs() for model in self._models.values()))
         try:
             freed = self._blobs.drop_all_but(wanted)
         except OSError as error:

@@ -10,8 +10,8 @@ import time
 
 from bramble.contracts.report import REPORT_SECONDS, Report
 from bramble_workloads.device import board
+from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
-from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.edge.node import Node
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Reporter:
             instance=self._node.instance,
             uptime_ms=round((time.monotonic() - self._began) * 1000),
             sequence=self._sequence,
-            running=tuple(deployment.report() for deployment in self._node.deployments()),
+            running=tuple(model.report() for model in self._node.models()),
             counters=self._node.book.report(),
             health=board.health(settings.state),
             facts=self._facts,

@@ -1,1 +1,1 @@
-"""Scores an exported package on a frozen split, and holds it against its gates."""
+"""Scores an exported package on the frozen test split and judges its gates."""

@@ -1,106 +1,99 @@
-"""Models' answers to many samples, several pictures at a time. Each is decoded and preprocessed once, whatever the number of models."""
+"""Runs models on many samples, several samples at a time. A sample is read and preprocessed once, whatever the number of models."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.contracts.manifest import Sample
+from bramble.contracts.manifest import Manifest, Sample
+from bramble.contracts.package import ModelDescription
 from bramble_workloads.errors import BadData
-from bramble_workloads.evaluate.scoring import Confusion
+from bramble_workloads.evaluate.samples import name_of
+from bramble_workloads.evaluate.table import Answered
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import InputError, ModelFault
-from bramble_workloads.processing.model import Model, Prediction
-from bramble_workloads.processing.postprocess import logits_output
+from bramble_workloads.processing.model import Model
+from bramble_workloads.tasks.base import Outputs
+from bramble_workloads.tasks.catalogue import task_of
 
-Picture = tuple[Sample, bytes]
-Logits = NDArray[np.float32]
-
-
-class Answer(NamedTuple):
-    """What a model said of a sample."""
-
-    sample: Sample
-    prediction: Prediction
+Content = tuple[Sample, bytes]
 
 
 class Row(NamedTuple):
-    """What each of several models gave for a sample: its logits [number of labels], or its fault."""
+    """The outputs of each of several models for a sample, or its fault."""
 
     sample: Sample
-    logits: tuple[Logits | ModelFault, ...]
+    outputs: tuple[Outputs | ModelFault, ...]
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def answers(model: Model, pictures: Iterable[Picture], threads: int | None = None) -> Iterator[Answer]:
-    """A model's answers in the order of the pictures, computed by as many threads as this process may use processors.
+def answers(model: Model, contents: Iterable[Content], threads: int | None = None) -> Iterator[Answered]:
+    """A model's answers in the order of the samples, computed by as many threads as this process may use processors.
 
     Raises:
         BadData: a sample cannot be processed or the graph fails on it; the message names it.
     """
 
-    def answer(picture: Picture) -> Answer:
-        sample, content = picture
+    def answer(given: Content) -> Answered:
+        sample, content = given
         try:
-            return Answer(sample, model.predict(content))
+            return Answered(sample, model.predict(content).answer)
         except (InputError, ModelFault) as error:
             raise _about(sample, error) from error
 
-    return parallel_map(answer, pictures, threads or processors())
+    return parallel_map(answer, contents, threads or processors())
 
 
-def rows(models: Sequence[Model], pictures: Iterable[Picture], threads: int | None = None) -> Iterator[Row]:
-    """What models of the same preprocessing give, in the order of the pictures. A model that fails does not stop the others.
+def rows(models: Sequence[Model], contents: Iterable[Content], threads: int | None = None) -> Iterator[Row]:
+    """The outputs of models with the same preprocessing, in the order of the samples. A model that fails does not stop the others.
 
     Raises:
         BadData: a sample cannot be processed; the message names it.
     """
 
-    def row(picture: Picture) -> Row:
-        sample, content = picture
+    def row(given: Content) -> Row:
+        sample, content = given
         try:
             tensor = models[0].preprocessor(content)
         except InputError as error:
             raise _about(sample, error) from error
-        return Row(sample, tuple(_logits(model, tensor) for model in models))
+        return Row(sample, tuple(_outputs(model, tensor) for model in models))
 
-    return parallel_map(row, pictures, threads or processors())
-
-
-def confusion_of(found: Iterable[Answer], labels: Iterable[str], each: Callable[[int], None] | None = None) -> Confusion:
-    """Right and wrong answers; `each` hears how many there are so far."""
-    confusion = Confusion(tuple(labels))
-    for count, answer in enumerate(found, start=1):
-        confusion.add(answer.sample.label, answer.prediction.classified.label)
-        if each is not None:
-            each(count)
-    return confusion
+    return parallel_map(row, contents, threads or processors())
 
 
-def require_labels(samples: Iterable[Sample], labels: Iterable[str]) -> None:
-    """Raises BadData: a sample's class is none of the model's."""
-    unknown = sorted({sample.label for sample in samples} - set(labels))
+def require_known(samples: Iterable[Sample], manifest: Manifest, description: ModelDescription) -> None:
+    """Check that a model can be judged by these samples of a dataset.
+
+    Raises:
+        BadData: the dataset is of another task, or a sample shows a class that the model does not know.
+    """
+    if manifest.task != description.task:
+        raise BadData(f"the dataset is of task {manifest.task} and the model of {description.task}: use it on a dataset of its own task")
+    labels = task_of(description.task).labels(description)
+    unknown = sorted({name for sample in samples for name in sample.annotation.classes} - set(labels)) if labels is not None else []
     if unknown:
         raise BadData(
             f"the split has classes that the model does not know: {', '.join(unknown[:10])}: use it on the dataset it was trained on"
         )
 
 
-def _logits(model: Model, tensor: NDArray[np.float32]) -> Logits | ModelFault:
+def _outputs(model: Model, tensor: NDArray[Any]) -> Outputs | ModelFault:
     try:
-        found = model.run(tensor)[logits_output(model.description)][0]
+        found = model.run(tensor)
     except ModelFault as fault:
         return fault
-    return found if np.isfinite(found).all() else ModelFault("the graph gives logits that are not finite")
+    broken = [name for name, array in found.items() if not np.isfinite(array).all()]
+    return ModelFault(f"the graph gives {', '.join(broken)} that are not finite") if broken else found
 
 
 def _about(sample: Sample, error: InputError | ModelFault) -> BadData:
-    return BadData(f"sample {sample.id} ({sample.label}): {error}")
+    return BadData(f"{name_of(sample)}: {error}")

@@ -1,4 +1,4 @@
-"""Gates: what an evaluation must reach. Pure, and exact: 9 right of 10 reach a gate of "0.9"."""
+"""Gates: what an evaluation must reach. Values are compared exactly: 9 right of 10 reach a gate of "0.9"."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from bramble.contracts.jobs.evaluate import Gate, GateOutcome
+from bramble.contracts.tasks.base import TaskContract
 from bramble_workloads.errors import SpecError
-from bramble_workloads.evaluate.table import Table
 
 
 def decimal(text: str, field: str) -> Decimal:
     """A decimal string of a job.
 
     Raises:
-        SpecError: it is no finite number; the message names the field.
+        SpecError: it is not a finite number; the message names the field.
     """
     try:
         value = Decimal(text)
@@ -26,26 +26,29 @@ def decimal(text: str, field: str) -> Decimal:
     return value
 
 
-def require_gates(gates: Sequence[Gate]) -> None:
-    """Before any work. Raises SpecError: a gate is written so that it cannot be judged."""
+def require_gates(gates: Sequence[Gate], task: TaskContract) -> None:
+    """Check the gates before any work is done.
+
+    Raises:
+        SpecError: a gate cannot be judged: its metric is not of the task, or `min` or `slice` cannot be read.
+    """
     for gate in gates:
+        if gate.metric not in task.metric_names:
+            raise SpecError(f"gate {name_of(gate)}: the task {task.name} measures {', '.join(task.metric_names)}")
         decimal(gate.min, f"the min of gate {name_of(gate)}")
         if gate.slice is not None and "=" not in gate.slice:
             raise SpecError(f"the slice of gate {name_of(gate)} is {gate.slice!r}: write column=value")
 
 
-def judge(gate: Gate, table: Table) -> GateOutcome:
-    """One gate. Where its class or slice has no sample there is no value, and what was not shown does not pass."""
-    confusion = table.whole() if gate.slice is None else table.within(gate.slice)
-    figures = confusion.overall() if gate.label is None else confusion.of_class(gate.label)
-    if figures is None:
+def judge(gate: Gate, value: Fraction | None) -> GateOutcome:
+    """Hold a gate against the measured value. It does not pass where its class or slice has no sample, so that there is no value."""
+    if value is None:
         return GateOutcome(gate=gate, value=None, passed=False)
-    value: Fraction = getattr(figures, gate.metric)
     return GateOutcome(gate=gate, value=float(value), passed=value >= Fraction(decimal(gate.min, "min")))
 
 
 def name_of(gate: Gate) -> str:
-    """`recall of ad where channel=news`."""
+    """The gate as text: `recall of ad where channel=news`."""
     of = f" of {gate.label}" if gate.label is not None else ""
     where = f" where {gate.slice}" if gate.slice is not None else ""
     return f"{gate.metric}{of}{where}"

@@ -1,4 +1,4 @@
-"""A frozen dataset's samples and their pictures, verified, from wherever blobs are."""
+"""Reads the samples of a frozen dataset and their files, verified, from a store or a gateway."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pydantic import ValidationError
 
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.manifest import Manifest, Sample, Split
+from bramble.contracts.manifest import Manifest, Sample, Split, read_sample
+from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.errors import BadData, Corrupt
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.package import GetBlob
@@ -40,13 +41,21 @@ def read_samples(get_blob: GetBlob, manifest: Manifest) -> dict[Split, tuple[Sam
         BadData: a line is not a sample.
     """
     found: dict[Split, list[Sample]] = {}
+    annotation = contract_of(manifest.task).annotation
     try:
         for line in get_blob(manifest.samples).splitlines():
-            sample = Sample.model_validate_json(line)
+            sample = read_sample(line, annotation)
             found.setdefault(sample.split, []).append(sample)
-    except ValidationError as error:
-        raise BadData(f"blob {manifest.samples} does not hold samples: snapshot the Dataset again ({_first(error)})") from error
+    except ValueError as error:
+        why = _first(error) if isinstance(error, ValidationError) else str(error)
+        raise BadData(f"blob {manifest.samples} does not hold samples: snapshot the Dataset again ({why})") from error
     return {split: tuple(sorted(samples, key=lambda sample: sample.id)) for split, samples in found.items()}
+
+
+def name_of(sample: Sample) -> str:
+    """A sample as messages name it."""
+    shown = sample.annotation.stratum
+    return f"sample {sample.id} ({shown})" if shown else f"sample {sample.id}"
 
 
 def of_split(samples: dict[Split, tuple[Sample, ...]], split: Split) -> tuple[Sample, ...]:

@@ -1,4 +1,4 @@
-"""The step `evaluate`: an exported package on a frozen split, through the same processing that a device runs."""
+"""The step `evaluate`: scores an exported package on the test split, through the same code that a device runs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from bramble.contracts.jobs.evaluate import EvaluateJob, EvaluateResult
 from bramble.contracts.package import Package
-from bramble_workloads.evaluate.answers import answers, require_labels
+from bramble.contracts.tasks.catalogue import contract_of
+from bramble_workloads.evaluate.answers import answers, require_known
 from bramble_workloads.evaluate.gates import judge, require_gates, sentence
 from bramble_workloads.evaluate.samples import of_split, pictures, read_manifest, read_samples
-from bramble_workloads.evaluate.scoring import metrics_of, part_of
-from bramble_workloads.evaluate.table import Answered, Table
+from bramble_workloads.evaluate.table import Table
 from bramble_workloads.job import Work, run
 from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.package import read_package
@@ -33,20 +33,20 @@ def evaluate(work: Work[EvaluateJob]) -> EvaluateResult:
     """Score a package.
 
     Raises:
-        SpecError: a gate cannot be judged, or the package is not one that can be run here.
-        BadData: a blob is missing or damaged, the split is empty or of other classes, a picture cannot be processed, or the graph fails.
+        SpecError: a gate cannot be judged, or the package cannot be run here.
+        BadData: a blob is missing or damaged, the split is empty, the dataset does not fit the model, a sample cannot be processed, or the
+            graph fails.
         TryAgain: the store does not answer.
     """
     job, store = work.job, work.store
-    require_gates(job.gates)
     package = read_package(store.get_blob, job.package)
+    require_gates(job.gates, contract_of(package.task))
     manifest = read_manifest(store.get_blob, job.manifest)
-    samples = of_split(read_samples(store.get_blob, manifest), job.split)
-    require_labels(samples, package.postprocess.labels)
+    samples = of_split(read_samples(store.get_blob, manifest), "test")
+    require_known(samples, manifest, package)
     model = Model.load(package, fetch_graph(store, package, work.folder), threads=1)
-    found = told(work, "evaluated", len(samples), answers(model, pictures(store.get_blob, manifest, samples)))
-    table = Table((Answered(each.sample, each.prediction.classified.label) for each in found), package.postprocess.labels)
-    return _result(work, table)
+    answered = with_progress(work, "evaluated", len(samples), answers(model, pictures(store.get_blob, manifest, samples)))
+    return _result(work, Table(answered, package))
 
 
 def fetch_graph(store: Store, package: Package, folder: Path) -> Path:
@@ -55,13 +55,13 @@ def fetch_graph(store: Store, package: Package, folder: Path) -> Path:
     Raises:
         Missing, Corrupt: there is none, or its bytes are not what the digest says.
     """
-    path = folder / "model.onnx"
+    path = folder / "graph"
     store.download_blob(package.files["model"].sha256, path)
     return path
 
 
-def told(work: Work[Any], done: str, of: int, things: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
-    """The same things, and a line of progress every two seconds: `evaluated 200 of 1000 samples`."""
+def with_progress(work: Work[Any], done: str, of: int, things: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
+    """Passes the things on and writes a line of progress every two seconds: `evaluated 200 of 1000 samples`."""
     said = clock()
     for count, thing in enumerate(things, start=1):
         yield thing
@@ -72,19 +72,13 @@ def told(work: Work[Any], done: str, of: int, things: Iterable[T], clock: Callab
 
 def _result(work: Work[EvaluateJob], table: Table) -> EvaluateResult:
     job = work.job
-    whole = part_of(table.whole())
+    scores = table.scores()
     slices = {column: table.slices(column) for column in job.slices}
-    gates = tuple(judge(gate, table) for gate in job.gates)
+    gates = tuple(judge(gate, table.figure(gate)) for gate in job.gates)
     for column in (column for column, values in slices.items() if not values):
-        work.say(f"no sample of the {job.split} split has the column {column!r}: there is nothing to slice")
+        work.say(f"no sample of the test split has the column {column!r}: there is nothing to slice")
     for outcome in gates:
         work.say(sentence(outcome))
-    scores = whole.overall
-    work.say(f"accuracy {scores.accuracy:.4f} on {scores.samples} samples of {job.split}", metrics=metrics_of(scores))
-    return EvaluateResult(
-        seconds=work.seconds,
-        **dict(whole),
-        labels=table.labels,
-        slices=slices,
-        gates=gates,
-    )
+    overall, headline = scores.overall, contract_of(scores.task).headline
+    work.say(f"{headline} {overall.metrics[headline]:.4f} on {overall.samples} samples of test", metrics=overall.metrics)
+    return EvaluateResult(seconds=work.seconds, scores=scores, slices=slices, gates=gates)

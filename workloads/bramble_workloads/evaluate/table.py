@@ -1,63 +1,74 @@
-"""Every sample's true and answered label, counted whole or by slice. Pure."""
+"""Every sample's answer, scored whole, by slice and by gate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any, NamedTuple
 
-from bramble.contracts.jobs.evaluate import Part
+from bramble.contracts.jobs.evaluate import Gate
 from bramble.contracts.manifest import Sample
+from bramble.contracts.package import ModelDescription
+from bramble.contracts.tasks.base import Scores
 from bramble_workloads.errors import SpecError
-from bramble_workloads.evaluate.scoring import Confusion, part_of
+from bramble_workloads.tasks.base import Answer, Scorer
+from bramble_workloads.tasks.catalogue import task_of
 
-MOST_CELLS = 200_000
-"""Of all confusion matrices of a column: the result is one small document."""
+MOST_NUMBERS = 200_000
+"""Of all slices of a column together: the result is one small document."""
 
 
 class Answered(NamedTuple):
-    """One sample and the label that the model gave it."""
+    """One sample and a model's answer to it."""
 
     sample: Sample
-    label: str
+    answer: Answer[Any]
 
 
 class Table:
-    """Answers, counted as asked. A sample that lacks a column which others have stands there with the empty value."""
+    """The answers of one model. A sample that lacks a column which others have stands there with the empty value."""
 
-    def __init__(self, answered: Iterable[Answered], labels: Sequence[str]) -> None:
-        self.labels = tuple(labels)
+    def __init__(self, answered: Iterable[Answered], description: ModelDescription) -> None:
         self._answered = tuple(answered)
+        self._description = description
         self._columns = {column for each in self._answered for column in each.sample.meta}
 
-    def whole(self) -> Confusion:
-        """All samples."""
-        return self._count(self._answered)
+    def scores(self) -> Scores:
+        """The scores of all samples."""
+        return self._count(self._answered).scores()
 
-    def within(self, where: str) -> Confusion:
-        """The samples of the slice `column=value`; it may be empty."""
-        column, _, value = where.partition("=")
-        if column not in self._columns:
-            return self._count(())
-        return self._count(each for each in self._answered if each.sample.meta.get(column, "") == value)
+    def figure(self, gate: Gate) -> Fraction | None:
+        """The figure that a gate asks for; None where no sample can show it."""
+        counted = self._answered if gate.slice is None else self._within(gate.slice)
+        return self._count(counted).figure(gate.metric, gate.label) if counted else None
 
-    def slices(self, column: str) -> dict[str, Part]:
+    def slices(self, column: str) -> dict[str, Scores]:
         """Scores by value of a column, in order of value; empty where no sample has the column.
 
         Raises:
-            SpecError: the column has too many values to keep a confusion matrix of each.
+            SpecError: the column has so many values that their scores would make the result too large.
         """
         if column not in self._columns:
             return {}
         parts: dict[str, list[Answered]] = {}
         for each in self._answered:
             parts.setdefault(each.sample.meta.get(column, ""), []).append(each)
-        if len(parts) * len(self.labels) ** 2 > MOST_CELLS:
-            what = f"{column!r} has {len(parts)} values, each with {len(self.labels)} classes"
-            raise SpecError(f"evaluation.slices: {what}: name a column with fewer values")
-        return {value: part_of(self._count(parts[value])) for value in sorted(parts)}
+        size = self._count(()).size
+        if len(parts) * size > MOST_NUMBERS:
+            raise SpecError(
+                f"evaluation.slices: {column!r} has {len(parts)} values, each with about {size} numbers: name a column with fewer values"
+            )
+        return {value: self._count(parts[value]).scores() for value in sorted(parts)}
 
-    def _count(self, answered: Iterable[Answered]) -> Confusion:
-        confusion = Confusion(self.labels)
+    def _within(self, where: str) -> tuple[Answered, ...]:
+        """The samples of the slice `column=value`."""
+        column, _, value = where.partition("=")
+        if column not in self._columns:
+            return ()
+        return tuple(each for each in self._answered if each.sample.meta.get(column, "") == value)
+
+    def _count(self, answered: Iterable[Answered]) -> Scorer[Any, Any]:
+        scorer = task_of(self._description.task).scorer(self._description)
         for each in answered:
-            confusion.add(each.sample.label, each.label)
-        return confusion
+            scorer.add(each.sample.annotation, each.answer)
+        return scorer

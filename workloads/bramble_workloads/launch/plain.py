@@ -1,4 +1,4 @@
-"""One node, and an image without torch: the command itself, once."""
+"""Runs the command of one process on one node, in an image without the library of the engine."""
 
 from __future__ import annotations
 
@@ -11,34 +11,30 @@ from typing import TYPE_CHECKING
 from .ending import peek
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .handshake import RunFolder
-    from .logs import Pump
-    from .plan import LaunchPlan
-    from .watch import Watch
+    from .attempt import Attempt
 
 POLL_SECONDS = 0.1
 
 
-def run(plan: LaunchPlan, folder: RunFolder, pump: Pump, watch: Watch, refused: Callable[[], bool]) -> bool:
-    """Run the command to its end; whether it succeeded. The same arguments as `elastic.run`."""
+def run(attempt: Attempt) -> bool:
+    """Run the command to its end. Returns whether it succeeded."""
+    plan, folder = attempt.plan, attempt.folder
     rank = plan.ranks[0]
     ranks = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
     environment = {**os.environ, **ranks, "TORCHELASTIC_ERROR_FILE": str(folder.error(rank))}
-    pipe = pump.inputs[rank]
+    pipe = attempt.pump.inputs[rank]
     process = subprocess.Popen(plan.command, env=environment, stdout=pipe, stderr=pipe, start_new_session=True)
-    pump.forget()
+    attempt.pump.forget()
     try:
-        while peek(process.pid) is None and not refused():
+        while peek(process.pid) is None and not attempt.refused():
             time.sleep(POLL_SECONDS)
-        return not watch.look({rank: process.pid}) and process.poll() == 0
+        return not attempt.watch.look({rank: process.pid}) and process.poll() == 0
     finally:
         _stop(process, plan.grace_seconds)
 
 
 def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
-    """SIGTERM to the command's whole group, and SIGKILL after the grace."""
+    """Send SIGTERM to the command's whole process group, and SIGKILL after the grace."""
     if process.poll() is not None:
         return
     os.killpg(process.pid, signal.SIGTERM)

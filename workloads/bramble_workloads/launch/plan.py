@@ -1,4 +1,4 @@
-"""What to launch: `launch.json`, which fetch writes from the job, and this pod's own rank."""
+"""What to launch: `launch.json`, which fetch writes from the job, and the rank of this pod."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """One attempt as this node sees it.
+    """One attempt as this node has to run it.
 
     Attributes:
         entry: `module:function` of a training program of ours, run in forked children of the launcher; None for a command.
         command: the user's command and its arguments, run once a rank.
         environment: variables for every rank.
         nodes: number of pods.
-        node_rank: this pod's, from the Indexed Job.
+        node_rank: index of this pod in the Indexed Job.
         processes: ranks on each node.
-        master: DNS name of node rank 0's pod.
-        port: of the rendezvous store there.
-        run_id: tells attempts apart in the store.
+        engine: name of the engine that starts the ranks.
+        settings: what only that engine understands, such as the address of the first pod.
+        run_id: differs between attempts.
         barrier_seconds: how long nodes wait for each other.
         grace_seconds: between SIGTERM and SIGKILL for ranks.
     """
@@ -34,8 +34,8 @@ class LaunchPlan:
     nodes: int
     node_rank: int
     processes: int
-    master: str
-    port: int
+    engine: str
+    settings: dict[str, Any]
     run_id: str
     barrier_seconds: float
     grace_seconds: float
@@ -52,7 +52,7 @@ class LaunchPlan:
 
     @classmethod
     def read(cls, path: Path, environment: Mapping[str, str] = os.environ) -> LaunchPlan:
-        """The plan of this pod. Raises KeyError or ValueError where fetch did not write what this launcher knows."""
+        """The plan of this pod. Raises KeyError or ValueError where the file is not one that fetch writes."""
         document: dict[str, Any] = json.loads(path.read_text())
         return cls(
             entry=document["entry"],
@@ -61,8 +61,8 @@ class LaunchPlan:
             nodes=document["nodes"],
             node_rank=int(environment.get("JOB_COMPLETION_INDEX", "0")),
             processes=document["processes"],
-            master=document["master"],
-            port=document["port"],
+            engine=document["engine"],
+            settings=document["settings"],
             run_id=document["runId"],
             barrier_seconds=document["barrierSeconds"],
             grace_seconds=document["graceSeconds"],

@@ -1,7 +1,7 @@
-"""Golden cases: a few pictures and what each stage made of them, so that a board that computes otherwise is caught, and the stage named.
+"""Golden cases: a few inputs with the result of each stage, by which a board that computes otherwise is found before it serves.
 
-The converter makes them, and it, each board and each device check them before a package serves. The three stages are checked apart: each
-starts from the stored result of the one before, so that a difference in resizing is not reported as one in the graph.
+The converter makes them. The converter, each board and each device check them before a package serves. Each stage starts from the stored
+result of the stage before, so that a difference in resizing is not reported as a difference in the graph.
 """
 
 from __future__ import annotations
@@ -16,18 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.package import Golden, GoldenCase, GoldenDecoded, GoldenTolerance, ModelDescription
+from bramble.contracts.package import Golden, GoldenCase, GoldenTolerance, ModelDescription
 from bramble_workloads.errors import BadData
 from bramble_workloads.processing.errors import ModelFault
 from bramble_workloads.processing.model import Model
-from bramble_workloads.processing.postprocess import postprocess
 
 MIN_CASES, MAX_CASES = 4, 16
 MAX_BYTES = 2 * 1024 * 1024
-CONFIDENCE_TOLERANCE = 1e-4
-"""Decoding starts from the stored logits, so only the last bits of exp() may differ."""
 HEADER_BYTES = 4096
-"""More than any `.npy` header of a numeric array takes."""
+"""An upper bound on the `.npy` header of a numeric array."""
 
 Stage = Literal["tensor", "raw", "decoded", "answer"]
 Floats = NDArray[np.float32]
@@ -35,7 +32,7 @@ ReadBlob = Callable[[str], bytes]
 
 
 class GoldenOutcome(NamedTuple):
-    """Whether every case held; otherwise the first that did not, its stage, and the figures."""
+    """Whether every case passed; otherwise the first case that failed, its stage, and the figures."""
 
     passed: bool
     message: str = ""
@@ -50,21 +47,24 @@ class MadeCase(NamedTuple):
     blobs: dict[str, bytes]
 
 
-def make_case(model: Model, png: bytes) -> MadeCase:
-    """Run one picture (PNG) through every stage of a model that is trusted."""
-    tensor = model.preprocessor(png)
+def make_case(model: Model, content: bytes) -> MadeCase:
+    """Run one input through every stage of a model that is trusted.
+
+    Raises:
+        InputError: the input cannot be processed.
+        ModelFault: the graph fails on it.
+    """
+    tensor = model.preprocessor(content)
     outputs = model.run(tensor)
-    answer = model.answer(outputs).classified
-    parts = [png, encode_array(tensor), encode_array(flatten(model.description, outputs))]
+    parts = [content, encode_array(tensor), encode_array(flatten(model.description, outputs))]
     digests = [digest_of(part) for part in parts]
-    case = GoldenCase(
-        input=digests[0], tensor=digests[1], raw=digests[2], decoded=GoldenDecoded(label=answer.label, confidence=answer.confidence)
-    )
+    decoded = model.decode(outputs).document().model_dump(mode="json", by_alias=True, exclude_none=True)
+    case = GoldenCase(input=digests[0], tensor=digests[1], raw=digests[2], decoded=decoded)
     return MadeCase(case, dict(zip(digests, parts, strict=True)))
 
 
 def check(model: Model, golden: Golden, read_blob: ReadBlob) -> GoldenOutcome:
-    """Run every case; stop at the first that fails.
+    """Run the cases in order and stop at the first that fails.
 
     Args:
         model: as loaded on this machine.
@@ -98,15 +98,15 @@ def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read
     if not difference <= tolerance.raw:
         unit = "" if tolerance.step == 1 else f" quantisation steps of {tolerance.step:.3g}"
         return "raw", f"outputs differ by {difference:.3g}{unit}, tolerance {tolerance.raw:.3g}: the graph computes otherwise here"
-    decoded = postprocess(description, unflatten(description, expected_raw))
-    if decoded.label != case.decoded.label or abs(decoded.confidence - case.decoded.confidence) > CONFIDENCE_TOLERANCE:
-        return "decoded", f"{decoded.label} at {decoded.confidence:.6f}, expected {case.decoded.label} at {case.decoded.confidence:.6f}"
+    decoded = model.decode(unflatten(description, expected_raw))
+    if told := decoded.difference(case.decoded):
+        return "decoded", told
     try:
-        answer = model.answer(outputs).classified
+        answer = model.decode(outputs)
     except ModelFault as fault:
         return "raw", str(fault)
-    if decoded.margin > tolerance.margin and answer.label != case.decoded.label:
-        return "answer", f"{answer.label}, expected {case.decoded.label} by a margin of {decoded.margin:.3f}"
+    if decoded.margin > tolerance.margin and not answer.agrees(decoded.truth()):
+        return "answer", f"{answer}, expected {decoded} by a margin of {decoded.margin:.3f}"
     return None
 
 

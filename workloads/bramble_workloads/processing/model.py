@@ -1,22 +1,22 @@
-"""A package's model, ready to answer pictures. Every step that runs a model does it through `Model`."""
+"""A package's model, ready to answer inputs. Every step that runs a model does it through `Model`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from bramble.contracts.package import ModelDescription, Package
 from bramble.contracts.runtimes import RUNTIMES
-from bramble_workloads.processing.postprocess import Classified, classify, logits_output
-from bramble_workloads.processing.preprocess import Preprocessor
 from bramble_workloads.runtimes.base import Floats, Graph, require_release, runtime_named
+from bramble_workloads.tasks.base import Answer
+from bramble_workloads.tasks.catalogue import task_of
 
 
 class Prediction(NamedTuple):
-    """One picture's answer, and the graph's outputs by name."""
+    """The answer to one input, and the graph's outputs by name."""
 
-    classified: Classified
+    answer: Answer[Any]
     outputs: dict[str, Floats]
 
 
@@ -25,8 +25,9 @@ class Model:
 
     def __init__(self, description: ModelDescription, graph: Graph) -> None:
         self.description = description
-        self.preprocessor = Preprocessor(description)
-        self._logits = logits_output(description)
+        task = task_of(description.task)
+        self.preprocessor = task.medium.preprocessor(description)
+        self.decode = task.decoder(description)
         self._graph = graph
 
     @classmethod
@@ -60,14 +61,14 @@ class Model:
         return self._graph.run(tensor)
 
     def predict(self, content: bytes) -> Prediction:
-        """Decode, preprocess, run and decode the answer of one picture.
+        """Preprocess one input, run the graph, and decode its outputs.
 
         Raises:
-            InputError: the picture cannot be processed.
+            InputError: the input cannot be processed.
             ModelFault: the graph fails or gives numbers that are not finite.
         """
         return self.answer(self.run(self.preprocessor(content)))
 
     def answer(self, outputs: Mapping[str, Floats]) -> Prediction:
-        """What these outputs mean."""
-        return Prediction(classify(self.description.postprocess, outputs[self._logits][0]), dict(outputs))
+        """Decode the graph's outputs. Raises ModelFault: they are no answer, such as numbers that are not finite."""
+        return Prediction(self.decode(outputs), dict(outputs))

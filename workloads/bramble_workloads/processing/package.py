@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from bramble.contracts.base import problems_of
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble_workloads.processing.errors import DescriptionError
-from bramble_workloads.processing.model import Model
 
 GetBlob = Callable[[str], bytes]
 """Gives a blob's verified bytes by digest."""
@@ -28,12 +27,3 @@ def read_package(get_blob: GetBlob, digest: str) -> Package:
         return Package.model_validate_json(content)
     except ValidationError as error:
         raise DescriptionError(f"package {digest} is not one that this image knows: {problems_of(error)}") from error
-
-
-def load_model(get_blob: GetBlob, package: Package) -> Model:
-    """A package's model in memory.
-
-    Raises:
-        DescriptionError: the runtime refuses the graph, or it is not as described.
-    """
-    return Model.load(package, get_blob(package.files["model"].sha256))

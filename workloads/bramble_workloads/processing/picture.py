@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from bramble.contracts.package import Crop, Decode, ImageInput, Resize
+from bramble.contracts.images import Crop, Decode, ImageInput, Resize
 from bramble_workloads.processing.errors import CorruptPicture, TooLarge, UnsupportedMedia
 
 # The package's own maxPixels is checked before anything is decoded; Pillow's limit would only add a warning in between.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bramble.contracts.package import Crop, Decode, ModelDescription, Normalize, Operation, Resize
+from bramble.contracts.images import Crop, Decode, ImageInput, Normalize, Resize
+from bramble.contracts.package import ModelDescription
+from bramble.contracts.tasks.base import Operation
 from bramble_workloads.processing.errors import CorruptPicture, DescriptionError
 from bramble_workloads.processing.picture import crop, decode, resize
 
@@ -23,7 +23,7 @@ class Preprocessor:
     """
 
     def __init__(self, description: ModelDescription) -> None:
-        self._limits = description.input
+        self._limits = image_input(description)
         self._decode, self._geometry, normalize = _in_order(description.preprocess)
         self._shape = _tensor_shape(description, CHANNELS[self._decode.color])
         self._channels_last = description.input.tensor.layout == "NHWC"
@@ -54,23 +54,20 @@ class Preprocessor:
         return np.stack(planes, axis=-1 if self._channels_last else 0)[np.newaxis]
 
 
-def preprocess(description: ModelDescription, content: bytes) -> NDArray[np.float32]:
-    """One picture's bytes to the graph's tensor. Keep a `Preprocessor` where it is done often.
+def image_input(description: ModelDescription) -> ImageInput:
+    """The input of a model that takes pictures.
 
     Raises:
-        DescriptionError: the description cannot be carried out.
-        InputError: this picture cannot be processed.
+        DescriptionError: it takes something else.
     """
-    return preprocessor(description)(content)
-
-
-@lru_cache(maxsize=8)
-def preprocessor(description: ModelDescription) -> Preprocessor:
-    """The compiled operations of a description, kept for the last few."""
-    return Preprocessor(description)
+    if not isinstance(description.input, ImageInput):
+        raise DescriptionError(f"input.kind is {description.input.kind}: pictures are read for models of input.kind image")
+    return description.input
 
 
 def _in_order(operations: tuple[Operation, ...]) -> tuple[Decode, tuple[Resize | Crop, ...], Normalize]:
+    if len(operations) < 2:  # noqa: PLR2004
+        raise DescriptionError("preprocess must begin with decode and end with normalize")
     first, middle, last = operations[0], operations[1:-1], operations[-1]
     if not isinstance(first, Decode) or not isinstance(last, Normalize):
         raise DescriptionError(f"preprocess is {first.op} … {last.op}: it must begin with decode and end with normalize")

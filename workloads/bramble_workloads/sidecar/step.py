@@ -40,7 +40,6 @@ def main() -> int:
     job = json.loads(paths.job_file().read_bytes())
     run = RunFolder(str(paths.run_folder()))
     run.make()
-    processes = max(1, job["gpusPerNode"]) if job["processesPerNode"] == "auto" else job["processesPerNode"]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
@@ -48,7 +47,7 @@ def main() -> int:
     except SpecError as error:
         handshake.write(run.refused, {"code": error.code, "message": str(error)})
         raise
-    Sidecar(Context(job, store, run, paths.node_rank(), processes)).serve(stop)
+    Sidecar(Context(job, store, run, paths.node_rank(), job["processesPerNode"])).serve(stop)
     return 0
 
 

@@ -9,33 +9,39 @@ from decimal import Decimal, InvalidOperation
 from itertools import chain
 
 from bramble.contracts.jobs.snapshot import Checks, Finding
-from bramble.contracts.manifest import Split
+from bramble.contracts.manifest import Sample, Split
+from bramble.contracts.tasks.base import TaskContract
 from bramble_workloads.errors import SpecError
 from bramble_workloads.snapshot.findings import finding
 
-CLASSES = 2
-"""Fewer cannot be told apart."""
 
-
-def check(labels: Sequence[str], counts: Mapping[Split, Mapping[str, int]], checks: Checks) -> tuple[Finding, ...]:
+def check(samples: Sequence[Sample], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
     """All findings about the classes of a dataset.
 
     Args:
-        labels: one a sample.
-        counts: split to class to number of samples.
+        samples: all of the dataset.
+        counts: split to class to number of samples that show it.
         checks: as the specification has them.
+        task: of the dataset.
 
     Raises:
         SpecError: a check cannot be carried out as written.
     """
-    classes = Counter(labels)
-    found = (_classes(classes), _minimum(classes, checks), _imbalance(classes, checks), _pattern(classes, checks), _splits(classes, counts))
-    return tuple(chain.from_iterable(found))
+    classes = Counter(name for sample in samples for name in set(sample.annotation.classes))
+    found = chain(
+        _classes(classes, task),
+        _minimum(classes, checks),
+        _imbalance(classes, checks),
+        _pattern(classes, checks),
+        _splits(classes, counts),
+    )
+    return tuple(found)
 
 
-def _classes(classes: Mapping[str, int]) -> Iterator[Finding]:
-    if len(classes) < CLASSES:
-        yield finding("classes", "error", f"{len(classes)} classes: at least {CLASSES} folders are needed in the sources", sorted(classes))
+def _classes(classes: Mapping[str, int], task: TaskContract) -> Iterator[Finding]:
+    if len(classes) < task.fewest_classes:
+        message = f"the sources have {len(classes)} classes: {task.name} needs at least {task.fewest_classes}"
+        yield finding("classes", "error", message, sorted(classes))
 
 
 def _minimum(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:

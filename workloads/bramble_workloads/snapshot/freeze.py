@@ -16,10 +16,11 @@ SHARD_BYTES = 32 * 1024 * 1024
 
 
 def counts_of(samples: Iterable[Sample]) -> dict[Split, dict[str, int]]:
-    """Split to class to number of samples; classes in order of name."""
+    """Split to class to number of samples that show it; classes in order of name."""
     counts: dict[Split, dict[str, int]] = {split: {} for split in SPLITS}
-    for sample in sorted(samples, key=lambda sample: sample.label):
-        counts[sample.split][sample.label] = counts[sample.split].get(sample.label, 0) + 1
+    found = sorted((name, sample.split) for sample in samples for name in set(sample.annotation.classes))
+    for name, split in found:
+        counts[split][name] = counts[split].get(name, 0) + 1
     return counts
 
 
@@ -41,7 +42,7 @@ def freeze(store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *
     manifest = Manifest.model_validate(
         {
             "task": task,
-            "classes": tuple(sorted({sample.label for sample in samples})),
+            "classes": tuple(sorted({name for sample in samples for name in sample.annotation.classes})),
             "seed": seed,
             "samples": lines,
             "samplesBytes": size,

@@ -158,7 +158,7 @@ def _groups(
 
 def _stratum(pictures: Iterable[Picture], columns: Sequence[str]) -> tuple[str, ...]:
     """The commonest label and values among a group's pictures, the lowest of equals."""
-    count = Counter((picture.label, *(picture.meta.get(column, "") for column in columns)) for picture in pictures)
+    count = Counter((picture.annotation.stratum, *(picture.meta.get(column, "") for column in columns)) for picture in pictures)
     return min(count, key=lambda stratum: (-count[stratum], stratum))
 
 

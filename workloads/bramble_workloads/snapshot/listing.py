@@ -8,10 +8,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from pydantic import ValidationError
+
 from bramble.contracts.jobs.snapshot import Finding, Source
-from bramble_workloads.errors import BadData
+from bramble.contracts.tasks.base import Annotation
+from bramble.objectstore.bucket import Entry
+from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.snapshot.findings import finding
-from bramble_workloads.store import Entry, Store
+from bramble_workloads.store import Store
 
 METADATA = "metadata.csv"
 FILE_NAME = "file_name"
@@ -28,7 +32,7 @@ class Candidate:
     origin: str
     """The source's name."""
     entry: Entry
-    label: str
+    annotation: Annotation
     meta: dict[str, str]
 
 
@@ -40,11 +44,12 @@ class Listing:
     findings: tuple[Finding, ...]
 
 
-def list_source(store: Store, source: Source) -> Listing:
+def list_source(store: Store, source: Source, annotation: type[Annotation]) -> Listing:
     """List one source.
 
     Raises:
         BadData: there is no picture at all, or `metadata.csv` cannot be understood.
+        SpecError: the dataset's task annotates samples by something else than a label.
     """
     prefix = f"{source.prefix.strip('/')}/"
     entries = {entry.key.removeprefix(prefix): entry for entry in store.list(prefix)}
@@ -54,9 +59,18 @@ def list_source(store: Store, source: Source) -> Listing:
     if not pictures:
         raise BadData(f"source {source.name}: no <class>/<file>.png or .jpg below {store.uri(prefix)}; put some there, or mend s3.prefix")
     candidates = tuple(
-        Candidate(source.name, entry, PurePosixPath(path).parts[0], columns.get(path, {})) for path, entry in sorted(pictures.items())
+        Candidate(source.name, entry, _annotation(source, annotation, PurePosixPath(path).parts[0]), columns.get(path, {}))
+        for path, entry in sorted(pictures.items())
     )
     return Listing(candidates, tuple(_oddities(source.name, entries.keys() - pictures.keys(), columns.keys() - pictures.keys())))
+
+
+def _annotation(source: Source, annotation: type[Annotation], label: str) -> Annotation:
+    try:
+        return annotation.model_validate({"label": label})
+    except ValidationError as error:
+        what = ", ".join(annotation.model_fields)
+        raise SpecError(f"source {source.name}: format {source.format} gives a label, and the dataset's task needs {what}") from error
 
 
 def _is_picture(path: str) -> bool:

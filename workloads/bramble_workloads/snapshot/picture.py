@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from bramble.contracts.package import Decode, ImageInput, Tensor
+from bramble.contracts.images import Decode, ImageInput
+from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.processing.errors import InputError
 from bramble_workloads.processing.picture import decode, media_type
 

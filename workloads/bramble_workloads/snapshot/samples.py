@@ -14,18 +14,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from bramble.contracts.tasks.base import Annotation
     from bramble_workloads.snapshot.listing import Candidate
     from bramble_workloads.snapshot.picture import Reading
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture: the first file that held it gives label, origin and meta; `keys` are all of them."""
+    """One picture: the first file that held it gives annotation, origin and meta; `keys` are all of them."""
 
     id: str
     bytes: int
     extension: str
-    label: str
+    annotation: Annotation
     origin: str
     meta: dict[str, str]
     keys: tuple[str, ...]
@@ -35,7 +36,7 @@ class Picture:
 def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], list[Finding]]:
     """One picture a digest, in order of digest, and what was wrong with the files.
 
-    A file that is no picture blocks training. Equal files under two labels contradict each other: none of them is kept.
+    A file that is no picture blocks training. Equal files with different annotations contradict each other: none of them is kept.
     """
     files: dict[str, list[tuple[Candidate, Reading]]] = defaultdict(list)
     faults: list[str] = []
@@ -48,10 +49,11 @@ def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], 
     contradictions: list[str] = []
     for digest in sorted(files):
         (first, reading), keys = files[digest][0], tuple(candidate.entry.key for candidate, _ in files[digest])
-        if len({candidate.label for candidate, _ in files[digest]}) > 1:
+        if any(candidate.annotation != first.annotation for candidate, _ in files[digest]):
             contradictions.extend(keys)
         elif reading.small is not None:
-            pictures.append(Picture(digest, reading.bytes, reading.extension, first.label, first.origin, first.meta, keys, reading.small))
+            shown = (first.annotation, first.origin, first.meta)
+            pictures.append(Picture(digest, reading.bytes, reading.extension, *shown, keys, reading.small))
     return pictures, list(_findings(faults, contradictions))
 
 
@@ -59,5 +61,5 @@ def _findings(faults: list[str], contradictions: list[str]) -> Iterator[Finding]
     if faults:
         yield finding("corrupt", "error", "files that cannot be read as pictures: repair or remove them", sorted(faults))
     if contradictions:
-        message = "the same picture stands under two labels and is left out: keep it under the right one"
+        message = "the same picture has two different annotations and is left out: keep the right one"
         yield finding("contradictions", "warning", message, sorted(contradictions))

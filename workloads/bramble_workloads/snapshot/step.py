@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs.snapshot import Checks, Finding, SnapshotJob, SnapshotResult
-from bramble.contracts.manifest import Manifest, Sample
+from bramble.contracts.manifest import SPLITS, Manifest, Sample, read_sample
+from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.job import Work, run
 from bramble_workloads.snapshot.checks import check
@@ -52,7 +52,8 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     if abs(sum(ratios.values()) - 1) > RATIO_TOLERANCE or min(ratios.values()) < 0:
         raise SpecError(f"splits are {ratios}: ratios from 0 to 1 that sum to 1 are needed")
     previous = _previous(store, job.previous) if job.previous else {}
-    listings = [list_source(store, source) for source in job.sources]
+    annotation = contract_of(job.task).annotation
+    listings = [list_source(store, source, annotation) for source in job.sources]
     candidates = [candidate for listing in listings for candidate in listing.candidates]
     work.say(f"{len(candidates)} files in {len(listings)} sources")
     pictures, faults = distinct(_read_all(work, candidates, previous))
@@ -72,7 +73,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     small = {picture.id: path for picture in grouped.pictures if (path := _spooled(work.folder, picture.id)).exists()}
     digest, manifest = freeze(store, samples, small, task=job.task, seed=job.splits.seed)
     found = [finding for listing in listings for finding in listing.findings]
-    found += [*faults, *grouped.findings, *check([sample.label for sample in samples], manifest.counts, job.checks)]
+    found += [*faults, *grouped.findings, *check(samples, manifest.counts, job.checks, contract_of(job.task))]
     work.say(f"manifest {digest}: {len(samples)} samples of {len(manifest.classes)} classes, {len(found)} findings")
     return _result(work, digest, manifest, samples, found)
 
@@ -107,9 +108,10 @@ def _previous(store: Store, digest: str) -> dict[str, Sample]:
     """Samples of the manifest before, by id."""
     try:
         manifest = Manifest.model_validate_json(store.get_blob(digest))
+        annotation = contract_of(manifest.task).annotation
         lines = store.get_blob(manifest.samples).splitlines()
-        return {sample.id: sample for sample in map(Sample.model_validate_json, lines)}
-    except ValidationError as error:
+        return {sample.id: sample for sample in (read_sample(line, annotation) for line in lines)}
+    except ValueError as error:
         raise BadData(f"the previous manifest {digest} cannot be read, so splits cannot be kept: {error}") from error
 
 
@@ -121,7 +123,7 @@ def _sample(picture: Picture, grouped: Grouped, placed: Mapping[str, str], check
             "bytes": picture.bytes,
             "extension": picture.extension,
             "split": placed[name],
-            "label": picture.label,
+            "annotation": picture.annotation,
             "group": name,
             "weight": 1.0 if checks.duplicates == "drop" else float(len(picture.keys)),
             "origin": picture.origin,
@@ -138,6 +140,7 @@ def _result(work: Work[SnapshotJob], digest: str, manifest: Manifest, samples: I
         seconds=work.seconds,
         manifest=digest,
         counts={split: dict(classes) for split, classes in counts_of(samples).items()},
+        splits={split: sum(sample.split == split for sample in samples) for split in SPLITS},
         classes=manifest.classes,
         samples=len(samples),
         bytes=sum(sample.bytes for sample in samples),

@@ -1,25 +1,33 @@
-"""What the launcher calls: `prepare` once a node, before it forks the ranks, and `main` in each rank.
+"""The launcher's entry to the built-in program: `prepare` runs once a node, before it forks the ranks, and `main` runs in each rank.
 
-Imports no torch: what is wrong with the specification is said within a second, not after torch is there.
+It imports no torch, so that a wrong specification is reported within a second.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from typing import NamedTuple
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs.train import BuiltinTrainer
+from bramble.contracts.hyperparameters import Hyperparameters, describe
+from bramble.contracts.tasks.base import BuiltinTrainer
+from bramble.contracts.tasks.catalogue import AnyBuiltinTrainer, contract_of
 from bramble_workloads.errors import SpecError
-from bramble_workloads.train import hyperparameters
+
+
+class Specified(NamedTuple):
+    """What a user asks of the built-in program: both are of the task's own model."""
+
+    trainer: BuiltinTrainer
+    wanted: Hyperparameters
 
 
 def prepare() -> dict[str, str] | None:
-    """Check the specification, then import all that the ranks will need; a cause where there is no point in going on."""
+    """Check the specification, then import what the ranks will need. Returns a cause where the specification is wrong."""
     try:
-        _specified()
+        specified()
     except SpecError as error:
         return {"kind": error.kind, "message": str(error)}
     from bramble_workloads.train import program
@@ -32,20 +40,24 @@ def main() -> int:
     """Train and export as one rank; 0, or an exception with a `code`."""
     from bramble_workloads.train import program
 
-    return program.main(*_specified(), int(os.environ.get("BRAMBLE_SEED", "0")))
+    return program.main(specified(), int(os.environ.get("BRAMBLE_SEED", "0")))
 
 
-def _specified() -> tuple[Hyperparameters, BuiltinTrainer]:
-    """What `$BRAMBLE_PARAMS` and `$BRAMBLE_TRAINER` ask for.
+def specified() -> Specified:
+    """Read `$BRAMBLE_TRAINER` and `$BRAMBLE_PARAMS`.
 
     Raises:
-        SpecError: something that there is not, or that contradicts itself.
+        SpecError: a name that is not known, or a value out of its bounds; the message lists names and bounds.
     """
-    wanted = hyperparameters.read(json.loads(os.environ.get("BRAMBLE_PARAMS") or "{}"))
     try:
-        trainer = BuiltinTrainer.model_validate_json(os.environ["BRAMBLE_TRAINER"])
+        trainer = TypeAdapter[BuiltinTrainer](AnyBuiltinTrainer).validate_json(os.environ["BRAMBLE_TRAINER"])
     except ValidationError as error:
         raise SpecError(f"trainer.builtin: {error}") from error
-    if trainer.pretrained:
-        raise SpecError("trainer.builtin.pretrained: no weights can be named yet; leave it out")
-    return wanted, trainer
+    builtin = contract_of(trainer.task).builtin
+    if builtin is None:
+        raise SpecError(f"trainer.builtin.task: there is no built-in program for {trainer.task}; use trainer.container")
+    try:
+        wanted = builtin.hyperparameters.model_validate(json.loads(os.environ.get("BRAMBLE_PARAMS") or "{}"))
+    except ValidationError as error:
+        raise SpecError(f"hyperparameters: {describe(error, builtin.hyperparameters)}") from error
+    return Specified(trainer, wanted)

@@ -10,36 +10,35 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from bramble.contracts.hyperparameters import Hyperparameters
 from bramble_workloads.errors import SpecError, Stopped, TryAgain
 from bramble_workloads.launch.ending import LOST_PEER
+from bramble_workloads.tasks.objective import Objective
 from bramble_workloads.train import checkpoint, sampling
-from bramble_workloads.train.augment import augment
 from bramble_workloads.train.checkpoint import Parts, State
-from bramble_workloads.train.pictures import Batch, Source
 from bramble_workloads.train.precision import Precision
 from bramble_workloads.train.progress import Progress
 from bramble_workloads.train.ranks import Ranks
+from bramble_workloads.train.samples import Batch, Source
 from bramble_workloads.train.schedule import learning_rate
-from bramble_workloads.train.validation import Normalizer, improved, validate
+from bramble_workloads.train.validation import improved, means_of, sums_of, validate
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a run is made of."""
+    """The parts of a run."""
 
     wanted: Hyperparameters
     seed: int
     ranks: Ranks
+    objective: Objective[Any]
     network: nn.Module
-    normalize: Normalizer
     train: Source
     val: Source
     checkpoints: Path
@@ -55,7 +54,8 @@ class Trainer:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._wanted, self._ranks = setup.wanted, setup.ranks
+        self._wanted, self._ranks, self._objective = setup.wanted, setup.ranks, setup.objective
+        self._train_names = [_of_training(name) for name in ("loss", *setup.objective.figures)]
         self._precision = Precision(setup.wanted.mixed_precision, setup.ranks.device)
         network = setup.network
         self._model: nn.Module = network
@@ -114,10 +114,10 @@ class Trainer:
             raise CheckpointsDiffer(f"this node restored step {self.state.step}, and not all others did")
 
     def _epoch(self, leaving: _Leaving) -> Tensor:
-        """Optimiser steps until the epoch's samples are used up; float64 [3]: loss, right answers and samples of this rank."""
+        """Take optimiser steps until the epoch's samples are used up; return the sums of this rank (`sums_of`)."""
         state, wanted, ranks = self.state, self._wanted, self._ranks
         self._model.train()
-        sums = torch.zeros(3, dtype=torch.float64, device=ranks.device)
+        sums = torch.zeros(2 + len(self._objective.figures), dtype=torch.float64, device=ranks.device)
         order = sampling.epoch_order(len(self._setup.train), self._setup.seed, state.epoch)
         indices = sampling.batches(order, wanted.batch_size, ranks.rank, ranks.world_size, state.consumed)
         whole, began, start = wanted.batch_size * ranks.world_size, time.monotonic(), state.consumed
@@ -147,35 +147,33 @@ class Trainer:
         generator = torch.Generator().manual_seed(chance)
         self._parts.optimizer.zero_grad(set_to_none=True)
         for number, batch in enumerate(group, start=1):
-            inputs = self._setup.normalize(augment(batch.pixels, wanted.augment, generator))
+            inputs, targets = self._objective.prepare(batch.inputs, batch.targets, generator)
             last = number == len(group)
             with contextlib.nullcontext() if last or self._ranks.world_size == 1 else self._model.no_sync():  # type: ignore[operator]
                 with self._precision.autocast():
-                    logits = self._model(inputs)
-                    losses = cross_entropy(logits.float(), batch.labels, reduction="none", label_smoothing=wanted.label_smoothing)
+                    outputs = self._model(inputs)
+                    losses = self._objective.losses(outputs, targets, training=True)
                     loss = (losses * batch.weights).sum() / batch.weights.sum() / len(group)
                 self._precision.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():
-                right = (logits.argmax(1) == batch.labels).sum()
-                sums += torch.stack([losses.detach().sum().double(), right.double(), torch.tensor(float(len(losses)), device=sums.device)])
+                sums += sums_of(losses.detach(), self._objective.measure(outputs, targets))
         self._whole = False
         self._precision.step(self._parts.optimizer, self._setup.network, wanted.clip_norm)
 
     def _close_epoch(self, sums: Tensor, seconds: float, samples: int) -> None:
-        """Validate, remember the best, save, and say so."""
+        """Validate, remember the best weights, save a checkpoint, and report progress."""
         state = self.state
-        loss, right, count = self._ranks.total(sums).tolist()
-        metrics = {"trainLoss": loss / count, "trainAccuracy": right / count} if count else {}
+        metrics = means_of(self._ranks.total(sums), self._train_names)
         self._ranks.share(self._setup.network)
-        metrics |= validate(self._setup.network, self._setup.val, self._setup.normalize, self._ranks, self._wanted.batch_size)
+        metrics |= validate(self._setup.network, self._objective, self._setup.val, self._ranks, self._wanted.batch_size)
         for split, name in (("train", "trainLoss"), ("val", "loss")):
             if not math.isfinite(found := metrics.get(name, 0.0)):
                 advice = "lower learningRate, or set clipNorm or warmupEpochs"
                 raise SpecError(f"the loss on {split} is {found} after epoch {state.epoch + 1}: {advice}")
-        metrics["imagesPerSecond"] = samples / max(seconds, 1e-9)
+        metrics["samplesPerSecond"] = samples / max(seconds, 1e-9)
         state.metrics = metrics
         self._whole = False  # until weights, best and state agree again
-        if improved(metrics, state.best, self._wanted):
+        if improved(metrics, state.best, self._wanted, self._objective.figures):
             state.best, state.best_epoch, state.stale = metrics, state.epoch, 0
             self._parts.best.update(checkpoint.weights_of(self._setup.network))
         else:
@@ -191,8 +189,7 @@ class Trainer:
 
     def _say_within(self, sums: Tensor, speed: float) -> None:
         state, total = self.state, len(self._setup.train)
-        loss, right, count = sums.tolist()
-        metrics = {"trainLoss": loss / count, "trainAccuracy": right / count, "imagesPerSecond": speed}
+        metrics = {**means_of(sums, self._train_names), "samplesPerSecond": speed}
         left = (total - state.consumed) + (self._wanted.epochs - state.epoch - 1) * total
         self._setup.progress.write(state.epoch, metrics, left / max(speed, 1e-9))
 
@@ -231,6 +228,11 @@ def make_optimizer(network: nn.Module, wanted: Hyperparameters) -> torch.optim.O
         return torch.optim.SGD(weights, lr=wanted.learning_rate, momentum=wanted.momentum, weight_decay=wanted.weight_decay)
     kind = torch.optim.AdamW if wanted.optimizer == "adamw" else torch.optim.Adam
     return kind(weights, lr=wanted.learning_rate, weight_decay=wanted.weight_decay)
+
+
+def _of_training(name: str) -> str:
+    """The name of a metric when it is measured on the train split: `trainLoss`."""
+    return f"train{name[0].upper()}{name[1:]}"
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

@@ -1,96 +1,86 @@
-"""Rank by rank, the whole built-in program: read, train, export. `main` is what the launcher runs in each rank."""
+"""The built-in program in one rank: read the samples, train, export. The launcher runs `main` in each rank."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.jobs.train import BuiltinTrainer
-from bramble.contracts.package import Classify, Crop, Decode, ImageInput, ModelDescription, Normalize, Output, Resize, Tensor
-from bramble_workloads.export import INPUT, OUTPUT, export
-from bramble_workloads.temperature import fit_temperature
-from bramble_workloads.train import architectures, checkpoint
+from bramble_workloads.errors import SpecError
+from bramble_workloads.export import export
+from bramble_workloads.tasks.base import Task
+from bramble_workloads.tasks.catalogue import task_of
+from bramble_workloads.tasks.objective import Objective
+from bramble_workloads.train import checkpoint
+from bramble_workloads.train.entry import Specified
 from bramble_workloads.train.loop import Setup, Trainer, make_optimizer
-from bramble_workloads.train.pictures import Source, read_samples
 from bramble_workloads.train.progress import Progress
 from bramble_workloads.train.ranks import Ranks
-from bramble_workloads.train.validation import Normalizer, predict
+from bramble_workloads.train.samples import Source, read_samples
+from bramble_workloads.train.validation import graph_outputs
 
-MOMENTS = {"L": ((0.5,), (0.5,)), "RGB": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
-"""Mean and deviation a channel; those of RGB are ImageNet's, which pretrained weights expect."""
 LOADERS = 2
-"""Loader processes a rank, where pictures do not fit into memory."""
+"""Loader processes of a rank, where the samples do not fit into memory."""
 
 
 def warm_up() -> None:
-    """Import, once for all ranks of a node, what torch leaves for the first optimiser: as much again as torch itself."""
+    """Import, once for all ranks of a node, what torch imports only for the first optimiser: as much again as torch itself."""
     make_optimizer(nn.Linear(1, 1), Hyperparameters())
 
 
-def main(wanted: Hyperparameters, trainer: BuiltinTrainer, seed: int) -> int:
+def objective_of(task: Task[Any, Any]) -> type[Objective[Any]]:
+    """The torch half of a task.
+
+    Raises:
+        SpecError: the task has none.
+    """
+    if task.objective is None:
+        raise SpecError(f"trainer.builtin.task: there is no built-in program for {task.contract.name}; use trainer.container")
+    found: type[Objective[Any]] = resolve_name(task.objective)
+    return found
+
+
+def main(specified: Specified, seed: int) -> int:
     """Train and export; 0, or an exception with a `code`."""
     torch.manual_seed(seed)
     ranks = Ranks()
-    classes, splits = read_samples(Path(os.environ["BRAMBLE_DATA"]))
-    description = describe(trainer, classes)
-    network = architectures.build(trainer.architecture, len(MOMENTS[trainer.channels][0]), len(classes)).to(ranks.device)
-    if trainer.freeze_backbone:
-        architectures.freeze_backbone(network)
-    progress = Progress(Path(os.environ["BRAMBLE_PROGRESS"]) if ranks.first else None, wanted.epochs, ranks.name, ranks.world_size)
-    operation = description.preprocess[-1]
-    assert isinstance(operation, Normalize)  # noqa: S101  (`describe` put it there)
+    trainer, wanted = specified
+    task = task_of(trainer.task)
+    samples = read_samples(Path(os.environ["BRAMBLE_DATA"]), task.contract)
+    objective = objective_of(task)(trainer, wanted, samples.classes, [sample.truth for sample in samples.train])
     setup = Setup(
         wanted=wanted,
         seed=seed,
         ranks=ranks,
-        network=network,
-        normalize=Normalizer(operation, ranks.device),
-        train=Source(splits["train"], description, ranks.device, LOADERS),
-        val=Source(splits["val"], description, ranks.device, LOADERS),
+        objective=objective,
+        network=objective.network().to(ranks.device),
+        train=Source(samples.train, objective, ranks.device, LOADERS),
+        val=Source(samples.val, objective, ranks.device, LOADERS),
         checkpoints=Path(os.environ["BRAMBLE_CHECKPOINTS"]),
-        progress=progress,
+        progress=Progress(Path(os.environ["BRAMBLE_PROGRESS"]) if ranks.first else None, wanted.epochs, ranks.name, ranks.world_size),
     )
     state = Trainer(setup).run()
-    ranks.leave()  # before the export, which only rank 0 makes: the others need not wait for it
+    ranks.leave()  # before the export, which only rank 0 makes, so that the other ranks do not wait for it
     if ranks.first:
-        _export(setup, description, state)
+        _export(setup, task, state)
     return 0
 
 
-def describe(trainer: BuiltinTrainer, classes: tuple[str, ...]) -> ModelDescription:
-    """What the exported model takes and gives: the same operations prepare the pictures for training."""
-    mean, std = MOMENTS[trainer.channels]
-    size = trainer.image_size
-    return ModelDescription(
-        task=trainer.task,
-        input=ImageInput(tensor=Tensor(name=INPUT, shape=(1, len(mean), size, size), layout="NCHW")),
-        preprocess=(
-            Decode(color=trainer.channels),
-            Resize(size=size),
-            Crop(size=(size, size)),
-            Normalize(mean=mean, std=std),
-        ),
-        outputs=(Output(name=OUTPUT, shape=(1, len(classes))),),
-        postprocess=Classify(labels=classes),
-    )
-
-
-def _export(setup: Setup, description: ModelDescription, state: checkpoint.State) -> None:
-    """Write the model, its description with the fitted temperature, its weights and what came of the training."""
-    logits, labels = predict(setup.network, setup.val, setup.normalize, np.arange(len(setup.val)), setup.wanted.batch_size)
-    temperature = fit_temperature(logits.cpu().numpy(), labels.cpu().numpy())
-    description = description.model_copy(update={"postprocess": description.postprocess.model_copy(update={"temperature": temperature})})
-    network = setup.network.to("cpu").eval()
-    example = torch.zeros(description.input.tensor.shape)
+def _export(setup: Setup, task: Task[Any, Any], state: checkpoint.State) -> None:
+    """Write the model, its description fitted on the validation split, its weights and a summary of the training."""
+    objective = setup.objective
+    outputs = graph_outputs(setup.network, objective, setup.val, setup.wanted.batch_size)
+    description = task.fit(objective.describe(), outputs, setup.val.truths)
+    network = objective.exported(setup.network.to("cpu")).eval()
     out = Path(os.environ["BRAMBLE_OUT"])
-    export(network, example, description, out)
-    checkpoint.save_weights(network, out / "weights.safetensors")
+    export(network, torch.zeros(description.input.tensor.shape, dtype=getattr(torch, description.input.tensor.dtype)), description, out)
+    checkpoint.save_weights(setup.network, out / "weights.safetensors")
     summary = {"metrics": state.best or state.metrics, "epochs": state.epoch, "device": setup.ranks.name}
     (out / "training.json").write_text(json.dumps(summary))
     setup.progress.write(state.epoch, state.best or state.metrics, 0.0, "exported")

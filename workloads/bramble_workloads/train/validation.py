@@ -1,64 +1,73 @@
-"""How good the network is on the validation split, and when that counts as better."""
+"""Measures the network on the validation split and decides whether an epoch is the best so far."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from bramble.contracts.hyperparameters import Hyperparameters
-from bramble.contracts.package import Normalize
-from bramble_workloads.train.pictures import Source
+from bramble_workloads.tasks.base import Outputs
+from bramble_workloads.tasks.objective import NetworkOutputs, Objective
 from bramble_workloads.train.ranks import Ranks
+from bramble_workloads.train.samples import Source
 
 FORWARD = 4
-"""Batches of training that fit into one without gradients."""
+"""Without gradients, so many training batches fit into one forward pass."""
 
 
-class Normalizer:
-    """The last operation of the package, on the device: `(pixel / scale - mean) / std`."""
-
-    def __init__(self, operation: Normalize, device: torch.device) -> None:
-        self._scale = operation.scale
-        self._mean = torch.tensor(operation.mean, device=device)[:, None, None]
-        self._std = torch.tensor(operation.std, device=device)[:, None, None]
-
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Pixels [N, C, H, W] of any type in 0…255 to float32."""
-        return (pixels.float() / self._scale - self._mean) / self._std
+def sums_of(losses: Tensor, figures: Sequence[Tensor]) -> Tensor:
+    """Sums over the samples of a batch, float64: the loss, each figure, and the number of samples."""
+    count = torch.tensor(float(len(losses)), dtype=torch.float64, device=losses.device)
+    return torch.stack([losses.sum().double(), *(figure.sum().double() for figure in figures), count])
 
 
-def validate(network: nn.Module, val: Source, normalize: Normalizer, ranks: Ranks, batch_size: int) -> dict[str, float]:
-    """`loss` and `accuracy` over the whole split, each rank having looked at its share; nothing where the split is empty."""
+def means_of(sums: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Means over the samples by name, of sums as `sums_of` gives them; empty without samples.
+
+    Args:
+        sums: the loss, each figure, and the number of samples.
+        names: of the loss and the figures.
+    """
+    *values, count = sums.tolist()
+    return {name: value / count for name, value in zip(names, values, strict=True)} if count else {}
+
+
+def validate(network: nn.Module, objective: Objective[Any], val: Source, ranks: Ranks, batch_size: int) -> dict[str, float]:
+    """`loss` and the objective's figures over the whole split, of which each rank measures its share; empty where the split is empty."""
     if len(val) == 0:
         return {}
-    logits, labels = predict(network, val, normalize, np.arange(ranks.rank, len(val), ranks.world_size), batch_size)
-    losses = cross_entropy(logits, labels, reduction="sum").double()
-    right = (logits.argmax(1) == labels).sum().double()
-    loss, hits, count = ranks.total(torch.stack([losses, right, torch.tensor(len(labels), device=logits.device).double()])).tolist()
-    return {"loss": loss / count, "accuracy": hits / count}
+    sums = torch.zeros(2 + len(objective.figures), dtype=torch.float64, device=ranks.device)
+    for outputs, targets in forward(network, objective, val, np.arange(ranks.rank, len(val), ranks.world_size), batch_size):
+        sums += sums_of(objective.losses(outputs, targets, training=False), objective.measure(outputs, targets))
+    return means_of(ranks.total(sums), ("loss", *objective.figures))
+
+
+def graph_outputs(network: nn.Module, objective: Objective[Any], source: Source, batch_size: int) -> list[Outputs]:
+    """The outputs of the exported part of the network for each sample, as the graph will give them."""
+    names = [output.name for output in objective.describe().outputs]
+    found: list[Outputs] = []
+    for outputs, _ in forward(objective.exported(network), objective, source, np.arange(len(source)), batch_size):
+        arrays = [each.float().cpu().numpy() for each in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
+        found += [{name: array[row : row + 1] for name, array in zip(names, arrays, strict=True)} for row in range(len(arrays[0]))]
+    return found
 
 
 @torch.inference_mode()
-def predict(
-    network: nn.Module, source: Source, normalize: Normalizer, indices: NDArray[np.int64], batch_size: int
-) -> tuple[Tensor, Tensor]:
-    """Logits float32 [N, classes] and labels int64 [N] of these samples."""
+def forward(
+    network: nn.Module, objective: Objective[Any], source: Source, indices: NDArray[np.int64], batch_size: int
+) -> Iterator[tuple[NetworkOutputs, Tensor]]:
+    """The network's outputs and the targets, batch by batch, in evaluation mode."""
     was = network.training
     network.eval()
-    logits, labels = [], []
     for batch in source.batches(_slices(indices, batch_size * FORWARD)):
-        logits.append(network(normalize(batch.pixels)).float())
-        labels.append(batch.labels)
+        inputs, targets = objective.prepare(batch.inputs, batch.targets, None)
+        yield network(inputs), targets
     network.train(was)
-    if not logits:
-        device = next(network.parameters()).device
-        return torch.zeros(0, 1, device=device), torch.zeros(0, dtype=torch.int64, device=device)
-    return torch.cat(logits), torch.cat(labels)
 
 
 def _slices(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]]:
@@ -66,8 +75,8 @@ def _slices(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]
         yield indices[start : start + size]
 
 
-def improved(metrics: dict[str, float], best: dict[str, float], wanted: Hyperparameters) -> bool:
-    """Whether an epoch is the best so far: by early stopping's metric if it is set, else by accuracy and then loss on val.
+def improved(metrics: dict[str, float], best: dict[str, float], wanted: Hyperparameters, figures: Sequence[str]) -> bool:
+    """Whether an epoch is the best so far: by early stopping's metric if it is set, else by the first figure and then by the loss.
 
     Without a validation split the last epoch is the best.
     """
@@ -75,7 +84,11 @@ def improved(metrics: dict[str, float], best: dict[str, float], wanted: Hyperpar
         return True
     stopping = wanted.early_stopping
     if stopping is None:
-        return (metrics["accuracy"], -metrics["loss"]) > (best["accuracy"], -best["loss"])
+        return _order(metrics, figures) > _order(best, figures)
     if stopping.metric == "loss":
         return metrics["loss"] < best["loss"] - stopping.min_delta
-    return metrics["accuracy"] > best["accuracy"] + stopping.min_delta
+    return metrics[stopping.metric] > best[stopping.metric] + stopping.min_delta
+
+
+def _order(metrics: dict[str, float], figures: Sequence[str]) -> tuple[float, ...]:
+    return (*(metrics[name] for name in figures[:1]), -metrics["loss"])

@@ -33,7 +33,7 @@ class Job(Document):
     gateway: Gateway | None = None
 
 
-IDENTITY_FREE = ("object", "attempt", "prefix", "gateway", "master", "resumeFrom")
+IDENTITY_FREE = ("object", "attempt", "prefix", "gateway", "engineSettings", "resumeFrom")
 
 
 def inputs_digest(job: Job, image: str) -> str:

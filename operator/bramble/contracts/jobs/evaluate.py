@@ -1,68 +1,59 @@
-"""The step that scores an exported package on a frozen split."""
+"""The step that scores an exported package on the frozen test split."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bramble.contracts.base import Digest, Document, ExtensibleDocument
+from bramble.contracts.base import Digest, Document, ExtensibleDocument, removed_fields
 from bramble.contracts.jobs.base import Job, Result
+from bramble.contracts.tasks.catalogue import AnyScores, MetricName
 
 
 class Gate(Document):
-    """`metric` is at least `min`; of one class with `label`, of one slice value with `slice` (`column=value`)."""
+    """Requires that `metric` is at least `min`: on one class with `label`, on one value of a slice with `slice` (`column=value`)."""
 
-    metric: Literal["accuracy", "precision", "recall", "f1"]
+    metric: MetricName
     min: str
     label: str | None = None
     slice: str | None = None
 
 
 class EvaluateJob(Job):
-    """Score an exported package on a frozen split."""
+    """Scores an exported package."""
+
+    _removed = removed_fields("split")  # only the test split was ever scored
 
     step: Literal["evaluate"] = "evaluate"
     package: Digest
     manifest: Digest
-    split: Literal["val", "test"] = "test"
     slices: tuple[str, ...] = ()
     gates: tuple[Gate, ...] = ()
 
 
-class Scores(ExtensibleDocument):
-    """Precision, recall and F1 are macro means in `Part.overall` and of one class in `Part.per_class`."""
-
-    samples: int
-    accuracy: float
-    precision: float
-    recall: float
-    f1: float
-
-
-class Part(ExtensibleDocument):
-    """Scores on some of the samples."""
-
-    overall: Scores
-    per_class: dict[str, Scores]
-    """Of the classes that have a sample."""
-    confusion: tuple[tuple[int, ...], ...]
-    """Rows are true classes, columns predicted ones, both in the package's order of labels."""
-
-
 class GateOutcome(ExtensibleDocument):
-    """`value` is None when the split has no sample the gate is about: then it does not pass."""
+    """The measured value of a gate. It is None, and the gate does not pass, when the split has no sample of its class or slice."""
 
     gate: Gate
     value: float | None = None
     passed: bool
 
 
-class EvaluateResult(Result, Part):
-    """Scores on the frozen split."""
+class EvaluateResult(Result):
+    """Scores on the frozen test split."""
 
     step: Literal["evaluate"] = "evaluate"
-    labels: tuple[str, ...]
-    slices: dict[str, dict[str, Part]] = Field(default_factory=dict)
-    """Column to value to the same of its samples."""
+    scores: AnyScores
+    slices: dict[str, dict[str, AnyScores]] = Field(default_factory=dict)
+    """Scores by column and value."""
     gates: tuple[GateOutcome, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _scores_of_0_1(cls, document: Any) -> Any:
+        """Version 0.1 had the scores of image classification beside the other fields; its results may still lie in a store."""
+        if isinstance(document, dict) and "scores" not in document and "overall" in document:
+            scores = {name: document[name] for name in ("overall", "perClass", "confusion", "labels") if name in document}
+            return {**{name: value for name, value in document.items() if name not in scores}, "scores": scores}
+        return document

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
 from bramble.contracts.jobs.base import Job, Result
+from bramble.contracts.tasks.catalogue import TaskName
 
 
 class Source(Document):
@@ -40,7 +43,7 @@ class SnapshotJob(Job):
     """Freeze a Dataset."""
 
     step: Literal["snapshot"] = "snapshot"
-    task: Literal["image-classification"]
+    task: TaskName
     sources: tuple[Source, ...]
     splits: Splits
     checks: Checks
@@ -65,6 +68,9 @@ class SnapshotResult(Result):
     step: Literal["snapshot"] = "snapshot"
     manifest: Digest
     counts: dict[str, dict[str, int]]
+    """Split to class to number of samples that show it."""
+    splits: dict[str, int] = Field(default_factory=dict)
+    """Split to number of samples. Results of version 0.1 lack it."""
     classes: tuple[str, ...]
     samples: int
     bytes: int

@@ -6,19 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, removed_fields
 from bramble.contracts.jobs.base import Job, Result
-
-
-class BuiltinTrainer(Document):
-    """A training program of ours."""
-
-    task: Literal["image-classification"]
-    architecture: str
-    pretrained: bool = False
-    freeze_backbone: bool = False
-    image_size: int = 32
-    channels: Literal["RGB", "L"] = "RGB"
+from bramble.contracts.tasks.catalogue import AnyBuiltinTrainer
 
 
 class ContainerTrainer(Document):
@@ -26,31 +16,35 @@ class ContainerTrainer(Document):
 
     command: tuple[str, ...]
     args: tuple[str, ...] = ()
-    data_format: Literal["image-folder"] = "image-folder"
+
+    _removed = removed_fields("dataFormat")
 
 
 class TrainJob(Job):
-    """One attempt: a fixed number of nodes, no restart inside."""
+    """One attempt at a training: a fixed number of nodes, without restarts inside."""
 
     step: Literal["train"] = "train"
     manifest: Digest
-    builtin: BuiltinTrainer | None = None
+    builtin: AnyBuiltinTrainer | None = None
     container: ContainerTrainer | None = None
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     nodes: int = Field(ge=1)
-    processes_per_node: int | Literal["auto"] = 1
-    master: str
-    """DNS name of node rank 0's pod."""
-    master_port: int = 29400
+    processes_per_node: int = Field(1, ge=1)
+    engine: str = "torchrun"
+    """The name of the engine whose folder in the launcher starts the ranks."""
+    engine_settings: dict[str, str | int] = Field(default_factory=dict)
+    """What the launchers of an attempt need to find each other, such as the address of the first pod. Only that folder understands them."""
     gpus_per_node: int = 0
     cpu_allowed: bool = True
-    """False: GPUs were asked for and the node is not labelled as simulated, so no CUDA is a spec error."""
+    """False where GPUs were asked for and the node is not labelled as simulated: then a node without CUDA is a spec error."""
     seed: int = 0
     resume_from: tuple[str, ...] = ()
     """Checkpoint prefixes of earlier attempts, newest attempt first."""
     model: str
     version: str
     lineage: dict[str, Any] = Field(default_factory=dict)
+
+    _removed = removed_fields("master", "masterPort")
 
 
 class TrainResult(Result):
@@ -60,6 +54,7 @@ class TrainResult(Result):
     package: Digest
     weights: Digest | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
+    """As the training program reports them. Gates never read them."""
     epochs: int
     device: str
     world_size: int

@@ -14,8 +14,8 @@ def inputs_of(spec: Spec) -> str:
     job = {
         "task": spec.task,
         "sources": [source.model_dump(mode="json") for source in spec.job_sources()],
-        "splits": spec.job_splits().model_dump(mode="json"),
-        "checks": spec.job_checks().model_dump(mode="json"),
+        "splits": spec.splits.model_dump(mode="json"),
+        "checks": spec.checks.model_dump(mode="json"),
     }
     return document_digest(job)
 
@@ -30,8 +30,8 @@ def snapshot_job(seen: Observed) -> SnapshotJob:
         gateway=seen.gateway,
         task=spec.task,
         sources=spec.job_sources(),
-        splits=spec.job_splits(),
-        checks=spec.job_checks(),
+        splits=spec.splits,
+        checks=spec.checks,
         previous=status.version or None,
     )
 

@@ -104,7 +104,7 @@ def samples_of(result: SnapshotResult) -> Samples:
         total=result.samples,
         bytes=result.bytes,
         classes=len(result.classes),
-        splits={split: sum(counts.values()) for split, counts in result.counts.items()},
+        splits=result.splits or {split: sum(counts.values()) for split, counts in result.counts.items()},
         per_class=dict(sorted(per_class.items())[:CLASSES_SHOWN]),
     )
 

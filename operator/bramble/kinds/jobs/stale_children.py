@@ -9,7 +9,7 @@ from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.plan import Delete, Plan
 from bramble.kinds.sources import Sources
-from bramble.kube.resources import CONFIG_MAP, JOB, Key, Manifest, key_of
+from bramble.kube.resources import CONFIG_MAP, JOB, Key, Manifest, Resource, key_of
 
 
 class Child(NamedTuple):
@@ -28,7 +28,7 @@ class Child(NamedTuple):
         return cls(key_of(manifest), metadata["uid"], labels.get(STEP, ""), int(labels.get(ATTEMPT, 0)))
 
 
-def stale_children(sources: Sources, owner: Owner, present: Mapping[str, int]) -> tuple[Child, ...]:
+def stale_children(sources: Sources, owner: Owner, present: Mapping[str, int], more: Iterable[Resource] = ()) -> tuple[Child, ...]:
     """The owner's Jobs and ConfigMaps of attempts below the present attempt of their step, except those that are being deleted.
 
     They belong to an attempt that has ended, or a leader that had stalled created them late. Children of a higher attempt stay: the attempt
@@ -36,9 +36,10 @@ def stale_children(sources: Sources, owner: Owner, present: Mapping[str, int]) -
 
     Args:
         present: each step's present attempt. Children of steps that are not named stay.
+        more: the kinds of objects, beside Jobs and ConfigMaps, that attempts consist of.
     """
     labels = {OWNER_UID: owner.uid}
-    manifests = (*sources.list(JOB, owner.namespace, labels), *sources.list(CONFIG_MAP, owner.namespace, labels))
+    manifests = [manifest for resource in (JOB, CONFIG_MAP, *more) for manifest in sources.list(resource, owner.namespace, labels)]
     children = (Child.of(manifest) for manifest in manifests if "deletionTimestamp" not in manifest["metadata"])
     return tuple(child for child in children if child.attempt < present.get(child.step, 0))
 

@@ -1,4 +1,4 @@
-"""A step of an object's work: who asks, what is asked, and how its attempts are named."""
+"""A step of an object's work: the object, the document of its Job, and the names of its attempts."""
 
 from __future__ import annotations
 
@@ -10,46 +10,40 @@ from bramble.api.labels import ATTEMPT, STEP, child_name, owner_labels
 from bramble.contracts.jobs.files import AnyJob
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import run_prefix
-from bramble.kube.resources import Manifest, key_of
 
 STEP_DEADLINE_SECONDS = 6 * 3600
-"""Longest that one attempt at a plain step may take; a million pictures are frozen in well under it."""
+"""How long one attempt at a step may run. Freezing a million pictures takes well under this."""
 
 
 class Owner(NamedTuple):
-    """The custom resource that a step works for."""
+    """The custom resource that a step belongs to."""
 
     kind: str
     namespace: str
     name: str
     uid: str
 
-    @classmethod
-    def of(cls, manifest: Manifest) -> Owner:
-        """The owner that this object, as read from the API server, is."""
-        return cls(*key_of(manifest), manifest["metadata"]["uid"])
-
     @property
     def ref(self) -> ObjectRef:
-        """The same as jobs and the gateway are told."""
+        """The same, as jobs and the gateway name it."""
         return ObjectRef(kind=self.kind, namespace=self.namespace, name=self.name, uid=self.uid)
 
     def prefix(self, step: str, attempt: int) -> str:
-        """The folder of the store that one attempt writes to."""
+        """The prefix of the keys that one attempt writes in the store."""
         return run_prefix(self.kind, self.namespace, self.name, self.uid, step, attempt)
 
     def job_name(self, step: str, attempt: int) -> str:
-        """Of the Job and of its ConfigMap: the same however often it is asked for."""
+        """The name of an attempt's Job and of its ConfigMap."""
         return child_name(self.name, step, str(attempt))
 
     def labels(self, step: str, attempt: int) -> dict[str, str]:
-        """Of the Job, its ConfigMap and its pods."""
+        """The labels of an attempt's Job, ConfigMap and pods."""
         return {**owner_labels(self.kind, self.name, self.uid), STEP: step, ATTEMPT: str(attempt)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What a step's container asks for, as Kubernetes quantities."""
+    """The resources of a step's container, as Kubernetes quantities."""
 
     cpu: str = "250m"
     memory: str = "256Mi"
@@ -58,16 +52,16 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One attempt at a step that needs a single pod.
+    """One attempt at a step that runs in a single pod.
 
     Attributes:
         owner: the object, in whose namespace the Job runs.
-        job: what `job.json` says; its `step` and `attempt` are this step's.
-        image: `reference@sha256:…`.
-        name: the step within the object where the object has several of the kind (`benchmark-rpi5`); else `job.step`.
-        store: whether the pod mounts the namespace's store Secret. False on boards.
-        gateway_ca: PEM that the gateway's certificate is signed by (`Sources.gateway_ca`); empty: none is mounted.
-        deadline_seconds: of the attempt, from its start.
+        job: the content of `job.json`, with the kind of step and the attempt.
+        image: the container image, as `reference@sha256:…`.
+        name: the name of the step, if the object has several of one kind (`benchmark-rpi5`); empty for `job.step`.
+        store: whether the pod mounts the Secret of the namespace's store. Pods on boards do not.
+        gateway_ca: the CA of the gateway's certificate (`Sources.gateway_ca`); nothing is mounted if it is empty.
+        deadline_seconds: how long the attempt may run.
     """
 
     owner: Owner
@@ -83,12 +77,15 @@ class Step:
 
     @property
     def step(self) -> str:
+        """The name of the step."""
         return self.name or self.job.step
 
     @property
     def job_name(self) -> str:
+        """The name of the Job and of its ConfigMap."""
         return self.owner.job_name(self.step, self.job.attempt)
 
     @property
     def labels(self) -> dict[str, str]:
+        """The labels of the Job, its ConfigMap and its pods."""
         return self.owner.labels(self.step, self.job.attempt)

@@ -36,7 +36,7 @@ def _benchmark_seen(board: BoardKey, outcome: BenchmarkOutcome) -> BenchmarkSeen
         p50_ms=six_digits(latency.p50_ms) if latency is not None else None,
         p99_ms=six_digits(latency.p99_ms) if latency is not None else None,
         memory_bytes=outcome.peak_memory_bytes,
-        accuracy=six_digits(outcome.metrics["accuracy"]) if "accuracy" in outcome.metrics else None,
+        metrics={name: six_digits(value) for name, value in outcome.metrics.items()},
         reason="; ".join(reasons)[:REASON_CHARACTERS],
     )
 

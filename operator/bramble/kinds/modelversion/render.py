@@ -1,4 +1,4 @@
-"""The Jobs of a ModelVersion: one converts and validates every variant, one a board measures those that passed."""
+"""The Jobs of a ModelVersion: one converts and validates every variant, and one for each board measures the variants that passed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bramble.contracts.canonical import digest_of, short
 from bramble.contracts.jobs.base import Gateway, inputs_digest
 from bramble.contracts.jobs.benchmark import BenchmarkJob, Limits
 from bramble.contracts.jobs.convert import ConvertJob
+from bramble.contracts.runtimes import FLOAT32
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.step import Resources, Step
 from bramble.kinds.modelversion.observed import BoardKey, Observed
@@ -15,25 +16,26 @@ from bramble.kinds.modelversion.observed import BoardKey, Observed
 CONVERT = "convert"
 BENCHMARK = "benchmark"
 STEP_NAME_LIMIT = 45
-"""A label holds 63 characters, and the step's name also stands in the Job's."""
+"""The step's name is the value of a label (at most 63 characters) and part of the Job's name."""
 
 BOARD_RESOURCES = Resources(cpu="500m", memory="256Mi", memory_limit="1Gi")
-"""A board may have 1 GiB; what a variant needs is measured, not assumed."""
+"""Of a benchmark's pod. A board may have no more than 1 GiB of memory in all."""
 
 ITERATIONS = BenchmarkJob.model_fields["iterations"].default
 
 
 def benchmark_name(board_key: BoardKey) -> str:
-    """The step of one board's benchmark within the object.
+    """The name of the step that measures on this board.
 
-    Of fleet `living` with board `rooms-rpi5` it is another than of `living-rooms` with `rpi5`: a dash ends no name, a slash does.
+    It ends with a digest, because names joined by dashes are not unique: board `rooms-rpi5` of fleet `living` and board `rpi5` of fleet
+    `living-rooms` would have the same one.
     """
-    told_apart = short(digest_of(f"{board_key.fleet}/{board_key.board}".encode()))[:8]
-    return child_name(BENCHMARK, board_key.fleet, board_key.board, told_apart, limit=STEP_NAME_LIMIT)
+    digest = short(digest_of(str(board_key).encode()))[:8]
+    return child_name(BENCHMARK, board_key.fleet, board_key.board, digest, limit=STEP_NAME_LIMIT)
 
 
 def convert_step(seen: Observed, attempt: int) -> Step | None:
-    """The attempt at the conversion; None before the lineage is pinned."""
+    """An attempt at the conversion; None before the source is pinned."""
     owner, lineage, spec = seen.owner, seen.status.lineage, seen.spec
     if lineage is None:
         return None
@@ -53,12 +55,15 @@ def convert_step(seen: Observed, attempt: int) -> Step | None:
 
 
 def convert_filed_key(step: Step) -> str:
-    """Where the result of the same conversion is filed."""
+    """The key in the store under which the result of this conversion is filed, for any later conversion with the same inputs."""
     return filed_result_key(CONVERT, inputs_digest(step.job, step.image))
 
 
 def benchmark_step(seen: Observed, target: Target, attempt: int) -> Step | None:
-    """The attempt at one board's benchmark, in this namespace and without a Secret; None while there is nothing or nowhere to measure."""
+    """An attempt at one board's benchmark; None if no variant passed, or no node may measure.
+
+    The pod runs in the version's namespace, and mounts no Secret, because the owner of the board can read what is on it.
+    """
     board_key, owner, lineage = BoardKey.of(target), seen.owner, seen.status.lineage
     board, passed = seen.boards.get(board_key), [variant for variant in seen.status.variants if variant.verdict == PASSED]
     if lineage is None or board is None or board.blocker is not None or not passed:
@@ -93,12 +98,14 @@ def benchmark_step(seen: Observed, target: Target, attempt: int) -> Step | None:
 
 
 def _reference(seen: Observed, passed: list[VariantSeen]) -> str:
-    """What drops are counted from: a float32 variant, since the board then measures both on the same pictures; else the export."""
-    full = {variant.name for variant in seen.spec.variants if variant.precision in (None, "float32")}
+    """The package that drops are counted from. A float32 variant, because the board measures it on the same samples; otherwise the
+    package that training exported.
+    """
+    full = {variant.name for variant in seen.spec.variants if variant.precision in (None, FLOAT32.name)}
     exported = seen.status.lineage.package if seen.status.lineage is not None else ""
     return next((variant.package for variant in passed if variant.name in full), exported)
 
 
 def _reference_metrics(variant: VariantSeen) -> dict[str, float]:
-    """The fp32 package's scores on the whole test split: a variant's own plus what it lost."""
+    """The scores of the exported package on the whole test split: the variant's own scores plus its drops."""
     return {name: round(value + variant.drop.get(name, 0.0), 9) for name, value in variant.metrics.items()}

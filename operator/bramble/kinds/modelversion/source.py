@@ -1,4 +1,4 @@
-"""Reading where a model comes from."""
+"""Reads the source of a ModelVersion: a TrainingRun, or a package in the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bramble.kube.resources import TRAINING_RUN, Manifest
 
 
 async def read_source(spec: Spec, namespace: str, sources: Sources) -> LineageSeen | Blocker:
-    """The lineage, or why it cannot be told yet.
+    """Read the lineage, or say why it cannot be read yet.
 
     Raises:
         bramble.errors.StoreUnavailable: the store did not answer.
@@ -38,7 +38,7 @@ async def read_source(spec: Spec, namespace: str, sources: Sources) -> LineageSe
 
 
 def of_run(name: str, manifest: Manifest) -> LineageSeen | Blocker:
-    """What a TrainingRun gave, once its gates have been passed."""
+    """The lineage of a TrainingRun that has passed its gates, or why there is none."""
     status = RunStatus.model_validate(manifest.get("status") or {})
     evaluation = status.evaluation
     if evaluation is not None and not all(gate.passed for gate in evaluation.gates):
@@ -57,9 +57,9 @@ def of_run(name: str, manifest: Manifest) -> LineageSeen | Blocker:
 
 
 def of_package(digest: str, content: bytes) -> LineageSeen | Blocker:
-    """What a package says of itself."""
+    """The lineage that a package names, or why the package cannot be used."""
     if digest_of(content) != digest:
-        return Blocker(SOURCE_REFUSED, f"spec.source.package.digest: under {digest} lies something else: upload it again")
+        return Blocker(SOURCE_REFUSED, f"spec.source.package.digest: the store has other bytes under {digest}: upload the package again")
     try:
         package = Package.model_validate_json(content)
     except ValidationError as error:
@@ -69,7 +69,7 @@ def of_package(digest: str, content: bytes) -> LineageSeen | Blocker:
             SOURCE_REFUSED, f"spec.source.package.digest: {digest} is not a package that this operator knows: {where}: {first['msg']}"
         )
     if package.lineage.dataset is None:
-        message = f"package {digest} names no dataset in its lineage: nothing to validate with; export it with lineage.dataset"
+        message = f"package {digest} names no dataset to validate with; export it with lineage.dataset"
         return Blocker(SOURCE_REFUSED, message)
     run = package.lineage.run or {}
     return LineageSeen(

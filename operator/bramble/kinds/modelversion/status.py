@@ -10,6 +10,7 @@ from bramble.api.conditions import Condition, Truth
 from bramble.api.modelversion import FAILED, PASSED, REJECTED, Chosen, Target, TargetSeen, VariantSeen
 from bramble.contracts.canonical import short
 from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
+from bramble.contracts.tasks.catalogue import headline_of
 from bramble.kinds.blockers import STORE_EVENTS, Blocker
 from bramble.kinds.modelversion.choice import REASON_CHARACTERS, measured_on, six_digits
 from bramble.kinds.modelversion.observed import BoardKey, Observed, Unusable
@@ -163,8 +164,8 @@ def _converted(variants: tuple[VariantSeen, ...]) -> tuple[Condition, Condition]
 def _describe_variant(variant: VariantSeen) -> str:
     if not variant.package:
         return f"{variant.name} could not be made: {variant.reason}"
-    accuracy = variant.metrics.get("accuracy")
-    figures = f"{variant.name}: {variant.bytes} bytes" + (f", accuracy {accuracy:.4g}" if accuracy is not None else "")
+    headline = headline_of(variant.metrics)
+    figures = f"{variant.name}: {variant.bytes} bytes" + (f", {headline} {variant.metrics[headline]:.4g}" if headline is not None else "")
     return f"{figures}, rejected: {variant.reason}" if variant.verdict == REJECTED else figures
 
 

@@ -1,1 +1,1 @@
-"""Rollout: one model on one fleet, paced, watched, promoted or undone."""
+"""Rollout: keeps one model on one fleet; tries a new version step by step, compares, and promotes or undoes it."""

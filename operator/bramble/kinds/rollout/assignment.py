@@ -1,20 +1,19 @@
-"""What the devices should be told now, as one document. Pure; undoing is the same function of another memory."""
+"""The assignment: one document that tells the devices what to serve. Pure. An undo is the same function of another memory."""
 
 from __future__ import annotations
 
 from bramble.api.labels import owner_labels
-from bramble.contracts.assignment import KEY, LABEL, Assignment, PackageBlobs, assignment_name
+from bramble.contracts.assignment import KEY, LABEL, Assignment, assignment_name
 from bramble.contracts.canonical import canonical_json
-from bramble.contracts.report import SeenReport
 from bramble.kinds.rollout.cohorts import choose, wanted_nodes
 from bramble.kinds.rollout.observed import Observed
 from bramble.kube.resources import CONFIG_MAP, Manifest
 
 
 def desired(seen: Observed) -> Assignment | None:
-    """The assignment that the present memory asks for, under the seq in memory; None when nothing was ever assigned."""
+    """The assignment that the present memory asks for, with the seq in memory. None when nothing was ever assigned."""
     status = seen.status
-    if status.stable is None and status.candidate is None and seen.ours is None:
+    if status.stable is None and status.candidate is None and seen.assignment is None:
         return None
     stable = status.stable.packages if status.stable is not None else {}
     candidate = status.candidate.packages if status.candidate is not None else None
@@ -22,7 +21,7 @@ def desired(seen: Observed) -> Assignment | None:
     return Assignment(
         fleet=seen.fleet.name,
         namespace=seen.metadata.namespace,
-        model=seen.model or (seen.ours.model if seen.ours is not None else ""),
+        model=seen.model or (seen.assignment.model if seen.assignment is not None else ""),
         rollout_uid=seen.metadata.uid,
         attempt=max(1, status.attempt),
         seq=max(1, status.seq),
@@ -35,60 +34,54 @@ def desired(seen: Observed) -> Assignment | None:
 
 
 def same_orders(one: Assignment, other: Assignment) -> bool:
-    """Whether two assignments tell the devices the same, whatever their seq."""
+    """Whether two assignments ask the devices for the same, whatever their seqs."""
     return one.model_copy(update={"seq": 1}) == other.model_copy(update={"seq": 1})
 
 
 def candidate_nodes(seen: Observed) -> tuple[str, ...]:
-    """The nodes that should have the candidate in the present step."""
+    """The nodes that should have the candidate in the present step, sorted.
+
+    While a step is watched its nodes stay as they are: a node that joins the fleet, or comes back, waits for the next step.
+    """
     candidate = seen.status.candidate
     if candidate is None:
         return ()
-    asked = [step.nodes for step in seen.steps[: seen.index + 1] if step.nodes is not None]
-    if not asked:
+    sizes = [step.nodes for step in seen.steps[: seen.index + 1] if step.nodes is not None]
+    if not sizes:
         return ()
-    if asked[-1] == "100%":
+    if sizes[-1] == "100%":
         return tuple(sorted(seen.fleet.nodes))
-    kept = kept_nodes(seen)
+    kept = nodes_with_candidate(seen)
     if seen.status.step_started_at and kept:
-        return tuple(sorted(kept))  # watched as they are: a node that joins or comes back waits for the next step
+        return tuple(sorted(kept))
     eligible = eligible_nodes(seen)
-    base = len(eligible | kept)
-    return choose(wanted_nodes(asked[-1], base), seen.status.seed, seen.fleet.strata, eligible, kept)
+    return choose(wanted_nodes(sizes[-1], len(eligible | kept)), seen.status.seed, seen.fleet.strata, eligible, kept)
 
 
-def kept_nodes(seen: Observed) -> frozenset[str]:
-    """Nodes that have the candidate of this attempt already, and stay in it."""
-    ours, candidate = seen.ours, seen.status.candidate
-    if ours is None or candidate is None or ours.attempt != seen.status.attempt or ours.candidate != candidate.packages:
+def nodes_with_candidate(seen: Observed) -> frozenset[str]:
+    """Nodes that the stored assignment gives the candidate of this attempt to. They keep it in later steps."""
+    assignment, candidate = seen.assignment, seen.status.candidate
+    if assignment is None or candidate is None:
         return frozenset()
-    return frozenset(ours.candidate_nodes) & frozenset(seen.fleet.nodes)
+    if assignment.attempt != seen.status.attempt or assignment.candidate != candidate.packages:
+        return frozenset()
+    return frozenset(assignment.candidate_nodes) & frozenset(seen.fleet.nodes)
 
 
 def eligible_nodes(seen: Observed) -> frozenset[str]:
-    """Nodes that may take the candidate: reachable, verified on the stable version, with room on the disk."""
-    nodes = seen.reachable if seen.status.stable is None else seen.verified(seen.status.stable)
+    """Nodes that may take the candidate: they are reachable, verified on the stable version, and have room on their disk."""
+    nodes = seen.nodes.reachable if seen.status.stable is None else seen.nodes.verified(seen.status.stable)
     return frozenset(node for node in nodes if fits(seen, node))
 
 
 def fits(seen: Observed, node: str) -> bool:
-    """Whether the candidate's blobs fit on the node's disk; a board that does not say how much is free is believed to have room."""
+    """Whether the candidate's blobs fit on the node's disk. True where the node does not report how much is free."""
     candidate = seen.status.candidate
     package = candidate.packages.get(seen.fleet.nodes[node]) if candidate is not None else None
-    free = free_bytes(seen.devices.reports[node])
+    free = seen.devices.reports[node].report.health.free_bytes
     if package is None or free is None or package not in seen.blobs:
         return True
-    return free > needed_bytes(seen.blobs[package])
-
-
-def free_bytes(seen: SeenReport) -> int | None:
-    """What the board says is free."""
-    return seen.report.health.free_bytes
-
-
-def needed_bytes(blobs: PackageBlobs) -> int:
-    """What a package takes on a device's disk."""
-    return sum(blob.bytes for blob in blobs.blobs)
+    return sum(blob.bytes for blob in seen.blobs[package].blobs) <= free
 
 
 def render(seen: Observed, assignment: Assignment) -> Manifest:

@@ -7,13 +7,14 @@ are counted on the device's disk and stay. No event is ever counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bramble.api.rollout import Release, Status
 from bramble.contracts.counters import Cohort, Counters
-from bramble.contracts.report import Report
 from bramble.guardrails.catalogue import METRICS
 from bramble.guardrails.evidence import CohortCounters, add_up
+from bramble.kinds.rollout.nodes import Nodes
 
 COUNTS = frozenset[str]().union(*(metric.counts for metric in METRICS))
 HISTOGRAMS = frozenset[str]().union(*(metric.histograms for metric in METRICS))
@@ -28,43 +29,52 @@ class Evidence:
     stable: CohortCounters
 
 
-@dataclass(frozen=True, slots=True)
-class Counting:
-    """Which of a device's counters belong to the present attempt: those of this model, counted in this attempt."""
+def evidence_of(status: Status, nodes: Nodes, abandoned: Iterable[str]) -> Evidence:
+    """The counters of the present attempt.
 
-    namespace: str
-    model: str
-    attempt: int
-
-    def covers(self, line: Counters) -> bool:
-        """Whether the counters are of this attempt."""
-        return (line.namespace, line.model, line.attempt) == (self.namespace, self.model, self.attempt)
-
-
-def cohort_counters(
-    reports: Iterable[Report], cohort: Cohort, packages: Mapping[str, str], counting: Counting, *, members: int, lost: int
-) -> CohortCounters:
-    """Add up what all nodes counted for one cohort.
+    The stable cohort's counters are those of the frozen baseline, where there is one: in the last step no node is left to compare with.
 
     Args:
-        reports: the newest report of each node.
-        packages: board to package digest of the cohort's version.
-        counting: the attempt.
+        abandoned: nodes that gave the candidate up. They count as lost, like those that fell silent.
+    """
+    candidates = set(nodes.assignment.candidate_nodes) if nodes.assignment is not None else set()
+    others = set(nodes.fleet.nodes) - candidates
+    candidate = CohortCounters()
+    if status.candidate is not None:
+        lost = nodes.last_reported_on(status.candidate, nodes.silent(candidates)) | set(abandoned)
+        candidate = cohort_counters(nodes, "candidate", status.candidate, status.attempt, members=len(candidates), lost=len(lost))
+    if status.baseline is not None:
+        return Evidence(candidate, CohortCounters.model_validate(status.baseline))
+    if status.stable is None:
+        known = {node for node in others if nodes.report(node) is not None}
+        return Evidence(candidate, CohortCounters(members=len(others), lost=len(nodes.silent(known))))
+    lost = nodes.last_reported_on(status.stable, nodes.silent(others))
+    return Evidence(candidate, cohort_counters(nodes, "stable", status.stable, status.attempt, members=len(others), lost=len(lost)))
+
+
+def cohort_counters(nodes: Nodes, cohort: Cohort, release: Release, attempt: int, *, members: int, lost: int) -> CohortCounters:
+    """Add up what all nodes counted for one cohort of an attempt.
+
+    Args:
+        release: the version that the cohort should serve.
         members: how many nodes the cohort should have.
         lost: how many of those fell silent after they took the version, or gave it up.
     """
-    digests = set(packages.values())
-    by_node = {
-        report.node: add_up(lines, COUNTS, HISTOGRAMS)
-        for report in reports
-        if (lines := [line for line in report.counters if line.cohort == cohort and line.package in digests and counting.covers(line)])
-    }
+    wanted = (nodes.namespace, nodes.model, cohort, attempt)
+    digests = set(release.packages.values())
+
+    def belongs(line: Counters) -> bool:
+        return (line.namespace, line.model, line.cohort, line.attempt) == wanted and line.package in digests
+
+    reports = {node: seen.report for node in nodes.fleet.nodes if (seen := nodes.report(node)) is not None}
+    lines = {node: [line for line in report.counters if belongs(line)] for node, report in reports.items()}
+    by_node = {node: found[0] if len(found) == 1 else add_up(found, COUNTS, HISTOGRAMS) for node, found in lines.items() if found}
     total = add_up(by_node.values(), COUNTS, HISTOGRAMS)
-    nodes = {metric.name: sum(metric.events(counted) > 0 for counted in by_node.values()) for metric in METRICS}
+    events = {metric.name: sum(metric.events(counted) > 0 for counted in by_node.values()) for metric in METRICS}
     return CohortCounters(
         counts=total.counts,
         histograms=total.histograms,
-        nodes={name: number for name, number in nodes.items() if number},
+        nodes={name: number for name, number in events.items() if number},
         members=members,
         lost=lost,
         by_node=by_node,

@@ -17,8 +17,10 @@ from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, as
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
-from bramble.errors import StoreRefused, StoreUnavailable
-from bramble.kinds.rollout.observed import FleetSeen, Hold, Observed, Written
+from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
+from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.nodes import FleetSeen
+from bramble.kinds.rollout.observed import Observed, Written
 from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
 
@@ -26,7 +28,9 @@ ANY = "*"
 
 
 def depends_on(manifest: Manifest) -> tuple[Key, ...]:
-    """The Fleet and what its devices say, the version wanted, nodes, and other Rollouts of the namespace."""
+    """A Rollout is planned again when one of these changes: its Fleet, a report of the fleet's devices, any node, the version that the
+    spec names, or another Rollout of the namespace.
+    """
     namespace, spec = manifest["metadata"]["namespace"], manifest.get("spec") or {}
     fleet = (spec.get("fleetRef") or {}).get("name", "")
     version = (spec.get("modelVersionRef") or {}).get("name", "")
@@ -48,21 +52,21 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     if isinstance(rollout, Invalid):
         return rollout
     fleet = await gather_fleet(rollout, sources)
-    wanted, hold = await gather_wanted(rollout, fleet, sources)
+    wanted, blocker = await gather_wanted(rollout, fleet, sources)
     model = next((release.model for release in (rollout.status.candidate, rollout.status.stable, wanted) if release is not None), "")
     written = await gather_assignment(rollout, model, sources)
     devices = sources.devices(fleet.name)
-    if fleet.hold is not None and written is not None:
+    if fleet.blocker is not None and written is not None:
         boards = written.assignment.nodes.items()
         fleet = replace(fleet, nodes={node: board for board, nodes in boards for node in nodes})
-    elif fleet.hold is not None and rollout.metadata.deleted is not None:
-        fleet = replace(fleet, nodes=told_by(rollout.metadata.uid, devices))
-    blobs, hold = await gather_blobs(rollout, wanted, written, hold, sources)
+    elif fleet.blocker is not None and rollout.metadata.deleted is not None:
+        fleet = replace(fleet, nodes=following(rollout.metadata.uid, devices))
+    blobs, blocker = await gather_blobs(rollout, wanted, written, blocker, sources)
     return Observed(
         rollout=rollout,
         fleet=fleet,
-        wanted=wanted if hold is None else None,
-        wanted_hold=hold,
+        wanted=wanted if blocker is None else None,
+        blocker=blocker,
         devices=devices,
         written=written,
         blobs=blobs,
@@ -71,24 +75,25 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     )
 
 
-def told_by(uid: str, devices: Devices) -> dict[str, str]:
-    """Devices that last said that they do what this Rollout told them, with their boards."""
+def following(uid: str, devices: Devices) -> dict[str, str]:
+    """Devices that last reported that they follow an assignment of this Rollout, with their boards."""
     reports = (seen.report for seen in devices.reports.values())
     return {report.node: report.board for report in reports if any(running.rollout_uid == uid for running in report.running)}
 
 
 async def gather_fleet(rollout: Object[Spec, Status], sources: Sources) -> FleetSeen:
-    """The fleet's nodes, by the label that the operator puts on those whose agent it wants there."""
+    """The fleet's nodes: those with the label by which the operator places the agents."""
     name, namespace = rollout.spec.fleet_ref.name, rollout.metadata.namespace
     manifest = await sources.get(FLEET, "", name)
     if manifest is None:
-        return FleetSeen(name, hold=Hold("FleetMissing", f"spec.fleetRef.name: there is no Fleet {name!r}; make it, or name another"))
+        message = f"spec.fleetRef.name: there is no Fleet {name!r}; make it, or name another"
+        return FleetSeen(name, blocker=Blocker(reasons.FLEET_MISSING, message))
     fleet = parse(FLEET_KIND, manifest)
     if isinstance(fleet, Invalid):
-        return FleetSeen(name, hold=Hold("FleetInvalid", f"Fleet {name!r} cannot be used: {fleet.problem}"))
+        return FleetSeen(name, blocker=Blocker(reasons.FLEET_INVALID, f"Fleet {name!r} cannot be used: {fleet.problem}"))
     if namespace not in fleet.spec.allowed_namespaces:
         message = f"Fleet {name!r} does not list namespace {namespace!r} in spec.allowedNamespaces; its owner must add it"
-        return FleetSeen(name, hold=Hold("FleetNotAllowed", message))
+        return FleetSeen(name, blocker=Blocker(reasons.FLEET_NOT_ALLOWED, message))
     return fleet_seen(name, fleet.spec, sources)
 
 
@@ -104,40 +109,45 @@ def fleet_seen(name: str, spec: FleetSpec, sources: Sources) -> FleetSeen:
     return FleetSeen(name, nodes, strata)
 
 
-async def gather_wanted(rollout: Object[Spec, Status], fleet: FleetSeen, sources: Sources) -> tuple[Release | None, Hold | None]:
-    """The version that the spec names, or why it cannot be rolled out. A version that is not Ready still has its name and uid."""
+async def gather_wanted(rollout: Object[Spec, Status], fleet: FleetSeen, sources: Sources) -> tuple[Release | None, Blocker | None]:
+    """The version that the spec names, as far as it is known, and why it cannot be rolled out."""
     ref, namespace = rollout.spec.model_version_ref.name, rollout.metadata.namespace
     manifest = await sources.get(MODEL_VERSION, namespace, ref)
     if manifest is None:
-        return None, Hold("ModelVersionMissing", f"spec.modelVersionRef.name: there is no ModelVersion {ref!r} yet; waiting for it")
+        message = f"spec.modelVersionRef.name: there is no ModelVersion {ref!r} yet; waiting for it"
+        return None, Blocker(reasons.MODEL_VERSION_MISSING, message)
     version = parse(MODEL_VERSION_KIND, manifest)
     if isinstance(version, Invalid):
-        return None, Hold("ModelVersionInvalid", f"ModelVersion {ref!r} cannot be used: {version.problem}")
+        return None, Blocker(reasons.MODEL_VERSION_INVALID, f"ModelVersion {ref!r} cannot be used: {version.problem}")
     packages = {target.board: target.package for target in version.status.targets if target.fleet == fleet.name}
     release = Release(ref=ref, uid=version.metadata.uid, model=version.spec.model, version=version.spec.version, packages=packages)
-    if fleet.hold is not None:
-        return release, fleet.hold
+    if fleet.blocker is not None:
+        return release, fleet.blocker
     if version.metadata.deleted is not None:
-        return release, Hold("ModelVersionDeleted", f"ModelVersion {ref!r} is being deleted; name another version")
+        return release, Blocker(reasons.MODEL_VERSION_DELETED, f"ModelVersion {ref!r} is being deleted; name another version")
     present = rollout.status.candidate or rollout.status.stable
     if present is not None and present.model != release.model:
         message = (
-            f"spec.modelVersionRef.name: {ref!r} is of model {release.model!r}, and this Rollout keeps {present.model!r}; make another"
+            f"spec.modelVersionRef.name: {ref!r} is of model {release.model!r}, and this Rollout is for {present.model!r}; make another"
         )
-        return release, Hold("OtherModel", message)
+        return release, Blocker(reasons.OTHER_MODEL, message)
     if not is_true(version.status.conditions, "Ready"):
-        said = find(version.status.conditions, "Ready")
-        return release, Hold(
-            "ModelVersionNotReady", f"ModelVersion {ref!r} is not Ready: {said['message'] if said else 'nothing is known yet'}"
-        )
-    if bare := sorted(set(fleet.nodes.values()) - set(packages)):
-        message = f"ModelVersion {ref!r} was never measured on board {', '.join(bare)} of this fleet; add it to its spec.benchmark"
-        return release, Hold("NoEvidence", message)
+        ready = find(version.status.conditions, "Ready")
+        why = ready["message"] if ready is not None else "it has no condition yet"
+        return release, Blocker(reasons.MODEL_VERSION_NOT_READY, f"ModelVersion {ref!r} is not Ready: {why}")
+    if unmeasured := sorted(set(fleet.nodes.values()) - set(packages)):
+        boards = ", ".join(unmeasured)
+        message = f"ModelVersion {ref!r} was never measured on board {boards} of this fleet; add it to its spec.benchmark"
+        return release, Blocker(reasons.NO_EVIDENCE, message)
     return release, None
 
 
 async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: Sources) -> Written | None:
-    """The assignment by its name; while no version is known, the one that carries this Rollout's labels."""
+    """The stored assignment, by its name; while no version is known, the one that carries this Rollout's labels.
+
+    An assignment that cannot be read, because somebody edited it, is treated as missing, and so is written again. The gateway gives it to
+    no device.
+    """
     settings, metadata = sources.settings, rollout.metadata
     if model:
         name = assignment_name(rollout.spec.fleet_ref.name, metadata.namespace, model)
@@ -151,51 +161,57 @@ async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: 
     try:
         assignment = Assignment.model_validate_json((manifest.get("data") or {}).get(KEY, ""))
     except ValidationError:
-        return None  # somebody edited it into nonsense, which devices are not told: it is written again as if it were not there
+        return None
     return Written(metadata["uid"], metadata["resourceVersion"], assignment)
 
 
 async def gather_blobs(
-    rollout: Object[Spec, Status], wanted: Release | None, written: Written | None, hold: Hold | None, sources: Sources
-) -> tuple[dict[str, PackageBlobs], Hold | None]:
-    """What each package consists of: from the assignment where it stands there already, so that an undo needs no store.
+    rollout: Object[Spec, Status], wanted: Release | None, written: Written | None, blocker: Blocker | None, sources: Sources
+) -> tuple[dict[str, PackageBlobs], Blocker | None]:
+    """The blobs of each package, and what keeps the wanted version from being rolled out.
 
-    Nor does the end of a Rollout, or taking a candidate back for a version that the store does not tell of now.
+    Packages that the stored assignment lists are not read from the store, so that an undo does not need it. Deletion does not read the
+    store at all, and an error of the store about the wanted version alone is a blocker, so that the candidate can still be taken back.
+
+    Raises:
+        StoreRefused, StoreUnavailable: a package of the stable version or of the candidate cannot be read.
     """
     known = dict(written.assignment.packages) if written is not None else {}
     if rollout.metadata.deleted is not None:
-        return known, hold
-    releases = [rollout.status.stable, rollout.status.candidate, *([wanted] if wanted is not None and hold is None else [])]
+        return known, blocker
+    releases = [rollout.status.stable, rollout.status.candidate, *([wanted] if wanted is not None and blocker is None else [])]
     for release in releases:
         for digest in release.packages.values() if release is not None else ():
             if digest in known:
                 continue
             try:
                 content = await sources.fetch(rollout.metadata.namespace, blob_key(digest))
-            except (StoreRefused, StoreUnavailable) as error:
+            except STORE_ERRORS as error:
                 if release is not wanted:
                     raise
-                hold = hold or Hold(type(error).__name__, str(error))
+                blocker = blocker or store_blocker(error)
                 continue
             if content is None:
-                hold = hold or Hold("PackageMissing", f"the store has no package {digest}; it was deleted by hand: make a new version")
+                message = f"the store has no package {digest}, which somebody must have deleted; make a new version"
+                blocker = blocker or Blocker(reasons.PACKAGE_MISSING, message)
                 continue
             try:
-                known[digest] = closure(digest, content)
+                known[digest] = package_blobs(digest, content)
             except ValueError as error:
-                hold = hold or Hold("PackageInvalid", f"package {digest} cannot be rolled out: {error}; make a new version")
-    return known, hold
+                message = f"package {digest} cannot be rolled out: {error}; make a new version"
+                blocker = blocker or Blocker(reasons.PACKAGE_INVALID, message)
+    return known, blocker
 
 
-def closure(digest: str, content: bytes) -> PackageBlobs:
-    """The package's own document first, then every blob that it names.
+def package_blobs(digest: str, content: bytes) -> PackageBlobs:
+    """The package's own document, then every blob that it names.
 
     Raises:
-        ValueError: the document is no package, not this one, or names a blob without its size.
+        ValueError: the document is no package, or has another digest, or names a blob without its size.
     """
     package = Package.model_validate_json(content)
     if digest_of(content) != digest:
-        raise ValueError("its document is not what its name says")
+        raise ValueError("its document has another digest than its name says")
     sizes = package.blobs()
     if unsized := sorted(name for name, size in sizes.items() if size is None):
         raise ValueError(f"its files do not list {len(unsized)} of its blobs, such as {unsized[0]}")
@@ -204,27 +220,27 @@ def closure(digest: str, content: bytes) -> PackageBlobs:
 
 
 async def gather_rival(rollout: Object[Spec, Status], model: str, written: Written | None, sources: Sources) -> str | None:
-    """The Rollout of the same model on the same fleet that has it: the one that devices hear already, else the older.
+    """The name of another Rollout of the same model on the same fleet that has precedence over this one.
 
-    Older is by creation and then by uid (design, §2); but what a fleet runs is never taken from it by a Rollout that
-    learned its model later.
+    The Rollout whose assignment is stored has precedence: a Rollout that learns its model later must not take from the fleet what it
+    serves. Otherwise the older one has, by creation time and then by uid (design, §2).
     """
     metadata = rollout.metadata
-    heard = written.assignment.rollout_uid if written is not None else ""
-    if not model or heard == metadata.uid:
+    assigned = written.assignment.rollout_uid if written is not None else ""
+    if not model or assigned == metadata.uid:
         return None
     for manifest in sources.list(ROLLOUT, metadata.namespace):
         other = parse(KIND, manifest)
         if isinstance(other, Invalid) or other.metadata.uid == metadata.uid or other.spec.fleet_ref != rollout.spec.fleet_ref:
             continue
-        before = other.metadata.uid == heard or (other.metadata.created, other.metadata.uid) < (metadata.created, metadata.uid)
-        if before and await model_of(other, sources) == model:
+        first = other.metadata.uid == assigned or (other.metadata.created, other.metadata.uid) < (metadata.created, metadata.uid)
+        if first and await model_of(other, sources) == model:
             return key_of(manifest).name
     return None
 
 
 async def model_of(rollout: Object[Spec, Status], sources: Sources) -> str:
-    """The model that a Rollout keeps, or wants to."""
+    """The model that a Rollout keeps on its fleet, or that of the version that it names; empty where neither is known."""
     present = rollout.status.candidate or rollout.status.stable
     if present is not None:
         return present.model

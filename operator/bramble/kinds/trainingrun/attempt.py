@@ -1,158 +1,110 @@
-"""The Job of one attempt: fetch, then `sidecar` beside `train`, on as many pods as the attempt has (design, §4)."""
+"""What is read of the present attempt, whichever engine runs it, and the states it may be in."""
 
 from __future__ import annotations
 
-from math import ceil
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
 
-from bramble.api.trainingrun import CurrentAttempt, Spec
-from bramble.contracts.pod import DATA_FOLDER, LAUNCHER, RUN_FOLDER
-from bramble.kinds.jobs.pod_template import (
-    Part,
-    child_metadata,
-    container_security,
-    environment,
-    failure_policy,
-    gateway_ca_volume,
-    job_config_map,
-    job_volume,
-    pod_security,
-    store_volume,
-    tmp_volume,
-    token_volume,
-    volumes,
-)
-from bramble.kinds.plan import CreateOnce
-from bramble.kinds.trainingrun.deadline import left
-from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.render import TRAIN, image_of, service_name, train_job
-from bramble.kinds.trainingrun.world import SIMULATED, gpus, threads
-from bramble.kube.resources import JOB
+from bramble.contracts.cause import Cause
+from bramble.contracts.jobs.train import TrainResult
+from bramble.contracts.report import Progress
+from bramble.kinds.jobs.gather import Stored
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Pod
+
+TRAIN = "train"
+"""The step, and the container that trains."""
 
 FETCH = "fetch"
-SIDECAR = "sidecar"
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+"""The init container that fetches what the trainer needs."""
+
 LOST_AFTER_SECONDS = 30
-"""A node may be silent this long; then the attempt ends, and its pods are no longer wanted there."""
-
-GRACE_SECONDS = 60
-"""For a last checkpoint and its upload when the pod has to go."""
-
-OWN_VARIABLES = frozenset({"NODE_NAME", "POD_NAME", "HOME"})
+"""A node whose kubelet has not answered for this long is lost: its pods are given up, and an attempt that still runs ends."""
 
 
-def attempt(seen: Observed, current: CurrentAttempt) -> tuple[CreateOnce, ...]:
-    """The immutable ConfigMap with `job.json`, then the Job that mounts it. Created once, never applied again."""
-    owner, labels = seen.owner, seen.owner.labels(TRAIN, current.number)
-    name = owner.job_name(TRAIN, current.number)
-    job = train_job(seen, attempt=current.number, nodes=current.nodes, cpu_allowed=current.cpu_allowed)
-    config_map = job_config_map(owner, name, labels, job, seen.gateway_ca)
-    metadata = child_metadata(owner, name, {**labels, **_queue(seen.spec)})
-    manifest = {"apiVersion": JOB.api_version, "kind": JOB.kind, "metadata": metadata, "spec": _job(seen, current, name)}
-    return CreateOnce(config_map), CreateOnce(manifest)
+@dataclass(frozen=True, slots=True)
+class AttemptSeen:
+    """What was read of the attempt in `status.current`.
+
+    Attributes:
+        nodes: how many pods the attempt has.
+        job: the object that runs it; None if there is none, or only one of an earlier run of the same name.
+        pods: the newest pod of each node rank.
+        reported: why ranks failed, as their launchers reported it in the store, by node rank.
+        stored: its result, checked against the digest that rank 0's pod reported, if it reported one.
+        progress: the last progress that it reported to the gateway.
+    """
+
+    number: int
+    nodes: int
+    job: Job | None = None
+    pods: Mapping[int, Pod] = field(default_factory=dict)
+    reported: Mapping[int, Cause] = field(default_factory=dict)
+    stored: Stored | None = None
+    progress: Progress | None = None
 
 
-def _queue(spec: Spec) -> dict[str, str]:
-    return {QUEUE_LABEL: spec.queue_name} if spec.queue_name is not None else {}
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """There is no Job of this attempt, and no result."""
 
 
-def _job(seen: Observed, current: CurrentAttempt, name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = {
-        "completionMode": "Indexed",
-        "completions": current.nodes,
-        "parallelism": current.nodes,
-        "backoffLimit": 0,
-        "podReplacementPolicy": "Failed",
-        "podFailurePolicy": failure_policy(TRAIN),
-        "template": {"metadata": {"labels": seen.owner.labels(TRAIN, current.number)}, "spec": _pod(seen, current, name)},
-    }
-    if seen.spec.queue_name is not None:
-        spec["suspend"] = True  # Kueue lets it go when there is room; from then on the field is Kueue's
-    if seen.spec.budgets.deadline is not None:
-        spec["activeDeadlineSeconds"] = max(1, ceil(left(seen.spec, seen.status.spent_seconds)))
-    return spec
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Not every rank runs yet; the message says why and what to do. `queued`: Kueue holds the attempt back."""
+
+    message: str
+    queued: bool = False
 
 
-def _pod(seen: Observed, current: CurrentAttempt, name: str) -> dict[str, Any]:
-    spec = seen.spec
-    job, run, data = job_volume(name), _empty("run", RUN_FOLDER), _empty("data", DATA_FOLDER)
-    ca = [gateway_ca_volume(name)] if seen.gateway_ca else []
-    shared_memory: Part = ({"name": "shm", "emptyDir": {"medium": "Memory"}}, {"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
-    parts = [job, run, data, tmp_volume(), store_volume(), token_volume(), *ca, shared_memory]
-    pod: dict[str, Any] = {
-        "restartPolicy": "Never",
-        "subdomain": service_name(seen.owner),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": pod_security(),
-        "initContainers": [
-            _ours(seen, FETCH, [job, run, data, tmp_volume(), store_volume()]),
-            {**_ours(seen, SIDECAR, [job, run, tmp_volume(), store_volume(), token_volume(), *ca]), "restartPolicy": "Always"},
-        ],
-        "containers": [_train(seen, [job, run, _read_only(data), tmp_volume(), shared_memory])],
-        "volumes": volumes(parts)[0],
-        "tolerations": _tolerations(spec),
-    }
-    selector = {**spec.node_selector, **(SIMULATED if gpus(spec) and current.cpu_allowed else {})}
-    if selector:
-        pod["nodeSelector"] = selector
-    if spec.priority_class_name is not None:
-        pod["priorityClassName"] = spec.priority_class_name
-    return pod
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Every rank runs, or has ended with success.
+
+    Attributes:
+        look_at: when a node that does not answer will count as lost; None if all nodes answer.
+    """
+
+    look_at: datetime | None = None
 
 
-def _empty(name: str, path: str) -> Part:
-    return {"name": name, "emptyDir": {}}, {"name": name, "mountPath": path}
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The attempt left a result, and it is verified."""
+
+    result: TrainResult
+    content: bytes
 
 
-def _read_only(part: Part) -> Part:
-    volume, mount = part
-    return volume, {**mount, "readOnly": True}
+@dataclass(frozen=True, slots=True)
+class Overran:
+    """The attempt used up the run's deadline."""
 
 
-def _ours(seen: Observed, step: str, parts: list[Part]) -> dict[str, Any]:
-    """A container of Bramble's own image: these hold the store's Secret, and only `sidecar` the gateway's token."""
-    return {
-        "name": step,
-        "image": seen.settings.images_convert,
-        "command": ["python", "-m", "bramble_workloads", step],
-        "env": environment(),
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": container_security(),
-        "volumeMounts": volumes(parts)[1],
-    }
+Stage = Literal["early", "open", "likely", "settled"]
+"""How certain the first cause of a failing attempt is.
+
+- `early`: a rank has just ended; the others still get a moment to report.
+- `open`: what is known explains nothing, such as a rank that was merely stopped.
+- `likely`: it is the best explanation so far and can be shown. A rank that has not reported yet may give a better one.
+- `settled`: nothing that could still be reported would change it, or no rank is left to report. The attempt is charged for it.
+"""
 
 
-def _train(seen: Observed, parts: list[Part]) -> dict[str, Any]:
-    """The trainer's container: the launcher is process 1, there is no Secret and no token in it."""
-    spec, own = seen.spec, seen.spec.trainer.container
-    theirs = [{"name": each.name, "value": each.value} for each in (own.env if own is not None else ()) if each.name not in OWN_VARIABLES]
-    named = {each["name"] for each in theirs}
-    ours = [each for each in [*environment(), {"name": "OMP_NUM_THREADS", "value": str(threads(spec))}] if each["name"] not in named]
-    container: dict[str, Any] = {
-        "name": TRAIN,
-        "image": image_of(seen),
-        "command": ["python3", LAUNCHER],
-        "env": [*ours, *theirs],
-        # A user's image may write beside its code; one of ours need not.
-        "securityContext": {**container_security(), "readOnlyRootFilesystem": own is None},
-        "volumeMounts": volumes(parts)[1],
-    }
-    if spec.resources is not None:
-        container["resources"] = _resources(seen)
-    return container
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """At least one rank of the attempt has failed.
+
+    Attributes:
+        cause: the best explanation so far.
+        look_at: when to look again if nothing changes before.
+    """
+
+    cause: Cause
+    stage: Stage
+    look_at: datetime
 
 
-def _resources(seen: Observed) -> dict[str, Any]:
-    wanted = seen.spec.resources
-    return wanted.model_dump(mode="json", exclude_defaults=True) if wanted is not None else {}
-
-
-def _tolerations(spec: Spec) -> list[dict[str, Any]]:
-    lost = [
-        {"key": f"node.kubernetes.io/{taint}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_AFTER_SECONDS}
-        for taint in ("not-ready", "unreachable")
-    ]
-    theirs = [toleration.model_dump(mode="json", by_alias=True, exclude_none=True) for toleration in spec.tolerations]
-    return [*theirs, *lost]
+AttemptState = Absent | Waiting | Training | Trained | Overran | Ending

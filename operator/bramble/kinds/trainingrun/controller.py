@@ -1,4 +1,4 @@
-"""TrainingRun as the engine sees it."""
+"""What the engine needs to know of a TrainingRun."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bramble.api.modelversion import object_name
 from bramble.api.objects import Invalid
 from bramble.api.trainingrun import Status
 from bramble.kinds.controller import Controller
+from bramble.kinds.trainingrun.engines.catalogue import ENGINES
 from bramble.kinds.trainingrun.gather import gather
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.plan import plan
@@ -17,7 +18,7 @@ ANY = "*"
 
 
 def depends_on(run: Manifest) -> Iterable[Key]:
-    """The Dataset until it is pinned, the nodes while an attempt runs or is waited for, the ModelVersion until it is made."""
+    """Which objects wake the run: its Dataset until that is pinned, all nodes during an attempt, and the ModelVersion until it is made."""
     status, spec, namespace = run.get("status") or {}, run.get("spec") or {}, run["metadata"]["namespace"]
     if status.get("outcome"):
         return
@@ -30,4 +31,11 @@ def depends_on(run: Manifest) -> Iterable[Key]:
         yield Key(MODEL_VERSION.kind, namespace, object_name(template.get("model", ""), template.get("version", "")))
 
 
-CONTROLLER: Controller[Observed | Invalid[Status]] = Controller(TRAINING_RUN, gather, plan, depends_on, Status.MEMORY)
+CONTROLLER: Controller[Observed | Invalid[Status]] = Controller(
+    TRAINING_RUN,
+    gather,
+    plan,
+    depends_on,
+    Status.MEMORY,
+    children=tuple(resource for engine in ENGINES for resource in engine.more_resources),
+)

@@ -1,4 +1,4 @@
-"""Reading a TrainingRun and what belongs to it."""
+"""Reads a TrainingRun and everything that its present stage needs."""
 
 from __future__ import annotations
 
@@ -8,28 +8,23 @@ from dataclasses import replace
 
 from bramble.api.conditions import find, is_true
 from bramble.api.objects import Invalid, parse
-from bramble.api.trainingrun import KIND, CurrentAttempt, Status
+from bramble.api.trainingrun import KIND, Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.store import cause_key, result_key
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
-from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_job, read_pods, read_result
-from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_result
 from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.sources import Sources
-from bramble.kinds.trainingrun.causes import ended_badly
-from bramble.kinds.trainingrun.observed import AttemptSeen, DatasetSeen, Observed
-from bramble.kinds.trainingrun.render import (
-    EVALUATE,
-    TRAIN,
-    evaluate_filed_key,
-    evaluate_step,
-    filed_key,
-    model_version_name,
-    service_name,
-)
-from bramble.kinds.trainingrun.world import Node
-from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, SERVICE, TRAINING_RUN, Key
+from bramble.kinds.trainingrun.attempt import TRAIN, AttemptSeen
+from bramble.kinds.trainingrun.causes import has_failed
+from bramble.kinds.trainingrun.engines.catalogue import engine_of
+from bramble.kinds.trainingrun.evaluation import EVALUATE, evaluate_filed_key, evaluate_step
+from bramble.kinds.trainingrun.model_version import model_version_name
+from bramble.kinds.trainingrun.nodes import Node
+from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed
+from bramble.kinds.trainingrun.train_job import filed_key
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key
 
 
 async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | None:
@@ -43,17 +38,16 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     seen = Observed(run=run, settings=sources.settings, gateway_ca=sources.gateway_ca)
     if run.metadata.deleted is not None:
         return seen
-    seen = replace(seen, stale_children=_stale(seen, sources))
+    seen = replace(seen, stale_children=_stale_children(seen, sources))
     if run.status.outcome is not None:
         return seen
     try:
-        return await _present(seen, sources)
+        return await _present_stage(seen, sources)
     except STORE_ERRORS as error:
         return replace(seen, store=store_blocker(error))
 
 
-async def _present(seen: Observed, sources: Sources) -> Observed:
-    """What the present stage of the run needs: before, during or after training."""
+async def _present_stage(seen: Observed, sources: Sources) -> Observed:
     status, namespace = seen.status, seen.run.metadata.namespace
     if status.dataset is None:
         dataset = await _dataset(seen, sources)
@@ -67,8 +61,7 @@ async def _present(seen: Observed, sources: Sources) -> Observed:
             return seen
         key = evaluate_filed_key(step)
         return replace(seen, evaluation=await gather_step(sources, seen.owner, EVALUATE, step.job.attempt, filed_key=key))
-    name = model_version_name(seen.spec)
-    return replace(seen, model_version=await sources.get(MODEL_VERSION, namespace, name) if name is not None else None)
+    return replace(seen, model_version=await _model_version(seen, sources))
 
 
 async def _dataset(seen: Observed, sources: Sources) -> DatasetSeen | None:
@@ -79,38 +72,63 @@ async def _dataset(seen: Observed, sources: Sources) -> DatasetSeen | None:
     status = manifest.get("status") or {}
     conditions, version = status.get("conditions") or (), status.get("version", "")
     current = status.get("observedGeneration") == manifest["metadata"].get("generation")
-    why = find(conditions, "Ready")
+    ready = find(conditions, "Ready")
     return DatasetSeen(
         name=name,
         uid=manifest["metadata"]["uid"],
         version=version,
         frozen=bool(version) and current and is_true(conditions, "Ready"),
-        message=why["message"] if why is not None and why["status"] != "True" else "",
+        message=ready["message"] if ready is not None and ready["status"] != "True" else "",
     )
 
 
+async def _model_version(seen: Observed, sources: Sources) -> ModelVersionSeen | None:
+    name = model_version_name(seen.spec)
+    manifest = await sources.get(MODEL_VERSION, seen.run.metadata.namespace, name) if name is not None else None
+    if manifest is None:
+        return None
+    source = (manifest.get("spec") or {}).get("source") or {}
+    lineage = (manifest.get("status") or {}).get("lineage") or {}
+    return ModelVersionSeen((source.get("trainingRunRef") or {}).get("name", ""), lineage.get("package", ""))
+
+
 async def _training(seen: Observed, sources: Sources) -> Observed:
-    status, key = seen.status, filed_key(seen)
-    seen = replace(seen, nodes=tuple(Node.of(node) for node in sources.list(NODE)), filed_key=key)
+    """The present attempt, or, before the first, a result of the same inputs."""
+    status, engine = seen.status, engine_of(seen.spec)
+    seen = replace(seen, nodes=tuple(Node.of(node) for node in sources.list(NODE)), filed_key=filed_key(seen, engine))
     if status.current is None:
         filed = await _filed(seen, sources) if status.attempt == 0 else None
         return replace(seen, filed=filed)
-    await sources.get(SERVICE, seen.run.metadata.namespace, service_name(seen.owner))
-    attempt = await _attempt(seen, status.current, sources)
+    attempt = _with_progress(seen, await engine.gather(seen, status.current, sources), sources)
     seen = replace(seen, attempt=attempt, nodes=await _with_hosts(seen.nodes, attempt, sources))
     try:
-        attempt = await _told(seen, attempt, sources)
+        attempt = await _with_stored(seen, attempt, sources)
         filed = await _filed(seen, sources) if attempt.stored is not None else None
     except STORE_ERRORS as error:
         return replace(seen, store=store_blocker(error))
     return replace(seen, attempt=attempt, filed=filed)
 
 
+def _with_progress(seen: Observed, attempt: AttemptSeen, sources: Sources) -> AttemptSeen:
+    """Add what the attempt last reported to the gateway. A report of an earlier attempt is ignored."""
+    reported = sources.progress(seen.owner.uid, TRAIN)
+    if reported is None or reported.progress.attempt != attempt.number:
+        return attempt
+    return replace(attempt, progress=reported.progress)
+
+
 async def _with_hosts(nodes: tuple[Node, ...], attempt: AttemptSeen, sources: Sources) -> tuple[Node, ...]:
-    """The nodes, and those of the attempt's pods that were not among them: that a node is gone is confirmed by a GET."""
-    missing = {host for pod in attempt.pods.values() if (host := pod.node) is not None} - {node.name for node in nodes}
+    """Add nodes of the attempt's pods that the cache lacks: only a GET proves that a node is gone."""
+    missing = {pod.node for pod in attempt.pods.values() if pod.node is not None} - {node.name for node in nodes}
     found = [await sources.get(NODE, "", name) for name in sorted(missing)]
     return (*nodes, *(Node.of(manifest) for manifest in found if manifest is not None))
+
+
+async def _with_stored(seen: Observed, attempt: AttemptSeen, sources: Sources) -> AttemptSeen:
+    """Add the result and the causes in the store. It is read only if there is no Job or a rank has ended."""
+    stored = await _result(seen, attempt, sources) if attempt.job is None or _may_have_result(attempt) else None
+    reported = await _causes(seen, attempt, sources) if stored is None else {}
+    return replace(attempt, stored=stored, reported=reported)
 
 
 async def _filed(seen: Observed, sources: Sources) -> Stored | None:
@@ -120,34 +138,12 @@ async def _filed(seen: Observed, sources: Sources) -> Stored | None:
     return read_result(content, TRAIN) if content is not None else None
 
 
-async def _attempt(seen: Observed, current: CurrentAttempt, sources: Sources) -> AttemptSeen:
-    """The attempt's Job and pods, and what it said to the gateway."""
-    owner, number = seen.owner, current.number
-    job = await read_job(sources, owner, TRAIN, number)
-    pods = by_rank(read_pods(sources, owner, TRAIN, number))
-    heard = sources.progress(owner.uid, TRAIN)
-    progress = heard.progress if heard is not None and heard.progress.attempt == number else None
-    return AttemptSeen(number, current.nodes, job, pods, progress=progress)
-
-
-async def _told(seen: Observed, attempt: AttemptSeen, sources: Sources) -> AttemptSeen:
-    """The same with the result and the causes in the store, which is asked only once something has ended, or nothing is there."""
-    stored = await _stored(seen, attempt, sources) if attempt.job is None or _may_have_result(attempt) else None
-    reported = await _reported(seen, attempt, sources) if stored is None else {}
-    return replace(attempt, stored=stored, reported=reported)
-
-
-def by_rank(pods: tuple[Pod, ...]) -> dict[int, Pod]:
-    """The newest pod of each rank. `pods` are oldest first."""
-    return {pod.rank: pod for pod in pods if pod.rank is not None}
-
-
 def _may_have_result(attempt: AttemptSeen) -> bool:
     first = attempt.pods[0].end(TRAIN) if 0 in attempt.pods else None
     return (first is not None and first.code == 0) or (attempt.job is not None and attempt.job.succeeded)
 
 
-async def _stored(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Stored | None:
+async def _result(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Stored | None:
     key = result_key(seen.owner.prefix(TRAIN, attempt.number))
     content = await sources.fetch(seen.owner.namespace, key)
     if content is None:
@@ -156,22 +152,22 @@ async def _stored(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Sto
     return read_result(content, TRAIN, word.sha256 if word is not None and word.key == key else None)
 
 
-async def _reported(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Mapping[int, Cause]:
-    """Causes that launchers left: of every rank that has ended badly, and once the Job has failed also of those whose pods are gone."""
-    failed = attempt.job is not None and attempt.job.failure is not None
-    asked = [rank for rank in range(attempt.nodes) if (ended_badly(attempt.pods[rank]) if rank in attempt.pods else failed)]
+async def _causes(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Mapping[int, Cause]:
+    """What launchers reported of every rank that has failed and, once the Job has failed, of ranks whose pods are gone."""
+    job_failed = attempt.job is not None and attempt.job.failure is not None
+    asked = [rank for rank in range(attempt.nodes) if (has_failed(attempt.pods[rank]) if rank in attempt.pods else job_failed)]
     prefix, namespace = seen.owner.prefix(TRAIN, attempt.number), seen.owner.namespace
     contents = await asyncio.gather(*(sources.fetch(namespace, cause_key(prefix, rank)) for rank in asked))
     causes = ((rank, read_cause(content)) for rank, content in zip(asked, contents, strict=True) if content is not None)
     return {rank: cause for rank, cause in causes if cause is not None}
 
 
-def _stale(seen: Observed, sources: Sources) -> tuple[Child, ...]:
-    """Children of attempts that are over. Those of the attempt that gave the package stay, for its logs."""
+def _stale_children(seen: Observed, sources: Sources) -> tuple[Child, ...]:
+    """The objects of attempts that have ended. Those of the attempt that made the package stay, for their logs."""
     status = seen.status
     between_attempts = status.current is None and status.package is None
     present = {
         TRAIN: status.attempt + 1 if between_attempts else status.attempt,
         EVALUATE: status.evaluating.attempt if status.evaluating is not None else 0,
     }
-    return stale_children(sources, seen.owner, present)
+    return stale_children(sources, seen.owner, present, engine_of(seen.spec).more_resources)

@@ -1,22 +1,17 @@
-"""What a pass over a TrainingRun looks at. Plain values: `gather` fills them, tests write them down."""
+"""What a pass over a TrainingRun looks at. `gather` fills it in, and tests write it down."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bramble.api.objects import Object
 from bramble.api.trainingrun import Spec, Status
-from bramble.contracts.cause import Cause
-from bramble.contracts.report import Progress
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen, Stored
-from bramble.kinds.jobs.job import Job
-from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
-from bramble.kinds.trainingrun.world import Node
-from bramble.kube.resources import Manifest
+from bramble.kinds.trainingrun.attempt import AttemptSeen, AttemptState
+from bramble.kinds.trainingrun.nodes import Node
 from bramble.settings import Settings
 
 
@@ -25,8 +20,8 @@ class DatasetSeen:
     """The Dataset that the run names.
 
     Attributes:
-        frozen: its spec as it stands now is frozen, and every check passed.
-        message: why it is not, in its own words.
+        frozen: its present spec is snapshotted, and every check passed.
+        message: why it is not, as the Dataset itself says it.
     """
 
     name: str
@@ -37,39 +32,32 @@ class DatasetSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class AttemptSeen:
-    """The attempt in `status.current` as it stands.
+class ModelVersionSeen:
+    """The object that has the name of the ModelVersion to make.
 
     Attributes:
-        job: its Job, None when there is none that is ours.
-        pods: by node rank, the newest of each.
-        reported: causes that its launchers left in the store, by node rank.
-        stored: its result, verified against rank 0's last word where there is one.
-        progress: what it last said of itself.
+        run: the TrainingRun that it names as its source; empty if it has another source.
+        package: the digest of the package that it has pinned; empty before it has pinned one.
     """
 
-    number: int
-    nodes: int
-    job: Job | None = None
-    pods: Mapping[int, Pod] = field(default_factory=dict)
-    reported: Mapping[int, Cause] = field(default_factory=dict)
-    stored: Stored | None = None
-    progress: Progress | None = None
+    run: str
+    package: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """Everything that `plan` decides by.
+    """Everything that `plan` decides by. Fields that the present stage of the run does not need are None or empty.
 
     Attributes:
-        store: why the namespace's store cannot be used, None when it can or was not needed.
-        attempt: of `status.current`.
-        stale_children: Jobs and ConfigMaps of attempts that have ended.
-        nodes: of the cluster.
-        filed_key: where a result of the same inputs is filed; empty when such a result cannot be told by its inputs.
-        filed: what lies there.
+        store: why the namespace's store cannot be used; None if it can, or was not needed.
+        attempt: what was read of the attempt in `status.current`.
+        state: the state of that attempt. `plan` computes it once a pass, since it depends on the time.
+        stale_children: objects of attempts that have ended.
+        nodes: the nodes of the cluster.
+        filed_key: where a result of the same inputs is filed; empty if the inputs do not determine the result.
+        filed: the result that is filed there.
         evaluation: the present attempt at the evaluation.
-        model_version: the object under the name of the ModelVersion to make.
+        model_version: the object that has the name of the ModelVersion to make.
     """
 
     run: Object[Spec, Status]
@@ -78,12 +66,13 @@ class Observed:
     dataset: DatasetSeen | None = None
     store: Blocker | None = None
     attempt: AttemptSeen | None = None
+    state: AttemptState | None = None
     stale_children: tuple[Child, ...] = ()
     nodes: tuple[Node, ...] = ()
     filed_key: str = ""
     filed: Stored | None = None
     evaluation: StepSeen | None = None
-    model_version: Manifest | None = None
+    model_version: ModelVersionSeen | None = None
 
     @property
     def spec(self) -> Spec:
@@ -95,5 +84,5 @@ class Observed:
 
     @property
     def owner(self) -> Owner:
-        """The run as its children name it."""
+        """The run, as its children refer to it."""
         return Owner(*self.run.metadata.key, self.run.metadata.uid)

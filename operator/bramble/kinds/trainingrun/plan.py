@@ -1,42 +1,45 @@
-"""What a TrainingRun needs next. Pure."""
+"""Decides what a TrainingRun needs next. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from bramble.api.objects import Invalid
 from bramble.api.trainingrun import Status
 from bramble.kinds.plan import NOTHING, Plan
 from bramble.kinds.status_update import INVALID_SPEC, report
+from bramble.kinds.trainingrun.attempt_state import attempt_state
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.policies.admit import admit
 from bramble.kinds.trainingrun.policies.answer_request import answer_request
+from bramble.kinds.trainingrun.policies.attempt_fails import attempt_fails
 from bramble.kinds.trainingrun.policies.begin import begin
 from bramble.kinds.trainingrun.policies.delete_stale_children import delete_stale_children
 from bramble.kinds.trainingrun.policies.deleted import deleted
-from bramble.kinds.trainingrun.policies.ending import ending
+from bramble.kinds.trainingrun.policies.ended import ended
 from bramble.kinds.trainingrun.policies.evaluate import evaluate
 from bramble.kinds.trainingrun.policies.gates import gates
-from bramble.kinds.trainingrun.policies.over import over
 from bramble.kinds.trainingrun.policies.publish import publish
 from bramble.kinds.trainingrun.policies.reuse import reuse
-from bramble.kinds.trainingrun.policies.store import store
 from bramble.kinds.trainingrun.policies.suspended import suspended
 from bramble.kinds.trainingrun.policies.train import train
 from bramble.kinds.trainingrun.policies.trained import trained
+from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from bramble.kinds.trainingrun.status import not_admitted
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
-    deleted, answer_request, delete_stale_children, over,
-    trained, suspended, store, admit, reuse, ending, begin, train, evaluate, gates, publish,
+    deleted, answer_request, delete_stale_children, ended,
+    trained, suspended, wait_for_store, admit, reuse, attempt_fails, begin, train, evaluate, gates, publish,
 )  # fmt: skip
 
 
 def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
-    """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
+    """The plan of the first policy that returns one. Each policy is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
         return report(seen, not_admitted(seen.status, INVALID_SPEC, seen.problem), now)
+    seen = replace(seen, state=attempt_state(seen, now))
     return next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)

@@ -6,8 +6,8 @@ from typing import Any
 
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.canonical import digest_of
-from bramble_workloads.edge.decide import Seen, Serving
-from bramble_workloads.edge.slots import Attempt, Slots, accept
+from bramble_workloads.edge.assignment.decide import Observed, Serving
+from bramble_workloads.edge.slots.slots import Attempt, Slots, accept
 
 NODE, BOARD, BOOT = "pi-1", "virtual", "boot-1"
 
@@ -52,7 +52,7 @@ def serving(name: str, cohort: Any = "stable", number: int = 1, uid: str = "uid-
     return Serving(name, cohort, number, uid)
 
 
-def seen(remembered: Slots, now_serving: Serving | None = None, **changes: Any) -> Seen:
+def seen(remembered: Slots, now_serving: Serving | None = None, **changes: Any) -> Observed:
     """All packages on the disk, the gateway heard of just now, nothing failed, unless said otherwise."""
     fields: dict[str, Any] = {
         "present": frozenset({V1, V2, V3}),
@@ -62,4 +62,4 @@ def seen(remembered: Slots, now_serving: Serving | None = None, **changes: Any) 
         "ttl": 600.0,
         **changes,
     }
-    return Seen(slots=remembered, serving=now_serving, **fields)
+    return Observed(slots=remembered, serving=now_serving, **fields)

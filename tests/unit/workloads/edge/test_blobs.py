@@ -19,8 +19,8 @@ from bramble.contracts.canonical import digest_of
 from bramble_workloads.device import gateway_client
 from bramble_workloads.device.backoff import wait_seconds
 from bramble_workloads.device.blobs import Blobs
+from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable, NoSpace, WrongBlob
 from bramble_workloads.device.gateway_client import GatewayClient
-from bramble_workloads.edge.errors import GatewayRefused, GatewayUnavailable, NoSpace, WrongBlob
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
 
 CONTENT = bytes(range(256)) * 400

@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
-from bramble_workloads.edge import crashes
-from bramble_workloads.edge.counters import MAX_KEYS, Book, Key, Tally
-from bramble_workloads.edge.crashes import CrashLog, Running
-from bramble_workloads.edge.feedback import Answered, Answers
-from bramble_workloads.edge.metrics import buckets
-from bramble_workloads.edge.protocol import ProtocolError
+from bramble.contracts.tasks.classification import CLASSIFICATION
+from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
+from bramble_workloads.edge.serve.feedback import Answered, Answers
+from bramble_workloads.edge.serve.metrics import buckets
+from bramble_workloads.edge.serve.protocol import ProtocolError
+from bramble_workloads.edge.slots import crash_log
+from bramble_workloads.edge.slots.crash_log import CrashLog, Running
+from bramble_workloads.tasks.classification.answer import Classified
 from tests.unit.workloads.edge.states import BOOT, V1, V2, package
 
 
@@ -80,31 +83,32 @@ def answers(*given: tuple[str, str, str, float], capacity: int = 100) -> tuple[A
     tally = Tally()
     made = Answers(capacity=capacity, seconds=60)
     for request_id, model, label, at in given:
-        made.remember(request_id, Answered(model, label, tally, at))
+        answer = Classified(label, 1.0, np.zeros(2), None, 1.0, confident=True)
+        made.remember(request_id, Answered(model, CLASSIFICATION, answer, tally, at))
     return made, tally
 
 
 def test_feedback_is_joined_by_request_id() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0), ("b", "ads.digits", "1", 0))
-    assert made.judge("a", "7", None, MODELS, 1) is True
-    assert made.judge("b", "7", None, MODELS, 1) is False
+    assert made.judge("a", {"label": "7"}, None, MODELS, 1) is True
+    assert made.judge("b", {"label": "7"}, None, MODELS, 1) is False
     assert (tally.counts["right"], tally.counts["wrong"]) == (1, 1)
 
 
 def test_the_same_feedback_twice_counts_once() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0))
-    assert made.judge("a", "7", None, MODELS, 1)
-    assert made.judge("a", "7", None, MODELS, 2)
+    assert made.judge("a", {"label": "7"}, None, MODELS, 1)
+    assert made.judge("a", {"label": "7"}, None, MODELS, 2)
     assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
 @pytest.mark.parametrize(
     ("name", "asked", "status"),
     [
-        ("an unknown id", ("z", "7", None, MODELS, 1.0), 404),
-        ("an answer that is too old", ("a", "7", None, MODELS, 61.0), 404),
-        ("of a model that did not answer it", ("a", "7", "ads.letters", MODELS, 1.0), 404),
-        ("two models answered and none is named", ("c", "7", None, MODELS, 1.0), 409),
+        ("an unknown id", ("z", {"label": "7"}, None, MODELS, 1.0), 404),
+        ("an answer that is too old", ("a", {"label": "7"}, None, MODELS, 61.0), 404),
+        ("of a model that did not answer it", ("a", {"label": "7"}, "ads.letters", MODELS, 1.0), 404),
+        ("two models answered and none is named", ("c", {"label": "7"}, None, MODELS, 1.0), 409),
     ],
 )
 def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], status: int) -> None:
@@ -117,22 +121,22 @@ def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], statu
 
 def test_a_model_may_be_named() -> None:
     made, _ = answers(("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
-    assert made.judge("c", "g", "ads.letters", MODELS, 1)
+    assert made.judge("c", {"label": "g"}, "ads.letters", MODELS, 1)
 
 
 def test_contradicting_feedback_is_refused() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0))
-    made.judge("a", "7", None, MODELS, 1)
-    with pytest.raises(ProtocolError, match="said to be '7' before"):
-        made.judge("a", "8", None, MODELS, 1)
+    made.judge("a", {"label": "7"}, None, MODELS, 1)
+    with pytest.raises(ProtocolError, match="has other feedback already"):
+        made.judge("a", {"label": "8"}, None, MODELS, 1)
     assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
 def test_memory_of_answers_is_bounded() -> None:
     made, _ = answers(*((str(number), "ads.digits", "7", 0.0) for number in range(50)), capacity=10)
     with pytest.raises(ProtocolError):
-        made.judge("39", "7", None, MODELS, 1)
-    assert made.judge("40", "7", None, MODELS, 1)
+        made.judge("39", {"label": "7"}, None, MODELS, 1)
+    assert made.judge("40", {"label": "7"}, None, MODELS, 1)
 
 
 # ------------------------------------------------------------------------------------------------------------- crashes
@@ -181,7 +185,7 @@ def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatc
         raise KeyboardInterrupt(str(path))
 
     with monkeypatch.context() as patched:
-        patched.setattr(crashes, "remove_durably", power_cut)
+        patched.setattr(crash_log, "remove_durably", power_cut)
         with pytest.raises(KeyboardInterrupt):
             CrashLog(tmp_path, BOOT).settle()
     again = CrashLog(tmp_path, BOOT)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bramble_workloads.edge.decide import Download, Empty, GiveUp, Relabel, Seen, Serve, Step, Stop, Try, Wait, decide
-from bramble_workloads.edge.slots import refuse
+from bramble_workloads.edge.assignment.decide import Download, GiveUp, Observed, Relabel, Serve, Step, Try, Unload, Wait, Withdraw, decide
+from bramble_workloads.edge.slots.slots import refuse
 from tests.unit.workloads.edge.states import V1, V2, V3, assignment, seen, serving, slots
 
 NOWHERE: frozenset[str] = frozenset()
@@ -33,6 +33,11 @@ FIRST_SERVED = slots(None, V2, active=V2, cohort="candidate", candidate=V2)
         ("without the gateway nothing else is waited for", seen(SETTLED, serving(V1), contact=None), Wait(None)),
         ("a canary downloads the candidate while it serves", seen(CANARY, serving(V1), present={V1}), Download(V2, "candidate")),
         ("and tries it", seen(CANARY, serving(V1)), Try(V2, "candidate")),
+        (
+            "a candidate that was the last good version is tried like any other",
+            seen(slots(V2, V1, active=V2, last_good=V1), serving(V2)),
+            Try(V1, "candidate"),
+        ),
         ("but not before the gateway was heard of in this process", seen(CANARY, serving(V1), contact=None), Wait(None)),
         ("a canary that has no stable version yet gets that first", seen(slots(V1, V2)), Try(V1, "stable")),
         ("a candidate is served until its time without contact is over", seen(TRIED, serving(V2, "candidate")), Wait(700.0)),
@@ -59,9 +64,9 @@ FIRST_SERVED = slots(None, V2, active=V2, cohort="candidate", candidate=V2)
             seen(slots(V3, None, active=V1, last_good=V1, cohort="candidate")),
             Serve(V1, "stable"),
         ),
-        ("a first rollout that is undone leaves nothing to serve", seen(slots(None, None, **ON_TRIAL), serving(V2, "candidate")), Empty()),
+        ("a first rollout that is undone leaves nothing to serve", seen(slots(None, None, **ON_TRIAL), serving(V2, "candidate")), Unload()),
         ("a first rollout that has not reached this node", seen(slots(None, None)), Wait(None)),
-        ("an assignment that is gone", seen(SETTLED, serving(V1), withdrawn=True), Stop()),
+        ("an assignment that is gone", seen(SETTLED, serving(V1), withdrawn=True), Withdraw()),
         ("a damaged active version: the last good one serves", seen(slots(V2, active=V2, last_good=V1), present={V1}), Serve(V1, "stable")),
         (
             "and the stable one is downloaded again",
@@ -70,7 +75,7 @@ FIRST_SERVED = slots(None, V2, active=V2, cohort="candidate", candidate=V2)
         ),
     ],
 )
-def test_decide(name: str, state: Seen, expected: Step) -> None:
+def test_decide(name: str, state: Observed, expected: Step) -> None:
     assert decide(state) == expected, name
 
 
@@ -112,5 +117,5 @@ STABLE_REFUSED = refuse(slots(V3, **STABLE), V3, "two deaths")
         ),
     ],
 )
-def test_after_trouble(name: str, state: Seen, expected: Step) -> None:
+def test_after_trouble(name: str, state: Observed, expected: Step) -> None:
     assert decide(state) == expected, name

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bramble.contracts.package import Package
-from bramble_workloads.edge import protocol
-from bramble_workloads.edge.protocol import ProtocolError, Wanted
+from bramble_workloads.edge.serve import protocol
+from bramble_workloads.edge.serve.protocol import ProtocolError, Wanted
 from bramble_workloads.processing.model import Model
 from tests.unit.workloads.models import build_package, digits, digits_graph
 
@@ -124,7 +124,7 @@ def test_an_answer_in_json_and_raw() -> None:
     assert raw.header_length is not None
     head, data = json.loads(raw.body[: raw.header_length]), raw.body[raw.header_length :]
     assert [each["parameters"]["binary_data_size"] for each in head["outputs"]] == [5, 4, 40]
-    assert data[:5] == element(prediction.classified.label.encode())
+    assert data[:5] == element(prediction.answer.truth().stratum.encode())
     np.testing.assert_array_equal(np.frombuffer(data[9:], "<f4"), prediction.outputs["logits"][0])
 
 

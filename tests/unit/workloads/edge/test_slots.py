@@ -9,8 +9,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bramble.contracts.assignment import Assignment
-from bramble_workloads.edge.decide import Download, Empty, GiveUp, Relabel, Seen, Serve, Serving, Stop, Try, Wait, decide
-from bramble_workloads.edge.slots import Slots, accept, after_death, after_failure, begin, ended_cleanly, refuse, serve
+from bramble_workloads.edge.assignment.decide import (
+    Download,
+    GiveUp,
+    Observed,
+    Relabel,
+    Serve,
+    Serving,
+    Try,
+    Unload,
+    Wait,
+    Withdraw,
+    decide,
+)
+from bramble_workloads.edge.slots.slots import (
+    Slots,
+    accept,
+    after_death,
+    begin_attempt,
+    close_attempt,
+    record_serving,
+    refuse,
+    refuse_if_exhausted,
+)
 from tests.unit.workloads.edge.states import BOOT, NODE, V1, V2, V3, assignment, attempt, seen, slots
 
 
@@ -69,41 +90,41 @@ def test_deaths(name: str, open_attempt: Any, boot: str, refused: str | None) ->
 
 
 def test_a_power_cut_during_the_first_trial_of_a_node_is_not_the_last() -> None:
-    first = begin(slots(None, V2), V2, BOOT)
+    first = begin_attempt(slots(None, V2), V2, BOOT)
     again = after_death(first, "boot-2")
     assert again.refusal_of(V2, "candidate") is None
-    assert after_death(begin(again, V2, "boot-2"), "boot-3").refusal_of(V2, "candidate") is not None
+    assert after_death(begin_attempt(again, V2, "boot-2"), "boot-3").refusal_of(V2, "candidate") is not None
 
 
 def test_power_cuts_do_not_leave_a_node_of_a_first_rollout_without_any_model() -> None:
     only = slots(None, V2, active=V2, cohort="candidate", candidate=V2, attempt=attempt(V2, 1, "boot-1", "serving"))
     for boot in ("boot-2", "boot-3", "boot-4"):
-        only = begin(after_death(only, boot), V2, boot)
-        only = serve(only, V2, "candidate", boot)
+        only = begin_attempt(after_death(only, boot), V2, boot)
+        only = record_serving(only, V2, "candidate", boot)
     assert only.refusal_of(V2, "candidate") is None
 
 
 def test_a_clean_leave_is_no_death() -> None:
-    once = begin(TRIAL, V2, BOOT)
+    once = begin_attempt(TRIAL, V2, BOOT)
     assert once.attempt == attempt(V2)
-    assert ended_cleanly(once).attempt is None
-    twice = begin(once, V2, BOOT)
-    assert ended_cleanly(twice).attempt == attempt(V2, 1)
-    assert after_failure(twice).refusal_of(V2, "candidate") is not None
+    assert close_attempt(once).attempt is None
+    twice = begin_attempt(once, V2, BOOT)
+    assert close_attempt(twice).attempt == attempt(V2, 1)
+    assert refuse_if_exhausted(twice).refusal_of(V2, "candidate") is not None
 
 
 def test_a_promotion_ends_the_attempt() -> None:
-    on_trial = serve(begin(TRIAL, V2, BOOT), V2, "candidate", BOOT)
+    on_trial = record_serving(begin_attempt(TRIAL, V2, BOOT), V2, "candidate", BOOT)
     assert on_trial.attempt == attempt(V2, 1, phase="serving")
     promoted = accept(on_trial, assignment(V2, None, 2), NODE)
     assert promoted is not None
     assert promoted.attempt is None
-    settled = serve(promoted, V2, "stable", BOOT)
+    settled = record_serving(promoted, V2, "stable", BOOT)
     assert (settled.active, settled.cohort, settled.last_good) == (V2, "stable", V1)
 
 
 def test_an_undo_ends_the_attempt() -> None:
-    on_trial = serve(begin(TRIAL, V2, BOOT), V2, "candidate", BOOT)
+    on_trial = record_serving(begin_attempt(TRIAL, V2, BOOT), V2, "candidate", BOOT)
     undone = accept(on_trial, assignment(V1, None, 2), NODE)
     assert undone is not None
     assert (undone.attempt, undone.candidate) == (None, None)
@@ -130,7 +151,7 @@ class Board:
         self.offline = False
         self.broken: frozenset[str] = frozenset()
 
-    def see(self) -> Seen:
+    def see(self) -> Observed:
         return seen(self.remembered, self.serving, present=frozenset(self.present), contact=self.contact, now=self.now, ttl=600.0)
 
     def save(self, changed: Slots) -> None:
@@ -140,9 +161,9 @@ class Board:
         """One step; False when there is nothing to do."""
         boot = f"boot-{self.boot}"
         match decide(self.see()):
-            case Wait() | Stop():
+            case Wait() | Withdraw():
                 return False
-            case Empty():
+            case Unload():
                 self.serving = None
                 self.save(self.remembered.model_copy(update={"active": None, "last_good": None, "candidate": None, "attempt": None}))
             case Download(package):
@@ -150,14 +171,14 @@ class Board:
                     return False
                 self.present.add(package)
             case Try(package, cohort):
-                self.save(begin(self.remembered, package, boot))
+                self.save(begin_attempt(self.remembered, package, boot))
                 if package in self.broken:
                     self.save(refuse(self.remembered, package, "broken"))
                 else:
                     self.switch(package, cohort)
             case Serve(package, cohort):
                 if cohort == "candidate":
-                    self.save(begin(self.remembered, package, boot))
+                    self.save(begin_attempt(self.remembered, package, boot))
                 self.switch(package, cohort)
             case Relabel(cohort):
                 assert self.serving is not None
@@ -167,7 +188,7 @@ class Board:
         return True
 
     def switch(self, package: str, cohort: Any) -> None:
-        self.save(serve(self.remembered, package, cohort, f"boot-{self.boot}"))
+        self.save(record_serving(self.remembered, package, cohort, f"boot-{self.boot}"))
         accepted = self.remembered.accepted
         self.serving = Serving(package, cohort, accepted.attempt, accepted.rollout_uid)
 

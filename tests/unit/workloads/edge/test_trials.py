@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bramble.contracts.package import GoldenTolerance, Serving, Variant
-from bramble_workloads.edge.trial import Death, run_trial
+from bramble_workloads.edge.trial.run_trial import Death, run_trial
 from tests.unit.workloads.edge.agent_process import Agent, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
@@ -206,6 +206,6 @@ async def test_a_process_that_gives_no_outcome_is_a_death(tmp_path: Path, monkey
     digest, folder = laid_out(tmp_path / "blobs", digits_graph())
     with pytest.raises(Death, match="took more than"):
         await run_trial(digest, folder, None, [], 0.01)
-    monkeypatch.setattr("bramble_workloads.edge.trial.os.getpid", lambda: 1)  # as if the agent had died while its child started
+    monkeypatch.setattr("bramble_workloads.edge.trial.run_trial.os.getpid", lambda: 1)  # as if the agent had died while its child started
     with pytest.raises(Death, match="exit code 1"):
         await run_trial(digest, folder, None, [], 60)

@@ -1,4 +1,4 @@
-"""Tell the devices what memory asks for: one write, for a step as for an undo."""
+"""Writes the assignment where it differs from what memory asks for: one write, for a step as for an undo."""
 
 from __future__ import annotations
 
@@ -8,46 +8,38 @@ from bramble.contracts.assignment import Assignment
 from bramble.kinds.plan import Apply, Item, PatchFields, Plan
 from bramble.kinds.rollout.assignment import desired, render, same_orders
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.stating import act, keep, progressing, undone, waiting
-from bramble.kinds.status_update import StatusUpdate
+from bramble.kinds.rollout.status import assigning, remember_rollout, report_rollout
 from bramble.kube.resources import key_of
 
 LOOK_AGAIN = timedelta(seconds=5)
 
 
 def assign(seen: Observed, now: datetime) -> Plan | None:
-    """Write the assignment where it differs from what memory asks for, under a seq above all that any device has seen.
+    """Write the assignment under a seq above every seq that a device has seen, since devices never go back to a lower one.
 
-    The seq is memory and comes first; the pass that sees it writes, conditional on the assignment that was seen. The orders
-    are given again, unchanged, where a device has seen a higher seq than they have, as after the cluster was restored.
+    The seq is memory, so it is remembered first; the pass that sees it writes. The same orders are written again under a higher seq where
+    a device has seen one above that of the assignment, as after the cluster was restored. While the Fleet cannot be used and nothing was
+    assigned yet, nothing is written, since the nodes are not known.
     """
     wanted = desired(seen)
     if wanted is None:
         return None
-    present = seen.ours
-    if present is None and seen.fleet.hold is not None:
-        return None  # which nodes there are is not known now
-    if present is not None and same_orders(present, wanted) and present.seq >= seen.highest_elsewhere():
+    present = seen.assignment
+    if present is None and seen.fleet.blocker is not None:
         return None
-    if seen.status.seq <= seen.highest_elsewhere():
-        return keep(seen, telling(seen), now, seq=1 + seen.highest_elsewhere())
-    return act(seen, telling(seen), now, write(seen, wanted), wake_at=now + LOOK_AGAIN)
+    if present is not None and same_orders(present, wanted) and present.seq >= seen.highest_seq:
+        return None
+    if seen.status.seq <= seen.highest_seq:
+        return remember_rollout(seen, assigning(seen), now, seq=1 + seen.highest_seq)
+    return report_rollout(seen, assigning(seen), now, write(seen, wanted), wake_at=now + LOOK_AGAIN)
 
 
 def write(seen: Observed, wanted: Assignment) -> Item:
-    """The write. One that another Rollout left is taken over as it stands: of two, `superseded` has said who has the model."""
+    """The write. An assignment that another Rollout left is taken over, conditional on what was seen: `yield_to_rival` has decided before
+    that this Rollout has precedence.
+    """
     manifest, written = render(seen, wanted), seen.written
-    if written is None or seen.ours is not None:
+    if written is None or seen.assignment is not None:
         return Apply(manifest)
     patch = {"metadata": {"labels": manifest["metadata"]["labels"]}, "data": manifest["data"]}
     return PatchFields(key_of(manifest), written.uid, written.resource_version, patch)
-
-
-def telling(seen: Observed) -> StatusUpdate:
-    """How things stand while devices are being told."""
-    status = seen.status
-    if status.undone is not None:
-        return undone(seen, status.undone.message)
-    if status.candidate is not None:
-        return progressing(seen, "Assigning", f"telling the devices of step {seen.index + 1} with {status.candidate.ref}")
-    return waiting(seen, "Assigning", "telling the devices what to serve")

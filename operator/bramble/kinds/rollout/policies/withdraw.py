@@ -1,4 +1,4 @@
-"""The Rollout is deleted: take the model off the devices, then let go."""
+"""The Rollout is deleted: withdraws the model from the devices, then removes the finalizer."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from datetime import datetime, timedelta
 from bramble.contracts.assignment import assignment_name
 from bramble.kinds.finalizer import has_finalizer, remove_finalizer
 from bramble.kinds.plan import NOTHING, Delete, Plan
+from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.stating import act, names, waiting
+from bramble.kinds.rollout.status import names, report_rollout, waiting
 from bramble.kube.resources import CONFIG_MAP, Key
 
-LONGEST = timedelta(minutes=10)
-RETRY = timedelta(seconds=5)
+LONGEST_WAIT = timedelta(minutes=10)
+LOOK_AGAIN = timedelta(seconds=5)
 
 
 def withdraw(seen: Observed, now: datetime) -> Plan | None:
-    """Remove the assignment, wait until the devices have stopped serving the model, at most ten minutes, then remove the finalizer."""
+    """Delete the assignment, wait for the devices to stop serving the model, ten minutes at most, then remove the finalizer."""
     metadata = seen.metadata
     if metadata.deleted is None:
         return None
     if not has_finalizer(metadata):
         return NOTHING
-    if seen.written is not None and seen.ours is not None:
-        assignment = seen.ours
+    if seen.written is not None and seen.assignment is not None:
+        assignment = seen.assignment
         name = assignment_name(assignment.fleet, assignment.namespace, assignment.model)
-        stated = waiting(seen, "Withdrawing", "taking the model off the devices")
-        return act(seen, stated, now, Delete(Key(CONFIG_MAP.kind, seen.namespace, name), seen.written.uid), wake_at=now + RETRY)
-    had = seen.status.stable is not None or seen.status.candidate is not None
-    holding = seen.serving_ours() | set(seen.unreachable if had else ())
-    if holding and now < metadata.deleted + LONGEST:
-        stated = waiting(seen, "Withdrawing", f"waiting for {names(holding)} to stop serving, until ten minutes after the deletion")
-        return act(seen, stated, now, wake_at=now + RETRY)
+        deletion = Delete(Key(CONFIG_MAP.kind, seen.namespace, name), seen.written.uid)
+        update = waiting(seen, reasons.WITHDRAWING, "the devices are being told to stop serving the model")
+        return report_rollout(seen, update, now, deletion, wake_at=now + LOOK_AGAIN)
+    was_assigned = seen.status.stable is not None or seen.status.candidate is not None
+    awaited = seen.nodes.serving_this_rollout | set(seen.nodes.unreachable if was_assigned else ())
+    if awaited and now < metadata.deleted + LONGEST_WAIT:
+        message = f"waiting for {names(awaited)} to stop serving the model, for ten minutes after the deletion at most"
+        return report_rollout(seen, waiting(seen, reasons.WITHDRAWING, message), now, wake_at=now + LOOK_AGAIN)
     return Plan((remove_finalizer(metadata),))

@@ -1,4 +1,4 @@
-"""Which frozen dataset the run trains on."""
+"""The run waits for its Dataset, then pins the version that it trains on."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from datetime import datetime
 from bramble.api.trainingrun import DatasetPin
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
+from bramble.kinds.trainingrun.describe import describe_pin
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, PINNED, not_admitted, told_pin, under_way
+from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, PINNED, not_admitted, under_way
 
 
 def admit(seen: Observed, now: datetime) -> Plan | None:
-    """Wait for the Dataset to be frozen with every check passed, then pin that version for good."""
+    """Wait until the Dataset is snapshotted and every check has passed. Then pin its version, which never changes again."""
     if seen.status.dataset is not None:
         return None
     name, namespace = seen.spec.dataset_ref.name, seen.run.metadata.namespace
@@ -25,4 +26,4 @@ def admit(seen: Observed, now: datetime) -> Plan | None:
         return report(seen.run, not_admitted(seen.status, DATASET_NOT_FROZEN, message), now)
     pin = DatasetPin(name=name, uid=dataset.uid, version=dataset.version)
     status = seen.status.model_copy(update={"dataset": pin})
-    return remember(seen.run, under_way(status, "Pending", PINNED, told_pin(pin)), now, dataset=pin)
+    return remember(seen.run, under_way(status, "Pending", PINNED, describe_pin(pin)), now, dataset=pin)

@@ -1,4 +1,4 @@
-"""The button of a TrainingRun: retry."""
+"""The requests that a TrainingRun answers: `retry`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
 
 
 def _again(seen: Observed) -> dict[str, Any]:
-    """An evaluation that could not be made is made again; else the run trains again, also when a gate was missed."""
+    """The memory of a retry. If the evaluation failed, only that is repeated; otherwise the run trains again."""
     ended = seen.status.outcome
     made = seen.status.evaluating
     fresh = {**FRESH, "evaluating": StepAttempts(attempt=made.attempt + 1) if made is not None else None}

@@ -1,4 +1,4 @@
-"""The next attempt."""
+"""The next attempt is decided on."""
 
 from __future__ import annotations
 
@@ -7,45 +7,49 @@ from datetime import datetime, timedelta
 from bramble.api.conditions import rfc3339
 from bramble.api.objects import moment
 from bramble.api.trainingrun import CurrentAttempt
+from bramble.contracts.cause import describe_cause
 from bramble.kinds.jobs.state import COUNTS_AS
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
-from bramble.kinds.trainingrun.deadline import exceeded, left
+from bramble.kinds.trainingrun.budgets import deadline_exceeded, seconds_left
+from bramble.kinds.trainingrun.engines.catalogue import engine_of
+from bramble.kinds.trainingrun.nodes import cpu_allowed
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, STARTING, ended, told_cause, under_way
-from bramble.kinds.trainingrun.world import cpu_allowed, torchrun, world_size
+from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, STARTING, run_ended, under_way
 
 FIRST_WAIT_SECONDS = 10
+"""How long the next attempt waits after the first one that asked to be tried again. The wait doubles with each further one."""
 
 
 def begin(seen: Observed, now: datetime) -> Plan | None:
-    """Decide on the next attempt and remember it; the pass that sees it makes its Job."""
-    status = seen.status
+    """Remember the next attempt; the pass that sees it makes its objects."""
+    status, engine = seen.status, engine_of(seen.spec)
     if status.current is not None or status.package is not None:
         return None
-    if left(seen.spec, status.spent_seconds) <= 0:
-        final = exceeded(seen.spec, status.spent_seconds, now)
-        return remember(seen.run, ended(final, status.evaluation), now, outcome=final)
-    if (begins := _not_before(seen)) > now:
-        why = told_cause(status.first_cause) if status.first_cause is not None else ""
-        message = f"attempt {status.attempt + 1} begins at {rfc3339(begins)}; the last one asked for time: {why}"
-        return report(seen.run, under_way(status, "Training", BETWEEN_ATTEMPTS, message), now, wake_at=begins)
+    if seconds_left(seen.spec, status.spent_seconds) <= 0:
+        final = deadline_exceeded(seen.spec, status.spent_seconds, now)
+        return remember(seen.run, run_ended(final, status.evaluation), now, outcome=final)
     cause = status.first_cause
+    if (begins := _not_before(seen)) > now:
+        why = f": {describe_cause(cause)}" if cause is not None else ""
+        message = f"attempt {status.attempt + 1} begins at {rfc3339(begins)}, since the last one asked to be tried again later{why}"
+        return report(seen.run, under_way(status, "Training", BETWEEN_ATTEMPTS, message), now, wake_at=begins)
     disrupted = cause is not None and COUNTS_AS[cause.kind] == "disruption"
+    wanted = engine.size(seen.spec, seen.nodes, disrupted=False)
     current = CurrentAttempt(
         number=status.attempt + 1,
-        nodes=world_size(seen.spec, seen.nodes, disrupted=disrupted),
+        nodes=engine.size(seen.spec, seen.nodes, disrupted=disrupted),
         at=rfc3339(now),
         cpu_allowed=cpu_allowed(seen.spec, seen.nodes),
     )
-    smaller = f", fewer than the {torchrun(seen.spec).nodes} wanted" if current.nodes < torchrun(seen.spec).nodes else ""
+    smaller = f", fewer than the {wanted} wanted, since no more fit the nodes that are left" if current.nodes < wanted else ""
     message = f"attempt {current.number} begins on {current.nodes} nodes{smaller}"
-    stated = under_way(status, "Training", STARTING, message)
-    return remember(seen.run, stated, now, attempt=current.number, current=current)
+    update = under_way(status, "Training", STARTING, message)
+    return remember(seen.run, update, now, attempt=current.number, current=current)
 
 
 def _not_before(seen: Observed) -> datetime:
-    """An attempt that asked to be tried again is given time, twice as long for each in a row; every other follows at once."""
+    """The earliest time of the next attempt. It follows at once, unless the last one asked to be tried again and had not got further."""
     status = seen.status
     ended_at = moment(status.ended_at) if status.ended_at else datetime.min.replace(tzinfo=seen.run.metadata.created.tzinfo)
     if status.stalls == 0 or status.first_cause is None or status.first_cause.kind != "TryAgain":

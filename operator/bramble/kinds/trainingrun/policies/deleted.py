@@ -1,4 +1,4 @@
-"""A run that is being deleted."""
+"""The run is being deleted."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from bramble.kinds.trainingrun.observed import Observed
 
 
 def deleted(seen: Observed, now: datetime) -> Plan | None:  # noqa: ARG001 - every policy has this form
-    """Do nothing more: Jobs and the Service go with it by owner reference; packages, checkpoints and the ModelVersion stay."""
+    """Do nothing. The garbage collector removes Jobs and the Service; packages, checkpoints and the ModelVersion stay."""
     return NOTHING if seen.run.metadata.deleted is not None else None

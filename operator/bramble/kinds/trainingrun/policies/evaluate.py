@@ -9,9 +9,11 @@ from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.status_update import StatusUpdate, remember, report
+from bramble.kinds.trainingrun.describe import describe_gates
+from bramble.kinds.trainingrun.evaluation import evaluate_filed_key, evaluate_step
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.render import evaluate_filed_key, evaluate_step
-from bramble.kinds.trainingrun.status import EVALUATING, EVALUATION_FAILED, ended, evaluation_of, outcome, told_gates, under_way
+from bramble.kinds.trainingrun.results import evaluation_of
+from bramble.kinds.trainingrun.status import EVALUATING, EVALUATION_FAILED, outcome, run_ended, under_way
 
 REMEDY = "The package is kept: correct the cause, then request a retry"
 
@@ -34,13 +36,13 @@ def evaluate(seen: Observed, now: datetime) -> Plan | None:
             return Plan(items=(item,), wake_at=now)
         case Finished(result):
             measured = evaluation_of(result, key)
-            return remember(run, _evaluating(seen, told_gates(measured)), now, evaluation=measured)
+            return remember(run, _evaluating(seen, describe_gates(measured)), now, evaluation=measured)
         case Repeated(following, cause, message):
             event = Emit("Normal", ATTEMPT_FAILED, message)
             return remember(run, _evaluating(seen, message), now, events=(event,), first_cause=cause, evaluating=following)
         case GivenUp(charged, cause, message):
             final = outcome(EVALUATION_FAILED, f"{message}. {REMEDY}", now)
-            return remember(run, ended(final, None), now, first_cause=cause, evaluating=charged, outcome=final)
+            return remember(run, run_ended(final, None), now, first_cause=cause, evaluating=charged, outcome=final)
 
 
 def _evaluating(seen: Observed, message: str) -> StatusUpdate:

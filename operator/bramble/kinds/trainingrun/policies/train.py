@@ -1,44 +1,45 @@
-"""The present attempt: its children made, and what it says told."""
+"""The present attempt is made, and its progress is reported."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from bramble.kinds.plan import Plan
+from bramble.api.trainingrun import CurrentAttempt
+from bramble.kinds.plan import Item, Plan
 from bramble.kinds.status_update import report
-from bramble.kinds.trainingrun.attempt import attempt
+from bramble.kinds.trainingrun.attempt import Absent, Training, Waiting
+from bramble.kinds.trainingrun.engines.catalogue import engine_of
+from bramble.kinds.trainingrun.nodes import gpus
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.render import service
-from bramble.kinds.trainingrun.state import Absent, Training, Waiting, state_of
-from bramble.kinds.trainingrun.status import QUEUED, STARTING, TRAINING, progress_of, under_way
-from bramble.kinds.trainingrun.world import gpus
+from bramble.kinds.trainingrun.results import progress_of
+from bramble.kinds.trainingrun.status import QUEUED, STARTING, TRAINING, under_way
 
 
 def train(seen: Observed, now: datetime) -> Plan | None:
-    """Make the Service and the Job of the attempt that memory names, then tell how far it is."""
-    current, state = seen.status.current, state_of(seen, now)
+    """Make the objects of the attempt that memory names, then report how far it has come."""
+    current, engine = seen.status.current, engine_of(seen.spec)
     if current is None:
         return None
-    named = service(seen.owner)
-    match state:
+    shared = engine.run_children(seen)
+    match seen.state:
         case Absent():
-            stated = under_way(seen.status, "Training", STARTING, f"attempt {current.number} is being made on {current.nodes} nodes")
-            return report(seen.run, stated, now, items=(named, *attempt(seen, current)), fields={"progress": None})
+            update = under_way(seen.status, "Training", STARTING, f"attempt {current.number} is being made on {current.nodes} nodes")
+            items: list[Item] = [*shared, *engine.attempt_children(seen, current)]
+            return report(seen.run, update, now, items=items, fields={"progress": None})
         case Waiting(message, queued):
-            stated = under_way(seen.status, "Training", QUEUED if queued else STARTING, message)
-            return report(seen.run, stated, now, items=(named,))
+            update = under_way(seen.status, "Training", QUEUED if queued else STARTING, message)
+            return report(seen.run, update, now, items=shared)
         case Training(look_at):
-            told = progress_of(seen.attempt.progress if seen.attempt is not None else None, seen.status.progress)
-            stated = under_way(seen.status, "Training", TRAINING, _message(seen), running=True)
-            return report(seen.run, stated, now, items=(named,), fields={"progress": told}, wake_at=look_at)
+            reported = seen.attempt.progress if seen.attempt is not None else None
+            update = under_way(seen.status, "Training", TRAINING, _message(seen, current), running=True)
+            fields = {"progress": progress_of(reported, seen.status.progress)}
+            return report(seen.run, update, now, items=shared, fields=fields, wake_at=look_at)
         case _:
             return None
 
 
-def _message(seen: Observed) -> str:
-    current, progress = seen.status.current, seen.attempt.progress if seen.attempt is not None else None
-    if current is None:
-        return ""
+def _message(seen: Observed, current: CurrentAttempt) -> str:
+    progress = seen.attempt.progress if seen.attempt is not None else None
     message = f"attempt {current.number} trains on {current.nodes} nodes"
     if progress is not None and progress.epochs:
         message += f", epoch {progress.epoch} of {progress.epochs}"

@@ -1,0 +1,17 @@
+"""What the settings of every engine have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bramble.api.schema import Described
+
+
+class EngineSettings(Described):
+    """The settings of one engine. Its docstring describes the field in the CRD.
+
+    Attributes:
+        NAME: the field of `spec.engine` that holds these settings.
+    """
+
+    NAME: ClassVar[str]

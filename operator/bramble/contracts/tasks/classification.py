@@ -1,0 +1,132 @@
+"""Image classification: one label for each picture."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from bramble.contracts.hyperparameters import EarlyStopping, Hyperparameters
+from bramble.contracts.images import IMAGE_OPERATIONS, Augment, ImageInput
+from bramble.contracts.tasks.base import (
+    Annotation,
+    AnswerDocument,
+    Builtin,
+    BuiltinTrainer,
+    Figures,
+    Metric,
+    Postprocess,
+    Scores,
+    TaskContract,
+)
+
+NAME: Final = "image-classification"
+
+
+class Label(Annotation):
+    """The one class of a picture."""
+
+    label: str = Field(min_length=1)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The label alone."""
+        return (self.label,)
+
+    @property
+    def stratum(self) -> str:
+        """The label."""
+        return self.label
+
+
+class Classify(Postprocess):
+    """Logits to a label and a confidence.
+
+    With a `positive` label, that label is the answer wherever its probability is at least `threshold`.
+    """
+
+    kind: Literal["classify"] = "classify"
+    activation: Literal["softmax"] = "softmax"
+    temperature: float = Field(1.0, gt=0)
+    """Logits are divided by it before the softmax."""
+    labels: tuple[str, ...] = Field(min_length=2)
+    positive: str | None = None
+    threshold: float = 0.5
+    confident_at: float = 0.8
+    """An answer of at least this confidence counts as confident."""
+
+
+class ClassifiedAnswer(AnswerDocument):
+    """The label that a device must answer, and its probability."""
+
+    label: str
+    confidence: float
+
+
+class ClassFigures(Figures):
+    """Precision, recall and F1 are macro means in `ClassificationScores.overall`, and of one class in `per_class`."""
+
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+
+
+class ClassificationScores(Scores):
+    """Scores on some of the samples."""
+
+    task: Literal["image-classification"] = NAME
+    overall: ClassFigures
+    labels: tuple[str, ...] = ()
+    """The package's labels, in the order of the rows and columns of `confusion`."""
+    per_class: dict[str, ClassFigures]
+    """Of the classes that have a sample."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows are true classes, columns are answered classes."""
+
+
+class ClassifierTrainer(BuiltinTrainer):
+    """The built-in program that trains an image classifier."""
+
+    task: Literal["image-classification"] = NAME
+    architecture: str = Field(min_length=1, max_length=64)
+    """`small-cnn` (a small convolutional network), or an architecture of timm such as efficientnet_lite0 or resnet50."""
+    image_size: int = Field(32, ge=8, le=1024)
+    """Edge in pixels of the square that pictures are brought to."""
+    channels: Literal["RGB", "L"] = "RGB"
+    """`RGB` for colour, `L` for grey."""
+
+
+class ClassifierEarlyStopping(EarlyStopping):
+    """Early stopping by a metric of the validation split."""
+
+    metric: Literal["accuracy", "loss"] = "loss"
+
+
+class ClassifierHyperparameters(Hyperparameters):
+    """Hyperparameters of the built-in image classifier."""
+
+    early_stopping: ClassifierEarlyStopping | None = None
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    augment: Augment = Augment()
+
+
+CLASSIFICATION = TaskContract(
+    name=NAME,
+    meaning="one class for each picture",
+    annotation=Label,
+    fewest_classes=2,
+    input=ImageInput,
+    operations=IMAGE_OPERATIONS,
+    roles=("logits",),
+    postprocess=Classify,
+    answer=ClassifiedAnswer,
+    scores=ClassificationScores,
+    metrics=(
+        Metric("accuracy", "share of the samples that are answered right"),
+        Metric("precision", "macro mean over the classes of the share of a class's answers that are right"),
+        Metric("recall", "macro mean over the classes of the share of a class's samples that are answered right"),
+        Metric("f1", "macro mean over the classes of the harmonic mean of precision and recall"),
+    ),
+    builtin=Builtin(ClassifierTrainer, ClassifierHyperparameters),
+)

@@ -1,0 +1,62 @@
+"""What a decision changes in the status' memory, as fields by their Python names. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from bramble.api.conditions import rfc3339
+from bramble.api.rollout import Release, Undone
+from bramble.kinds.rollout.decision import Action, Decision
+from bramble.kinds.rollout.observed import Observed
+
+
+def step_begins(seen: Observed, index: int) -> dict[str, Any]:
+    """The step with this index begins.
+
+    When the last step begins, the stable cohort's counters are frozen as the baseline, since no node is left to compare with. Where it is
+    the only step, they are what the stable version has counted since it was promoted.
+    """
+    freeze = index == len(seen.steps) - 1 and seen.status.stable is not None
+    baseline = seen.evidence.stable.model_dump(mode="json", by_alias=True) if freeze else None
+    return {"step": index, "step_started_at": "", "baseline": baseline}
+
+
+def step_ends(seen: Observed) -> dict[str, Any]:
+    """The present step ends: the next one begins, or after the last one the candidate becomes the stable version."""
+    status = seen.status
+    if not seen.at_last_step:
+        return step_begins(seen, seen.index + 1)
+    promoted = {"stable": status.candidate, "candidate": None, "step": len(seen.steps), "step_started_at": "", "baseline": None}
+    return {**promoted, "last_good": status.stable} if status.stable is not None else promoted
+
+
+def candidate_withdrawn() -> dict[str, Any]:
+    """The candidate is taken back. The next pass tells the devices."""
+    return {"candidate": None, "step_started_at": "", "baseline": None}
+
+
+def undo(seen: Observed, candidate: Release, reason: str, message: str, now: datetime) -> dict[str, Any]:
+    """The candidate is taken back for a reason that is remembered, so that it is not tried again by itself."""
+    record = Undone(ref=candidate.ref, uid=candidate.uid, attempt=seen.status.attempt, reason=reason, message=message, at=rfc3339(now))
+    return {**candidate_withdrawn(), "undone": record, **decision(seen, "Undo", reason, message, now)}
+
+
+def decision(seen: Observed, action: Action, reason: str, message: str, now: datetime) -> dict[str, Any]:
+    """The decision is kept with all its evidence; a later pass files a copy in the store."""
+    candidate, stable = seen.status.candidate, seen.status.stable
+    kept = Decision(
+        action=action,
+        reason=reason,
+        message=message,
+        at=rfc3339(now),
+        attempt=seen.status.attempt,
+        step=seen.index,
+        stable=stable.ref if stable is not None else "",
+        candidate=candidate.ref if candidate is not None else "",
+        rules=seen.rules,
+        candidate_counters=seen.evidence.candidate,
+        stable_counters=seen.evidence.stable,
+        judgement=seen.judgement,
+    )
+    return {"decision": kept.model_dump(mode="json", by_alias=True, exclude_none=True), "decision_filed": False}

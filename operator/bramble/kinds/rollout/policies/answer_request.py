@@ -1,0 +1,77 @@
+"""The requests that a Rollout answers: resume, skip, promote, abort and retry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from bramble.api.conditions import is_true, rfc3339
+from bramble.api.request import Request, unanswered
+from bramble.api.rollout import Release
+from bramble.kinds import requests
+from bramble.kinds.plan import Plan
+from bramble.kinds.requests import Accepted, Refused
+from bramble.kinds.rollout import memory, reasons
+from bramble.kinds.rollout.decision import Action
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.status import figures, progressing, undone, waiting
+from bramble.kinds.status_update import StatusUpdate
+
+ACTIONS = ("resume", "skip", "promote", "abort", "retry")
+
+
+def answer_request(seen: Observed, now: datetime) -> Plan | None:
+    """Answer a request once: carry it out, or refuse it and say why."""
+
+    def decide(request: Request) -> Accepted | Refused:
+        candidate = seen.status.candidate
+        if request.action == "retry":
+            return retry(seen)
+        if candidate is None:
+            return Refused(f"no version is being tried, so there is nothing to {request.action}")
+        if request.action == "resume" and seen.step.pause is None and not is_true(seen.status.conditions, "Paused"):
+            return Refused("the Rollout is not paused: use skip to end this step without waiting for its analysis")
+        message, changes = effect(seen, request.action, candidate, now)
+        update = undone(seen, message) if request.action == "abort" else progressing(seen, reasons.REQUESTED, message)
+        return Accepted(message, without_events(update), changes)
+
+    status = seen.status
+    if unanswered(seen.metadata, status) is None:  # most passes: they need not compute the figures
+        return None
+    return requests.answer_request(
+        seen.rollout, now, decide, actions=ACTIONS, attempt=status.attempt, step=status.step, fields=figures(seen)
+    )
+
+
+def without_events(update: StatusUpdate) -> StatusUpdate:
+    """The same update without events of its conditions, since the event of the answered request already says what happened."""
+    return replace(update, events={})
+
+
+def retry(seen: Observed) -> Accepted | Refused:
+    """Forget that the version was undone, so that it is tried again."""
+    if seen.status.undone is None:
+        return Refused("nothing was undone, so there is nothing to retry")
+    message = f"{seen.status.undone.ref} is tried again in a new attempt, with new evidence"
+    return Accepted(message, without_events(waiting(seen, reasons.REQUESTED, message)), {"undone": None})
+
+
+def effect(seen: Observed, action: str, candidate: Release, now: datetime) -> tuple[str, dict[str, Any]]:
+    """What an action on the candidate does, as a message, and the memory that it changes."""
+
+    def decided(what: Action, message: str) -> dict[str, Any]:
+        return memory.decision(seen, what, reasons.REQUESTED, message, now)
+
+    match action:
+        case "resume" if seen.step.pause is None:
+            return f"step {seen.index + 1} is watched again from the beginning", {"step_started_at": rfc3339(now)}
+        case "resume" | "skip":
+            message = f"{candidate.ref} is promoted" if seen.at_last_step else f"step {seen.index + 1} of {len(seen.steps)} is ended"
+            return message, {**memory.step_ends(seen), **decided("Promote" if seen.at_last_step else "NextStep", message)}
+        case "promote":
+            message = f"{candidate.ref} goes to every node; the last step still watches it"
+            return message, {**memory.step_begins(seen, len(seen.steps) - 1), **decided("NextStep", message)}
+        case _:
+            message = f"{candidate.ref} is undone"
+            return message, memory.undo(seen, candidate, reasons.REQUESTED, message, now)

@@ -1,0 +1,143 @@
+"""The status of a Rollout: its conditions, its phase, and the figures beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Literal
+
+from bramble.api.conditions import Condition
+from bramble.api.rollout import NodesSeen
+from bramble.kinds.plan import Emit, Item, Plan
+from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.assignment import eligible_nodes
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.status_update import StatusUpdate, not_ready, ready, remember, report
+
+Phase = Literal["Healthy", "Progressing", "Paused", "Degraded"]
+
+UNREACHABLE_LISTED = 50
+NAMES_LISTED = 5
+
+NO_CANDIDATE = Condition("Progressing", "False", reasons.NO_CANDIDATE, "no version is being tried")
+NOT_PAUSED = Condition("Paused", "False", reasons.NOT_PAUSED, "the Rollout does not wait for a person")
+
+
+def healthy(seen: Observed) -> StatusUpdate:
+    """The fleet serves the version that the spec names."""
+    stable, fleet = seen.status.stable, seen.fleet.nodes
+    message = f"{stable.ref} is served by {len(seen.nodes.verified(stable))} of {len(fleet)} nodes, verified by digest" if stable else ""
+    return _update(seen, "Healthy", ready(reasons.PROMOTED, message), NO_CANDIDATE, NOT_PAUSED)
+
+
+def waiting(seen: Observed, reason: str, message: str, *, degraded: bool = False) -> StatusUpdate:
+    """The fleet does not serve the version that the spec names, and no version is being tried."""
+    return _update(seen, "Degraded" if degraded else "Progressing", not_ready(reason, message), NO_CANDIDATE, NOT_PAUSED)
+
+
+def progressing(seen: Observed, reason: str, message: str) -> StatusUpdate:
+    """A version is being tried."""
+    return _update(seen, "Progressing", not_ready(reason, message), Condition("Progressing", "True", reason, message), NOT_PAUSED)
+
+
+def paused(seen: Observed, reason: str, message: str) -> StatusUpdate:
+    """A version is being tried, and the Rollout waits for a person. That is a Warning where no step of the spec asks for it."""
+    conditions = Condition("Progressing", "False", reason, message), Condition("Paused", "True", reason, message)
+    update = _update(seen, "Paused", not_ready(reason, message), *conditions)
+    return replace(update, events={**update.events, reasons.UNDECIDED: "Warning"})
+
+
+def undone(seen: Observed, message: str) -> StatusUpdate:
+    """The version that the spec names was taken back."""
+    return _update(seen, "Degraded", not_ready(reasons.UNDONE, message), NO_CANDIDATE, NOT_PAUSED)
+
+
+def assigning(seen: Observed) -> StatusUpdate:
+    """The assignment is about to be written, or has just been."""
+    status = seen.status
+    if status.undone is not None:
+        return undone(seen, status.undone.message)
+    if status.candidate is not None:
+        return progressing(seen, reasons.ASSIGNING, f"step {seen.index + 1}: its nodes are being told to serve {status.candidate.ref}")
+    order = f"serve {status.stable.ref}" if status.stable is not None else "stop serving"
+    return waiting(seen, reasons.ASSIGNING, f"the nodes are being told to {order}")
+
+
+def _update(seen: Observed, phase: Phase, *conditions: Condition) -> StatusUpdate:
+    return StatusUpdate(phase, (*conditions, _aborted(seen), _analysable(seen), _verified(seen)), reasons.EVENTS)
+
+
+def _aborted(seen: Observed) -> Condition:
+    """Whether the version that the spec names was undone."""
+    undone = seen.status.undone
+    if undone is None:
+        return Condition("Aborted", "False", reasons.NOT_ABORTED, "the version that the spec names was not undone")
+    return Condition("Aborted", "True", undone.reason, f"{undone.ref}: {undone.message}")
+
+
+def _analysable(seen: Observed) -> Condition:
+    """Whether there is a stable cohort to compare with; in the last step, whether there was one when it began."""
+    if seen.status.candidate is None:
+        return Condition("Analysable", "Unknown", reasons.NO_CANDIDATE, "no version is being tried")
+    if seen.status.stable is None:
+        return Condition(
+            "Analysable", "False", reasons.FIRST_ROLLOUT, "there is no stable version to compare with; the steps only set the pace"
+        )
+    if members := seen.evidence.stable.members:
+        return Condition("Analysable", "True", reasons.COMPARABLE, f"the candidate is compared with {members} nodes on the stable version")
+    message = "every node has the candidate, so there is no node to compare with; let the first step have fewer nodes"
+    return Condition("Analysable", "False", reasons.NO_STABLE_COHORT, message)
+
+
+def _verified(seen: Observed) -> Condition:
+    """Whether every reachable node serves, by digest, the version that it should."""
+    stable, candidate, assignment, nodes = seen.status.stable, seen.status.candidate, seen.assignment, seen.nodes
+    silent = f"; no answer from {names(nodes.unreachable)}" if nodes.unreachable else ""
+    if stable is None and candidate is None:
+        if assignment is None:
+            return Condition("Verified", "Unknown", reasons.NOTHING_ASSIGNED, "no version was ever rolled out")
+        if serving := nodes.serving_this_rollout:
+            return Condition("Verified", "False", reasons.VERIFYING, f"waiting for {names(serving)} to stop serving{silent}")
+        message = f"{len(nodes.reachable)} nodes serve nothing, as they should{silent}"
+        return Condition("Verified", "True", reasons.NOTHING_SERVED, message)
+    canaries = set(assignment.candidate_nodes) if assignment is not None and candidate is not None else set()
+    expected = nodes.reachable if stable is not None else nodes.reachable & canaries
+    right = nodes.verified(candidate, canaries) | nodes.verified(stable, set(seen.fleet.nodes) - canaries)
+    if missing := expected - right:
+        message = f"{len(missing)} nodes do not serve the version that they should yet: {names(missing)}{silent}"
+        return Condition("Verified", "False", reasons.VERIFYING, message)
+    return Condition("Verified", "True", reasons.BY_DIGEST, f"{len(right)} nodes serve the version that they should{silent}")
+
+
+def figures(seen: Observed) -> dict[str, Any]:
+    """The fields of the status that are no memory: how many nodes serve what, and the judgement of the version that is being tried."""
+    nodes = NodesSeen(
+        eligible=len(eligible_nodes(seen)),
+        stable=len(seen.nodes.verified(seen.status.stable)),
+        candidate=len(seen.nodes.verified(seen.status.candidate)),
+        unreachable=seen.nodes.unreachable[:UNREACHABLE_LISTED],
+    )
+    if seen.status.candidate is None:
+        return {"nodes": nodes}
+    judged = seen.judgement.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {"nodes": nodes, "analysis": {"attempt": seen.status.attempt, "step": seen.index, **judged}}
+
+
+def report_rollout(
+    seen: Observed, update: StatusUpdate, now: datetime, *items: Item, wake_at: datetime | None = None, **fields: Any
+) -> Plan:
+    """Plan a pass that carries out `items` and writes the status, and changes no memory."""
+    return report(seen.rollout, update, now, items=items, fields={**figures(seen), **fields}, wake_at=wake_at)
+
+
+def remember_rollout(seen: Observed, update: StatusUpdate, now: datetime, *, events: tuple[Emit, ...] = (), **memory: Any) -> Plan:
+    """Plan a pass that changes memory, writes the figures too, and does nothing else."""
+    return remember(seen.rollout, update, now, events=events, **{**figures(seen), **memory})
+
+
+def names(nodes: Iterable[str]) -> str:
+    """The first few names in order, and how many more there are."""
+    listed = sorted(nodes)
+    more = f" and {len(listed) - NAMES_LISTED} more" if len(listed) > NAMES_LISTED else ""
+    return f"{', '.join(listed[:NAMES_LISTED])}{more}"

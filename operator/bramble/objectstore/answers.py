@@ -1,0 +1,57 @@
+"""What an answer of the store means: whether the object is absent, whether a later try may succeed, and what a person must correct."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from http import HTTPStatus
+
+
+class Meaning(Enum):
+    """What the caller can do about an answer that is not a success."""
+
+    ABSENT = auto()
+    """The bucket has no object with this key."""
+    CHANGED = auto()
+    """The condition of a conditional request does not hold."""
+    UNAVAILABLE = auto()
+    """The store has trouble or is busy. The same request may succeed later."""
+    REFUSED = auto()
+    """The store refuses the request. It will refuse it again until somebody changes the Secret, the bucket or the rights."""
+
+
+ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
+CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+BUSY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"})
+BUSY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+ADVICE = {
+    "AccessDenied": "the access key may not do this; give it s3:GetObject and s3:PutObject below the prefix and s3:ListBucket on the bucket"
+    " (without ListBucket, AWS answers AccessDenied for an object that is only missing)",
+    "AllAccessDisabled": "access to the bucket is disabled; enable it, or correct bucket",
+    "InvalidAccessKeyId": "the store does not know the access key; correct accessKey",
+    "SignatureDoesNotMatch": "the secret key is wrong; correct secretKey",
+    "InvalidBucketName": "no bucket can have this name; correct bucket",
+    "NoSuchBucket": "the bucket does not exist; create it, or correct bucket",
+    "PermanentRedirect": "the bucket is in another region; correct region or endpoint",
+    "AuthorizationHeaderMalformed": "the region is wrong; correct region",
+    "RequestTimeTooSkewed": "the clock of this node differs from the clock of the store; set the time of the node",
+}
+"""What to do about an error code. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList."""
+
+
+def meaning(status: int, code: str) -> Meaning:
+    """Classify an answer by its HTTP status and by the code in its error document, which is empty where there is none."""
+    if code in ABSENT or (status == HTTPStatus.NOT_FOUND and not code):
+        return Meaning.ABSENT
+    if code in CHANGED or status == HTTPStatus.PRECONDITION_FAILED:
+        return Meaning.CHANGED
+    if code not in ADVICE and (code in BUSY or status in BUSY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+        return Meaning.UNAVAILABLE
+    return Meaning.REFUSED
+
+
+def error_code(body: bytes) -> str:
+    """The code in an S3 error document, or the beginning of any other body."""
+    text = body.decode(errors="replace")
+    _, found, rest = text.partition("<Code>")
+    return rest.partition("</Code>")[0] if found else text[:200]

@@ -1,0 +1,277 @@
+"""A client for the part of a bucket that belongs to one namespace."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, ClassVar, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
+
+from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError
+from bramble.objectstore.answers import ADVICE, Meaning, error_code, meaning
+from bramble.objectstore.trust import trust
+
+if TYPE_CHECKING:
+    from minio import Minio
+    from urllib3 import PoolManager
+
+T = TypeVar("T")
+
+CHUNK = 1024 * 1024
+READ_ATTEMPTS = 3
+LINK_LIFE = timedelta(minutes=15)
+"""How long a presigned request stays valid. It covers any difference of clocks, and no link leaves the process that made it."""
+
+
+class Absent(Exception):
+    """There is no object with this key."""
+
+
+class Changed(Exception):
+    """The condition of a conditional request does not hold: the object changed, or one exists already."""
+
+
+class Entry(NamedTuple):
+    """One object: its key below the prefix, its size in bytes, and its entity tag."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class Patience(NamedTuple):
+    """How long a client waits for the store, and how often it repeats a request that met a passing fault.
+
+    `retries` have a back-off that doubles from 0.1 s to 5 s.
+    """
+
+    connect_seconds: float
+    read_seconds: float
+    retries: int
+
+
+class Bucket:
+    """Objects below the prefix of one namespace. Threads may share an instance.
+
+    The class attributes are the exceptions that the methods raise. A subclass sets those of its own error tree.
+
+    Attributes:
+        absent: there is no object with this key.
+        changed: the object changed while it was read.
+        refused: the store refuses the request, or the key leaves the prefix; somebody must change something.
+        unavailable: the store did not answer, or had trouble, for as long as `patience` allows.
+    """
+
+    absent: ClassVar[type[Exception]] = Absent
+    changed: ClassVar[type[Exception]] = Changed
+    refused: ClassVar[type[Exception]]
+    unavailable: ClassVar[type[Exception]]
+
+    def __init__(self, config: StoreConfig, patience: Patience, *, connections: int = 4, secret: str = f"Secret {SECRET_NAME}") -> None:
+        """`connections` are kept open for reuse; `secret` names the Secret in messages."""
+        self.config = config
+        self._patience = patience
+        self._connections = connections
+        self._secret = secret
+
+    # ------------------------------------------------------------------------------------------------------- requests
+    def get(self, key: str, limit: int | None = None) -> bytes:
+        """Read a whole object, for documents and small blobs. An object with more than `limit` bytes is refused."""
+        content = self._consumed(key, lambda stream: stream.read(-1 if limit is None else limit + 1))
+        if limit is not None and len(content) > limit:
+            raise self.too_large(key, limit)
+        return content
+
+    def find(self, key: str, limit: int | None = None) -> bytes | None:
+        """Read a whole object, or None where it is absent."""
+        try:
+            return self.get(key, limit)
+        except self.absent:
+            return None
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write an object."""
+        full = self.full(key)
+        self._guarded(key, lambda: self._client.put_object(self.config.bucket, full, io.BytesIO(content), len(content)))
+
+    def put_once(self, key: str, content: bytes) -> bool:
+        """Write an object unless there is one (`If-None-Match: *`). Returns False where there is one.
+
+        The minio client has no conditional write, so this sends a presigned request with the condition as a header.
+        """
+        url = self.presigned("PUT", key)
+        response = self._guarded(key, lambda: self._pool.request("PUT", url, body=content, headers={"If-None-Match": "*"}))
+        if response.status == HTTPStatus.OK:
+            return True
+        problem = self.problem(key, response.status, error_code(response.data))
+        if isinstance(problem, self.changed):
+            return False
+        raise problem
+
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file of any size. A large one goes in parts."""
+        full = self.full(key)
+        self._guarded(key, lambda: self._client.fput_object(self.config.bucket, full, str(path)))
+
+    def download(self, key: str, path: Path) -> str:
+        """Stream an object into a file. Returns the digest of what was written."""
+
+        def write(stream: IO[bytes]) -> str:
+            hasher = hashlib.sha256()
+            with path.open("wb") as file:
+                while chunk := stream.read(CHUNK):
+                    hasher.update(chunk)
+                    file.write(chunk)
+            return f"sha256:{hasher.hexdigest()}"
+
+        return self._consumed(key, write)
+
+    def stat(self, key: str) -> Entry | None:
+        """Size and entity tag of an object, or None where it is absent."""
+        full = self.full(key)
+        try:
+            found = self._guarded(key, lambda: self._client.stat_object(self.config.bucket, full))
+        except self.absent:
+            return None
+        return Entry(key, found.size or 0, found.etag or "")
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Every object below a prefix, ordered by key."""
+        full = self.full(prefix)
+        objects = iter(self._guarded(prefix, lambda: self._client.list_objects(self.config.bucket, prefix=full, recursive=True)))
+        while (found := self._guarded(prefix, lambda: next(objects, None))) is not None:
+            if not found.is_dir:
+                yield Entry((found.object_name or "").removeprefix(self.config.prefix), found.size or 0, (found.etag or "").strip('"'))
+
+    def copy(self, source: Entry, key: str) -> None:
+        """Copy an object inside the store, provided that the source still has the entity tag of `source`."""
+        from minio.commonconfig import CopySource
+
+        origin, full = CopySource(self.config.bucket, self.full(source.key), match_etag=source.etag), self.full(key)
+        self._guarded(source.key, lambda: self._client.copy_object(self.config.bucket, full, origin))
+
+    # ------------------------------------------------------------------------------ for callers with their own transport
+    def presigned(self, method: str, key: str) -> str:
+        """The URL of a signed request, for a caller that sends it itself. Signing does not contact the store."""
+        full = self.full(key)
+        return self._guarded(key, lambda: self._client.get_presigned_url(method, self.config.bucket, full, expires=LINK_LIFE))
+
+    def check(self) -> None:
+        """Sign a request without sending it, which shows whether a client can be made for this endpoint, bucket and certificate bundle.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        try:
+            self._client.get_presigned_url("GET", self.config.bucket, "key")
+        except ValueError as error:
+            raise StoreError(f"{error}; correct {self._secret}") from error
+
+    def problem(self, key: str, status: int, code: str, reason: str = "") -> Exception:
+        """The exception for an answer that is not a success.
+
+        Args:
+            key: of the request.
+            status: HTTP status of the answer.
+            code: from the error document, or empty.
+            reason: what the store itself says, shown where there is no advice for the code.
+        """
+        where = f"{self.uri(key)}: the store at {self.config.endpoint}"
+        match meaning(status, code):
+            case Meaning.ABSENT:
+                return self.absent(f"{self.uri(key)} is not in the store")
+            case Meaning.CHANGED:
+                return self.changed(f"{self.uri(key)} changed while it was read; do not write to a source while it is snapshotted")
+            case Meaning.UNAVAILABLE:
+                return self.unavailable(f"{where} answered {status} {code} {reason}".rstrip())
+            case Meaning.REFUSED:
+                advice = ADVICE.get(code, f"{reason or 'it gives no reason'}; check endpoint, bucket, accessKey and secretKey")
+                return self.refused(f"{where} refuses the request with {code or status}: {advice} in {self._secret}")
+
+    def silence(self, key: str, error: BaseException) -> Exception:
+        """The exception for a request that got no answer."""
+        return self.unavailable(
+            f"{self.uri(key)}: the store at {self.config.endpoint} did not answer: {str(error) or type(error).__name__}"
+        )
+
+    def too_large(self, key: str, limit: int) -> Exception:
+        """The exception for a document with more bytes than a reader accepts."""
+        return self.refused(f"{self.uri(key)} has more than {limit} bytes, the most that such a document may have")
+
+    def uri(self, key: str) -> str:
+        """Where a person finds the object, for messages."""
+        return f"s3://{self.config.bucket}/{self.config.prefix}{key}"
+
+    def full(self, key: str) -> str:
+        """The key in the bucket. A key that would leave the prefix of the namespace is refused."""
+        if key.startswith("/") or ".." in key.split("/"):
+            raise self.refused(f"store key {key!r} leaves the namespace's prefix; keys are relative and have no '..'")
+        return f"{self.config.prefix}{key}"
+
+    # --------------------------------------------------------------------------------------------------------- inside
+    def _consumed(self, key: str, consume: Callable[[IO[bytes]], T]) -> T:
+        """Open an object and read it. A connection that breaks on the way is opened again, and the object is read from its start."""
+        from urllib3.exceptions import HTTPError
+
+        full = self.full(key)
+        for left in reversed(range(READ_ATTEMPTS if self._patience.retries else 1)):
+            response = self._guarded(key, lambda: self._client.get_object(self.config.bucket, full))
+            try:
+                return consume(cast("IO[bytes]", response))
+            except HTTPError as error:
+                if not left:
+                    raise self.silence(key, error) from error
+            finally:
+                response.close()
+                response.release_conn()
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _guarded(self, key: str, call: Callable[[], T]) -> T:
+        """Call, and translate what minio and urllib3 raise."""
+        from minio.error import InvalidResponseError, S3Error, ServerError
+        from urllib3.exceptions import HTTPError
+
+        try:
+            return call()
+        except S3Error as error:
+            raise self.problem(key, error.response.status, error.code or "", error.message or "") from error
+        except (InvalidResponseError, ServerError) as error:
+            raise self.unavailable(f"{self.uri(key)}: {self.config.endpoint} gave no S3 answer: {error}") from error
+        except (HTTPError, OSError) as error:
+            raise self.silence(key, error) from error
+        except ValueError as error:
+            raise self.refused(f"the store at {self.config.endpoint} cannot be used: {error}; correct {self._secret}") from error
+
+    @cached_property
+    def _pool(self) -> PoolManager:
+        import urllib3
+
+        retries = urllib3.Retry(
+            total=self._patience.retries,
+            backoff_factor=0.1,
+            backoff_max=5,
+            status_forcelist=(429, 500, 502, 503, 504),
+            allowed_methods=None,  # any request may be repeated, because every key is written whole
+            raise_on_status=False,
+        )
+        timeout = urllib3.Timeout(connect=self._patience.connect_seconds, read=self._patience.read_seconds)
+        return urllib3.PoolManager(maxsize=self._connections, retries=retries, timeout=timeout, ssl_context=trust(self.config))
+
+    @cached_property
+    def _client(self) -> Minio:
+        from minio import Minio
+
+        address = urlsplit(self.config.endpoint)
+        return Minio(
+            address.netloc,
+            access_key=self.config.access_key,
+            secret_key=self.config.secret_key,
+            region=self.config.region,
+            secure=address.scheme == "https",
+            http_client=self._pool,
+        )

@@ -1,0 +1,129 @@
+"""The requests that a person makes of a Rollout, and the answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bramble.kinds.rollout.decision import Decision
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.policies.answer_request import answer_request
+from tests.unit.rollout.rows import (
+    LONG_AGO,
+    NOW,
+    PAUSE,
+    V1,
+    V2,
+    baking,
+    canaries,
+    conditions,
+    kept,
+    observed,
+    orders,
+    out,
+    tried,
+    undone,
+)
+
+row = pytest.param
+
+
+def asked(action: str, **more: Any) -> str:
+    return json.dumps({"id": "7", "action": action, **more})
+
+
+def with_request(request: str, **more: Any) -> Observed:
+    return observed(**{"ref": V2, "status": baking(), "reports": canaries("a"), "written": tried("a"), **more}, request=request)
+
+
+def paused_status(**changes: Any) -> dict[str, Any]:
+    condition = {"type": "Paused", "status": "True", "reason": "Undecided", "message": "", "lastTransitionTime": "2026-11-21T11:00:00Z"}
+    return baking(LONG_AGO, conditions=(condition,), **changes)
+
+
+ACCEPTED: list[Any] = [
+    row(with_request(asked("resume"), status=out(), steps=PAUSE), {"step": 1}, id="resume ends a pause"),
+    row(
+        with_request(asked("resume"), status=paused_status()),
+        {"stepStartedAt": "2026-11-21T12:00:00Z"},
+        id="resume lets the nodes of a step that stayed undecided be watched again",
+    ),
+    row(with_request(asked("skip")), {"step": 1, "stepStartedAt": None}, id="skip ends the present step"),
+    row(with_request(asked("skip", attempt=2, step=0)), {"step": 1, "stepStartedAt": None}, id="skip names the present step"),
+    row(
+        with_request(asked("skip"), status=baking(step=2)),
+        {"step": 3, "candidate": None, "stable": V2.ref, "lastGood": V1.ref},
+        id="skip of the last step promotes the candidate",
+    ),
+    row(with_request(asked("promote")), {"step": 2, "stepStartedAt": None}, id="promote goes to the last step"),
+    row(with_request(asked("abort")), {"candidate": None, "stepStartedAt": None}, id="abort undoes the candidate"),
+    row(
+        with_request(asked("retry"), status={"attempt": 2, "undone": undone()}, written=orders()),
+        {"undone": None},
+        id="retry forgets that the version was undone",
+    ),
+]
+REFUSALS: list[Any] = [
+    row(with_request("nonsense"), "is not JSON", id="the text is no JSON"),
+    row(with_request('{"id": 7, "action": "skip"}'), "id is 7", id="the id is no text"),
+    row(with_request(asked("explode")), "unknown to a Rollout", id="nobody knows the action"),
+    row(with_request(asked("snapshot")), "unknown to a Rollout", id="the action is another kind's"),
+    row(with_request(asked("skip", attempt=1)), "for attempt 1", id="the attempt has passed"),
+    row(with_request(asked("skip", attempt=2, step=4)), "for step 4", id="the step is not the present one"),
+    row(with_request(asked("resume")), "is not paused", id="resume is asked of a step that does not wait"),
+    row(with_request(asked("abort"), status={}, written=orders()), "no version is being tried", id="there is nothing to abort"),
+    row(with_request(asked("retry")), "nothing was undone", id="there is nothing to retry"),
+]
+
+
+@pytest.mark.parametrize(("seen", "expected"), ACCEPTED)
+def test_a_request_is_carried_out(seen: Observed, expected: dict[str, Any]) -> None:
+    plan = answer_request(seen, NOW)
+    assert plan is not None
+    assert plan.remember
+    changes = kept(seen, plan)
+    assert changes["lastRequest"]["id"] == "7"
+    assert changes["lastRequest"]["result"] == "Accepted"
+    found = {name: value["ref"] if isinstance(value, dict) and "ref" in value else value for name, value in changes.items()}
+    assert {name: found.get(name) for name in expected} == expected
+    assert [(event.type, event.reason) for event in plan.events] == [("Normal", "RequestAccepted")], "one event says what happened"
+
+
+@pytest.mark.parametrize(("seen", "problem"), REFUSALS)
+def test_a_request_is_refused_once_and_changes_nothing(seen: Observed, problem: str) -> None:
+    plan = answer_request(seen, NOW)
+    assert plan is not None
+    changes = kept(seen, plan)
+    assert changes.keys() == {"lastRequest"}
+    assert changes["lastRequest"]["result"] == "Refused"
+    assert problem in changes["lastRequest"]["message"]
+    assert [(event.type, event.reason) for event in plan.events] == [("Warning", "RequestRefused")]
+    assert conditions(plan) == {}, "a refused request turns no condition"
+
+
+@pytest.mark.parametrize("text", ["", asked("skip")], ids=["there is no request", "the request has been answered"])
+def test_there_is_nothing_to_answer(text: str) -> None:
+    answered = {"id": "7", "action": "skip", "result": "Accepted", "message": "", "at": ""}
+    assert answer_request(with_request(text, status=baking(last_request=answered)), NOW) is None
+
+
+@pytest.mark.parametrize(("action", "decided"), [("skip", "NextStep"), ("promote", "NextStep"), ("abort", "Undo")])
+def test_a_decision_by_request_keeps_its_evidence(action: str, decided: str) -> None:
+    seen = with_request(asked(action))
+    decision = Decision.model_validate(kept(seen, answer_request(seen, NOW))["decision"])
+    assert decision.action == decided
+    assert decision.reason == "Requested"
+    assert decision.reproduces()
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        row(with_request(asked("abort")), "False/Undone", id="an abort shows at once that the version is undone"),
+        row(with_request(asked("skip")), "False/Requested", id="a skipped step shows that it was requested"),
+    ],
+)
+def test_what_ready_says_after_a_request(seen: Observed, expected: str) -> None:
+    assert conditions(answer_request(seen, NOW))["Ready"] == expected

@@ -1,0 +1,51 @@
+"""When a decision is filed in the store, and what does not wait for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bramble.kinds.plan import NOTHING, FileResult, Plan
+from bramble.kinds.rollout.decision import Decision
+from bramble.kinds.rollout.policies.file_decision import file_decision
+from bramble.kinds.rollout.policies.guardrails import guardrails
+from tests.unit.rollout.rows import NOW, V2, canaries, items, kept, observed, orders, told, undone
+
+row = pytest.param
+UNCHANGED = Plan(status={"phase": "Degraded", "conditions": ()})
+TURNED = Plan(status={"conditions": [{"type": "Verified", "status": "True", "reason": "ByDigest"}]})
+MEMORY = Plan(status={"attempt": 3}, remember=True)
+
+
+@pytest.mark.parametrize(
+    ("filed", "verdict", "expected"),
+    [
+        row(False, UNCHANGED, ["FileResult"], id="it is filed beside a plan that changes no condition"),
+        row(True, UNCHANGED, [], id="it has been filed before"),
+        row(False, TURNED, [], id="a condition changes, so that is written first"),
+        row(False, MEMORY, ["FileResult"], id="another decision waits until this one is filed"),
+        row(True, MEMORY, [], id="another decision is made once this one is filed"),
+        row(False, NOTHING, ["FileResult"], id="it is filed where there is nothing else to do"),
+    ],
+)
+def test_file_decision(filed: bool, verdict: Plan, expected: list[str]) -> None:
+    decision = kept((bad := told(canaries("a", errors=50))), guardrails(bad, NOW))["decision"]
+    status = {"undone": undone(), "attempt": 2, "decision": decision, "decision_filed": filed}
+    plan = file_decision(observed(ref=V2, status=status, written=orders()), verdict, NOW)
+    assert items(plan) == expected
+    if not expected:
+        assert plan.status == verdict.status
+        assert (plan.wake_at == NOW) is not filed, "the next pass files it"
+        return
+    (item,) = plan.items
+    assert isinstance(item, FileResult)
+    assert item.store_key == "decisions/rollout/ads/digits/uid-of-rollout/2-0-undo.json"
+    assert Decision.model_validate_json(item.content).judgement.verdict == "Fail"
+    assert plan.status is not None
+    assert plan.status["decisionFiled"] is True
+    assert not plan.remember
+    assert plan.status.get("attempt", 2) == 2, "the other decision is not made yet"
+    assert plan.status["phase"] == "Degraded"
+
+
+def test_without_a_decision_nothing_is_filed() -> None:
+    assert file_decision(observed(), UNCHANGED, NOW) is UNCHANGED

@@ -1,0 +1,96 @@
+"""The state of the present attempt, from what was read of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.kinds.blockers import Blocker
+from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.trainingrun.attempt import Absent, AttemptSeen, Ending, Overran, Trained, Training, Waiting
+from bramble.kinds.trainingrun.attempt_state import attempt_state
+from bramble.kinds.trainingrun.observed import Observed
+from tests.unit.trainingrun.seen import NODES, NOW, ago, attempt, case, cause, evaluate_result, job, node, observed, pod, stored, training
+
+COMPLETE = job(("Complete", ""))
+OVERRAN = job(("FailureTarget", "DeadlineExceeded"))
+FAILED_PODS = (pod(0), pod(1, 1))
+SILENT = (NODES[0], node("gpu-2", ready=False, since=12))
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        case("there is no attempt", observed(), type(None)),
+        case("there is no Job and no result", training(AttemptSeen(1, 2)), Absent),
+        case("Kueue holds the Job back", training(attempt({}, {}, job_=job(suspend=True))), Waiting),
+        case("a pod is missing", training(attempt(pod(0), {})), Waiting),
+        case("a rank has not started", training(attempt(pod(0), pod(1, waiting={"reason": "ContainerCreating"}))), Waiting),
+        case("every rank runs", training(), Training),
+        case("one rank runs, the other ended with success", training(attempt(pod(0, 0), pod(1))), Training),
+        case("a rank failed", training(attempt(*FAILED_PODS)), Ending),
+        case("a rank failed, and another pod is missing", training(attempt({}, pod(1, 1))), Ending),
+        case("the deadline is over", training(attempt(job_=OVERRAN)), Overran),
+        case("the deadline is over, and a rank failed", training(attempt(*FAILED_PODS, job_=OVERRAN)), Overran),
+        case("the Job succeeded without a result", training(attempt(pod(0, 0), pod(1, 0), job_=COMPLETE)), Ending),
+        case("there is a result, and the Job succeeded", training(attempt(job_=COMPLETE, stored=stored())), Trained),
+        case("there is a result, and the Job is gone", training(AttemptSeen(1, 2, stored=stored())), Trained),
+        case("there is a result, and a rank failed", training(attempt(*FAILED_PODS, stored=stored())), Trained),
+        case("there is a result, and the deadline is over", training(attempt(job_=OVERRAN, stored=stored())), Trained),
+        case("the result is not the one that was written", training(attempt(stored=stored(problem="another digest"))), Ending),
+        case("the result is of another step", training(attempt(stored=stored(evaluate_result()))), Ending),
+    ],
+)
+def test_attempt_state(seen: Observed, state: type) -> None:
+    assert isinstance(attempt_state(seen, NOW), state)
+
+
+UNREADABLE = Blocker("StoreUnavailable", "no answer")
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        case("every rank runs", training(store=UNREADABLE), type(None)),
+        case("the Job succeeded, and its result may be in the store", training(attempt(job_=COMPLETE), store=UNREADABLE), type(None)),
+        case("a rank failed", training(attempt(*FAILED_PODS), store=UNREADABLE), Ending),
+    ],
+)
+def test_while_the_store_cannot_be_read(seen: Observed, state: type) -> None:
+    assert isinstance(attempt_state(seen, NOW), state)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "look_at"),
+    [case("all nodes answer", NODES, None), case("a node has been silent for 12 s", SILENT, ago(-18))],
+)
+def test_when_to_look_again(nodes: Any, look_at: Any) -> None:
+    assert attempt_state(training(nodes=nodes), NOW) == Training(look_at)
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [
+        case("no pod is there", attempt({}, {}), "2 of 2 pods"),
+        case("one is there", attempt(pod(0), {}), "1 of 2 pods"),
+    ],
+)
+def test_pods_that_are_missing(present: AttemptSeen, missing: str) -> None:
+    state = attempt_state(training(present), NOW)
+    assert isinstance(state, Waiting)
+    assert state.message.startswith(f"{missing} of Job run-train-1")
+    assert not state.queued
+
+
+def test_the_result_keeps_its_bytes() -> None:
+    """They are filed as they are, under the digest of the inputs."""
+    found = attempt_state(training(attempt(stored=stored())), NOW)
+    assert isinstance(found, Trained)
+    assert found.content == stored().content
+
+
+def test_a_newer_pod_of_a_rank_takes_the_place_of_an_older() -> None:
+    """`gather` keeps the newest pod of each rank; the state is that of these pods alone."""
+    present = AttemptSeen(1, 1, attempt().job, {0: Pod.of(pod(0))}, reported={0: cause("Error", 0)})
+    assert isinstance(attempt_state(training(present), NOW), Ending), "a reported cause counts even if the pod seems to run"

@@ -1,0 +1,99 @@
+"""Which nodes take a run's pods, and whether an attempt may train on the CPU in place of GPUs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bramble.api.trainingrun import Spec
+from bramble.kinds.trainingrun import nodes as rules
+from bramble.kinds.trainingrun.nodes import Node, Taint
+from tests.unit.trainingrun.seen import case, node, observed
+
+GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+
+
+def spec(**fields: Any) -> Spec:
+    return observed(fields).spec
+
+
+OTHER = {"operator": "Exists", "effect": "NoExecute"}
+TAINTED = node("t", taints=(Taint("gpu", "yes", "NoSchedule"),))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "fits"),
+    [
+        case("the run requests nothing", spec(), node("a"), True),
+        case("the run requests a GPU, and the node has one", spec(**GPU), node("a"), True),
+        case("the run requests a GPU, and the node has none", spec(**GPU), node("a", gpus=0), False),
+        case("the run requests two GPUs, and the node has one", spec(resources={"limits": {"nvidia.com/gpu": 2}}), node("a"), False),
+        case("the run requests more memory than the node has", spec(resources={"requests": {"memory": "17Gi"}}), node("a"), False),
+        case("the run requests exactly the memory that the node has", spec(resources={"requests": {"memory": "16Gi"}}), node("a"), True),
+        case("the node is not Ready", spec(), node("a", ready=False), False),
+        case("the node is cordoned", spec(), node("a", schedulable=False), False),
+        case("the node lacks the label", spec(nodeSelector={"zone": "b"}), node("a"), False),
+        case("the node has the label", spec(nodeSelector={"bramble.dev/accelerator": "simulated"}), node("a"), True),
+        case("the node has a taint that the run does not tolerate", spec(), TAINTED, False),
+        case("the run tolerates the taint by its value", spec(tolerations=[{"key": "gpu", "value": "yes"}]), TAINTED, True),
+        case("the run tolerates another value of the taint", spec(tolerations=[{"key": "gpu", "value": "no"}]), TAINTED, False),
+        case("the run tolerates every value of the taint", spec(tolerations=[{"key": "gpu", "operator": "Exists"}]), TAINTED, True),
+        case("the run tolerates every taint", spec(tolerations=[{"operator": "Exists"}]), TAINTED, True),
+        case(
+            "the run tolerates every taint, but for another effect",
+            spec(tolerations=[{"operator": "Exists", "effect": "NoExecute"}]),
+            TAINTED,
+            False,
+        ),
+        case("the taint only discourages pods", spec(), node("a", taints=(Taint("x", "", "PreferNoSchedule"),)), True),
+    ],
+)
+def test_fits(wanted: Spec, there: Node, fits: bool) -> None:
+    assert rules.fits(wanted, there) is fits
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nodes", "pods"),
+    [
+        case("there is no node", spec(), (), 0),
+        case("two nodes with one GPU each", spec(**GPU), (node("a"), node("b")), 2),
+        case("one node with four GPUs", spec(**GPU), (node("a", gpus=4),), 4),
+        case("a node that does not fit adds nothing", spec(**GPU), (node("a", gpus=4), node("b", ready=False)), 4),
+        case("the scarcest resource counts", spec(resources={"requests": {"cpu": "2", "memory": "1Gi"}}), (node("a"),), 2),
+        case("without requests the kubelet's limit of pods counts", spec(), (node("a"),), 110),
+    ],
+)
+def test_capacity(wanted: Spec, nodes: tuple[Node, ...], pods: int) -> None:
+    assert rules.capacity(wanted, nodes) == pods
+
+
+@pytest.mark.parametrize(
+    ("wanted", "nodes", "allowed"),
+    [
+        case("the run requests no GPU", spec(), (), True),
+        case("every node that fits is simulated", spec(**GPU), (node("a"), node("b")), True),
+        case("one node that fits is real", spec(**GPU), (node("a"), node("b", simulated=False)), False),
+        case("the real node has no GPU, so it does not fit", spec(**GPU), (node("a"), node("b", simulated=False, gpus=0)), True),
+        case("there is no node yet, and one with CUDA may come", spec(**GPU), (), False),
+        case("the only simulated node is not Ready", spec(**GPU), (node("a", ready=False),), False),
+    ],
+)
+def test_cpu_allowed(wanted: Spec, nodes: tuple[Node, ...], allowed: bool) -> None:
+    assert rules.cpu_allowed(wanted, nodes) is allowed
+
+
+def test_a_node_of_the_api_server() -> None:
+    manifest = {
+        "metadata": {"name": "a", "labels": {"x": "y"}},
+        "spec": {"unschedulable": True, "taints": [{"key": "k", "effect": "NoSchedule"}]},
+        "status": {
+            "allocatable": {"cpu": "3920m", "memory": "15Gi"},
+            "conditions": [{"type": "Ready", "status": "Unknown", "lastTransitionTime": "2026-01-02T03:04:05Z"}],
+        },
+    }
+    found = Node.of(manifest)
+    assert (found.ready, found.schedulable, found.taints) == (False, False, (Taint("k", "", "NoSchedule"),))
+    assert found.allocatable == {"cpu": pytest.approx(3.92), "memory": 15 * 1024**3}
+    assert found.since is not None
+    assert found.since.isoformat() == "2026-01-02T03:04:05+00:00"

@@ -1,0 +1,1 @@
+"""Answering requests: the HTTP API, the protocol, the endpoint that swaps models, and what is counted."""

@@ -1,0 +1,142 @@
+"""A model that answers, and the endpoint that swaps one for the next without losing a request.
+
+A request takes the model that is current when its body is complete and keeps it to the end: answer, package digest, cohort and counts
+always belong together. The model before is closed when its last request has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bramble.contracts.package import Package
+from bramble_workloads.edge.assignment.decide import Serving
+from bramble_workloads.edge.serve.counters import Book, Key, Tally
+from bramble_workloads.processing.errors import InputError, ModelFault
+from bramble_workloads.processing.model import Model, Prediction
+
+T = TypeVar("T")
+
+RECENT_INPUTS = 16
+RECENT_BYTES = 256 * 1024
+"""A recent input larger than this is not kept: memory is for models."""
+
+
+class Overloaded(Exception):
+    """More requests wait than the device lets wait."""
+
+
+class Served:
+    """A loaded model with threads of its own, as many as its package allows at once."""
+
+    def __init__(self, package: Package, model: Model, label: Serving) -> None:
+        self.package = package
+        self.model = model
+        self.label = label
+        self._threads = ThreadPoolExecutor(package.serving.concurrency, thread_name_prefix=f"run-{label.package[7:15]}")
+        self._in_flight = 0
+        self._retired = False
+
+    async def run(self, work: Callable[[Model], T]) -> T:
+        """Carry out some work on the model in one of its threads."""
+        self._in_flight += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, self.model)
+        finally:
+            self._in_flight -= 1
+            if self._retired and not self._in_flight:
+                self._close()
+
+    def retire(self) -> None:
+        """Take no new request; close once the last one has left."""
+        self._retired = True
+        if not self._in_flight:
+            self._close()
+
+    def _close(self) -> None:
+        self._threads.shutdown(wait=False)
+        del self.model
+        release_memory()
+
+
+class Endpoint:
+    """The one address of a model on this node, whichever version answers."""
+
+    def __init__(self, namespace: str, model: str, book: Book, queue: int) -> None:
+        self.namespace = namespace
+        self.model = model
+        self.current: Served | None = None
+        self.recent: deque[bytes] = deque(maxlen=RECENT_INPUTS)
+        self._book = book
+        self._queue = queue
+        self._waiting = 0
+
+    @property
+    def name(self) -> str:
+        """As programs call it (Open Inference Protocol)."""
+        return f"{self.namespace}.{self.model}"
+
+    def switch(self, served: Served | None) -> None:
+        """From the next request on, this one answers. Runs between two steps of the event loop, so that no request sees half of it."""
+        before, self.current = self.current, served
+        if before is not None and before is not served:
+            before.retire()
+
+    def relabel(self, label: Serving) -> None:
+        """The same model goes on as another cohort or attempt."""
+        if self.current is not None:
+            self.current.label = label
+
+    def key(self, label: Serving) -> Key:
+        """What to count under."""
+        return Key(self.namespace, self.model, label.rollout_uid, label.package, label.cohort, label.attempt)
+
+    def tally(self, label: Serving) -> Tally:
+        """The counts of what answers under this label."""
+        return self._book.of(self.key(label))
+
+    async def predict(self, served: Served, picture: bytes | NDArray[np.float32]) -> tuple[Prediction, Serving]:
+        """Answer one picture (its bytes) or one tensor (as the graph takes it), and count it.
+
+        Raises:
+            Overloaded: too many wait already; counted as an error, because the user got no answer.
+            InputError: the picture's own fault; not counted against the model.
+            ModelFault: the graph failed; counted as an error.
+        """
+        label = served.label
+        if self._waiting >= self._queue:
+            self.tally(label).failed()
+            raise Overloaded(f"{self._waiting} requests of {self.name} wait already: send fewer at once")
+        began = time.perf_counter()
+        self._waiting += 1
+        try:
+            if isinstance(picture, bytes):
+                prediction = await served.run(lambda model: model.predict(picture))
+            else:
+                prediction = await served.run(lambda model: model.answer(model.run(picture)))
+        except InputError:
+            raise
+        except (ModelFault, MemoryError):
+            self.tally(label).failed()
+            raise
+        finally:
+            self._waiting -= 1
+        self.tally(label).answered((time.perf_counter() - began) * 1000)
+        if isinstance(picture, bytes) and len(picture) <= RECENT_BYTES:
+            self.recent.append(picture)
+        return prediction, label
+
+
+def release_memory() -> None:
+    """Give what the closed model used back to the system; glibc keeps it otherwise. Elsewhere there is nothing to do."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

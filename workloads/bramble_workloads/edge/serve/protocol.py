@@ -1,0 +1,242 @@
+"""The Open Inference Protocol, version 2, REST with the binary tensor data extension: requests read, answers written. Pure.
+
+A picture is one input `image`, datatype BYTES, shape [1], base64 in JSON or raw in the binary extension; a tensor uses its own name.
+Source: https://github.com/kserve/open-inference-protocol (inference_rest, extension_binary_data).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import struct
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, ValidationError
+
+from bramble.contracts.package import Package
+from bramble.contracts.runtimes import by_runtime
+from bramble_workloads.processing.model import Prediction
+from bramble_workloads.tasks.catalogue import task_of
+
+BINARY_HEADER = "Inference-Header-Content-Length"
+JSON = "application/json"
+BINARY = "application/octet-stream"
+PICTURE = "image"
+MAX_ID = 256
+EXTENSIONS = ("binary_tensor_data",)
+DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int64": "INT64"}
+DATATYPE_OF_KIND = {"f": "FP32", "i": "INT64", "O": "BYTES"}
+"""By numpy's kind of dtype; texts are arrays of Python objects."""
+LITTLE_ENDIAN = {"FP32": "<f4", "INT64": "<i8"}
+JSON_OVERHEAD = 64 * 1024
+TEXT_NUMBER = 24
+"""Bytes that one float32 may take in JSON."""
+
+
+class ProtocolError(Exception):
+    """A request that is answered with this status and message."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Input(BaseModel):
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    data: Any = None
+
+
+class _Wanted(BaseModel):
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Request(BaseModel):
+    id: str | None = Field(None, max_length=MAX_ID)
+    inputs: list[_Input]
+    outputs: list[_Wanted] = Field(default_factory=list)
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+class Wanted(NamedTuple):
+    """One output of the answer, and whether its data is wanted raw."""
+
+    name: str
+    binary: bool
+
+
+class Inference(NamedTuple):
+    """A request that was understood."""
+
+    id: str | None
+    content: bytes | NDArray[np.float32]
+    """The picture's bytes, or the graph's tensor."""
+    wanted: tuple[Wanted, ...]
+
+
+class Answer(NamedTuple):
+    """A body, its content type, and the length of its JSON part where binary data follows."""
+
+    body: bytes
+    content_type: str
+    header_length: int | None
+
+
+def body_limit(package: Package) -> int:
+    """Bytes that a request for this package may have: its largest picture in base64, or its tensor as text."""
+    tensor = math.prod(package.input.tensor.shape)
+    return max(package.input.max_bytes * 4 // 3, tensor * TEXT_NUMBER) + JSON_OVERHEAD
+
+
+def parse(body: bytes, content_type: str, header_length: str | None, package: Package) -> Inference:
+    """Read a request.
+
+    Raises:
+        ProtocolError: 400 where it is malformed, 415 where its media type is neither JSON nor the binary extension's.
+    """
+    if content_type not in {JSON, BINARY, ""}:
+        raise ProtocolError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type is {content_type}: send {JSON}, or {BINARY} with {BINARY_HEADER}"
+        )
+    text, raw = _split(body, header_length)
+    try:
+        request = _Request.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _bad(f"the request is not one of the protocol: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
+    if len(request.inputs) != 1:
+        raise _bad(f"the request has {len(request.inputs)} inputs: send one, {PICTURE!r} or {package.input.tensor.name!r}")
+    return Inference(request.id, _content(request.inputs[0], raw, package), _wanted(request, package))
+
+
+def answer(package: Package, digest: str, request_id: str, prediction: Prediction, name: str, wanted: tuple[Wanted, ...]) -> Answer:
+    """Write an answer: the outputs that were asked for, JSON first, raw data after it."""
+    outputs: list[dict[str, Any]] = []
+    raw: list[bytes] = []
+    arrays: dict[str, NDArray[Any]] = {**prediction.answer.tensors(), **prediction.outputs}
+    for output in wanted:
+        document, data = _output(output, arrays)
+        outputs.append(document)
+        raw.append(data)
+    text = json.dumps(
+        {"model_name": name, "model_version": package.version, "id": request_id, "parameters": {"package": digest}, "outputs": outputs},
+        separators=(",", ":"),
+    ).encode()
+    binary = b"".join(raw)
+    return Answer(text + binary, BINARY, len(text)) if binary else Answer(text, JSON, None)
+
+
+def metadata(package: Package, digest: str, name: str) -> dict[str, Any]:
+    """`GET /v2/models/<name>`."""
+    tensor = package.input.tensor
+    return {
+        "name": name,
+        "versions": [package.version],
+        "platform": f"{package.variant.runtime}_{by_runtime(package.variant.runtime).format}",
+        "inputs": [
+            {"name": PICTURE, "datatype": "BYTES", "shape": [1]},
+            {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": list(tensor.shape)},
+        ],
+        "outputs": [
+            *({"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in task_of(package.task).answer_tensors),
+            *({"name": output.name, "datatype": DATATYPES[output.dtype], "shape": list(output.shape)} for output in package.outputs),
+        ],
+        "parameters": {"package": digest},
+    }
+
+
+def _split(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
+    if header_length is None:
+        return body, b""
+    if not header_length.isdecimal() or int(header_length) > len(body):
+        raise _bad(f"{BINARY_HEADER} is {header_length!r} for a body of {len(body)} bytes")
+    return body[: int(header_length)], body[int(header_length) :]
+
+
+def _content(given: _Input, raw: bytes, package: Package) -> bytes | NDArray[np.float32]:
+    size = given.parameters.get("binary_data_size")
+    if size is not None and (not isinstance(size, int) or size != len(raw)):
+        raise _bad(f"input {given.name!r} states binary_data_size {size!r} and {len(raw)} bytes follow the JSON")
+    tensor = package.input.tensor
+    if given.name == PICTURE:
+        if given.datatype != "BYTES" or given.shape != [1]:
+            raise _bad(f"input {PICTURE!r} is {given.datatype} {given.shape}: a picture is BYTES [1]")
+        return _picture_raw(raw) if size is not None else _picture_text(given.data)
+    if given.name == tensor.name:
+        if given.datatype != "FP32" or tuple(given.shape) != tensor.shape:
+            raise _bad(f"input {tensor.name!r} is {given.datatype} {given.shape}: this model takes FP32 {list(tensor.shape)}")
+        return _tensor_raw(raw, tensor.shape) if size is not None else _tensor_text(given.data, tensor.shape)
+    raise _bad(f"input {given.name!r} is none of this model's: send {PICTURE!r} or {tensor.name!r}")
+
+
+def _picture_raw(raw: bytes) -> bytes:
+    if len(raw) < 4 or struct.unpack_from("<I", raw)[0] != len(raw) - 4:  # noqa: PLR2004  (the element's length, little-endian)
+        raise _bad("a BYTES element begins with its length as 4 bytes, little-endian, and this one does not")
+    return raw[4:]
+
+
+def _picture_text(data: Any) -> bytes:
+    match data:
+        case [str(text)] | str(text):
+            try:
+                return base64.b64decode(text, validate=True)
+            except (binascii.Error, ValueError) as error:
+                raise _bad(f"input {PICTURE!r} is not base64: {error}") from None
+        case _:
+            raise _bad(f"input {PICTURE!r} has no data: send one base64 string, or the binary extension")
+
+
+def _tensor_raw(raw: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if len(raw) != math.prod(shape) * 4:
+        raise _bad(f"{len(raw)} bytes for a tensor of {list(shape)} FP32: {math.prod(shape) * 4} are needed")
+    return np.frombuffer(raw, "<f4").reshape(shape).astype(np.float32)
+
+
+def _tensor_text(data: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    try:
+        flat = np.asarray(data, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise _bad(f"the tensor's data are not numbers: {error}") from None
+    if flat.size != math.prod(shape):
+        raise _bad(f"{flat.size} numbers for a tensor of {list(shape)}: {math.prod(shape)} are needed")
+    return flat.reshape(shape)
+
+
+def _wanted(request: _Request, package: Package) -> tuple[Wanted, ...]:
+    default = request.parameters.get("binary_data_output") is True
+    answer = task_of(package.task).answer_tensors
+    known = (*(each.name for each in answer), *(output.name for output in package.outputs))
+    if not request.outputs:
+        return tuple(Wanted(name, default) for name in known)
+    for output in request.outputs:
+        if output.name not in known:
+            raise _bad(f"output {output.name!r} is none of this model's: {', '.join(known)}")
+    return tuple(Wanted(output.name, output.parameters.get("binary_data", default) is True) for output in request.outputs)
+
+
+def _output(wanted: Wanted, arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], bytes]:
+    """An output of the answer as JSON, and as raw data where that is wanted."""
+    array = arrays[wanted.name]
+    datatype = DATATYPE_OF_KIND[array.dtype.kind]
+    document: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": list(array.shape)}
+    if not wanted.binary:
+        return {**document, "data": array.reshape(-1).tolist()}, b""
+    if datatype == "BYTES":
+        texts = [str(text).encode() for text in array.reshape(-1)]
+        data = b"".join(struct.pack("<I", len(text)) + text for text in texts)
+    else:
+        data = array.astype(LITTLE_ENDIAN[datatype]).tobytes()
+    return {**document, "parameters": {"binary_data_size": len(data)}}, data
+
+
+def _bad(message: str) -> ProtocolError:
+    return ProtocolError(HTTPStatus.BAD_REQUEST, message)

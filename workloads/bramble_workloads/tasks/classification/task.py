@@ -1,0 +1,47 @@
+"""The numpy half of image classification."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bramble.contracts.package import ModelDescription
+from bramble.contracts.tasks.classification import CLASSIFICATION, Label
+from bramble_workloads.processing.images import IMAGES
+from bramble_workloads.tasks.base import AnswerTensor, D, Decoder, Outputs, Task
+from bramble_workloads.tasks.classification.answer import Classified, classify, classify_of, logits_output, positive_of
+from bramble_workloads.tasks.classification.fitting import fit
+from bramble_workloads.tasks.classification.scoring import Confusion
+
+
+class Classification(Task[Label, Classified]):
+    """One label for each picture."""
+
+    contract = CLASSIFICATION
+    medium = IMAGES
+    answer_tensors = (AnswerTensor("label", "BYTES", (1,)), AnswerTensor("confidence", "FP32", (1,)))
+    objective = "bramble_workloads.tasks.classification.objective:ClassificationObjective"
+
+    def decoder(self, description: ModelDescription) -> Decoder[Classified]:
+        """Softmax of the logits, and the positive label from its threshold on."""
+        operation, output = classify_of(description), logits_output(description)
+        positive_of(operation)
+        return lambda outputs: classify(operation, outputs[output][0])
+
+    def scorer(self, description: ModelDescription) -> Confusion:
+        """An empty confusion matrix."""
+        return Confusion(classify_of(description).labels)
+
+    def labels(self, description: ModelDescription) -> tuple[str, ...]:
+        """The labels of the package."""
+        return classify_of(description).labels
+
+    def fit(self, description: D, outputs: Sequence[Outputs], truths: Sequence[Label]) -> D:
+        """Temperature and, where there is a positive label, its threshold."""
+        operation, output = classify_of(description), logits_output(description)
+        if not outputs:
+            return description
+        logits = np.concatenate([each[output] for each in outputs])
+        true = np.array([operation.labels.index(truth.label) for truth in truths], np.int64)
+        return description.model_copy(update={"postprocess": fit(operation, logits, true)})

@@ -1,0 +1,140 @@
+"""The samples of `$BRAMBLE_DATA` as tensors, kept in memory where they fit, else read by loader processes beside the training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from bramble.contracts.tasks.base import Annotation, TaskContract
+from bramble_workloads.errors import BadData, SpecError
+from bramble_workloads.processing.errors import InputError
+from bramble_workloads.tasks.objective import Objective
+
+KEPT_BYTES = 512 * 1024 * 1024
+KEPT_SAMPLES = 20_000
+"""Up to here, reading every sample once is cheaper than reading it in every epoch."""
+THREADS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One line of `samples.jsonl`."""
+
+    file: Path
+    truth: Annotation
+    weight: float
+
+
+class Samples(NamedTuple):
+    """The samples of the splits that a trainer sees, and the dataset's classes in the manifest's order."""
+
+    classes: tuple[str, ...]
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples as `Objective.read` and `Objective.target` give them, [N, …] each, and weights, float32 [N]; all on the device."""
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor
+
+
+def read_samples(data: Path, task: TaskContract) -> Samples:
+    """Read the dataset that the init container wrote.
+
+    Raises:
+        BadData: the folder holds no dataset, or there is nothing to train on.
+        SpecError: the dataset is of another task.
+    """
+    try:
+        manifest = json.loads((data / "manifest.json").read_bytes())
+        classes, found = tuple(manifest["classes"]), manifest["task"]
+        lines = (data / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError, KeyError) as error:
+        raise BadData(f"{data} holds no dataset: {error}") from error
+    if found != task.name:
+        raise SpecError(f"trainer.builtin.task is {task.name} and the dataset is of {found}: make them equal")
+    names = [field.alias or name for name, field in task.annotation.model_fields.items()]
+    splits: dict[str, list[Sample]] = {"train": [], "val": []}
+    for line in map(json.loads, lines):
+        truth = task.annotation.model_validate({name: line[name] for name in names if name in line})
+        splits[line["split"]].append(Sample(data / line["file"], truth, line["weight"]))
+    if not splits["train"]:
+        raise BadData("the train split holds no sample: add samples, or raise splits.train")
+    return Samples(classes, tuple(splits["train"]), tuple(splits["val"]))
+
+
+class Files(Dataset[tuple[Tensor, Tensor, float]]):
+    """Samples read from their files, one at a time."""
+
+    def __init__(self, samples: Sequence[Sample], objective: Objective[Any]) -> None:
+        self._samples = samples
+        self._objective = objective
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, float]:
+        sample = self._samples[index]
+        return torch.from_numpy(self.read(index)), torch.from_numpy(self._objective.target(sample.truth)), sample.weight
+
+    def read(self, index: int) -> NDArray[Any]:
+        """Raises BadData: the file cannot be processed."""
+        file = self._samples[index].file
+        try:
+            return self._objective.read(file.read_bytes())
+        except InputError as error:
+            raise BadData(f"{file.name}: {error}") from error
+
+
+class Source:
+    """Batches by index, from memory or through loader processes."""
+
+    def __init__(self, samples: Sequence[Sample], objective: Objective[Any], device: torch.device, workers: int) -> None:
+        self.truths = [sample.truth for sample in samples]
+        self._files = Files(samples, objective)
+        self._device = device
+        self._workers = workers
+        self._kept: Batch | None = None
+        if samples and len(samples) <= KEPT_SAMPLES and len(samples) * self._files.read(0).nbytes <= KEPT_BYTES:
+            self._kept = self._keep(samples, objective)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def _keep(self, samples: Sequence[Sample], objective: Objective[Any]) -> Batch:
+        with ThreadPoolExecutor(THREADS) as pool:
+            inputs = list(pool.map(self._files.read, range(len(samples))))
+        targets = np.stack([objective.target(sample.truth) for sample in samples])
+        weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
+        parts = (torch.from_numpy(np.stack(inputs)), torch.from_numpy(targets), weights)
+        return Batch(*(part.to(self._device) for part in parts))
+
+    def batches(self, indices: Iterator[NDArray[np.int64]]) -> Iterator[Batch]:
+        """One batch for each array of indices, in that order."""
+        if self._kept is not None:
+            for chosen in indices:
+                at = torch.from_numpy(chosen).to(self._device)
+                yield Batch(self._kept.inputs[at], self._kept.targets[at], self._kept.weights[at])
+            return
+        loader: DataLoader[Any] = DataLoader(
+            self._files,
+            batch_sampler=(chosen.tolist() for chosen in indices),
+            num_workers=self._workers,
+            pin_memory=self._device.type == "cuda",
+        )
+        for inputs, targets, weights in loader:
+            yield Batch(*(part.to(self._device, non_blocking=True) for part in (inputs, targets, weights.float())))
