@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bramble.engine import lease as module
 from bramble.engine.lease import Holder, Lease, micro_time
 from bramble.errors import ApiUnavailable, Conflict, NotLeader
 from bramble.kube.resources import LEASE, Manifest, Resource
@@ -268,7 +267,7 @@ async def run_for(world: World, lease: Lease, seconds: float, monkeypatch: pytes
         if world.time.now >= until:
             raise asyncio.CancelledError
 
-    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     with contextlib.suppress(asyncio.CancelledError):
         await lease.run()
     return slept

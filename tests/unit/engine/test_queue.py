@@ -207,13 +207,14 @@ async def test_a_worker_ends_when_it_is_cancelled_just_as_a_key_comes(queue: Wor
 
 
 async def test_a_queue_is_idle_when_nothing_waits_and_nothing_runs(queue: WorkQueue) -> None:
-    assert queue.idle
+    idle = [queue.idle]
     queue.add(A)
-    assert not queue.idle
+    idle.append(queue.idle)
     await taken(queue)
-    assert not queue.idle
+    idle.append(queue.idle)
     queue.done(A)
-    assert queue.idle
+    idle.append(queue.idle)
+    assert idle == [True, False, False, True], "at first, with a key, during its pass, and after it"
 
 
 async def test_the_first_key_and_the_longest_pass_are_measured(queue: WorkQueue, time: Time) -> None:

@@ -223,7 +223,7 @@ async def test_a_status_that_was_held_back_is_written_when_it_may_be() -> None:
     async def held_back(*_: Any) -> float:
         return 3.5
 
-    world.replica.reconciler._executor.execute = held_back  # type: ignore[method-assign]
+    world.replica.reconciler._executor.execute = held_back  # type: ignore[method-assign,assignment]
     await one_pass(world)
     assert world.replica.queue.next_due() == 3.5
 
