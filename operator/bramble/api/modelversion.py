@@ -31,7 +31,7 @@ from bramble.api.tasks import MaxDrop
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import Limits as JobLimits
 from bramble.contracts.jobs.convert import VariantSpec
-from bramble.contracts.runtimes import FLOAT32, PRECISIONS, RUNTIMES, FormatName, PrecisionName
+from bramble.contracts.runtimes import EXPORTED_NAME, FLOAT32, PRECISIONS, RUNTIMES, FormatName, PrecisionName
 from bramble.kube.resources import MODEL_VERSION
 
 ModelName = Annotated[
@@ -159,7 +159,7 @@ class Target(Described):
 
 Targets = Annotated[tuple[Target, ...], Field(max_length=6), map_by("fleet", "board")]
 Variants = Annotated[tuple[Variant, ...], Field(min_length=1, max_length=4), map_by("name")]
-FP32 = Variant(name=f"{RUNTIMES[0].format}-fp32", format=RUNTIMES[0].format)
+FP32 = Variant(name=EXPORTED_NAME, format=RUNTIMES[0].format)
 
 
 class PackageSource(Described):

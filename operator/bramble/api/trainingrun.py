@@ -209,7 +209,7 @@ class Spec(Described):
     earlyStopping, augment and others (docs/kinds/trainingrun.md). A program of your own reads whatever you write here from the environment
     variable BRAMBLE_PARAMS, as JSON."""
     engine: Engine = DEFAULT
-    """What makes several nodes one training. Defaults to one node."""
+    """How several nodes train together. Defaults to torchrun with one node."""
     resources: Resources | None = None
     """The resources of each pod's training container."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
