@@ -104,7 +104,7 @@ class Spec(Described):
     """What must hold before a TrainingRun may use the samples."""
 
     def job_sources(self) -> tuple[snapshot.Source, ...]:
-        """The sources as a snapshot job is told them."""
+        """The sources as the snapshot job reads them."""
         return tuple(snapshot.Source(name=source.name, prefix=source.s3.prefix, format=source.format) for source in self.sources)
 
 

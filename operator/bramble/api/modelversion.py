@@ -15,9 +15,9 @@ from bramble.api.schema import (
     DigestText,
     Duration,
     Name,
+    PatternMessage,
     Quantity,
     Rule,
-    Says,
     StatusPart,
     amount,
     computed,
@@ -37,12 +37,12 @@ from bramble.kube.resources import MODEL_VERSION
 ModelName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=32),
-    Says("must be a model's name: a lower-case letter, then lower-case letters, digits and dashes, at most 32"),
+    PatternMessage("must be a model's name: a lower-case letter, then lower-case letters, digits and dashes, at most 32"),
 ]
 VersionText = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z]+([.-][0-9a-z]+)*)?$", max_length=32),
-    Says("must be a version: three numbers, and optionally a lower-case pre-release (SemVer), such as 2.0.0 or 2.1.0-rc.1"),
+    PatternMessage("must be a version: three numbers, and optionally a lower-case pre-release (SemVer), such as 2.0.0 or 2.1.0-rc.1"),
 ]
 OBJECT_NAME = "self.model + '-' + self.version.replace('.', '-')"
 NAMED_RULE = computed(

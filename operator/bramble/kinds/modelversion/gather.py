@@ -58,7 +58,7 @@ async def _stage(seen: Observed, sources: Sources) -> Observed:
 
 
 async def _boards(seen: Observed, sources: Sources) -> Observed:
-    """Add, for every target that is not measured yet, where it can be measured and how its present attempt stands."""
+    """Add, for every target that is not measured yet, where it can be measured and the state of its present attempt."""
     targets = {BoardKey.of(target): target for target in seen.status.benchmarks}
     boards: dict[BoardKey, BoardSeen] = {}
     benchmarks: dict[BoardKey, StepSeen] = {}
