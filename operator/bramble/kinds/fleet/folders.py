@@ -1,8 +1,8 @@
 """Prepares the folder that an agent keeps its models in: a Job on each node creates it and gives it to the agent's user. Pure.
 
-The agent may not create the folder itself, so its node gets it before the agent comes. The node's annotation `PREPARED` says which preparation
-the node has had. A node that was replaced or installed anew has another identity, and is prepared again. So is each node when there is a new
-agent image; its present agent keeps running.
+The agent may not create the folder itself, so its node gets it before the agent comes. The node's annotation `PREPARED` says which
+preparation the node has had. A node that was replaced or installed anew has another identity, and is prepared again. So is every node when
+there is a new agent image; its present agent keeps running.
 """
 
 from __future__ import annotations
