@@ -48,7 +48,7 @@ def computed(rule: str, message: str, *values: str) -> Rule:
     return Rule(rule, f"{quoted(message)}.format([{', '.join(values)}])", computed=True)
 
 
-class Described(BaseModel):
+class SpecPart(BaseModel):
     """A part of a spec. Its fields have camelCase names in YAML, and unknown fields are refused. `kubectl explain` prints its docstrings.
 
     Attributes:
@@ -115,7 +115,7 @@ class PatternMessage:
         return schema
 
 
-def fixed(required: tuple[str, ...], optional: tuple[str, ...], instead: str) -> Rule:
+def immutable(required: tuple[str, ...], optional: tuple[str, ...], instead: str) -> Rule:
     """A rule that these fields of a spec cannot be changed, set later, or unset once the object is created.
 
     It is one rule on the whole spec, because the API server does not evaluate a rule on an optional field that is unset.
