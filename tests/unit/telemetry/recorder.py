@@ -20,8 +20,12 @@ from typing import Self
 
 NAMESERVER = "192.0.2.53"
 """An address that is reserved for documentation (RFC 5737)."""
-FILES = {"/etc/resolv.conf": f"nameserver {NAMESERVER}\n", "/etc/nsswitch.conf": "hosts: files dns\n"}
-"""With these, names are asked for over the network and never through a socket of the machine's resolver, which would be invisible here."""
+FILES = {
+    "/etc/resolv.conf": f"nameserver {NAMESERVER}\n",
+    "/etc/nsswitch.conf": "hosts: files dns\n",
+    "/etc/hosts": f"127.0.0.1 localhost {socket.gethostname()}\n::1 localhost\n",
+}
+"""As in a pod: it knows itself, and asks for other names over the network. A socket of the machine's resolver would be invisible here."""
 MARK = "192.0.2.1"
 """Receives a datagram of this process to a new port each time, to know that everything before it has been read."""
 
