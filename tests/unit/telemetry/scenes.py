@@ -215,12 +215,16 @@ async def operate(ground: Ground) -> None:
 
 
 async def onnx_runtime_alone(ground: Ground) -> None:
-    """A program of somebody else's that loads a graph and does not set the variable. It takes some seconds to report."""
+    """A program of somebody else's that loads a graph and does not set the variable. It reports after ten seconds."""
     graph = ground.folder / "graph.onnx"
     graph.write_bytes(digits_graph())
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", LOAD_A_GRAPH, str(graph), stdin=asyncio.subprocess.PIPE)
-    await asyncio.to_thread(ground.recorder.wait_for, "dns")
-    await process.communicate()
+    assert process.stdin is not None
+    try:
+        await asyncio.to_thread(ground.recorder.wait_for, "dns")
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 async def a_name(ground: Ground) -> None:
