@@ -26,7 +26,7 @@ from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
 
 ANY = "*"
-PROBLEM_CHARACTERS = 150
+PROBLEM_CHARACTERS = 80
 
 
 def depends_on(manifest: Manifest) -> tuple[Key, ...]:
