@@ -13,7 +13,9 @@ row = pytest.param
 RULE = Rule(metric="latency", quantile=0.99, max_ratio=2, min_events=100, min_nodes=2)
 WIDE = RULE.model_copy(update={"ceiling": 0.05})
 NARROW = RULE.model_copy(update={"ceiling": 0.001})
+MEDIAN = RULE.model_copy(update={"quantile": 0.5})
 STABLE = cohort(1000)
+HALF_SLOW = cohort(1000, slow=500)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,8 @@ STABLE = cohort(1000)
             id="requests exactly twice as slow as the stable quantile are not too slow",
         ),
         row(RULE, cohort(1000, slow=500, bucket=TWICE + 1), STABLE, "Fail", id="requests in the next bucket are"),
+        row(MEDIAN, cohort(1000, slow=500), HALF_SLOW, "Pass", id="half the requests may be slower than twice the median"),
+        row(MEDIAN, cohort(1000, slow=501), HALF_SLOW, "Fail", id="more than half the requests may not"),
         row(WIDE, cohort(1000, slow=50), STABLE, "Pass", id="a larger ceiling allows more slow requests"),
         row(WIDE, cohort(1000, slow=51), STABLE, "Fail", id="above the larger ceiling it fails"),
         row(NARROW, cohort(1000, slow=10), STABLE, "Pass", id="a smaller ceiling forbids nothing that the quantile allows"),
