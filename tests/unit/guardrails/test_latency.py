@@ -48,3 +48,19 @@ HALF_SLOW = cohort(1000, slow=500)
 def test_latency(rule: Rule, candidate: CohortCounters, stable: CohortCounters, expected: str) -> None:
     verdict = LATENCY.judge(rule, candidate, stable)
     assert verdict.verdict == expected, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "rate"),
+    [
+        row(cohort(99, slow=99), STABLE, 0.0, id="too few requests have no rate yet"),
+        row(cohort(1000, slow=99), cohort(0), 0.0, id="without a threshold there is no rate"),
+        row(cohort(1000, slow=99), STABLE, 0.099, id="the rate is the share of slow requests"),
+    ],
+)
+def test_the_rate_of_the_candidate(candidate: CohortCounters, stable: CohortCounters, rate: float) -> None:
+    verdict = LATENCY.judge(RULE, candidate, stable)
+    assert verdict.candidate_rate == rate
+    assert verdict.stable_rate == 0.0
+    assert verdict.candidate_events == candidate.count("requests")
+    assert verdict.stable_events == stable.count("requests")
