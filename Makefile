@@ -51,10 +51,10 @@ bench: $(PYTHON)  ## benchmarks with ratios; writes build/bench/ and docs/perfor
 	@$(PYTHON) -m benchmarks
 
 images: $(PYTHON)  ## build the container images with Docker, which is installed and started where none runs (NAMES="operator edge")
-	@$(PYTHON) -m tools.images $(NAMES)
+	@$(PYTHON) -m tools.cluster.docker $(NAMES)
 
 images-test: $(PYTHON)  ## build operator and edge, start each under its security context and import all that it runs
-	@$(PYTHON) -m pytest -m images tests/images
+	@$(PYTHON) -m pytest -m images tests/docker
 
 lock:  ## resolve images/locks/*.txt from pyproject.toml, keeping versions where possible
 	@UV=$$(.ci/setup --print-uv) images/lock.sh

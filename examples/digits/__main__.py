@@ -112,9 +112,10 @@ def main(arguments: list[str]) -> int:
 def close(cluster: AnyCluster, report: Report, *, keep: bool, failed: bool) -> None:
     """Note what the operator used, keep what explains a failure, and end the cluster unless it is wanted."""
     try:
-        report.machine["operatorMiB"] = stages.operator_memory(cluster)
         if failed:
             cluster.dump(DUMP)
+        else:
+            report.machine["operatorMiB"] = stages.operator_memory(cluster)
     except ClusterError as error:
         report.error = f"{report.error}; and the cluster could not be read: {error}".lstrip("; ")
     finally:

@@ -16,7 +16,10 @@ from tools.cluster import Cluster, CodePart, ImageSource
 pytestmark = pytest.mark.cluster
 
 WHO = """
-import json, os, sys, yaml
+import json, os, pwd, sys, yaml
+def known(uid):
+    try: return bool(pwd.getpwuid(uid))
+    except KeyError: return False
 def writable(path):
     try: open(path, "w").close()
     except OSError: return False
@@ -26,7 +29,7 @@ print(json.dumps({
     "writable": {path: writable(path + "/x") for path in ("/", "/usr", "/etc", "/opt/bramble/code", "/opt/bramble/environment")},
     "escalation": open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0],
     "capabilities": open("/proc/self/status").read().split("CapEff:")[1].split()[0],
-    "home": os.path.exists("/root/.ssh"), "host": os.uname().nodename,
+    "known": known(os.getuid()), "home": os.path.exists("/root/.ssh"), "host": os.uname().nodename,
 }))
 """
 
@@ -47,6 +50,7 @@ def test_a_restricted_pod_has_its_image_and_no_more_rights_than_it_should(cluste
     assert said["escalation"] == "1"
     assert int(said["capabilities"], 16) == 0
     assert not said["home"]
+    assert not said["known"], "no image has an entry for the user that pods run as"
     assert said["host"].startswith("run-")
 
 

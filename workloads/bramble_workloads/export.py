@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.package import ModelDescription
+from bramble.contracts.runtimes import EXPORTS, MODEL, RUNTIMES
 from bramble_workloads.errors import SpecError
+from bramble_workloads.runtimes.exporter import exporter_of
 
 if TYPE_CHECKING:
     import torch
 
-MODEL, DESCRIPTION = "model.onnx", "package.json"
+DESCRIPTION = "package.json"
 
 
 def export(module: torch.nn.Module, example: torch.Tensor, spec: ModelDescription, out: Path | None = None) -> None:
-    """Write the graph in float32 with a batch of one, and its description.
+    """Write the module in every form that converters start from, with a batch of one, and its description.
 
     Args:
         module: takes one tensor and gives the outputs of `spec`, in that order. It is put into evaluation mode.
@@ -29,28 +30,30 @@ def export(module: torch.nn.Module, example: torch.Tensor, spec: ModelDescriptio
     Raises:
         SpecError: `spec` does not describe the module's graph, or its operations cannot give the tensor.
     """
-    import torch
-
     if tuple(example.shape) != spec.input.tensor.shape:
         raise SpecError(f"export: the example has shape {list(example.shape)}, spec.input.tensor {list(spec.input.tensor.shape)}")
     folder = Path(os.environ["BRAMBLE_OUT"]) if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
-    program = torch.onnx.export(
-        module.eval(),
-        (example,),
-        None,
-        input_names=[spec.input.tensor.name],
-        output_names=[output.name for output in spec.outputs],
-        dynamo=True,
-        verbose=False,
-    )
-    if program is None:
-        raise SpecError("export: torch gave no ONNX program for this module")
-    aside = folder / f"{MODEL}.tmp"
-    program.save(aside, external_data=False)
-    if find_spec("onnxruntime"):  # a user's image may lack it; then only the sidecar makes this check
-        from bramble_workloads.processing.model import Model
-
-        Model.load(spec, aside)
-    aside.replace(folder / MODEL)
+    for form in EXPORTS:
+        aside = folder / f"{form.file}.tmp"
+        exporter_of(form).write(module.eval(), example, spec, aside)
+        if form == MODEL:
+            _check(spec, aside)
+        aside.replace(folder / form.file)
     (folder / DESCRIPTION).write_bytes(canonical_json(spec))
+
+
+def _check(spec: ModelDescription, graph: Path) -> None:
+    """Load the graph as a device does. A user's image may lack the libraries for this; then only the sidecar makes this check.
+
+    Raises:
+        SpecError: the graph is not as described.
+    """
+    try:
+        from bramble_workloads.processing.model import Model
+        from bramble_workloads.runtimes.base import runtime_named
+
+        runtime_named(RUNTIMES[0].runtime)
+    except ModuleNotFoundError:
+        return
+    Model.load(spec, graph)

@@ -40,7 +40,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- define "bramble.image.pinned" -}}
 {{- /* Call with (dict "root" . "name" "train"): Jobs and agents name images by digest only. */ -}}
 {{- $image := index .root.Values.images .name -}}
-{{- $digest := required (printf "images.%s.digest is empty: jobs and agents name their images by digest. Set it: --set images.%s.digest=sha256:… (docs/images.md)" .name .name) $image.digest -}}
+{{- $digest := required (printf "images.%s.digest is empty: jobs and agents name their images by digest. Set it with --set images.%s.digest=sha256:… (docs/images.md)" .name .name) $image.digest -}}
 {{- printf "%s@%s" $image.repository $digest -}}
 {{- end -}}
 

@@ -38,7 +38,7 @@ topologySpreadConstraints:
 {{- end -}}
 
 {{- define "bramble.pod.env" -}}
-{{- /* What differs between replicas; all else comes from the settings ConfigMap. */ -}}
+{{- /* The settings that differ between replicas. All others come from the settings ConfigMap. */ -}}
 - name: BRAMBLE_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
 - name: BRAMBLE_POD_NAME

@@ -3,7 +3,7 @@
 {{- end -}}
 
 {{- define "bramble.tls.names" -}}
-{{- /* The names the certificate is good for, as a JSON list. */ -}}
+{{- /* The DNS names of the certificate, as a JSON list. */ -}}
 {{- $service := include "bramble.gateway.name" . -}}
 {{- $namespace := .Release.Namespace -}}
 {{- $own := list $service (printf "%s.%s" $service $namespace) (printf "%s.%s.svc" $service $namespace) (printf "%s.%s.svc.cluster.local" $service $namespace) -}}
@@ -12,10 +12,11 @@
 
 {{- define "bramble.tls.issue" -}}
 {{- /*
-The CA and the certificate, as YAML with caCert, caKey, cert, key (all base64) and renewAfter (Unix seconds).
+The CA and the certificate, as YAML with caCert, caKey, cert and key (all base64) and renewAfter (Unix seconds).
 
-Both are read back from the cluster, so that upgrades keep them. The certificate is signed anew, by the same CA, when the names
-changed or a quarter of its life is left; a CA has ten years. Rendered once a run: every template must see the same pair.
+Both are read from the cluster, so that upgrades keep them. The same CA signs a new certificate when the names have changed, or when less
+than a quarter of its lifetime is left. The CA is valid for ten years. The result is stored in .Release, because all templates of one run must
+use the same pair.
 */ -}}
 {{- if not (hasKey .Release "brambleTLS") -}}
 {{- $names := include "bramble.tls.names" . -}}
@@ -49,7 +50,7 @@ changed or a quarter of its life is left; a CA has ten years. Rendered once a ru
 {{- end -}}
 
 {{- define "bramble.tls.checksum" -}}
-{{- /* Changes when the pods must read another certificate. */ -}}
+{{- /* Changes when the pods must be restarted with another certificate. */ -}}
 {{- if .Values.gateway.tls.existingSecret -}}
 {{- .Values.gateway.tls.existingSecret | sha256sum -}}
 {{- else -}}

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
-from bramble.api.schema import ATOMIC, SET, Decimal, Described, Rule, StatusPart, computed, fixed, map_by
+from bramble.api.schema import ATOMIC, SET, Decimal, Rule, SpecPart, StatusPart, computed, immutable, map_by
 from bramble.api.sources import Source
 from bramble.api.tasks import TASK_LINES
 from bramble.contracts.cause import Cause
@@ -19,7 +19,7 @@ from bramble.kube.resources import DATASET
 SUM = "self.train + self.val + self.test"
 
 
-class Splits(Described, snapshot.Splits):
+class Splits(SpecPart, snapshot.Splits):
     """How samples are divided into train, val and test. A sample of an earlier version keeps its split."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -55,7 +55,7 @@ def _regular_expression(text: str) -> str:
     return text
 
 
-class Checks(Described, snapshot.Checks):
+class Checks(SpecPart, snapshot.Checks):
     """What must hold before a TrainingRun may use the samples. A check that fails makes the condition ChecksPassed False, which names the
     samples.
     """
@@ -71,10 +71,12 @@ class Checks(Described, snapshot.Checks):
     """A regular expression that the whole name of every class must match."""
 
 
-class Spec(Described):
+class Spec(SpecPart):
     """The samples to freeze."""
 
-    RULES: ClassVar[tuple[Rule, ...]] = (fixed(("task",), (), "samples of another task are another Dataset; make one with another name"),)
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        immutable(("task",), (), "samples of another task are another Dataset; make one with another name"),
+    )
 
     task: Annotated[TaskName, Field(description=f"What a model that is trained on it does. {TASK_LINES}")]
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=32), map_by("name")]
@@ -85,7 +87,7 @@ class Spec(Described):
     """What must hold before a TrainingRun may use the samples."""
 
     def job_sources(self) -> tuple[snapshot.Source, ...]:
-        """The sources as a snapshot job is told them."""
+        """The sources as the snapshot job reads them."""
         return tuple(source.job_source() for source in self.sources)
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, create_model
 
-from bramble.api.schema import Described, Name, Rule, computed, quoted
+from bramble.api.schema import Name, Rule, SpecPart, computed, quoted
 from bramble.contracts.jobs import snapshot
 from bramble.contracts.sources.base import SourceContract
 from bramble.contracts.sources.catalogue import FORMATS, FormatName, format_named
 
 
-class S3Source(Described):
+class S3Source(SpecPart):
     """A folder of the namespace's store."""
 
     prefix: Annotated[str, Field(max_length=512, pattern=r"^([^/].*)?$")] = ""
@@ -40,7 +40,7 @@ def _rules(formats: tuple[SourceContract, ...]) -> Iterator[Rule]:
             )
 
 
-class SourceBase(Described):
+class SourceBase(SpecPart):
     """One source of pictures."""
 
     RULES: ClassVar[tuple[Rule, ...]] = tuple(_rules(FORMATS))

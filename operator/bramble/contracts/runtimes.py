@@ -68,7 +68,9 @@ RUNTIMES: tuple[RuntimeContract, ...] = (ONNX,)
 """Every runtime. The first one runs what training exports."""
 
 PRECISIONS = tuple(dict.fromkeys(precision for each in RUNTIMES for precision in each.precisions))
-EXPORTS = tuple(dict.fromkeys(each.made_from for each in RUNTIMES))
+EXPORTS = tuple(dict.fromkeys((MODEL, *(each.made_from for each in RUNTIMES))))
+EXPORTED_NAME = f"{RUNTIMES[0].format}-fp32"
+"""The name of the variant that training exports, and of the one that is made when a ModelVersion names none."""
 
 FormatName = Annotated[str, OneOf(tuple(each.format for each in RUNTIMES))]
 RuntimeName = Annotated[str, OneOf(tuple(each.runtime for each in RUNTIMES))]

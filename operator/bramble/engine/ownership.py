@@ -39,21 +39,16 @@ def with_digest(manifest: Manifest) -> dict[str, Any]:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def matches(found: Manifest, wanted: Manifest) -> bool:
-    """True if the live object has every wanted field and the same applied digest, so that applying it would change nothing.
+def matches(live: Any, wanted: Any) -> bool:
+    """True if a live object has every field of a wanted one (which `with_digest` made), so that applying it would change nothing.
 
-    The digest alone would miss what somebody has changed since. The fields alone would miss a field that is no longer wanted. Where the API
-    server writes a value in another form (`1000m` becomes `1`), the result is False, and an apply without effect follows.
+    The digest among these fields shows that no field was wanted before that is no longer wanted. The other fields show that nobody has
+    changed one since. Lists must be equal in length and order. Where the API server writes a value in another form (`1000m` becomes `1`),
+    the result is False, and an apply without effect follows.
     """
-    annotations = found["metadata"].get("annotations") or {}
-    return annotations.get(APPLIED) == wanted["metadata"]["annotations"][APPLIED] and _holds(found, wanted)
-
-
-def _holds(found: Any, wanted: Any) -> bool:
-    """True if `found` has every field of `wanted` with the same value. Lists must be equal in length and order."""
     if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(name in found and _holds(found[name], value) for name, value in wanted.items())
+        return isinstance(live, Mapping) and all(name in live and matches(live[name], value) for name, value in wanted.items())
     if isinstance(wanted, list | tuple):
-        same_length = isinstance(found, list | tuple) and len(found) == len(wanted)
-        return same_length and all(_holds(has, wants) for has, wants in zip(found, wanted, strict=True))
-    return bool(found == wanted)
+        same_length = isinstance(live, list | tuple) and len(live) == len(wanted)
+        return same_length and all(matches(has, wants) for has, wants in zip(live, wanted, strict=True))
+    return bool(live == wanted)

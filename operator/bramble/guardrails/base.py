@@ -40,10 +40,10 @@ class Verdict(Document):
 
     metric: str
     verdict: Outcome
-    candidate_rate: float | None = None
-    stable_rate: float | None = None
-    candidate_events: int = 0
-    stable_events: int = 0
+    candidate_rate: float
+    stable_rate: float
+    candidate_events: int
+    stable_events: int
     message: str
 
 

@@ -45,9 +45,9 @@ def add_up(counters: Iterable[Counted], counts: Iterable[str], histograms: Itera
     """The sums of the named counts and histograms; those with other names are left out."""
     found = tuple(counters)
     return Counted(
-        counts={name: total for name in sorted(counts) if (total := sum(each.count(name) for each in found))},
+        counts={name: total for name in sorted(counts) if (total := sum(each.counts.get(name, 0) for each in found))},
         histograms={
-            name: add_histograms(each.histogram(name) for each in found)
+            name: add_histograms(each.histograms[name] for each in found if name in each.histograms)
             for name in sorted(histograms)
             if any(name in each.histograms for each in found)
         },

@@ -12,11 +12,16 @@ from itertools import repeat
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from bramble.engine.changes import label_selector
 from bramble.engine.engine import Engine
 from bramble.kube.config import ClusterConfig
 from bramble.kube.resources import Resource
+
+IDENTITY = Identity("bramble")
+"""What kopf calls this operator. Peering is off, so nobody reads it. Without one, kopf asks for the name of the process's user, and
+an image does not know the user that its pods run as."""
 
 WATCH_SECONDS = 300
 """Duration of one watch request. The next one continues where it ended."""
@@ -63,13 +68,15 @@ def register(registry: kopf.OperatorRegistry, engine: Engine, config: ClusterCon
 
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
-        """Give kopf the credentials that our own client uses. kopf asks again when the API server refuses them."""
+        """Give kopf the credentials that our own client uses. kopf asks at the start, and again when the API server refuses them."""
+        config.refused()
+        certificate, key = config.client_certificate()
         return kopf.ConnectionInfo(
             server=config.server,
             ca_data=config.ca or None,
             token=config.bearer() or None,
-            certificate_data=config.certificate or None,
-            private_key_data=config.key or None,
+            certificate_data=certificate or None,
+            private_key_data=key or None,
         )
 
     for resource in engine.watched:
@@ -98,7 +105,9 @@ async def watch(engine: Engine, stop: asyncio.Event, config: ClusterConfig, clai
     registry = kopf.OperatorRegistry()
     register(registry, engine, config)
     ours = asyncio.all_tasks()
-    tasks = await kopf.spawn_tasks(registry=registry, settings=kopf_settings(engine), clusterwide=True, standalone=True, stop_flag=stop)
+    tasks = await kopf.spawn_tasks(
+        registry=registry, settings=kopf_settings(engine), identity=IDENTITY, clusterwide=True, standalone=True, stop_flag=stop
+    )
     claim_signals()
     await kopf.run_tasks(tasks, ignored=ours)
     if not stop.is_set():

@@ -99,7 +99,7 @@ def _with_stored_fields(document: dict[str, Any], stored: Mapping[str, Any], kin
     Parsing and dumping memory would add fields that another version of the operator did not write, and the engine would take that for a
     change.
     """
-    known = {field.alias or name for name, field in kind.model_fields.items()}
+    known = {to_camel(name) for name in kind.model_fields}
     copied = (kind.MEMORY | (stored.keys() - known)) - changed
     return {name: value for name, value in document.items() if name not in copied} | {
         name: stored[name] for name in sorted(copied) if name in stored

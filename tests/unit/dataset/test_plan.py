@@ -58,7 +58,8 @@ class TestNewInputs:
     def test_another_spec_is_another_attempt_with_fresh_budgets(self) -> None:
         verdict = plan(observed(**frozen(), inputs="sha256:other", failures=2, first_cause=CAUSE), NOW)
         assert verdict.status is not None
-        assert (verdict.remember, verdict.status["attempt"], verdict.status["failures"]) == (True, 2, 0)
+        assert verdict.remember
+        assert {name: verdict.status[name] for name in ("attempt", "failures")} == {"attempt": 2, "failures": 0}
         assert "firstCause" not in verdict.status
         assert verdict.status["version"] == V1, "the earlier version is kept: its groups keep their splits"
 
@@ -71,10 +72,16 @@ class TestRequest:
         ("name", "request_", "outcome", "attempt", "told"),
         [
             ("a snapshot is a new attempt", {"id": "1", "action": "snapshot"}, "Accepted", 2, "attempt 2 was requested"),
-            ("of the present attempt", {"id": "1", "action": "snapshot", "attempt": 1}, "Accepted", 2, "attempt 2 was requested"),
-            ("of an attempt that has passed", {"id": "1", "action": "snapshot", "attempt": 0}, "Refused", 1, "for attempt 0"),
-            ("of something else", {"id": "1", "action": "promote"}, "Refused", 1, "'promote' is unknown to a Dataset; use snapshot"),
-            ("nonsense", {"action": "snapshot"}, "Refused", 1, "id is None"),
+            (
+                "it names the present attempt",
+                {"id": "1", "action": "snapshot", "attempt": 1},
+                "Accepted",
+                2,
+                "attempt 2 was requested",
+            ),
+            ("the attempt has passed", {"id": "1", "action": "snapshot", "attempt": 0}, "Refused", 1, "for attempt 0"),
+            ("the action is unknown", {"id": "1", "action": "promote"}, "Refused", 1, "'promote' is unknown to a Dataset; use snapshot"),
+            ("the request has no id", {"action": "snapshot"}, "Refused", 1, "id is None"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -105,7 +112,7 @@ class TestStaleChildren:
         assert verdict.items == (Delete(stale.key, "u-1"),)
 
 
-class TestSettled:
+class TestRecorded:
     def test_a_recorded_attempt_never_gets_its_job_back(self) -> None:
         verdict = plan(observed(**frozen(), seen={"snapshot": ABSENT}), NOW)
         assert not verdict.items
@@ -134,11 +141,11 @@ class TestStore:
         verdict = plan(observed(attempt=1, conditions=(ready,), seen={"store": self.PROBLEM}), NOW)
         assert verdict.wake_at == NOW + timedelta(seconds=60)
 
-    def test_a_frozen_dataset_does_not_care(self) -> None:
+    def test_a_frozen_dataset_does_not_need_it(self) -> None:
         assert says(plan(observed(**frozen()), NOW)) == ("True", "Snapshotted")
 
 
-class TestAttempt:
+class TestSnapshot:
     def test_its_children_are_created_once(self) -> None:
         verdict = plan(observed(attempt=1, seen={"snapshot": ABSENT}), NOW)
         assert [(type(item), item.manifest["kind"]) for item in verdict.items if isinstance(item, CreateOnce)] == [
@@ -168,13 +175,14 @@ class TestAttempt:
         verdict = plan(observed(**{**memory, "attempt": 2}, seen={"snapshot": result(V2)}), NOW)
         assert verdict.status is not None
         versions = verdict.status["versions"]
-        assert (len(versions), versions[0]["version"], versions[0]["attempt"], versions[1]["version"]) == (10, V2, 2, V1)
+        assert len(versions) == 10
+        assert [(each["version"], each["attempt"]) for each in versions[:2]] == [(V2, 2), (V1, 1)]
 
     def test_the_same_pictures_are_the_same_version(self) -> None:
         verdict = plan(observed(**{**frozen(), "attempt": 2}, seen={"snapshot": result(V1)}), NOW)
         assert verdict.status is not None
         (version,) = verdict.status["versions"]
-        assert (version["version"], version["attempt"], version["at"]) == (V1, 2, "2026-01-01T00:00:00Z")
+        assert {name: version[name] for name in ("version", "attempt", "at")} == {"version": V1, "attempt": 2, "at": "2026-01-01T00:00:00Z"}
 
     def test_failed_checks_come_first_and_show_twenty_samples(self) -> None:
         many = tuple(f"a/{number}.png" for number in range(30))
@@ -215,4 +223,5 @@ class TestAttempt:
     def test_a_request_brings_it_back(self) -> None:
         verdict = plan(observed(attempt=1, first_cause=CAUSE, annotations=asked(id="2", action="snapshot")), NOW)
         assert verdict.status is not None
-        assert (verdict.status["attempt"], "firstCause" in verdict.status) == (2, False)
+        assert verdict.status["attempt"] == 2
+        assert "firstCause" not in verdict.status

@@ -7,7 +7,7 @@ import pytest
 from bramble.contracts.report import OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
-from bramble.engine.device_reports import DeviceReports
+from bramble.engine.device_reports import FORGET_SECONDS, DeviceReports
 from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
 from bramble.kube.resources import TRAINING_RUN, Key
@@ -131,3 +131,96 @@ async def test_a_job_of_another_namespace_says_nothing_of_an_object_whose_uid_it
 
     reports.forget("uid-run")
     assert reader.progress("uid-run", "train") is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "known"),
+    [pytest.param(FORGET_SECONDS - 1, 1, id="for almost an hour"), pytest.param(FORGET_SECONDS, 0, id="for an hour")],
+)
+def test_a_device_that_has_been_silent_for_an_hour_is_forgotten(reports: DeviceReports, time: Time, seconds: float, known: int) -> None:
+    reports.merge([observed((0, report("pi-1", 1)))])
+    time.now = seconds
+    reports.merge([])
+    assert (reports.count(), len(reports.devices("demo").reports)) == (known, known)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "turned"),
+    [
+        pytest.param(OFFLINE_SECONDS - 0.1, False, id="just before it counts as offline"),
+        pytest.param(OFFLINE_SECONDS, True, id="exactly then"),
+    ],
+)
+def test_a_device_is_offline_after_the_time_that_the_contract_names(
+    reports: DeviceReports, time: Time, seconds: float, turned: bool
+) -> None:
+    reports.merge([observed((0, report("pi-1", 1)))])
+    time.now = seconds
+    assert reports.merge([])[0] == ({"demo"} if turned else set())
+
+
+def test_a_report_that_was_already_old_when_it_was_read_is_as_old_here(reports: DeviceReports, time: Time) -> None:
+    time.now = 100
+    reports.merge([observed((OFFLINE_SECONDS + 1, report("pi-1", 1)))])
+    assert reports.devices("demo").reports["pi-1"].age_seconds == OFFLINE_SECONDS + 1
+    assert reports.merge([])[0] == set(), "it is offline already, which is no news"
+
+
+def test_a_device_that_restarted_is_known_by_its_new_boot(reports: DeviceReports, time: Time) -> None:
+    reports.merge([observed((0, report("pi-1", 90)))])
+    time.now = 5
+    reports.merge([observed((0, report("pi-1", 1, boot="b2")))])
+    assert sequence(reports) == 1
+
+
+def test_the_same_sequence_again_is_not_a_newer_report(reports: DeviceReports, time: Time) -> None:
+    """Two replicas may have received the same report, or one is read twice; its age goes on."""
+    reports.merge([observed((0, report("pi-1", 5)))])
+    time.now = 4
+    reports.merge([observed((0, report("pi-1", 5, board="rpi5")))])
+    assert reports.devices("demo").reports["pi-1"].age_seconds == 4
+
+
+def test_a_node_that_moved_to_another_fleet_is_news_there(reports: DeviceReports, time: Time) -> None:
+    reports.merge([observed((0, report("pi-1", 1)))])
+    time.now = 5
+    moved = report("pi-1", 2).model_copy(update={"fleet": "other"})
+    assert reports.merge([observed((0, moved))])[0] == {"other"}
+    assert reports.devices("demo").reports == {}
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        pytest.param(0.0, 3, id="read again"),
+        pytest.param(0.01, 3, id="with a rounded age"),
+        pytest.param(0.02, 4, id="a little later"),
+    ],
+)
+def test_progress_of_the_same_attempt_counts_by_when_it_was_received(
+    reports: DeviceReports, time: Time, later: float, expected: int
+) -> None:
+    time.now = 10
+    reports.merge([observed(progress=((5, progress(1, 3)),))])
+    reports.merge([observed(progress=((5 - later, progress(1, 4)),))])
+    seen = reports.progress(RUN, "train")
+    assert seen is not None
+    assert seen.progress.epoch == expected
+
+
+def test_progress_of_a_later_attempt_counts_although_it_is_older(reports: DeviceReports, time: Time) -> None:
+    time.now = 10
+    reports.merge([observed(progress=((1, progress(1, 3)),))])
+    reports.merge([observed(progress=((2, progress(2, 1)),))])
+    seen = reports.progress(RUN, "train")
+    assert seen is not None
+    assert (seen.progress.attempt, seen.age_seconds) == (2, 2)
+
+
+def test_progress_of_other_objects_stays_when_one_is_deleted(reports: DeviceReports) -> None:
+    other = RUN.model_copy(update={"name": "other", "uid": "uid-other"})
+    reports.merge([observed(progress=((0, progress(1, 3)), (0, progress(1, 3, other))))])
+    reports.forget("uid-run")
+    assert reports.progress(RUN, "train") is None
+    assert reports.progress(other, "train") is not None
+    assert reports.progress(other, "evaluate") is None

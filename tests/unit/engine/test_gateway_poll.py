@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
+import aiohttp
 import pytest
 
+from bramble.contracts.report import OFFLINE_SECONDS, Observed, SeenProgress, SeenReport
+from bramble.engine import gateway_poll as module
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
 from bramble.engine.device_reports import DeviceReports
@@ -93,3 +97,87 @@ async def test_replicas_that_no_longer_answer_are_not_counted_as_such(gone: bool
     sample = metrics.registry.get_sample_value
     counted = [sample("bramble_gateway_replicas", {"answered": told}) for told in ("yes", "no")]
     assert (counted, sample("bramble_devices")) == ([0, silent], 0)
+
+
+def reading(node: str | None = None, up_seconds: float = 60, cursor: str = "c1") -> Observed:
+    """What a replica received: a report of this node, and progress of a run."""
+    reports = (SeenReport(age_seconds=0, report=report(node, 1)),) if node is not None else ()
+    made_progress = (SeenProgress(age_seconds=0, progress=progress(1, 3)),) if node is not None else ()
+    return Observed(replica="g", up_seconds=up_seconds, cursor=cursor, reports=reports, progress=made_progress)
+
+
+class Replicas:
+    """Gateway replicas on several addresses, and the poller that reads them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Observed | None]) -> None:
+        self.answers = dict(answers)
+        self.woken: list[str] = []
+        self.metrics, self.reports = Metrics(), RecordedReports()
+        api, changes = FakeApi(), Changes(Cache(), WorkQueue(), {})
+        endpoints = [{"addresses": [host]} for host in answers]
+        labels, ports = {"kubernetes.io/service-name": SETTINGS.gateway_service}, [{"port": 8443}]
+        api.put(made("EndpointSlice", "g", namespace=SETTINGS.namespace, metadata={"labels": labels}, ports=ports, endpoints=endpoints))
+        api.put(made("EndpointSlice", "other", namespace=SETTINGS.namespace, ports=ports, endpoints=[{"addresses": ["10.9.9.9"]}]))
+        self.poller = GatewayPoller(api, SETTINGS, changes, self.reports, self.metrics)
+        monkeypatch.setattr(module, "_tls_context", lambda _: True)
+        monkeypatch.setattr(module, "_token", lambda _: "token")
+        monkeypatch.setattr(self.poller, "_read", self.read)
+        monkeypatch.setattr(changes, "wake_dependants", lambda key: self.woken.append("/".join(key)))
+        monkeypatch.setattr(changes, "wake", lambda key: self.woken.append("/".join(key)))
+
+    async def read(self, _: Any, replica: Address, context: Any, headers: Mapping[str, str]) -> Observed | None:
+        assert context
+        assert headers == {"Authorization": "Bearer token"}
+        return self.answers[replica.host]
+
+    async def read_all(self) -> None:
+        await self.poller.read_all(cast(aiohttp.ClientSession, None))
+
+    def counted(self) -> tuple[float | None, ...]:
+        sample = self.metrics.registry.get_sample_value
+        replicas = (sample("bramble_gateway_replicas", {"answered": answered}) for answered in ("yes", "no"))
+        return (*replicas, sample("bramble_devices"))
+
+
+class RecordedReports(DeviceReports):
+    complete: bool | None = None
+
+    def record_reading(self, *, complete: bool) -> None:
+        self.complete = complete
+
+
+@pytest.mark.parametrize(
+    ("answers", "complete", "counted"),
+    [
+        pytest.param({"a": reading("pi-1"), "b": reading()}, True, (2, 0, 1), id="every replica answers"),
+        pytest.param({"a": reading("pi-1"), "b": None}, False, (1, 1, 1), id="one does not answer"),
+        pytest.param({"a": None, "b": None}, False, (0, 2, 0), id="none answers"),
+        pytest.param({"a": reading(), "b": reading(up_seconds=OFFLINE_SECONDS)}, True, (2, 0, 0), id="one is just old enough"),
+        pytest.param({"a": reading(), "b": reading(up_seconds=OFFLINE_SECONDS - 0.1)}, False, (2, 0, 0), id="one is too young"),
+        pytest.param({}, False, (0, 0, 0), id="there is none"),
+    ],
+)
+async def test_a_reading_is_complete_if_all_replicas_answer_and_are_old_enough(
+    monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Observed | None], complete: bool, counted: tuple[float, ...]
+) -> None:
+    replicas = Replicas(monkeypatch, answers)
+    await replicas.read_all()
+    assert replicas.reports.complete is complete
+    assert replicas.counted() == counted
+
+
+async def test_the_news_wakes_the_fleet_and_the_object_of_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    replicas = Replicas(monkeypatch, {"a": reading("pi-1")})
+    await replicas.read_all()
+    assert replicas.woken == ["Report//demo", "TrainingRun/ads/digits"]
+    await replicas.read_all()
+    assert len(replicas.woken) == 2, "the same again is no news"
+
+
+async def test_a_replica_is_asked_for_what_came_after_its_last_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    replicas = Replicas(monkeypatch, {"a": reading(cursor="a1"), "b": reading(cursor="b1")})
+    await replicas.read_all()
+    assert replicas.poller._cursors == {Address("a", 8443): "a1", Address("b", 8443): "b1"}
+    replicas.answers["b"] = None
+    await replicas.read_all()
+    assert replicas.poller._cursors == {Address("a", 8443): "a1"}, "a replica that did not answer is asked for everything"

@@ -105,3 +105,46 @@ async def test_an_end_that_no_watch_told_is_found(world: World) -> None:
     world.api.objects.clear()
     await world.relist.compare()
     assert world.changes.cache.count("Dataset") == 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [pytest.param(SILENCE, "", id="for exactly as long as allowed"), pytest.param(SILENCE + 0.5, "no watch", id="for a moment longer")],
+)
+async def test_watches_and_lists_may_both_be_silent_for_a_while(world: World, seconds: float, expected: str) -> None:
+    await world.relist.compare()
+    world.time.now += seconds
+    assert world.told().startswith(expected)
+    assert bool(world.told()) is bool(expected)
+
+
+async def test_a_watch_that_delivers_is_enough(world: World) -> None:
+    await world.relist.compare()
+    world.time.now += SILENCE + 1
+    world.watches.delivered(world.change(1))
+    assert world.told() == ""
+
+
+async def test_before_the_first_list_silence_is_no_fault(world: World) -> None:
+    """The API server may take longer to come up than this process."""
+    world.time.now += 10 * SILENCE
+    assert world.told() == ""
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(300.0, False), (300.5, True)])
+async def test_a_key_may_wait_five_minutes_and_a_pass_run_as_long(world: World, seconds: float, expected: bool) -> None:
+    world.queue.add(KEY)
+    world.time.now += seconds
+    assert ("waited" in world.told()) is expected
+    await asyncio.wait_for(world.queue.get(), 10)
+    world.time.now += seconds
+    assert ("running" in world.told()) is expected
+
+
+async def test_one_list_that_finds_a_watch_behind_is_not_enough(world: World) -> None:
+    await world.relist.compare()
+    for number in range(2):
+        world.change(number)
+        await world.relist.compare()
+    assert world.relist.behind["Dataset"] == 1
+    assert world.told() == ""

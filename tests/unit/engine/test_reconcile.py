@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +12,12 @@ import pytest
 from bramble.engine import reconcile
 from bramble.engine.faults import Faults
 from bramble.engine.reconcile import FAILURES_BEFORE_REPORT
-from bramble.errors import BrambleError, StoreRefused, StoreUnavailable
+from bramble.errors import ApiUnavailable, BrambleError, Conflict, NotFound, NotLeader, StoreRefused, StoreUnavailable
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import DATASET, Key, Manifest
-from tests.engine.running import nested, reading_deep
+from tests.engine.running import eventually, nested, reading_deep
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.objects import made
 from tests.unit.engine.replica import FakeStore, Replica, Time
@@ -140,3 +140,117 @@ async def test_an_object_that_no_pass_can_walk_is_told_and_the_others_go_on() ->
     assert world.told()[1] == "InternalError"
     assert "RecursionError" in world.told()[2]
     assert world.told("b")[:2] == ("True", "Fine")
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("moment", "seconds"),
+    [
+        pytest.param(NOW + timedelta(seconds=90), 90, id="a moment to come"),
+        pytest.param(NOW - timedelta(seconds=5), -5, id="a moment that has passed"),
+        pytest.param((NOW + timedelta(seconds=90)).replace(tzinfo=None), 90, id="without a zone it is UTC"),
+        pytest.param((NOW + timedelta(seconds=90)).astimezone(tz=None), 90, id="in another zone"),
+    ],
+)
+def test_the_seconds_until_a_moment(moment: datetime, seconds: float) -> None:
+    assert reconcile.seconds_until(moment, NOW) == seconds
+
+
+def test_objects_are_named_with_their_namespace_where_they_have_one() -> None:
+    assert reconcile.label(Key("Dataset", "ads", "tape")) == "Dataset ads/tape"
+    assert reconcile.label(Key("Fleet", "", "living-rooms")) == "Fleet living-rooms"
+
+
+async def one_pass(world: World, name: str = "a") -> None:
+    await world.replica.relist.compare()
+    world.replica.queue.clear()
+    await world.replica.reconciler._guarded_pass(Key("Dataset", "ads", name))
+
+
+async def test_after_a_terminal_error_the_object_is_planned_again_after_half_a_minute() -> None:
+    world = World(lambda _: StoreRefused("the bucket does not exist; create it"))
+    await one_pass(world)
+    assert world.told() == ("False", "StoreRefused", "the bucket does not exist; create it")
+    assert world.replica.queue.next_due() == reconcile.TERMINAL_SECONDS
+    assert world.replica.queue.failures(Key("Dataset", "ads", "a")) == 0, "there is no back-off"
+
+
+@pytest.mark.parametrize(
+    ("error", "relists"),
+    [
+        pytest.param(Conflict("changed"), False, id="a conflict: the watch will deliver the newer object"),
+        pytest.param(NotLeader("another leads"), False, id="another replica leads"),
+        pytest.param(NotFound("gone"), True, id="an object is gone that the cache still has"),
+        pytest.param(ApiUnavailable("away"), False, id="the API server is away"),
+    ],
+)
+async def test_errors_of_the_api_are_retried_and_not_reported(error: Exception, relists: bool) -> None:
+    world = World(lambda _: error)
+    for _ in range(FAILURES_BEFORE_REPORT + 1):
+        await one_pass(world)
+    assert world.status() == {}
+    due = world.replica.queue.next_due()
+    assert due is not None
+    assert due <= 4, "the queue was cleared each time, and the back-off goes on from the failures counted since"
+    assert world.replica.relist._requested.is_set() is relists
+
+
+async def test_an_object_that_is_gone_leaves_nothing_in_the_queue() -> None:
+    world = World(lambda _: StoreUnavailable("away"))
+    await one_pass(world)
+    assert world.replica.queue.next_due() is not None
+    del world.api.objects[Key("Dataset", "ads", "a")]
+    await world.replica.relist.compare()
+    await world.replica.reconciler._guarded_pass(Key("Dataset", "ads", "a"))
+    assert world.replica.queue.next_due() is None
+
+
+async def test_a_plan_says_when_its_object_is_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(lambda _: None)
+    monkeypatch.setattr(reconcile, "utcnow", lambda: NOW)
+    monkeypatch.setattr(world, "plan", lambda *_: Plan(wake_at=NOW + timedelta(seconds=42)))
+    world.replica.reconciler._controllers["Dataset"] = Controller(DATASET, world.gather, world.plan, lambda _: ())  # type: ignore[index]
+    await one_pass(world)
+    assert world.replica.queue.next_due() == 42
+
+
+async def test_a_status_that_was_held_back_is_written_when_it_may_be() -> None:
+    world = World(lambda _: None)
+    await one_pass(world)
+
+    async def held_back(*_: Any) -> float:
+        return 3.5
+
+    world.replica.reconciler._executor.execute = held_back  # type: ignore[method-assign,assignment]
+    await one_pass(world)
+    assert world.replica.queue.next_due() == 3.5
+
+
+async def test_workers_drop_keys_while_this_replica_does_not_lead() -> None:
+    world = World(lambda _: None)
+    await world.replica.relist.compare()
+    lease = LeaseThatWasLost()
+
+    async def idle() -> bool:
+        return world.replica.queue.idle
+
+    worker = asyncio.ensure_future(world.replica.reconciler.work(lease))  # type: ignore[arg-type]
+    await eventually(idle)
+    worker.cancel()
+    await asyncio.wait([worker])
+    assert world.passes == 0
+
+
+class LeaseThatWasLost:
+    """Led when the worker began to wait for a key, and no longer when it got one."""
+
+    def __init__(self) -> None:
+        self.leading = self
+
+    async def wait(self) -> None:
+        await asyncio.sleep(0)
+
+    def is_set(self) -> bool:
+        return False

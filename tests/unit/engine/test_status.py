@@ -86,3 +86,42 @@ def test_when_no_list_is_left_the_evidence_goes_and_then_memory_may_be_larger() 
 def test_a_status_that_cannot_be_shortened_is_a_mistake() -> None:
     with pytest.raises(PlanError, match="no list that could be shortened"):
         shorten({"text": "x" * (MEMORY_LIMIT + 1)})
+
+
+def sized(size: int) -> dict[str, Any]:
+    """A status of exactly this many bytes, in one list of memory."""
+    empty = len(json.dumps({"lines": [""]}, separators=(",", ":")))
+    return {"lines": ["x" * (size - empty)]}
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [pytest.param(LIMIT, True, id="of exactly the limit"), pytest.param(LIMIT + 1, False, id="of one byte more")],
+)
+def test_a_status_up_to_the_limit_is_left_alone(size: int, kept: bool) -> None:
+    assert (shorten(sized(size)) == sized(size)) is kept
+
+
+def test_memory_may_be_exactly_as_large_as_its_limit() -> None:
+    memory = frozenset({"lines"})
+    assert shorten(sized(MEMORY_LIMIT), memory) == sized(MEMORY_LIMIT)
+    with pytest.raises(PlanError, match=f"a status of {MEMORY_LIMIT + 1} bytes"):
+        shorten(sized(MEMORY_LIMIT + 1), memory)
+
+
+def test_evidence_that_is_memory_is_not_dropped() -> None:
+    whole = {"analysis": {"x": "y" * LIMIT}}
+    assert shorten(whole, frozenset({"analysis"})) == whole
+
+
+@pytest.mark.parametrize("absent", [0, 0.0, "", [], (), {}])
+def test_an_empty_value_of_memory_equals_an_absent_one(absent: Any) -> None:
+    check_memory({"attempt": absent}, {}, frozenset({"attempt"}), remember=False)
+    check_memory({}, {"attempt": absent}, frozenset({"attempt"}), remember=False)
+
+
+def test_a_condition_of_another_generation_has_changed() -> None:
+    (condition,) = status()["conditions"]
+    assert conditions_changed(status(), {"conditions": [{**condition, "observedGeneration": 2}]})
+    assert conditions_changed(status(), {"conditions": [{**condition, "type": "Other"}]})
+    assert not conditions_changed({"conditions": None}, {})

@@ -86,11 +86,11 @@ def test_the_folder_is_prepared_on_its_node_and_nowhere_else() -> None:
 @pytest.mark.parametrize(
     ("ended", "ago", "patched", "retried"),
     [
-        pytest.param("", timedelta(), False, False, id="under way"),
-        pytest.param("Complete", timedelta(), True, False, id="done: the node says so, and gets its agent"),
-        pytest.param("Failed", timedelta(seconds=10), False, False, id="failed just now: wait"),
-        pytest.param("Failed", RETRY_AFTER - timedelta(seconds=1), False, False, id="failed almost long enough ago: wait"),
-        pytest.param("Failed", RETRY_AFTER, False, True, id="failed just long enough ago: again"),
+        pytest.param("", timedelta(), False, False, id="its Job runs"),
+        pytest.param("Complete", timedelta(), True, False, id="its Job is done: the node is marked and gets its agent"),
+        pytest.param("Failed", timedelta(seconds=10), False, False, id="its Job has just failed"),
+        pytest.param("Failed", RETRY_AFTER - timedelta(seconds=1), False, False, id="its Job failed almost five minutes ago"),
+        pytest.param("Failed", RETRY_AFTER, False, True, id="its Job failed five minutes ago"),
     ],
 )
 def test_a_preparation_is_followed_to_its_end(ended: str, ago: timedelta, patched: bool, retried: bool) -> None:
@@ -135,7 +135,8 @@ def test_a_setup_pod_without_a_status_says_nothing() -> None:
 
 def test_a_prepared_node_needs_nothing_more() -> None:
     planned = plan(observed([labelled(prepared(node("a")))], ages={"a": 2}), NOW)
-    assert (patches(planned), of(planned, CreateOnce)) == ({}, [])
+    assert patches(planned) == {}
+    assert of(planned, CreateOnce) == []
     assert ready(planned) == ("True", "AllOnline", "1 of 1 nodes online")
 
 
@@ -225,7 +226,7 @@ def test_who_is_online(ages: dict[str, float], proves: bool, expected: tuple[str
 def test_figures_are_by_board() -> None:
     planned = plan(observed([node("a"), node("b"), node("c", "rpi4")], ages={"a": 1, "c": 1}), NOW)
     assert planned.status is not None
-    assert (planned.status["nodes"], planned.status["online"]) == (3, 2)
+    assert {name: planned.status[name] for name in ("nodes", "online")} == {"nodes": 3, "online": 2}
     boards = [{"name": "rpi5", "nodes": 2, "online": 1}, {"name": "rpi4", "nodes": 1, "online": 1}]
     assert planned.status["boards"] == boards
 
@@ -261,8 +262,8 @@ def deleted(*labelled: dict[str, Any], finalizers: tuple[str, ...] = (FINALIZER,
     return Leaving(parse(KIND, manifest), tuple(Node.of(item) for item in labelled))
 
 
-@pytest.mark.parametrize("spec", [pytest.param({}, id="as any"), pytest.param({"boards": []}, id="whose spec cannot be used")])
-def test_a_deleted_fleet_gives_its_nodes_back_and_goes(spec: dict[str, Any]) -> None:
+@pytest.mark.parametrize("spec", [pytest.param({}, id="its spec can be used"), pytest.param({"boards": []}, id="its spec cannot be used")])
+def test_a_deleted_fleet_takes_its_agents_off_and_goes(spec: dict[str, Any]) -> None:
     first = plan(deleted(prepared(node("a")), **spec), NOW)
     assert patches(first) == {"a": {"labels": {AGENT: None}}}
     (last,) = plan(deleted(**spec), NOW).items

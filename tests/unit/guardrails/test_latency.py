@@ -7,7 +7,7 @@ import pytest
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import CohortCounters
 from bramble.guardrails.latency import LATENCY
-from tests.unit.guardrails.cohort import cohort
+from tests.unit.guardrails.cohort import TWICE, cohort
 
 row = pytest.param
 RULE = Rule(metric="latency", quantile=0.99, max_ratio=2, min_events=100, min_nodes=2)
@@ -21,6 +21,14 @@ STABLE = cohort(1000)
     [
         row(RULE, cohort(1000, slow=10), STABLE, "Pass", id="exactly the share that the quantile leaves passes"),
         row(RULE, cohort(1000, slow=11), STABLE, "Fail", id="one request more fails"),
+        row(
+            RULE,
+            cohort(1000, slow=500, bucket=TWICE),
+            STABLE,
+            "Pass",
+            id="requests exactly twice as slow as the stable quantile are not too slow",
+        ),
+        row(RULE, cohort(1000, slow=500, bucket=TWICE + 1), STABLE, "Fail", id="requests in the next bucket are"),
         row(WIDE, cohort(1000, slow=50), STABLE, "Pass", id="a larger ceiling allows more slow requests"),
         row(WIDE, cohort(1000, slow=51), STABLE, "Fail", id="above the larger ceiling it fails"),
         row(NARROW, cohort(1000, slow=10), STABLE, "Pass", id="a smaller ceiling forbids nothing that the quantile allows"),

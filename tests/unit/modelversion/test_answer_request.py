@@ -15,22 +15,22 @@ def asked(text: str = RETRY, **status: Any) -> Any:
     return observed(metadata={"annotations": {"bramble.dev/request": text}}, status={"lineage": LINEAGE, **status})
 
 
-def test_nobody_asks() -> None:
+def test_without_a_request_there_is_no_opinion() -> None:
     assert answer_request(observed(), NOW) is None
 
 
 @pytest.mark.parametrize(
     ("seen", "why"),
     [
-        case("no JSON", asked("now"), "not JSON"),
-        case("another action", asked('{"id": "1", "action": "promote"}'), "use retry"),
+        case("the annotation is not JSON", asked("now"), "not JSON"),
+        case("the action is unknown", asked('{"id": "1", "action": "promote"}'), "use retry"),
         case(
-            "nothing failed",
+            "nothing has failed",
             asked(conversion=CONVERTED, benchmarks=(work(state="Measured"),)),
             "nor a benchmark has failed",
         ),
         case(
-            "it is converting",
+            "the conversion is under way",
             asked(conversion=Conversion(attempt=1, state="Running")),
             "nor a benchmark has failed",
         ),

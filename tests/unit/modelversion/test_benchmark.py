@@ -11,6 +11,7 @@ from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.modelversion.observed import BoardKey, BoardSeen
 from bramble.kinds.modelversion.policies.benchmark import benchmark
 from bramble.kinds.modelversion.render import benchmark_name
+from bramble.kinds.plan import Plan
 from tests.unit.modelversion.seen import (
     DATASET,
     EXPORT,
@@ -89,7 +90,7 @@ def test_a_rejected_variant_is_not_measured_and_drops_count_from_the_export() ->
 def test_a_board_that_cannot_be_used_is_waited_for(reason: str, why: str) -> None:
     plan = benchmark(benchmarking(boards={RPI5: BoardSeen(blocker=Blocker(reason, why))}), NOW)
     assert plan is not None
-    assert (plan.remember, plan.items) == (False, ())
+    assert plan == Plan(status=plan.status, events=plan.events), "nothing is created or remembered"
     assert condition(plan) == condition(plan, "Benchmarked") == ("False", reason)
     assert message(plan) == f"rooms/rpi5: {why}"
 
@@ -115,7 +116,8 @@ def test_a_result_of_another_board_is_no_evidence() -> None:
     spec = {"benchmark": [OTHER]}
     memory = remembered(benchmark(benchmarking({RPI4: StepSeen(stored=stored(result))}, works=(work(RPI4),), spec=spec), NOW))
     (again,) = memory["benchmarks"]
-    assert (again["board"], again["state"], again["attempt"], again["failures"]) == ("rpi4", "Running", 2, 1)
+    expected = {"board": "rpi4", "state": "Running", "attempt": 2, "failures": 1}
+    assert {name: again[name] for name in expected} == expected
     assert "of board rpi5 (node pi-1), not of board rpi4" in memory["firstCause"]["message"]
     assert not memory["variants"][0].get("benchmarks")
 
@@ -159,7 +161,7 @@ def test_a_new_target_measures_what_is_missing_alone() -> None:
 def test_settled() -> None:
     plan = benchmark(benchmarking(works=(work(state="Measured"),), variants=MEASURED, used_by=("ns/r",)), NOW)
     assert plan is not None
-    assert (plan.remember, plan.items, plan.wake_at) == (False, (), None)
+    assert plan == Plan(status=plan.status, events=plan.events), "nothing is created or remembered"
     assert condition(plan) == ("True", "Proven")
     assert stated(plan)["usedBy"] == ["ns/r"]
 
@@ -177,7 +179,8 @@ def test_a_failure_is_tried_again_and_given_up_in_the_end() -> None:
 def test_no_variant_passed_conversion() -> None:
     plan = benchmark(benchmarking(variants=(variant(verdict="Rejected", reason="drops"),)), NOW)
     assert plan is not None
-    assert (condition(plan), plan.remember, plan.items) == (("False", "NoVariantPassed"), False, ())
+    assert plan == Plan(status=plan.status, events=plan.events), "nothing is created or remembered"
+    assert condition(plan) == ("False", "NoVariantPassed")
 
 
 def test_no_board_was_asked_for() -> None:

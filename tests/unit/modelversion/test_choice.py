@@ -26,18 +26,18 @@ def pair(first: Any, second: Any) -> tuple[VariantSeen, ...]:
 @pytest.mark.parametrize(
     ("variants", "chosen"),
     [
-        case("nothing is measured", pair((), ()), []),
-        case("the smaller p99 wins", pair((measured(20),), (measured(8),)), [("rpi5", "onnx-int8")]),
-        case("a rejected one never wins", pair((measured(20),), (measured(8, "Rejected"),)), [("rpi5", "onnx-fp32")]),
-        case("none passed", pair((measured(20, "Rejected"),), (measured(8, "Rejected"),)), []),
-        case("equal: the order of the spec", pair((measured(8),), (measured(8),)), [("rpi5", "onnx-fp32")]),
-        case("one without a figure comes last", pair((measured(None),), (measured(8),)), [("rpi5", "onnx-int8")]),
+        case("nothing has been measured", pair((), ()), []),
+        case("the smaller p99 is chosen", pair((measured(20),), (measured(8),)), [("rpi5", "onnx-int8")]),
+        case("a rejected variant is never chosen", pair((measured(20),), (measured(8, "Rejected"),)), [("rpi5", "onnx-fp32")]),
+        case("no variant passed", pair((measured(20, "Rejected"),), (measured(8, "Rejected"),)), []),
+        case("of equal variants the first in the spec is chosen", pair((measured(8),), (measured(8),)), [("rpi5", "onnx-fp32")]),
+        case("a variant without a figure is chosen last", pair((measured(None),), (measured(8),)), [("rpi5", "onnx-int8")]),
         case(
-            "each board for itself",
+            "each board has a choice of its own",
             pair((measured(20), measured(9, place=RPI4)), (measured(8), measured(30, place=RPI4))),
             [("rpi5", "onnx-int8"), ("rpi4", "onnx-fp32")],
         ),
-        case("evidence of another board is none", pair((measured(20, place=RPI4),), ()), [("rpi4", "onnx-fp32")]),
+        case("what another board measured does not count", pair((measured(20, place=RPI4),), ()), [("rpi4", "onnx-fp32")]),
     ],
 )
 def test_choose(variants: tuple[VariantSeen, ...], chosen: list[tuple[str, str]]) -> None:

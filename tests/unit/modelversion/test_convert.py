@@ -35,8 +35,8 @@ BOTH = stored(convert_result())
 @pytest.mark.parametrize(
     "seen",
     [
-        case("not begun", observed()),
-        case("done", observed(status={"lineage": LINEAGE, "conversion": CONVERTED})),
+        case("the source is not pinned", observed()),
+        case("the conversion is recorded", observed(status={"lineage": LINEAGE, "conversion": CONVERTED})),
     ],
 )
 def test_nothing_to_do(seen: Any) -> None:
@@ -69,20 +69,26 @@ def test_it_is_filed_then_remembered() -> None:
     ("outcomes", "converted", "validated", "told"),
     [
         case(
-            "one misses a limit: the other goes on, the numbers are told",
+            "one variant drops too much: the message has the figures, and the other is used",
             (outcome(), outcome("onnx-int8", "sha256:" + "8" * 64, passed=False, reason="accuracy drops by 0.05, more than 0.01")),
             ("True", "Converted"),
             ("True", "Validated"),
             "onnx-int8: 1000 bytes, accuracy 0.97, rejected: accuracy drops by 0.05, more than 0.01",
         ),
         case(
-            "one cannot be made",
+            "one variant cannot be made",
             (outcome(), outcome("onnx-int8", None, passed=False, reason="no calibration samples")),
             ("True", "Converted"),
             ("True", "Validated"),
             "onnx-int8 could not be made: no calibration samples",
         ),
-        case("none passes", (outcome(passed=False, reason="bad"),), ("True", "Converted"), ("False", "NoVariantPassed"), "rejected: bad"),
+        case(
+            "none passes",
+            (outcome(passed=False, reason="bad"),),
+            ("True", "Converted"),
+            ("False", "NoVariantPassed"),
+            "rejected: bad",
+        ),
         case("none is made", (outcome(package=None, passed=False),), ("False", "ConversionFailed"), ("False", "NoVariantPassed"), "not"),
     ],
 )

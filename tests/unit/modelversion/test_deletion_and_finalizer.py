@@ -29,9 +29,9 @@ def patched(plan: Any) -> Any:
     ("metadata", "used_by", "finalizers"),
     [
         case("nobody uses it", {}, (), None),
-        case("a Rollout begins to", {}, ("ns/r",), [FINALIZER]),
-        case("it is held already", HELD, ("ns/r",), None),
-        case("the last Rollout let go", HELD, (), ["other"]),
+        case("a Rollout begins to use it", {}, ("ns/r",), [FINALIZER]),
+        case("it has the finalizer already", HELD, ("ns/r",), None),
+        case("the last Rollout has stopped using it", HELD, (), ["other"]),
     ],
 )
 def test_finalizer(metadata: Any, used_by: tuple[str, ...], finalizers: list[str] | None) -> None:
@@ -43,24 +43,24 @@ def test_finalizer(metadata: Any, used_by: tuple[str, ...], finalizers: list[str
     ("metadata", "used_by", "finalizers"),
     [
         case("a Rollout begins to use it", {}, ("ns/r",), [FINALIZER]),
-        case("the last Rollout let go", HELD, (), ["other"]),
-        case("deleted, and nobody uses it", {**GOING, **HELD}, (), ["other"]),
-        case("deleted while a Rollout uses it", {**GOING, **HELD}, ("ns/r",), "InUse"),
+        case("the last Rollout has stopped using it", HELD, (), ["other"]),
+        case("it is deleted and nobody uses it", {**GOING, **HELD}, (), ["other"]),
+        case("it is deleted while a Rollout uses it", {**GOING, **HELD}, ("ns/r",), "InUse"),
         case("nobody uses it", {}, (), "InvalidSpec"),
     ],
 )
-def test_one_whose_spec_cannot_be_used_is_held_and_let_go_as_any(metadata: Any, used_by: tuple[str, ...], finalizers: Any) -> None:
+def test_finalizer_and_deletion_work_without_a_usable_spec(metadata: Any, used_by: tuple[str, ...], finalizers: Any) -> None:
     version = parse(KIND, manifest({"benchmark": [{**TARGET, "limits": {"memory": "280mi"}}]}, **metadata))
     assert isinstance(version, Invalid)
     verdict = plan(Unusable(version, used_by), NOW)
     assert (condition(verdict)[1] if isinstance(finalizers, str) else patched(verdict)) == finalizers
 
 
-def test_one_that_nobody_deletes() -> None:
+def test_the_policy_has_no_opinion_on_a_version_that_is_not_deleted() -> None:
     assert deletion(observed(used_by=("ns/r",)), NOW) is None
 
 
-def test_deleted_while_a_rollout_uses_it() -> None:
+def test_a_deleted_version_stays_while_a_rollout_uses_it() -> None:
     plan = deletion(observed(metadata={**GOING, **HELD}, used_by=("ns/a", "ns/b")), NOW)
     assert condition(plan) == ("False", "InUse")
     assert "ns/a, ns/b" in message(plan)
@@ -68,6 +68,6 @@ def test_deleted_while_a_rollout_uses_it() -> None:
     assert plan.items == ()
 
 
-def test_deleted_and_let_go() -> None:
+def test_a_deleted_version_that_nobody_uses_loses_its_finalizer() -> None:
     assert patched(deletion(observed(metadata={**GOING, **HELD}), NOW)) == ["other"]
     assert deletion(observed(metadata={**GOING, "finalizers": ["other"]}), NOW) == NOTHING

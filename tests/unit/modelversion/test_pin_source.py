@@ -24,9 +24,9 @@ def test_pinned_for_good() -> None:
 @pytest.mark.parametrize(
     ("seen", "reason", "looks_again"),
     [
-        case("the run is missing: its making wakes us", observed(source_blocker=HOLD), "SourceMissing", False),
-        case("the package is missing: nothing wakes us", observed(PACKAGE, source_blocker=HOLD), "SourceMissing", True),
-        case("the store refuses", observed(store=Blocker("StoreRefused", "wrong key")), "StoreRefused", True),
+        case("the run is missing: its creation wakes the version", observed(source_blocker=HOLD), "SourceMissing", False),
+        case("the package is missing: nothing wakes the version", observed(PACKAGE, source_blocker=HOLD), "SourceMissing", True),
+        case("the store refuses its key", observed(store=Blocker("StoreRefused", "wrong key")), "StoreRefused", True),
     ],
 )
 def test_waits(seen: Any, reason: str, looks_again: bool) -> None:
@@ -60,10 +60,10 @@ GATES = {"gates": [{"gate": "f1 at least 0.9", "value": 0.5, "passed": False}]}
 @pytest.mark.parametrize(
     ("manifest", "reason", "fragment"),
     [
-        case("it trains", run(), "SourceNotReady", "attempt 1 trains"),
-        case("it has no status yet", {"metadata": {"name": "run", "uid": "u"}}, "SourceNotReady", "no evaluated package"),
-        case("it is trained, not evaluated", run(**GIVEN), "SourceNotReady", "no evaluated package"),
-        case("it missed a gate", run(**GIVEN, evaluation=GATES), "SourceRefused", "missed a gate"),
+        case("the run trains", run(), "SourceNotReady", "attempt 1 trains"),
+        case("the run has no status yet", {"metadata": {"name": "run", "uid": "u"}}, "SourceNotReady", "no evaluated package"),
+        case("the run is trained and not evaluated", run(**GIVEN), "SourceNotReady", "no evaluated package"),
+        case("the run missed a gate", run(**GIVEN, evaluation=GATES), "SourceRefused", "missed a gate"),
     ],
 )
 def test_a_run_that_gives_no_version_yet(manifest: dict[str, Any], reason: str, fragment: str) -> None:
@@ -95,9 +95,9 @@ def package(**lineage: Any) -> bytes:
 @pytest.mark.parametrize(
     ("content", "digest", "fragment"),
     [
-        case("other bytes under the name", b"{}", EXPORT, "has other bytes"),
-        case("no package", b"{}", digest_of(b"{}"), "not a package that this operator knows"),
-        case("no dataset", package(), digest_of(package()), "names no dataset"),
+        case("the store has other bytes under its digest", b"{}", EXPORT, "has other bytes"),
+        case("it is not a package", b"{}", digest_of(b"{}"), "not a package that this operator knows"),
+        case("it names no dataset", package(), digest_of(package()), "names no dataset"),
     ],
 )
 def test_a_package_that_cannot_be_a_source(content: bytes, digest: str, fragment: str) -> None:

@@ -24,7 +24,7 @@ def test_stale_children_are_deleted_as_soon_as_they_are_seen() -> None:
     assert plan(observed(stale_children=(STALE,)), NOW).items == (Delete(STALE.key, "j1"),)
 
 
-def test_a_spec_that_admission_could_not_see_through() -> None:
+def test_a_spec_that_passed_admission_and_cannot_be_used() -> None:
     parsed = parse(KIND, manifest({"benchmark": [{**TARGET, "limits": {"memory": "1.2.3"}}]}))
     assert isinstance(parsed, Invalid)
     verdict = plan(Unusable(parsed), NOW)
@@ -35,16 +35,16 @@ def test_a_spec_that_admission_could_not_see_through() -> None:
 @pytest.mark.parametrize(
     ("spec", "status", "names"),
     [
-        case("before its source is pinned", {}, {}, {("TrainingRun", "run")}),
-        case("from a package", {"source": {"package": {"digest": "sha256:1"}}}, {}, set()),
-        case("converting", {}, {"lineage": {"package": "p"}}, {("Fleet", "rooms")}),
+        case("its source is not pinned", {}, {}, {("TrainingRun", "run")}),
+        case("its source is a package", {"source": {"package": {"digest": "sha256:1"}}}, {}, set()),
+        case("it is converted", {}, {"lineage": {"package": "p"}}, {("Fleet", "rooms")}),
         case(
-            "one board is measured, the other is not",
+            "one board has been measured, the other has not",
             {"benchmark": [TARGET, {**OTHER, "fleet": "shops"}]},
             {"lineage": {"package": "p"}, "benchmarks": MEASURED},
             {("Fleet", "shops")},
         ),
-        case("all is measured", {}, {"lineage": {"package": "p"}, "benchmarks": MEASURED}, set()),
+        case("every board has been measured", {}, {"lineage": {"package": "p"}, "benchmarks": MEASURED}, set()),
     ],
 )
 def test_what_wakes_it(spec: dict[str, Any], status: dict[str, Any], names: set[tuple[str, str]]) -> None:

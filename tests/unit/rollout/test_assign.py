@@ -80,14 +80,17 @@ def test_an_assignment_that_is_taken_over_is_written_onto_what_was_seen() -> Non
     assert plan is not None
     (item,) = plan.items
     assert isinstance(item, PatchFields)
-    assert (item.uid, item.resource_version) == ("uid-of-config-map", "8")
+    assert item.uid == "uid-of-config-map"
+    assert item.resource_version == "8"
     assert item.patch["metadata"]["labels"]["bramble.dev/owner-uid"] == "uid-of-rollout"
 
 
 def test_an_undo_needs_no_blob_but_the_stable_ones() -> None:
     wanted = desired(observed(status={"seq": 6}, written=tried("a")))
     assert wanted is not None
-    assert (wanted.candidate, wanted.candidate_nodes, set(wanted.packages)) == (None, (), {digest("1.0.0")})
+    assert wanted.candidate is None
+    assert wanted.candidate_nodes == ()
+    assert set(wanted.packages) == {digest("1.0.0")}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ def test_steps_are_nested_and_every_stratum_has_its_share(strata: dict[str, tupl
     first = choose(small, seed, strata, strata)
     second = choose(large, seed, strata, strata, kept=first)
     assert set(first) <= set(second)
-    assert (len(first), len(second)) == (small, large)
+    assert len(first) == small
+    assert len(second) == large
     exact = {stratum: small * count / len(strata) for stratum, count in count_by_stratum(strata, strata).items()}
     held = count_by_stratum(strata, first)
     assert all(abs(held.get(stratum, 0) - share) < 1 for stratum, share in exact.items())

@@ -28,7 +28,8 @@ def report(node: str) -> Report:
 def test_a_report_of_an_earlier_agent_counts_like_one_of_today() -> None:
     (line,) = report("a").counters
     assert line.counts == COUNTS
-    assert (line.histogram(PREDICT).count, line.histogram(PREDICT).sum_ms) == (200, 120.5)
+    assert line.histogram(PREDICT).count == 200
+    assert line.histogram(PREDICT).sum_ms == 120.5
     assert Report.model_validate_json(report("a").model_dump_json()) == report("a")
 
 
@@ -37,14 +38,20 @@ def test_reports_of_earlier_agents_and_those_of_today_add_up() -> None:
     reports["a"] = reports["a"].model_copy(update={"report": report("a")})
     seen = observed(ref=V2, status=baking(), reports=reports, written=tried("a", "b"))
     found = seen.evidence.candidate
-    assert (found.count("requests"), found.count("errors"), found.nodes["errors"], found.nodes["accuracy"]) == (400, 100, 2, 1)
+    assert found.count("requests") == 400
+    assert found.count("errors") == 100
+    assert found.nodes["errors"] == 2
+    assert found.nodes["accuracy"] == 1
 
 
 def test_a_baseline_that_an_earlier_operator_froze_is_compared_with() -> None:
     baseline = {**COUNTS, "nodes": 3, "labelled": 2, "lost": 1, "members": 4, "latency": LATENCY}
     seen = observed(ref=V2, status=baking(step=2, baseline=baseline), reports=canaries(*NODES), written=tried(*NODES))
     stable = seen.evidence.stable
-    assert (stable.counts, stable.histogram(PREDICT).count, stable.lost, stable.members) == (COUNTS, 200, 1, 4)
+    assert stable.counts == COUNTS
+    assert stable.histogram(PREDICT).count == 200
+    assert stable.lost == 1
+    assert stable.members == 4
     assert stable.nodes == {"errors": 3, "crashes": 3, "latency": 3, "accuracy": 2}
 
 

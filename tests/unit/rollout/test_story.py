@@ -1,4 +1,4 @@
-"""Whole stories: the real gather and plan, pretended devices, every pass one after the other."""
+"""Whole rollouts, pass after pass: the real gather and plan around a simulated fleet."""
 
 from __future__ import annotations
 

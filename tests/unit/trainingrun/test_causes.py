@@ -181,6 +181,19 @@ def test_a_silent_node_explains_at_once_what_other_ranks_report(kind: Any) -> No
     assert (found.cause.kind, found.cause.node, found.stage) == ("NodeLost", "gpu-2", "settled")
 
 
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        case("the Job gives a reason", "BackoffLimitExceeded", "why: BackoffLimitExceeded"),
+        case("it gives none", "", "the Job gives no reason"),
+    ],
+)
+def test_a_failure_that_no_rank_explains(reason: str, why: str) -> None:
+    found = judge(attempt({}, {}, job_=job(("FailureTarget", reason)))).cause
+    assert found.message.startswith("the attempt's Job failed and no rank says why: ")
+    assert found.message.endswith(why)
+
+
 def test_the_launchers_account_is_completed_from_the_pod() -> None:
     found = judge(attempt(pod(0), pod(1, 1), reported={1: cause("Error")})).cause
     assert (found.exit_code, found.node_rank, found.node, found.pod) == (1, 1, "gpu-2", "run-train-1-1-x")

@@ -36,7 +36,7 @@ class Kept(Tracker):
 
     @classmethod
     def open(cls, context: Context) -> Self | None:
-        return cls()
+        return cls() if context.job else None
 
     def log(self, lines: Sequence[Progress]) -> bool:
         self.slow.wait(10)

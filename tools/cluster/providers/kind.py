@@ -18,6 +18,8 @@ from typing import Any
 
 from tools.cluster import addresses
 from tools.cluster.cluster import find_binaries
+from tools.cluster.docker.build import NAMES, build
+from tools.cluster.docker.engine import Engine
 from tools.cluster.environments import cache_folder
 from tools.cluster.errors import ClusterError, MissingRequirement
 from tools.cluster.images import TAG
@@ -25,8 +27,6 @@ from tools.cluster.providers.base import Progress
 from tools.cluster.providers.existing_cluster import ExistingCluster
 from tools.cluster.shape import NodeShape, Shape
 from tools.cluster.store import S3, make_bucket, new_keys, store
-from tools.images.build import NAMES, build
-from tools.images.engine import Engine
 
 GPU = "nvidia.com/gpu"
 NODE_PORT = 30070

@@ -18,14 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from tools.cluster.commands import UNSHARE, search_path
+from tools.cluster.docker.build import NAMES, build
+from tools.cluster.docker.engine import Engine, engine
 from tools.cluster.environments import cache_folder, digest_of
 from tools.cluster.errors import ClusterError
 from tools.cluster.images import REGISTRY, TAG, Image
 from tools.cluster.process import tail
 from tools.cluster.runtimes.base import Progress
 from tools.cluster.waiting import wait
-from tools.images.build import NAMES, build
-from tools.images.engine import Engine, engine
 
 SNAPSHOTTER = "overlayfs"
 PAUSE = f"{REGISTRY}/pause:{TAG}"

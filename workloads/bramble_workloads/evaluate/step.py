@@ -55,7 +55,7 @@ def fetch_graph(store: Store, package: Package, folder: Path) -> Path:
     Raises:
         Missing, Corrupt: there is none, or its bytes are not what the digest says.
     """
-    path = folder / "model.onnx"
+    path = folder / "graph"
     store.download_blob(package.files["model"].sha256, path)
     return path
 

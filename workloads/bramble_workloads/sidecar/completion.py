@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +12,17 @@ from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import canonical_json, document_digest
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription, Package, Variant
+from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, RUNTIMES
 from bramble.contracts.store import result_key
 from bramble_workloads.errors import SpecError
-from bramble_workloads.export import DESCRIPTION, MODEL
+from bramble_workloads.export import DESCRIPTION
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.processing.model import Model
+from bramble_workloads.runtimes.base import runtime_named
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.progress import figures
 from bramble_workloads.sidecar.trusted import opened
 
-ONNX, SAFETENSORS = "application/onnx", "application/vnd.safetensors"
-VARIANT = "onnx-fp32"
 WEIGHTS, SUMMARY = "weights.safetensors", "training.json"
 
 
@@ -36,9 +35,8 @@ def complete(context: Context, seconds: float) -> bytes:
     """
     root, out, job = context.run.root, context.run.out, context.job
     description = _description(context.run)
-    with opened(out / MODEL, root) as model:
-        Model.load(description, model)
-        digest, size = context.store.upload_blob(model)
+    files = _upload(context, description)
+    release = runtime_named(RUNTIMES[0].runtime).release()
     weights = None
     if (out / WEIGHTS).exists():
         with opened(out / WEIGHTS, root) as file:
@@ -47,8 +45,8 @@ def complete(context: Context, seconds: float) -> bytes:
         **dict(description),
         model=job["model"],
         version=job["version"],
-        variant=Variant(name=VARIANT, min_runtime=".".join(version("onnxruntime").split(".")[:2])),
-        files={"model": File(sha256=digest, bytes=size, media_type=ONNX)},
+        variant=Variant(name=EXPORTED_NAME, min_runtime=".".join(release.split(".")[:2])),
+        files=files,
         lineage=lineage(job),
     )
     content = canonical_json(package)
@@ -70,6 +68,20 @@ def complete(context: Context, seconds: float) -> bytes:
     return content
 
 
+def _upload(context: Context, description: ModelDescription) -> dict[str, File]:
+    """Upload every exported form of the model that the trainer left, after a check that the graph is as described."""
+    files = {}
+    for form in EXPORTS:
+        if not (context.run.out / form.file).exists():
+            continue
+        with opened(context.run.out / form.file, context.run.root) as file:
+            if form == MODEL:
+                Model.load(description, file)
+            digest, size = context.store.upload_blob(file)
+        files[form.name] = File(sha256=digest, bytes=size, media_type=form.media_type)
+    return files
+
+
 def lineage(job: dict[str, Any]) -> Lineage:
     """Where the model came from: what the operator knows, and what this attempt was given.
 
@@ -84,7 +96,7 @@ def lineage(job: dict[str, Any]) -> Lineage:
 
 
 def _description(run: RunFolder) -> ModelDescription:
-    for name in (MODEL, DESCRIPTION):
+    for name in (MODEL.file, DESCRIPTION):
         if not (run.out / name).is_file():
             raise SpecError(f"the trainer ended with code 0 and left no {name} in $BRAMBLE_OUT: call bramble_workloads.export at its end")
     try:

@@ -94,6 +94,7 @@ def _agent_pod(seen: Observed, board: Board, selector: Mapping[str, str]) -> dic
         {"name": "BRAMBLE_BOARD", "value": board.name},
         {"name": "BRAMBLE_GATEWAY_URL", "value": seen.settings.gateway_url},
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a path inside the container
+        {"name": "USER", "value": "bramble"},
         {"name": "PYTHONUNBUFFERED", "value": "1"},
         *telemetry_off(),
     ]

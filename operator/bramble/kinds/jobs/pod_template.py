@@ -74,11 +74,14 @@ def container_security() -> dict[str, Any]:
 
 
 def environment() -> list[dict[str, Any]]:
-    """Environment variables of every container: the node's and the pod's name, for results and causes; a home that can be written to."""
+    """Environment variables of every container: the node's and the pod's name, for results and causes; a home that can be written to,
+    and a user name.
+    """
     return [
         {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "HOME", "value": "/tmp"},  # noqa: S108 - a path inside the container
+        {"name": "USER", "value": "bramble"},  # the image has no entry for the user id, and Python's getpass.getuser() fails without one
         {"name": "PYTHONUNBUFFERED", "value": "1"},
         *telemetry_off(),
     ]

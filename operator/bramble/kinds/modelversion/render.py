@@ -8,6 +8,7 @@ from bramble.contracts.canonical import digest_of, short
 from bramble.contracts.jobs.base import Gateway, inputs_digest
 from bramble.contracts.jobs.benchmark import BenchmarkJob, Limits
 from bramble.contracts.jobs.convert import ConvertJob
+from bramble.contracts.runtimes import FLOAT32
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.step import Resources, Step
 from bramble.kinds.modelversion.observed import BoardKey, Observed
@@ -100,7 +101,7 @@ def _reference(seen: Observed, passed: list[VariantSeen]) -> str:
     """The package that drops are counted from. A float32 variant, because the board measures it on the same samples; otherwise the
     package that training exported.
     """
-    full = {variant.name for variant in seen.spec.variants if variant.precision in (None, "float32")}
+    full = {variant.name for variant in seen.spec.variants if variant.precision in (None, FLOAT32.name)}
     exported = seen.status.lineage.package if seen.status.lineage is not None else ""
     return next((variant.package for variant in passed if variant.name in full), exported)
 

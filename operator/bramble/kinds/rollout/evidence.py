@@ -68,7 +68,7 @@ def cohort_counters(nodes: Nodes, cohort: Cohort, release: Release, attempt: int
 
     reports = {node: seen.report for node in nodes.fleet.nodes if (seen := nodes.report(node)) is not None}
     lines = {node: [line for line in report.counters if belongs(line)] for node, report in reports.items()}
-    by_node = {node: add_up(found, COUNTS, HISTOGRAMS) for node, found in lines.items() if found}
+    by_node = {node: found[0] if len(found) == 1 else add_up(found, COUNTS, HISTOGRAMS) for node, found in lines.items() if found}
     total = add_up(by_node.values(), COUNTS, HISTOGRAMS)
     events = {metric.name: sum(metric.events(counted) > 0 for counted in by_node.values()) for metric in METRICS}
     return CohortCounters(

@@ -83,6 +83,17 @@ class Nodes:
         """What each reachable node runs of this model; nodes that know no assignment of it are left out."""
         return {node: found for node in self.reachable if (found := self._running_of(self.devices.reports[node].report)) is not None}
 
+    @cached_property
+    def served(self) -> Mapping[str, str]:
+        """Reachable node to digest of the package that it serves for the present assignment of this Rollout."""
+        if self.assignment is None:
+            return {}
+        return {
+            node: running.active
+            for node, running in self.running.items()
+            if running.active is not None and (running.rollout_uid, running.attempt) == (self.rollout_uid, self.assignment.attempt)
+        }
+
     @property
     def serving_this_rollout(self) -> frozenset[str]:
         """Reachable nodes that serve anything that this Rollout assigned to them."""
@@ -98,8 +109,8 @@ class Nodes:
         """
         if release is None:
             return frozenset()
-        nodes = self.reachable if among is None else self.reachable & set(among)
-        return frozenset(node for node in nodes if self._serves(node, release))
+        nodes = self.served.keys() if among is None else self.served.keys() & set(among)
+        return frozenset(node for node in nodes if self.served[node] == release.packages.get(self.fleet.nodes[node]))
 
     def silent(self, nodes: Iterable[str]) -> frozenset[str]:
         """Those that have been silent for `LOST_SECONDS`.
@@ -146,18 +157,6 @@ class Nodes:
         seen = (self.report(node) for node in self.fleet.nodes)
         running = (self._running_of(report.report) for report in seen if report is not None)
         return max((found.seq for found in running if found is not None and found.seq <= known + MAX_SEQ_AHEAD), default=0)
-
-    def _serves(self, node: str, release: Release) -> bool:
-        running, assignment = self.running.get(node), self.assignment
-        package = release.packages.get(self.fleet.nodes[node])
-        return (
-            running is not None
-            and assignment is not None
-            and package is not None
-            and running.active == package
-            and running.rollout_uid == self.rollout_uid
-            and running.attempt == assignment.attempt
-        )
 
     def _running_of(self, report: Report) -> Running | None:
         wanted = (self.fleet.name, self.namespace, self.model)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from bramble.api.conditions import rfc3339
 from bramble.contracts.cause import Cause, CauseKind, first_cause
 from bramble.kinds.jobs.explain import container_cause, disruption_cause
+from bramble.kinds.jobs.job import Failure
 from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS, TRAIN, AttemptSeen, Ending, Stage
 from bramble.kinds.trainingrun.nodes import Node
@@ -44,12 +45,14 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> En
     # While all ranks run, a node has half a minute to answer again. Once a rank has failed, a silent node explains it at once.
     silent_since = now if failing else now - timedelta(seconds=LOST_AFTER_SECONDS)
     accounts = {rank: cause for rank in range(attempt.nodes) if (cause := _account(attempt, rank, nodes, silent_since)) is not None}
-    if not accounts and failure is None:
-        return None
+    cause = first_cause(accounts.values())
+    if cause is None:
+        if failure is None:
+            return None
+        cause = _unexplained(failure)
     job_failed_at = [failure.at] if failure is not None and failure.at is not None else []
     since = min([*_failed_at(attempt), *job_failed_at], default=now)
     silent = [rank for rank in range(attempt.nodes) if rank not in accounts and _may_report(attempt, rank, job_failed=failure is not None)]
-    cause = first_cause(accounts.values()) or _unexplained(attempt)
     stage = _stage(cause, silent, now - since)
     return Ending(_name_silent(cause, silent), stage, _look_at(attempt, nodes, since, now))
 
@@ -152,10 +155,9 @@ def _may_report(attempt: AttemptSeen, rank: int, *, job_failed: bool) -> bool:
     return not job_failed if pod is None else not _is_over(pod)
 
 
-def _unexplained(attempt: AttemptSeen) -> Cause:
-    failure = attempt.job.failure if attempt.job is not None else None
-    detail = f": {failure.reason} {failure.message}".rstrip() if failure is not None else ""
-    return Cause(kind="Unknown", message=f"the attempt's Job failed and no rank says why{detail}")
+def _unexplained(failure: Failure) -> Cause:
+    why = f"{failure.reason} {failure.message}".strip() or "the Job gives no reason"
+    return Cause(kind="Unknown", message=f"the attempt's Job failed and no rank says why: {why}")
 
 
 def _name_silent(cause: Cause, silent: list[int]) -> Cause:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 
 from bramble.contracts.package import Package
+from bramble.contracts.runtimes import by_runtime
 from bramble_workloads.processing.model import Prediction
 from bramble_workloads.tasks.catalogue import task_of
 
@@ -140,7 +141,7 @@ def metadata(package: Package, digest: str, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "versions": [package.version],
-        "platform": "onnxruntime_onnx",
+        "platform": f"{package.variant.runtime}_{by_runtime(package.variant.runtime).format}",
         "inputs": [
             {"name": PICTURE, "datatype": "BYTES", "shape": [1]},
             {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": list(tensor.shape)},

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from bramble_workloads.sidecar.context import Context
 
 Progress = Mapping[str, Any]
-"""One line of `$BRAMBLE_PROGRESS` as the JSON of a `bramble.contracts.report.Progress`. It is not typed here, because pydantic starts slowly."""
+"""One line of `$BRAMBLE_PROGRESS` as the JSON of a `bramble.contracts.report.Progress`. It is not parsed: pydantic starts slowly."""
 
 
 class Tracker(ABC):

@@ -26,8 +26,8 @@ def publish(seen: Observed, now: datetime) -> Plan | None:
         return report(seen.run, update, now, items=(made,))
     if not _is_ours(seen):
         message = (
-            f"ModelVersion {name} exists and is not of this run, so its package {short(status.package.digest)} was not published: delete"
-            " that ModelVersion, or make another TrainingRun with another spec.modelVersion.version"
+            f"ModelVersion {name} exists and is not of this run; package {short(status.package.digest)} was not published: delete the"
+            " ModelVersion, or make a TrainingRun with another spec.modelVersion.version"
         )
         return report(seen.run, under_way(status, "Failed", NAME_CONFLICT, message), now)
     return _succeed(seen, name, now)

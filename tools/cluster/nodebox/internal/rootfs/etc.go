@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// Home is that of every user but root.
-	Home = "/home"
+	// Home is that of every user but root: no image has an entry for the users that pods run as.
+	Home = "/"
 
 	nobody      = 65534
 	linkerCache = "ld.so.cache"
@@ -18,22 +18,13 @@ const (
 	hosts       = "127.0.0.1\tlocalhost\n::1\tlocalhost\n"
 )
 
-// writeFiles fills /etc: it holds nothing of the host but the linker's cache and the time zone.
+// writeFiles fills /etc: it holds nothing of the host but the linker's cache and the time zone. The user that the pod runs as has no entry,
+// as in an image, so that a program that asks for its name fails here as it does in a cluster.
 func writeFiles(etc string, root Root) error {
 	users := "root:x:0:0:root:/root:/bin/sh\n"
 	groups := "root:x:0:\n"
-	ids := []int{nobody, root.UID}
-	slices.Sort(ids)
-	for _, id := range slices.Compact(ids) {
-		switch id {
-		case 0:
-		case root.UID:
-			users += fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", userName(id), id, root.GID, Home)
-		default:
-			users += fmt.Sprintf("%s:x:%d:%d::/nonexistent:/usr/sbin/nologin\n", userName(id), id, id)
-		}
-	}
-	ids = []int{nobody, root.GID}
+	users += fmt.Sprintf("nobody:x:%d:%d::/nonexistent:/usr/sbin/nologin\n", nobody, nobody)
+	ids := []int{nobody, root.GID}
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
 		if id != 0 {
@@ -58,13 +49,6 @@ func writeFiles(etc string, root Root) error {
 		}
 	}
 	return nil
-}
-
-func userName(id int) string {
-	if id == nobody {
-		return "nobody"
-	}
-	return "app"
 }
 
 func groupName(id int) string {

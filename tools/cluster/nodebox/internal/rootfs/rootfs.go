@@ -62,9 +62,6 @@ func Build(folder string, root Root) ([]string, error) {
 		return nil, err
 	}
 	mounts = append(mounts, links...)
-	if err := os.Chown(filepath.Join(folder, Home), root.UID, root.GID); err != nil {
-		return nil, err
-	}
 	if err := writeFiles(filepath.Join(folder, "etc"), root); err != nil {
 		return nil, err
 	}

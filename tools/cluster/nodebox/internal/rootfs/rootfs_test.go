@@ -98,17 +98,20 @@ func TestSharedMemoryIsTheKubeletsWhereItHasOne(t *testing.T) {
 	}
 }
 
-func TestEtcKnowsTheUser(t *testing.T) {
+func TestEtcHasNoEntryForTheUser(t *testing.T) {
 	folder := t.TempDir()
 	if err := writeFiles(folder, Root{UID: 65532, GID: 7, Hostname: "pod", Resolver: "nameserver 10.0.0.1\n"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"passwd": "app:x:65532:7::/home:/bin/sh\n", "group": "app:x:7:\n", "hostname": "pod\n", "resolv.conf": "nameserver 10.0.0.1\n",
+		"passwd": "nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n", "group": "app:x:7:\n", "hostname": "pod\n", "resolv.conf": "nameserver 10.0.0.1\n",
 	} {
 		content, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil || !strings.Contains(string(content), want) {
 			t.Errorf("%s: %v: %q", name, err, content)
+		}
+		if name == "passwd" && strings.Contains(string(content), "65532") {
+			t.Errorf("an image would have no entry for this user: %q", content)
 		}
 	}
 }

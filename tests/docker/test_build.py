@@ -8,9 +8,9 @@ import yaml
 
 from bramble.kinds.jobs.pod_template import container_security, pod_security
 from tools.cluster.cluster import find_binaries
+from tools.cluster.docker.build import Built, build
+from tools.cluster.docker.engine import Engine, engine
 from tools.cluster.progress import silent
-from tools.images.build import Built, build
-from tools.images.engine import Engine, engine
 from tools.installation import CHART, LOCAL_VALUES, RELEASE, Helm
 
 pytestmark = [pytest.mark.images, pytest.mark.timeout(1200)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from tools.cluster.docker.base import base
+from tools.cluster.docker.engine import Engine
 from tools.cluster.environments import REPOSITORY, Progress
 from tools.cluster.images import REGISTRY, SOURCES, TAG
-from tools.images.base import base
-from tools.images.engine import Engine
 
 NAMES = tuple(source.name for source in SOURCES)
 """Every image of the project."""

@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 
 from tools.cluster.commands import search_path
+from tools.cluster.docker.engine import Engine
+from tools.cluster.docker.errors import ImagesError
 from tools.cluster.environments import REPOSITORY, Progress
-from tools.images.engine import Engine
-from tools.images.errors import ImagesError
 
 STAND_IN = "bramble.local/base"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")

@@ -1,17 +1,17 @@
-"""python -m tools.images [NAME …]: build the container images and say what was made."""
+"""python -m tools.cluster.docker [NAME …]: build the container images and say what was made."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from tools.images.build import NAMES, build
-from tools.images.engine import engine
-from tools.images.errors import ImagesError
+from tools.cluster.docker.build import NAMES, build
+from tools.cluster.docker.engine import engine
+from tools.cluster.docker.errors import ImagesError
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.images", description="Build the container images; see docs/images.md.")
+    parser = argparse.ArgumentParser(prog="python -m tools.cluster.docker", description="Build the container images; see docs/images.md.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(NAMES)} (default: all)")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(NAMES))

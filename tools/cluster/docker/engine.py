@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.cluster.commands import UNSHARE, search_path
+from tools.cluster.docker.errors import ImagesError
 from tools.cluster.environments import Progress, cache_folder
 from tools.cluster.process import tail
 from tools.cluster.waiting import wait
-from tools.images.errors import ImagesError
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
