@@ -122,7 +122,7 @@ class Sidecar:
             uploading.result()
 
     def _finish(self, code: int) -> None:
-        """Upload everything that is left, and acknowledge the end. This waits while the store does not answer, and the heartbeat goes on."""
+        """Upload everything that is left, and acknowledge the end. While the store does not answer this waits; the heartbeat goes on."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         answer: dict[str, Any] | None = None
         while answer is None:
