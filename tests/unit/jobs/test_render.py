@@ -23,7 +23,7 @@ JOB = SnapshotJob(
     prefix=PREFIX,
     gateway=Gateway(url="https://g:8443"),
     task="image-classification",
-    sources=(Source(name="tape", prefix="tv/"),),
+    sources=(Source(name="tape", format="image-folder", prefix="tv/"),),
     splits=Splits(train=0.7, val=0.15, test=0.15),
     checks=Checks(),
 )

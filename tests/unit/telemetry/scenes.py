@@ -111,7 +111,7 @@ async def snapshot(ground: Ground) -> None:
             attempt=1,
             prefix=run_prefix("Dataset", "ns", "digits", "u", "snapshot", 1),
             task="image-classification",
-            sources=(Source(name="scans", prefix="raw/"),),
+            sources=(Source(name="scans", format="image-folder", prefix="raw/"),),
             splits=Splits(train=0.7, val=0.15, test=0.15, seed=7),
             checks=Checks(),
         )
