@@ -152,7 +152,7 @@ def test_gates_name_metrics_of_the_trainers_task(monkeypatch: pytest.MonkeyPatch
     assert gate_rules() == (), "one task has all metrics that there are"
     other = replace(CLASSIFICATION, name="detect", metrics=(Metric("map50", "mean average precision"),))
     monkeypatch.setattr(tasks, "TASKS", (CLASSIFICATION, other))
-    monkeypatch.setattr(tasks, "METRICS", {metric.name: metric for metric in (*CLASSIFICATION.metrics, *other.metrics)})
+    monkeypatch.setattr(tasks, "METRIC_NAMES", (*CLASSIFICATION.metric_names, *other.metric_names))
     first, second = gate_rules()
     assert "self.trainer.builtin.task == 'image-classification'" in first.rule
     assert first.rule.endswith("gate.metric in ['accuracy', 'precision', 'recall', 'f1'])")
