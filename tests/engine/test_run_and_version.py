@@ -185,7 +185,7 @@ async def test_the_fleets_owner_decides_who_may_measure(local: Cluster, namespac
         local.apply(made)
         assert "spec.allowedNamespaces" in await says(api, MODEL_VERSION, namespace, "ads-1-0-0", "FleetNotAllowed")
         local.apply({**made, "spec": {**spec, "allowedNamespaces": [namespace]}})
-        assert "has no board rpi5, but rpi4" in await says(api, MODEL_VERSION, namespace, "ads-1-0-0", "BoardMissing")
+        assert "has no board rpi5, it has rpi4" in await says(api, MODEL_VERSION, namespace, "ads-1-0-0", "BoardMissing")
         local.apply({**made, "spec": {**spec, "allowedNamespaces": [namespace], "boards": [board]}})
         assert "no benchmarkSelector" in await says(api, MODEL_VERSION, namespace, "ads-1-0-0", "NoBenchmarkSelector")
         board_with = {**board, "benchmarkSelector": {"bench": "true"}}

@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
-from bramble.api.schema import ATOMIC, SET, Decimal, Described, Name, Rule, StatusPart, computed, fixed, map_by
+from bramble.api.schema import ATOMIC, SET, Decimal, Rule, SpecPart, StatusPart, computed, immutable, map_by
+from bramble.api.sources import Source
 from bramble.api.tasks import TASK_LINES
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs import snapshot
@@ -18,27 +19,7 @@ from bramble.kube.resources import DATASET
 SUM = "self.train + self.val + self.test"
 
 
-class S3Source(Described):
-    """A folder of the namespace's store."""
-
-    prefix: Annotated[str, Field(max_length=512, pattern=r"^([^/].*)?$")] = ""
-    """The prefix of the keys to read, below the prefix of the store itself, such as `tv-ads/`. Empty means the whole store. A source can
-    only be in the store that the Secret `bramble-store` names."""
-
-
-class Source(Described):
-    """One source of pictures."""
-
-    name: Name
-    """The name of the source. Every sample from it has the name in its `origin`."""
-    s3: S3Source
-    """A folder of the namespace's store (Secret `bramble-store`)."""
-    format: Literal["image-folder"]
-    """The layout of the folder. `image-folder`: a picture is `<class>/<file>`. An optional file `metadata.csv` with the column `file_name`
-    and others gives each sample its `meta`."""
-
-
-class Splits(Described, snapshot.Splits):
+class Splits(SpecPart, snapshot.Splits):
     """How samples are divided into train, val and test. A sample of an earlier version keeps its split."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -74,7 +55,7 @@ def _regular_expression(text: str) -> str:
     return text
 
 
-class Checks(Described, snapshot.Checks):
+class Checks(SpecPart, snapshot.Checks):
     """What must hold before a TrainingRun may use the samples. A check that fails makes the condition ChecksPassed False, which names the
     samples.
     """
@@ -90,10 +71,12 @@ class Checks(Described, snapshot.Checks):
     """A regular expression that the whole name of every class must match."""
 
 
-class Spec(Described):
+class Spec(SpecPart):
     """The samples to freeze."""
 
-    RULES: ClassVar[tuple[Rule, ...]] = (fixed(("task",), (), "samples of another task are another Dataset; make one with another name"),)
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        immutable(("task",), (), "samples of another task are another Dataset; make one with another name"),
+    )
 
     task: Annotated[TaskName, Field(description=f"What a model that is trained on it does. {TASK_LINES}")]
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=32), map_by("name")]
@@ -104,8 +87,8 @@ class Spec(Described):
     """What must hold before a TrainingRun may use the samples."""
 
     def job_sources(self) -> tuple[snapshot.Source, ...]:
-        """The sources as a snapshot job is told them."""
-        return tuple(snapshot.Source(name=source.name, prefix=source.s3.prefix, format=source.format) for source in self.sources)
+        """The sources as the snapshot job reads them."""
+        return tuple(source.job_source() for source in self.sources)
 
 
 class Samples(StatusPart):

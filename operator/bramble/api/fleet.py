@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
-from bramble.api.schema import ATOMIC, SET, Described, LabelKey, Labels, Name, Quantity, StatusPart, map_by
+from bramble.api.schema import ATOMIC, SET, LabelKey, Labels, Name, Quantity, SpecPart, StatusPart, map_by
 from bramble.kube.resources import FLEET
 
 
-class AgentResources(Described):
+class AgentResources(SpecPart):
     """The resources of the agent's container on each node. Its memory limit holds for all models on the node together."""
 
     limits: Annotated[dict[str, Quantity], Field(max_length=8)] = Field(default_factory=dict)
@@ -20,7 +20,7 @@ class AgentResources(Described):
     """What the scheduler reserves for the agent: cpu, memory."""
 
 
-class Board(Described):
+class Board(SpecPart):
     """A type of device in the fleet. Each board is benchmarked, and gets a variant of the model, of its own."""
 
     name: Name
@@ -34,7 +34,7 @@ class Board(Described):
     that asks for a benchmark on it becomes Ready."""
 
 
-class Spec(Described):
+class Spec(SpecPart):
     """The nodes of the fleet, and who may use them."""
 
     node_selector: Annotated[Labels, Field(min_length=1)]

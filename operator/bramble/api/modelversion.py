@@ -11,18 +11,18 @@ from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAt
 from bramble.api.schema import (
     ATOMIC,
     NAME_LIMIT,
-    Described,
     DigestText,
     Duration,
     Name,
+    PatternMessage,
     Quantity,
     Rule,
-    Says,
+    SpecPart,
     StatusPart,
     amount,
     computed,
     exactly_one,
-    fixed,
+    immutable,
     map_by,
     quoted,
     seconds,
@@ -37,12 +37,12 @@ from bramble.kube.resources import MODEL_VERSION
 ModelName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=32),
-    Says("must be a model's name: a lower-case letter, then lower-case letters, digits and dashes, at most 32"),
+    PatternMessage("must be a model's name: a lower-case letter, then lower-case letters, digits and dashes, at most 32"),
 ]
 VersionText = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9a-z]+([.-][0-9a-z]+)*)?$", max_length=32),
-    Says("must be a version: three numbers, and optionally a lower-case pre-release (SemVer), such as 2.0.0 or 2.1.0-rc.1"),
+    PatternMessage("must be a version: three numbers, and optionally a lower-case pre-release (SemVer), such as 2.0.0 or 2.1.0-rc.1"),
 ]
 OBJECT_NAME = "self.model + '-' + self.version.replace('.', '-')"
 NAMED_RULE = computed(
@@ -77,7 +77,7 @@ def _precision_rules() -> Iterator[Rule]:
             )
 
 
-class Variant(Described):
+class Variant(SpecPart):
     """A graph for one runtime, in one precision."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -106,7 +106,7 @@ class Variant(Described):
         return VariantSpec.model_validate(self.model_dump(exclude_none=True))
 
 
-class Validation(Described):
+class Validation(SpecPart):
     """What every variant must keep to, after the conversion and again on each board."""
 
     max_drop: MaxDrop = MaxDrop()
@@ -117,7 +117,7 @@ class Validation(Described):
         return self.max_drop.by_metric()
 
 
-class Limits(Described):
+class Limits(SpecPart):
     """What a variant must reach on the board. A variant that misses a limit is rejected there, and the reason has the figures."""
 
     mean: Duration | None = None
@@ -144,7 +144,7 @@ class Limits(Described):
         )
 
 
-class Target(Described):
+class Target(SpecPart):
     """A board of a fleet on which the variants are measured. A Rollout needs this for each board of its fleet."""
 
     fleet: Name
@@ -162,14 +162,14 @@ Variants = Annotated[tuple[Variant, ...], Field(min_length=1, max_length=4), map
 FP32 = Variant(name=EXPORTED_NAME, format=RUNTIMES[0].format)
 
 
-class PackageSource(Described):
+class PackageSource(SpecPart):
     """A package in the namespace's store."""
 
     digest: DigestText
     """The digest of the package's `package.json`. Its lineage must name the frozen dataset to calibrate and validate variants with."""
 
 
-class ModelSource(Described):
+class ModelSource(SpecPart):
     """The source of the model."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("trainingRunRef", "package"),)
@@ -180,12 +180,12 @@ class ModelSource(Described):
     """A package in the namespace's store that the variants are made from."""
 
 
-class Spec(Described):
+class Spec(SpecPart):
     """The model and its version, the variants to make, and the boards to measure them on."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         NAMED_RULE,
-        fixed(
+        immutable(
             ("model", "version", "source", "variants", "validation"),
             (),
             "a version of a model never changes; make a new version",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field, ValidationError, WithJsonSchema
 
-from bramble.api.schema import LIST_KEYS, LIST_TYPE, NAME_RULES, Described, Rule, StatusPart
+from bramble.api.schema import LIST_KEYS, LIST_TYPE, NAME_RULES, Rule, SpecPart, StatusPart
 from bramble.kube.resources import Key, Manifest, Resource
 
 CONDITIONS_SCHEMA: dict[str, Any] = {
@@ -86,7 +86,7 @@ class KindStatus(StatusPart):
     """The answer to the last request annotation."""
 
 
-Spec = TypeVar("Spec", bound=Described)
+Spec = TypeVar("Spec", bound=SpecPart)
 Status = TypeVar("Status", bound=KindStatus)
 
 
@@ -225,7 +225,7 @@ def dump(status: KindStatus) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value not in ("", [], {})}
 
 
-class Reference(Described):
+class Reference(SpecPart):
     """Names an object of the same namespace. The object may be created later; until then the one that refers to it waits."""
 
     name: Annotated[str, Field(min_length=1, max_length=253)]

@@ -12,14 +12,14 @@ from bramble.api.schema import (
     INT_OR_STRING,
     VALIDATIONS,
     Decimal,
-    Described,
     Duration,
     Rule,
     Share,
+    SpecPart,
     StatusPart,
     computed,
     exactly_one,
-    fixed,
+    immutable,
     quoted,
 )
 from bramble.contracts.base import OneOf
@@ -45,11 +45,11 @@ NodeCount = Annotated[
 ]
 
 
-class Pause(Described):
+class Pause(SpecPart):
     """A step that waits for a person to request `resume`, `skip`, `promote` or `abort` (annotation `bramble.dev/request`)."""
 
 
-class Step(Described):
+class Step(SpecPart):
     """Either a number of nodes and how long to watch them, or a pause."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -65,7 +65,7 @@ class Step(Described):
     """`pause: {}` makes this step wait for a person."""
 
 
-class Canary(Described):
+class Canary(SpecPart):
     """The candidate goes to a few nodes first, and is compared with the nodes that serve the stable version at the same time."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -79,7 +79,7 @@ class Canary(Described):
     """The steps in order. The last one is the whole fleet."""
 
 
-class Strategy(Described):
+class Strategy(SpecPart):
     """How a new version takes over."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("canary"),)
@@ -118,7 +118,7 @@ def _set_where_needed(field: str, example: str) -> Rule:
     )
 
 
-class Guardrail(Described):
+class Guardrail(SpecPart):
     """A bound on one metric of the candidate.
 
     A candidate whose rate is above the margin is undone. A rate that is shown to be within the margin, or to be at most the ceiling,
@@ -142,7 +142,7 @@ class Guardrail(Described):
     )
 
 
-class Analysis(Described):
+class Analysis(SpecPart):
     """How a candidate is judged."""
 
     deadline: Duration = "72h"
@@ -155,11 +155,11 @@ class Analysis(Described):
     )
 
 
-class Spec(Described):
+class Spec(SpecPart):
     """Which version, on which fleet, and how a new one takes over."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        fixed(("fleetRef",), (), "make another Rollout for the other fleet; deleting this one withdraws the model from its fleet"),
+        immutable(("fleetRef",), (), "make another Rollout for the other fleet; deleting this one withdraws the model from its fleet"),
     )
 
     fleet_ref: Reference

@@ -48,7 +48,7 @@ def computed(rule: str, message: str, *values: str) -> Rule:
     return Rule(rule, f"{quoted(message)}.format([{', '.join(values)}])", computed=True)
 
 
-class Described(BaseModel):
+class SpecPart(BaseModel):
     """A part of a spec. Its fields have camelCase names in YAML, and unknown fields are refused. `kubectl explain` prints its docstrings.
 
     Attributes:
@@ -78,7 +78,7 @@ class StatusPart(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListType:
     """How server-side apply merges a list: as a `set`, as one `atomic` value, or as a `map` by keys."""
 
     type: str
@@ -92,30 +92,30 @@ class Listed:
         return schema
 
 
-SET = Listed("set")
-ATOMIC = Listed("atomic")
+SET = ListType("set")
+ATOMIC = ListType("atomic")
 
 
-def map_by(*keys: str) -> Listed:
+def map_by(*keys: str) -> ListType:
     """Server-side apply identifies the items of the list by these fields."""
-    return Listed("map", keys)
+    return ListType("map", keys)
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class PatternMessage:
     """Replaces a field's pattern by a rule with a message in words. The API server's own message for a pattern quotes the expression."""
 
-    what: str
+    message: str
 
     def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         schema = handler(core_schema)
         pattern = schema.pop("pattern")
-        rule = computed(f"self.matches({quoted(pattern)})", f'{self.what}; this is "%s"', "self")
+        rule = computed(f"self.matches({quoted(pattern)})", f'{self.message}; this is "%s"', "self")
         schema.setdefault(VALIDATIONS, []).append(rule.as_json())
         return schema
 
 
-def fixed(required: tuple[str, ...], optional: tuple[str, ...], instead: str) -> Rule:
+def immutable(required: tuple[str, ...], optional: tuple[str, ...], instead: str) -> Rule:
     """A rule that these fields of a spec cannot be changed, set later, or unset once the object is created.
 
     It is one rule on the whole spec, because the API server does not evaluate a rule on an optional field that is unset.
@@ -163,21 +163,21 @@ NAME_RULES = (
 Name = Annotated[
     str,
     StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=NAME_LIMIT),
-    Says("must be a DNS label: lower-case letters, digits and dashes, at most 40, with a letter or digit at both ends"),
+    PatternMessage("must be a DNS label: lower-case letters, digits and dashes, at most 40, with a letter or digit at both ends"),
 ]
 """The name of a Bramble object, or of a part of one."""
 
 Decimal = Annotated[
     str,
     StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$", max_length=20),
-    Says('must be a decimal number as a string, such as "1.5"'),
+    PatternMessage('must be a decimal number as a string, such as "1.5"'),
 ]
 """A threshold. It is a string, so that every reader of YAML takes it for the same number."""
 
 Share = Annotated[
     str,
     StringConstraints(pattern=r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$", max_length=12),
-    Says('must be a decimal number between 0 and 1 as a string, such as "0.9"'),
+    PatternMessage('must be a decimal number between 0 and 1 as a string, such as "0.9"'),
 ]
 """A share between 0 and 1."""
 
@@ -185,7 +185,7 @@ DURATION = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 Duration = Annotated[
     str,
     StringConstraints(pattern=DURATION, max_length=32),
-    Says("must be a duration: whole numbers with the units h, m, s and ms, such as 10m, 1h30m or 50ms"),
+    PatternMessage("must be a duration: whole numbers with the units h, m, s and ms, such as 10m, 1h30m or 50ms"),
 ]
 """A duration as in GEP-2257: the part of Go's durations that every language can parse."""
 
@@ -252,13 +252,13 @@ Quantity = Annotated[
 DigestText = Annotated[
     str,
     StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$", max_length=71),
-    Says("must be a digest: sha256: and 64 lower-case hex digits"),
+    PatternMessage("must be a digest: sha256: and 64 lower-case hex digits"),
 ]
 
 LabelKey = Annotated[
     str,
     StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?$", min_length=1, max_length=316),
-    Says("must be a label key, such as topology.kubernetes.io/zone"),
+    PatternMessage("must be a label key, such as topology.kubernetes.io/zone"),
 ]
 LabelValue = Annotated[str, StringConstraints(max_length=63)]
 Labels = Annotated[dict[str, LabelValue], Field(max_length=16)]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, GetJsonSchemaHandler, TypeAdapter, ValidationError, model_validator
 from pydantic_core import CoreSchema
 
-from bramble.api.schema import VALIDATIONS, Described, JsonSchema, Rule, Share, quoted
+from bramble.api.schema import VALIDATIONS, JsonSchema, Rule, Share, SpecPart, quoted
 from bramble.contracts.hyperparameters import describe
 from bramble.contracts.tasks.base import Builtin as BuiltinContract
 from bramble.contracts.tasks.base import BuiltinTrainer
@@ -19,7 +19,7 @@ TASK_LINES = " ".join(f"`{task.name}`: {task.meaning}." for task in TASKS)
 """The tasks, for descriptions of fields."""
 
 
-class Builtin(Described):
+class Builtin(SpecPart):
     """A training program that comes with Bramble. It evaluates, exports and checkpoints by itself."""
 
     model_config = ConfigDict(extra="allow")
@@ -62,7 +62,7 @@ class Builtin(Described):
         return schema
 
 
-class MaxDrop(Described):
+class MaxDrop(SpecPart):
     """How much worse than the fp32 package a variant may score, as a difference: 0.01 lets 0.97 become 0.96."""
 
     model_config = ConfigDict(extra="allow")

@@ -13,16 +13,16 @@ from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAt
 from bramble.api.schema import (
     ATOMIC,
     SET,
-    Described,
     Duration,
     LabelValue,
     Name,
     Quantity,
     Rule,
     Share,
+    SpecPart,
     StatusPart,
     exactly_one,
-    fixed,
+    immutable,
     map_by,
 )
 from bramble.api.tasks import Builtin, describe_metrics, gate_rules
@@ -33,7 +33,7 @@ from bramble.contracts.tasks.catalogue import MetricName
 from bramble.kube.resources import TRAINING_RUN
 
 
-class EnvVar(Described):
+class EnvVar(SpecPart):
     """An environment variable of the training program. It cannot refer to a Secret: the program reads its data, and writes its results, as
     files.
     """
@@ -44,7 +44,7 @@ class EnvVar(Described):
     """The value of the variable."""
 
 
-class Container(Described):
+class Container(SpecPart):
     """A training program of your own (docs/kinds/trainingrun.md)."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
@@ -58,7 +58,7 @@ class Container(Described):
     """Further environment variables."""
 
 
-class Trainer(Described):
+class Trainer(SpecPart):
     """The training program: one that comes with Bramble, or your own."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("builtin", "container"),)
@@ -69,7 +69,7 @@ class Trainer(Described):
     """A training program of your own."""
 
 
-class Resources(Described):
+class Resources(SpecPart):
     """The resources of each pod's training container, as in a pod."""
 
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
@@ -78,7 +78,7 @@ class Resources(Described):
     """What the scheduler reserves for the container: cpu, memory."""
 
 
-class Toleration(Described):
+class Toleration(SpecPart):
     """A taint that the pods tolerate, as in a pod. The taint of a fleet's boards is not allowed: their owner decides what runs there."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -104,7 +104,7 @@ class Toleration(Described):
     """For NoExecute: for how many seconds the taint is tolerated. Unset means for ever."""
 
 
-class Budgets(Described):
+class Budgets(SpecPart):
     """How many attempts may fail, and how long attempts may run, before the run fails. Budgets can be raised while the run is under way and
     after it failed; then it continues.
     """
@@ -117,7 +117,7 @@ class Budgets(Described):
     """How long all attempts together may run. Time between attempts, or while suspended, does not count. Unset means no limit."""
 
 
-class GateSpec(Described, Gate):
+class GateSpec(SpecPart, Gate):
     """A value that a metric of the exported package must reach on the frozen test split."""
 
     metric: Annotated[MetricName, Field(description=f"A metric of the run's task, of one class with `label`. {describe_metrics()}")]
@@ -129,7 +129,7 @@ class GateSpec(Described, Gate):
     """The samples to measure, as `column=value`. The column must be in `slices`. Unset means all samples of the test split."""
 
 
-class Evaluation(Described):
+class Evaluation(SpecPart):
     """How the exported package is evaluated. Gates use these measurements, not what the training program reports of itself."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -147,7 +147,7 @@ class Evaluation(Described):
     ModelVersion is created."""
 
 
-class ModelVersionTemplate(Described):
+class ModelVersionTemplate(SpecPart):
     """The ModelVersion that the run creates when it succeeds. Deleting the run does not delete it."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (NAMED_RULE,)
@@ -188,11 +188,11 @@ FreeForm = Annotated[
 ]
 
 
-class Spec(Described):
+class Spec(SpecPart):
     """The training program and its data, how it runs, and what its result must reach."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
-        fixed(
+        immutable(
             ("datasetRef", "trainer", "engine", "evaluation"),
             ("hyperparameters", "modelVersion"),
             "they decide the result; make another TrainingRun with another name",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pytest
 
 from bramble.api.crd import SchemaError, structural
-from bramble.api.schema import SET, Decimal, Described, StatusPart, amount, computed, exactly_one, fixed, seconds
+from bramble.api.schema import SET, Decimal, SpecPart, StatusPart, amount, computed, exactly_one, immutable, seconds
 
 
 @pytest.mark.parametrize(("text", "value"), [("10m", 600), ("1h30m", 5400), ("50ms", 0.05), ("1m500ms", 60.5), ("0s", 0)])
@@ -42,14 +42,14 @@ def test_quantities_beyond_all_measure(text: int | str) -> None:
         amount(text)
 
 
-class Inner(Described):
+class Inner(SpecPart):
     """An inner part."""
 
     size: int = 3
     """How large."""
 
 
-class Outer(Described):
+class Outer(SpecPart):
     """The whole."""
 
     RULES = (exactly_one("one", "many"),)
@@ -107,13 +107,13 @@ def test_a_status_tells_what_is_remembered_and_no_defaults() -> None:
 
 
 def test_an_empty_default_in_a_list_is_not_told() -> None:
-    class Source(Described):
+    class Source(SpecPart):
         """A source."""
 
         prefix: str = ""
         """Where; empty for everywhere."""
 
-    class Whole(Described):
+    class Whole(SpecPart):
         """The whole."""
 
         sources: Annotated[tuple[Source, ...], SET] = ()
@@ -123,7 +123,7 @@ def test_an_empty_default_in_a_list_is_not_told() -> None:
 
 
 def test_a_field_of_two_types_is_refused() -> None:
-    class Loose(Described):
+    class Loose(SpecPart):
         """Anything."""
 
         value: int | bool = 1
@@ -139,5 +139,5 @@ def test_rules_show_values_by_format() -> None:
 
 
 def test_fixed_compares_optional_fields_on_both_sides() -> None:
-    rule = fixed(("a",), ("b",), "make another").as_json()
+    rule = immutable(("a",), ("b",), "make another").as_json()
     assert rule["rule"] == "(self.a == oldSelf.a) && (has(self.b) == has(oldSelf.b) && (!has(self.b) || self.b == oldSelf.b))"

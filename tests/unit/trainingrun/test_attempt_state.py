@@ -94,3 +94,30 @@ def test_a_newer_pod_of_a_rank_takes_the_place_of_an_older() -> None:
     """`gather` keeps the newest pod of each rank; the state is that of these pods alone."""
     present = AttemptSeen(1, 1, attempt().job, {0: Pod.of(pod(0))}, reported={0: cause("Error", 0)})
     assert isinstance(attempt_state(training(present), NOW), Ending), "a reported cause counts even if the pod seems to run"
+
+
+def test_without_an_attempt_there_is_no_job_and_no_progress() -> None:
+    seen = observed()
+    assert (seen.job, seen.progress) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [
+        case("the image is Bramble's own", {}, "the chart's images values"),
+        case(
+            "the image is the user's", {"trainer": {"container": {"image": "me/train", "command": ["x"]}}}, "spec.trainer.container.image"
+        ),
+    ],
+)
+def test_an_image_that_cannot_be_pulled(spec: dict[str, Any], remedy: str) -> None:
+    pulling = pod(0, waiting={"reason": "ErrImagePull", "message": "not found"})
+    state = attempt_state(training(attempt(pulling, pod(1)), spec=spec), NOW)
+    assert isinstance(state, Waiting)
+    assert remedy in state.message
+
+
+def test_a_job_that_kueue_holds_back_is_queued() -> None:
+    state = attempt_state(training(attempt({}, {}, job_=job(suspend=True))), NOW)
+    assert isinstance(state, Waiting)
+    assert state.queued

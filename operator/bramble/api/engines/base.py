@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bramble.api.schema import Described
+from bramble.api.schema import SpecPart
 
 
-class EngineSettings(Described):
+class EngineSettings(SpecPart):
     """The settings of one engine. Its docstring describes the field in the CRD.
 
     Attributes:

@@ -8,13 +8,13 @@ from pydantic import Field, create_model
 
 from bramble.api.engines.base import EngineSettings
 from bramble.api.engines.torchrun import Torchrun
-from bramble.api.schema import Described, Rule, exactly_one
+from bramble.api.schema import Rule, SpecPart, exactly_one
 
 ENGINES: tuple[type[EngineSettings], ...] = (Torchrun,)
 """The first is what a run without `spec.engine` uses."""
 
 
-class EngineChoice(Described):
+class EngineChoice(SpecPart):
     """How several nodes train together: exactly one engine with its settings."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (exactly_one(*(engine.NAME for engine in ENGINES)),)

@@ -1,8 +1,8 @@
 """Prepares the folder that an agent keeps its models in: a Job on each node creates it and gives it to the agent's user. Pure.
 
-The agent may not create the folder itself, so its node gets it first. The node's annotation `PREPARED` says which preparation the node has
-had. A node that was replaced or installed anew has another identity and is prepared again before its agent starts. A new agent image
-prepares each node again too, while the present agent keeps running.
+The agent may not create the folder itself, so its node gets it before the agent comes. The node's annotation `PREPARED` says which
+preparation the node has had. A node that was replaced or installed anew has another identity, and is prepared again. So is every node when
+there is a new agent image; its present agent keeps running.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from bramble.api.labels import PREFIX, child_name
 from bramble.contracts.canonical import document_digest, short
@@ -34,16 +33,18 @@ class Folder:
     """The state of one node's folder.
 
     Attributes:
-        state: `ready`: prepared for the present image. `usable`: prepared for another image; the agent may run, and a preparation is due.
-            `missing`: not prepared on this installation of the node.
-        mark: the value of `PREPARED` once the folder is prepared for the present image.
-        job: the name of the Job that does so.
+        mark: the value of `PREPARED` once the folder is prepared for this installation of the node and the present image.
+        job: the name of the Job that prepares it.
     """
 
     member: Member
-    state: Literal["ready", "usable", "missing"]
     mark: str
     job: str
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the folder is prepared."""
+        return self.member.node.prepared == self.mark
 
 
 def folder_of(seen: Observed, member: Member) -> Folder:
@@ -51,10 +52,7 @@ def folder_of(seen: Observed, member: Member) -> Folder:
     node = member.node
     identity = short(document_digest([node.uid, node.machine_id]))[:DIGEST_DIGITS]
     mark = f"{identity}.{short(document_digest(seen.settings.images_edge))[:DIGEST_DIGITS]}"
-    job = child_name("setup", seen.name, mark.replace(".", "-"))
-    if node.prepared == mark:
-        return Folder(member, "ready", mark, job)
-    return Folder(member, "usable" if node.prepared.startswith(f"{identity}.") else "missing", mark, job)
+    return Folder(member, mark, child_name("setup", seen.name, mark.replace(".", "-")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
     due: list[datetime] = []
     running = sum(job.state == "running" for job in seen.setups)
     for folder in (folder_of(seen, member) for member in seen.membership.members):
-        if folder.state == "ready":
+        if folder.is_ready:
             continue
         job = jobs.get(folder.job)
         if job is None:

@@ -1,7 +1,7 @@
 """The life of one step of an object's work (snapshot, conversion, benchmark, evaluation), the same for every kind. Pure.
 
-The kind keeps the step's attempts in memory (`StepAttempts`) and gathers how the present one stands (`gather_step`). In each pass it calls
-`advance`, and turns the outcome into its conditions and its memory.
+The kind keeps the step's attempts in memory (`StepAttempts`) and reads the state of the present one (`gather_step`). In each pass it
+calls `advance`, and turns the outcome into its conditions and its memory.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def advance(
     Args:
         what: the step in words, such as `conversion`; messages begin with it.
         attempts: the step's memory.
-        step: the present attempt, as it is rendered.
-        seen: the present attempt, as it stands.
+        step: the present attempt, from which its Job is rendered.
+        seen: what was read of the present attempt.
         result_type: the type of the step's results.
         filed_key: where results of the same inputs are filed; empty when results of this step are not filed.
         problem_of: why a result cannot be used; empty when it can. Such a result counts as a failure.

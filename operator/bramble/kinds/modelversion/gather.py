@@ -58,7 +58,7 @@ async def _stage(seen: Observed, sources: Sources) -> Observed:
 
 
 async def _boards(seen: Observed, sources: Sources) -> Observed:
-    """Add, for every target that is not measured yet, where it can be measured and how its present attempt stands."""
+    """Add, for every target that is not measured yet, where it can be measured and the state of its present attempt."""
     targets = {BoardKey.of(target): target for target in seen.status.benchmarks}
     boards: dict[BoardKey, BoardSeen] = {}
     benchmarks: dict[BoardKey, StepSeen] = {}
@@ -87,7 +87,7 @@ async def _board(target: Target, namespace: str, sources: Sources) -> BoardSeen:
     board = next((board for board in fleet.spec.boards if board.name == target.board), None)
     if board is None:
         names = ", ".join(board.name for board in fleet.spec.boards)
-        return _blocked(BOARD_MISSING, f"Fleet {target.fleet} has no board {target.board}, but {names}; its owner must add it")
+        return _blocked(BOARD_MISSING, f"Fleet {target.fleet} has no board {target.board}, it has {names}; its owner must add it")
     if not board.benchmark_selector:
         message = f"board {target.board} of Fleet {target.fleet} has no benchmarkSelector, so no node may measure; its owner must set one"
         return _blocked(NO_BENCHMARK_SELECTOR, message)

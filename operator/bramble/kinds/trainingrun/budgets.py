@@ -36,12 +36,12 @@ class Charge:
 
 def close_attempt(seen: Observed, now: datetime) -> dict[str, Any]:
     """The memory fields that change when the present attempt ends, however it ends."""
-    progress = seen.attempt.progress if seen.attempt is not None else None
+    reached = seen.progress.epoch if seen.progress is not None else 0
     return {
         "current": None,
         "spent_seconds": seen.status.spent_seconds + (_elapsed(seen, now) if seen.status.current is not None else 0),
         "ended_at": rfc3339(now),
-        "epoch": max(seen.status.epoch, progress.epoch if progress is not None else 0),
+        "epoch": max(seen.status.epoch, reached),
     }
 
 
@@ -51,7 +51,7 @@ def _elapsed(seen: Observed, now: datetime) -> int:
     If the Job has failed, its own times count. The clock here may be behind the one that enforced the Job's deadline: then a second or two
     of the deadline would seem to be left for ever.
     """
-    job = seen.attempt.job if seen.attempt is not None else None
+    job = seen.job
     if job is None or job.started is None:
         return 0
     failed_at = job.failure.at if job.failure is not None else None
@@ -83,8 +83,7 @@ def _counts(seen: Observed, cause: Cause) -> tuple[CountsAs, int]:
     counts = COUNTS_AS[cause.kind]
     if cause.kind != "TryAgain" or cause.exit_code != ExitCode.TRY_AGAIN:
         return counts, 0
-    progress = seen.attempt.progress if seen.attempt is not None else None
-    if progress is not None and progress.epoch > seen.status.epoch:
+    if seen.progress is not None and seen.progress.epoch > seen.status.epoch:
         return counts, 0
     stalls = seen.status.stalls + 1
     return ("failure", 0) if stalls > STALLS_ALLOWED else (counts, stalls)

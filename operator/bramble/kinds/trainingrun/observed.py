@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from bramble.api.objects import Object
 from bramble.api.trainingrun import Spec, Status
+from bramble.contracts.report import Progress
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen, Stored
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.trainingrun.attempt import AttemptSeen, AttemptState
@@ -86,3 +88,13 @@ class Observed:
     def owner(self) -> Owner:
         """The run, as its children refer to it."""
         return Owner(*self.run.metadata.key, self.run.metadata.uid)
+
+    @property
+    def job(self) -> Job | None:
+        """The Job of the present attempt; None if there is no attempt or no Job of it."""
+        return self.attempt.job if self.attempt is not None else None
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the present attempt last reported; None if there is no attempt or it has reported nothing."""
+        return self.attempt.progress if self.attempt is not None else None

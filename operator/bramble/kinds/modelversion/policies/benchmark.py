@@ -98,8 +98,8 @@ def _plan_board(seen: Observed, wanted: Target, present: TargetSeen | None) -> B
             event = Emit("Normal", ATTEMPT_FAILED, f"{key}: {message}")
             return BoardPlan(following, _benchmarking(key, message), cause=cause, event=event)
         case GivenUp(charged, cause, message):
-            told = f"{message[:MESSAGE_CHARACTERS]}; {REMEDY}"
-            return BoardPlan(charged.model_copy(update={"state": FAILED, "message": told}), cause=cause)
+            message = f"{message[:MESSAGE_CHARACTERS]}; {REMEDY}"
+            return BoardPlan(charged.model_copy(update={"state": FAILED, "message": message}), cause=cause)
 
 
 def _benchmarking(key: BoardKey, message: str) -> Blocker:

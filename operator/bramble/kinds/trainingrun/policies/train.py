@@ -30,16 +30,15 @@ def train(seen: Observed, now: datetime) -> Plan | None:
             update = under_way(seen.status, "Training", QUEUED if queued else STARTING, message)
             return report(seen.run, update, now, items=shared)
         case Training(look_at):
-            reported = seen.attempt.progress if seen.attempt is not None else None
             update = under_way(seen.status, "Training", TRAINING, _message(seen, current), running=True)
-            fields = {"progress": progress_of(reported, seen.status.progress)}
+            fields = {"progress": progress_of(seen.progress, seen.status.progress)}
             return report(seen.run, update, now, items=shared, fields=fields, wake_at=look_at)
         case _:
             return None
 
 
 def _message(seen: Observed, current: CurrentAttempt) -> str:
-    progress = seen.attempt.progress if seen.attempt is not None else None
+    progress = seen.progress
     message = f"attempt {current.number} trains on {current.nodes} nodes"
     if progress is not None and progress.epochs:
         message += f", epoch {progress.epoch} of {progress.epochs}"

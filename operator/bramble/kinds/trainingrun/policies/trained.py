@@ -25,6 +25,5 @@ def trained(seen: Observed, now: datetime) -> Plan | None:
     message = f"attempt {seen.status.attempt} gave package {short(state.result.package)} after {state.result.epochs} epochs"
     update = under_way(seen.status, "Evaluating", TRAINED, message)
     memory = close_attempt(seen, now) | {"stalls": 0, "package": package_of(state.result, train_image(seen))}
-    reported = seen.attempt.progress if seen.attempt is not None else None
-    progress = final_progress(state.result, reported, seen.status.progress)
+    progress = final_progress(state.result, seen.progress, seen.status.progress)
     return remember(seen.run, update, now, progress=progress, **memory)
