@@ -95,7 +95,7 @@ class Trainer:
             self._saved = self.state.step
 
     def forget_step(self) -> None:
-        """Restore the running statistics from before an unfinished step. The weights need no restoring: they change at the end of a step."""
+        """Restore the running statistics from before an unfinished step. Weights change only at the end of a step."""
         self._copy(self._before, self._buffers)
 
     @staticmethod
