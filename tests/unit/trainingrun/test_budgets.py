@@ -87,6 +87,7 @@ def test_the_time_that_an_attempt_took(run: Observed, spent: int) -> None:
     ("reached", "before", "kept"),
     [
         case("the attempt reported nothing", None, 9, 9),
+        case("no attempt has reported anything", None, 0, 0),
         case("the attempt got less far", 4, 9, 9),
         case("the attempt got further", 12, 9, 12),
     ],
