@@ -1,4 +1,4 @@
-"""The pictures of a dataset while it is frozen: one a digest, however many files hold it."""
+"""The pictures of a dataset while it is being frozen. Files with equal bytes are one picture."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bramble.contracts.tasks.base import Annotation
-    from bramble_workloads.snapshot.listing import Candidate
     from bramble_workloads.snapshot.picture import Reading
+    from bramble_workloads.snapshot.sources.base import Candidate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture: the first file that held it gives annotation, origin and meta; `keys` are all of them."""
+    """One picture. `keys` names all files that have it; the first of them gives annotation, origin and meta."""
 
     id: str
     bytes: int
@@ -34,21 +34,22 @@ class Picture:
 
 
 def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], list[Finding]]:
-    """One picture a digest, in order of digest, and what was wrong with the files.
+    """The distinct pictures, ordered by digest, and findings about the files.
 
-    A file that is no picture blocks training. Equal files with different annotations contradict each other: none of them is kept.
+    A file that is no picture blocks training. Files with equal bytes and different annotations contradict each other, and none of them is
+    kept.
     """
     files: dict[str, list[tuple[Candidate, Reading]]] = defaultdict(list)
     faults: list[str] = []
     for candidate, reading in read:
         if reading.small is None:
-            faults.append(f"{candidate.entry.key}: {reading.fault}")
+            faults.append(f"{candidate.key}: {reading.fault}")
         else:
             files[reading.digest].append((candidate, reading))
     pictures: list[Picture] = []
     contradictions: list[str] = []
     for digest in sorted(files):
-        (first, reading), keys = files[digest][0], tuple(candidate.entry.key for candidate, _ in files[digest])
+        (first, reading), keys = files[digest][0], tuple(candidate.key for candidate, _ in files[digest])
         if any(candidate.annotation != first.annotation for candidate, _ in files[digest]):
             contradictions.extend(keys)
         elif reading.small is not None:
