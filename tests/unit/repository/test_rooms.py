@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from bramble.contracts.sources.catalogue import FORMATS
 from bramble.contracts.tasks.catalogue import TASKS
 from tests.unit.repository import tree
 
@@ -24,6 +25,9 @@ class Rooms(NamedTuple):
 KINDS = (
     Rooms("bramble.contracts.tasks", frozenset({"base", "catalogue"})),
     Rooms("bramble_workloads.tasks", frozenset({"base", "catalogue", "objective"})),
+    Rooms("bramble.contracts.sources", frozenset({"base", "catalogue"})),
+    Rooms("bramble_workloads.snapshot.sources", frozenset({"base", "catalogue"})),
+    Rooms("bramble_workloads.sidecar.trackers", frozenset({"base", "catalogue"})),
 )
 
 
@@ -72,12 +76,16 @@ def test_a_room_is_imported_by_its_catalogue_and_by_itself_alone(rooms: Rooms) -
     assert sorted(found) == []
 
 
-def test_no_code_outside_a_task_names_it() -> None:
+@pytest.mark.parametrize(
+    "names",
+    [pytest.param({task.name for task in TASKS}, id="tasks"), pytest.param({each.format for each in FORMATS}, id="source formats")],
+)
+def test_no_code_outside_a_room_names_it(names: set[str]) -> None:
     found = [
         f"{tree.relative(path)}:{node.lineno}: {node.value!r}"
         for path in tree.python(tree.PRODUCT)
         if not rooms_named_like(module_of(path))
         for node in nodes(path)
-        if isinstance(node, ast.Constant) and node.value in {task.name for task in TASKS}
+        if isinstance(node, ast.Constant) and node.value in names
     ]
     assert found == []
