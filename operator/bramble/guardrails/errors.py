@@ -1,4 +1,4 @@
-"""Requests that get no answer through no fault of their own.
+"""Requests that were well-formed and still got no answer.
 
 A request counts as an error when the model fails on it, when memory runs out, or when too many other requests wait already. A picture that
 cannot be decoded is the client's fault and is not counted.

@@ -1,8 +1,16 @@
 """Nodes that took the version and then fell silent for 30 s, or gave it up because they lost contact or rebooted.
 
 The operator itself sees which nodes are silent, so the devices count nothing for it. Silence counts only where it is proven: every replica
-of the gateway answers and has been up for 15 s. The candidate fails when the share of its nodes that are lost is larger than 5 % and 1.5
-times the share of stable nodes that fell silent in the same time, added up.
+of the gateway answers and has been up for 15 s.
+
+    fails when  lost candidate nodes / candidate nodes  >  0.05 + 1.5 x (silent stable nodes / stable nodes)
+
+It passes otherwise, and is never undecided: it has no `minEvents` and no `minNodes`, and none of its numbers can be set. With fewer than
+20 candidate nodes and no silent stable node, one lost node is enough to fail. The stable nodes are all nodes without the candidate;
+one is silent if it has been silent for 30 s and served the stable version when it last reported. In the last step the numbers of the stable
+nodes are those of the moment when it began.
+Without any stable node the limit is 5 %. While a first version is tried, the nodes that it has not reached stand for the stable nodes,
+and in its last step lost nodes undo nothing.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import pytest
 from bramble.api.fleet import KIND, Status
 from bramble.api.labels import AGENT, FINALIZER, agent_label
 from bramble.api.objects import Invalid, metadata_of, parse
+from bramble.contracts.pod import TELEMETRY_OFF
 from bramble.kinds.fleet.folders import PREPARED_AT_ONCE, RETRY_AFTER, folder_of
 from bramble.kinds.fleet.node import PREPARED, Node
 from bramble.kinds.fleet.nodes import MEMORY_MIB, PAGE_SIZE, PATCHED_AT_ONCE
@@ -73,6 +74,17 @@ def test_a_new_fleet_has_its_children_before_anything_runs() -> None:
     assert len(of(planned, CreateOnce, "Job")) == 2
     assert patches(planned) == {}, "no agent before its folder"
     assert ready(planned)[:2] == ("False", "AgentsStarting")
+
+
+def test_libraries_of_a_device_are_told_not_to_report_to_their_makers() -> None:
+    planned = plan(observed([node("a")]), NOW)
+    workloads = [
+        item.manifest for item in planned.items if isinstance(item, Apply | CreateOnce) and "template" in item.manifest.get("spec", {})
+    ]
+    assert {workload["kind"] for workload in workloads} == {"DaemonSet", "Job"}
+    for workload in workloads:
+        (container,) = workload["spec"]["template"]["spec"]["containers"]
+        assert TELEMETRY_OFF.items() <= {each["name"]: each.get("value") for each in container["env"]}.items()
 
 
 def test_the_folder_is_prepared_on_its_node_and_nowhere_else() -> None:

@@ -12,6 +12,7 @@ from bramble.api.labels import OWNER_UID
 from bramble.contracts.jobs.base import Gateway
 from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.jobs.snapshot import Checks, SnapshotJob, Source, Splits
+from bramble.contracts.pod import TELEMETRY_OFF
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.step import Owner, Step
 from tests.unit.jobs.seen import OWNER, PREFIX
@@ -22,7 +23,7 @@ JOB = SnapshotJob(
     prefix=PREFIX,
     gateway=Gateway(url="https://g:8443"),
     task="image-classification",
-    sources=(Source(name="tape", prefix="tv/"),),
+    sources=(Source(name="tape", format="image-folder", prefix="tv/"),),
     splits=Splits(train=0.7, val=0.15, test=0.15),
     checks=Checks(),
 )
@@ -59,6 +60,11 @@ def test_the_pod_is_restricted_and_knows_no_api() -> None:
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
     }
+
+
+def test_libraries_are_told_not_to_report_to_their_makers() -> None:
+    (container,) = rendered(STEP)[1]["spec"]["template"]["spec"]["containers"]
+    assert TELEMETRY_OFF.items() <= {each["name"]: each.get("value") for each in container["env"]}.items()
 
 
 def test_one_attempt_is_one_job() -> None:

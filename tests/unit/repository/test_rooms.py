@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from bramble.contracts.runtimes import PRECISIONS, RUNTIMES
 from bramble.contracts.sources.catalogue import FORMATS
 from bramble.contracts.tasks.catalogue import TASKS
 from tests.unit.repository import tree
@@ -76,16 +77,27 @@ def test_a_room_is_imported_by_its_catalogue_and_by_itself_alone(rooms: Rooms) -
     assert sorted(found) == []
 
 
-@pytest.mark.parametrize(
-    "names",
-    [pytest.param({task.name for task in TASKS}, id="tasks"), pytest.param({each.format for each in FORMATS}, id="source formats")],
-)
-def test_no_code_outside_a_room_names_it(names: set[str]) -> None:
-    found = [
+def named(names: set[str], outside: Callable[[str], bool]) -> list[str]:
+    """Where the product's modules outside a room have one of these strings."""
+    return [
         f"{tree.relative(path)}:{node.lineno}: {node.value!r}"
         for path in tree.python(tree.PRODUCT)
-        if not rooms_named_like(module_of(path))
+        if outside(module_of(path))
         for node in nodes(path)
         if isinstance(node, ast.Constant) and node.value in names
     ]
-    assert found == []
+
+
+def test_no_code_outside_a_task_names_it() -> None:
+    assert named({task.name for task in TASKS}, lambda module: not rooms_named_like(module)) == []
+
+
+def test_no_code_outside_a_source_format_names_it() -> None:
+    assert named({each.format for each in FORMATS}, lambda module: not rooms_named_like(module)) == []
+
+
+def test_no_code_outside_a_runtime_names_it_or_its_precisions() -> None:
+    names = {name for runtime in RUNTIMES for name in (runtime.format, runtime.runtime)} | {
+        each.name for each in PRECISIONS if each.calibrated
+    }
+    assert named(names, lambda module: ".runtimes" not in module) == []

@@ -1,68 +1,52 @@
-"""Runs a command in a network namespace of its own and records where its processes tried to go.
+"""Records where the processes of this namespace try to go: new TCP connections, UDP datagrams, and names that are asked for.
 
-`python -m tests.unit.telemetry.recorder OUT COMMAND…`. In the namespace every address of the world leads to the loopback device, where
-nothing answers but what the command itself started. Each first packet of a TCP connection and each UDP datagram is recorded with its
-destination, whichever library or language sent it. OUT receives them as JSON: `[["udp", "192.0.2.53", 53], …]`.
+Packets are read from the loopback device, to which every address of the world leads here, so it does not matter which library or language
+sends them. Nothing answers but what a test itself started.
 """
 
 from __future__ import annotations
 
 import ctypes
 import ipaddress
-import json
+import itertools
 import os
 import socket
 import struct
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Self
 
 NAMESERVER = "192.0.2.53"
-"""Reserved for documentation (RFC 5737): a question to it is never one to a name server of the machine."""
-FILES = {"/etc/resolv.conf": f"nameserver {NAMESERVER}\n", "/etc/nsswitch.conf": "hosts: files dns\n"}
-"""So that names are asked for over the network and not through a socket of the machine's resolver, which would be invisible here."""
+"""An address that is reserved for documentation (RFC 5737)."""
+FILES = {
+    "/etc/resolv.conf": f"nameserver {NAMESERVER}\n",
+    "/etc/nsswitch.conf": "hosts: files dns\n",
+    "/etc/hosts": f"127.0.0.1 localhost {socket.gethostname()}\n::1 localhost\n",
+}
+"""As in a pod: it knows itself, and asks for other names over the network. A socket of the machine's resolver would be invisible here."""
+MARK = "192.0.2.1"
+"""Receives a datagram of this process to a new port each time, to know that everything before it has been read."""
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
-
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 0x0003, 0x0800, 0x86DD
 ETHERNET = 14
-TCP, UDP = 6, 17
+TCP, UDP, DNS = 6, 17, 53
 SYN, ACK = 0x02, 0x10
 HEADERS = 128
 """Bytes of a packet that are kept."""
 SOL_PACKET, PACKET_STATISTICS = 263, 6
 SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
 BUFFER = 64 * 2**20
+SECONDS = 60.0
 
 Destination = tuple[str, str, int]
-
-
-def main() -> int:
-    out, command = Path(sys.argv[1]), sys.argv[2:]
-    leave_the_machine()
-    lead_everything_here()
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL)) as packets:
-        keep_headers(packets)
-        packets.bind(("lo", 0))
-        found: set[Destination] = set()
-        ended = threading.Event()
-        reader = threading.Thread(target=read, args=(packets, found, ended))
-        reader.start()
-        code = subprocess.run(command, check=False).returncode
-        ended.set()
-        reader.join()
-        _, lost = struct.unpack("II", packets.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
-    if lost:
-        print(f"{lost} packets were lost: nothing can be said about them", file=sys.stderr)
-        return 1
-    out.write_text(json.dumps(sorted(found)))
-    return code
+"""Protocol (`tcp` or `udp`), address and port; or `dns`, the name that was asked for, and 53."""
 
 
 def leave_the_machine() -> None:
-    """Move this process to a network and a mount namespace of its own, so that what follows changes nothing outside.
+    """Move this process to a network and a mount namespace of its own. Only a process with one thread can do it.
 
     Raises:
         OSError: the kernel or the user's rights do not allow it.
@@ -76,9 +60,10 @@ def leave_the_machine() -> None:
         Path("/proc/self/uid_map").write_text(f"0 {user} 1")
         Path("/proc/self/gid_map").write_text(f"0 {group} 1")
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    _lead_everything_here()
 
 
-def lead_everything_here() -> None:
+def _lead_everything_here() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "route", "add", "local", "default", "dev", "lo"], check=True)
     subprocess.run(["ip", "-6", "route", "add", "local", "default", "dev", "lo"], check=False, stderr=subprocess.DEVNULL)  # without IPv6
@@ -89,29 +74,66 @@ def lead_everything_here() -> None:
             subprocess.run(["mount", "--bind", str(file), path], check=True)
 
 
-def keep_headers(packets: socket.socket) -> None:
-    """Keep the first bytes of each packet only, so that the buffer never overflows: a filter with the one instruction `ret HEADERS`."""
-    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, HEADERS))
-    packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
-    packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
-    packets.settimeout(0.2)
+class Recorder:
+    """Reads packets in a thread. Use as a context manager, in a namespace that `leave_the_machine` made."""
 
+    def __init__(self) -> None:
+        self._packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+        # A filter with the one instruction `ret HEADERS`: only headers are kept, so the buffer never overflows.
+        program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, HEADERS))
+        self._packets.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+        self._packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+        self._packets.bind(("lo", 0))
+        self._found: set[Destination] = set()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._marks = itertools.count(1)
 
-def read(packets: socket.socket, found: set[Destination], ended: threading.Event) -> None:
-    while True:
-        over = ended.is_set()
-        try:
-            destination = destination_of(packets.recv(HEADERS))
-        except TimeoutError:
-            if over:
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._packets.close()
+
+    def wait_for(self, protocol: str) -> None:
+        """Wait until a process uses this protocol. Raises RuntimeError: none does."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: any(each[0] == protocol for each in self._found), SECONDS):
+                raise RuntimeError(f"no process used {protocol} in {SECONDS:.0f} s")
+
+    def take(self) -> set[Destination]:
+        """Where processes tried to go since the last call.
+
+        Raises:
+            RuntimeError: packets were lost, or are not read in time.
+        """
+        mark = ("udp", MARK, next(self._marks))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"", mark[1:])
+        with self._changed:
+            if not self._changed.wait_for(lambda: mark in self._found, SECONDS):
+                raise RuntimeError("the packets are not read")
+            found, self._found = self._found - {mark}, set()
+        _, lost = struct.unpack("II", self._packets.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        if lost:
+            raise RuntimeError(f"{lost} packets were lost")
+        return found
+
+    def _read(self) -> None:
+        while True:
+            try:
+                destination = destination_of(self._packets.recv(HEADERS))
+            except OSError:  # closed
                 return
-            continue
-        if destination is not None:
-            found.add(destination)
+            if destination is not None:
+                with self._changed:
+                    self._found.add(destination)
+                    self._changed.notify_all()
 
 
 def destination_of(packet: bytes) -> Destination | None:
-    """Where a packet asks for a connection or sends a datagram; None for an answer, and for other protocols."""
+    """Where a packet asks for a connection or sends a datagram; None for answers and for other protocols."""
     (kind,) = struct.unpack_from("!H", packet, ETHERNET - 2)
     if kind == ETH_P_IP:
         start = ETHERNET + (packet[ETHERNET] & 0x0F) * 4
@@ -121,14 +143,19 @@ def destination_of(packet: bytes) -> Destination | None:
         protocol, address = packet[ETHERNET + 6], packet[ETHERNET + 24 : ETHERNET + 40]
     else:
         return None
+    if protocol not in (TCP, UDP):
+        return None
     text = str(ipaddress.ip_address(address))
-    (port,) = struct.unpack_from("!H", packet, start + 2) if protocol in (TCP, UDP) else (0,)
+    (port,) = struct.unpack_from("!H", packet, start + 2)
     if protocol == UDP:
-        return "udp", text, port
-    if protocol == TCP and packet[start + 13] & (SYN | ACK) == SYN:
-        return "tcp", text, port
-    return None
+        return ("dns", _name(packet[start + 8 + 12 :]), port) if port == DNS else ("udp", text, port)
+    return ("tcp", text, port) if packet[start + 13] & (SYN | ACK) == SYN else None
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _name(question: bytes) -> str:
+    """The name in a DNS question: labels, each after a byte with its length."""
+    labels: list[str] = []
+    while question and (length := question[0]):
+        labels.append(question[1 : length + 1].decode(errors="replace"))
+        question = question[length + 1 :]
+    return ".".join(labels)

@@ -18,8 +18,8 @@ from bramble.contracts.jobs.files import ResultFile
 from bramble.contracts.store import cause_key, result_key
 from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads.benchmark.measure import Measured, summary
-from bramble_workloads.benchmark.step import outcome, read
-from bramble_workloads.benchmark.verdict import reasons
+from bramble_workloads.benchmark.step import read
+from bramble_workloads.benchmark.verdict import outcome, reasons
 from tests.unit.workloads.datasets import dataset
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
 from tests.unit.workloads.models import build_package, digits_graph, rotated_graph
@@ -151,23 +151,28 @@ GOOD = Measured(golden=True, latency=LATENCY, peak_memory_bytes=300 * 2**20)
 @pytest.mark.parametrize(
     ("name", "measured", "limits", "expected"),
     [
-        ("no limits", GOOD, Limits(), []),
-        ("every limit kept", GOOD, Limits(p50_ms=9, p95_ms=25, p99_ms=50, mean_ms=10, memory_bytes=300 * 2**20), []),
-        ("too slow at the 99th", GOOD, Limits(p99_ms=42), ["p99 42.30 ms is more than the limit of 42 ms"]),
+        ("there are no limits", GOOD, Limits(), []),
         (
-            "too slow and too large",
+            "no figure is above its limit",
+            GOOD,
+            Limits(p50_ms=9, p95_ms=25, p99_ms=50, mean_ms=10, memory_bytes=300 * 2**20),
+            [],
+        ),
+        ("the 99th percentile is above its limit", GOOD, Limits(p99_ms=42), ["p99 42.30 ms is more than the limit of 42 ms"]),
+        (
+            "latency and memory are above their limits",
             GOOD,
             Limits(p50_ms=5, memory_bytes=280 * 2**20),
             ["p50 9.00 ms is more than the limit of 5 ms", "memory 300.0 MiB with two copies loaded is more than the limit of 280.0 MiB"],
         ),
         (
-            "memory that could not be read",
+            "memory has a limit and could not be read",
             Measured(golden=True, latency=LATENCY),
             Limits(memory_bytes=2**20),
-            ["the peak memory could not be read; 1.0 MiB is the limit"],
+            ["the peak memory could not be read, and the limit is 1.0 MiB"],
         ),
-        ("a golden case", Measured(golden=False, message="golden case 2 fails"), Limits(), ["golden case 2 fails"]),
-        ("a fault on a sample", Measured(golden=True, message="the graph fails"), Limits(), ["the graph fails"]),
+        ("a golden case failed", Measured(golden=False, message="golden case 2 fails"), Limits(), ["golden case 2 fails"]),
+        ("the graph failed on a sample", Measured(golden=True, message="the graph fails"), Limits(), ["the graph fails"]),
     ],
 )
 def test_limits(name: str, measured: Measured, limits: Limits, expected: list[str]) -> None:
@@ -201,19 +206,19 @@ def judged(package: str, metrics: dict[str, float], *, whole: bool) -> tuple[boo
 @pytest.mark.parametrize(
     ("name", "package", "metrics", "whole", "expected"),
     [
-        ("a drop is counted on the same pictures", INT8, {FP32: 0.90, INT8: 0.895}, False, (True, {"accuracy": 0.005})),
-        ("and is too much from there", INT8, {FP32: 0.96, INT8: 0.945}, False, (False, {"accuracy": 0.015})),
-        ("exactly the limit is allowed", INT8, {FP32: 0.96, INT8: 0.95}, False, (True, {"accuracy": 0.01})),
-        ("without fp32 here, from its evaluation", INT8, {INT8: 0.93}, False, (False, {"accuracy": 0.02})),
-        ("fp32 on a part of the split is not held against the whole", FP32, {FP32: 0.90}, False, (True, {})),
-        ("fp32 on the whole split is", FP32, {FP32: 0.90}, True, (False, {"accuracy": 0.05})),
+        ("a drop is counted on the same samples", INT8, {FP32: 0.90, INT8: 0.895}, False, (True, {"accuracy": 0.005})),
+        ("a drop on the same samples is too large", INT8, {FP32: 0.96, INT8: 0.945}, False, (False, {"accuracy": 0.015})),
+        ("a drop that equals the limit is allowed", INT8, {FP32: 0.96, INT8: 0.95}, False, (True, {"accuracy": 0.01})),
+        ("the reference was not measured here: the job's metrics count", INT8, {INT8: 0.93}, False, (False, {"accuracy": 0.02})),
+        ("the reference on a part of the split is not compared", FP32, {FP32: 0.90}, False, (True, {})),
+        ("the reference on the whole split is compared", FP32, {FP32: 0.90}, True, (False, {"accuracy": 0.05})),
     ],
 )
 def test_drops(name: str, package: str, metrics: dict[str, float], whole: bool, expected: tuple[bool, dict[str, float]]) -> None:
     assert judged(package, metrics, whole=whole) == expected, name
 
 
-def test_the_death_of_the_measuring_process_is_a_finding() -> None:
+def test_a_measuring_process_that_is_killed_or_crashes_is_a_finding() -> None:
     killed = subprocess.CompletedProcess([], -9, b"", b"")
     assert "SIGKILL; the board has too little memory for two copies" in read(killed).message
     failed = subprocess.CompletedProcess([], 1, b"", b"Traceback\nImportError: libonnx")

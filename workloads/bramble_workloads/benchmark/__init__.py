@@ -1,5 +1,5 @@
-"""Measures variants on a board: golden cases, streamed test samples, latency, memory during a swap.
+"""The step `benchmark`. It measures variants on a board: golden cases, metrics on test samples, latency, and memory during a swap.
 
-Runs on a device's image and reaches nothing but the gateway: no Secret and no store credentials come to a board. Each package is
-measured in a process of its own (`measure`), so that its memory is its own and a crash is its result.
+It runs in the edge image and talks to the gateway only, because no credentials of the store may come to a board. Each package is measured
+in a process of its own (`measure`), so that its memory can be told from that of others and a crash ends nothing else.
 """

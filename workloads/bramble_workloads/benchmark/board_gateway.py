@@ -1,4 +1,4 @@
-"""Blobs and filing of a benchmark pod, through the gateway alone."""
+"""How a benchmark pod reads blobs and files its result: through the gateway only."""
 
 from __future__ import annotations
 
@@ -23,13 +23,30 @@ from bramble_workloads.job import Work
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
-"""How long the gateway may be away before the job leaves the trouble to the operator."""
+"""How long the gateway may be away before the job fails with `TryAgain`, so that the operator starts another one."""
 FIRST_DELAY = 0.5
 LAST_DELAY = 10.0
 
 
+def with_patience(call: Callable[[], T]) -> T:
+    """Repeat a call, with growing delays, until it succeeds.
+
+    Raises:
+        TryAgain: it did not succeed for two minutes.
+    """
+    began, delay = time.monotonic(), FIRST_DELAY
+    while True:
+        try:
+            return call()
+        except (TryAgain, WrongBlob) as error:
+            if time.monotonic() - began + delay > PATIENCE_SECONDS:
+                raise TryAgain(f"after {PATIENCE_SECONDS:.0f} s: {error}") from error
+        time.sleep(delay)
+        delay = min(LAST_DELAY, 2 * delay)
+
+
 class BoardGateway:
-    """Blocking calls for the threads of a job, over one asynchronous client in a thread of its own. Use as a context manager."""
+    """Blocking calls for a job's threads. They run on one asynchronous client in a thread of its own. Use as a context manager."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self._client = GatewayClient(url)
@@ -49,18 +66,19 @@ class BoardGateway:
         self._loop.close()
 
     def get_blob(self, digest: str) -> bytes:
-        """A blob in memory, verified.
+        """Read a verified blob into memory.
 
         Raises:
-            TryAgain: the gateway did not answer for two minutes, or gave other bytes each time.
-            SpecError: it refuses this pod the blob.
+            TryAgain: the gateway did not answer for two minutes, or sent wrong bytes each time.
+            SpecError: the gateway refuses this pod the blob.
         """
-        return self._patiently(lambda: self._client.blob(digest))
+        return with_patience(lambda: self._await(lambda: self._client.blob(digest)))
 
     def keep(self, digest: str, size: int | None) -> Path:
-        """A blob as a file of the folder, downloaded where it stopped where its size is known.
+        """Download a blob to a file of the folder. Where its size is known, an interrupted download continues where it stopped.
 
-        Raises: as `get_blob`.
+        Raises:
+            TryAgain, SpecError: as `get_blob`.
         """
         path = self._blobs.path(digest)
         if self._blobs.has(digest):
@@ -68,19 +86,9 @@ class BoardGateway:
         if size is None:
             path.write_bytes(self.get_blob(digest))
         else:
-            self._patiently(lambda: self._blobs.fetch(Blob(sha256=digest, bytes=size), self._client))
+            blob = Blob(sha256=digest, bytes=size)
+            with_patience(lambda: self._await(lambda: self._blobs.fetch(blob, self._client)))
         return path
-
-    def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        began, delay = time.monotonic(), FIRST_DELAY
-        while True:
-            try:
-                return self._await(call)
-            except (TryAgain, WrongBlob) as error:
-                if time.monotonic() - began + delay > PATIENCE_SECONDS:
-                    raise TryAgain(f"after {PATIENCE_SECONDS:.0f} s: {error}") from error
-            time.sleep(delay)
-            delay = min(LAST_DELAY, 2 * delay)
 
     def _await(self, call: Callable[[], Awaitable[T]]) -> T:
         async def awaited() -> T:
@@ -90,27 +98,22 @@ class BoardGateway:
 
 
 class GatewayFiling:
-    """Files a result or a cause through the gateway, which files nothing else: the log stays in the container's."""
+    """Files the result or the cause through the gateway. The gateway takes nothing else, so the log stays in the container."""
 
     def __init__(self, work: Work[BenchmarkJob]) -> None:
         self._work = work
 
     def file(self, key: str, content: bytes) -> None:
-        """Raises TryAgain: the gateway did not answer for two minutes. SpecError: it refuses, or the job names none."""
-        prefix = self._work.job.prefix
+        """File one document; the log is ignored.
+
+        Raises:
+            TryAgain: the gateway did not answer for two minutes.
+            SpecError: the gateway refuses the document, or the job names no gateway.
+        """
+        prefix, gateway = self._work.job.prefix, self._work.gateway
         if key not in {result_key(prefix), cause_key(prefix, 0)}:
             return
-        if self._work.gateway is None:
-            raise SpecError("the job names no gateway: a board has no other way to file its result")
+        if gateway is None:
+            raise SpecError("the job names no gateway, and a board can file its result only through one")
         document: dict[str, Any] = json.loads(content)
-        began, delay = time.monotonic(), FIRST_DELAY
-        while True:
-            try:
-                self._work.gateway.file_result(key, document)
-            except TryAgain:
-                if time.monotonic() - began + delay > PATIENCE_SECONDS:
-                    raise
-            else:
-                return
-            time.sleep(delay)
-            delay = min(LAST_DELAY, 2 * delay)
+        with_patience(lambda: gateway.file_result(key, document))

@@ -1,9 +1,9 @@
 """Measures one package in this process: `python -m bramble_workloads.benchmark.measure`.
 
-One line of JSON in (`Order`), one out (`Measured`).
+Reads one line of JSON (`Order`) from standard input and writes one (`Measured`) to standard output.
 
-What is timed is the whole prediction of a real picture: decode, preprocess, run, postprocess, as the device does it. Memory is the highest
-this process ever held, read while two copies of the model are loaded: that is what a swap needs.
+A timed prediction is what a device does for a request: decode a real picture, preprocess it, run the graph, and decode the answer. The peak
+memory is the highest resident memory of this process, read while two copies of the model are loaded, as during a swap on a device.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from bramble.contracts.base import Digest, Document
 from bramble.contracts.jobs.benchmark import LatencySummary
 
 PICTURES = 64
-"""Of the samples, as many different ones take part in the timing."""
+"""How many different samples take part in the timing."""
 
 
 class Order(Document):
-    """What to measure, and where its blobs and pictures lie."""
+    """What to measure, and where its files are."""
 
     package: Digest
     blobs: str
+    """The folder of blobs."""
     samples: tuple[tuple[str, dict[str, Any]], ...]
     """Path and annotation of each sample."""
     warmup: int
@@ -37,18 +38,20 @@ class Order(Document):
 
 
 class Measured(Document):
-    """What was found. After a failed golden case, or a fault, there are no further figures."""
+    """The measurements. After a failed golden case or a fault there are no further figures."""
 
     golden: bool
+    """Whether every golden case passed."""
     message: str = ""
+    """Why the measurement ended early."""
     metrics: dict[str, float] = Field(default_factory=dict)
-    """On the samples."""
+    """The task's metrics on the samples."""
     latency: LatencySummary | None = None
     peak_memory_bytes: int | None = None
 
 
 def main() -> int:
-    """Measure and say what was found."""
+    """Measure what standard input asks for."""
     order = Order.model_validate_json(sys.stdin.buffer.readline())
     sys.stdout.buffer.write(measure(order).model_dump_json(by_alias=True, exclude_none=True).encode() + b"\n")
     sys.stdout.buffer.flush()
@@ -56,7 +59,7 @@ def main() -> int:
 
 
 def measure(order: Order) -> Measured:
-    """Golden cases, then the samples, then the timing, then a second copy beside the first."""
+    """Check the golden cases, score the samples, time predictions, and load a second copy of the model."""
     from bramble_workloads.device.blobs import Blobs
     from bramble_workloads.device.loading import load
     from bramble_workloads.device.memory import status_bytes
@@ -90,7 +93,7 @@ def measure(order: Order) -> Measured:
 
 
 def summary(milliseconds: Sequence[float]) -> LatencySummary:
-    """Mean and percentiles by nearest rank: the p99 of 1,000 is the 990th."""
+    """The mean, and percentiles by nearest rank: the p99 of 1,000 values is the 990th smallest."""
     ordered = sorted(milliseconds)
 
     def percentile(share: float) -> float:

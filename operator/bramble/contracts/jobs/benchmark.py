@@ -1,4 +1,4 @@
-"""The step that measures variants on one board."""
+"""The documents of the step `benchmark`, which measures variants on one board."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bramble.contracts.report import BoardFacts
 
 
 class Limits(Document):
-    """Decimal strings with units resolved: milliseconds and bytes."""
+    """The largest allowed figures: latency of one prediction in milliseconds, and memory. None: no limit."""
 
     p50_ms: float | None = None
     p95_ms: float | None = None
@@ -22,25 +22,32 @@ class Limits(Document):
 
 
 class BenchmarkJob(Job):
-    """Measure every variant on one board. Reads blobs and posts its result through the gateway; holds no Secret."""
+    """Measure every variant on one board. The step reads blobs and files its result through the gateway, because a board has no Secret."""
 
     step: Literal["benchmark"] = "benchmark"
     board: str
     fleet: str
     packages: tuple[Digest, ...]
+    """The packages to measure."""
     reference: Digest
-    """The fp32 package: accuracy drops are counted from its accuracy in `reference_metrics`."""
+    """The float32 package that drops are counted from. It need not be one of `packages`."""
     reference_metrics: dict[str, float] = Field(default_factory=dict)
+    """Metrics of the reference on the whole test split, for where the board does not measure the reference itself."""
     manifest: Digest
+    """The dataset whose test split is used."""
     iterations: int = 1000
+    """Timed predictions."""
     warmup: int = 50
+    """Predictions before the timed ones."""
     samples: int = 200
+    """Test samples that are scored, at most."""
     limits: Limits = Limits()
     max_drop: dict[str, str] = Field(default_factory=dict)
+    """The largest allowed drop by metric, as decimal strings."""
 
 
 class LatencySummary(ExtensibleDocument):
-    """Milliseconds."""
+    """Latency of one prediction, in milliseconds."""
 
     mean_ms: float
     p50_ms: float
@@ -50,25 +57,30 @@ class LatencySummary(ExtensibleDocument):
 
 
 class BenchmarkOutcome(ExtensibleDocument):
-    """One variant on one board."""
+    """The measurements of one variant on one board."""
 
     package: Digest
     golden: bool
+    """Whether every golden case passed; if not, nothing else was measured."""
     golden_message: str = ""
+    """The golden case that failed, and how."""
     latency: LatencySummary | None = None
     metrics: dict[str, float] = Field(default_factory=dict)
     drop: dict[str, float] = Field(default_factory=dict)
+    """By how much each metric is worse than the reference's."""
     peak_memory_bytes: int | None = None
-    """Of the process while two copies of the model are loaded."""
+    """Peak resident memory of the process while two copies of the model are loaded."""
     passed: bool
     reasons: tuple[str, ...] = ()
+    """A sentence for each limit that is missed."""
 
 
 class BenchmarkResult(Result):
-    """Every package asked for, in that order, on one node."""
+    """The outcome of every package of the job, in that order."""
 
     step: Literal["benchmark"] = "benchmark"
     board: str
     node: str
+    """The node that measured."""
     facts: BoardFacts
     outcomes: tuple[BenchmarkOutcome, ...]

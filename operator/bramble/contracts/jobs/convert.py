@@ -1,4 +1,4 @@
-"""The step that makes and validates the variants of a model."""
+"""The documents of the step `convert`, which makes and validates the variants of a model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from bramble.contracts.runtimes import FLOAT32, RUNTIMES, FormatName, PrecisionN
 
 
 class VariantSpec(Document):
-    """A form that the model is wanted in."""
+    """A variant to make: a graph for one runtime, in one precision."""
 
     name: str
     format: FormatName = RUNTIMES[0].format
     precision: PrecisionName = FLOAT32.name
     calibration_samples: int = 200
+    """How many samples of the train split choose the ranges of a quantised graph's numbers; other precisions ignore it."""
 
 
 class ConvertJob(Job):
@@ -25,30 +26,37 @@ class ConvertJob(Job):
 
     step: Literal["convert"] = "convert"
     package: Digest
-    """The fp32 package as training exported it."""
+    """The package that training made. Its `files` hold every exported form that converters start from."""
     manifest: Digest
+    """The dataset that calibrates and validates."""
     model: str
     version: str
     variants: tuple[VariantSpec, ...]
     max_drop: dict[str, str] = Field(default_factory=dict)
+    """The largest allowed drop by metric, as decimal strings."""
 
 
 class VariantOutcome(ExtensibleDocument):
-    """One variant made and validated; `package` is None when it could not be made."""
+    """One variant, made and validated."""
 
     name: str
     package: Digest | None = None
+    """None when the variant could not be made."""
     bytes: int = 0
+    """The size of its graph."""
     compression: float = 1.0
-    """Bytes of the fp32 graph by bytes of this one."""
+    """The size of the exported graph divided by the size of this one."""
     metrics: dict[str, float] = Field(default_factory=dict)
+    """The task's metrics on the test split."""
     drop: dict[str, float] = Field(default_factory=dict)
+    """By how much each metric is worse than the exported graph's."""
     passed: bool
     reason: str = ""
+    """Why it could not be made, or which limits its drops exceed."""
 
 
 class ConvertResult(Result):
-    """Every variant asked for, in that order."""
+    """The outcome of every variant of the job, in that order."""
 
     step: Literal["convert"] = "convert"
     variants: tuple[VariantOutcome, ...]

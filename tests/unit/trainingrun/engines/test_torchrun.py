@@ -9,6 +9,7 @@ import pytest
 from bramble.api.trainingrun import CurrentAttempt, Spec
 from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.jobs.train import TrainJob
+from bramble.contracts.pod import TELEMETRY_OFF
 from bramble.kinds.trainingrun.engines.torchrun import sizing
 from bramble.kinds.trainingrun.engines.torchrun.engine import TorchrunEngine
 from bramble.kinds.trainingrun.nodes import Node
@@ -132,6 +133,12 @@ def test_gpus_processes_and_threads() -> None:
     env = {each["name"]: each.get("value") for each in container(job, "train")["env"]}
     assert (told.gpus_per_node, told.processes_per_node, env["OMP_NUM_THREADS"]) == (2, 2, "4")
     assert container(job, "train")["resources"] == {"limits": {"nvidia.com/gpu": 2, "cpu": 8}}
+
+
+@pytest.mark.parametrize("name", ["train", "fetch", "sidecar"])
+def test_libraries_are_told_not_to_report_to_their_makers(name: str) -> None:
+    _, job = rendered(OWN)
+    assert TELEMETRY_OFF.items() <= {each["name"]: each.get("value") for each in container(job, name)["env"]}.items()
 
 
 def test_a_users_image() -> None:

@@ -1,7 +1,8 @@
-"""Every process of Bramble once, on loopback: `python -m tests.unit.telemetry.every_step FOLDER [NAME…]`.
+"""Runs every process of Bramble once, on loopback.
 
-The processes get none of the variables that keep libraries silent, nor those by which libraries notice a test or a build server: it is
-Bramble's own code that must set them. What a step gives is tested elsewhere; here each only has to end well.
+The processes get none of the variables that keep libraries silent: Bramble's own code must set them. They also get none of those by which
+a library notices a test or a build server and is silent on its own. The results of a step are tested elsewhere; here each only has to end
+well.
 """
 
 from __future__ import annotations
@@ -11,30 +12,43 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bramble.contracts.canonical import canonical_json, document_digest
 from bramble.contracts.jobs.base import Job
 from bramble.contracts.jobs.snapshot import Checks, SnapshotJob, Source, Splits
 from bramble.contracts.pod import TELEMETRY_OFF
 from bramble.contracts.report import ObjectRef
-from bramble.contracts.store import run_prefix
+from bramble.contracts.store import StoreConfig, run_prefix
 from bramble_workloads.store import Store
 from tests.ports import free_port
+from tests.unit.telemetry.recorder import Destination, Recorder
 from tests.unit.workloads import s3
 from tests.unit.workloads.datasets import dataset
 from tests.unit.workloads.edge.agent_process import Agent
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
-from tests.unit.workloads.graphs import conv_graph, exported
+from tests.unit.workloads.graphs import exported
 from tests.unit.workloads.models import build_package, digits, digits_graph
 from tests.unit.workloads.pods import STEPS, codes, pods, train_job
 from tests.unit.workloads.steps import convert_job, evaluate_job
 
 NOTICED = ("CI", "TF_BUILD", "GITHUB_ACTIONS", "GITLAB_CI", "ORT_RUNNING_UNIT_TESTS", "DO_NOT_TRACK", "PYTEST_CURRENT_TEST")
-"""By some of these ONNX Runtime notices that nobody wants to hear of it, and stays silent on its own."""
 PICTURES = 100
+
+LOAD_A_GRAPH = """
+import sys
+import onnxruntime
+onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+sys.stdin.read()
+"""
+ASK_FOR_A_NAME = """
+import contextlib, socket
+with contextlib.suppress(OSError):
+    socket.getaddrinfo("bramble.example", 443)
+"""
 KUBECONFIG = """
 current-context: nowhere
 contexts: [{{name: nowhere, context: {{cluster: nowhere, user: nobody}}}}]
@@ -43,16 +57,27 @@ users: [{{name: nobody, user: {{token: none}}}}]
 """
 
 
+Scene = Callable[["Ground"], Coroutine[Any, Any, None]]
+
+
+class Seen(NamedTuple):
+    """How a scene ended, where its processes tried to go, and what they left in their home."""
+
+    error: str
+    destinations: tuple[Destination, ...]
+    files: tuple[str, ...]
+
+
 class Ground:
     """A store with a dataset, and a folder for each step."""
 
-    def __init__(self, folder: Path, store: Store, config: Any) -> None:
-        self.folder, self.store, self.config = folder, store, config
+    def __init__(self, folder: Path, store: Store, config: StoreConfig, recorder: Recorder) -> None:
+        self.folder, self.store, self.config, self.recorder = folder, store, config, recorder
         self.manifest, blobs = dataset(PICTURES)
         self.blobs = blobs
         for content in blobs.values():
             store.put_blob(content)
-        package, package_blobs = exported(conv_graph())
+        package, package_blobs = exported(digits_graph())
         for content in package_blobs.values():
             store.put_blob(content)
         self.exported = document_digest(package)
@@ -86,7 +111,7 @@ async def snapshot(ground: Ground) -> None:
             attempt=1,
             prefix=run_prefix("Dataset", "ns", "digits", "u", "snapshot", 1),
             task="image-classification",
-            sources=(Source(name="scans", prefix="raw/"),),
+            sources=(Source(name="scans", format="image-folder", prefix="raw/"),),
             splits=Splits(train=0.7, val=0.15, test=0.15, seed=7),
             checks=Checks(),
         )
@@ -189,22 +214,44 @@ async def operate(ground: Ground) -> None:
         raise AssertionError(seen.decode())
 
 
-SCENES: tuple[Callable[[Ground], Awaitable[None]], ...] = (snapshot, train, evaluate, convert, serve, benchmark, operate)
+async def onnx_runtime_alone(ground: Ground) -> None:
+    """A program of somebody else's that loads a graph and does not set the variable. It reports after ten seconds."""
+    graph = ground.folder / "graph.onnx"
+    graph.write_bytes(digits_graph())
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", LOAD_A_GRAPH, str(graph), stdin=asyncio.subprocess.PIPE)
+    assert process.stdin is not None
+    try:
+        await asyncio.to_thread(ground.recorder.wait_for, "dns")
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
-def main() -> int:
-    folder, wanted = Path(sys.argv[1]), sys.argv[2:]
+async def a_name(ground: Ground) -> None:
+    """A program that asks for the address of a name."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", ASK_FOR_A_NAME, cwd=ground.folder)
+    await process.wait()
+
+
+SCENES: tuple[Scene, ...] = (snapshot, train, evaluate, convert, serve, benchmark, operate, onnx_runtime_alone, a_name)
+
+
+def run(folder: Path, recorder: Recorder) -> Iterator[tuple[str, Seen]]:
+    """Run every scene, one after the other."""
     (folder / "s3").mkdir()
     with s3.server(folder / "s3") as config:
-        ground = Ground(folder, Store(config), config)
+        ground = Ground(folder, Store(config), config, recorder)
         for name in (*TELEMETRY_OFF, *NOTICED):
             os.environ.pop(name, None)
+        recorder.take()
         for scene in SCENES:
-            if not wanted or scene.__name__ in wanted:
-                asyncio.run(scene(ground))  # type: ignore[arg-type]
-                print(f"{scene.__name__}: done", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            home = folder / f"home-{scene.__name__}"
+            home.mkdir()
+            os.environ["HOME"] = str(home)
+            error = ""
+            try:
+                asyncio.run(scene(ground))
+            except Exception:  # noqa: BLE001 - it is the test of that scene that fails
+                error = traceback.format_exc()
+            files = sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
+            yield scene.__name__, Seen(error, tuple(sorted(recorder.take())), tuple(files))
