@@ -55,20 +55,17 @@ def time_killed(runs: Runs, name: str) -> float:
     rank = next(pid for pid in pids if any("plain_pytorch" in part for part in command_of(pid)))
     os.kill(rank, signal.SIGKILL)
     began = time.time()
-    return first_cause(runs, name, 1, "Signal") - began
+    return first_cause(runs, name, 1, "Signal")[0] - began
 
 
 def time_own_end(runs: Runs, name: str, fault: str, kind: str) -> float:
     """Seconds from the end of rank 1, which ends by itself right after its second step, to the first cause in status."""
     runs.start(name, {"1": fault})
-    told = first_cause(runs, name, 1, kind)
-    pod = rank_1(runs.pods(name))
-
-    def said() -> float | None:
-        found = STEP_LINE.search(runs.logs(pod, "train"))
-        return float(found[1]) if found is not None else None
-
-    return told - (runs.cluster.wait(said, 20, f"{name}: rank 1 never said that its second step was done") or 0.0)
+    shown, lines = first_cause(runs, name, 1, kind)
+    ended = STEP_LINE.search("\n".join(lines))
+    if ended is None:
+        raise SystemExit(f"{name}: the last lines of rank 1 do not say when its second step was done: {lines}")
+    return shown - float(ended[1])
 
 
 def time_lost_node(runs: Runs, name: str) -> float:
@@ -78,7 +75,7 @@ def time_lost_node(runs: Runs, name: str) -> float:
     node.kill()
     began = time.time()
     try:
-        return first_cause(runs, name, None, "NodeLost") - began
+        return first_cause(runs, name, None, "NodeLost")[0] - began
     finally:
         node.boot()
         node.wait_ready()
@@ -88,15 +85,15 @@ def rank_1(pods: list[dict[str, Any]]) -> dict[str, Any]:
     return next(pod for pod in pods if pod["metadata"]["labels"][INDEX] == "1")
 
 
-def first_cause(runs: Runs, name: str, rank: int | None, kind: str) -> float:
-    """The moment at which the status showed it."""
+def first_cause(runs: Runs, name: str, rank: int | None, kind: str) -> tuple[float, list[str]]:
+    """The moment at which the status showed it, and the rank's last lines. The pod may be gone by then."""
     cause = runs.cluster.wait(
         lambda: runs.get(name).get("status", {}).get("firstCause"), 120, f"{name}: no first cause within two minutes", interval=POLL_SECONDS
     )
     told = time.time()
     if (cause.get("rank"), cause["kind"]) != (rank, kind):
         raise SystemExit(f"{name}: another cause than the one that was made: {cause}")
-    return told
+    return told, cause.get("lines", [])
 
 
 def time_epochs(runs: Runs) -> list[float]:

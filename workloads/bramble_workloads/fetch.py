@@ -46,7 +46,7 @@ JOB_FIELDS = frozenset(
 )  # fmt: skip
 """The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
 them. A job with another field is refused, because the field may change what training must do."""
-MEMBER = re.compile(r"[0-9a-f]{64}\.(png|jpg)")
+MEMBER = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
 MARKER = re.compile(r"step-(\d+)\.json")
 START = """import os
 import sys

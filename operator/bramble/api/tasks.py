@@ -12,12 +12,11 @@ from bramble.api.schema import VALIDATIONS, JsonSchema, Rule, Share, SpecPart, q
 from bramble.contracts.hyperparameters import describe
 from bramble.contracts.tasks.base import Builtin as BuiltinContract
 from bramble.contracts.tasks.base import BuiltinTrainer
-from bramble.contracts.tasks.catalogue import METRICS, TASKS, BuiltinTaskName
+from bramble.contracts.tasks.catalogue import METRIC_NAMES, TASKS, BuiltinTaskName
 
 BUILTINS: dict[str, BuiltinContract] = {task.name: task.builtin for task in TASKS if task.builtin is not None}
 TASK_LINES = " ".join(f"`{task.name}`: {task.meaning}." for task in TASKS)
-METRIC_LINES = " ".join(f"`{metric.name}`: {metric.meaning}." for metric in METRICS.values())
-"""For descriptions of fields."""
+"""The tasks, for descriptions of fields."""
 
 
 class Builtin(SpecPart):
@@ -72,8 +71,8 @@ class MaxDrop(SpecPart):
 
     @model_validator(mode="after")
     def _known(self) -> MaxDrop:
-        if unknown := sorted(set(self.model_extra or ()) - set(METRICS)):
-            raise ValueError(f"{', '.join(unknown)}: no such metric; there are {', '.join(METRICS)}")
+        if unknown := sorted(set(self.model_extra or ()) - set(METRIC_NAMES)):
+            raise ValueError(f"{', '.join(unknown)}: no such metric; there are {', '.join(METRIC_NAMES)}")
         return self
 
     def by_metric(self) -> dict[str, str]:
@@ -84,8 +83,25 @@ class MaxDrop(SpecPart):
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         schema = super().__get_pydantic_json_schema__(core_schema, handler)
         share = TypeAdapter(Share).json_schema()
-        schema["properties"] = {metric.name: {**share, "description": f"{metric.meaning.capitalize()}."} for metric in METRICS.values()}
+        schema["properties"] = {name: {**share, "description": describe_metric(name)} for name in METRIC_NAMES}
         return schema
+
+
+def describe_metric(name: str) -> str:
+    """What a metric measures, in each task that has it."""
+    meanings = {task.name: metric.meaning for task in TASKS for metric in task.metrics if metric.name == name}
+    return _by_task({task: f"{meaning[0].upper()}{meaning[1:]}." for task, meaning in meanings.items()})
+
+
+def describe_metrics() -> str:
+    """All metrics of all tasks."""
+    return _by_task({task.name: " ".join(f"`{metric.name}`: {metric.meaning}." for metric in task.metrics) for task in TASKS})
+
+
+def _by_task(texts: Mapping[str, str]) -> str:
+    """One text where all tasks say the same, else each task's own."""
+    distinct = set(texts.values())
+    return distinct.pop() if len(distinct) == 1 else " ".join(f"For {task}: {text}" for task, text in texts.items())
 
 
 def gate_rules() -> tuple[Rule, ...]:
@@ -95,7 +111,7 @@ def gate_rules() -> tuple[Rule, ...]:
     """
     rules = []
     for task in TASKS:
-        if task.builtin is not None and set(task.metric_names) != set(METRICS):
+        if task.builtin is not None and set(task.metric_names) != set(METRIC_NAMES):
             applies = f"has(self.trainer.builtin) && self.trainer.builtin.task == {quoted(task.name)} && has(self.evaluation.gates)"
             rules.append(
                 Rule(
@@ -124,7 +140,7 @@ def merge(schemas: Mapping[str, JsonSchema], by: str) -> JsonSchema:
     names = dict.fromkeys(name for schema in schemas.values() for name in schema["properties"] if name != by)
     properties, required, rules = {}, [], []
     for name in names:
-        fields = {model: schema["properties"][name] for model, schema in schemas.items() if name in schema["properties"]}
+        fields = {model: _plain(schema["properties"][name]) for model, schema in schemas.items() if name in schema["properties"]}
         needing = [model for model in fields if name in schemas[model].get("required", ())]
         properties[name] = _merged(fields, everywhere=len(fields) == len(schemas))
         if len(needing) == len(schemas):
@@ -133,16 +149,23 @@ def merge(schemas: Mapping[str, JsonSchema], by: str) -> JsonSchema:
     return {"properties": properties, "required": required, VALIDATIONS: rules}
 
 
+def _plain(field: JsonSchema) -> JsonSchema:
+    """A field's schema without its title, and with an enum where pydantic writes a constant."""
+    plain = {key: value for key, value in field.items() if key not in {"title", "const"}}
+    return {**plain, "enum": [field["const"]]} if "const" in field else plain
+
+
 def _merged(fields: Mapping[str, JsonSchema], *, everywhere: bool) -> JsonSchema:
-    """The parts of a field's schema that are the same in every model that has it, and the description of the first."""
+    """The parts of a field's schema that are the same in every model that has it, and the descriptions of all."""
     first, *others = fields.values()
-    merged = {key: value for key, value in first.items() if key == "description" or all(other.get(key) == value for other in others)}
+    merged = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    merged["description"] = _by_task({model: field.get("description", "") for model, field in fields.items()})
     if "type" not in merged:
         raise TypeError(f"tasks give the same field different types, or a field that is no plain value: {fields}")
     if "default" in first and not (everywhere and "default" in merged):
         merged.pop("default", None)
         defaults = [f"{field['default']} for {model}" for model, field in fields.items() if "default" in field]
-        merged["description"] = f"{merged.get('description', '')} Default: {', '.join(defaults)}.".strip()
+        merged["description"] = f"{merged['description']} Default: {', '.join(defaults)}.".strip()
     return merged
 
 

@@ -25,7 +25,7 @@ from bramble.api.schema import (
     immutable,
     map_by,
 )
-from bramble.api.tasks import METRIC_LINES, Builtin, gate_rules
+from bramble.api.tasks import Builtin, describe_metrics, gate_rules
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.evaluate import Gate
@@ -120,7 +120,7 @@ class Budgets(SpecPart):
 class GateSpec(SpecPart, Gate):
     """A value that a metric of the exported package must reach on the frozen test split."""
 
-    metric: Annotated[MetricName, Field(description=f"A metric of the run's task, of one class with `label`. {METRIC_LINES}")]
+    metric: Annotated[MetricName, Field(description=f"A metric of the run's task, of one class with `label`. {describe_metrics()}")]
     min: Share
     """The smallest value that passes, such as "0.9"."""
     label: Annotated[str, Field(min_length=1, max_length=128)] | None = None

@@ -19,10 +19,10 @@ from bramble.contracts.tasks.classification import CLASSIFICATION, ClassifierTra
 class Detector(BuiltinTrainer):
     task: Literal["detect"] = "detect"
     architecture: Literal["yolox-nano", "ssd"]
-    """A detector."""
+    """One of the detectors."""
     image_size: int = Field(416, ge=8, le=1024)
     """Edge of the picture."""
-    anchors: int
+    anchors: Literal["few"]
     """How many boxes for each cell."""
 
 
@@ -70,9 +70,19 @@ def test_an_enum_of_one_task_is_no_enum_of_the_others() -> None:
     assert "self.task != 'detect' || !has(self.architecture) || self.architecture in ['yolox-nano', 'ssd']" in rules("classify", "detect")
 
 
+def test_a_field_that_tasks_describe_differently_is_described_for_each() -> None:
+    assert (
+        merged("detect", "texts")["properties"]["architecture"]["description"] == "For detect: One of the detectors. For texts: A network."
+    )
+
+
+def test_an_enum_of_one_value_is_an_enum() -> None:
+    assert merged("classify", "detect")["properties"]["anchors"]["enum"] == ["few"]
+
+
 def test_bounds_that_differ_are_left_to_the_tasks() -> None:
     architecture = merged("classify", "detect")["properties"]["architecture"]
-    assert set(architecture) == {"type", "title", "description"}
+    assert set(architecture) == {"type", "description"}
     assert merged("classify", "texts")["properties"]["architecture"]["maxLength"] == 64
 
 
@@ -90,6 +100,7 @@ def test_the_api_server_sets_only_defaults_that_are_right_for_every_task(
     found = merged(*names)["properties"][field]
     assert found.get("default") == default
     assert found["description"].endswith(says or "brought to.")
+    assert found["type"] == "integer"
 
 
 def test_one_field_of_two_types_is_a_fault_of_the_contracts() -> None:
@@ -141,7 +152,7 @@ def test_gates_name_metrics_of_the_trainers_task(monkeypatch: pytest.MonkeyPatch
     assert gate_rules() == (), "one task has all metrics that there are"
     other = replace(CLASSIFICATION, name="detect", metrics=(Metric("map50", "mean average precision"),))
     monkeypatch.setattr(tasks, "TASKS", (CLASSIFICATION, other))
-    monkeypatch.setattr(tasks, "METRICS", {metric.name: metric for metric in (*CLASSIFICATION.metrics, *other.metrics)})
+    monkeypatch.setattr(tasks, "METRIC_NAMES", (*CLASSIFICATION.metric_names, *other.metric_names))
     first, second = gate_rules()
     assert "self.trainer.builtin.task == 'image-classification'" in first.rule
     assert first.rule.endswith("gate.metric in ['accuracy', 'precision', 'recall', 'f1'])")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from bramble.contracts.runtimes import PRECISIONS, RUNTIMES
+from bramble.contracts.sources.catalogue import FORMATS
 from bramble.contracts.tasks.catalogue import TASKS
 from tests.unit.repository import tree
 
@@ -25,6 +26,9 @@ class Rooms(NamedTuple):
 KINDS = (
     Rooms("bramble.contracts.tasks", frozenset({"base", "catalogue"})),
     Rooms("bramble_workloads.tasks", frozenset({"base", "catalogue", "objective"})),
+    Rooms("bramble.contracts.sources", frozenset({"base", "catalogue"})),
+    Rooms("bramble_workloads.snapshot.sources", frozenset({"base", "catalogue"})),
+    Rooms("bramble_workloads.sidecar.trackers", frozenset({"base", "catalogue"})),
 )
 
 
@@ -86,6 +90,10 @@ def named(names: set[str], outside: Callable[[str], bool]) -> list[str]:
 
 def test_no_code_outside_a_task_names_it() -> None:
     assert named({task.name for task in TASKS}, lambda module: not rooms_named_like(module)) == []
+
+
+def test_no_code_outside_a_source_format_names_it() -> None:
+    assert named({each.format for each in FORMATS}, lambda module: not rooms_named_like(module)) == []
 
 
 def test_no_code_outside_a_runtime_names_it_or_its_precisions() -> None:

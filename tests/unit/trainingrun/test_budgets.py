@@ -49,6 +49,17 @@ def test_another_attempt_follows(run: Observed, why: Cause, counters: tuple[int,
 
 
 @pytest.mark.parametrize(
+    ("why", "left"),
+    [
+        case("a failure", cause("Error", 1), "0 failures and 2 disruptions are left"),
+        case("a disruption", cause("NodeLost", 1), "1 failures and 1 disruptions are left"),
+    ],
+)
+def test_the_message_says_what_is_left(why: Cause, left: str) -> None:
+    assert charge(seen(), why).message.endswith(left)
+
+
+@pytest.mark.parametrize(
     ("run", "why", "counters", "reason", "advice"),
     [
         case("one failure too many", seen(failures=1), cause("Error", 1), (2, 0), "FailureBudgetSpent", "spec.budgets.failures allows 1"),
@@ -87,6 +98,7 @@ def test_the_time_that_an_attempt_took(run: Observed, spent: int) -> None:
     ("reached", "before", "kept"),
     [
         case("the attempt reported nothing", None, 9, 9),
+        case("no attempt has reported anything", None, 0, 0),
         case("the attempt got less far", 4, 9, 9),
         case("the attempt got further", 12, 9, 12),
     ],

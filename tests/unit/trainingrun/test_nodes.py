@@ -9,7 +9,7 @@ import pytest
 from bramble.api.trainingrun import Spec
 from bramble.kinds.trainingrun import nodes as rules
 from bramble.kinds.trainingrun.nodes import Node, Taint
-from tests.unit.trainingrun.seen import case, node, observed
+from tests.unit.trainingrun.seen import NOW, case, node, observed
 
 GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
 
@@ -26,6 +26,8 @@ TAINTED = node("t", taints=(Taint("gpu", "yes", "NoSchedule"),))
     ("wanted", "there", "fits"),
     [
         case("the run requests nothing", spec(), node("a"), True),
+        case("nothing else is known of the node", spec(), Node(name="a"), True),
+        case("the run requests nothing of a resource that the node lacks", spec(resources={"requests": {"x.y/z": "0"}}), node("a"), True),
         case("the run requests a GPU, and the node has one", spec(**GPU), node("a"), True),
         case("the run requests a GPU, and the node has none", spec(**GPU), node("a", gpus=0), False),
         case("the run requests two GPUs, and the node has one", spec(resources={"limits": {"nvidia.com/gpu": 2}}), node("a"), False),
@@ -61,7 +63,8 @@ def test_fits(wanted: Spec, there: Node, fits: bool) -> None:
         case("one node with four GPUs", spec(**GPU), (node("a", gpus=4),), 4),
         case("a node that does not fit adds nothing", spec(**GPU), (node("a", gpus=4), node("b", ready=False)), 4),
         case("the scarcest resource counts", spec(resources={"requests": {"cpu": "2", "memory": "1Gi"}}), (node("a"),), 2),
-        case("without requests the kubelet's limit of pods counts", spec(), (node("a"),), 110),
+        case("without requests the node's limit of pods counts", spec(), (Node(name="a", allocatable={"pods": 30.0}),), 30),
+        case("without such a limit the kubelet's default counts", spec(), (Node(name="a"),), 110),
     ],
 )
 def test_capacity(wanted: Spec, nodes: tuple[Node, ...], pods: int) -> None:
@@ -83,17 +86,45 @@ def test_cpu_allowed(wanted: Spec, nodes: tuple[Node, ...], allowed: bool) -> No
     assert rules.cpu_allowed(wanted, nodes) is allowed
 
 
-def test_a_node_of_the_api_server() -> None:
-    manifest = {
-        "metadata": {"name": "a", "labels": {"x": "y"}},
-        "spec": {"unschedulable": True, "taints": [{"key": "k", "effect": "NoSchedule"}]},
-        "status": {
-            "allocatable": {"cpu": "3920m", "memory": "15Gi"},
-            "conditions": [{"type": "Ready", "status": "Unknown", "lastTransitionTime": "2026-01-02T03:04:05Z"}],
-        },
-    }
-    found = Node.of(manifest)
-    assert (found.ready, found.schedulable, found.taints) == (False, False, (Taint("k", "", "NoSchedule"),))
-    assert found.allocatable == {"cpu": pytest.approx(3.92), "memory": 15 * 1024**3}
-    assert found.since is not None
-    assert found.since.isoformat() == "2026-01-02T03:04:05+00:00"
+READY = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-02T03:04:05Z"}
+TAINTS = [{"key": "k", "effect": "NoSchedule"}, {"key": "g", "value": "v", "effect": "NoExecute"}]
+SILENT = {**READY, "status": "Unknown"}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        case(
+            "a node that is Ready",
+            {"metadata": {"name": "a", "labels": {"x": "y"}}, "status": {"conditions": [{"type": "Other", "status": "False"}, READY]}},
+            Node(name="a", since=NOW, labels={"x": "y"}),
+        ),
+        case(
+            "a node that does not answer",
+            {"metadata": {"name": "a"}, "status": {"conditions": [SILENT]}},
+            Node(name="a", ready=False, since=NOW),
+        ),
+        case("a node that has not reported yet", {"metadata": {"name": "a"}}, Node(name="a", ready=False)),
+        case(
+            "a condition without a time",
+            {"metadata": {"name": "a"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}},
+            Node(name="a"),
+        ),
+        case(
+            "a cordoned node with a taint",
+            {
+                "metadata": {"name": "a"},
+                "spec": {"unschedulable": True, "taints": TAINTS},
+                "status": {"conditions": [READY]},
+            },
+            Node(name="a", since=NOW, schedulable=False, taints=(Taint("k", "", "NoSchedule"), Taint("g", "v", "NoExecute"))),
+        ),
+        case(
+            "quantities become numbers",
+            {"metadata": {"name": "a"}, "status": {"conditions": [READY], "allocatable": {"cpu": "1500m", "memory": "15Gi"}}},
+            Node(name="a", since=NOW, allocatable={"cpu": 1.5, "memory": 15 * 1024.0**3}),
+        ),
+    ],
+)
+def test_a_node_of_the_api_server(manifest: dict[str, Any], expected: Node) -> None:
+    assert Node.of(manifest) == expected

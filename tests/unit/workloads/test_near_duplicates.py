@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from bramble_workloads.processing.images import IMAGES
 from bramble_workloads.snapshot import near
 from bramble_workloads.snapshot.near import near_duplicates, perceptual_hashes
-from bramble_workloads.snapshot.picture import read
 from tests.unit.workloads.models import digits
 
 
@@ -26,7 +26,7 @@ def scene(seed: int, size: int = 256) -> Image.Image:
 def small(image: Image.Image, kind: str = "PNG", **options: object) -> NDArray[np.uint8]:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    found = read(buffer.getvalue()).small
+    found = IMAGES.read(buffer.getvalue()).thumbnail
     assert found is not None
     return found
 
@@ -59,7 +59,7 @@ def test_what_is_another_picture_is_not(changed: object) -> None:
 
 
 def test_handwritten_digits_are_all_different() -> None:
-    pictures = [read(content).small for content in digits()[0]]
+    pictures = [IMAGES.read(content).thumbnail for content in digits()[0]]
     assert near_duplicates(np.stack([picture for picture in pictures if picture is not None])) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble_workloads.errors import BadData, Corrupt
-from bramble_workloads.evaluate.samples import hash_order, of_split, pictures, read_manifest, read_samples
+from bramble_workloads.evaluate.samples import hash_order, of_split, read_files, read_manifest, read_samples
 from tests.unit.workloads.datasets import dataset
 
 
@@ -39,7 +39,7 @@ def test_every_wanted_picture_arrives_once(name: str, sharded: bool, share: floa
     wanted = of_split(read_samples(read, manifest), "test")
     wanted = wanted[: int(len(wanted) * share)]
     read.counts.clear()
-    found = {sample.id: content for sample, content in pictures(read, manifest, wanted)}
+    found = {sample.id: content for sample, content in read_files(read, manifest, wanted)}
     assert found == {sample.id: blobs[sample.id] for sample in wanted}
     assert read.counts.total() == reads, name
 
@@ -51,7 +51,7 @@ def test_a_few_pictures_of_a_large_split_are_read_one_by_one(monkeypatch: pytest
     manifest = read_manifest(read, digest)
     wanted = of_split(read_samples(read, manifest), "train")[:3]
     read.counts.clear()
-    assert {sample.id for sample, _ in pictures(read, manifest, wanted)} == {sample.id for sample in wanted} == set(read.counts)
+    assert {sample.id for sample, _ in read_files(read, manifest, wanted)} == {sample.id for sample in wanted} == set(read.counts)
 
 
 def test_a_picture_that_no_shard_holds_is_read_by_itself() -> None:
@@ -62,7 +62,7 @@ def test_a_picture_that_no_shard_holds_is_read_by_itself() -> None:
     of_val = next(shard for shard in manifest.shards if shard.split == "val")
     mixed = manifest.model_copy(update={"shards": (of_val.model_copy(update={"split": "test"}),)})
     wanted = (*samples["test"], *samples["val"])
-    assert {sample.id for sample, _ in pictures(blobs.__getitem__, mixed, wanted)} == {sample.id for sample in wanted}
+    assert {sample.id for sample, _ in read_files(blobs.__getitem__, mixed, wanted)} == {sample.id for sample in wanted}
 
 
 def test_a_shard_with_another_picture_is_corrupt() -> None:
@@ -73,9 +73,9 @@ def test_a_shard_with_another_picture_is_corrupt() -> None:
     damaged = bytearray(blobs[shard])
     damaged[512 + 20] ^= 1  # in the first member's picture, behind its header
     with pytest.raises(Corrupt, match="snapshot the Dataset again"):
-        list(pictures({**blobs, shard: bytes(damaged)}.__getitem__, manifest, wanted))
+        list(read_files({**blobs, shard: bytes(damaged)}.__getitem__, manifest, wanted))
     with pytest.raises(Corrupt, match="not a tar archive"):
-        list(pictures({**blobs, shard: b"\x01" * 2048}.__getitem__, manifest, wanted))
+        list(read_files({**blobs, shard: b"\x01" * 2048}.__getitem__, manifest, wanted))
 
 
 def test_what_is_no_manifest() -> None:

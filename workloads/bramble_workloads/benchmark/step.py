@@ -21,7 +21,7 @@ from bramble_workloads.benchmark.verdict import outcome
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.answers import require_known
 from bramble_workloads.evaluate.drop import require_max_drop
-from bramble_workloads.evaluate.samples import hash_order, of_split, pictures, read_manifest, read_samples
+from bramble_workloads.evaluate.samples import hash_order, of_split, read_files, read_manifest, read_samples
 from bramble_workloads.job import Work, run
 from bramble_workloads.processing.package import read_package
 
@@ -68,7 +68,7 @@ def _samples(work: Work[BenchmarkJob], gateway: BoardGateway, manifest: Manifest
     folder = work.folder / "pictures"
     folder.mkdir()
     files = []
-    for sample, content in pictures(gateway.get_blob, manifest, chosen):
+    for sample, content in read_files(gateway.get_blob, manifest, chosen):
         path = folder / sample.id.removeprefix("sha256:")
         path.write_bytes(content)
         files.append((path, sample))

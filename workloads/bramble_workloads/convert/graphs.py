@@ -15,7 +15,7 @@ from bramble_workloads.convert.calibration import choose
 from bramble_workloads.convert.source import Source, fetch_export
 from bramble_workloads.errors import BadData
 from bramble_workloads.evaluate.answers import processors
-from bramble_workloads.evaluate.samples import name_of, pictures
+from bramble_workloads.evaluate.samples import name_of, read_files
 from bramble_workloads.job import Work
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import DescriptionError, InputError
@@ -109,7 +109,7 @@ def _variant(source: Source, spec: VariantSpec, contract: RuntimeContract, form:
 
 def _tensors(work: Work[ConvertJob], source: Source, samples: tuple[Sample, ...]) -> Iterator[Floats]:
     """The samples, preprocessed, in no promised order."""
-    return parallel_map(lambda picture: _tensor(source, *picture), pictures(work.store.get_blob, source.manifest, samples), processors())
+    return parallel_map(lambda picture: _tensor(source, *picture), read_files(work.store.get_blob, source.manifest, samples), processors())
 
 
 def _tensor(source: Source, sample: Sample, content: bytes) -> Floats:

@@ -10,7 +10,7 @@ from bramble.contracts.manifest import Sample
 from bramble_workloads.convert.graphs import EXPORTED, GraphKey, VariantGraph, key_of
 from bramble_workloads.convert.source import Source
 from bramble_workloads.evaluate.answers import rows
-from bramble_workloads.evaluate.samples import pictures
+from bramble_workloads.evaluate.samples import read_files
 from bramble_workloads.evaluate.step import with_progress
 from bramble_workloads.job import Work
 from bramble_workloads.processing.errors import ModelFault
@@ -45,7 +45,7 @@ def run_split(
         BadData: a sample cannot be processed, or the exported graph fails, with which the others are compared.
     """
     made = {key: graph for key, graph in graphs.items() if isinstance(graph, VariantGraph)}
-    running = rows([graph.model for graph in made.values()], pictures(work.store.get_blob, source.manifest, samples))
+    running = rows([graph.model for graph in made.values()], read_files(work.store.get_blob, source.manifest, samples))
     found = list(with_progress(work, f"{split}: {len(made)} graphs have answered", len(samples), running))
     outputs: dict[GraphKey, list[Outputs] | NotConvertible] = {
         key: graph for key, graph in graphs.items() if isinstance(graph, NotConvertible)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic import ValidationError
 
+from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.manifest import Manifest, Sample, Split, read_sample
 from bramble.contracts.tasks.catalogue import contract_of
@@ -19,11 +20,11 @@ from bramble_workloads.processing.package import GetBlob
 READERS = 8
 """Threads that wait for single blobs."""
 REQUEST_BYTES = 64 * 1024
-"""One more request costs about as much as this many bytes more in a request that is made anyway."""
+"""A further request takes about as long as this many further bytes of a request that is made anyway."""
 
 
 def read_manifest(get_blob: GetBlob, digest: str) -> Manifest:
-    """A dataset's header.
+    """Read the header of a dataset.
 
     Raises:
         BadData: the blob is not a manifest.
@@ -31,11 +32,13 @@ def read_manifest(get_blob: GetBlob, digest: str) -> Manifest:
     try:
         return Manifest.model_validate_json(get_blob(digest))
     except ValidationError as error:
-        raise BadData(f"blob {digest} is not a manifest that this image knows: snapshot the Dataset again ({_first(error)})") from error
+        raise BadData(
+            f"blob {digest} is not a manifest that this image knows: snapshot the Dataset again ({problems_of(error)})"
+        ) from error
 
 
 def read_samples(get_blob: GetBlob, manifest: Manifest) -> dict[Split, tuple[Sample, ...]]:
-    """Every split's samples, in order of id; a split without any is left out.
+    """Read the samples of every split, in order of id. A split without samples is left out.
 
     Raises:
         BadData: a line is not a sample.
@@ -47,13 +50,13 @@ def read_samples(get_blob: GetBlob, manifest: Manifest) -> dict[Split, tuple[Sam
             sample = read_sample(line, annotation)
             found.setdefault(sample.split, []).append(sample)
     except ValueError as error:
-        why = _first(error) if isinstance(error, ValidationError) else str(error)
+        why = problems_of(error) if isinstance(error, ValidationError) else str(error)
         raise BadData(f"blob {manifest.samples} does not hold samples: snapshot the Dataset again ({why})") from error
     return {split: tuple(sorted(samples, key=lambda sample: sample.id)) for split, samples in found.items()}
 
 
 def name_of(sample: Sample) -> str:
-    """A sample as messages name it."""
+    """The name of a sample in messages."""
     shown = sample.annotation.stratum
     return f"sample {sample.id} ({shown})" if shown else f"sample {sample.id}"
 
@@ -62,7 +65,7 @@ def of_split(samples: dict[Split, tuple[Sample, ...]], split: Split) -> tuple[Sa
     """The samples of one split.
 
     Raises:
-        BadData: there are none.
+        BadData: the split is empty.
     """
     if split not in samples:
         raise BadData(f"the {split} split is empty: give it a larger share in the Dataset's splits, or more samples")
@@ -74,11 +77,11 @@ def hash_order(samples: Iterable[Sample], purpose: str) -> list[Sample]:
     return sorted(samples, key=lambda sample: hashlib.sha256(f"{purpose}/{sample.id}".encode()).hexdigest())
 
 
-def pictures(get_blob: GetBlob, manifest: Manifest, wanted: Sequence[Sample]) -> Iterator[tuple[Sample, bytes]]:
-    """Each wanted sample with its picture, in no promised order. One shard is in memory at a time, or a few single blobs.
+def read_files(get_blob: GetBlob, manifest: Manifest, wanted: Sequence[Sample]) -> Iterator[tuple[Sample, bytes]]:
+    """Read the file of each wanted sample, in no particular order. One shard is in memory at a time, or a few single files.
 
     Raises:
-        Corrupt: a shard holds other pictures than it says; or as `get_blob`.
+        Corrupt: a shard holds other files than it says; or as `get_blob`.
     """
     left = {sample.id: sample for sample in wanted}
     for shard in (shard for split in sorted({sample.split for sample in wanted}) for shard in _worthwhile(manifest, split, wanted)):
@@ -90,14 +93,14 @@ def pictures(get_blob: GetBlob, manifest: Manifest, wanted: Sequence[Sample]) ->
 
 
 def _worthwhile(manifest: Manifest, split: Split, wanted: Sequence[Sample]) -> list[str]:
-    """The shards of a split, where so much of it is wanted that reading them whole costs less than a request a picture; else none."""
+    """The shards of a split, if reading all of them is faster than a request for each wanted file; else none."""
     shards = [shard for shard in manifest.shards if shard.split == split]
     count = sum(sample.split == split for sample in wanted)
     return [shard.sha256 for shard in shards] if sum(shard.bytes for shard in shards) <= count * REQUEST_BYTES else []
 
 
 def _members(shard: bytes, name: str) -> Iterator[tuple[str, bytes]]:
-    """Digest and bytes of each picture of a shard. Nothing is unpacked to a path, so no member's name leads anywhere."""
+    """The digest and the bytes of each file of a shard. Nothing is written to a path, so a member's name cannot lead out of a folder."""
     try:
         with tarfile.open(fileobj=io.BytesIO(shard), mode="r:") as archive:
             for member in archive:
@@ -109,8 +112,3 @@ def _members(shard: bytes, name: str) -> Iterator[tuple[str, bytes]]:
                 yield digest, content
     except tarfile.TarError as error:
         raise Corrupt(f"shard {name} is not a tar archive: {error}") from error
-
-
-def _first(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_context=False)[0]
-    return f"{'.'.join(map(str, found['loc'])) or 'document'}: {found['msg']}"

@@ -12,7 +12,7 @@ from bramble.contracts.package import Package
 from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.evaluate.answers import answers, require_known
 from bramble_workloads.evaluate.gates import judge, require_gates, sentence
-from bramble_workloads.evaluate.samples import of_split, pictures, read_manifest, read_samples
+from bramble_workloads.evaluate.samples import of_split, read_files, read_manifest, read_samples
 from bramble_workloads.evaluate.table import Table
 from bramble_workloads.job import Work, run
 from bramble_workloads.processing.model import Model
@@ -45,7 +45,7 @@ def evaluate(work: Work[EvaluateJob]) -> EvaluateResult:
     samples = of_split(read_samples(store.get_blob, manifest), "test")
     require_known(samples, manifest, package)
     model = Model.load(package, fetch_graph(store, package, work.folder), threads=1)
-    answered = with_progress(work, "evaluated", len(samples), answers(model, pictures(store.get_blob, manifest, samples)))
+    answered = with_progress(work, "evaluated", len(samples), answers(model, read_files(store.get_blob, manifest, samples)))
     return _result(work, Table(answered, package))
 
 

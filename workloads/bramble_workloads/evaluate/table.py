@@ -1,4 +1,4 @@
-"""Every sample's answer, scored whole, by slice and by gate."""
+"""Scores the answers of a model: of all samples, of a slice, for a gate."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Answered(NamedTuple):
 
 
 class Table:
-    """The answers of one model. A sample that lacks a column which others have stands there with the empty value."""
+    """The answers of one model. A sample that lacks a column which other samples have belongs to the slice of the empty value."""
 
     def __init__(self, answered: Iterable[Answered], description: ModelDescription) -> None:
         self._answered = tuple(answered)

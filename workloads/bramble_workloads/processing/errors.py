@@ -1,14 +1,14 @@
-"""What can go wrong between a picture's bytes and an answer.
+"""Errors between the bytes of an input and an answer.
 
 WorkloadError                   (bramble_workloads.errors)
 ├─ SpecError
 │  └─ DescriptionError          the package asks for what this code cannot do, or contradicts itself
 └─ BadData
-├─ InputError                the request's own fault
-│  ├─ TooLarge               more bytes or pixels than the package takes
-│  ├─ UnsupportedMedia       a media type that the package does not take
-│  └─ CorruptPicture         not decodable, or of a shape that the operations cannot bring to the tensor's
-└─ ModelFault                the graph failed or gave what its package does not promise
+   ├─ InputError                this one input cannot be processed
+   │  ├─ TooLarge               it has more bytes or pixels than the package takes
+   │  ├─ UnsupportedMedia       the package does not take its media type
+   │  └─ CorruptPicture         it cannot be decoded, or its shape does not fit the graph
+   └─ ModelFault                the graph failed, or its outputs are not what the package states
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ class DescriptionError(SpecError):
 
 
 class InputError(BadData):
-    """This one input cannot be processed; the model is not to blame."""
+    """This one input cannot be processed. It does not count as an error of the model."""
 
 
 class TooLarge(InputError):
-    """More bytes or pixels than the package takes."""
+    """The input has more bytes or pixels than the package takes."""
 
 
 class UnsupportedMedia(InputError):
-    """Not one of the package's media types."""
+    """The input is not of one of the package's media types."""
 
 
 class CorruptPicture(InputError):
-    """Not decodable, or of a shape that the operations cannot bring to the tensor's."""
+    """The picture cannot be decoded, or the operations cannot bring it to the shape of the graph's tensor."""
 
 
 class ModelFault(BadData):
-    """The graph failed, or gave what its package does not promise: another shape, or numbers that are not finite."""
+    """The graph failed, or its outputs have another shape than the package states, or are not finite numbers."""

@@ -10,7 +10,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,14 +81,14 @@ def check(model: Model, golden: Golden, read_blob: ReadBlob) -> GoldenOutcome:
 
 def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read_blob: ReadBlob) -> tuple[Stage, str] | None:
     description = model.description
-    expected_tensor = decode_array(read_blob(case.tensor), description.input.tensor.shape)
+    expected_tensor = decode_array(read_blob(case.tensor), description.input.tensor.shape, description.input.tensor.dtype)
     expected_raw = decode_array(read_blob(case.raw), (sum(int(np.prod(output.shape)) for output in description.outputs),))
     tensor = model.preprocessor(read_blob(case.input))
     difference = greatest_difference(tensor, expected_tensor)
     if not difference <= tolerance.tensor:
         return (
             "tensor",
-            f"preprocessing differs by {difference:.3g}, tolerance {tolerance.tensor:.3g}: decode or resize is not the same here",
+            f"preprocessing differs by {difference:.3g}, tolerance {tolerance.tensor:.3g}: this machine makes another tensor of the input",
         )
     try:
         outputs = model.run(expected_tensor)
@@ -97,10 +97,10 @@ def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read
     difference = greatest_difference(flatten(description, outputs), expected_raw) / tolerance.step
     if not difference <= tolerance.raw:
         unit = "" if tolerance.step == 1 else f" quantisation steps of {tolerance.step:.3g}"
-        return "raw", f"outputs differ by {difference:.3g}{unit}, tolerance {tolerance.raw:.3g}: the graph computes otherwise here"
+        return "raw", f"outputs differ by {difference:.3g}{unit}, tolerance {tolerance.raw:.3g}: this machine computes other outputs"
     decoded = model.decode(unflatten(description, expected_raw))
-    if told := decoded.difference(case.decoded):
-        return "decoded", told
+    if difference_found := decoded.difference(case.decoded):
+        return "decoded", difference_found
     try:
         answer = model.decode(outputs)
     except ModelFault as fault:
@@ -110,8 +110,8 @@ def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read
     return None
 
 
-def greatest_difference(found: Floats, expected: Floats) -> float:
-    """The greatest absolute difference of two arrays; infinite when the shapes differ or a value is not a number."""
+def greatest_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The largest absolute difference of two arrays; infinite where the shapes differ or a value is not a number."""
     if found.shape != expected.shape:
         return float("inf")
     difference = float(np.max(np.abs(found.astype(np.float64) - expected.astype(np.float64)), initial=0.0))
@@ -119,7 +119,7 @@ def greatest_difference(found: Floats, expected: Floats) -> float:
 
 
 def flatten(description: ModelDescription, outputs: Mapping[str, Floats]) -> Floats:
-    """All outputs in the package's order as one row: what the `raw` blob of a case holds."""
+    """All outputs in the package's order as one row, as the `raw` blob of a case holds them."""
     return np.concatenate([outputs[output.name].reshape(-1) for output in description.outputs]).astype(np.float32)
 
 
@@ -134,25 +134,25 @@ def unflatten(description: ModelDescription, row: Floats) -> dict[str, Floats]:
     return outputs
 
 
-def encode_array(array: Floats) -> bytes:
-    """A gzipped `.npy` without pickle or time stamp: the same array, the same bytes. A normalised picture shrinks to a third."""
+def encode_array(array: NDArray[Any]) -> bytes:
+    """A gzipped `.npy` without pickle or time stamp: the same array gives the same bytes. A normalised picture shrinks to a third."""
     plain = io.BytesIO()
-    np.save(plain, np.ascontiguousarray(array, dtype=np.float32), allow_pickle=False)
+    np.save(plain, np.ascontiguousarray(array), allow_pickle=False)
     return gzip.compress(plain.getvalue(), compresslevel=6, mtime=0)
 
 
-def decode_array(content: bytes, shape: Sequence[int]) -> Floats:
-    """Read what `encode_array` wrote, never more than the expected shape needs.
+def decode_array(content: bytes, shape: Sequence[int], dtype: str = "float32") -> NDArray[Any]:
+    """Read what `encode_array` wrote, never more bytes than the expected shape needs.
 
     Raises:
-        BadData: not such a file, or of another shape.
+        BadData: not such a file, or of another shape or type.
     """
-    limit = int(np.prod(shape)) * 4 + HEADER_BYTES
+    limit = int(np.prod(shape)) * np.dtype(dtype).itemsize + HEADER_BYTES
     try:
         plain = zlib.decompressobj(wbits=31).decompress(content, limit)  # 31: a gzip header is expected
         array = np.load(io.BytesIO(plain), allow_pickle=False)
     except (zlib.error, ValueError, EOFError, OSError) as error:
         raise BadData(f"a golden array cannot be read: {error}") from error
-    if array.shape != tuple(shape) or array.dtype != np.float32:
-        raise BadData(f"a golden array is {array.dtype} {list(array.shape)}; the package needs float32 {list(shape)}")
+    if array.shape != tuple(shape) or array.dtype != np.dtype(dtype):
+        raise BadData(f"a golden array is {array.dtype} {list(array.shape)}; the package needs {dtype} {list(shape)}")
     return np.asarray(array)

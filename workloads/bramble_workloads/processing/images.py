@@ -5,21 +5,40 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
+import numpy as np
 from PIL import Image
 
-from bramble.contracts.images import Decode
+from bramble.contracts.canonical import digest_of
+from bramble.contracts.images import Decode, ImageInput
 from bramble.contracts.package import ModelDescription
+from bramble.contracts.tasks.base import Tensor
+from bramble_workloads.processing.errors import InputError
 from bramble_workloads.processing.picture import decode, media_type
 from bramble_workloads.processing.preprocess import Preprocessor, image_input
-from bramble_workloads.tasks.base import Medium
+from bramble_workloads.tasks.base import Medium, Reading
 
 PNG = "image/png"
+THUMBNAIL = 32
+"""Edge of the grey picture by which near-duplicates are found."""
+LIMITS = ImageInput(tensor=Tensor(name="x", shape=(1, 1, THUMBNAIL, THUMBNAIL)))
+"""The bytes and pixels that a model takes by default. A larger picture could not be sent to a device either."""
+EXTENSIONS = {PNG: ".png", "image/jpeg": ".jpg"}
 
 
 class Images(Medium):
     """Pictures. Golden cases hold them as PNG, which every decoder reads to the same pixels."""
 
     golden_media_type = PNG
+
+    def read(self, content: bytes) -> Reading:
+        """Hash and decode the file, and make its thumbnail."""
+        digest, extension = digest_of(content), EXTENSIONS.get(media_type(content) or "", "")
+        try:
+            grey = decode(content, LIMITS, Decode(color="L"))
+        except InputError as error:
+            return Reading(digest, len(content), extension, fault=str(error))
+        thumbnail = np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR), dtype=np.uint8)
+        return Reading(digest, len(content), extension, thumbnail)
 
     def preprocessor(self, description: ModelDescription) -> Preprocessor:
         """Decode, resize, crop, normalise."""

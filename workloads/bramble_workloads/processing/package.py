@@ -1,4 +1,4 @@
-"""A package by its digest, from wherever blobs are: a store, a gateway, a device's disk."""
+"""Reads a package by its digest, from a store, a gateway or a device's disk."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bramble.contracts.package import MAX_BYTES, Package
 from bramble_workloads.processing.errors import DescriptionError
 
 GetBlob = Callable[[str], bytes]
-"""Gives a blob's verified bytes by digest."""
+"""Returns the verified bytes of a blob, by digest."""
 
 
 def read_package(get_blob: GetBlob, digest: str) -> Package:
-    """A package's document.
+    """Read the document of a package.
 
     Raises:
-        DescriptionError: it is no package that this code knows.
+        DescriptionError: it is not a package, or it holds something that this image does not know.
     """
     content = get_blob(digest)
     if len(content) > MAX_BYTES:

@@ -1,6 +1,6 @@
-"""Bytes to a decoded picture, within the package's limits, and the geometry of the closed list: resize, crop.
+"""Decodes a picture within the package's limits, and resizes and crops it.
 
-Pillow alone decodes and resizes: its resize is antialiased, unlike that of most tensor libraries, and the difference costs accuracy.
+Only Pillow decodes and resizes. Its resize is antialiased, unlike that of most tensor libraries, and that difference costs accuracy.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from bramble.contracts.images import Crop, Decode, ImageInput, Resize
 from bramble_workloads.processing.errors import CorruptPicture, TooLarge, UnsupportedMedia
 
-# The package's own maxPixels is checked before anything is decoded; Pillow's limit would only add a warning in between.
+# The package's own maxPixels is checked before anything is decoded. Pillow's limit would only add a warning.
 Image.MAX_IMAGE_PIXELS = None
 
 SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG\r\n\x1a\n", "image/png", "PNG"),
     (b"\xff\xd8\xff", "image/jpeg", "JPEG"),
 )
-"""First bytes, media type, Pillow's name of the format."""
+"""The first bytes of a file, its media type, and Pillow's name of the format."""
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
 
-# What Pillow's decoders raise on broken files; each is a fault of the bytes.
+# Pillow's decoders raise all of these for broken files.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, OverflowError, struct.error, zlib.error)
 
 
 def media_type(content: bytes) -> str | None:
-    """What the first bytes say the picture is; None for anything that is not on the list. Names and headers are not believed."""
+    """The media type by the first bytes, whatever a name or a header says; None for a type that is not on the list."""
     return next((name for signature, name, _ in SIGNATURES if content.startswith(signature)), None)
 
 
@@ -41,8 +41,7 @@ def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image
     Transparency is dropped; 16-bit grey keeps its upper 8 bits.
 
     Raises:
-        TooLarge: more than `limits.max_bytes` bytes, or a header that announces more than `limits.max_pixels` pixels, before anything
-            is decoded.
+        TooLarge: more than `limits.max_bytes` bytes, or more than `limits.max_pixels` pixels by its header. Nothing was decoded.
         UnsupportedMedia: the first bytes are not of one of `limits.media_types`.
         CorruptPicture: the decoder refuses the bytes.
     """
@@ -71,15 +70,15 @@ def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image
 def _in_mode(image: Image.Image, color: str) -> Image.Image:
     if image.mode == color:
         return image
-    if image.mode.startswith("I"):  # 16-bit PNG: Pillow's own conversion clips at 255 instead of scaling
+    if image.mode.startswith("I"):  # a 16-bit PNG; Pillow's own conversion would clip at 255 instead of scaling
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.mode in {"P", "PA"}:
-        image = image.convert("RGBA")  # a palette's transparency is bytes that convert("RGB") would warn about
+        image = image.convert("RGBA")  # convert("RGB") would warn about the transparency of a palette
     return image.convert(color)
 
 
 def resize(image: Image.Image, operation: Resize) -> Image.Image:
-    """Antialiased resize: the shorter edge to `size` (the longer rounded to the nearest pixel), or both edges to `size`."""
+    """Resize, antialiased: the shorter edge to `size` and the longer one in proportion, to the nearest pixel; or both edges to `size`."""
     if operation.edge == "both":
         size = (operation.size, operation.size)
     else:
@@ -89,7 +88,7 @@ def resize(image: Image.Image, operation: Resize) -> Image.Image:
 
 
 def crop(image: Image.Image, operation: Crop) -> Image.Image:
-    """Cut (height, width) from the middle; an odd rest leaves the extra pixel at the bottom and right.
+    """Cut (height, width) from the middle. Where the rest is odd, the extra pixel is left out at the bottom or right.
 
     Raises:
         CorruptPicture: the picture is smaller than the crop in one direction.

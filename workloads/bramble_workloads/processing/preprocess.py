@@ -1,4 +1,4 @@
-"""A picture's bytes to the tensor that the graph takes: the closed list of operations, compiled once a package."""
+"""Makes the graph's tensor from the bytes of a picture, by the operations of the package."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CHANNELS = {"RGB": 3, "L": 1}
 
 
 class Preprocessor:
-    """The operations of one package, checked against its input tensor and made ready to run many times. Safe for several threads.
+    """The operations of one package, checked against its input tensor and prepared to run many times. Several threads may use it.
 
     Raises:
-        DescriptionError: operations out of order, or a tensor that they cannot give.
+        DescriptionError: the operations are out of order, or cannot give the input tensor.
     """
 
     def __init__(self, description: ModelDescription) -> None:
@@ -38,14 +38,14 @@ class Preprocessor:
         return self.tensor(self.picture(content))
 
     def picture(self, content: bytes) -> Image.Image:
-        """The picture after decode, resize and crop: what the graph sees before its values are normalised."""
+        """The picture after decode, resize and crop, before its values are normalised."""
         image = decode(content, self._limits, self._decode)
         for operation in self._geometry:
             image = resize(image, operation) if isinstance(operation, Resize) else crop(image, operation)
         return image
 
     def tensor(self, image: Image.Image) -> NDArray[np.float32]:
-        """Normalise a picture that has the tensor's size."""
+        """Normalise a picture, which must have the tensor's size."""
         channels, height, width = self._shape
         if (image.height, image.width) != (height, width):
             raise CorruptPicture(f"the picture is {image.width}x{image.height} after its operations; the graph takes {width}x{height}")
@@ -97,7 +97,7 @@ def _tensor_shape(description: ModelDescription, channels: int) -> tuple[int, in
 
 
 def _tables(operation: Normalize, channels: int) -> tuple[NDArray[np.float32], ...]:
-    """One table of 256 results a channel: the same float32 on every processor, whatever it fuses."""
+    """For each channel a table of the 256 possible results, so that every processor gives the same float32 numbers."""
     if not len(operation.mean) == len(operation.std) == channels:
         raise DescriptionError(
             f"normalize has {len(operation.mean)} mean, {len(operation.std)} std and {channels} channels: one of each a channel"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bramble.contracts.tasks.base import Annotation
-    from bramble_workloads.snapshot.picture import Reading
     from bramble_workloads.snapshot.sources.base import Candidate
+    from bramble_workloads.tasks.base import Reading
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class Picture:
     origin: str
     meta: dict[str, str]
     keys: tuple[str, ...]
-    small: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8] | None
 
 
 def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], list[Finding]]:
@@ -42,7 +42,7 @@ def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], 
     files: dict[str, list[tuple[Candidate, Reading]]] = defaultdict(list)
     faults: list[str] = []
     for candidate, reading in read:
-        if reading.small is None:
+        if reading.fault:
             faults.append(f"{candidate.key}: {reading.fault}")
         else:
             files[reading.digest].append((candidate, reading))
@@ -52,15 +52,15 @@ def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], 
         (first, reading), keys = files[digest][0], tuple(candidate.key for candidate, _ in files[digest])
         if any(candidate.annotation != first.annotation for candidate, _ in files[digest]):
             contradictions.extend(keys)
-        elif reading.small is not None:
+        else:
             shown = (first.annotation, first.origin, first.meta)
-            pictures.append(Picture(digest, reading.bytes, reading.extension, *shown, keys, reading.small))
+            pictures.append(Picture(digest, reading.bytes, reading.extension, *shown, keys, reading.thumbnail))
     return pictures, list(_findings(faults, contradictions))
 
 
 def _findings(faults: list[str], contradictions: list[str]) -> Iterator[Finding]:
     if faults:
-        yield finding("corrupt", "error", "files that cannot be read as pictures: repair or remove them", sorted(faults))
+        yield finding("corrupt", "error", "files that cannot be read: repair or remove them", sorted(faults))
     if contradictions:
         message = "the same picture has two different annotations and is left out: keep the right one"
         yield finding("contradictions", "warning", message, sorted(contradictions))

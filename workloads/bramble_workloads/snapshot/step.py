@@ -21,12 +21,13 @@ from bramble_workloads.snapshot.findings import shortened
 from bramble_workloads.snapshot.freeze import counts_of, freeze
 from bramble_workloads.snapshot.grouping import Grouped, group
 from bramble_workloads.snapshot.near import near_duplicates
-from bramble_workloads.snapshot.picture import Reading, read
 from bramble_workloads.snapshot.samples import Picture, distinct
 from bramble_workloads.snapshot.sources.base import Candidate
 from bramble_workloads.snapshot.sources.catalogue import reader_of
 from bramble_workloads.snapshot.splits import assign
 from bramble_workloads.store import Store
+from bramble_workloads.tasks.base import Reading
+from bramble_workloads.tasks.catalogue import task_of
 
 THREADS = 8
 SAY_SECONDS = 2
@@ -46,7 +47,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
 
     Raises:
         SpecError: the ratios, the pattern or the imbalance cannot be used, the store refuses a key, or a source does not fit the task.
-        BadData: a source is empty, its metadata cannot be understood, or nothing in it is a picture.
+        BadData: a source is empty, its metadata cannot be understood, or no file in it can be a sample.
         TryAgain: the store does not answer, or a source changed while it was read.
     """
     job, store = work.job, work.store
@@ -60,11 +61,10 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     work.say(f"{len(candidates)} files in {len(listings)} sources")
     pictures, faults = distinct(_read_all(work, candidates, previous))
     if not pictures:
-        raise BadData(f"none of the {len(candidates)} files is a picture: {faults[0].samples[0] if faults else 'no file'}")
-    near = near_duplicates(np.stack([picture.small for picture in pictures]))
+        raise BadData(f"none of the {len(candidates)} files can be a sample: {faults[0].samples[0] if faults else 'no file'}")
     grouped = group(
         pictures,
-        near,
+        _near(pictures),
         job.checks.duplicates,
         group_by=job.splits.group_by,
         stratify_by=job.splits.stratify_by,
@@ -81,12 +81,13 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
 
 
 def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mapping[str, Sample]) -> Iterator[tuple[Candidate, Reading]]:
-    """Read, hash and decode every file, and make a blob of each picture that is not in the previous manifest."""
+    """Read, hash and decode every file, and make a blob of each sample that is not in the previous manifest."""
+    medium = task_of(work.job.task).medium
 
     def freeze_one(candidate: Candidate) -> Reading:
         content = candidate.content(work.store)
-        reading = read(content)
-        if reading.small is not None:
+        reading = medium.read(content)
+        if not reading.fault:
             if reading.digest not in known:
                 candidate.freeze(work.store, content, reading.digest)
             if len(content) <= SHARDED_BYTES:
@@ -100,6 +101,14 @@ def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mappi
             if time.monotonic() - said >= SAY_SECONDS:
                 said = time.monotonic()
                 work.say(f"read {number} of {len(candidates)} files", metrics={"files": number, "of": len(candidates)})
+
+
+def _near(pictures: list[Picture]) -> list[tuple[int, int]]:
+    """Index pairs of near-duplicates, among the samples that have a thumbnail."""
+    seen = [(index, picture.thumbnail) for index, picture in enumerate(pictures) if picture.thumbnail is not None]
+    if not seen:
+        return []
+    return [(seen[one][0], seen[other][0]) for one, other in near_duplicates(np.stack([thumbnail for _, thumbnail in seen]))]
 
 
 def _spooled(folder: Path, digest: str) -> Path:

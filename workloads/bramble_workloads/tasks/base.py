@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -104,11 +105,34 @@ ToTensor = Callable[[bytes], NDArray[Any]]
 """Makes the graph's tensor of an input's bytes. Raises InputError: these bytes cannot be processed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a snapshot learns from the bytes of a file.
+
+    Attributes:
+        digest: of the bytes.
+        bytes: their number.
+        extension: of the file as it is laid out for a trainer, such as `.png`.
+        thumbnail: uint8 [32, 32], grey, by which near-duplicates are found; None for a medium without pictures.
+        fault: why the file cannot be a sample; empty for a usable file.
+    """
+
+    digest: str
+    bytes: int
+    extension: str
+    thumbnail: NDArray[np.uint8] | None = None
+    fault: str = ""
+
+
 class Medium(ABC):
     """How the inputs of a task are read: pictures, texts, numbers."""
 
     golden_media_type: ClassVar[str]
     """Of the inputs of golden cases."""
+
+    @abstractmethod
+    def read(self, content: bytes) -> Reading:
+        """Examine a file that may become a sample. It never raises for what the bytes hold: a fault is part of the result."""
 
     @abstractmethod
     def preprocessor(self, description: ModelDescription) -> ToTensor:

@@ -1,5 +1,5 @@
-"""The built-in training program: image classification by torch, one process a GPU, over any number of nodes.
+"""The built-in training program: one process for each GPU, over any number of nodes. The task's Objective says what is learned.
 
-It lives by the same contract as a program that a user brings (`$BRAMBLE_DATA`, `$BRAMBLE_PARAMS`, `$BRAMBLE_CHECKPOINTS`,
-`$BRAMBLE_PROGRESS`, `$BRAMBLE_OUT`) and needs neither a store nor Kubernetes.
+It follows the same contract as a user's own program (`$BRAMBLE_DATA`, `$BRAMBLE_PARAMS`, `$BRAMBLE_CHECKPOINTS`, `$BRAMBLE_PROGRESS`,
+`$BRAMBLE_OUT`), and needs neither a store nor Kubernetes.
 """

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder `step-<n>/` that appears whole, of safetensors, JSON and an optimiser state that is loaded as weights only."""
+"""Writes and reads checkpoints: folders `step-<n>/` of safetensors, JSON and an optimiser state. No pickle is executed when one is read."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from torch import Tensor, nn
 from bramble_workloads.errors import BadData
 
 KEPT = 2
-"""Checkpoints on the node's disk; the sidecar has uploaded the older ones, or will pass them over for a newer one."""
+"""Checkpoints that stay on the node's disk. The sidecar has uploaded the older ones, or will upload a newer one instead."""
 FOLDER = re.compile(r"step-(\d+)")
 WEIGHTS, BEST, OPTIMIZER, STATE = "model.safetensors", "best.safetensors", "optimizer.pt", "state.json"
 
 
 @dataclass
 class State:
-    """Where a run is, beside its weights.
+    """How far a run has come, without its weights.
 
     Attributes:
-        epoch: that is being trained, from 0.
-        consumed: samples that all ranks together have seen of it.
-        step: optimiser steps of the whole run.
+        epoch: the epoch that is being trained, from 0.
+        consumed: how many samples of that epoch all ranks together have used.
+        step: how many optimiser steps the run has taken.
         best: metrics of the best epoch so far; empty before the first validation.
-        best_epoch: that epoch.
-        stale: epochs since then.
-        metrics: of the last whole epoch.
+        best_epoch: the best epoch.
+        stale: how many epochs have ended since the best one.
+        metrics: metrics of the last complete epoch.
     """
 
     epoch: int = 0
@@ -48,7 +48,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a checkpoint holds beside the state; `scaler` is that of float16."""
+    """What a checkpoint holds besides the state. `scaler` scales the loss in float16; `best` holds the weights of the best epoch."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
@@ -57,7 +57,7 @@ class Parts:
 
 
 def save(folder: Path, state: State, parts: Parts) -> Path:
-    """Write `step-<n>/` and remove what is older than the last `KEPT`; the new folder."""
+    """Write `step-<n>/`, remove all but the last `KEPT` checkpoints, and return the new folder."""
     final, aside = folder / f"step-{state.step}", folder / f"tmp-step-{state.step}"
     if final.exists():
         return final
@@ -75,10 +75,10 @@ def save(folder: Path, state: State, parts: Parts) -> Path:
 
 
 def restore(folder: Path, parts: Parts, device: torch.device) -> State:
-    """Load the newest checkpoint into the parts; a fresh state where there is none.
+    """Load the newest checkpoint into the parts. Without a checkpoint, return the state of a run that begins.
 
     Raises:
-        BadData: it was written by another program, or for another network.
+        BadData: the checkpoint was written by another program, or for another network.
     """
     found = steps(folder)
     if not found:
@@ -88,7 +88,7 @@ def restore(folder: Path, parts: Parts, device: torch.device) -> State:
         parts.network.load_state_dict(load_file(newest / WEIGHTS, device=str(device)))
         kept: dict[str, Any] = torch.load(newest / OPTIMIZER, map_location=device, weights_only=True)
         parts.optimizer.load_state_dict(kept["optimizer"])
-        if kept["scaler"]:  # empty where the run went on without one, as with bfloat16
+        if kept["scaler"]:  # empty where the run used none, as with bfloat16
             parts.scaler.load_state_dict(kept["scaler"])
         if (newest / BEST).exists():
             parts.best.update(load_file(newest / BEST))
@@ -98,16 +98,16 @@ def restore(folder: Path, parts: Parts, device: torch.device) -> State:
 
 
 def steps(folder: Path) -> list[tuple[int, Path]]:
-    """Whole checkpoints, oldest first."""
+    """Complete checkpoints with their steps, oldest first."""
     found = ((FOLDER.fullmatch(path.name), path) for path in folder.iterdir()) if folder.is_dir() else ()
     return sorted((int(match[1]), path) for match, path in found if match)
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """A network's weights and statistics on the CPU, each with storage of its own."""
+    """Copies of a network's weights and running statistics on the CPU, each with its own storage."""
     return {name: value.detach().to("cpu", copy=True).contiguous() for name, value in network.state_dict().items()}
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Write a network's weights alone."""
+    """Write the weights of a network."""
     save_file(weights_of(network), path)

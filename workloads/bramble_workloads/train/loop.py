@@ -1,4 +1,4 @@
-"""The training loop: epochs of optimiser steps, validation, the best weights, checkpoints, and a way to leave at any step."""
+"""The training loop: epochs of optimiser steps, validation, the best weights and checkpoints. It may be stopped at any step."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Setup:
 class Trainer:
     """Runs a setup to its end, from the newest checkpoint if there is one.
 
-    Everything random is drawn from (seed, epoch, samples consumed, rank), so a run resumed after any optimiser step goes on as if it had
-    never stopped, as far as its device computes the same thing twice.
+    Every random number depends only on (seed, epoch, samples consumed, rank). So a run that resumes after any optimiser step gives the
+    same weights as one that was never stopped, if its device is deterministic.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -69,11 +69,11 @@ class Trainer:
         self._before = [buffer.clone() for buffer in self._buffers]
 
     def run(self) -> State:
-        """Train to the last epoch, or until nothing improves any more. The network then holds the best epoch's weights.
+        """Train to the last epoch, or until early stopping. The network then holds the weights of the best epoch.
 
         Raises:
-            SpecError: the loss became infinite or no number.
-            Stopped: SIGTERM; what was trained is in a checkpoint.
+            SpecError: the loss is infinite or not a number.
+            Stopped: SIGTERM arrived. A checkpoint of the last step was written.
         """
         self.state = checkpoint.restore(self._setup.checkpoints, self._parts, self._ranks.device)
         self._saved = self.state.step
@@ -89,13 +89,13 @@ class Trainer:
         return self.state
 
     def save(self) -> None:
-        """Write a checkpoint of the last whole optimiser step, by rank 0, unless there is one."""
+        """In rank 0, write a checkpoint of the last complete optimiser step, unless it exists."""
         if self._ranks.first and self._whole and self.state.step != self._saved:
             checkpoint.save(self._setup.checkpoints, self.state, self._parts)
             self._saved = self.state.step
 
     def forget_step(self) -> None:
-        """Undo what the forward pass of an unfinished step, if there is one, did to running statistics: weights change only at its end."""
+        """Restore the running statistics from before an unfinished step. Weights change only at the end of a step."""
         self._copy(self._before, self._buffers)
 
     @staticmethod
@@ -108,7 +108,7 @@ class Trainer:
         return stopping is not None and self.state.stale >= stopping.patience
 
     def _agree(self) -> None:
-        """Every node restored the same step, or a node that could not would train something else."""
+        """Check that every node restored the same step; otherwise the ranks would train different weights."""
         steps = self._ranks.total(torch.tensor([self.state.step], dtype=torch.float64, device=self._ranks.device))
         if int(steps.item()) != self.state.step * self._ranks.world_size:
             raise CheckpointsDiffer(f"this node restored step {self.state.step}, and not all others did")
@@ -137,13 +137,13 @@ class Trainer:
         return sums
 
     def _step(self, group: list[Batch], seen: int, sums: Tensor) -> None:
-        """One optimiser step over the batches of a group, after which `seen` samples of the epoch are used up."""
+        """Take one optimiser step with a group of batches, after which `seen` samples of the epoch are used up."""
         state, wanted, samples = self.state, self._wanted, len(self._setup.train)
         rate = learning_rate(state.epoch + state.consumed / samples, state.epoch + seen / samples, wanted)
         for settings in self._parts.optimizer.param_groups:
             settings["lr"] = rate
         chance = sampling.seed_of(self._setup.seed, state.epoch, state.consumed, self._ranks.rank)
-        torch.manual_seed(chance)  # dropout and its kin
+        torch.manual_seed(chance)  # for dropout and other random layers
         generator = torch.Generator().manual_seed(chance)
         self._parts.optimizer.zero_grad(set_to_none=True)
         for number, batch in enumerate(group, start=1):
@@ -172,7 +172,7 @@ class Trainer:
                 raise SpecError(f"the loss on {split} is {found} after epoch {state.epoch + 1}: {advice}")
         metrics["samplesPerSecond"] = samples / max(seconds, 1e-9)
         state.metrics = metrics
-        self._whole = False  # until weights, best and state agree again
+        self._whole = False  # no checkpoint is written until weights, best weights and state belong together again
         if improved(metrics, state.best, self._wanted, self._objective.figures):
             state.best, state.best_epoch, state.stale = metrics, state.epoch, 0
             self._parts.best.update(checkpoint.weights_of(self._setup.network))
@@ -195,11 +195,11 @@ class Trainer:
 
 
 class CheckpointsDiffer(TryAgain):
-    """Nodes of one attempt restored different checkpoints: a new attempt fetches again."""
+    """The nodes of one attempt restored different checkpoints. A new attempt fetches them again."""
 
 
 class _Leaving:
-    """SIGTERM is noted and obeyed between two steps; then, and when a peer is lost, the last whole step is saved first."""
+    """Notes SIGTERM, so that the loop stops between two steps. When it stops, or a peer is lost, the last complete step is saved."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
@@ -222,7 +222,7 @@ class _Leaving:
 
 
 def make_optimizer(network: nn.Module, wanted: Hyperparameters) -> torch.optim.Optimizer:
-    """The optimiser over all weights that are to be trained."""
+    """Make the optimiser of all trainable weights."""
     weights = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if wanted.optimizer == "sgd":
         return torch.optim.SGD(weights, lr=wanted.learning_rate, momentum=wanted.momentum, weight_decay=wanted.weight_decay)

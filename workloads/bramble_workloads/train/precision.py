@@ -1,4 +1,4 @@
-"""Mixed precision where the device has it."""
+"""Mixed precision, where the device supports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 class Precision:
-    """bfloat16 or float16 on a GPU that has them, float32 elsewhere. `scaler` does nothing unless it is float16."""
+    """Chooses bfloat16 or float16 on a GPU that supports it, and float32 elsewhere. `scaler` only acts with float16."""
 
     def __init__(self, wanted: Literal["auto", "off"], device: torch.device) -> None:
         self.dtype: torch.dtype | None = None
@@ -20,11 +20,11 @@ class Precision:
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.dtype is torch.float16)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Around forward pass and loss."""
+        """The context for the forward pass and the loss."""
         return torch.autocast(self._device, dtype=self.dtype) if self.dtype else nullcontext()
 
     def step(self, optimizer: torch.optim.Optimizer, network: nn.Module, clip_norm: float | None) -> None:
-        """One optimiser step, its gradients unscaled and clipped."""
+        """Unscale and clip the gradients, and take one optimiser step."""
         if clip_norm is not None:
             self.scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(network.parameters(), clip_norm)

@@ -1,4 +1,4 @@
-"""`$BRAMBLE_PROGRESS`: a line of JSON whenever there is something new, for the sidecar to pass on."""
+"""Writes `$BRAMBLE_PROGRESS`: a line of JSON for each new piece of progress, which the sidecar sends to the gateway."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 EVERY_SECONDS = 3.0
-"""Between two lines within an epoch."""
+"""The time between two lines within an epoch."""
 
 
 class Progress:
-    """Written by rank 0 alone. Metrics that are not finite are left out: JSON has no word for them."""
+    """The progress of a run. Only rank 0 writes it. Metrics that are not finite are left out, because JSON cannot hold them."""
 
     def __init__(self, path: Path | None, epochs: int, device: str, world_size: int) -> None:
         self._path = path
@@ -21,7 +21,7 @@ class Progress:
         self._last = 0.0
 
     def first_step(self) -> None:
-        """Call it after every optimiser step: the first one of this attempt is noted."""
+        """Note the time of the first optimiser step of this attempt. It is called after every step."""
         if not self._first_step:
             self._first_step = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             self.write(0, {}, None)
@@ -34,10 +34,10 @@ class Progress:
         """Append one line.
 
         Args:
-            epoch: whole epochs done.
-            metrics: names and values.
-            eta: seconds until the end of training, or None while nobody knows.
-            message: for a person.
+            epoch: how many epochs are complete.
+            metrics: values by name.
+            eta: seconds until the end of training; None if it is not known.
+            message: a text for a person.
         """
         self._last = time.monotonic()
         if self._path is None:

@@ -1,4 +1,4 @@
-"""This process among the others: device, process group, sums over all ranks."""
+"""This process as one rank of the run: its device, the process group, and sums over all ranks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from torch import Tensor, distributed, nn
 from bramble_workloads.errors import SpecError
 
 GROUP_TIMEOUT = timedelta(minutes=2)
-"""After which a rank that waits for the others gives up (design, §4)."""
+"""A rank that has waited this long for the others gives up (design, §4)."""
 
 
 class Ranks:
-    """The process group of a run; a run of one process needs none."""
+    """The process group of a run. A run of one process has none."""
 
     def __init__(self, environment: dict[str, str] | None = None) -> None:
-        """Take the device and join the group.
+        """Choose the device and join the group.
 
         Raises:
-            SpecError: GPUs were asked for, there is no CUDA here, and the node is not one that simulates them.
+            SpecError: GPUs were asked for, torch finds no CUDA, and the node is not labelled as one that simulates GPUs.
         """
         given = dict(os.environ) if environment is None else environment
         self.rank = int(given.get("RANK", "0"))
@@ -43,7 +43,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is rank 0, which writes what is written once."""
+        """Whether this is rank 0, which writes checkpoints, progress and the model."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
@@ -53,13 +53,13 @@ class Ranks:
         return values
 
     def share(self, network: nn.Module) -> None:
-        """Give every rank rank 0's running statistics, so that all validate the same network."""
+        """Copy the running statistics of rank 0 to every rank, so that all ranks validate the same network."""
         if self.world_size > 1:
             for buffer in network.buffers():
                 distributed.broadcast(buffer, 0)
 
     def leave(self) -> None:
-        """Leave the group; for a run that went well."""
+        """Leave the group at the end of a successful run."""
         if self.world_size > 1:
             distributed.barrier()
             distributed.destroy_process_group()

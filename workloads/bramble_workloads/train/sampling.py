@@ -1,4 +1,4 @@
-"""Which pictures each rank sees in which order. Pure, and the same after a resume at any step."""
+"""The samples that each rank sees, in their order. The order is the same after a resume at any step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST = 2
-"""Samples of a rank in a batch."""
+"""A batch gives each rank at least this many samples."""
 
 
 def seed_of(*parts: int) -> int:
-    """One well-mixed 63-bit seed from several numbers, such as (seed, epoch, step, rank)."""
+    """Mix several numbers, such as (seed, epoch, step, rank), to one seed of 63 bits."""
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -22,17 +22,18 @@ def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, start: int = 0) -> Iterator[NDArray[np.int64]]:
-    """Indices of each batch of one rank; every rank gets as many, of the same sizes.
+    """The indices of each batch of one rank. Every rank gets the same number of batches, of the same sizes.
 
-    The last one is smaller, and filled up from the beginning of the order where it does not divide by the ranks. It is left out where it
-    would give a rank a single sample, of which batch normalisation can make nothing, unless there is no other.
+    The last batch is smaller. If its size is no multiple of the number of ranks, it is filled up from the beginning of the order. It is
+    left out if it would give a rank a single sample, which batch normalisation cannot use, unless it is the only batch.
 
     Args:
         order: all samples of the epoch.
-        size: samples of a rank in a batch.
-        rank: this one.
-        world_size: ranks in all.
-        start: how many samples all ranks together have seen already, so that a run resumes within an epoch, even with other ranks.
+        size: how many samples of a batch each rank gets.
+        rank: this rank.
+        world_size: the number of ranks.
+        start: how many samples all ranks together have used already. A run resumes within an epoch by it, also with another number of
+            ranks.
     """
     whole = size * world_size
     for offset in range(start, len(order), whole):

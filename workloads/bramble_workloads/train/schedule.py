@@ -1,4 +1,4 @@
-"""The learning rate of each optimiser step. Pure."""
+"""The learning rate of each optimiser step."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from bramble.contracts.hyperparameters import Hyperparameters
 
 
 def learning_rate(begins: float, ends: float, wanted: Hyperparameters) -> float:
-    """Rate of the optimiser step from `begins` to `ends`, in epochs of the whole run: linear warm-up, then constant or half a cosine to 0.
+    """The rate of the optimiser step from `begins` to `ends`: a linear warm-up, then a constant rate or half a cosine down to 0.
 
-    Epochs, since a run may go on with fewer or more ranks, whose steps are of other sizes.
+    Both are in epochs from the beginning of the run, because a run may resume with another number of ranks, whose steps use another
+    number of samples.
     Source: I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, without restarts.
     """
     warmup = wanted.warmup_epochs

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, TypeVar
 
 from bramble.contracts.base import OneModelOf, OneOf
-from bramble.contracts.tasks.base import BuiltinTrainer, Input, Metric, Operation, Postprocess, Scores, TaskContract
+from bramble.contracts.tasks.base import BuiltinTrainer, Input, Operation, Postprocess, Scores, TaskContract
 from bramble.contracts.tasks.classification import CLASSIFICATION
 
 TASKS: tuple[TaskContract, ...] = (CLASSIFICATION,)
@@ -18,22 +18,15 @@ def _distinct(values: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _by_name(metrics: Iterable[Metric]) -> dict[str, Metric]:
-    found: dict[str, Metric] = {}
-    for metric in metrics:
-        found.setdefault(metric.name, metric)
-    return found
-
-
-METRICS = _by_name(metric for task in TASKS for metric in task.metrics)
-"""Every metric of any task by name. Where two tasks share a name, the earlier task describes it."""
+METRIC_NAMES = _distinct(name for task in TASKS for name in task.metric_names)
+"""Every metric of any task. Tasks may share a name."""
 
 ROLES = _distinct(role for task in TASKS for role in task.roles)
 """What an output of a graph may stand for."""
 
 TaskName = Annotated[str, OneOf(tuple(task.name for task in TASKS))]
 BuiltinTaskName = Annotated[str, OneOf(tuple(task.name for task in TASKS if task.builtin))]
-MetricName = Annotated[str, OneOf(tuple(METRICS))]
+MetricName = Annotated[str, OneOf(METRIC_NAMES)]
 Role = Annotated[str, OneOf(ROLES)]
 AnyInput = Annotated[Input, OneModelOf(_distinct(task.input for task in TASKS), "kind")]
 AnyOperation = Annotated[Operation, OneModelOf(_distinct(operation for task in TASKS for operation in task.operations), "op")]

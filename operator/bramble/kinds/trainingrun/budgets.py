@@ -39,7 +39,7 @@ def close_attempt(seen: Observed, now: datetime) -> dict[str, Any]:
     reached = seen.progress.epoch if seen.progress is not None else 0
     return {
         "current": None,
-        "spent_seconds": seen.status.spent_seconds + (_elapsed(seen, now) if seen.status.current is not None else 0),
+        "spent_seconds": seen.status.spent_seconds + _elapsed(seen, now),
         "ended_at": rfc3339(now),
         "epoch": max(seen.status.epoch, reached),
     }
