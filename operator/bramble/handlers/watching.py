@@ -68,13 +68,15 @@ def register(registry: kopf.OperatorRegistry, engine: Engine, config: ClusterCon
 
     @kopf.on.login(registry=registry)
     def login(**_: Any) -> kopf.ConnectionInfo:
-        """Give kopf the credentials that our own client uses. kopf asks again when the API server refuses them."""
+        """Give kopf the credentials that our own client uses. kopf asks at the start, and again when the API server refuses them."""
+        config.refused()
+        certificate, key = config.client_certificate()
         return kopf.ConnectionInfo(
             server=config.server,
             ca_data=config.ca or None,
             token=config.bearer() or None,
-            certificate_data=config.certificate or None,
-            private_key_data=config.key or None,
+            certificate_data=certificate or None,
+            private_key_data=key or None,
         )
 
     for resource in engine.watched:

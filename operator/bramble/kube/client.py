@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -36,9 +37,11 @@ class Client:
         self.config = config
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
+        self._certificate: tuple[str, str] | None = None
+        self._tls: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self.config.ssl_context(), limit=32)
+        connector = aiohttp.TCPConnector(ssl=self._context(), limit=32)
         self._session = aiohttp.ClientSession(connector=connector, timeout=self._timeout)
         return self
 
@@ -126,7 +129,7 @@ class Client:
         try:
             async with self._session_request("GET", path, None, params, CONTENT_JSON, timeout) as response:
                 if response.status >= 400:  # noqa: PLR2004
-                    raise error_of(response.status, f"WATCH {path}", await response.text())
+                    raise self._error(response.status, f"WATCH {path}", await response.text())
                 async for line in _lines(response.content):
                     event = _parsed(line, f"WATCH {path}")
                     if event["type"] == "ERROR":
@@ -154,7 +157,7 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__} {error}") from error
         if response.status >= 400:  # noqa: PLR2004 - HTTP errors begin at 400
-            raise error_of(response.status, f"{method} {path}", text)
+            raise self._error(response.status, f"{method} {path}", text)
         return response.status, _parsed(text, f"{method} {path}")
 
     def _session_request(
@@ -166,7 +169,20 @@ class Client:
         if token := self.config.bearer():
             headers["Authorization"] = f"Bearer {token}"
         encoded = json.dumps(body).encode() if body is not None else None
-        return self._session.request(method, self.config.server + path, data=encoded, params=params, headers=headers, timeout=timeout)
+        url = self.config.server + path
+        return self._session.request(method, url, data=encoded, params=params, headers=headers, timeout=timeout, ssl=self._context())
+
+    def _context(self) -> ssl.SSLContext:
+        """The TLS context with the client certificate that is valid now. A new one is made only when the certificate has changed."""
+        certificate = self.config.client_certificate()
+        if self._tls is None or certificate != self._certificate:
+            self._certificate, self._tls = certificate, self.config.ssl_context()
+        return self._tls
+
+    def _error(self, status: int, call: str, text: str) -> BrambleError:
+        if status == 401:  # noqa: PLR2004
+            self.config.refused()
+        return error_of(status, call, text)
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes]:

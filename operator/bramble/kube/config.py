@@ -1,4 +1,4 @@
-"""How to reach the API server: from inside a pod, or by a kubeconfig file."""
+"""How to reach the API server: by a pod's service account, or by a kubeconfig file."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from typing import Any
 
 import yaml
 
+from bramble.kube.login import LoginError, LoginPlugin
+
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet mounts a pod's token, the CA and the namespace."""
 
 
 class ConfigError(ValueError):
-    """There is no usable way to the API server; the message says where it was looked for."""
+    """No configuration can be used. The message says where it was looked for, or what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
-    """A server and the right to use it.
+    """The address of an API server, and the credentials for it.
 
     Attributes:
         server: URL with scheme and port.
-        ca: PEM that the server's certificate is signed by; empty: the system's.
+        ca: PEM of the CA that signed the server's certificate; empty for the system's CAs.
         token: a fixed bearer token, or empty.
-        token_file: a bearer token that is read again for every request (projected tokens are renewed), or None.
+        token_file: a file with a bearer token, or None. It is read for every request, because the kubelet renews projected tokens.
         certificate, key: PEM of a client certificate, or empty.
-        namespace: of the service account or of the context.
+        plugin: a login plugin that gives the token or the client certificate, or None.
+        namespace: the namespace of the service account or of the context.
     """
 
     server: str
@@ -38,22 +42,46 @@ class ClusterConfig:
     token_file: Path | None = None
     certificate: str = ""
     key: str = ""
+    plugin: LoginPlugin | None = None
     namespace: str = "default"
 
     def bearer(self) -> str:
-        """The token for a request made now, or empty."""
-        return self.token_file.read_text().strip() if self.token_file is not None else self.token
+        """The token for a request now; empty if there is none.
+
+        Raises:
+            LoginError: the login plugin gave no credentials.
+        """
+        if self.token_file is not None:
+            return self.token_file.read_text().strip()
+        return self.plugin.credentials().token if self.plugin is not None else self.token
+
+    def client_certificate(self) -> tuple[str, str]:
+        """The PEM of the client certificate and of its key for a connection now; empty if there is none.
+
+        Raises:
+            LoginError: the login plugin gave no credentials.
+        """
+        if self.plugin is None:
+            return self.certificate, self.key
+        given = self.plugin.credentials()
+        return given.certificate, given.key
 
     def ssl_context(self) -> ssl.SSLContext:
-        """For connections to the server; verifies it always."""
+        """The TLS context for connections now. It always verifies the server's certificate."""
         context = ssl.create_default_context(cadata=self.ca or None)
-        if self.certificate:
-            _load_client_certificate(context, self.certificate, self.key)
+        certificate, key = self.client_certificate()
+        if certificate:
+            _load_client_certificate(context, certificate, key)
         return context
+
+    def refused(self) -> None:
+        """The API server refused the credentials (401): ask the login plugin for new ones before the next request."""
+        if self.plugin is not None:
+            self.plugin.refused()
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """`load_cert_chain` takes files only: an anonymous one, seen by this process alone, holds the pair."""
+    """Load the pair from an anonymous file that only this process can see, because `load_cert_chain` accepts nothing but files."""
     descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, f"{certificate.strip()}\n{key.strip()}\n".encode())
@@ -63,10 +91,10 @@ def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str
 
 
 def load(environment: Mapping[str, str] = os.environ, service_account: Path = SERVICE_ACCOUNT) -> ClusterConfig:
-    """By `KUBECONFIG` (its first file), else a pod's service account, else `~/.kube/config`.
+    """Use the first file of `KUBECONFIG`, else a pod's service account, else `~/.kube/config`.
 
     Raises:
-        ConfigError: none of them is there, or the one that is cannot be used.
+        ConfigError: none of them exists, or the one that exists cannot be used.
     """
     if named := environment.get("KUBECONFIG"):
         return from_kubeconfig(Path(named.split(os.pathsep)[0]), environment.get("BRAMBLE_KUBE_CONTEXT"))
@@ -79,7 +107,7 @@ def load(environment: Mapping[str, str] = os.environ, service_account: Path = SE
 
 
 def from_service_account(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> ClusterConfig:
-    """What the kubelet gives every pod that asks for it."""
+    """Use the service account that the kubelet mounts into a pod."""
     host, port = environment["KUBERNETES_SERVICE_HOST"], environment.get("KUBERNETES_SERVICE_PORT", "443")
     return ClusterConfig(
         server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
@@ -90,10 +118,10 @@ def from_service_account(environment: Mapping[str, str], folder: Path = SERVICE_
 
 
 def from_kubeconfig(path: Path, context: str | None = None) -> ClusterConfig:
-    """A context of a kubeconfig file, the current one unless named. Exec plugins are not run.
+    """Use a context of a kubeconfig file: the named one, or else the current one. A login plugin (`exec`) is run at once.
 
     Raises:
-        ConfigError: the file or the context cannot be used.
+        ConfigError: the file, the context or the login plugin cannot be used.
     """
     try:
         document = yaml.safe_load(path.read_text())
@@ -102,8 +130,16 @@ def from_kubeconfig(path: Path, context: str | None = None) -> ClusterConfig:
     chosen = _named(document, "contexts", context or document.get("current-context", ""), path)["context"]
     cluster = _named(document, "clusters", chosen["cluster"], path)["cluster"]
     user = _named(document, "users", chosen["user"], path)["user"]
-    if "exec" in user or "auth-provider" in user:
-        raise ConfigError(f"kubeconfig {path}: user {chosen['user']!r} needs a plugin; use a token or a client certificate")
+    if "auth-provider" in user:
+        raise ConfigError(
+            f"kubeconfig {path}: user {chosen['user']!r} has an auth-provider, which kubectl no longer supports; use a login plugin"
+        )
+    plugin = LoginPlugin(user["exec"], path.parent, cluster) if user.get("exec") else None
+    try:
+        if plugin is not None:
+            plugin.credentials()
+    except LoginError as error:
+        raise ConfigError(f"kubeconfig {path}: {error}") from error
     token_file = user.get("tokenFile")
     return ClusterConfig(
         server=cluster["server"].rstrip("/"),
@@ -112,6 +148,7 @@ def from_kubeconfig(path: Path, context: str | None = None) -> ClusterConfig:
         token_file=path.parent / token_file if token_file else None,
         certificate=_pem(user, "client-certificate", path),
         key=_pem(user, "client-key", path),
+        plugin=plugin,
         namespace=chosen.get("namespace", "default"),
     )
 
@@ -119,7 +156,7 @@ def from_kubeconfig(path: Path, context: str | None = None) -> ClusterConfig:
 def _named(document: Mapping[str, Any], section: str, name: str, path: Path) -> Mapping[str, Any]:
     found: Mapping[str, Any] | None = next((item for item in document.get(section) or () if item["name"] == name), None)
     if found is None:
-        raise ConfigError(f"kubeconfig {path}: {section} holds no {name!r}")
+        raise ConfigError(f"kubeconfig {path}: {section} has no {name!r}")
     return found
 
 

@@ -62,9 +62,9 @@ def test_an_address_of_ip_6_is_bracketed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "user", "context", "told"),
     [
-        ("a context that is not there", {}, "three", "contexts holds no 'three'"),
-        ("a user that is not there", {}, "two", "users holds no 'nobody'"),
-        ("a user that needs a plugin", {"exec": {}}, "", "user 'u' needs a plugin; use a token or a client certificate"),
+        ("a context that is not there", {}, "three", "contexts has no 'three'"),
+        ("a user that is not there", {}, "two", "users has no 'nobody'"),
+        ("a user with an auth-provider", {"auth-provider": {"name": "gcp"}}, "", "user 'u' has an auth-provider"),
     ],
 )
 def test_what_cannot_be_used_is_named(tmp_path: Path, name: str, user: dict[str, Any], context: str, told: str) -> None:

@@ -14,6 +14,7 @@ from bramble.api.modelversion import KIND as MODEL_VERSION_KIND
 from bramble.api.objects import Invalid, Object, parse
 from bramble.api.rollout import KIND, Release, Spec, Status
 from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, assignment_name
+from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
@@ -25,6 +26,7 @@ from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
 
 ANY = "*"
+PROBLEM_CHARACTERS = 80
 
 
 def depends_on(manifest: Manifest) -> tuple[Key, ...]:
@@ -209,7 +211,10 @@ def package_blobs(digest: str, content: bytes) -> PackageBlobs:
     Raises:
         ValueError: the document is no package, or has another digest, or names a blob without its size.
     """
-    package = Package.model_validate_json(content)
+    try:
+        package = Package.model_validate_json(content)
+    except ValidationError as error:
+        raise ValueError(f"its document is not a package ({problems_of(error)[:PROBLEM_CHARACTERS]})") from error
     if digest_of(content) != digest:
         raise ValueError("its document has another digest than its name says")
     sizes = package.blobs()
