@@ -8,7 +8,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
-from bramble.api.schema import ATOMIC, SET, Decimal, Name, Rule, SpecPart, StatusPart, computed, immutable, map_by
+from bramble.api.schema import ATOMIC, SET, Decimal, Rule, SpecPart, StatusPart, computed, immutable, map_by
+from bramble.api.sources import Source
 from bramble.api.tasks import TASK_LINES
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs import snapshot
@@ -16,26 +17,6 @@ from bramble.contracts.tasks.catalogue import TaskName
 from bramble.kube.resources import DATASET
 
 SUM = "self.train + self.val + self.test"
-
-
-class S3Source(SpecPart):
-    """A folder of the namespace's store."""
-
-    prefix: Annotated[str, Field(max_length=512, pattern=r"^([^/].*)?$")] = ""
-    """The prefix of the keys to read, below the prefix of the store itself, such as `tv-ads/`. Empty means the whole store. A source can
-    only be in the store that the Secret `bramble-store` names."""
-
-
-class Source(SpecPart):
-    """One source of pictures."""
-
-    name: Name
-    """The name of the source. Every sample from it has the name in its `origin`."""
-    s3: S3Source
-    """A folder of the namespace's store (Secret `bramble-store`)."""
-    format: Literal["image-folder"]
-    """The layout of the folder. `image-folder`: a picture is `<class>/<file>`. An optional file `metadata.csv` with the column `file_name`
-    and others gives each sample its `meta`."""
 
 
 class Splits(SpecPart, snapshot.Splits):
@@ -107,7 +88,7 @@ class Spec(SpecPart):
 
     def job_sources(self) -> tuple[snapshot.Source, ...]:
         """The sources as the snapshot job reads them."""
-        return tuple(snapshot.Source(name=source.name, prefix=source.s3.prefix, format=source.format) for source in self.sources)
+        return tuple(source.job_source() for source in self.sources)
 
 
 class Samples(StatusPart):

@@ -165,7 +165,8 @@ class Spec(SpecPart):
     fleet_ref: Reference
     """The Fleet; its `allowedNamespaces` must list this namespace."""
     model_version_ref: Reference
-    """The version to roll out. Change it to roll out another version of the same model; change it back to undo at once."""
+    """The version to roll out. Change it to roll out another version of the same model. To change it back while that one is tried undoes it
+    at once; after the promotion the version before is rolled out again step by step."""
     strategy: Strategy
     """How a new version takes over."""
     analysis: Analysis = Analysis()

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 import bramble_workloads.edge
 from bramble.api.rollout import METRIC_NAMES, Guardrail
 from bramble.guardrails.base import Metric, Rule
-from bramble.guardrails.catalogue import METRICS, metric_named
+from bramble.guardrails.catalogue import ALWAYS, METRICS, metric_named
 from bramble.guardrails.evidence import CohortCounters
 from bramble.guardrails.lost import LOST
 
@@ -45,6 +45,7 @@ def test_names_are_unique_and_a_spec_may_name_all_but_those_that_always_judge() 
     names = [metric.name for metric in METRICS]
     assert len(set(names)) == len(names)
     assert tuple(metric.name for metric in METRICS if metric is not LOST) == METRIC_NAMES
+    assert ALWAYS == (LOST,)
 
 
 def test_a_metric_that_nobody_made_is_refused_with_those_that_there_are() -> None:

@@ -28,6 +28,8 @@ STABLE = cohort(999, errors=9)
         row(RULE, cohort(400, errors=400), cohort(400), "Fail", id="as many stable events as are needed are compared with"),
         row(RULE, cohort(400, errors=8), STABLE, "Pass", id="exactly at the margin it passes"),
         row(RULE, cohort(400, errors=9), STABLE, "Fail", id="one error above the margin it fails"),
+        row(RULE, cohort(100_000, errors=2003), STABLE, "Fail", id="a little above the margin it fails"),
+        row(RULE, cohort(400, errors=400).model_copy(update={"nodes": {}}), STABLE, "Undecided", id="no node is said to have any event"),
         row(RULE, cohort(1000, errors=1), cohort(1000), "Pass", id="one error against none is no infinite ratio"),
         row(WITH_CEILING, cohort(400, errors=4), cohort(0), "Pass", id="exactly at the ceiling it passes with nobody to compare with"),
         row(WITH_CEILING, cohort(400, errors=5), cohort(0), "Undecided", id="above the ceiling it needs somebody to compare with"),
@@ -39,6 +41,12 @@ STABLE = cohort(999, errors=9)
 def test_errors(rule: Rule, candidate: CohortCounters, stable: CohortCounters, expected: str) -> None:
     verdict = ERRORS.judge(rule, candidate, stable)
     assert verdict.verdict == expected, verdict.message
+
+
+def test_rates_are_rounded_to_six_digits() -> None:
+    verdict = ERRORS.judge(RULE, cohort(600, errors=200), cohort(700, errors=100))
+    assert verdict.candidate_rate == 0.333333
+    assert verdict.stable_rate == 0.142857
 
 
 def test_a_verdict_has_both_rates_and_says_how_they_compare() -> None:

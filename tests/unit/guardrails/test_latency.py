@@ -13,7 +13,9 @@ row = pytest.param
 RULE = Rule(metric="latency", quantile=0.99, max_ratio=2, min_events=100, min_nodes=2)
 WIDE = RULE.model_copy(update={"ceiling": 0.05})
 NARROW = RULE.model_copy(update={"ceiling": 0.001})
+MEDIAN = RULE.model_copy(update={"quantile": 0.5})
 STABLE = cohort(1000)
+HALF_SLOW = cohort(1000, slow=500)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,8 @@ STABLE = cohort(1000)
             id="requests exactly twice as slow as the stable quantile are not too slow",
         ),
         row(RULE, cohort(1000, slow=500, bucket=TWICE + 1), STABLE, "Fail", id="requests in the next bucket are"),
+        row(MEDIAN, cohort(1000, slow=500), HALF_SLOW, "Pass", id="half the requests may be slower than twice the median"),
+        row(MEDIAN, cohort(1000, slow=501), HALF_SLOW, "Fail", id="more than half the requests may not"),
         row(WIDE, cohort(1000, slow=50), STABLE, "Pass", id="a larger ceiling allows more slow requests"),
         row(WIDE, cohort(1000, slow=51), STABLE, "Fail", id="above the larger ceiling it fails"),
         row(NARROW, cohort(1000, slow=10), STABLE, "Pass", id="a smaller ceiling forbids nothing that the quantile allows"),
@@ -44,3 +48,19 @@ STABLE = cohort(1000)
 def test_latency(rule: Rule, candidate: CohortCounters, stable: CohortCounters, expected: str) -> None:
     verdict = LATENCY.judge(rule, candidate, stable)
     assert verdict.verdict == expected, verdict.message
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "rate"),
+    [
+        row(cohort(99, slow=99), STABLE, 0.0, id="too few requests have no rate yet"),
+        row(cohort(1000, slow=99), cohort(0), 0.0, id="without a threshold there is no rate"),
+        row(cohort(1000, slow=99), STABLE, 0.099, id="the rate is the share of slow requests"),
+    ],
+)
+def test_the_rate_of_the_candidate(candidate: CohortCounters, stable: CohortCounters, rate: float) -> None:
+    verdict = LATENCY.judge(RULE, candidate, stable)
+    assert verdict.candidate_rate == rate
+    assert verdict.stable_rate == 0.0
+    assert verdict.candidate_events == candidate.count("requests")
+    assert verdict.stable_events == stable.count("requests")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import CohortCounters
 from bramble.guardrails.lost import LOST
 from tests.unit.guardrails.cohort import cohort
@@ -27,3 +28,9 @@ def test_lost(candidate: CohortCounters, stable: CohortCounters, expected: str) 
     assert LOST.always is not None
     verdict = LOST.judge(LOST.always, candidate, stable)
     assert verdict.verdict == expected, verdict.message
+
+
+def test_the_devices_count_nothing_for_it() -> None:
+    assert LOST.counts == LOST.histograms == frozenset()
+    assert LOST.events(cohort(1000)) == 0
+    assert LOST.always == Rule(metric="lost", max_ratio=1.5, min_events=0, min_nodes=0)

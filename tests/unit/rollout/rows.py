@@ -252,5 +252,5 @@ def items(plan: Plan | None) -> list[str]:
     return [type(item).__name__ for item in plan.items] if plan is not None else []
 
 
-def told(reports: dict[str, Any], *, status: dict[str, Any] | None = None, on: tuple[str, ...] = ("a",), **more: Any) -> Observed:
+def with_candidate(reports: dict[str, Any], *, status: dict[str, Any] | None = None, on: tuple[str, ...] = ("a",), **more: Any) -> Observed:
     return observed(ref=V2, status=status or baking(), reports=reports, written=tried(*on), **more)

@@ -13,7 +13,7 @@ from bramble.kinds.rollout.evidence import Evidence, evidence_of
 from bramble.kinds.rollout.nodes import Nodes
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
-from tests.unit.rollout.rows import NODES, NOW, V1, V2, V3, baking, canaries, counts, device, observed, out, told, tried
+from tests.unit.rollout.rows import NODES, NOW, V1, V2, V3, baking, canaries, counts, device, observed, out, tried, with_candidate
 
 row = pytest.param
 
@@ -30,13 +30,13 @@ row = pytest.param
     ],
 )
 def test_what_counts_for_the_candidate(line: Counters, requests: int) -> None:
-    seen = told(canaries("a") | {"a": device("a", V2, attempt=2, counts=[line])})
+    seen = with_candidate(canaries("a") | {"a": device("a", V2, attempt=2, counts=[line])})
     assert seen.evidence.candidate.count("requests") == requests
     assert seen.evidence.candidate.nodes.get("errors", 0) == (1 if requests else 0)
 
 
 def test_a_metric_can_look_at_each_node() -> None:
-    seen = told(canaries("a", "b", errors=7), on=("a", "b"))
+    seen = with_candidate(canaries("a", "b", errors=7), on=("a", "b"))
     assert {node: counted.counts for node, counted in seen.evidence.candidate.by_node.items()} == {
         "a": {"requests": 200, "errors": 7},
         "b": {"requests": 200, "errors": 7},
@@ -46,12 +46,12 @@ def test_a_metric_can_look_at_each_node() -> None:
 
 def test_counts_that_no_metric_reads_are_not_added_up() -> None:
     line = counts(V2, "candidate").model_copy(update={"counts": {"requests": 3, "name_of_a_stranger": 9}})
-    seen = told(canaries("a") | {"a": device("a", V2, attempt=2, counts=[line])})
+    seen = with_candidate(canaries("a") | {"a": device("a", V2, attempt=2, counts=[line])})
     assert seen.evidence.candidate.counts == {"requests": 3}
 
 
 def test_what_is_stored_of_the_evidence_names_no_node() -> None:
-    assert "byNode" not in told(canaries("a")).evidence.candidate.model_dump(by_alias=True)
+    assert "byNode" not in with_candidate(canaries("a")).evidence.candidate.model_dump(by_alias=True)
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_what_is_stored_of_the_evidence_names_no_node() -> None:
     ],
 )
 def test_how_many_candidate_nodes_are_lost(members: int, lost: int, silent: tuple[str, ...]) -> None:
-    found = told(canaries("a", "b", silent=silent), on=("a", "b")).evidence.candidate
+    found = with_candidate(canaries("a", "b", silent=silent), on=("a", "b")).evidence.candidate
     assert found.members == members
     assert found.lost == lost
 
 
 def test_in_the_last_step_the_frozen_counters_are_compared_with() -> None:
     baseline = {"counts": {"requests": 123}, "nodes": {"errors": 1}, "members": 4}
-    found = told(canaries(*NODES), status=baking(step=2, baseline=baseline), on=NODES).evidence.stable
+    found = with_candidate(canaries(*NODES), status=baking(step=2, baseline=baseline), on=NODES).evidence.stable
     assert found.count("requests") == 123
     assert found.members == 4
 
@@ -78,9 +78,9 @@ def test_in_the_last_step_the_frozen_counters_are_compared_with() -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        row(told(canaries("a")), id="a bake is under way"),
-        row(told(canaries("a", errors=50)), id="the candidate is undone"),
-        row(told(canaries("a", "b"), status=baking(step=1), on=("a", "b")), id="the second step is watched"),
+        row(with_candidate(canaries("a")), id="a bake is under way"),
+        row(with_candidate(canaries("a", errors=50)), id="the candidate is undone"),
+        row(with_candidate(canaries("a", "b"), status=baking(step=1), on=("a", "b")), id="the second step is watched"),
         row(observed(ref=V2, status=out(), written=tried("a"), reports={node: device(node, V1) for node in NODES}), id="nodes are awaited"),
     ],
 )

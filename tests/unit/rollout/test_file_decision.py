@@ -8,7 +8,7 @@ from bramble.kinds.plan import NOTHING, FileResult, Plan
 from bramble.kinds.rollout.decision import Decision
 from bramble.kinds.rollout.policies.file_decision import file_decision
 from bramble.kinds.rollout.policies.guardrails import guardrails
-from tests.unit.rollout.rows import NOW, V2, canaries, items, kept, observed, orders, told, undone
+from tests.unit.rollout.rows import NOW, V2, canaries, items, kept, observed, orders, undone, with_candidate
 
 row = pytest.param
 UNCHANGED = Plan(status={"phase": "Degraded", "conditions": ()})
@@ -28,7 +28,7 @@ MEMORY = Plan(status={"attempt": 3}, remember=True)
     ],
 )
 def test_file_decision(filed: bool, verdict: Plan, expected: list[str]) -> None:
-    decision = kept((bad := told(canaries("a", errors=50))), guardrails(bad, NOW))["decision"]
+    decision = kept((bad := with_candidate(canaries("a", errors=50))), guardrails(bad, NOW))["decision"]
     status = {"undone": undone(), "attempt": 2, "decision": decision, "decision_filed": filed}
     plan = file_decision(observed(ref=V2, status=status, written=orders()), verdict, NOW)
     assert items(plan) == expected

@@ -27,7 +27,7 @@ from tests.unit.rollout.rows import (
     observed,
     out,
     ready,
-    told,
+    with_candidate,
 )
 
 row = pytest.param
@@ -47,33 +47,35 @@ NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None}
     ("seen", "reason", "expected"),
     [
         row(observed(), "", {}, id="no version is being tried"),
-        row(told(canaries("a"), status=out(), steps=PAUSE), "PauseStep", {}, id="a pause waits for a person"),
-        row(told(canaries(), status=out()), "WaitingForNodes", {}, id="the step's node has not taken the candidate yet"),
-        row(told(canaries("a", silent=["a"]), status=out()), "WaitingForNodes", {}, id="the step's only node does not answer"),
+        row(with_candidate(canaries("a"), status=out(), steps=PAUSE), "PauseStep", {}, id="a pause waits for a person"),
+        row(with_candidate(canaries(), status=out()), "WaitingForNodes", {}, id="the step's node has not taken the candidate yet"),
+        row(with_candidate(canaries("a", silent=["a"]), status=out()), "WaitingForNodes", {}, id="the step's only node does not answer"),
         row(
-            told(canaries("a"), status=out()),
+            with_candidate(canaries("a"), status=out()),
             "Baking",
             {"stepStartedAt": "2026-11-21T12:00:00Z"},
             id="the node serves the candidate, so it is watched from now on",
         ),
-        row(told(canaries("a"), status=baking(EXACTLY - SECOND)), "Baking", {}, id="the bake has one second left"),
-        row(told(canaries("a"), status=baking(EXACTLY)), "StepDone", NEXT, id="the bake ends exactly now"),
-        row(told(canaries("a"), status=baking(DONE)), "StepDone", NEXT, id="the bake is over and every guardrail passed"),
-        row(told(TOO_FEW, status=baking(DONE)), "CollectingEvidence", {}, id="the bake is over and a guardrail is undecided"),
-        row(told(SILENT_FOR_20_S, status=baking(DONE)), "Silence", {}, id="a node of the step may be lost"),
-        row(told(canaries("a"), status=baking(DONE), fleet_blocker=AWAY, blocker=AWAY), "FleetMissing", {}, id="there is no Fleet"),
-        row(told(TOO_FEW, status=baking(DEADLINE - SECOND)), "CollectingEvidence", {}, id="the deadline is one second away"),
-        row(told(TOO_FEW, status=baking(DEADLINE)), "Undecided", {}, id="the deadline is exactly now, so it pauses"),
-        row(told(TOO_FEW, status=baking(LONG_AGO)), "Undecided", {}, id="the deadline has passed, so it pauses"),
+        row(with_candidate(canaries("a"), status=baking(EXACTLY - SECOND)), "Baking", {}, id="the bake has one second left"),
+        row(with_candidate(canaries("a"), status=baking(EXACTLY)), "StepDone", NEXT, id="the bake ends exactly now"),
+        row(with_candidate(canaries("a"), status=baking(DONE)), "StepDone", NEXT, id="the bake is over and every guardrail passed"),
+        row(with_candidate(TOO_FEW, status=baking(DONE)), "CollectingEvidence", {}, id="the bake is over and a guardrail is undecided"),
+        row(with_candidate(SILENT_FOR_20_S, status=baking(DONE)), "Silence", {}, id="a node of the step may be lost"),
         row(
-            told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Promote"}),
+            with_candidate(canaries("a"), status=baking(DONE), fleet_blocker=AWAY, blocker=AWAY), "FleetMissing", {}, id="there is no Fleet"
+        ),
+        row(with_candidate(TOO_FEW, status=baking(DEADLINE - SECOND)), "CollectingEvidence", {}, id="the deadline is one second away"),
+        row(with_candidate(TOO_FEW, status=baking(DEADLINE)), "Undecided", {}, id="the deadline is exactly now, so it pauses"),
+        row(with_candidate(TOO_FEW, status=baking(LONG_AGO)), "Undecided", {}, id="the deadline has passed, so it pauses"),
+        row(
+            with_candidate(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Promote"}),
             "StepDone",
             NEXT,
             id="the deadline has passed and the spec says to go on",
         ),
-        row(told(canaries("a"), status=baking(DONE, stable=None)), "StepDone", NEXT, id="a first version goes on by time alone"),
+        row(with_candidate(canaries("a"), status=baking(DONE, stable=None)), "StepDone", NEXT, id="a first version goes on by time alone"),
         row(
-            told(canaries(*NODES), status=baking(DONE, step=2, baseline={"counts": {"requests": 500}, "members": 3}), on=NODES),
+            with_candidate(canaries(*NODES), status=baking(DONE, step=2, baseline={"counts": {"requests": 500}, "members": 3}), on=NODES),
             "Promoted",
             {"step": 3, "stepStartedAt": None, "candidate": None, "baseline": None, "stable": V2.ref, "lastGood": V1.ref},
             id="the last step is over, so the candidate is promoted",
@@ -93,10 +95,12 @@ def test_next_step(seen: Observed, reason: str, expected: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("seen", "why"),
     [
-        row(told(canaries("a"), status=baking(DONE)), "GuardrailsPassed", id="every guardrail passed"),
-        row(told(canaries("a"), status=baking(DONE, stable=None)), "FirstRollout", id="a first version went on by time"),
+        row(with_candidate(canaries("a"), status=baking(DONE)), "GuardrailsPassed", id="every guardrail passed"),
+        row(with_candidate(canaries("a"), status=baking(DONE, stable=None)), "FirstRollout", id="a first version went on by time"),
         row(
-            told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Promote"}), "Undecided", id="the spec said to go on undecided"
+            with_candidate(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Promote"}),
+            "Undecided",
+            id="the spec said to go on undecided",
         ),
     ],
 )
@@ -105,7 +109,7 @@ def test_a_decision_says_why_the_step_ended(seen: Observed, why: str) -> None:
 
 
 def test_when_the_last_step_begins_the_stable_counters_are_frozen() -> None:
-    seen = told(canaries("a", "b"), status=baking(DONE, step=1), on=("a", "b"))
+    seen = with_candidate(canaries("a", "b"), status=baking(DONE, step=1), on=("a", "b"))
     changes = kept(seen, next_step(seen, NOW))
     assert changes["step"] == 2
     assert changes["baseline"]["counts"]["requests"] == 400
@@ -113,7 +117,7 @@ def test_when_the_last_step_begins_the_stable_counters_are_frozen() -> None:
 
 
 def test_past_the_deadline_it_undoes_if_the_spec_says_so() -> None:
-    seen = told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Abort"})
+    seen = with_candidate(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Abort"})
     plan = next_step(seen, NOW)
     changes = kept(seen, plan)
     assert changes["candidate"] is None
@@ -124,13 +128,17 @@ def test_past_the_deadline_it_undoes_if_the_spec_says_so() -> None:
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        row(told(canaries("a"), status=out(), steps=PAUSE), [("Normal", "PauseStep")], id="a pause of the spec was to be expected"),
-        row(told(TOO_FEW, status=baking(DONE)), [], id="a step that collects evidence is no event"),
-        row(told(TOO_FEW, status=baking(LONG_AGO)), [("Warning", "Undecided")], id="a step that stays undecided needs a person"),
-        row(told(canaries("a"), status=baking(DONE)), [("Normal", "StepDone")], id="a step that ended"),
-        row(told(SILENT_FOR_20_S, status=baking(DONE)), [], id="a silent node may yet answer"),
         row(
-            told(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Abort"}), [("Warning", "Undone")], id="an undo needs a person"
+            with_candidate(canaries("a"), status=out(), steps=PAUSE), [("Normal", "PauseStep")], id="a pause of the spec was to be expected"
+        ),
+        row(with_candidate(TOO_FEW, status=baking(DONE)), [], id="a step that collects evidence is no event"),
+        row(with_candidate(TOO_FEW, status=baking(LONG_AGO)), [("Warning", "Undecided")], id="a step that stays undecided needs a person"),
+        row(with_candidate(canaries("a"), status=baking(DONE)), [("Normal", "StepDone")], id="a step that ended"),
+        row(with_candidate(SILENT_FOR_20_S, status=baking(DONE)), [], id="a silent node may yet answer"),
+        row(
+            with_candidate(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Abort"}),
+            [("Warning", "Undone")],
+            id="an undo needs a person",
         ),
     ],
 )
@@ -144,33 +152,33 @@ def test_events(seen: Observed, expected: list[tuple[str, str]]) -> None:
     ("seen", "message"),
     [
         row(
-            told(canaries(), status=out()),
+            with_candidate(canaries(), status=out()),
             "step 1: waiting for a to serve digits-2-0-0",
             id="the node has not reported anything about it",
         ),
         row(
-            told(canaries("a", silent=["a"]), status=out()),
+            with_candidate(canaries("a", silent=["a"]), status=out()),
             "step 1: no node of a serves digits-2-0-0: they do not answer, or gave it up",
             id="the only node does not answer",
         ),
         row(
-            told({node: device(node, V3, attempt=2) for node in NODES}, status=out(), on=()),
+            with_candidate({node: device(node, V3, attempt=2) for node in NODES}, status=out(), on=()),
             "step 1: no node can take the candidate: it must answer, serve the stable version and have room on its disk",
             id="no node is eligible",
         ),
-        row(told(canaries("a")), "step 1: watching its nodes for 5 s more", id="the bake is under way"),
+        row(with_candidate(canaries("a")), "step 1: watching its nodes for 5 s more", id="the bake is under way"),
         row(
-            told(SILENT_FOR_20_S, status=baking(DONE)),
+            with_candidate(SILENT_FOR_20_S, status=baking(DONE)),
             "step 1 waits: a did not report for more than 15 s and may be lost",
             id="a node may be lost",
         ),
         row(
-            told(TOO_FEW, status=baking(DONE)),
+            with_candidate(TOO_FEW, status=baking(DONE)),
             "step 1 waits until every guardrail is decided: errors: 50 of 100 requests so far on candidate nodes",
             id="a guardrail is undecided",
         ),
         row(
-            told(TOO_FEW, status=baking(LONG_AGO)),
+            with_candidate(TOO_FEW, status=baking(LONG_AGO)),
             "undecided for 1h: errors: 50 of 100 requests so far on candidate nodes; request resume to watch again, or skip",
             id="the deadline has passed",
         ),

@@ -27,7 +27,7 @@ from bramble_workloads.store import Store
 from tests.unit.workloads.models import digits
 
 Freeze = Callable[..., int]
-SOURCES = (Source(name="scans", prefix="raw/"),)
+SOURCES = (Source(name="scans", format="image-folder", prefix="raw/"),)
 SPLITS = Splits(train=0.7, val=0.15, test=0.15, seed=7)
 
 
@@ -186,7 +186,9 @@ def test_what_is_no_sample_is_said_and_left_out(store: Store, pictures: list[str
 @pytest.mark.parametrize(
     ("fields", "code", "kind", "says"),
     [
-        pytest.param({"sources": (Source(name="tape", prefix="none/"),)}, 65, "BadData", "source tape: no <class>/", id="empty"),
+        pytest.param(
+            {"sources": (Source(name="tape", format="image-folder", prefix="none/"),)}, 65, "BadData", "none/ has no <class>/", id="empty"
+        ),
         pytest.param({"splits": Splits(train=0.7, val=0.2, test=0.2)}, 64, "SpecError", "sum to 1", id="ratios"),
         pytest.param({"checks": Checks(class_pattern="(")}, 64, "SpecError", "no regular expression", id="pattern"),
         pytest.param({"checks": Checks(max_imbalance="ten")}, 64, "SpecError", "write a decimal number", id="imbalance"),

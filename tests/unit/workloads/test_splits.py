@@ -23,7 +23,7 @@ def after(groups: list[Group], placed: dict[str, Split]) -> list[Group]:
 
 
 @given(group_lists, seeds)
-def test_every_group_stands_in_exactly_one_split(groups: list[Group], seed: int) -> None:
+def test_every_group_is_in_exactly_one_split(groups: list[Group], seed: int) -> None:
     placed = assign(groups, RATIOS, seed)
     assert set(placed) == {group.id for group in groups}
     assert set(placed.values()) <= set(SPLITS)
@@ -42,6 +42,33 @@ def test_a_group_keeps_its_split_whatever_is_added(first: list[Group], more: lis
     known = {group.id for group in first}
     again = assign([*after(first, placed), *(group for group in more if group.id not in known)], RATIOS, seed)
     assert {name: again[name] for name in placed} == placed
+
+
+def share(placed: dict[str, Split], split: Split) -> int:
+    return sum(found == split for found in placed.values())
+
+
+@pytest.mark.parametrize(
+    ("kept", "new", "expected"),
+    [
+        pytest.param({"train": 10}, 10, {"train": 14, "val": 3, "test": 3}, id="the kept groups count: train gets fewer of the new ones"),
+        pytest.param({"val": 10}, 20, {"train": 18, "val": 10, "test": 2}, id="a split beyond its ratio gets none of the new groups"),
+        pytest.param({"train": 14, "val": 3, "test": 3}, 20, {"train": 28, "val": 6, "test": 6}, id="a dataset that doubles"),
+        pytest.param({"train": 14, "val": 3, "test": 3}, 0, {"train": 14, "val": 3, "test": 3}, id="nothing new: nothing changes"),
+        pytest.param({}, 20, {"train": 14, "val": 3, "test": 3}, id="a first version"),
+    ],
+)
+def test_kept_groups_count_when_a_dataset_grows(kept: dict[Split, int], new: int, expected: dict[Split, int]) -> None:
+    groups = [Group(f"kept-{split}-{number}", 1, ("a",), split) for split, count in kept.items() for number in range(count)]
+    groups += [Group(f"new-{number}", 1, ("a",)) for number in range(new)]
+    placed = assign(groups, RATIOS, 0)
+    assert {split: share(placed, split) for split in SPLITS} == expected
+
+
+def test_a_kept_group_counts_with_all_its_samples() -> None:
+    groups = [Group("kept", 70, ("a",), "train"), *(Group(f"new-{number}", 1, ("a",)) for number in range(30))]
+    placed = assign(groups, RATIOS, 0)
+    assert {split: share(placed, split) for split in SPLITS} == {"train": 1, "val": 15, "test": 15}, "train has its 70 samples already"
 
 
 @given(group_lists, seeds)

@@ -28,6 +28,8 @@ POLL_SECONDS = 0.02
 SIDECAR_SECONDS = 60.0
 """If the sidecar gives no sign of life for so long, nobody will upload anything. The launcher leaves, and a new attempt tries again."""
 TERMINATION_LOG = "/dev/termination-log"
+STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")  # noqa: PTH100, PTH118, PTH120
+"""Python processes of the user's command import `sitecustomize` from here, which lets them end faster."""
 
 
 def main(root: str) -> int:
@@ -35,6 +37,7 @@ def main(root: str) -> int:
     folder = RunFolder(root)
     plan = LaunchPlan.read(folder.plan)
     os.environ.update(plan.environment)
+    os.environ["PYTHONPATH"] = os.pathsep.join([STARTUP, *filter(None, [os.environ.get("PYTHONPATH")])])
     signal.signal(signal.SIGTERM, _leave)
     pump = Pump({rank: folder.log(rank) for rank in plan.ranks})
     watch = Watch(plan, folder)

@@ -1,78 +1,122 @@
-"""Progress on its way to the gateway: the newest line, again from time to time, because a gateway keeps it in memory only."""
+"""Progress on its way from `$BRAMBLE_PROGRESS` to the trackers."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.trackers.base import Tracker
 from bramble_workloads.sidecar.trusted import opened
 
-AGAIN_SECONDS = 5.0
-LEAST_SECONDS = 1.0
-"""Between two posts."""
+MOST_LINES = 1000
+"""Lines that wait for a tracker that does not answer; the oldest are dropped."""
 FIELDS = ("epoch", "epochs", "etaSeconds", "metrics", "device", "worldSize", "firstStepAt", "message")
 
 
-class ProgressFeed:
+class ProgressFile:
     """Reads `$BRAMBLE_PROGRESS` as it grows."""
 
-    def __init__(self, context: Context, gateway: GatewayClient) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._gateway = gateway
         self._offset = 0
-        self._document: dict[str, Any] | None = None
-        self._posted = 0.0
-        self._fresh = False
+        self._first_step_at: str | None = None
 
-    def due(self) -> bool:
-        """Whether there is something to post now."""
-        self._read()
-        waited = time.monotonic() - self._posted
-        return self._document is not None and waited >= (LEAST_SECONDS if self._fresh else AGAIN_SECONDS)
-
-    def post(self) -> None:
-        """Post the newest line. A gateway that is not there loses nothing but time."""
-        document, self._fresh, self._posted = self._document, False, time.monotonic()
-        if document is not None:
-            self._gateway.progress(document)
-
-    def _read(self) -> None:
+    def read(self) -> list[dict[str, Any]]:
+        """The lines that are new since the last call. A line without its end is left for the next call."""
         path = self._context.run.progress
         if not path.exists() or path.stat().st_size <= self._offset:
-            return
+            return []
         with opened(path, self._context.run.root) as name, name.open("rb") as file:
             file.seek(self._offset)
             content = file.read()
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
-        for line in whole.splitlines():
-            if found := _parsed(line):
-                job = self._context.job
-                common = {"object": job["object"], "step": "train", "attempt": job["attempt"], "worldSize": self._context.world_size}
-                first = (self._document or {}).get("firstStepAt")
-                self._document = {**common, **({"firstStepAt": first} if first else {}), **found}
-                self._fresh = True
+        return [self._complete(found) for line in whole.splitlines() if (found := _parsed(line))]
+
+    def _complete(self, found: dict[str, Any]) -> dict[str, Any]:
+        """A line with what it need not repeat: whose progress it is, and when the first step ended."""
+        job = self._context.job
+        self._first_step_at = found.get("firstStepAt", self._first_step_at)
+        first = {"firstStepAt": self._first_step_at} if self._first_step_at else {}
+        common = {"object": job["object"], "step": "train", "attempt": job["attempt"], "worldSize": self._context.world_size}
+        return {**common, **first, **found}
+
+
+class Feed:
+    """Gives one tracker its lines, in a thread of the pool, and not more often than the tracker wants them."""
+
+    def __init__(self, tracker: Tracker, pool: ThreadPoolExecutor) -> None:
+        self._tracker = tracker
+        self._pool = pool
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_LINES)
+        self._given: list[dict[str, Any]] = []
+        self._called = -float("inf")
+        self._call: Future[bool] | None = None
+
+    def add(self, lines: list[dict[str, Any]]) -> None:
+        """Take lines that the tracker has to get."""
+        self._waiting.extend(lines)
+
+    def look(self, now: float) -> None:
+        """Call the tracker if it is time. `now` is a moment of the monotonic clock."""
+        if not self._idle():
+            return
+        waited, repeat = now - self._called, self._tracker.repeat_seconds
+        if self._waiting and waited >= self._tracker.least_seconds:
+            self._begin(now, list(self._waiting))
+        elif self._given and repeat is not None and waited >= repeat:
+            self._begin(now, self._given[-1:])
+
+    def finish(self, seconds: float) -> None:
+        """Give the tracker all that still waits, and wait for it, for so many seconds at most."""
+        deadline = time.monotonic() + seconds
+        self._await(deadline)
+        if self._idle() and self._waiting:
+            self._begin(time.monotonic(), list(self._waiting))
+            self._await(deadline)
+
+    def _begin(self, now: float, lines: list[dict[str, Any]]) -> None:
+        self._called, self._given = now, lines
+        self._call = self._pool.submit(self._tracker.log, lines)
+
+    def _idle(self) -> bool:
+        """Whether no call is under way. Lines of a call that succeeded no longer wait."""
+        if self._call is None:
+            return True
+        if not self._call.done():
+            return False
+        if self._call.result():
+            for line in self._given:
+                if self._waiting and self._waiting[0] is line:
+                    self._waiting.popleft()
+        self._call = None
+        return True
+
+    def _await(self, deadline: float) -> None:
+        if self._call is not None:
+            wait([self._call], max(0.0, deadline - time.monotonic()))
 
 
 def figures(metrics: object) -> dict[str, float]:
-    """The finite numbers among what a program calls its metrics: JSON has no others, and they are information, not a result."""
+    """The finite numbers among what a program calls its metrics. JSON has no others, and metrics are information, not a result."""
     found = metrics if isinstance(metrics, dict) else {}
     largest = sys.float_info.max
     return {str(name): float(value) for name, value in found.items() if isinstance(value, int | float) and -largest <= value <= largest}
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The known fields of a line; a line of another form is said once in the log and passed over: it is information, not a result."""
+    """The known fields of a line. A line of another form is reported in the log and ignored, since it is information, not a result."""
     try:
         found = json.loads(line)
         known = {name: found[name] for name in FIELDS if found.get(name) is not None}
         known["metrics"] = figures(known.get("metrics"))
         known["epoch"], known["epochs"] = int(known.get("epoch", 0)), int(known.get("epochs", 0))
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
-        print(f"a line of $BRAMBLE_PROGRESS is passed over ({error}): {line[:200]!r}", flush=True)  # noqa: T201
+        print(f"a line of $BRAMBLE_PROGRESS is ignored ({error}): {line[:200]!r}", flush=True)  # noqa: T201
         return None
     return known

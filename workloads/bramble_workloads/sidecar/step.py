@@ -1,4 +1,4 @@
-"""The step `sidecar`: one loop over what lies in the run folder, until the kubelet ends it after the trainer's container."""
+"""The step `sidecar`: one loop that looks at the run folder, until the kubelet ends it after the container `train`."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from typing import Any
 from bramble.contracts.store import log_key
 from bramble_workloads import paths
 from bramble_workloads.errors import SpecError, TryAgain, WorkloadError
-from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.launch import handshake
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.sidecar.causes import CauseFeed
 from bramble_workloads.sidecar.checkpoints import Checkpoints
 from bramble_workloads.sidecar.context import Context
-from bramble_workloads.sidecar.progress import ProgressFeed
+from bramble_workloads.sidecar.progress import Feed, ProgressFile
+from bramble_workloads.sidecar.trackers.catalogue import open_trackers
 from bramble_workloads.sidecar.trusted import opened
 from bramble_workloads.store import Store
 
 LOOK_SECONDS = 0.05
 HEARTBEAT_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
-"""For the last upload of a run that ended, while the store does not answer; then a new attempt does it again."""
+"""How long the last upload of a run waits for a store that does not answer. After that a new attempt has to do the work again."""
 AGAIN_SECONDS = 2.0
 START_SECONDS = 15.0
-"""After so long the start of a node that tells of no first step is taken to be over: only the first node's ranks tell of one."""
-THREADS = 3
-"""One for a checkpoint, one for progress, one for the heartbeat during the last upload."""
+"""The start of a node is taken to be over after this time. Only node rank 0 writes progress, which shows the end of its start earlier."""
+THREADS = 2
+"""One for a checkpoint, and one for the heartbeat during the last upload. Each tracker has one more."""
+LAST_PROGRESS_SECONDS = {True: 10.0, False: 1.0}
+"""How long a run that succeeded, or failed, waits for its trackers. The cause of a failure is shown only after that."""
 LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -52,24 +54,24 @@ def main() -> int:
 
 
 class Sidecar:
-    """The parts, and the order in which they are looked after."""
+    """The parts of the sidecar, and the order in which they are called."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._run = context.run
         self._checkpoints = Checkpoints(context)
         self._causes = CauseFeed(context)
-        gateway = context.job.get("gateway")
-        self._progress = ProgressFeed(context, GatewayClient(gateway["url"])) if gateway and context.node_rank == 0 else None
-        self._pool = ThreadPoolExecutor(THREADS)
+        trackers = open_trackers(context)
+        self._pool = ThreadPoolExecutor(THREADS + len(trackers))
+        self._progress = ProgressFile(context)
+        self._feeds = [Feed(tracker, self._pool) for tracker in trackers]
         self._uploading: Future[None] | None = None
-        self._posting: Future[None] | None = None
         self._began = time.monotonic()
         self._beat = 0.0
         self._warm = False
 
     def serve(self, stop: threading.Event) -> None:
-        """Look after the run until `stop`; then once more, for what the trainer left while it was being ended."""
+        """Look after the run until `stop`, and then once more, for what the trainer left while it was being ended."""
         while not stop.wait(LOOK_SECONDS):
             self.look()
         self.look()
@@ -78,7 +80,7 @@ class Sidecar:
             self._last_chance()
 
     def look(self) -> None:
-        """One round: heartbeat, causes, a checkpoint, progress, the end."""
+        """One round: heartbeat, causes, a checkpoint, progress, and the end of the run."""
         if time.monotonic() - self._beat >= HEARTBEAT_SECONDS:
             self._run.heartbeat.touch()
             self._beat = time.monotonic()
@@ -96,25 +98,31 @@ class Sidecar:
             print(f"to be tried again: {error}", flush=True)  # noqa: T201
 
     def _background(self) -> None:
-        """Slow things beside the loop, one of a kind at a time; what they raised last time is raised here."""
+        """Start what takes long in threads, one thing of each kind at a time. What it raised last time is raised here."""
         if self._uploading is None or self._uploading.done():
             self._await_upload()
             if (folder := self._checkpoints.pending()) is not None:
                 self._uploading = self._pool.submit(self._checkpoints.upload, folder)
         if not self._warm and (self._run.progress.exists() or time.monotonic() - self._began >= START_SECONDS):
-            self._warm = True  # what the first step waited for is free now
+            self._warm = True  # the processor is free now: until the first step, the trainer needed it
             self._pool.submit(self._causes.warm_up)
-        if self._progress is not None and (self._posting is None or self._posting.done()) and self._progress.due():
-            self._posting = self._pool.submit(self._progress.post)
+        self._read_progress()
+        for feed in self._feeds:
+            feed.look(time.monotonic())
+
+    def _read_progress(self) -> None:
+        if self._feeds and (lines := self._progress.read()):
+            for feed in self._feeds:
+                feed.add(lines)
 
     def _await_upload(self) -> None:
-        """The end of the upload that was begun, if one was; what it raised is raised here, once."""
+        """Wait for the upload that was started, if any. What it raised is raised here, once."""
         uploading, self._uploading = self._uploading, None
         if uploading is not None:
             uploading.result()
 
     def _finish(self, code: int) -> None:
-        """Everything that is left, and then the acknowledgement. A store that is away is waited for, with the heartbeat going on."""
+        """Upload everything that is left, and acknowledge the end. While the store does not answer this waits; the heartbeat goes on."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         answer: dict[str, Any] | None = None
         while answer is None:
@@ -129,15 +137,16 @@ class Sidecar:
         handshake.write(self._run.acknowledged, answer)
 
     def _ending(self, code: int) -> dict[str, Any]:
-        keeping = threading.Event()
-        beat = self._pool.submit(self._keep_beating, keeping)
+        stopped = threading.Event()
+        beat = self._pool.submit(self._keep_beating, stopped)
         try:
             self._await_upload()
             if (folder := self._checkpoints.pending()) is not None:
                 self._checkpoints.upload(folder)
             log = self._upload_logs()
-            if self._progress is not None:
-                self._progress.post()
+            self._read_progress()
+            for feed in self._feeds:
+                feed.finish(LAST_PROGRESS_SECONDS[code == 0])
             if code != 0:
                 key, content = self._causes.upload() or ("", b"")
                 return _answer(code, key, content, "")
@@ -145,7 +154,7 @@ class Sidecar:
                 return _answer(0, *log, "")
             return self._complete()
         finally:
-            keeping.set()
+            stopped.set()
             beat.result()
 
     def _complete(self) -> dict[str, Any]:
@@ -160,12 +169,12 @@ class Sidecar:
             content = self._context.store.get(cause_key(self._context.prefix, self._context.node_rank))
             return _answer(error.code, cause_key(self._context.prefix, self._context.node_rank), content, str(error))
 
-    def _keep_beating(self, keeping: threading.Event) -> None:
-        while not keeping.wait(HEARTBEAT_SECONDS):
+    def _keep_beating(self, stopped: threading.Event) -> None:
+        while not stopped.wait(HEARTBEAT_SECONDS):
             self._run.heartbeat.touch()
 
     def _upload_logs(self) -> tuple[str, bytes]:
-        """The last 10 MiB of each rank's output; key and content of the first."""
+        """Upload the last 10 MiB of the output of each rank. Returns key and content of the first."""
         uploaded = []
         for rank in self._context.ranks:
             content = _tail(self._run.older_log(rank), self._run.root) + _tail(self._run.log(rank), self._run.root)
@@ -175,14 +184,14 @@ class Sidecar:
         return uploaded[0]
 
     def _last_chance(self) -> None:
-        """The launcher did not live to say that it finished: keep its logs at least. The pod's own status tells the rest."""
+        """The launcher died before it could say that it finished. Keep at least its logs; the status of the pod tells the rest."""
         try:
             self._upload_logs()
         except WorkloadError as error:
             print(f"logs are lost: {error}", flush=True)  # noqa: T201
 
     def _refuse(self, error: WorkloadError) -> None:
-        """Nothing of this run can be kept: stop it now rather than after hours."""
+        """The store will not take anything of this run, so stop it now rather than after hours."""
         if not self._run.refused.exists():
             print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201
             handshake.write(self._run.refused, {"code": error.code, "message": str(error)})
@@ -191,12 +200,12 @@ class Sidecar:
 
 
 def _answer(code: int, key: str, content: bytes, message: str) -> dict[str, Any]:
-    """The acknowledgement, with the last word of the trainer's container in it."""
+    """The acknowledgement, with the termination message for the container `train` in it."""
     from bramble.contracts.canonical import digest_of
     from bramble.contracts.jobs.termination import Termination
 
-    word = Termination(code=code, key=key, sha256=digest_of(content), message="" if key else message[:600])
-    return {"code": code, "message": message, "termination": json.loads(word.encode())}
+    termination = Termination(code=code, key=key, sha256=digest_of(content), message="" if key else message[:600])
+    return {"code": code, "message": message, "termination": json.loads(termination.encode())}
 
 
 def _tail(path: Path, root: Path) -> bytes:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bramble.contracts.tasks.base import Annotation
-    from bramble_workloads.snapshot.listing import Candidate
     from bramble_workloads.snapshot.picture import Reading
+    from bramble_workloads.snapshot.sources.base import Candidate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,13 +42,13 @@ def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], 
     faults: list[str] = []
     for candidate, reading in read:
         if reading.small is None:
-            faults.append(f"{candidate.entry.key}: {reading.fault}")
+            faults.append(f"{candidate.key}: {reading.fault}")
         else:
             files[reading.digest].append((candidate, reading))
     pictures: list[Picture] = []
     contradictions: list[str] = []
     for digest in sorted(files):
-        (first, reading), keys = files[digest][0], tuple(candidate.entry.key for candidate, _ in files[digest])
+        (first, reading), keys = files[digest][0], tuple(candidate.key for candidate, _ in files[digest])
         if any(candidate.annotation != first.annotation for candidate, _ in files[digest]):
             contradictions.extend(keys)
         elif reading.small is not None:

@@ -20,10 +20,11 @@ from bramble_workloads.snapshot.checks import check
 from bramble_workloads.snapshot.findings import shortened
 from bramble_workloads.snapshot.freeze import counts_of, freeze
 from bramble_workloads.snapshot.grouping import Grouped, group
-from bramble_workloads.snapshot.listing import Candidate, list_source
 from bramble_workloads.snapshot.near import near_duplicates
 from bramble_workloads.snapshot.picture import Reading, read
 from bramble_workloads.snapshot.samples import Picture, distinct
+from bramble_workloads.snapshot.sources.base import Candidate
+from bramble_workloads.snapshot.sources.catalogue import reader_of
 from bramble_workloads.snapshot.splits import assign
 from bramble_workloads.store import Store
 
@@ -53,7 +54,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
         raise SpecError(f"splits are {ratios}: ratios from 0 to 1 that sum to 1 are needed")
     previous = _previous(store, job.previous) if job.previous else {}
     annotation = contract_of(job.task).annotation
-    listings = [list_source(store, source, annotation) for source in job.sources]
+    listings = [reader_of(source.format).read(store, source, annotation) for source in job.sources]
     candidates = [candidate for listing in listings for candidate in listing.candidates]
     work.say(f"{len(candidates)} files in {len(listings)} sources")
     pictures, faults = distinct(_read_all(work, candidates, previous))
@@ -82,11 +83,11 @@ def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mappi
     """Read, hash and decode every file and make a blob of each picture; those of the previous manifest are blobs already."""
 
     def freeze_one(candidate: Candidate) -> Reading:
-        content = work.store.get(candidate.entry.key)
+        content = candidate.content(work.store)
         reading = read(content)
         if reading.small is not None:
             if reading.digest not in known:
-                work.store.copy_blob(candidate.entry, content, reading.digest)
+                candidate.freeze(work.store, content, reading.digest)
             if len(content) <= SHARDED_BYTES:
                 _spooled(work.folder, reading.digest).write_bytes(content)
         return reading

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
 from bramble.contracts.jobs.base import Job, Result
+from bramble.contracts.sources.catalogue import FormatName
 from bramble.contracts.tasks.catalogue import TaskName
 
 
 class Source(Document):
-    """Raw pictures in the store, below the namespace's prefix."""
+    """One source of a Dataset."""
 
     name: str
-    prefix: str
-    format: Literal["image-folder"] = "image-folder"
+    format: FormatName
+    prefix: str | None = None
+    """The folder with the samples, below the namespace's own prefix; None for a format whose samples are not in a folder of the store."""
+    options: dict[str, Any] | None = None
+    """The settings of the format. The model of its contract reads them; None for a format without settings."""
 
 
 class Splits(Document):
-    """Ratios sum to 1 within 1e-6."""
+    """How samples are divided. The ratios sum to 1 within 1e-6."""
 
     train: float
     val: float
@@ -31,7 +35,7 @@ class Splits(Document):
 
 
 class Checks(Document):
-    """What the data must be for training to begin."""
+    """What the samples must be like before training may use them."""
 
     min_samples_per_class: int | None = None
     max_imbalance: str | None = None
@@ -40,7 +44,7 @@ class Checks(Document):
 
 
 class SnapshotJob(Job):
-    """Freeze a Dataset."""
+    """Freezes a Dataset."""
 
     step: Literal["snapshot"] = "snapshot"
     task: TaskName
@@ -48,22 +52,22 @@ class SnapshotJob(Job):
     splits: Splits
     checks: Checks
     previous: Digest | None = None
-    """The manifest before: its groups keep their splits."""
+    """The manifest of the version before. Its groups keep their splits."""
 
 
 class Finding(ExtensibleDocument):
-    """Something a check of the data found."""
+    """Something that a check of the samples found."""
 
     check: str
     severity: Literal["error", "warning", "info"]
     message: str
     samples: tuple[str, ...] = ()
-    """Source keys or ids, at most 20; the rest are in the file at `findings_key`."""
+    """Keys in the source or ids of samples, at most 20. The file at `findings_key` has all of them."""
     count: int = 0
 
 
 class SnapshotResult(Result):
-    """`passed` is False when a finding of severity error blocks training."""
+    """A frozen version. `passed` is False when a finding of severity error blocks training."""
 
     step: Literal["snapshot"] = "snapshot"
     manifest: Digest

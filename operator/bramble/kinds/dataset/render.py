@@ -13,7 +13,7 @@ def inputs_of(spec: Spec) -> str:
     """The digest of what the spec asks a snapshot for. What lies in the sources is not part of it, since that changes without the spec."""
     job = {
         "task": spec.task,
-        "sources": [source.model_dump(mode="json") for source in spec.job_sources()],
+        "sources": [source.model_dump(mode="json", exclude_none=True) for source in spec.job_sources()],
         "splits": spec.splits.model_dump(mode="json"),
         "checks": spec.checks.model_dump(mode="json"),
     }

@@ -1,0 +1,16 @@
+"""The trackers, in an ordered tuple."""
+
+from __future__ import annotations
+
+from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.trackers.base import Tracker
+from bramble_workloads.sidecar.trackers.gateway import GatewayTracker
+
+TRACKERS: tuple[type[Tracker], ...] = (GatewayTracker,)
+
+
+def open_trackers(context: Context) -> list[Tracker]:
+    """Every tracker that this attempt uses. Only node rank 0 has any, since only its ranks write progress."""
+    if context.node_rank != 0:
+        return []
+    return [tracker for kind in TRACKERS if (tracker := kind.open(context)) is not None]

@@ -1,0 +1,41 @@
+"""`metadata.csv`: columns for the files of a folder, as Hugging Face's ImageFolder has them. They become the `meta` of samples."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from bramble_workloads.errors import BadData
+
+METADATA = "metadata.csv"
+FILE_NAME = "file_name"
+"""The column with the path of a file, below the folder."""
+
+
+def read_metadata(content: bytes, uri: str) -> dict[str, dict[str, str]]:
+    """Parse the file: path of each file to its other columns. An empty value counts as absent.
+
+    Args:
+        content: of the file.
+        uri: of the file, for messages.
+
+    Raises:
+        BadData: it is not a CSV in UTF-8, lacks the column with the path, or a row has another number of values than the header.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadData(f"{uri} is no CSV in UTF-8: {error}") from error
+    header: Sequence[str] = rows[0] if rows else ()
+    if FILE_NAME not in header:
+        raise BadData(f"{uri} has no column {FILE_NAME!r} (it has {', '.join(header) or 'none'}); add it, with paths such as cat/1.png")
+    at = header.index(FILE_NAME)
+    columns: dict[str, dict[str, str]] = {}
+    for number, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise BadData(f"{uri}, line {number}: {len(row)} values for {len(header)} columns")
+        columns[row[at]] = {name: value for name, value in zip(header, row, strict=True) if name != FILE_NAME and value != ""}
+    return columns

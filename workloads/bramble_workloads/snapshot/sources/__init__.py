@@ -1,0 +1,1 @@
+"""The readers of sources: one file for each format, listed in `catalogue`."""

@@ -1,0 +1,95 @@
+"""The interface of a reader, and what it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from bramble.contracts.jobs.snapshot import Finding, Source
+from bramble.contracts.sources.base import SourceContract, SourceOptions
+from bramble.contracts.tasks.base import Annotation
+from bramble.objectstore.bucket import Entry
+from bramble_workloads.errors import SpecError
+from bramble_workloads.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A picture that may become a sample. A reader whose pictures are not objects of the store subclasses it.
+
+    Attributes:
+        origin: the name of the source.
+        entry: the object in the store.
+        annotation: what the source states about the picture.
+        meta: columns of the sample.
+    """
+
+    origin: str
+    entry: Entry
+    annotation: Annotation
+    meta: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """Where a person finds the picture, for findings."""
+        return self.entry.key
+
+    def content(self, store: Store) -> bytes:
+        """The bytes of the picture."""
+        return store.get(self.entry.key)
+
+    def freeze(self, store: Store, content: bytes, digest: str) -> None:
+        """Make a blob of the content, which was just read."""
+        store.copy_blob(self.entry, content, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a source has: its candidates in an order that does not change, and findings about what cannot become a sample."""
+
+    candidates: tuple[Candidate, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+class SourceReader(ABC):
+    """Reads sources of one format.
+
+    Attributes:
+        contract: of the format.
+    """
+
+    contract: SourceContract
+
+    @abstractmethod
+    def read(self, store: Store, source: Source, annotation: type[Annotation]) -> Listing:
+        """List what a source has, without reading the pictures.
+
+        Args:
+            store: of the namespace.
+            source: to read; `options_of` gives its settings.
+            annotation: the model of the dataset's task. `annotate` makes one.
+
+        Raises:
+            BadData: the source has no picture, or a file that describes the pictures cannot be understood.
+            SpecError: the settings do not fit the format, or the format does not state what the task needs.
+        """
+
+    def options_of(self, source: Source) -> SourceOptions | None:
+        """The settings of a source, with defaults; None for a format without settings."""
+        model = self.contract.options
+        try:
+            return model.model_validate(source.options or {}) if model is not None else None
+        except ValidationError as error:
+            raise SpecError(f"source {source.name}: {self.contract.field}: {error.errors()[0]['msg']}") from error
+
+    def annotate(self, source: Source, annotation: type[Annotation], **stated: Any) -> Annotation:
+        """An annotation of the task from what the source states about a picture, such as `label="cat"`."""
+        try:
+            return annotation.model_validate(stated)
+        except ValidationError as error:
+            needed, given = ", ".join(annotation.model_fields), ", ".join(stated)
+            message = f"source {source.name}: the format {source.format} states {given}, and the dataset's task needs {needed}"
+            raise SpecError(f"{message}; use another format, or a Dataset of another task") from error
