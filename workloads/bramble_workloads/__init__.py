@@ -4,5 +4,5 @@ import os
 
 from bramble.contracts.pod import TELEMETRY_OFF
 
-# Here, because it must happen before the first import of a library that would report; this file runs before every other of the package.
+# This file runs before all others of the package, so the variables are set before a library that would report is imported.
 os.environ.update(TELEMETRY_OFF)

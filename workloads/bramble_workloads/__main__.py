@@ -1,4 +1,4 @@
-"""`python -m bramble_workloads <step>`: one command a step, importing only what that step's image has."""
+"""`python -m bramble_workloads <step>` runs one step. It imports only the module of that step, since each image has other libraries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS = MappingProxyType(
         "node-setup": "bramble_workloads.edge.node_setup",
     }
 )
-"""Step to the module whose `main() -> int` carries it out and gives the exit code."""
+"""For each step, the module whose `main() -> int` carries it out and returns the exit code."""
 
 USAGE = 64
 

@@ -1,14 +1,14 @@
-"""Everything that a job raises on purpose. The type says what the operator may do about it.
+"""The errors that a job raises on purpose. The type says what the operator may do about it.
 
 WorkloadError
-├── SpecError              64  the specification cannot be carried out as written; no retry can mend it
+├── SpecError              64  the specification cannot be carried out as written; another attempt cannot succeed
 │   └── StoreRefused           the store refuses the key, or has no such bucket
-├── BadData                65  the input is corrupt or unusable
-│   ├── Missing                the store has no object of that key
-│   └── Corrupt                an object is not what its digest says
-└── TryAgain               75  something outside failed for a while
+├── BadData                65  the input is corrupt or cannot be used
+│   ├── Missing                the store has no object with this key
+│   └── Corrupt                the bytes of an object do not hash to its digest
+└── TryAgain               75  something outside the job failed for a while
     ├── StoreUnavailable       the store did not answer in time
-    └── Stopped                SIGTERM: somebody wants the pod gone
+    └── Stopped                SIGTERM: the pod is being deleted
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bramble.contracts.exit_codes import ExitCode
 
-if TYPE_CHECKING:  # it brings pydantic, which fetch and the sidecar do without
+if TYPE_CHECKING:  # this imports pydantic, and fetch and the sidecar must start without it
     from bramble.contracts.cause import CauseKind
 
 
 class WorkloadError(Exception):
-    """The root. The message is what, why and what to do, in a line: it becomes a condition's message."""
+    """The root. The message says in one line what happened, why, and what to do. It becomes the message of a condition."""
 
     code: ClassVar[int]
     kind: ClassVar[CauseKind] = "Unknown"
 
 
 class SpecError(WorkloadError):
-    """Somebody must change the specification."""
+    """A person must change the specification."""
 
     code = ExitCode.SPEC_ERROR
     kind = "SpecError"
 
 
 class StoreRefused(SpecError):
-    """The store answered, and refused."""
+    """The store answered, and refused the request."""
 
 
 class BadData(WorkloadError):
-    """Somebody must change the data."""
+    """A person must change the data."""
 
     code = ExitCode.BAD_DATA
     kind = "BadData"
 
 
 class Missing(BadData):
-    """An object that a manifest or a package names is not in the store."""
+    """The store has no object with this key."""
 
 
 class Corrupt(BadData):
@@ -55,17 +55,17 @@ class Corrupt(BadData):
 
 
 class TryAgain(WorkloadError):
-    """A later attempt may succeed without anybody's help."""
+    """Another attempt may succeed without any change."""
 
     code = ExitCode.TRY_AGAIN
     kind: ClassVar[CauseKind] = "TryAgain"
 
 
 class StoreUnavailable(TryAgain):
-    """No answer within the time that the client is patient for, or only server errors."""
+    """The store did not answer, or answered with server errors only, for as long as the client tried."""
 
 
 class Stopped(TryAgain):
-    """The process was asked to leave (SIGTERM)."""
+    """The process was asked to end (SIGTERM)."""
 
     kind = "Terminated"

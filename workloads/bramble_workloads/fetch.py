@@ -1,7 +1,7 @@
-"""The init container of a training pod: data, the newest checkpoint, the launcher and its plan.
+"""The init container of a training pod: it provides the data, the newest checkpoint, the launcher and its plan.
 
-It stands between a run and its first step, so it imports little: the job is read as plain JSON (the operator wrote it from a typed
-model), and what makes a proper report of a failure is imported only when there is one.
+A run waits for it before its first step, so it imports little. It reads the job as plain JSON, which the operator wrote from a typed model,
+and imports what a report of a failure needs only when there is a failure.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from bramble_workloads.store import Store
 
 THREADS = 8
 SHARD_THREADS = 3
-"""Each has a few shards of 32 MiB in memory, of which an init container has 1 GiB."""
+"""Each thread has a few shards of 32 MiB in memory, and the init container has 1 GiB."""
 SPLITS = ("train", "val")
-"""What a trainer may see. The test split stays where it is."""
+"""The splits that a trainer may see. The test split is never fetched."""
 BARRIER_SECONDS = 600
+"""How long the nodes of an attempt wait for each other."""
 GRACE_SECONDS = 25
-"""For ranks to save and leave, within a pod's termination grace of 30 s."""
-UNTOLD = ("bytes", "extension", "group")
-"""Fields of a sample that a trainer does not need; all others, the annotation's among them, are in its `samples.jsonl`."""
+"""How long ranks may take to save a checkpoint and end, within the termination grace of the pod."""
+NOT_FOR_TRAINERS = ("bytes", "extension", "group")
+"""Fields of a sample that a trainer does not need. All others, also those of the annotation, are in the trainer's `samples.jsonl`."""
 JOB_FIELDS = frozenset(
     {
         "schema", "step", "object", "attempt", "prefix", "gateway", "manifest", "builtin", "container", "hyperparameters", "nodes",
@@ -44,7 +45,7 @@ JOB_FIELDS = frozenset(
     }
 )  # fmt: skip
 """The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
-them. A job with another field is refused, as every step does with its job: the field may change what training must do."""
+them. A job with another field is refused, because the field may change what training must do."""
 MEMBER = re.compile(r"[0-9a-f]{64}\.(png|jpg)")
 MARKER = re.compile(r"step-(\d+)\.json")
 START = """import os
@@ -57,7 +58,7 @@ code = main(str(Path(__file__).resolve().parent.parent))
 sys.stdout.flush()
 os._exit(code)
 """
-"""All is done when `main` returns: taking torch's modules apart one by one would only delay the end of the pod by a second."""
+"""The program of the container `train`. It ends without Python's teardown, which takes a second after an import of torch."""
 
 
 def main() -> int:
@@ -74,7 +75,8 @@ def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None
     """Prepare everything that the launcher needs.
 
     Raises:
-        WorkloadError: Missing or Corrupt for the dataset, StoreRefused, StoreUnavailable. A damaged checkpoint is passed over.
+        WorkloadError: Missing or Corrupt for the dataset, StoreRefused or StoreUnavailable. A damaged checkpoint raises nothing; an older
+            one is used.
     """
     run.make()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -87,7 +89,7 @@ def fetch(job: dict[str, Any], store: Store, data: Path, run: RunFolder) -> None
 
 
 def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadPoolExecutor) -> int:
-    """Write the samples of `SPLITS` and `samples.jsonl`; return the number of samples.
+    """Write the samples of `SPLITS` and `samples.jsonl`. Returns the number of samples.
 
     Samples with a label are laid out as image folders, `<split>/<label>/<file>`, others as `<split>/<file>`.
     """
@@ -102,7 +104,7 @@ def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadP
         name = f"{sample['id'].removeprefix('sha256:')}{sample['extension']}"
         file = "/".join([sample["split"], *([sample["label"]] if "label" in sample else []), name])
         files[name] = data / file
-        described = {key: value for key, value in sample.items() if key not in UNTOLD}
+        described = {key: value for key, value in sample.items() if key not in NOT_FOR_TRAINERS}
         lines.append(json.dumps({**described, "file": file}, ensure_ascii=False))
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,29 +120,29 @@ def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadP
 
 
 def _members(shard: bytes) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each picture of a shard. Members are taken by name and never extracted to a path of their own choosing."""
+    """Name and content of each picture of a shard. Nothing is extracted, so the name of a member never becomes a path."""
     with tarfile.open(fileobj=io.BytesIO(shard), mode="r:") as archive:
         for member in archive:
             stream = archive.extractfile(member)
             if stream is None or not MEMBER.fullmatch(member.name):
-                raise BadData(f"a shard holds {member.name!r}, which no snapshot of ours writes")
+                raise BadData(f"a shard has the member {member.name!r}, which no snapshot writes; snapshot the Dataset again")
             yield member.name, stream.read()
 
 
 def restore(store: Store, prefixes: list[str], checkpoints: Path) -> int | None:
-    """The newest checkpoint that is whole, as `step-<n>/`; its step, or None where there is none.
+    """Download the newest checkpoint that is complete into `step-<n>/`. Returns its step, or None if there is none.
 
     Args:
         store: of the namespace.
         prefixes: run prefixes of earlier attempts, newest first.
-        checkpoints: where the trainer looks for it.
+        checkpoints: the folder in which the trainer looks for it.
     """
     found = [(step, key) for prefix in prefixes for step, key in _markers(store, checkpoints_prefix(prefix))]
     for step, key in sorted(found, key=lambda item: -item[0]):
         try:
             _download_checkpoint(store, key, checkpoints / f"step-{step}")
         except (Missing, Corrupt, ValueError) as error:
-            print(f"checkpoint {key} is passed over: {error}", flush=True)  # noqa: T201
+            print(f"checkpoint {key} cannot be used, and an older one is tried: {error}", flush=True)  # noqa: T201
         else:
             return step
     return None
@@ -163,16 +165,16 @@ def _download_checkpoint(store: Store, marker: str, folder: Path) -> None:
         digest = store.download(f"{marker.removesuffix('.json')}/{name}", aside / name)
         if digest != file["sha256"]:
             raise Corrupt(f"{name} hashes to {digest}, the marker says {file['sha256']}")
-    # First, so that the sidecar never takes the folder for a new checkpoint.
+    # Written first, so that the sidecar does not take the folder for a new checkpoint.
     write(folder.parent / "restored.json", {"step": int(folder.name.removeprefix("step-")), "key": marker})
     aside.rename(folder)
 
 
 def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, Any]:
-    """`launch.json`: the job as the launcher sees it."""
+    """The content of `launch.json`: what the launcher needs of the job."""
     builtin, container = job.get("builtin"), job.get("container")
     if (builtin is None) == (container is None):
-        raise SpecError("trainer: exactly one of builtin and container is needed")
+        raise SpecError("trainer: set exactly one of builtin and container")
     environment = {
         "BRAMBLE_DATA": str(data),
         "BRAMBLE_PARAMS": json.dumps(job["hyperparameters"]),
@@ -212,22 +214,22 @@ def _read_job() -> dict[str, Any]:
     try:
         job: dict[str, Any] = json.loads(path.read_bytes())
     except OSError as error:
-        raise SpecError(f"no job to do: {path}: {error.strerror}") from error
+        raise SpecError(f"the job cannot be read: {path}: {error.strerror}") from error
     except ValueError as error:
-        raise SpecError(f"{path} is no JSON: {error}") from error
+        raise SpecError(f"{path} is not JSON: {error}") from error
     if job.get("step") != "train":
-        raise SpecError(f"{path} is a job of step {job.get('step')!r}; fetch belongs to train")
+        raise SpecError(f"{path} is a job of step {job.get('step')!r}; fetch belongs to the step train")
     if unknown := sorted(job.keys() - JOB_FIELDS):
         raise SpecError(f"{path} has fields that version {__version__} of Bramble does not know: {', '.join(unknown)}; use a newer image")
     return job
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise Stopped("asked to leave (SIGTERM) while fetching: the pod is being deleted, preempted or its node drained")
+    raise Stopped("asked to end (SIGTERM) while fetching: the pod is being deleted, preempted or its node drained")
 
 
 class _Ending:
-    """An exception becomes a filed cause and an exit code."""
+    """A context manager that turns an exception of its body into a cause in the store and an exit code."""
 
     prefix = ""
     code = 0

@@ -1,4 +1,7 @@
-"""Calls of a job to the gateway: progress, and the results of boards. Standard library only, so that the sidecar starts fast."""
+"""The calls of a job to the gateway: progress, and the results of boards.
+
+This module imports the standard library only, because the sidecar must start fast.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ SECONDS = 5
 
 
 class GatewayClient:
-    """One address, TLS, and the projected token read anew for every call."""
+    """Sends requests to one gateway. It reads the projected token again for each request, because the kubelet renews it."""
 
     def __init__(self, url: str) -> None:
         self._address = urlsplit(url)
 
     def progress(self, progress: Progress | dict[str, Any]) -> bool:
-        """Post progress. It is information: True when it arrived, and no error when it did not."""
+        """Post progress. Returns whether it arrived. It is no error when it did not, because progress is only information."""
         document = progress if isinstance(progress, dict) else progress.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
             status, _ = self._post("/v1/progress", document)
@@ -35,11 +38,11 @@ class GatewayClient:
         return status < HTTPStatus.BAD_REQUEST
 
     def file_result(self, key: str, result: dict[str, Any]) -> None:
-        """File a result through the gateway (at most 64 KiB).
+        """Write a result or a cause to the store through the gateway (at most 64 KiB).
 
         Raises:
             TryAgain: the gateway did not answer, or could not reach the store.
-            SpecError: it refused this pod, or the document.
+            SpecError: it refused the pod or the document.
         """
         status, answer = self._post("/v1/results", {"key": key, "result": result})
         if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -53,7 +56,7 @@ class GatewayClient:
         return ssl.create_default_context(cafile=str(authority) if authority.is_file() else None)
 
     def _post(self, path: str, document: dict[str, Any]) -> tuple[int, str]:
-        """Raises TryAgain: no answer."""
+        """Status and body of the answer. Raises TryAgain: there was none."""
         host, port = self._address.hostname or "", self._address.port
         connection = (
             http.client.HTTPSConnection(host, port, timeout=SECONDS, context=self._tls)

@@ -1,7 +1,11 @@
-"""Runs one step of a Job: reads `job.json`, does the work, files the result or the cause, and leaves with the exit code that says which.
+"""Runs one step: reads `job.json`, does the work, writes the result or the cause to the store, and returns the exit code.
 
-Every step ends in one of four ways: a result in the store and code 0; a `WorkloadError`, filed as a cause, and its code; any other
-exception, filed as a cause with its traceback, and code 1; or a death that leaves nothing, which the operator reads from the pod.
+A step ends in one of four ways:
+
+- It succeeded: the result is in the store, and the code is 0.
+- It raised a `WorkloadError`: the cause is in the store, and the code is that of the error.
+- It raised another exception: the cause is in the store, its lines hold the traceback, and the code is 1.
+- It was killed and left nothing. The operator then reads the cause from the status of the pod.
 """
 
 from __future__ import annotations
@@ -39,45 +43,45 @@ from bramble_workloads.store import Store
 J = TypeVar("J", bound=Job)
 
 FAILED = 1
-"""The exit code of an error nobody foresaw."""
+"""The exit code after an exception that is no WorkloadError."""
 MESSAGE = 600
 CAUSE_LINES = 20
 CAUSE_LINE = 300
 
 
 class Filing(Protocol):
-    """Where a step leaves what it gave: the store, or the gateway for a board without credentials."""
+    """Where a step writes its result: the store, or the gateway for a board without credentials."""
 
     def file(self, key: str, content: bytes) -> None:
-        """Raises WorkloadError: it could not be filed."""
+        """Write an object. Raises WorkloadError: it could not be written."""
 
 
 @dataclass
 class Work(Generic[J]):
-    """What a step has at hand while it works."""
+    """What a step works with."""
 
     job: J
     folder: Path
-    """Scratch space of this attempt; gone afterwards."""
+    """A temporary folder, which is removed when the step ends."""
     started: float = field(default_factory=time.monotonic)
 
     @cached_property
     def store(self) -> Store:
-        """The namespace's store. Raises SpecError: its Secret cannot be used."""
+        """The store of the namespace. Raises SpecError: its Secret cannot be used."""
         return Store.mounted()
 
     @cached_property
     def gateway(self) -> GatewayClient | None:
-        """The gateway, where the job names one."""
+        """The gateway; None if the job names none."""
         return GatewayClient(self.job.gateway.url) if self.job.gateway else None
 
     @property
     def seconds(self) -> float:
-        """Since the step began."""
+        """Seconds since the step began."""
         return round(time.monotonic() - self.started, 3)
 
     def say(self, message: str, *, metrics: dict[str, float] | None = None) -> None:
-        """One line of progress: to the log, and to the gateway as information that may get lost."""
+        """Print a line of progress, and post it to the gateway. The post may get lost."""
         print(message, flush=True)  # noqa: T201  (the log of a container is its output)
         if self.gateway is not None:
             step = getattr(self.job, "step", "")
@@ -87,7 +91,7 @@ class Work(Generic[J]):
 
 
 class StoreFiling:
-    """Files through the namespace's store."""
+    """Writes to the store of the namespace."""
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
         self._open = open_store
@@ -98,12 +102,12 @@ class StoreFiling:
 
 
 def run(kind: type[J], work: Callable[[Work[J]], Result], *, filing: Callable[[Work[J]], Filing] | None = None) -> int:
-    """Carry out one step and give the exit code for the process.
+    """Carry out one step. Returns the exit code of the process.
 
     Args:
-        kind: the job that this step understands; any other `job.json` is a spec error.
-        work: does it. Raises WorkloadError for what the operator should know the kind of.
-        filing: where result, cause and log go; the namespace's store unless said otherwise.
+        kind: the job of this step. A `job.json` of another step is a spec error.
+        work: does the work. It raises a WorkloadError for a failure of a known kind.
+        filing: where result, cause and log go. The default is the store of the namespace.
     """
     with Transcript() as transcript, TemporaryDirectory(prefix="bramble-") as folder:
         ending = _Ending(transcript)
@@ -116,16 +120,16 @@ def run(kind: type[J], work: Callable[[Work[J]], Result], *, filing: Callable[[W
 
 
 def read_job(kind: type[J]) -> J:
-    """The job of this pod.
+    """Read the job of this pod.
 
     Raises:
-        SpecError: there is none, it is of another step, or it holds what this image does not know.
+        SpecError: there is no job, it is one of another step, or it has a field that this image does not know.
     """
     path = paths.job_file()
     try:
         job = JobFile.parse(path.read_bytes())
     except OSError as error:
-        raise SpecError(f"no job to do: {path}: {error.strerror}") from error
+        raise SpecError(f"the job cannot be read: {path}: {error.strerror}") from error
     except ValidationError as error:
         raise SpecError(f"{path} is not a job that this image knows: {problems_of(error)}") from error
     if not isinstance(job, kind):
@@ -134,12 +138,12 @@ def read_job(kind: type[J]) -> J:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # once: what follows is already leaving
-    raise Stopped(f"asked to leave ({signal.Signals(number).name}): the pod is being deleted, preempted or its node drained")
+    signal.signal(number, signal.SIG_IGN)  # a second signal changes nothing, because the process is already ending
+    raise Stopped(f"asked to end ({signal.Signals(number).name}): the pod is being deleted, preempted or its node drained")
 
 
 class _Ending:
-    """Turns the way in which the body ends into documents and an exit code. An exception ends here: that is the point of it."""
+    """A context manager that turns the end of its body into documents and an exit code. It catches every exception of the body."""
 
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
@@ -154,8 +158,8 @@ class _Ending:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if error is not None and not isinstance(error, Exception):
-            return False  # KeyboardInterrupt and SystemExit are somebody's wish
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # already leaving: the result or the cause is filed first
+            return False  # KeyboardInterrupt and SystemExit are no failures of the step
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the step is ending: the result or the cause must be written first
         if error is None:
             assert self.result is not None  # noqa: S101  (work returned)
             self._file_result(self.result)
@@ -181,9 +185,10 @@ class _Ending:
 
 
 def file_failure(error: Exception, prefix: str, filing: Filing | None, transcript: Transcript, node_rank: int = 0) -> int:
-    """File why a step failed, beside its log, and leave the container's last word; the exit code.
+    """Write the cause of a failure, the log, and the termination message. Returns the exit code.
 
-    Where nothing can be filed (`filing` is None without a readable job; or the store is the trouble), the last word says it itself.
+    If nothing can be written, because `filing` is None (there is no readable job) or the store fails, the termination message holds the
+    message of the cause.
     """
     if isinstance(error, WorkloadError):
         code, kind, message = error.code, error.kind, str(error)
@@ -203,20 +208,20 @@ def file_failure(error: Exception, prefix: str, filing: Filing | None, transcrip
     content, key = canonical_json(cause), cause_key(prefix, node_rank)
     try:
         if filing is None:
-            raise SpecError("there is no readable job, so no place to file it")
+            raise SpecError("there is no readable job, so there is no key for it")
         filing.file(key, content)
         filing.file(log_key(prefix, node_rank), transcript.content())
     except WorkloadError as unfiled:
-        print(f"the cause could not be filed: {unfiled}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"the cause could not be written: {unfiled}", file=sys.stderr, flush=True)  # noqa: T201
         _terminate(Termination(code=code, key="", sha256=digest_of(content), message=cause.message))
         return code
     _terminate(Termination(code=code, key=key, sha256=digest_of(content)))
     return code
 
 
-def _terminate(last_word: Termination) -> None:
-    """Write the container's last word. A container without a termination log (a developer's shell) has it on its output."""
-    content = last_word.encode()
+def _terminate(message: Termination) -> None:
+    """Write the termination message. Outside a container, where there is no termination log, it is printed."""
+    content = message.encode()
     try:
         paths.termination_log().write_bytes(content)
     except OSError:

@@ -1,4 +1,4 @@
-"""Keeps what a step prints, beside printing it, so that the log can be filed and a cause can quote its last lines."""
+"""Keeps a copy of what a step prints, so that the log can be uploaded and a cause can quote its last lines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Self, TextIO
 
 LIMIT = 10 * 1024 * 1024
-"""Bytes of log that are kept (design, §4); the oldest go first."""
+"""Characters that are kept. The oldest are dropped first."""
 
 
 class _Copied(io.TextIOBase):
-    """A stream that writes through to another and keeps a copy."""
+    """A stream that passes everything on to another stream, and adds it to the transcript."""
 
     def __init__(self, through: TextIO, transcript: Transcript) -> None:
         self._through = through
@@ -40,7 +40,7 @@ class _Copied(io.TextIOBase):
 class Transcript:
     """Copies `sys.stdout` and `sys.stderr` while it is open.
 
-    What C code writes to the descriptors itself is in the container's log only.
+    Output that C code writes directly to the file descriptors is only in the log of the container.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -57,16 +57,16 @@ class Transcript:
         sys.stdout, sys.stderr = self._streams
 
     def keep(self, text: str) -> None:
-        """Add to the copy."""
+        """Add text to the copy."""
         self._pieces.append(text)
         self._size += len(text)
         while self._size > self._limit and len(self._pieces) > 1:
             self._size -= len(self._pieces.popleft())
 
     def content(self) -> bytes:
-        """All that is kept, as UTF-8."""
+        """The whole copy, as UTF-8."""
         return "".join(self._pieces).encode(errors="replace")
 
     def last(self, lines: int) -> list[str]:
-        """The last lines that are not empty."""
+        """The last lines of the copy that are not empty."""
         return [line for line in "".join(self._pieces).splitlines() if line.strip()][-lines:]

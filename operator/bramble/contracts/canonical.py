@@ -1,4 +1,4 @@
-"""Canonical JSON (RFC 8785) and the digests made from it."""
+"""Canonical JSON (RFC 8785), and the digests of documents."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import BaseModel
 
 
 def canonical_json(document: Any) -> bytes:
-    """The one byte form of a document: same content, same bytes, same digest, whoever writes it.
+    """The canonical bytes of a document. Equal content gives equal bytes, and so an equal digest, whoever writes it.
 
     Args:
-        document: a pydantic model or a JSON-like value. Fields that are None are left out of models.
+        document: a pydantic model, whose fields with the value None are left out, or a value of JSON types.
 
     Raises:
         rfc8785.CanonicalizationError: the value is outside JSON's domain (NaN, integers beyond 2**53).
@@ -29,10 +29,10 @@ def digest_of(content: bytes) -> str:
 
 
 def document_digest(document: Any) -> str:
-    """The identity of a document: the digest of its canonical JSON."""
+    """The digest of a document's canonical JSON, which is its identity."""
     return digest_of(canonical_json(document))
 
 
 def short(digest: str) -> str:
-    """The 16 hex digits of a digest that fit in a label (a label value holds 63 characters, a digest has 64)."""
+    """The first 16 hex digits of a digest, for labels: a label value may have 63 characters, and a whole digest has 64 digits."""
     return digest.removeprefix("sha256:")[:16]

@@ -1,4 +1,4 @@
-"""Why an attempt failed, and which of many reports of it comes first."""
+"""Why an attempt failed, and which of several reports explains the others."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bramble.contracts.base import ExtensibleDocument
 CauseKind = Literal["SpecError", "BadData", "Error", "Signal", "NodeLost", "PeerLost", "TryAgain", "Terminated", "Unknown"]
 
 PRECEDENCE: tuple[CauseKind, ...] = ("SpecError", "BadData", "Error", "Signal", "NodeLost", "TryAgain", "PeerLost", "Terminated", "Unknown")
-"""A rank's own error explains a lost peer and never the other way round; a signal from outside (SIGKILL, SIGSEGV) is
-a rank's own end; `Terminated` is a rank that the launcher itself stopped because another had failed. Times are not
-compared: pods do not fail in the order of their causes."""
+"""The kind that comes earlier explains the kinds that come later. A rank's own error explains that other ranks lost their peer, and never
+the other way round. `Signal` (SIGKILL, SIGSEGV) ended a rank from outside or by a crash. `Terminated` is a rank that the launcher stopped
+because another rank had failed. Times are not compared, because pods do not fail in the order of their causes."""
 
 
 LONGEST_MESSAGE, MOST_LINES, LONGEST_LINE = 1024, 20, 300
@@ -22,28 +22,28 @@ Line = Annotated[str, AfterValidator(lambda text: text[:LONGEST_LINE])]
 
 
 class Cause(ExtensibleDocument):
-    """One report of a failure. Texts are cut, for a cause lies in the store where a tenant may have written it."""
+    """One report of a failure. Texts are cut and not refused, because the user's program may have written them."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     kind: CauseKind
-    """What sort of failure: SpecError, BadData, Error, Signal, NodeLost, TryAgain, PeerLost, Terminated or Unknown."""
+    """The kind of failure: SpecError, BadData, Error, Signal, NodeLost, TryAgain, PeerLost, Terminated or Unknown."""
     message: Annotated[str, AfterValidator(lambda text: text[:LONGEST_MESSAGE])]
-    """What, why and what to do, in a line."""
+    """What happened, why, and what to do, in one line."""
     rank: int | None = None
-    """Of the process, counted over all pods of the attempt."""
+    """The rank of the process, counted over all pods of the attempt."""
     node_rank: int | None = None
-    """Of its pod."""
+    """The rank of its pod in the attempt."""
     node: str | None = None
-    """The Node that it ran on."""
+    """The name of the node that it ran on."""
     pod: str | None = None
-    """Its pod."""
+    """The name of its pod."""
     exit_code: int | None = None
-    """Its exit code, where it left one."""
+    """Its exit code, if it has one."""
     signal: str | None = None
     """The signal that ended it, such as SIGKILL."""
     lines: Annotated[tuple[Line, ...], AfterValidator(lambda lines: lines[-MOST_LINES:])] = ()
-    """The last lines of that rank's output, at most 20 of at most 300 characters."""
+    """The last lines of the rank's output, at most 20 lines of at most 300 characters."""
 
 
 def describe_cause(cause: Cause) -> str:
@@ -56,5 +56,5 @@ def describe_cause(cause: Cause) -> str:
 
 
 def first_cause(causes: Iterable[Cause]) -> Cause | None:
-    """The report that explains the others: by kind, then by rank; None without any."""
+    """The report that explains the others: the first by kind, then by rank. None if there is no report."""
     return min(causes, key=lambda cause: (PRECEDENCE.index(cause.kind), cause.rank if cause.rank is not None else 1 << 30), default=None)

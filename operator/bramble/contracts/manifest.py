@@ -1,4 +1,4 @@
-"""A frozen dataset: a small header named by its digest, and its samples as JSON lines in a blob of their own."""
+"""A frozen dataset: a small header, whose digest is the version, and a blob with one JSON line for each sample."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class Sample(ExtensibleDocument):
-    """One line of `samples.jsonl`. `id` is the digest of the picture; source keys are never kept."""
+    """One line of `samples.jsonl`. `id` is the digest of the picture. The key in the source is not kept."""
 
     id: Digest
     bytes: int
     extension: str
-    """Of the file as it is laid out for a trainer: `.png`."""
+    """The extension of the file that a trainer gets, such as `.png`."""
     split: Split
     annotation: SerializeAsAny[Annotation]
-    """Of the manifest's task. On the wire its fields stand beside the sample's own: `"label": "cat"`."""
+    """The annotation of the manifest's task. In JSON, its fields stand beside those of the sample: `"label": "cat"`."""
     group: Digest
-    """Samples of one group (recording, near-duplicates) never stand in two splits."""
+    """Samples of one group, such as a recording or near-duplicates, are never in two splits."""
     weight: float = 1.0
     origin: str
-    """The name of the source that it came from."""
+    """The name of its source."""
     meta: dict[str, str] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
@@ -39,7 +39,7 @@ class Sample(ExtensibleDocument):
 
 
 def read_sample(line: str | bytes, annotation: type[Annotation]) -> Sample:
-    """A sample from its line of `samples.jsonl`, with the annotation of the manifest's task.
+    """Parse a line of `samples.jsonl`, with the annotation of the manifest's task.
 
     Raises:
         ValueError: the line is not JSON, or not such a sample.
@@ -51,7 +51,9 @@ def read_sample(line: str | bytes, annotation: type[Annotation]) -> Sample:
 
 
 class Shard(ExtensibleDocument):
-    """A tar of many small samples of one split, so that a fetch reads few objects; members are named `<hex><extension>`."""
+    """A tar archive with small pictures of one split, so that a fetch reads few objects. Members are named `<hex digits of the
+    id><extension>`.
+    """
 
     split: Split
     sha256: Digest
@@ -60,15 +62,15 @@ class Shard(ExtensibleDocument):
 
 
 class Manifest(ExtensibleDocument):
-    """The header. Its digest is the dataset's version."""
+    """The header of a frozen dataset. Its digest is the version."""
 
     schema_: Literal["bramble.dev/manifest/v1"] = Field("bramble.dev/manifest/v1", alias="schema")
     task: TaskName
     classes: tuple[str, ...]
     seed: int
     samples: Digest
-    """Of `samples.jsonl`: one canonical `Sample` a line, in order of id."""
+    """The digest of `samples.jsonl`, which has one canonical `Sample` in each line, ordered by id."""
     samples_bytes: int
     counts: dict[Split, dict[str, int]]
-    """Split to class to number of samples that show it."""
+    """For each split and class, the number of samples that show the class."""
     shards: tuple[Shard, ...] = ()

@@ -1,4 +1,6 @@
-"""Where a job's pod has its files: agreed by the operator, which mounts them, and the jobs. Imports nothing, so that a step starts fast."""
+"""Where the pod of a job has its files. The operator mounts them and the jobs read them. This module imports nothing: steps must start
+fast.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +10,12 @@ GATEWAY_TOKEN = "/var/run/bramble/gateway/token"
 GATEWAY_CA = "/etc/bramble/gateway/ca.crt"
 TERMINATION_LOG = "/dev/termination-log"
 DATA_FOLDER = "/bramble/data"
-"""Of a training pod: what `fetch` writes and the trainer reads."""
+"""In a training pod: what `fetch` writes and the trainer reads."""
 RUN_FOLDER = "/bramble/run"
-"""Of a training pod: shared by `fetch`, `sidecar` and the launcher. The launcher itself, checkpoints, output,
-progress, logs and the files by which launcher and sidecar agree."""
+"""In a training pod: the folder that `fetch`, `sidecar` and `train` share. It has the launcher itself, checkpoints, output, progress and
+logs, and the files by which launcher and sidecar talk to each other."""
 LAUNCHER = f"{RUN_FOLDER}/launch"
-"""What the container `train` runs: `python3 /bramble/run/launch`."""
+"""The program of the container `train`: `python3 /bramble/run/launch`."""
 
 TELEMETRY_OFF = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Environment variables by which libraries that report to their makers stay silent. They must be set before a library is first imported, so

@@ -46,7 +46,7 @@ def told(tmp_path: Path, found: Ending, lines: list[str], error: object = None, 
         pytest.param(Ending(code=3), ["giving up"], "Error", "ended with code 3: giving up", id="a code and a word"),
         pytest.param(Ending(code=3), [], "Error", "no error was printed", id="no word at all"),
         pytest.param(Ending(code=3), ["giving up", " "], "Error", "no error was printed", id="an empty last line"),
-        pytest.param(Ending(signal=6), [""], "Signal", "a crash in native code: without a word", id="an abort after an empty line"),
+        pytest.param(Ending(signal=6), [""], "Signal", "a crash in native code: it printed nothing", id="an abort after an empty line"),
         pytest.param(Ending(code=64), ["no such layer"], "SpecError", "no such layer", id="a spec error"),
         pytest.param(Ending(code=65), ["torn page"], "BadData", "torn page", id="bad data"),
         pytest.param(Ending(code=75), ["later"], "TryAgain", "later", id="try again"),
@@ -57,9 +57,9 @@ def told(tmp_path: Path, found: Ending, lines: list[str], error: object = None, 
         pytest.param(Ending(signal=6), WATCHDOG, "PeerLost", "Watchdog caught collective operation timeout", id="NCCL's watchdog aborts"),
         pytest.param(Ending(signal=6), ["free(): invalid pointer"], "Signal", "by SIGABRT: a crash in native code: free()", id="an abort"),
         pytest.param(
-            Ending(signal=6), [*RANK_1, LEFT], "Error", "out by SIGABRT: ValueError: boom", id="an exception, then gloo's threads"
+            Ending(signal=6), [*RANK_1, LEFT], "Error", "it ended by SIGABRT: ValueError: boom", id="an exception, then gloo's threads"
         ),
-        pytest.param(Ending(signal=11), [*RANK_1], "Error", "out by SIGSEGV: ValueError: boom", id="an exception, then a crash"),
+        pytest.param(Ending(signal=11), [*RANK_1], "Error", "it ended by SIGSEGV: ValueError: boom", id="an exception, then a crash"),
         pytest.param(Ending(signal=6), [*RANK_1, *["epoch"] * 5], "Signal", "a crash in native code: epoch", id="an exception long ago"),
         pytest.param(Ending(signal=9), [*RANK_1], "Signal", "from outside by SIGKILL", id="killed after an exception"),
         pytest.param(

@@ -85,7 +85,7 @@ def test_a_member_of_a_shard_cannot_leave_its_folder(name: str, store: Store, tm
         archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     shard = manifest.shards[0].model_copy(update={"sha256": store.put_blob(buffer.getvalue())})
     evil = store.put_blob(canonical_json(manifest.model_copy(update={"shards": (shard,)})))
-    with pytest.raises(BadData, match="no snapshot of ours writes"):
+    with pytest.raises(BadData, match="which no snapshot writes"):
         laid_out(store, evil, tmp_path / "data")
     assert list(tmp_path.rglob("escape.png")) == []
 
@@ -116,7 +116,7 @@ OLDER = PREFIX.replace("/1/", "/0/")
         pytest.param([], None, id="none was made"),
         pytest.param([{"step": 9}, {"step": 10}], 10, id="the newest, by number and not by name"),
         pytest.param([{"step": 9}, {"step": 10, "marker": False}], 9, id="without a marker it does not count"),
-        pytest.param([{"step": 9}, {"step": 10, "damaged": True}], 9, id="a damaged one is passed over"),
+        pytest.param([{"step": 9}, {"step": 10, "damaged": True}], 9, id="of the newest that is not damaged"),
         pytest.param([{"step": 9, "damaged": True}], None, id="nothing but damage"),
         pytest.param([{"step": 5, "prefix": OLDER}], 5, id="of an earlier attempt"),
         pytest.param([{"step": 5, "prefix": OLDER}, {"step": 7}], 7, id="of the later attempt"),

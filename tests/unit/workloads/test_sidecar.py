@@ -59,7 +59,7 @@ def test_what_a_program_says_of_itself_cannot_spoil_its_result(
     run.make()
     (run.out / completion.SUMMARY).write_text(summary)
     run.progress.write_text(progress)
-    told = completion.told(Context({}, None, run, 0, 1))  # type: ignore[arg-type]
+    told = completion.summary_of(Context({}, None, run, 0, 1))  # type: ignore[arg-type]
     assert (told.metrics, told.epochs) == (metrics, epochs)
 
 

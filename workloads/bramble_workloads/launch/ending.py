@@ -1,4 +1,4 @@
-"""How a rank ended, and what that says about the cause: its own error, a crash, a signal, a lost peer, or the launcher itself."""
+"""Turns the end of a rank into a cause: an error of its own, a crash, a signal from outside, a lost peer, or a stop by the launcher."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 SPEC_ERROR, BAD_DATA, TRY_AGAIN = 64, 65, 75
 KINDS = {SPEC_ERROR: "SpecError", BAD_DATA: "BadData", TRY_AGAIN: "TryAgain"}
 CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
-"""What a process does to itself; every other signal comes from outside."""
+"""Signals that a process raises itself. Every other signal comes from outside."""
 LINES, LINE, MESSAGE = 20, 300, 600
 AT_ITS_END = 5
-"""Lines of output, the last: an exception in them is what a crash came after."""
+"""A crash within this many lines after an exception is a consequence of the exception."""
 PRECEDENCE = ("SpecError", "BadData", "Error", "Signal", "NodeLost", "TryAgain", "PeerLost", "Terminated", "Unknown")
-"""As in `bramble.contracts.cause`, which the launcher cannot import; a test compares them."""
+"""As in `bramble.contracts.cause`, which the launcher cannot import. A test compares the two."""
 
 LOST_PEER = re.compile(
     r"""
@@ -33,33 +33,33 @@ LOST_PEER = re.compile(
     """,
     re.VERBOSE,
 )
-"""What a collective says when the other side is gone. Matched against a rank's error, or the end of its output without one."""
+"""What a collective operation reports when the other side is gone. It is searched in the error of a rank, or in the end of its output."""
 
 EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Fault)(?::.*)?$")
 """The last line of a Python traceback."""
 
 RANK = re.compile(r"^\[rank\d+\]:\s?")
-"""What torch puts before every line of the traceback of a rank with a process group."""
+"""The prefix that torch gives every line of a traceback, once the rank has a process group."""
 
 LEFT_THREADS = "terminate called without an active exception"
-"""What the C++ runtime says of a process that leaves while threads of gloo run: now and then, after an exception or `sys.exit`."""
+"""What the C++ runtime prints when a process ends while threads of gloo run. It happens now and then, after an exception or `sys.exit`."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """The way one rank ended by itself: exactly one of the two is set; code 0 is success."""
+    """How one rank ended by itself. Exactly one of the two fields is set. Code 0 is success."""
 
     code: int | None = None
     signal: int | None = None
 
     @property
     def failed(self) -> bool:
-        """Whether there is a cause to be found."""
+        """Whether the rank failed."""
         return self.code != 0
 
 
 def peek(pid: int) -> Ending | None:
-    """How a child of this process ended, without reaping it, which is for whoever started it; None while it runs."""
+    """How a child of this process ended; None while it runs. The child is not reaped, since whoever started it does that."""
     try:
         found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -70,14 +70,14 @@ def peek(pid: int) -> Ending | None:
 
 
 def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool) -> dict[str, Any]:
-    """The cause that a rank's own end amounts to, as `bramble.contracts.cause.Cause` has it.
+    """The cause that the end of a rank gives, as the JSON of a `bramble.contracts.cause.Cause`.
 
     Args:
         rank: global rank.
-        ending: not of a rank that the launcher ended.
-        error: the file in which torch's `record`, or a program of ours, left the exception.
-        lines: the end of its output.
-        alone: there is no other rank, so none can have been lost.
+        ending: how it ended. The launcher did not stop it.
+        error: the file into which torch's `record`, or a program of ours, wrote the exception.
+        lines: the last lines of its output.
+        alone: whether there is no other rank that could have been lost.
     """
     document: dict[str, Any] = {"rank": rank, "lines": [line[:LINE] for line in lines[-LINES:]]}
     said, trace = _error(error)
@@ -89,37 +89,37 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
         document.update(signal=_signal_name(ending.signal), exitCode=128 + ending.signal)
     else:
         kind = KINDS.get(ending.code or 0, "PeerLost" if lost else "Error")
-        message = f"ended with code {ending.code}: {said or _last_word(lines) or 'no error was printed'}"
+        message = f"ended with code {ending.code}: {said or _last_line(lines) or 'no error was printed'}"
         document.update(exitCode=ending.code)
     return dict(document, kind=kind, message=f"rank {rank} {message}"[:MESSAGE])
 
 
 def _of_a_signal(number: int, said: str | None, lines: list[str], lost: bool) -> tuple[str, str]:
-    """Kind and message. A process that has printed its exception and then crashes on its way out has failed by the exception."""
+    """Kind and message. A process that printed an exception and crashed while it ended has failed by the exception."""
     name = _signal_name(number)
     if number not in CRASHES:
         hint = ": most often the memory limit" if number == signal.SIGKILL else ""
         return "Signal", f"was ended from outside by {name}{hint}"
     if said:
-        return "PeerLost" if lost else "Error", f"ended with an exception, and on its way out by {name}: {said}"
+        return "PeerLost" if lost else "Error", f"ended with an exception, and while it ended by {name}: {said}"
     if lost and number == signal.SIGABRT:
         word = next(line.strip() for line in lines if LOST_PEER.search(line))
         return "PeerLost", f"ended itself by SIGABRT, as NCCL's watchdog does when a peer is gone: {word}"
     if any(LEFT_THREADS in line for line in lines[-AT_ITS_END:]):
         why = "its process group was alive when it left, and hid its exit code; call torch.distributed.destroy_process_group() first"
     else:
-        why = f"a crash in native code: {_last_word(lines) or 'without a word'}"
+        why = f"a crash in native code: {_last_line(lines) or 'it printed nothing'}"
     return "Signal", f"was ended by {name}: {why}"
 
 
 def stopped(rank: int, lines: list[str]) -> dict[str, Any]:
-    """The cause of a rank that ended because another had."""
+    """The cause of a rank that the launcher stopped, because another rank had ended."""
     message = f"rank {rank} was stopped by the launcher because another rank had ended"
     return {"kind": "Terminated", "rank": rank, "message": message, "lines": [line[:LINE] for line in lines[-LINES:]]}
 
 
 def exit_code(first: dict[str, Any]) -> int:
-    """The launcher's own code for its first cause."""
+    """The exit code of the launcher for its first cause."""
     for code, kind in KINDS.items():
         if first["kind"] == kind:
             return code
@@ -134,23 +134,23 @@ def _signal_name(number: int) -> str:
 
 
 def _error(path: Path) -> tuple[str | None, str]:
-    """Message and traceback of an error file; (None, "") without one."""
+    """Message and traceback in an error file; (None, "") if there is none."""
     try:
         found = json.loads(path.read_text())["message"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None, ""  # none, or one of a form that torch does not write: the output is still there
+        return None, ""  # no file, or one of an unknown form; the output of the rank is still there
     if isinstance(found, str):
         return found, found
     message = str(found.get("message", ""))
     return message, message + "\n" + str(found.get("extraInfo", {}).get("py_callstack", ""))
 
 
-def _last_word(lines: list[str]) -> str:
-    """The last line, which may be empty."""
+def _last_line(lines: list[str]) -> str:
+    """The last line of the output, which may be empty."""
     return lines[-1].strip() if lines else ""
 
 
 def _last_exception(lines: list[str]) -> str | None:
-    """The last line that ends a traceback; None without one."""
+    """The last line that ends a traceback; None if there is none."""
     bare = [RANK.sub("", line).strip() for line in lines]
     return next((line for line in reversed(bare) if EXCEPTION.match(line)), None)

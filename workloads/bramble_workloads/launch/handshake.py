@@ -1,15 +1,15 @@
-"""Files by which fetch, launcher and sidecar agree, all below the run folder.
+"""The files by which fetch, launcher and sidecar talk to each other. All of them are in the run folder.
 
-| file | written by | says |
+| file | written by | content |
 |---|---|---|
 | launch.json | fetch | what to run (`plan`) |
-| handshake/causes.json | launcher | why ranks ended, as soon as the first one did; again when all have |
-| handshake/finished.json | launcher | the code with which the run ended: nothing more will be written |
-| handshake/refused.json | sidecar | the store refuses this run for good: stop |
-| handshake/heartbeat | sidecar | alive (its modification time) |
-| handshake/acknowledged.json | sidecar | all is uploaded: leave with this code and this last word |
+| handshake/causes.json | launcher | why ranks failed; written when the first one has failed, and again when all have ended |
+| handshake/finished.json | launcher | the exit code of the run; nothing more will be written |
+| handshake/refused.json | sidecar | the store will not take anything of this run, so the ranks must be stopped |
+| handshake/heartbeat | sidecar | empty; its modification time shows that the sidecar is alive |
+| handshake/acknowledged.json | sidecar | everything is uploaded; the exit code and the termination message to end with |
 
-Each appears whole (written aside, then renamed), so a reader never sees half of one.
+Each file is written under another name and then renamed, so a reader never sees half of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 
 class RunFolder:
-    """Where everything of one attempt on one node lies."""
+    """The paths of all files of one attempt on one node."""
 
     def __init__(self, root: str) -> None:
         self.root = Path(root)
@@ -39,32 +39,32 @@ class RunFolder:
         self.acknowledged = self._handshake / "acknowledged.json"
 
     def make(self) -> None:
-        """Make the folders that are missing."""
+        """Create the folders that do not exist."""
         for folder in (self.checkpoints, self.out, self.logs, self.errors, self._handshake):
             folder.mkdir(parents=True, exist_ok=True)
 
     def log(self, rank: int) -> Path:
-        """The newest part of one rank's output."""
+        """The newest part of the output of a rank."""
         return self.logs / f"rank-{rank}.log"
 
     def older_log(self, rank: int) -> Path:
-        """The part before it, once there is one."""
+        """The part before the newest one, once there is one."""
         return self.logs / f"rank-{rank}.log.1"
 
     def error(self, rank: int) -> Path:
-        """What a rank wrote about its own exception, in the form of torch's error files."""
+        """The file into which a rank writes its exception, in the form of torch's error files."""
         return self.errors / f"rank-{rank}.json"
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
-    """Make a document appear whole."""
+    """Write a document so that it appears whole."""
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(document))
     aside.replace(path)
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """A document, or None while there is none."""
+    """Read a document; None while there is none."""
     try:
         document: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -73,7 +73,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def age(path: Path) -> float | None:
-    """Seconds since a file was touched, or None without one."""
+    """Seconds since a file was last modified; None if there is none."""
     try:
         return max(0.0, time.time() - path.stat().st_mtime)
     except FileNotFoundError:

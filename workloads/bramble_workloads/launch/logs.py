@@ -1,6 +1,6 @@
-"""What the ranks print: each line to the pod's log with its rank in front, and to a file a rank that never grows beyond two parts.
+"""Copies the output of the ranks: to the log of the pod, with the rank before each line, and to a file of at most two parts for each rank.
 
-A small process of its own does it, so that output flows however busy the launcher is, and none is lost when the launcher dies.
+A small process of its own does this, so that output flows however busy the launcher is, and none is lost when the launcher dies.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 PART_BYTES = 10 * 1024 * 1024
-"""One part of a rank's file; with the part before it, at least this much of the end is always there."""
+"""The size of one part. With the part before it, at least this much of the end of the output is always kept."""
 CHUNK = 65536
 LONGEST_LINE = 65536
 
 
 class Pump:
-    """Pipes for the ranks, and the process that empties them."""
+    """The pipes into which the ranks write, and the process that reads them."""
 
     def __init__(self, files: dict[int, Path]) -> None:
-        """`files` is where each rank's output is kept, by rank."""
+        """`files` are the files for the output, by rank."""
         pipes = {rank: os.pipe() for rank in files}
         self.inputs: dict[int, int] = {rank: ends[1] for rank, ends in pipes.items()}
-        """The descriptor that each rank writes to."""
+        """The file descriptor into which each rank writes."""
         control = os.pipe()
         self._control = control[1]
         sys.stdout.flush()
         self._process = os.fork()
         if self._process == 0:
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, signal.SIG_IGN)  # the launcher says when it is over
+                signal.signal(number, signal.SIG_IGN)  # the launcher decides when this process ends
             for descriptor in (*self.inputs.values(), self._control):
                 os.close(descriptor)
             code = 1
@@ -47,24 +47,24 @@ class Pump:
         os.close(control[0])
 
     def forget(self) -> None:
-        """Close this process' copies of the ranks' descriptors, once all that need them have them."""
+        """Close the launcher's copies of the descriptors, once all ranks have theirs."""
         for descriptor in self.inputs.values():
             os.close(descriptor)
         self.inputs = {}
 
     def finish(self) -> None:
-        """Wait until all that was written so far is in files and log."""
+        """Wait until all that was written so far is in the files and in the log."""
         if self._process:
             self.forget()
-            with contextlib.suppress(BrokenPipeError):  # somebody killed it: nothing is left to wait for
-                os.write(self._control, b".")  # a word and not only a close: forked children hold copies of this end
+            with contextlib.suppress(BrokenPipeError):  # the process was killed
+                os.write(self._control, b".")  # closing alone is not enough, because forked children hold copies of this end
             os.close(self._control)
             os.waitpid(self._process, 0)
             self._process = 0
 
 
 class _Part:
-    """One rank's file, turned over when it is full."""
+    """The file of one rank. When it is full, it becomes the older part and a new one begins."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -80,7 +80,7 @@ class _Part:
 
 
 def _empty(outputs: dict[int, int], control: int, files: dict[int, Path]) -> None:
-    """Copy until every writer is gone, or until the control pipe speaks or closes, and then what is left."""
+    """Copy until every writer has closed its pipe, or until the control pipe is written to or closed. Then copy what is left."""
     parts = {rank: _Part(path) for rank, path in files.items()}
     rests: dict[int, bytes] = dict.fromkeys(outputs, b"")
     selector = selectors.DefaultSelector()
@@ -107,7 +107,7 @@ def _empty(outputs: dict[int, int], control: int, files: dict[int, Path]) -> Non
 
 
 def _print(rank: int, content: bytes) -> bytes:
-    """Print the whole lines of it and give back the rest."""
+    """Print the complete lines of the content. Returns the rest."""
     lines: list[bytes] = content.split(b"\n")
     rest = lines.pop()
     if len(rest) > LONGEST_LINE:
@@ -121,7 +121,7 @@ def _print(rank: int, content: bytes) -> bytes:
 
 
 def last_lines(file: Path, older: Path, count: int) -> list[str]:
-    """The last lines of a rank's output that are not empty."""
+    """The last lines of the output of a rank that are not empty."""
     content = b""
     for path in (file, older):
         if path.exists() and len(content) < CHUNK:

@@ -1,4 +1,4 @@
-"""Sees every rank of this node end, and tells the sidecar why while the others are still being stopped."""
+"""Notices the end of each rank of this node, and tells the sidecar why it failed, while the other ranks are still being stopped."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from .plan import LaunchPlan
 
 GRACE_FOR_CAUSES = 1.0
-"""Seconds that the other ranks of the node get to end by themselves after one has only lost its peer: the cause may be among them."""
+"""How many seconds the other ranks of the node have to end by themselves, after one that only lost its peer. One of them may be the
+cause."""
 POLL_SECONDS = 0.02
 LINES = 20
 
 
 class Watch:
-    """Endings of the ranks of one node, in the order seen."""
+    """Knows how each rank of one node ended by itself."""
 
     def __init__(self, plan: LaunchPlan, folder: RunFolder) -> None:
         self._plan = plan
@@ -31,9 +32,9 @@ class Watch:
         self._all: tuple[int, ...] = ()
 
     def look(self, pids: Mapping[int, int]) -> bool:
-        """Whether a rank has failed by itself; then causes are written. Call it before anything is stopped.
+        """Look for ranks that have ended. Returns whether one failed by itself; then the causes are written.
 
-        `pids` is process by global rank.
+        It must be called before any rank is stopped. `pids` are the processes by global rank.
         """
         self._all = tuple(pids)
         self._collect(pids)
@@ -47,11 +48,11 @@ class Watch:
         return True
 
     def causes(self) -> list[dict[str, Any]]:
-        """One cause for each rank that failed by itself."""
+        """A cause for each rank that failed by itself."""
         return [self._cause(rank, ending) for rank, ending in sorted(self._own.items()) if ending.failed]
 
     def report(self, *, final: bool = False) -> list[dict[str, Any]]:
-        """Write what is known for the sidecar; `final` adds the ranks that the launcher stopped, and the errors they had nonetheless."""
+        """Write the causes for the sidecar, and return them. `final` adds those of ranks that the launcher stopped."""
         found = self.causes()
         if final:
             found += [self._stopped(rank) for rank in self._all if rank not in self._own]
@@ -67,7 +68,7 @@ class Watch:
         return cause(rank, ending, self._folder.error(rank), self._lines(rank), alone=self._plan.world_size == 1)
 
     def _stopped(self, rank: int) -> dict[str, Any]:
-        if self._folder.error(rank).exists():  # it had failed, and was stopped before it could leave
+        if self._folder.error(rank).exists():  # it had failed already, and was stopped before it could end
             return cause(rank, Ending(code=1), self._folder.error(rank), self._lines(rank), alone=False)
         return stopped(rank, self._lines(rank))
 

@@ -1,4 +1,4 @@
-"""A rank that runs a training program of ours: a forked child of the launcher, which has imported torch and the program already."""
+"""Runs a training program of ours as one rank: a forked child of the launcher, which has already imported torch and the program."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FAILED = 1
 
 
 def run(entry: str, inputs: dict[int, int]) -> None:
-    """Take over this rank's pipe, run `module:function` and leave with its code.
+    """Write to the pipe of this rank, run `module:function`, and end with its exit code.
 
-    The program gives an exit code, or raises; an exception with an attribute `code` leaves with that one.
+    The function returns an exit code or raises. An exception with an attribute `code` ends the rank with that code, any other with 1.
     """
     own = inputs[int(os.environ["RANK"])]
     os.dup2(own, 1)
@@ -28,7 +28,7 @@ def run(entry: str, inputs: dict[int, int]) -> None:
     for descriptor in inputs.values():
         os.close(descriptor)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)  # the agent's own handlers came along with the fork
+        signal.signal(number, signal.SIG_DFL)  # the fork has inherited the handlers of the agent
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     module, _, function = entry.partition(":")
     with _Ending() as ending:
@@ -36,11 +36,11 @@ def run(entry: str, inputs: dict[int, int]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if ending.code:
-        os._exit(ending.code)  # without the interpreter's teardown, which would wait for peers that are gone
+        os._exit(ending.code)  # without Python's teardown, which would wait for peers that are gone
 
 
 class _Ending:
-    """Turns an exception into an error file, as torch's `record` writes it, and a code."""
+    """A context manager that turns an exception into an exit code, and an error file as torch's `record` writes it."""
 
     code: int = 0
 

@@ -1,4 +1,4 @@
-"""Causes on their way to the store: the one that explains the others, as soon as the launcher has written any."""
+"""Uploads the cause of a failure as soon as the launcher has written any: the one that explains the others."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bramble_workloads.sidecar.context import Context
 
 
 class CauseFeed:
-    """Uploads the first cause of this node when it appears, and again when a better one does."""
+    """Uploads the first cause of this node when it appears, and again when it changes."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._seen: list[Any] | None = None
 
     def upload(self) -> tuple[str, bytes] | None:
-        """Upload what changed; key and content of the first cause, or None without any.
+        """Upload what changed. Returns key and content of the first cause, or None if there is none.
 
         Raises:
-            WorkloadError: the store refuses or does not answer; the next call tries again.
+            WorkloadError: the store refuses, or does not answer. The next call tries again.
         """
         found = handshake.read(self._context.run.causes)
         if found is None or not found["causes"]:
@@ -44,12 +44,12 @@ class CauseFeed:
 
     @staticmethod
     def warm_up() -> None:
-        """Import what a first cause needs, while there is time: it must be in the store before the pod is gone."""
+        """Import what a cause needs while there is time, because it must be in the store before the pod is gone."""
         import bramble.contracts.canonical
         import bramble.contracts.cause
         import bramble.contracts.jobs  # noqa: F401
 
     def changed(self) -> bool:
-        """Whether the launcher has written something that is not uploaded."""
+        """Whether the launcher has written causes that are not uploaded yet."""
         found = handshake.read(self._context.run.causes)
         return found is not None and found["causes"] != self._seen

@@ -1,4 +1,4 @@
-"""Checkpoints on their way to the store: files first, then the marker that names their digests. Without the marker there is none."""
+"""Uploads checkpoints: first the files, then the marker with their digests. A checkpoint without its marker does not exist for anybody."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 1024 * 1024
 
 
 class Checkpoints:
-    """The newest checkpoint that is not yet in the store. Older ones that were overtaken are passed over."""
+    """Uploads the newest checkpoint that is not in the store yet. An older one that was not uploaded in time is skipped."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -25,7 +25,7 @@ class Checkpoints:
         self._done: int | None = None
 
     def pending(self) -> Path | None:
-        """The folder to upload next; only node rank 0 has any of its own."""
+        """The folder to upload next; None if there is nothing new. Only node rank 0 writes checkpoints."""
         if self._context.node_rank != 0:
             return None
         found = ((FOLDER.fullmatch(path.name), path) for path in self._context.run.checkpoints.iterdir())
@@ -35,10 +35,10 @@ class Checkpoints:
         return whole[-1][1]
 
     def upload(self, folder: Path) -> None:
-        """Upload one. A folder that the trainer removed meanwhile was overtaken: nothing is lost.
+        """Upload one checkpoint. If the trainer has removed the folder meanwhile, there is a newer one, and nothing is lost.
 
         Raises:
-            SpecError: something in it is no file of the trainer's.
+            SpecError: something in the folder is not a regular file in the run folder.
             WorkloadError: the store refuses or does not answer.
         """
         files = {}
@@ -56,7 +56,7 @@ class Checkpoints:
         self._done = max(step, self._uploaded())
 
     def _uploaded(self) -> int:
-        """The last step that this attempt uploaded, or that it began from."""
+        """The last step that this attempt has uploaded, or from which it started."""
         if self._done is None:
             restored = handshake.read(self._context.run.checkpoints / "restored.json")
             names = (entry.key.removeprefix(self._prefix) for entry in self._context.store.list(self._prefix))

@@ -1,4 +1,4 @@
-"""The end of a run that went well: the model is checked, becomes a package, and the result is written last."""
+"""The end of a run that succeeded: checks the model, makes a package of it, and writes the result as the last object."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ WEIGHTS, SUMMARY = "weights.safetensors", "training.json"
 
 
 def complete(context: Context, seconds: float) -> bytes:
-    """Upload the package and write `result.json`; its content.
+    """Upload the package and write `result.json`. Returns the content of the result.
 
     Raises:
-        SpecError: the trainer left no model, or one that its description does not fit.
+        SpecError: the trainer left no model, or a model that its description does not fit.
         TryAgain: the store did not answer.
     """
     root, out, job = context.run.root, context.run.out, context.job
@@ -53,7 +53,7 @@ def complete(context: Context, seconds: float) -> bytes:
     if len(content) > MAX_BYTES:
         raise SpecError(f"package.json has {len(content)} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
     context.store.put_blob(content)
-    said = told(context)
+    said = summary_of(context)
     result = TrainResult(
         seconds=round(seconds, 3),
         package=document_digest(package),
@@ -83,10 +83,10 @@ def _upload(context: Context, description: ModelDescription) -> dict[str, File]:
 
 
 def lineage(job: dict[str, Any]) -> Lineage:
-    """Where the model came from: what the operator knows, and what this attempt was given.
+    """Where the model comes from: what the operator knows, and what this attempt was given.
 
     Raises:
-        SpecError: the operator names something that a lineage does not have.
+        SpecError: the operator gave a field that a lineage does not have.
     """
     own = {"dataset": job["manifest"], "params": document_digest(job["hyperparameters"]), "seed": job["seed"]}
     try:
@@ -106,23 +106,23 @@ def _description(run: RunFolder) -> ModelDescription:
         raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {problems_of(error)}") from error
 
 
-class Told(NamedTuple):
-    """What a program says came of it."""
+class Summary(NamedTuple):
+    """What the training program reports about itself."""
 
     metrics: dict[str, float]
     epochs: int
     device: str
 
 
-def told(context: Context) -> Told:
-    """Its summary, or else its last line of progress. Nothing in them can spoil a result: what is not of the right form is left out."""
+def summary_of(context: Context) -> Summary:
+    """The program's summary file, or else its last line of progress. Whatever has not the right form is left out."""
     run = context.run
     found, name = _parsed(_content(run.out / SUMMARY, run)), "epochs"
     if found is None:
         lines = reversed(_content(run.progress, run).splitlines())
         found, name = next((each for line in lines if (each := _parsed(line)) is not None), {}), "epoch"
     epochs, device = found.get(name), found.get("device")
-    return Told(figures(found.get("metrics")), epochs if isinstance(epochs, int) else 0, device if isinstance(device, str) else "")
+    return Summary(figures(found.get("metrics")), epochs if isinstance(epochs, int) else 0, device if isinstance(device, str) else "")
 
 
 def _content(path: Path, run: RunFolder) -> bytes:

@@ -1,4 +1,4 @@
-"""What every part of the sidecar works with."""
+"""What all parts of the sidecar work with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bramble_workloads.store import Store
 
 @dataclass(frozen=True)
 class Context:
-    """One attempt on one node; `job` is the plain JSON of a `TrainJob`."""
+    """One attempt on one node. `job` is the JSON of a `TrainJob`."""
 
     job: dict[str, Any]
     store: Store
@@ -21,15 +21,15 @@ class Context:
 
     @property
     def prefix(self) -> str:
-        """Of everything that this attempt may write, beside blobs."""
+        """The run prefix. Beside blobs, the attempt writes only below it."""
         return str(self.job["prefix"])
 
     @property
     def ranks(self) -> range:
-        """Global ranks of this node."""
+        """The global ranks of this node."""
         return range(self.node_rank * self.processes, (self.node_rank + 1) * self.processes)
 
     @property
     def world_size(self) -> int:
-        """Ranks in all."""
+        """The number of ranks of the attempt."""
         return self.processes * int(self.job["nodes"])

@@ -1,6 +1,6 @@
-"""Reading what the trainer left, and nothing else: the sidecar mounts a Secret and a token that the trainer must not see.
+"""Opens files of the run folder safely. The trainer must not be able to make the sidecar upload its Secret or its token.
 
-The run folder is the trainer's to write, so any name in it may be a link, and may become one at any moment.
+The trainer writes to the run folder, so any path in it may be a link, and may become one at any moment.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from bramble_workloads.errors import SpecError
 
 @contextmanager
 def opened(path: Path, root: Path) -> Iterator[Path]:
-    """A name of the open file, which stays this file whatever becomes of `path`.
+    """Open a file. Gives a path that stays this file, even if `path` is replaced meanwhile.
 
     Raises:
-        FileNotFoundError: there is none.
-        SpecError: it is no regular file, or does not lie below `root`.
+        FileNotFoundError: there is no such file.
+        SpecError: it is not a regular file, or is not below `root`.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,4 +1,4 @@
-"""What the data must be for training to begin. Pure: each check gives findings, in the order of the specification."""
+"""Checks what the samples must be like before training may use them. Pure: each check gives findings, in the order of the spec."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bramble_workloads.snapshot.findings import finding
 
 
 def check(samples: Sequence[Sample], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
-    """All findings about the classes of a dataset.
+    """The findings about the classes of a dataset.
 
     Args:
         samples: all of the dataset.

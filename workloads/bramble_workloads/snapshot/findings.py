@@ -1,4 +1,4 @@
-"""What the checks of a dataset say, short for status and whole for the file beside the result."""
+"""What the checks of a dataset found: shortened for status, and whole for the file beside the result."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Literal
 from bramble.contracts.jobs.snapshot import Finding
 
 SHOWN = 20
-"""Samples in a status; the rest are in the file."""
+"""The most samples that a finding has in status. The file has all of them."""
 
 
 def finding(check: str, severity: Literal["error", "warning", "info"], message: str, samples: Sequence[str] = ()) -> Finding:
-    """A finding with all the samples that it is about, in order."""
+    """A finding with all its samples, in the given order."""
     return Finding(check=check, severity=severity, message=message, samples=tuple(samples), count=len(samples))
 
 
 def shortened(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The same with at most `SHOWN` samples each; `count` stays what it is."""
+    """The same findings with at most `SHOWN` samples each. `count` still counts all of them."""
     return tuple(found.model_copy(update={"samples": found.samples[:SHOWN]}) for found in findings)

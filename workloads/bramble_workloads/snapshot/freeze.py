@@ -1,4 +1,4 @@
-"""Writes a dataset down: samples as JSON lines, small pictures in shards, and the manifest whose digest is the version."""
+"""Writes a frozen dataset to the store: samples as JSON lines, small pictures in shards, and the manifest, whose digest is the version."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bramble.contracts.manifest import SPLITS, Manifest, Sample, Shard, Split
 from bramble_workloads.store import Store
 
 SHARD_BYTES = 32 * 1024 * 1024
-"""Of one shard, about: enough to be few, small enough to be fetched side by side."""
+"""The approximate size of a shard. Shards must be few, and small enough for several to be fetched at a time."""
 
 
 def counts_of(samples: Iterable[Sample]) -> dict[Split, dict[str, int]]:
-    """Split to class to number of samples that show it; classes in order of name."""
+    """For each split and class, the number of samples that show the class. Classes are ordered by name."""
     counts: dict[Split, dict[str, int]] = {split: {} for split in SPLITS}
     found = sorted((name, sample.split) for sample in samples for name in set(sample.annotation.classes))
     for name, split in found:
@@ -25,17 +25,17 @@ def counts_of(samples: Iterable[Sample]) -> dict[Split, dict[str, int]]:
 
 
 def freeze(store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *, task: str, seed: int) -> tuple[str, Manifest]:
-    """Write samples, shards and manifest; the same samples give the same digests.
+    """Write samples, shards and manifest. Equal samples give equal digests.
 
     Args:
-        store: has the pictures as blobs already.
-        samples: in order of id.
-        small: where pictures that go into shards lie on this machine, by id.
+        store: it already has the pictures as blobs.
+        samples: ordered by id.
+        small: the local files of the pictures that go into shards, by id.
         task: of the dataset.
-        seed: of its splits.
+        seed: of the splits.
 
     Returns:
-        The manifest's digest and the manifest.
+        The digest of the manifest, and the manifest.
     """
     lines = store.put_blob(b"".join(canonical_json(sample) + b"\n" for sample in samples))
     size = sum(len(canonical_json(sample)) + 1 for sample in samples)

@@ -1,4 +1,4 @@
-"""Duplicates and groups: which pictures are kept, and which of them must stay together. Pure."""
+"""Decides which duplicates are kept, and which pictures must be in the same split. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Policy = Literal["drop", "keep", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """What is kept, and the group of each by picture id."""
+    """The pictures that are kept, and the group of each by the id of the picture."""
 
     pictures: tuple[Picture, ...]
     group_of: Mapping[str, str]
@@ -29,7 +29,7 @@ class Grouped:
 
 @dataclass
 class _Node:
-    """Pictures of one group as the source names it, before near-duplicates join groups."""
+    """The pictures of one group as the source names it, before near-duplicates join groups."""
 
     name: str
     split: Split | None = None
@@ -38,7 +38,7 @@ class _Node:
 
 @dataclass
 class _Forest:
-    """Disjoint sets of nodes; each set remembers the split that the previous manifest fixed for it."""
+    """Disjoint sets of nodes. The root of a set knows the split that the previous manifest gave it."""
 
     nodes: dict[str, _Node] = field(default_factory=dict)
     parent: dict[str, str] = field(default_factory=dict)
@@ -70,16 +70,16 @@ def group(
     stratify_by: Sequence[str],
     previous: Mapping[str, Sample],
 ) -> Grouped:
-    """Settle duplicates by policy and join what belongs together.
+    """Drop or keep duplicates as the policy says, and join groups that near-duplicates connect.
 
     Args:
-        pictures: in order of id.
-        near: index pairs of near-duplicates.
-        policy: `drop` keeps one of each set of duplicates; `keep` keeps them all in one group, equal files as one sample of that weight;
-            `fail` does the same and blocks training.
-        group_by: column whose values are groups; without it each picture is its own.
-        stratify_by: columns that make the strata, beside the label.
-        previous: samples of the manifest before, by id. They come first wherever one of two must go.
+        pictures: ordered by id.
+        near: pairs of near-duplicates, by index.
+        policy: `drop` keeps one of each set of duplicates. `keep` keeps all of them in one group; equal files are one sample with their
+            number as its weight. `fail` does the same as `keep`, and blocks training.
+        group_by: the column whose values are groups. Without it, each picture is a group of its own.
+        stratify_by: the columns that make the strata, beside the class.
+        previous: samples of the previous manifest, by id. Where one of two pictures must go, it is the one that is not among these.
     """
     order = sorted(range(len(pictures)), key=lambda index: (pictures[index].id not in previous, pictures[index].id))
     neighbours: dict[int, list[int]] = defaultdict(list)
@@ -102,8 +102,7 @@ def group(
             kept[index] = pictures[index]
     findings = [
         *_duplicates(pictures, [pictures[index].keys[0] for index in order if neighbours[index]], dropped, policy),
-        *([finding("splits", "warning", "near-duplicates of samples in two splits are left out", sorted(torn))] if torn else []),
-        *([finding("splits", "warning", f"{group_by} joins samples that stood in two splits: these moved", moved)] if moved else []),
+        *_moved(torn, moved, group_by),
         *_missing_columns(pictures, [*([group_by] if group_by else []), *stratify_by]),
     ]
     group_of = {picture.id: _name(forest.root(base[index])) for index, picture in kept.items()}
@@ -116,7 +115,7 @@ def _name(root: _Node) -> str:
 
 
 def _nodes(pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample]) -> tuple[_Forest, list[str], list[str]]:
-    """The groups as the source names them, the node of each picture, and the pictures that a new `group_by` moves to another split."""
+    """The groups as the source names them, the node of each picture, and the pictures that a changed `group_by` moves to another split."""
     forest = _Forest()
     base: list[str] = []
     moved: list[str] = []
@@ -136,7 +135,7 @@ def _nodes(pictures: Sequence[Picture], group_by: str | None, previous: Mapping[
 
 
 def _commonest(count: Mapping[Split, int]) -> Split:
-    """The earlier of `SPLITS` where two hold as many."""
+    """The split with the most samples, and the earlier of `SPLITS` where two have equally many."""
     return max(SPLITS, key=lambda split: count[split])
 
 
@@ -157,7 +156,7 @@ def _groups(
 
 
 def _stratum(pictures: Iterable[Picture], columns: Sequence[str]) -> tuple[str, ...]:
-    """The commonest label and values among a group's pictures, the lowest of equals."""
+    """The commonest class and values among the pictures of a group, and the first in sorted order where two are equally common."""
     count = Counter((picture.annotation.stratum, *(picture.meta.get(column, "") for column in columns)) for picture in pictures)
     return min(count, key=lambda stratum: (-count[stratum], stratum))
 
@@ -172,8 +171,15 @@ def _duplicates(pictures: Sequence[Picture], near: Sequence[str], dropped: Seque
         yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
 
 
+def _moved(torn: Sequence[str], moved: Sequence[str], group_by: str | None) -> Iterable[Finding]:
+    if torn:
+        yield finding("splits", "warning", "pictures that are near-duplicates of samples in two splits are left out", sorted(torn))
+    if moved:
+        yield finding("splits", "warning", f"{group_by} joins samples that were in two splits: these moved to another split", moved)
+
+
 def _missing_columns(pictures: Sequence[Picture], columns: Sequence[str]) -> Iterable[Finding]:
     for column in columns:
         if lacking := sorted(picture.keys[0] for picture in pictures if column not in picture.meta):
-            message = f"samples without a value for {column!r}, which splits names: add it to metadata.csv, or take it out of splits"
+            message = f"samples without a value for {column!r}, which splits names; add it to metadata.csv, or take it out of splits"
             yield finding("columns", "error", message, lacking)

@@ -1,9 +1,9 @@
-"""Near-duplicates: a 64-bit perceptual hash finds the pairs, the pixels confirm them.
+"""Finds near-duplicates: a 64-bit perceptual hash finds the candidate pairs, and the pixels confirm them.
 
 The hash is pHash (C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010): the signs of the 8x8 lowest
 frequencies of the discrete cosine transform of a 32x32 grey picture, about their median. It survives scaling and recompression.
-Pairs within a small distance are found without comparing all with all: hashes that differ in at most `DISTANCE` bits agree wholly in at
-least one of `DISTANCE + 1` bands of the word (Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", 2012).
+Close pairs are found without comparing every pair: hashes that differ in at most `DISTANCE` bits are equal in at least one of
+`DISTANCE + 1` bands of bits (Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", 2012).
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DISTANCE = 2
-"""Bits in which the hashes of near-duplicates may differ (design, §2)."""
+"""How many bits the hashes of near-duplicates may differ in."""
 PIXELS = 6.0
-"""Mean absolute difference, of 255, up to which two small grey pictures are the same one; recompression stays below 4."""
+"""The largest mean absolute difference of pixel values (0 to 255) between near-duplicates. Recompression stays below 4."""
 LOWEST = 8
 BANDS = ((0, 22), (22, 43), (43, 64))
-"""Bits [from, to) of each band."""
+"""The bits [from, to) of each band."""
 BLOCK = 2048
-"""Rows compared at once, which bounds memory where many pictures share a band."""
+"""How many rows are compared at a time. This bounds the memory where many pictures agree in a band."""
 
 
 def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Hashes, uint64 [N], of grey pictures, uint8 [N, 32, 32]."""
+    """The hashes, uint64 [N], of grey pictures, uint8 [N, 32, 32]."""
     edge = small.shape[-1]
     frequency, position = np.arange(LOWEST)[:, None], np.arange(edge)[None, :]
     basis = np.cos(math.pi * frequency * (2 * position + 1) / (2 * edge)).astype(np.float32)  # DCT-II
     spectrum = np.rint(basis @ small.astype(np.float32) @ basis.T).reshape(len(small), LOWEST * LOWEST)
-    spectrum[:, 0] = 0  # the mean brightness says nothing of structure; rounding keeps a flat picture's noise out of its hash
+    spectrum[:, 0] = 0  # without the mean brightness; rounding keeps the noise of a flat picture out of its hash
     bits = spectrum > np.median(spectrum, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(len(small))
 
 
 def near_duplicates(small: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """Index pairs (i < j), in order, of pictures, uint8 [N, 32, 32], that are near-duplicates of each other."""
+    """The pairs (i < j) of near-duplicates among pictures, uint8 [N, 32, 32], by index and in order."""
     if len(small) == 0:
         return []
     hashes = perceptual_hashes(small)
@@ -53,7 +53,7 @@ def near_duplicates(small: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
 
 def _shared(band: NDArray[np.uint64]) -> Iterator[NDArray[np.intp]]:
-    """Sets of at least two pictures that agree in a band."""
+    """Each set of at least two pictures that agree in a band."""
     order = np.argsort(band, kind="stable")
     edges = np.flatnonzero(np.diff(band[order])) + 1
     yield from (members for members in np.split(order, edges) if len(members) > 1)

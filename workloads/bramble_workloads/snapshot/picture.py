@@ -1,4 +1,4 @@
-"""Reading one picture: what names it, what it looks like in small, and whether it is one at all."""
+"""Reads one picture: its digest, a small grey version for the search for near-duplicates, and whether it can be decoded at all."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALL = 32
-"""Edge of the grey picture that near-duplicates are looked for in."""
+"""Edge in pixels of the small grey version."""
 LIMITS = ImageInput(tensor=Tensor(name="x", shape=(1, 1, SMALL, SMALL)))
-"""Bytes and pixels that a model takes by default; a picture beyond them could not be sent to a device either."""
+"""Bounds on bytes and pixels: the defaults of a model. A picture beyond them could not be sent to a device either."""
 EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg"}
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a picture's bytes say. `small` is uint8 [32, 32], grey; None, with the `fault`, where they are not a picture."""
+    """What was read. `small` is the grey version, uint8 [32, 32]. If the bytes are no picture it is None, and `fault` says why."""
 
     digest: str
     bytes: int
@@ -36,7 +36,7 @@ class Reading:
 
 
 def read(content: bytes) -> Reading:
-    """Hash and decode. Never raises for what the bytes hold."""
+    """Hash and decode the bytes of a file. Bytes that are no picture raise nothing."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     extension = EXTENSIONS.get(media_type(content) or "", "")
     try:

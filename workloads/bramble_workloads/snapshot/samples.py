@@ -1,4 +1,4 @@
-"""The pictures of a dataset while it is frozen: one a digest, however many files hold it."""
+"""The pictures of a dataset while it is being frozen. Files with equal bytes are one picture."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture: the first file that held it gives annotation, origin and meta; `keys` are all of them."""
+    """One picture. `keys` names all files that have it; the first of them gives annotation, origin and meta."""
 
     id: str
     bytes: int
@@ -34,9 +34,10 @@ class Picture:
 
 
 def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], list[Finding]]:
-    """One picture a digest, in order of digest, and what was wrong with the files.
+    """The distinct pictures, ordered by digest, and findings about the files.
 
-    A file that is no picture blocks training. Equal files with different annotations contradict each other: none of them is kept.
+    A file that is no picture blocks training. Files with equal bytes and different annotations contradict each other, and none of them is
+    kept.
     """
     files: dict[str, list[tuple[Candidate, Reading]]] = defaultdict(list)
     faults: list[str] = []

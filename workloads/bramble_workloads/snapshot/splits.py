@@ -1,4 +1,4 @@
-"""Which group of samples goes to which split: sticky, stratified, whole groups only. Pure."""
+"""Assigns groups of samples to splits. A group that had a split keeps it, and the proportions hold within each stratum. Pure."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bramble.contracts.manifest import SPLITS, Split
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Samples that never stand in two splits.
+    """Samples that must be in the same split.
 
     Attributes:
         id: a digest.
         size: number of samples.
-        stratum: label and columns that its proportions are kept within.
-        split: where the previous manifest had it; None for a new group.
+        stratum: class and columns. The ratios of the splits hold within each stratum.
+        split: that of the previous manifest; None for a new group.
     """
 
     id: str
@@ -28,11 +28,11 @@ class Group:
 
 
 def assign(groups: Iterable[Group], ratios: Mapping[Split, float], seed: int) -> dict[str, Split]:
-    """A split for each group, by id.
+    """The split of each group, by id.
 
-    Groups that had a split keep it. The new ones of a stratum are taken in the order of sha256(seed, group), and each goes to the split
-    that is then furthest below its ratio of all samples of the stratum; the earlier of `SPLITS` where two are equally far. So the outcome
-    depends on neither the order of the input nor on strata beside its own, and adding samples never moves one.
+    Groups that had a split keep it. The new groups of a stratum are taken in the order of sha256(seed, group). Each goes to the split that
+    is then furthest below its ratio of all samples of the stratum, and to the earlier of `SPLITS` where two are equally far. So the order
+    of the input and the other strata do not matter, and adding samples never moves one.
     """
     strata: dict[tuple[str, ...], list[Group]] = defaultdict(list)
     for group in groups:

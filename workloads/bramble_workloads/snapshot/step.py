@@ -1,4 +1,4 @@
-"""The step `snapshot`: from what lies in the sources now to a frozen version that nothing can change any more."""
+"""The step `snapshot`: makes a frozen version of what the sources have now. Nothing can change a version later."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from bramble_workloads.store import Store
 THREADS = 8
 SAY_SECONDS = 2
 SHARDED_BYTES = 64 * 1024
-"""Pictures up to this size also go into shards: a fetch of thousands of small objects costs more than the bytes."""
+"""Pictures up to this many bytes also go into shards, because fetching thousands of small objects takes longer than fetching their
+bytes."""
 RATIO_TOLERANCE = 1e-6
 
 
@@ -41,17 +42,17 @@ def main() -> int:
 
 
 def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
-    """Freeze the sources of a Dataset.
+    """Make a frozen version of a Dataset from its sources.
 
     Raises:
-        SpecError: ratios, pattern or imbalance cannot be carried out, or the store refuses a key.
+        SpecError: the ratios, the pattern or the imbalance cannot be used, the store refuses a key, or a source does not fit the task.
         BadData: a source is empty, its metadata cannot be understood, or nothing in it is a picture.
         TryAgain: the store does not answer, or a source changed while it was read.
     """
     job, store = work.job, work.store
     ratios = {"train": job.splits.train, "val": job.splits.val, "test": job.splits.test}
     if abs(sum(ratios.values()) - 1) > RATIO_TOLERANCE or min(ratios.values()) < 0:
-        raise SpecError(f"splits are {ratios}: ratios from 0 to 1 that sum to 1 are needed")
+        raise SpecError(f"splits are {ratios}: they must be between 0 and 1 and sum to 1")
     previous = _previous(store, job.previous) if job.previous else {}
     annotation = contract_of(job.task).annotation
     listings = [reader_of(source.format).read(store, source, annotation) for source in job.sources]
@@ -80,7 +81,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
 
 
 def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mapping[str, Sample]) -> Iterator[tuple[Candidate, Reading]]:
-    """Read, hash and decode every file and make a blob of each picture; those of the previous manifest are blobs already."""
+    """Read, hash and decode every file, and make a blob of each picture that is not in the previous manifest."""
 
     def freeze_one(candidate: Candidate) -> Reading:
         content = candidate.content(work.store)
@@ -106,7 +107,7 @@ def _spooled(folder: Path, digest: str) -> Path:
 
 
 def _previous(store: Store, digest: str) -> dict[str, Sample]:
-    """Samples of the manifest before, by id."""
+    """The samples of the previous manifest, by id."""
     try:
         manifest = Manifest.model_validate_json(store.get_blob(digest))
         annotation = contract_of(manifest.task).annotation

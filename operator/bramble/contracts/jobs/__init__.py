@@ -1,1 +1,1 @@
-"""What each step of the way is asked to do and what it gives: one file a step."""
+"""The job and the result of each step: one file for each."""

@@ -1,4 +1,4 @@
-"""The last words of a job container."""
+"""The termination message of a job's container."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from bramble.contracts.canonical import canonical_json
 
 
 class Termination(ExtensibleDocument):
-    """A job container's last word, at most 1 KiB in all: where its result or its cause lies, and the digest of it."""
+    """Where the result or the cause of the attempt lies, and the digest of it. The document has at most 1 KiB."""
 
     code: int
     key: str
-    """Of the result or of the cause; empty where neither could be filed (no readable job, no store)."""
+    """The key of the result or of the cause. Empty if neither could be written, because the job or the store could not be read."""
     sha256: Digest
     message: str = Field("", max_length=600)
-    """Only where the key is empty: what the cause would have said."""
+    """The message of the cause, only if the key is empty."""
 
     def encode(self) -> bytes:
-        """As it stands in the termination log."""
+        """The bytes for the termination log."""
         return canonical_json(self)
