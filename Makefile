@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit chaos compat lint crds docs bench images images-test clean lock upgrade cluster-up cluster-down cluster-status
+.PHONY: help setup demo test unit chaos mutants compat lint crds docs bench images images-test clean lock upgrade cluster-up cluster-down cluster-status
 
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tools tests examples benchmarks docs/generate.py)
@@ -31,6 +31,9 @@ unit: $(PYTHON)  ## the tests that need no cluster
 chaos: $(PYTHON)  ## kill the operator before and after every write it makes; other examples of every property
 	@$(PYTHON) -m pytest -m chaos tests
 	@$(PYTHON) -m pytest -m hypothesis --hypothesis-profile other tests/unit
+
+mutants: $(PYTHON)  ## which small faults in kinds, engine and guardrails no unit test notices (WHAT="bramble.kinds.rollout.*" SAMPLE=300)
+	@$(PYTHON) -m tools.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(WHAT)
 
 compat: $(PYTHON)  ## the store's tests against MinIO as well
 	@BRAMBLE_TEST_STORE=minio $(PYTHON) -m pytest tests/unit/workloads/test_store.py tests/unit/workloads/test_snapshot.py

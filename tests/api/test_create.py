@@ -101,7 +101,7 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
             MODEL_VERSION,
             {"metadata.name": "best-one"},
             'metadata.name: "best-one"',
-            'call it "ad-detector-2-0-0"',
+            'name it "ad-detector-2-0-0"',
         ),
         case("no source", MODEL_VERSION, {"spec.source": {}}, "spec.source", SOURCES),
         case("both sources", MODEL_VERSION, {"spec.source.package": {"digest": DIGEST}}, SOURCES),
