@@ -123,10 +123,12 @@ class Recorder:
     def _read(self) -> None:
         while True:
             try:
-                destination = destination_of(self._packets.recv(HEADERS))
+                packet, (_, _, direction, *_) = self._packets.recvfrom(HEADERS)
             except OSError:  # closed
                 return
-            if destination is not None:
+            if direction == socket.PACKET_OUTGOING:  # on loopback each packet is seen again as it comes in
+                continue
+            if (destination := destination_of(packet)) is not None:
                 with self._changed:
                     self._found.add(destination)
                     self._changed.notify_all()
