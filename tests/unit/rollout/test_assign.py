@@ -136,6 +136,11 @@ def test_an_undo_needs_no_blob_but_the_stable_ones() -> None:
             1,
             id="a share is counted from the nodes that have room",
         ),
+        row(
+            observed(ref=V2, status=out(attempt=3), written=tried("a", "b", "c")),
+            1,
+            id="nodes that had the candidate in an earlier attempt do not keep it",
+        ),
         row(observed(ref=V2, status=out(stable=None), written=None), 1, id="a first version takes any node that answers"),
         row(observed(ref=V2, status=out(step=1), written=tried("a", "b", "c")), 3, id="nodes that have the candidate keep it"),
     ],
