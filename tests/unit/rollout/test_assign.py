@@ -87,7 +87,7 @@ def test_an_assignment_that_is_taken_over_is_written_onto_what_was_seen() -> Non
 
 
 def test_the_undo_of_a_first_version_still_names_its_model() -> None:
-    wanted = desired(observed(ref=V2, status=FIRST, blocker=NO_EVIDENCE, written=tried("a", stable={})))
+    wanted = desired(observed(ref=V2, status=FIRST, blocker=NO_EVIDENCE, written=tried("a", stable=None)))
     assert wanted is not None
     assert wanted.model == "digits"
     assert wanted.stable == {}
