@@ -13,6 +13,7 @@ from bramble.kinds.rollout.policies.assign import assign
 from tests.unit.rollout.rows import (
     AWAY,
     FIRST,
+    NO_EVIDENCE,
     NODES,
     NOW,
     V2,
@@ -85,6 +86,21 @@ def test_an_assignment_that_is_taken_over_is_written_onto_what_was_seen() -> Non
     assert item.patch["metadata"]["labels"]["bramble.dev/owner-uid"] == "uid-of-rollout"
 
 
+def test_the_undo_of_a_first_version_still_names_its_model() -> None:
+    wanted = desired(observed(ref=V2, status=FIRST, blocker=NO_EVIDENCE, written=tried("a", stable=None)))
+    assert wanted is not None
+    assert wanted.model == "digits"
+    assert wanted.stable == {}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_assignment_has_the_attempt_and_the_seq_of_memory(number: int) -> None:
+    wanted = desired(observed(status={"attempt": number, "seq": number}))
+    assert wanted is not None
+    assert wanted.attempt == number
+    assert wanted.seq == number
+
+
 def test_an_undo_needs_no_blob_but_the_stable_ones() -> None:
     wanted = desired(observed(status={"seq": 6}, written=tried("a")))
     assert wanted is not None
@@ -135,6 +151,13 @@ def test_an_undo_needs_no_blob_but_the_stable_ones() -> None:
             ),
             1,
             id="a share is counted from the nodes that have room",
+        ),
+        row(
+            observed(
+                ref=V2, status=out(attempt=3), written=tried("a", "b", "c"), reports={node: device(node, attempt=2) for node in NODES}
+            ),
+            1,
+            id="nodes that had the candidate in an earlier attempt do not keep it",
         ),
         row(observed(ref=V2, status=out(stable=None), written=None), 1, id="a first version takes any node that answers"),
         row(observed(ref=V2, status=out(step=1), written=tried("a", "b", "c")), 3, id="nodes that have the candidate keep it"),
