@@ -68,6 +68,22 @@ def test_flat_pictures_are_told_apart_by_their_pixels() -> None:
     assert near_duplicates(flat) == [(0, 1)]
 
 
+@pytest.mark.parametrize(
+    ("difference", "same"),
+    [pytest.param(near.PIXELS, True, id="exactly"), pytest.param(near.PIXELS + 1, False, id="beyond it")],
+)
+def test_pixels_may_differ_up_to_a_limit(difference: float, same: bool) -> None:
+    flat = np.stack([np.full((32, 32), grey, np.uint8) for grey in (100, 100 + int(difference))])
+    assert near_duplicates(flat) == ([(0, 1)] if same else [])
+
+
+@pytest.mark.parametrize(("bits", "same"), [pytest.param(2, True, id="two bits"), pytest.param(3, False, id="three bits")])
+def test_hashes_may_differ_in_two_bits(bits: int, same: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = np.array([0, (1 << bits) - 1], np.uint64)
+    monkeypatch.setattr(near, "perceptual_hashes", lambda _: hashes)
+    assert near_duplicates(np.zeros((2, 32, 32), np.uint8)) == ([(0, 1)] if same else [])
+
+
 def test_bands_miss_no_pair_within_the_distance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(near, "_same_pixels", lambda *_: True)
     random = np.random.default_rng(0)

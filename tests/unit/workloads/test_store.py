@@ -59,7 +59,7 @@ def test_files_travel_whole(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "back").read_bytes() == CONTENT * 3000
 
 
-@pytest.mark.parametrize("size", [100, SMALL_COPY + 1])
+@pytest.mark.parametrize("size", [100, SMALL_COPY, SMALL_COPY + 1])
 def test_a_copied_blob_is_what_was_read(size: int, store: Store) -> None:
     content = (CONTENT * (size // len(CONTENT) + 1))[:size]
     store.put("source", content)
