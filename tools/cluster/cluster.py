@@ -67,8 +67,8 @@ class Cluster(Kubectl):
             description = {"shape": shape.as_json(), "binaries": binaries, "attached": attached, "store": keys}
             state.write_json(state.description, description)
             pki.make(state.pki, shape)
-            configs.write(state, shape)
             images.write_table(state, table)
+            configs.write(state, shape)
         except BaseException:
             os.close(lock)
             lifecycle.end(state)

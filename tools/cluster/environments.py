@@ -19,13 +19,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cluster.errors import ClusterError, MissingRequirement
+from tools.cluster.commands import run
+from tools.cluster.errors import MissingRequirement
+from tools.cluster.progress import Progress
 from tools.cluster.state import all_states
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KEPT = 10
 """Newest folders of each sort that are never removed."""
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,11 @@ def environment(lock: str, name: str, progress: Progress) -> Path:
         requirements.write_text(lock)
         uv = find_uv()
         base = [str(uv), "--quiet"]
-        _run([*base, "venv", "--relocatable", "--no-project", "--no-managed-python", "--python", _base_interpreter(), str(folder / "venv")])
+        run(*base, "venv", "--relocatable", "--no-project", "--no-managed-python", "--python", _base_interpreter(), str(folder / "venv"))
         hashes = ["--require-hashes"] if "--hash=" in lock else []
         target = ["--python", str(folder / "venv" / "bin" / "python")]
         if lock.strip():
-            _run([*base, "pip", "install", *target, *hashes, "--no-deps", "--compile-bytecode", "--requirement", str(requirements)])
+            run(*base, "pip", "install", *target, *hashes, "--no-deps", "--compile-bytecode", "--requirement", str(requirements))
 
     return _cached("environments", environment_digest(lock), make)
 
@@ -106,7 +107,7 @@ def code(contents: dict[str, bytes]) -> Path:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-        _run([sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(folder)])
+        run(sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(folder))
 
     return _cached("code", code_digest(contents), make)
 
@@ -179,9 +180,3 @@ def find_uv() -> Path:
     if named.returncode == 0 and named.stdout.strip():
         return REPOSITORY / named.stdout.strip().splitlines()[-1]
     raise MissingRequirement(f"no uv to make images with ({named.stderr.strip()}): run `make setup`")
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"{' '.join(command)} exited {done.returncode}:\n{done.stderr.strip()[-3000:]}")

@@ -4,6 +4,7 @@ ClusterError
 ├── MissingRequirement   a package or a right of this machine is missing; the message holds the command that mends it
 ├── BuildFailed          a program of the cluster could not be built; the message holds the end of the compiler's output
 ├── ComponentFailed      a process of the cluster ended or never became ready; the message holds the end of its log
+├── CommandFailed        another program exited with something else than 0
 ├── KubectlFailed        kubectl said no
 ├── ConditionTimeout     a condition did not come true in time; the message holds the last state seen
 ├── AlreadyExists        the API server has an object of that name
@@ -27,6 +28,13 @@ class BuildFailed(ClusterError):
 
 class ComponentFailed(ClusterError):
     """A process of the cluster ended or did not become ready; the message holds the end of its log."""
+
+
+class CommandFailed(ClusterError):
+    """A program exited with something else than 0; the message holds the end of what it printed."""
+
+    def __init__(self, command: tuple[str, ...], returncode: int, printed: str) -> None:
+        super().__init__(f"{' '.join(command)} exited {returncode}:\n{printed.strip()[-3000:]}")
 
 
 class KubectlFailed(ClusterError):

@@ -14,7 +14,8 @@ from typing import Any
 
 from bramble.contracts.pod import TELEMETRY_OFF
 from tools.cluster import environments
-from tools.cluster.environments import REPOSITORY, CodePart, Progress, digest_of, interpreter_prefix
+from tools.cluster.environments import REPOSITORY, CodePart, digest_of, interpreter_prefix
+from tools.cluster.progress import Progress
 from tools.cluster.state import State
 
 REGISTRY = "bramble.local"

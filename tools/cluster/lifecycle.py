@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from tools.cluster.commands import UNSHARE, search_path
 from tools.cluster.errors import ClusterError, ComponentFailed
 from tools.cluster.namespaces import is_first_of_namespace
 from tools.cluster.process import tail
+from tools.cluster.progress import Progress
 from tools.cluster.runtimes import runtime_named
 from tools.cluster.shape import Shape
 from tools.cluster.state import State, all_states
 from tools.cluster.waiting import wait
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-Progress = Callable[[str], None]
 END_SECONDS = 15.0
 END_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 

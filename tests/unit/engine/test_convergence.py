@@ -140,7 +140,7 @@ def test_a_new_dataset_ends_the_same_whatever_crashes(outcomes: list[Outcome], c
 def test_any_observed_state_converges(
     outcomes: list[Outcome], crashes: set[int], attempt: int, failures: int, disruptions: int, leftovers: set[int], requested: bool
 ) -> None:
-    """Whatever memory, leftover Jobs and requests a replica finds."""
+    """A replica may find any memory, leftover Jobs and requests: it ends in the same state."""
 
     async def run() -> None:
         api, store = FakeApi(), FakeStore()

@@ -1,4 +1,4 @@
-"""What becomes of a pass that fails: its object says why, and everything else goes on."""
+"""A pass that fails: its object says why, and all other objects are still planned."""
 
 from __future__ import annotations
 

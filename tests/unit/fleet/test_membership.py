@@ -67,7 +67,7 @@ def test_of_two_fleets_over_a_node_the_older_has_it(other: Fleet, used: bool) ->
 
 
 def test_a_typo_takes_no_node_from_an_older_fleet() -> None:
-    """Whatever its spec cannot say, whom it selects stands there: a younger fleet's agents must not replace its own."""
+    """An invalid spec still says which nodes it selects, so the agents of a younger fleet must not replace its own."""
     board = {"name": "rpi5", "selector": {"bramble.dev/board": "rpi5"}, "resources": {"limits": {"memory": "280mi"}}}
     manifest = fleet_manifest("other", OLDER, boards=[board])
     assert isinstance(parse(KIND, manifest), Invalid)

@@ -29,7 +29,7 @@ def stored(status: dict[str, Any], spec: dict[str, Any] | None = None) -> Any:
     return parse(KIND, {**manifest(spec), "status": status})
 
 
-def test_telling_changes_no_memory() -> None:
+def test_a_report_changes_no_memory() -> None:
     for status in (OLDER, NEWER):
         plan = report(stored(status), STATED, NOW, fields={"progress": None})
         assert plan.status is not None

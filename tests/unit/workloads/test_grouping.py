@@ -105,7 +105,7 @@ numbers = st.lists(st.integers(0, 40), unique=True, min_size=2, max_size=25).map
 
 @given(st.data(), st.sampled_from(["drop", "keep", "fail"]), st.booleans())
 def test_versions_never_leak_between_splits(data: st.DataObject, policy: Policy, by_tape: bool) -> None:
-    """Whatever is alike and however tapes are named: over three versions, a group stands in one split and no sample ever moves."""
+    """For any alike samples and any names of tapes: over three versions, a group stays in one split and no sample moves."""
     everything = data.draw(numbers)
     alike = data.draw(st.lists(st.tuples(st.sampled_from(everything), st.sampled_from(everything)), max_size=12))
     tapes = {number: str(data.draw(st.integers(0, 6))) for number in everything}

@@ -26,7 +26,7 @@ from tools.cluster.node import command_of
 
 SCRIPT = (sys.executable, str(ROOT / "tests/programs/plain_pytorch.py"))
 CAUSE_SECONDS = 30.0
-"""From a rank's end until its cause is in the store, at the very most; the figure itself is measured by benchmarks/telling.py."""
+"""From a rank's end until its cause is in the store, at the very most; the figure itself is measured by benchmarks/status_delay.py."""
 
 pytestmark = pytest.mark.timeout(900)
 

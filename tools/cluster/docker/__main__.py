@@ -7,7 +7,7 @@ import sys
 
 from tools.cluster.docker.build import NAMES, build
 from tools.cluster.docker.engine import engine
-from tools.cluster.docker.errors import ImagesError
+from tools.cluster.errors import ClusterError
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
         with engine(say) as running:
             for image in build(running, tuple(arguments.names) or NAMES, say):
                 print(f"{image.reference}  {image.identity}  {image.bytes / 1e6:.0f} MB  {image.seconds:.0f} s")
-    except ImagesError as error:
+    except ClusterError as error:
         print(f"images: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -13,10 +13,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tools.cluster.commands import search_path
+from tools.cluster.commands import run
 from tools.cluster.docker.engine import Engine
-from tools.cluster.docker.errors import ImagesError
-from tools.cluster.environments import REPOSITORY, Progress
+from tools.cluster.environments import REPOSITORY
+from tools.cluster.errors import ClusterError, CommandFailed
+from tools.cluster.progress import Progress
 
 STAND_IN = "bramble.local/base"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
@@ -29,7 +30,7 @@ def official() -> str:
     text = (REPOSITORY / "images" / "operator" / "Dockerfile").read_text()
     found = re.search(r"^ARG BASE=(\S+)$", text, re.MULTILINE)
     if found is None:
-        raise ImagesError("images/operator/Dockerfile names no base: it needs a line `ARG BASE=…`")
+        raise ClusterError("images/operator/Dockerfile names no base: it needs a line `ARG BASE=…`")
     return found.group(1)
 
 
@@ -40,7 +41,7 @@ def base(engine: Engine, progress: Progress) -> str:
         return wanted
     try:
         engine.run("pull", wanted, timeout=PULL_SECONDS)
-    except (ImagesError, subprocess.TimeoutExpired):
+    except (CommandFailed, subprocess.TimeoutExpired):
         release = wanted.rsplit("-", 1)[-1]
         return _stand_in(engine, release, progress)
     return wanted
@@ -57,18 +58,12 @@ def _stand_in(engine: Engine, release: str, progress: Progress) -> str:
     progress(f"no registry answers: making a base of Debian {release} with debootstrap (about half a minute)")
     with tempfile.TemporaryDirectory(prefix="bramble-base-") as folder:
         tree = Path(folder) / "tree"
-        _run(["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(tree)])
+        run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", release, tree)
         (tree / "usr/bin/python").symlink_to("python3")
         for name in (CERTIFICATES, Path("etc/resolv.conf")):  # of this machine: builds reach package registries as it does
             if (Path("/") / name).is_file():
                 shutil.copyfile(Path("/") / name, tree / name)
         archive = Path(folder) / "base.tar"
-        _run(["tar", "--create", "--file", str(archive), "--directory", str(tree), "."])
+        run("tar", "--create", "--file", archive, "--directory", tree, ".")
         engine.run("import", "--change", f"ENV PIP_CERT=/{CERTIFICATES}", str(archive), reference)
     return reference
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": search_path()}, errors="replace")
-    if done.returncode != 0:
-        raise ImagesError(f"{' '.join(command)} exited {done.returncode}:\n{(done.stdout + done.stderr).strip()[-2000:]}")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from tools.cluster.docker.base import base
 from tools.cluster.docker.engine import Engine
-from tools.cluster.environments import REPOSITORY, Progress
+from tools.cluster.environments import REPOSITORY
 from tools.cluster.images import REGISTRY, SOURCES, TAG
+from tools.cluster.progress import Progress
 
 NAMES = tuple(source.name for source in SOURCES)
 """Every image of the project."""
@@ -28,7 +29,7 @@ class Built:
 
 
 def build(engine: Engine, names: tuple[str, ...], progress: Progress) -> list[Built]:
-    """Build these images in their order. Raises ImagesError with the last lines of a build that failed."""
+    """Build these images in their order. Raises CommandFailed with the last lines of a build that failed."""
     on = base(engine, progress)
     return [_build(engine, name, on, progress) for name in names]
 

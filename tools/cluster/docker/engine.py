@@ -11,22 +11,24 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cluster.commands import UNSHARE, search_path
-from tools.cluster.docker.errors import ImagesError
-from tools.cluster.environments import Progress, cache_folder
+from tools.cluster.commands import UNSHARE, run, search_path
+from tools.cluster.environments import cache_folder
+from tools.cluster.errors import CommandFailed, ComponentFailed, MissingRequirement
 from tools.cluster.process import tail
+from tools.cluster.progress import Progress
 from tools.cluster.waiting import wait
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 PACKAGES = {"dockerd": "docker.io", "docker": "docker.io", "debootstrap": "debootstrap"}
 """What a build without an engine of the machine needs: command to Debian package."""
+CLASSIC_BUILDER = {"DOCKER_BUILDKIT": "0"}
+"""The engine that Debian 12 packages has no buildx beside it."""
 
 
 @dataclass(frozen=True)
@@ -40,32 +42,25 @@ class Engine:
         return ["docker", *(("--host", self.host) if self.host else ()), *arguments]
 
     def run(self, *arguments: str, timeout: float | None = None) -> str:
-        """What the client prints. Raises ImagesError with its last lines when it fails."""
-        done = subprocess.run(
-            self.command(*arguments), capture_output=True, text=True, check=False, env=_environment(), timeout=timeout, errors="replace"
-        )
-        if done.returncode != 0:
-            said = f"{done.stdout}\n{done.stderr}".strip()
-            raise ImagesError(f"docker {' '.join(arguments)} exited {done.returncode}:\n{said[-3000:]}")
-        return done.stdout.strip()
+        """What the client prints. Raises CommandFailed with its last lines when it fails."""
+        return run(*self.command(*arguments), environment=CLASSIC_BUILDER, timeout=timeout).strip()
 
     def answers(self) -> bool:
         """Whether an engine can be reached."""
         if shutil.which("docker", path=search_path()) is None:
             return False
-        return subprocess.run(self.command("info"), capture_output=True, check=False, env=_environment()).returncode == 0
-
-
-def _environment() -> dict[str, str]:
-    """The classic builder: the engine that Debian 12 packages has no buildx beside it."""
-    return {**os.environ, "PATH": search_path(), "DOCKER_BUILDKIT": "0"}
+        try:
+            self.run("info")
+        except CommandFailed:
+            return False
+        return True
 
 
 @contextmanager
 def engine(progress: Progress) -> Iterator[Engine]:
     """The machine's engine, or one that ends with the block.
 
-    Raises ImagesError: there is none, and none can be started.
+    Raises MissingRequirement: there is none, and none can be started. ComponentFailed: it did not start; the message holds its log.
     """
     own = Engine()
     if own.answers():
@@ -84,20 +79,18 @@ def _install(progress: Progress) -> None:
     line = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         lack = f"no Docker engine answers, and {', '.join(missing)} cannot be installed here"
-        raise ImagesError(f"{lack}: start Docker, or run `{' '.join(line)}` as root")
+        raise MissingRequirement(f"{lack}: start Docker, or run `{' '.join(line)}` as root")
     progress(f"installing {', '.join(missing)}: no Docker engine answers on this machine")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "--quiet=2"], capture_output=True, check=False, env=environment)
-    done = subprocess.run(line, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode != 0:
-        raise ImagesError(f"`{' '.join(line)}` exited {done.returncode}: {done.stderr.strip()[-1000:]}")
+    with suppress(CommandFailed):  # the lists at hand may do
+        run("apt-get", "update", "--quiet=2")
+    run(*line, environment={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 @contextmanager
 def _started(folder: Path) -> Iterator[Engine]:
     """An engine of our own. Only its layers outlive it."""
     if os.geteuid() != 0:
-        raise ImagesError("no Docker engine answers, and only root can start one: start Docker, or run this as root")
+        raise MissingRequirement("no Docker engine answers, and only root can start one: start Docker, or run this as root")
     started = Engine(f"unix://{folder / 'docker.sock'}")
     log = folder / "dockerd.log"
     command = [
@@ -111,13 +104,11 @@ def _started(folder: Path) -> Iterator[Engine]:
         "--bridge=none",
     ]
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=_environment(), start_new_session=True)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PATH": search_path()}, start_new_session=True)
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not started.answers():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise ImagesError(f"the Docker engine did not start:\n{tail(log)}")
-            time.sleep(0.1)
+        wait(lambda: started.answers() or process.poll() is not None, START_SECONDS, lambda: tail(log))
+        if process.poll() is not None:
+            raise ComponentFailed(f"the Docker engine ended with {process.returncode}:\n{tail(log)}")
         yield started
     finally:
         for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():

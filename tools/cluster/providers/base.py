@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from tools.cluster.cluster import Cluster
+from tools.cluster.progress import Progress
 from tools.cluster.providers.existing_cluster import ExistingCluster
 
-Progress = Callable[[str], None]
 AnyCluster = Cluster | ExistingCluster
 """A local cluster, whose nodes can be killed, or one that only its API server reaches."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tools.cluster.errors import MissingRequirement
-from tools.cluster.providers.base import Progress
+from tools.cluster.progress import Progress
 from tools.cluster.providers.existing_cluster import ExistingCluster
 
 

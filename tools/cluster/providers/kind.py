@@ -7,28 +7,27 @@ image of kind from.
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import socket
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from tools.cluster import addresses
+from tools.cluster.bootstrap import GPU
 from tools.cluster.cluster import find_binaries
+from tools.cluster.commands import run
 from tools.cluster.docker.build import NAMES, build
 from tools.cluster.docker.engine import Engine
 from tools.cluster.environments import cache_folder
 from tools.cluster.errors import ClusterError, MissingRequirement
 from tools.cluster.images import TAG
-from tools.cluster.providers.base import Progress
+from tools.cluster.progress import Progress
 from tools.cluster.providers.existing_cluster import ExistingCluster
 from tools.cluster.shape import NodeShape, Shape
 from tools.cluster.store import S3, make_bucket, new_keys, store
 
-GPU = "nvidia.com/gpu"
 NODE_PORT = 30070
 STORE_BINARY = "/opt/bramble/versitygw"
 START = "300s"
@@ -59,7 +58,7 @@ class KindCluster(ExistingCluster):
 
     def down(self) -> None:
         """Delete the cluster and its kubeconfig."""
-        _run(["kind", "delete", "cluster", "--name", self.name])
+        run("kind", "delete", "cluster", "--name", self.name)
         if self.kubeconfig is not None:
             self.kubeconfig.unlink(missing_ok=True)
 
@@ -79,7 +78,7 @@ class Kind:
         progress(f"kind creates cluster {name}")
         configuration = json.dumps(cluster_configuration(shape, port, gateway))
         create = ["kind", "create", "cluster", "--name", name, "--kubeconfig", str(kubeconfig), "--wait", START, "--config", "-"]
-        _run(create, configuration)
+        run(*create, stdin=configuration)
         try:
             images = {}
             for image in built:
@@ -92,7 +91,7 @@ class Kind:
             made.apply(*store_manifests(images["operator"], keys))
             make_bucket(made.s3)
         except BaseException:
-            _run(["kind", "delete", "cluster", "--name", name])
+            run("kind", "delete", "cluster", "--name", name)
             raise
         return made
 
@@ -156,13 +155,13 @@ def _load(cluster: str, reference: str) -> str:
     with tempfile.TemporaryDirectory(prefix="bramble-kind-") as folder:
         archive = str(Path(folder) / "image.tar")
         Engine().run("save", "--output", archive, reference)
-        _run(["kind", "load", "image-archive", archive, "--name", cluster])
+        run("kind", "load", "image-archive", archive, "--name", cluster)
     pinned = ""
     for node in _nodes(cluster):
         ctr = ["docker", "exec", node, "ctr", "--namespace=k8s.io", "images"]
-        digest = _digest_of(_run([*ctr, "list"]), reference)
+        digest = _digest_of(run(*ctr, "list"), reference)
         pinned = f"{reference.removesuffix(f':{TAG}')}@{digest}"
-        _run([*ctr, "tag", "--force", reference, pinned])
+        run(*ctr, "tag", "--force", reference, pinned)
     return pinned
 
 
@@ -177,7 +176,7 @@ def _digest_of(listing: str, reference: str) -> str:
 
 def _nodes(cluster: str) -> list[str]:
     """Names of the node containers, the control plane first, then the workers in the order of the configuration."""
-    names = _run(["kind", "get", "nodes", "--name", cluster]).split()
+    names = run("kind", "get", "nodes", "--name", cluster).split()
     return sorted(names, key=lambda name: (not name.endswith("control-plane"), len(name), name))
 
 
@@ -198,10 +197,3 @@ def _check() -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
-
-
-def _run(command: list[str], stdin: str | None = None) -> str:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=dict(os.environ))
-    if done.returncode != 0:
-        raise ClusterError(f"{' '.join(command)} exited {done.returncode}: {(done.stdout + done.stderr).strip()[-3000:]}")
-    return done.stdout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tools.cluster.cluster import Cluster
-from tools.cluster.providers.base import Progress
+from tools.cluster.progress import Progress
 from tools.cluster.shape import Shape
 
 

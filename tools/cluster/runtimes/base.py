@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from tools.cluster.addresses import NodeAddress
 from tools.cluster.images import Image
 from tools.cluster.process import Command
+from tools.cluster.progress import Progress
 from tools.cluster.state import State
-
-Progress = Callable[[str], None]
 
 
 class Runtime(Protocol):
@@ -28,7 +27,7 @@ class Runtime(Protocol):
         """Make the project's images, all or some of them, and return their lines of the image table."""
 
     def prepare(self, state: State, node: str, place: NodeAddress) -> None:
-        """Write what the node's runtime reads when it starts. Called once, before the cluster starts."""
+        """Write what the node's runtime reads when it starts. Called once, after the image table is written and before the start."""
 
     def mounts(self, state: State, node: str) -> list[str]:
         """Shell commands that prepare the node's mounts each time that it boots."""

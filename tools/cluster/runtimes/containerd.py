@@ -15,12 +15,14 @@ from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 
+from tools.cluster import images
 from tools.cluster.addresses import NodeAddress
 from tools.cluster.commands import search_path
 from tools.cluster.images import Image
 from tools.cluster.process import Command
+from tools.cluster.progress import Progress
 from tools.cluster.runtimes import template
-from tools.cluster.runtimes.base import Progress, cri_socket
+from tools.cluster.runtimes.base import cri_socket
 from tools.cluster.state import State
 
 PACKAGES = {"containerd": "containerd", "ctr": "containerd", "runc": "runc"}
@@ -55,7 +57,7 @@ class Containerd:
 
     def prepare(self, state: State, node: str, place: NodeAddress) -> None:
         folder = state.node(node)
-        template.current().copy_to(folder / "containerd")
+        template.holding(images.read_table(state)).copy_to(folder / "containerd")
         (folder / "cni").mkdir()
         state.write_json(folder / "cni" / "10-pods.conflist", network(place))
         (folder / "containerd.toml").write_text(configuration(state, node))

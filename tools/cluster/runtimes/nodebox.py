@@ -12,7 +12,8 @@ from tools.cluster import addresses, images
 from tools.cluster.addresses import NodeAddress
 from tools.cluster.images import Image
 from tools.cluster.process import Command
-from tools.cluster.runtimes.base import Progress, cri_socket, host_paths
+from tools.cluster.progress import Progress
+from tools.cluster.runtimes.base import cri_socket, host_paths
 from tools.cluster.state import State
 
 

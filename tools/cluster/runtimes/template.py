@@ -17,14 +17,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tools.cluster.commands import UNSHARE, search_path
+from tools.cluster.commands import UNSHARE, run, search_path
 from tools.cluster.docker.build import NAMES, build
 from tools.cluster.docker.engine import Engine, engine
 from tools.cluster.environments import cache_folder, digest_of
 from tools.cluster.errors import ClusterError
 from tools.cluster.images import REGISTRY, TAG, Image
 from tools.cluster.process import tail
-from tools.cluster.runtimes.base import Progress
+from tools.cluster.progress import Progress
 from tools.cluster.waiting import wait
 
 SNAPSHOTTER = "overlayfs"
@@ -65,12 +65,14 @@ def _base() -> Path:
     return cache_folder() / "containerd"
 
 
-def current() -> Template:
-    """The template that was filled last. Raises ClusterError: there is none."""
-    found = sorted(_base().glob("*/digests.json"), key=lambda each: each.stat().st_mtime)
-    if not found:
-        raise ClusterError("no images were imported for containerd yet")
-    return Template(found[-1].parent)
+def holding(images: list[Image]) -> Template:
+    """The template that holds just these images. Raises ClusterError: there is none."""
+    wanted = {image.pinned for image in images}
+    for whole in _base().glob("*/digests.json"):
+        found = Template(whole.parent)
+        if {image.pinned for image in found.images} == wanted:
+            return found
+    raise ClusterError(f"containerd has not imported {', '.join(sorted(wanted))}: start the cluster anew")
 
 
 def fill(names: tuple[str, ...] | None, progress: Progress) -> Template:
@@ -148,16 +150,7 @@ def _containerd(root: Path) -> Iterator[partial[str]]:
 
 
 def _ctr(socket: str, *arguments: str) -> str:
-    done = subprocess.run(
-        ["ctr", "--address", socket, "--namespace", "k8s.io", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PATH": search_path()},
-    )
-    if done.returncode != 0:
-        raise ClusterError(f"ctr {' '.join(arguments)} exited {done.returncode}: {(done.stdout + done.stderr).strip()[-2000:]}")
-    return done.stdout
+    return run("ctr", "--address", socket, "--namespace", "k8s.io", *arguments)
 
 
 def _prune(keep: Template) -> None:

@@ -113,16 +113,17 @@ class Nodes:
         return frozenset(node for node in nodes if self.served[node] == release.packages.get(self.fleet.nodes[node]))
 
     def silent(self, nodes: Iterable[str]) -> frozenset[str]:
-        """Those that have been silent for `LOST_SECONDS`.
+        """Of these nodes, those that have been silent for `LOST_SECONDS`.
 
-        None while that is not proven: a gateway replica that has just started, or does not answer, may have missed their reports.
+        The set is empty while silence is not proven: a gateway replica that has just started, or does not answer, may have missed
+        their reports.
         """
         if not self.devices.proves_silence:
             return frozenset()
         return frozenset(node for node in nodes if (seen := self.report(node)) is None or seen.age_seconds > LOST_SECONDS)
 
     def last_reported_on(self, release: Release, nodes: Iterable[str]) -> frozenset[str]:
-        """Those that served this version, or were trying it, when they last reported."""
+        """Of these nodes, those that served this version, or were trying it, when they last reported."""
         digests = set(release.packages.values())
         found = set()
         for node in nodes:

@@ -3,7 +3,7 @@
 A rank's end is the moment of the SIGKILL, or of the last line that it prints before it ends by itself. An epoch's end is its line in the
 pod's log, by the kubelet's clock, which is this machine's. Prints JSON, and exits with 1 if the slowest figure is above its goal.
 
-Usage: python benchmarks/telling.py [--kills N]
+Usage: python benchmarks/status_delay.py [--kills N]
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def measure(kills: int) -> dict[str, Any]:
     """Measure on a cluster that is made for this and removed afterwards."""
     with Cluster.up(progress=lambda line: print(line, file=sys.stderr)) as cluster:
         install(cluster)
-        namespace = f"telling-{secrets.token_hex(3)}"
+        namespace = f"delay-{secrets.token_hex(3)}"
         freeze(cluster, namespace, "1")
         image = cluster.add_image(ImageSource("plain-pytorch", "train", (*WORKLOADS_CODE, CodePart(PROGRAM, "plain_pytorch.py"))))
         runs = Runs(cluster, namespace, image)
