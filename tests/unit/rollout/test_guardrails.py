@@ -25,7 +25,9 @@ row = pytest.param
 
 
 REFUSED = CandidateState(package=digest("2.0.0"), state="refused", message="golden case 3 differs")
-GIVEN_UP = CandidateState(package=digest("2.0.0"), state="abandoned", message="no word from the gateway for 600 s")
+GIVEN_UP = CandidateState(
+    package=digest("2.0.0"), state="abandoned", message="the gateway did not answer for 600 s while the candidate was served"
+)
 TRYING = CandidateState(package=digest("2.0.0"), state="trying")
 
 

@@ -94,7 +94,9 @@ class FakeDevice:
             self.state = CandidateState(package=str(wanted), state="refused", message="golden case 3: tensor differs")
             wanted, on_trial = assignment.stable.get(self.board), False
         elif on_trial and wanted in self.abandons:
-            self.state = CandidateState(package=str(wanted), state="abandoned", message="no word from the gateway for 600 s")
+            self.state = CandidateState(
+                package=str(wanted), state="abandoned", message="the gateway did not answer for 600 s while the candidate was served"
+            )
             wanted, on_trial = assignment.stable.get(self.board), False
         else:
             self.state = None

@@ -1,1 +1,1 @@
-"""What the benchmark job and the agent of a device share: blobs, the gateway, loading a package, memory and the board."""
+"""Code that the agent and the benchmark job share: blobs, calls to the gateway, loading a package, memory limits and board facts."""

@@ -1,14 +1,18 @@
-"""How long to wait after failures in a row."""
+"""Exponential backoff with jitter: how long to wait before the next try after consecutive failures."""
 
 from __future__ import annotations
 
 import random
 
 FIRST_SECONDS = 0.5
-DOUBLINGS = 16
-"""More change nothing, and 2 to the power of a night's failures is no float any more."""
+MAX_DOUBLINGS = 16
+"""Caps the exponent: after a night of failures 2**n would overflow a float."""
 
 
 def wait_seconds(failures: int, longest: float) -> float:
-    """Doubled with every failure up to `longest`, drawn between half of it and all of it, so that devices do not come all at once."""
-    return min(longest, FIRST_SECONDS * 2.0 ** min(failures, DOUBLINGS)) * random.uniform(0.5, 1.0)  # noqa: S311  (guards nothing)
+    """The number of seconds to wait before the next try.
+
+    The delay starts at `FIRST_SECONDS`, doubles with each consecutive failure, and is at most `longest` seconds. The result is drawn at
+    random from the upper half of that delay, so that many devices do not call the gateway at the same moment.
+    """
+    return min(longest, FIRST_SECONDS * 2.0 ** min(failures, MAX_DOUBLINGS)) * random.uniform(0.5, 1.0)  # noqa: S311  (not used for security)

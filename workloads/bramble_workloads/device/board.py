@@ -1,4 +1,4 @@
-"""What this board is and how it fares. Files of the kernel only: no tool, no right beyond reading."""
+"""Reads what this board is and what state it is in. It only reads files of the kernel, so it needs no tools and no permissions."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from pathlib import Path
 from bramble.contracts.report import BoardFacts, Health
 from bramble_workloads.device.memory import status_bytes
 
-THERMAL = Path("/sys/class/thermal")
+THERMAL_FOLDER = Path("/sys/class/thermal")
 FIRMWARE_THROTTLED = Path("/sys/devices/platform/soc/soc:firmware/get_throttled")
-"""Raspberry Pi firmware: a hexadecimal mask; bits 0 to 3 are under-voltage, capped frequency, throttling and the soft temperature limit,
-now; bits 16 to 19 the same since boot."""
-NOW = 0xF
+"""A hexadecimal mask of the Raspberry Pi's firmware. Bits 0 to 3 are set while there is under-voltage, a capped frequency, throttling or
+the soft temperature limit; bits 16 to 19 are set if the same happened since boot.
+Source: https://www.raspberrypi.com/documentation/computers/os.html#get_throttled."""
+THROTTLED_NOW = 0xF
 DEVICE_TREE_MODEL = Path("/proc/device-tree/model")
 
 
 def temperature() -> float | None:
-    """Degrees Celsius of the hottest zone that the kernel reports; None where it reports none."""
+    """The temperature of the hottest thermal zone in degrees Celsius; None where the kernel reports none."""
     readings = []
-    for zone in THERMAL.glob("thermal_zone*/temp"):
+    for zone in THERMAL_FOLDER.glob("thermal_zone*/temp"):
         try:
             readings.append(int(zone.read_text()) / 1000)
-        except (OSError, ValueError):  # a zone without a working sensor refuses to be read
+        except (OSError, ValueError):  # reading a zone whose sensor does not work fails
             continue
     return max(readings, default=None)
 
 
 def throttled() -> bool | None:
-    """Whether the board holds its clock down now; None where it does not say."""
+    """True while the firmware reduces the clock frequency or reports under-voltage; None on boards without this firmware file."""
     try:
-        return bool(int(FIRMWARE_THROTTLED.read_text().strip(), 16) & NOW)
+        return bool(int(FIRMWARE_THROTTLED.read_text().strip(), 16) & THROTTLED_NOW)
     except (OSError, ValueError):
         return None
 
 
 def facts() -> BoardFacts:
-    """What this board is."""
+    """Describe this board: processor, cores, memory in bytes, kernel."""
     return BoardFacts(
         machine=platform.machine(),
         cpu=_cpu(),
@@ -51,7 +52,7 @@ def facts() -> BoardFacts:
 
 
 def health(folder: Path) -> Health:
-    """How it fares: free bytes of the disk below a folder, memory of this process."""
+    """Measure this board: free bytes on the disk that has `folder`, memory of this process in bytes, temperature, throttling."""
     stat = os.statvfs(folder)
     return Health(
         free_bytes=stat.f_bavail * stat.f_frsize,
@@ -63,12 +64,12 @@ def health(folder: Path) -> Health:
 
 
 def boot_id(file: Path) -> str:
-    """New with each boot of the host; containers see the host's."""
+    """The kernel's boot id, which changes at each boot. A container reads that of its host."""
     return file.read_text().strip()
 
 
 def _cpu() -> str:
-    """A board with a device tree names itself (`Raspberry Pi 5 Model B Rev 1.0`); others name their processor."""
+    """The board's name from the device tree, such as `Raspberry Pi 5 Model B Rev 1.0`; without a device tree the processor's name."""
     if DEVICE_TREE_MODEL.is_file():
         return DEVICE_TREE_MODEL.read_text().strip("\0\n ")
     lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,4 +1,7 @@
-"""Writes that survive a power cut: content first, then the name, then the folder that holds the name."""
+"""Writes files so that they survive a power cut.
+
+The content is written under a temporary name and flushed with fsync, then the file is renamed, then the folder is flushed.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,27 @@ from pathlib import Path
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Replace a file as a whole: after a power cut it holds either what it held before or all of `content`.
+    """Replace a file as a whole. After a power cut the file has either its old content or all of the new one.
 
-    A file of the same name with `.new` behind it is left over when the write was cut short; the next write replaces it.
+    An interrupted write leaves a file with the suffix `.new`, which the next write replaces.
     """
     temporary = path.with_name(f"{path.name}.new")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    publish(temporary, path)
-
-
-def publish(temporary: Path, final: Path) -> None:
-    """Give a file whose content is on the disk its final name, durably. Both names are in one folder."""
-    os.replace(temporary, final)  # noqa: PTH105  (the tests break it here)
-    sync_folder(final.parent)
+    os.replace(temporary, path)  # noqa: PTH105  (tests replace os.replace to end the process here)
+    sync_folder(path.parent)
 
 
 def remove_durably(path: Path) -> None:
-    """Remove a file; no error where there is none."""
+    """Delete a file, if it exists, so that it stays deleted after a power cut."""
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder as durable as its files."""
+    """Flush a folder with fsync, so that renamed and deleted files in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,14 +1,14 @@
-"""What can go wrong on a device, beyond a picture or a graph (those stand in `processing.errors`).
+"""The errors of blobs, packages and the gateway on a device. Those of pictures and graphs are in `processing.errors`.
 
 WorkloadError                   (bramble_workloads.errors)
 ├── SpecError
-│   └── GatewayRefused          the gateway answered, and refused: an identity, a blob or a document is wrong
+│   └── GatewayRefused          the gateway refused the token, the blob or the document
 ├── BadData
-│   ├── WrongBlob               what was downloaded, or lies on the disk, does not hash to its digest
-│   └── BrokenPackage           a package whose blobs the assignment does not list
+│   ├── WrongBlob               bytes from the network or the disk do not have the digest of the blob
+│   └── BrokenPackage           the assignment does not list all blobs of a package
 └── TryAgain
-    ├── GatewayUnavailable      no answer, or only server errors
-    └── NoSpace                 the disk cannot hold what the assignment asks for
+    ├── GatewayUnavailable      the gateway did not answer, or answered with a server error
+    └── NoSpace                 the disk has no space for the blobs of the assignment
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from bramble_workloads.errors import BadData, SpecError, TryAgain
 
 
 class GatewayRefused(SpecError):
-    """The gateway answered, and refused."""
+    """The gateway answered, and refused the request."""
 
 
 class WrongBlob(BadData):
-    """The bytes do not hash to the digest that names them."""
+    """A blob is absent, or its bytes do not have the digest that names it."""
 
 
 class BrokenPackage(BadData):
-    """The package needs what its assignment does not list."""
+    """A package needs blobs that its assignment does not list."""
 
 
 class GatewayUnavailable(TryAgain):
-    """No answer within the time that a device is patient for, or only server errors."""
+    """The gateway did not answer within the time limit, or answered with a server error."""
 
 
 class NoSpace(TryAgain):
-    """The disk cannot hold what is asked for."""
+    """The disk has no space for the blobs that are to be downloaded."""

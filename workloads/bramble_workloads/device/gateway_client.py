@@ -1,4 +1,4 @@
-"""A device's, or a benchmark pod's, calls to the gateway. Connections are opened from here only."""
+"""The gateway's API for a device or a benchmark pod. No other module of theirs opens connections."""
 
 from __future__ import annotations
 
@@ -23,39 +23,45 @@ from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable, 
 
 CONNECT_SECONDS = 5
 CALL_SECONDS = 15
+"""The time limit of every other call."""
 POLL_SECONDS = 40
-"""More than the 25 s after which the gateway answers 304."""
+"""The time limit of a long poll. It is longer than the 25 seconds after which the gateway answers 304."""
 STALLED_SECONDS = 20
-"""A download that gives nothing for this long is begun anew, where it stopped."""
+"""A download that receives no bytes for this long fails with `GatewayUnavailable`. The next try continues where it stopped."""
 CHUNK = 256 * 1024
 TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 class Assignments(ExtensibleDocument):
-    """The answer to `GET /v1/assignment`: all of this node."""
+    """The answer to `GET /v1/assignment`: all assignments of this node."""
 
     etag: str
     assignments: tuple[Assignment, ...] = ()
 
 
 class BlobStream(NamedTuple):
-    """An open download."""
+    """A download that is under way."""
 
     start: int
-    """The position of the first byte that will come: 0 where the server ignored the range."""
+    """The position of the first byte of `chunks` in the blob. It is 0 where the server ignored the Range header."""
     chunks: AsyncIterator[bytes]
 
 
 class GatewayClient:
-    """One address, TLS with its authority, and the projected token, which is read anew for every call. Use as a context manager.
+    """A client of the gateway. Use it as a context manager.
 
-    Every call raises `GatewayUnavailable` where a later try may succeed and `GatewayRefused` where the gateway says no.
+    Every call raises `GatewayUnavailable` where a later try may succeed, and `GatewayRefused` where the gateway refuses the request.
+
+    Args:
+        url: of the gateway, with its scheme.
+        token: the file of the projected token. It is read for each call, because the kubelet renews it.
+        ca: the file of the CA certificates (PEM) that sign the gateway's certificate.
     """
 
-    def __init__(self, url: str, token: Path | None = None, authority: Path | None = None) -> None:
+    def __init__(self, url: str, token: Path | None = None, ca: Path | None = None) -> None:
         self.url = url.rstrip("/")
         self._token = token or paths.gateway_token()
-        self._authority = authority or paths.gateway_ca()
+        self._ca = ca or paths.gateway_ca()
         self._session: aiohttp.ClientSession | None = None
         self._context = ssl.create_default_context()
         self._trusted = b""
@@ -70,19 +76,23 @@ class GatewayClient:
         if self._session is not None:
             await self._session.close()
 
-    def _trust(self) -> None:
-        """Take the authority as it is now: a new installation has another, and this process outlives it."""
-        if self._authority.is_file() and (content := self._authority.read_bytes()) != self._trusted:
+    def _load_ca(self) -> None:
+        """Trust the CA certificates that are in the file now. They change when Bramble is installed again while this process runs."""
+        if self._ca.is_file() and (content := self._ca.read_bytes()) != self._trusted:
             try:
                 self._context.load_verify_locations(cadata=content.decode())
             except ssl.SSLError as error:
-                raise GatewayUnavailable(f"{self._authority} is no PEM: {error.reason}") from error
+                raise GatewayUnavailable(f"the gateway's CA file {self._ca} is not valid PEM: {error.reason}") from error
             self._trusted = content
 
     async def assignments(self, after: str | None) -> Assignments | None:
-        """What this node, which the token names, should run.
+        """Read all assignments of this node. The gateway takes the node's name from the token.
 
-        With `after`, the etag of an earlier answer, waits for a change: None when there was none (304).
+        Args:
+            after: the etag of an earlier answer. With it the call waits until the assignments change.
+
+        Returns:
+            The assignments; None when they did not change within the gateway's time limit (304).
         """
         query = {"after": after} if after is not None else {}
         async with self._call("GET", "/v1/assignment", POLL_SECONDS, params=query) as response:
@@ -92,33 +102,33 @@ class GatewayClient:
         try:
             return Assignments.model_validate_json(body)
         except ValidationError as error:
-            raise GatewayRefused(f"the gateway's assignment is not one that this agent knows; update its image: {error}") from error
+            raise GatewayRefused(f"this agent cannot read the gateway's assignments; update the agent's image: {error}") from error
 
     async def report(self, report: Report) -> None:
-        """What runs here."""
+        """Send a report of this device."""
         async with self._call("POST", "/v1/status", CALL_SECONDS, data=report.model_dump_json(by_alias=True, exclude_none=True)):
             pass
 
     async def file_result(self, key: str, result: Mapping[str, Any]) -> None:
-        """File a job's result (at most 64 KiB) at its key."""
+        """File a job's result or cause, at most 64 KiB, under its key."""
         async with self._call("POST", "/v1/results", CALL_SECONDS, json={"key": key, "result": result}):
             pass
 
     async def blob(self, digest: str) -> bytes:
-        """A whole blob in memory, verified: for documents and pictures.
+        """Download a blob into memory and verify it. Use it for documents and pictures, not for graphs.
 
         Raises:
-            WrongBlob: the bytes do not hash to the digest.
+            WrongBlob: the bytes do not have this digest.
         """
         async with self.open_blob(digest, 0) as stream:
             content = b"".join([chunk async for chunk in stream.chunks])
         if digest_of(content) != digest:
-            raise WrongBlob(f"the gateway gave {len(content)} bytes for {digest} that hash to {digest_of(content)}")
+            raise WrongBlob(f"the gateway sent {len(content)} bytes for {digest}, and their digest is {digest_of(content)}")
         return content
 
     @asynccontextmanager
     async def open_blob(self, digest: str, start: int) -> AsyncIterator[BlobStream]:
-        """A blob's bytes from `start` on, unverified. Redirects to the store are followed, without the token."""
+        """Download a blob from byte `start` on. The bytes are not verified. Redirects to the store are followed without the token."""
         headers = {"Range": f"bytes={start}-"} if start else {}
         stalled = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALLED_SECONDS)
         async with self._call("GET", f"/v1/blobs/{digest.removeprefix('sha256:')}", None, headers=headers, timeout=stalled) as response:
@@ -130,30 +140,35 @@ class GatewayClient:
         self, method: str, path: str, seconds: float | None, headers: Mapping[str, str] | None = None, **options: Any
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         if self._session is None:
-            raise RuntimeError("use the client as a context manager")
-        self._trust()
-        sent = {"Content-Type": "application/json", **(headers or {}), "Authorization": f"Bearer {self._bearer()}"}
+            raise RuntimeError("use GatewayClient as a context manager: async with GatewayClient(…) as client")
+        self._load_ca()
+        sent = {"Content-Type": "application/json", **(headers or {}), "Authorization": f"Bearer {self._read_token()}"}
         try:
             async with (
                 asyncio.timeout(seconds),
                 self._session.request(method, f"{self.url}{path}", headers=sent, **options) as response,
             ):
-                await _accept(response, path)
+                await _raise_for_status(response, path)
                 yield response
         except TimeoutError as error:
             raise GatewayUnavailable(f"the gateway at {self.url} did not answer {path} in time") from error
         except aiohttp.ClientError as error:
             raise GatewayUnavailable(f"the gateway at {self.url} did not answer {path}: {type(error).__name__}: {error}") from error
 
-    def _bearer(self) -> str:
+    def _read_token(self) -> str:
         try:
             return self._token.read_text().strip()
         except OSError as error:
-            raise GatewayUnavailable(f"no token to show the gateway: {self._token}: {error.strerror}") from error
+            raise GatewayUnavailable(f"the token for the gateway cannot be read: {self._token}: {error.strerror}") from error
 
 
-async def _accept(response: aiohttp.ClientResponse, path: str) -> None:
-    """Raises GatewayUnavailable or GatewayRefused: the status is an error."""
+async def _raise_for_status(response: aiohttp.ClientResponse, path: str) -> None:
+    """Return if the status is not an error.
+
+    Raises:
+        GatewayUnavailable: the status is a server error or one of `TRANSIENT`.
+        GatewayRefused: the status is any other error.
+    """
     if response.status < HTTPStatus.BAD_REQUEST:
         return
     body = (await response.content.read(300)).decode(errors="replace")

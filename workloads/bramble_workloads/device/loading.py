@@ -1,4 +1,7 @@
-"""From blobs on the disk to a model that may answer: every byte hashed again, the golden cases run. In the agent as in a trial."""
+"""Loads a package from the disk and checks it. The agent, the trial and the benchmark all load a package by this function.
+
+Every file is hashed again and the golden cases are run, so a model that was loaded may answer requests.
+"""
 
 from __future__ import annotations
 
@@ -13,28 +16,28 @@ from bramble_workloads.processing.package import read_package
 
 
 class Loaded(NamedTuple):
-    """A model whose golden cases passed in this process."""
+    """A package and its model. Its golden cases passed in this process."""
 
     package: Package
     model: Model
 
 
-def needed(package: Package, digest: str) -> frozenset[str]:
-    """Every blob of a package, its own document among them."""
+def package_blobs(package: Package, digest: str) -> frozenset[str]:
+    """The digests of all blobs of a package, including its document `package.json`."""
     return frozenset({digest, *package.blobs()})
 
 
 def load(blobs: Blobs, digest: str) -> Loaded:
-    """Load a package. Blocks for as long as hashing, loading and the golden cases take.
+    """Load a package and run its golden cases. The call blocks until this is done.
 
     Raises:
         WrongBlob: a blob is absent or damaged.
-        DescriptionError: the package or its graph cannot be served by this agent.
-        ModelFault: a golden case fails, or the package has none; the message names case and stage.
+        DescriptionError: this version of the agent or its runtime cannot serve the package.
+        ModelFault: a golden case fails, or the package has none. The message names the case and the stage.
     """
     package = read_package(blobs.read, digest)
     if package.golden is None:
-        raise ModelFault(f"package {digest} has no golden cases: nothing shows that it works on this board")
+        raise ModelFault(f"package {digest} has no golden cases, so it cannot be checked on this board")
     graph = blobs.verify(package.files["model"].sha256)
     model = Model.load(package, graph)
     outcome = check(model, package.golden, blobs.read)

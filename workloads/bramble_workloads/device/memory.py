@@ -1,8 +1,9 @@
-"""How much memory a process uses and may use.
+"""Reads and limits the memory of a process.
 
-RLIMIT_AS cannot limit ONNX Runtime: it counts address space, of which every thread reserves a stack and an allocator arena (measured with a
-40 MB graph: 304 MB of address space at 2 threads and 1,313 MB at 16, for 132 MB of memory each time). RLIMIT_DATA counts private writable
-memory (154 and 268 MB for the same), and so does what matters once the stacks are added to the limit.
+The limit is RLIMIT_DATA. RLIMIT_AS limits the address space, and each thread of ONNX Runtime reserves address space for a stack and an
+allocator arena that it hardly uses: measured with a 40 MB graph, 304 MB of address space with 2 threads and 1,313 MB with 16, for 132 MB of
+resident memory both times. RLIMIT_DATA limits private writable memory, which was 154 and 268 MB. Most of that difference is the stacks of
+the threads, so `limit_memory` adds their size to the limit.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from pathlib import Path
 
 DEFAULT_STACK = 8 * 2**20
 NICENESS = 5
-"""Enough for requests to go first, and not so much that a busy board never ends a trial."""
+"""Requests that are being served get the processor first. A higher value could keep a trial on a busy board from ever ending."""
 ARENA_SLACK = 16 * 2**20
-"""Writable memory that the allocator holds in reserve."""
+"""Bytes of writable memory that the allocator holds in reserve."""
 
 
 def status_bytes(field: str, pid: int | str = "self") -> int | None:
-    """A field of /proc/<pid>/status in bytes: `VmRSS` now, `VmHWM` at its highest, `VmData` private and writable."""
+    """Read a field of /proc/<pid>/status in bytes; None if the process or the field does not exist.
+
+    `VmRSS` is the resident memory, `VmHWM` the highest resident memory so far, `VmData` the private writable memory (proc_pid_status(5)).
+    """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -29,14 +33,17 @@ def status_bytes(field: str, pid: int | str = "self") -> int | None:
 
 
 def available_bytes() -> int | None:
-    """What the board could give to new processes without swapping (MemAvailable)."""
+    """Bytes that new processes can use without swapping (MemAvailable of /proc/meminfo)."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     found = next((line.split() for line in lines if line.startswith("MemAvailable:")), None)
     return int(found[1]) * 1024 if found else None
 
 
-def room(budget: int | None) -> int | None:
-    """Bytes that a trial's process may use: the rest of the budget beside this process, never more than the board has; None if unknown."""
+def trial_limit(budget: int | None) -> int | None:
+    """Bytes that the process of a trial may use; None where that is unknown.
+
+    It is the budget without the resident memory of this process, and at most what the board has available.
+    """
     available = available_bytes()
     if budget is None:
         return available
@@ -44,12 +51,12 @@ def room(budget: int | None) -> int | None:
     return rest if available is None else min(rest, available)
 
 
-def limit_growth(total: int, threads: int) -> None:
-    """Limit this process to about `total` bytes of memory, counted from what it uses now; further allocations fail with MemoryError.
+def limit_memory(total: int, threads: int) -> None:
+    """Limit the resident memory of this process to about `total` bytes. Allocations beyond it fail with MemoryError.
 
     Args:
-        total: resident memory that the process may reach.
-        threads: that will be started; each stack counts as a whole against the limit, used or not.
+        total: bytes of resident memory, including those that the process uses now.
+        threads: the number of threads that the process will start. RLIMIT_DATA counts the whole stack of each, used or not.
     """
     used, writable = status_bytes("VmRSS"), status_bytes("VmData")
     if used is None or writable is None:
@@ -60,11 +67,11 @@ def limit_growth(total: int, threads: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def prefer_as_victim() -> None:
-    """Let the kernel end this process first when memory runs out: the agent goes on serving."""
-    Path("/proc/self/oom_score_adj").write_text("1000")  # raising one's own is always allowed
+def prefer_for_oom_kill() -> None:
+    """Make the kernel's OOM killer choose this process before any other, so that the agent goes on serving."""
+    Path("/proc/self/oom_score_adj").write_text("1000")  # a process may raise its own score without any permission
 
 
-def be_modest() -> None:
-    """A trial must not slow down what is served."""
+def lower_priority() -> None:
+    """Lower the scheduling priority of this process, so that it does not slow down requests."""
     os.nice(NICENESS)

@@ -1,5 +1,5 @@
-"""The device: an agent that keeps a node's models served, whatever happens to the network, the power or a new version.
+"""The agent, which runs on each node of a fleet and serves its models, also without a network and after a power cut.
 
-Read `agent` for how the parts hang together, `decide` for what a device does next, `slots` for what it remembers, `serving` for how a
-model is swapped without a lost request, `trial` for how a new one is tried.
+Start with `agent`, which starts all parts. `assignment.decide` chooses the next step for a model, `slots` keeps its state on the disk,
+`serve` answers requests, and `trial` checks a new package in a process of its own before it may serve.
 """

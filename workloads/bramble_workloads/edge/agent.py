@@ -1,8 +1,8 @@
 """The agent of a device: `python -m bramble_workloads agent`.
 
-Order of a start: lock the state, open the API, serve what was served before, then talk to the gateway. Order of a leave (SIGTERM): take no
-new request, answer those under way, note on the disk that this was no crash. A crash, a restart or a lost network never stops serving
-for longer than the process takes to start.
+At its start the agent locks its state folder, opens its API, serves the packages that it served before, and then calls the gateway. So a
+restart needs no network. On SIGTERM it accepts no new requests, answers the requests under way, and records on the disk that this end was
+not a crash.
 """
 
 from __future__ import annotations
@@ -33,19 +33,22 @@ from bramble_workloads.errors import TryAgain, WorkloadError
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10.0
+"""How long requests under way may take after SIGTERM."""
 LOCK_SECONDS = 60.0
-LONGEST_WAIT = 10.0
-ABSENT_DELAY = 2.0
-"""Between questions while an assignment is missing in the answers."""
+"""How long a new agent waits for the lock of the one before."""
+MAX_RETRY_SECONDS = 10.0
+"""The longest wait between two tries to reach the gateway."""
+MISSING_POLL_SECONDS = 2.0
+"""The time between two calls to the gateway while an assignment is missing from its answers."""
 
 
 def main() -> int:
-    """Run until SIGTERM; gives the exit code."""
+    """Run the agent until SIGTERM and return the exit code."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = Settings.read()
         settings.state.mkdir(parents=True, exist_ok=True)
-        with locked(settings.state):
+        with lock_folder(settings.state):
             asyncio.run(serve(settings))
     except WorkloadError as error:
         log.error("%s", error)  # noqa: TRY400  (the message says what to do; a traceback would hide it)
@@ -54,14 +57,14 @@ def main() -> int:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a folder's lock: two agents of one node would undo each other's writes. Waits for the one before to leave.
+def lock_folder(path: Path) -> Iterator[None]:
+    """Hold the lock of a folder, so that two agents of one node do not overwrite each other's files. Waits until the lock is free.
 
     Raises:
-        TryAgain: it did not leave in time.
+        TryAgain: another process held the lock for longer than `LOCK_SECONDS`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    old = signal.signal(signal.SIGALRM, _too_long)
+    old = signal.signal(signal.SIGALRM, _raise_timeout)
     signal.setitimer(signal.ITIMER_REAL, LOCK_SECONDS)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -73,17 +76,17 @@ def locked(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _too_long(number: int, frame: object) -> None:
+def _raise_timeout(number: int, frame: object) -> None:
     del number, frame
-    raise TryAgain(f"another agent of this node has held the state for {LOCK_SECONDS:.0f} s: end it first")
+    raise TryAgain(f"another agent of this node has locked the state folder for {LOCK_SECONDS:.0f} s: end that process first")
 
 
 async def serve(settings: Settings) -> None:
-    """Be the agent until SIGTERM or SIGINT."""
+    """Serve models and follow the gateway's assignments until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
+    stop_requested = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
+        loop.add_signal_handler(number, stop_requested.set)
     async with GatewayClient(settings.gateway_url) as gateway:
         node = Node(settings, gateway)
         api = Api(node, __version__)
@@ -91,51 +94,53 @@ async def serve(settings: Settings) -> None:
         await runner.setup()
         site = web.TCPSite(runner, settings.host, settings.port)
         await site.start()
-        log.info("node %s (%s) of fleet %s answers on %s:%d", settings.node, settings.board, settings.fleet, settings.host, settings.port)
+        log.info(
+            "node %s (board %s, fleet %s) listens at %s:%d", settings.node, settings.board, settings.fleet, settings.host, settings.port
+        )
         await node.restore()
         tasks = [
-            asyncio.create_task(follow(node, gateway), name="follow"),
+            asyncio.create_task(follow_assignments(node, gateway), name="follow"),
             asyncio.create_task(Reporter(node, gateway).run(), name="report"),
-            asyncio.create_task(node.watch(), name="watch"),
+            asyncio.create_task(node.raise_worker_errors(), name="workers"),
         ]
-        leaving = asyncio.create_task(asked.wait())
-        await asyncio.wait((*tasks, leaving), return_when=asyncio.FIRST_COMPLETED)
+        stopping = asyncio.create_task(stop_requested.wait())
+        await asyncio.wait((*tasks, stopping), return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             if task.done():
-                task.result()  # an error nobody foresaw: leave as a crash does, and start anew
-        log.info("leaving: asked to")
+                task.result()  # raises an unexpected error, which ends the process; the kubelet starts it again
+        log.info("shutting down after SIGTERM or SIGINT")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await site.stop()
         await api.drain(DRAIN_SECONDS)
         await runner.cleanup()
-        await node.leave()
+        await node.shut_down()
 
 
-async def follow(node: Node, gateway: GatewayClient) -> None:
-    """Keep in step with the gateway's assignments, for ever."""
+async def follow_assignments(node: Node, gateway: GatewayClient) -> None:
+    """Read the assignments of this node from the gateway and apply them, for ever."""
     etag: str | None = None
     failures = 0
     while True:
         try:
-            answer = await gateway.assignments(None if node.absent() else etag)
+            answer = await gateway.assignments(None if node.misses_assignments() else etag)
         except (GatewayUnavailable, GatewayRefused) as error:
             if not failures:
-                log.warning("%s; what runs goes on", error)
+                log.warning("%s; the agent goes on serving its models", error)
             failures += 1
-            await asyncio.sleep(wait_seconds(failures, LONGEST_WAIT))
+            await asyncio.sleep(wait_seconds(failures, MAX_RETRY_SECONDS))
             continue
         failures = 0
-        node.heard()
+        node.record_contact()
         if answer is None:
             continue
         etag = answer.etag
-        new = await node.apply(answer.assignments)
-        if node.absent():
-            await asyncio.sleep(min(ABSENT_DELAY, node.settings.withdraw_seconds / 3))
-        elif not new:  # a replica whose cache is behind answers at once, and in turns with the other one
-            await asyncio.sleep(wait_seconds(0, LONGEST_WAIT))
+        changed = await node.apply(answer.assignments)
+        if node.misses_assignments():
+            await asyncio.sleep(min(MISSING_POLL_SECONDS, node.settings.withdraw_seconds / 3))
+        elif not changed:  # two replicas with different caches answer at once in turn; without a wait this would be a busy loop
+            await asyncio.sleep(wait_seconds(0, MAX_RETRY_SECONDS))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All that one node serves: its deployments, found again after a start, kept in step with the gateway's answers."""
+"""All models of one node: restores them from the disk at a start, and adds, updates and withdraws them as the gateway's answers say."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ log = logging.getLogger(__name__)
 
 
 class Node:
-    """The deployments of this node by the name of their assignment."""
+    """The models of this node, each under the name of its assignment."""
 
     def __init__(self, settings: Settings, gateway: GatewayClient) -> None:
         self.settings = settings
         self.book = Book()
         self.restored = asyncio.Event()
-        """Set once everything that the last process served is served again, or cannot be."""
+        """Set once each package that the last process served is served again, or cannot be served."""
         self.changed = asyncio.Event()
-        """Set when the operator should hear something at once."""
+        """Set when a report should be sent at once."""
         self.instance = uuid4().hex
         self.boot_id = board.boot_id(settings.boot_id_file)
         self._folder = settings.state / "assignments"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._blobs = Blobs(settings.state / "blobs", settings.disk_reserve)
-        self._contact: float | None = None
+        self._last_contact: float | None = None
         self._models: dict[str, AssignedModel] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
-        self._absent_since: dict[str, float] = {}
+        self._missing_since: dict[str, float] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="disk")
-        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._worker_error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._resources = NodeResources(
             settings=settings,
             gateway=gateway,
@@ -50,125 +50,131 @@ class Node:
             book=self.book,
             boot_id=self.boot_id,
             instance=self.instance,
-            trying=asyncio.Lock(),
+            trial_lock=asyncio.Lock(),
             writer=self._writer,
-            changed=self.changed.set,
-            contact=lambda: self._contact,
-            collect=self._collect,
+            report_soon=self.changed.set,
+            last_contact=lambda: self._last_contact,
+            delete_unused_blobs=self._delete_unused_blobs,
         )
 
-    # ----------------------------------------------------------------------------------------------------- what serves
+    # ----------------------------------------------------------------------------------------------------- the models
 
     def models(self) -> tuple[AssignedModel, ...]:
-        """All of them, in order of their assignments' names."""
+        """All models, sorted by the names of their assignments."""
         return tuple(self._models[name] for name in sorted(self._models))
 
     def names(self) -> tuple[str, ...]:
-        """The models of this node as programs call them."""
+        """The names of the models in the Open Inference Protocol: `<namespace>.<model>`."""
         return tuple(dict.fromkeys(model.endpoint.name for model in self.models()))
 
     def endpoint(self, name: str) -> Endpoint | None:
-        """The endpoint of a model. While a node moves from one fleet to another, two may bear the name: the one that serves."""
+        """The endpoint with this name; None where the node has no such model.
+
+        While a node moves from one fleet to another, two models may have the same name. Then the one that serves is returned.
+        """
         found = [model.endpoint for model in self._models.values() if model.endpoint.name == name]
         return next((endpoint for endpoint in found if endpoint.current is not None), found[0] if found else None)
 
-    # ---------------------------------------------------------------------------------------------------- its lifetime
+    # ---------------------------------------------------------------------------------------------------- start and end
 
     async def restore(self) -> None:
-        """Serve again what was served before, without any network. Returns when that is done."""
+        """Serve again the packages that were served before. This needs no network. Returns when each serves or has failed."""
         for folder in sorted(self._folder.iterdir()):
-            model = await asyncio.to_thread(AssignedModel.restored, self._resources, folder)
+            model = await asyncio.to_thread(AssignedModel.from_folder, self._resources, folder)
             if model is not None:
                 self._start(folder.name, model)
-        self._collect()
-        await asyncio.gather(*(model.settled.wait() for model in self._models.values()))
+        self._delete_unused_blobs()
+        await asyncio.gather(*(model.restored.wait() for model in self._models.values()))
         self.restored.set()
 
-    async def watch(self) -> None:
-        """Raises what ended a worker. Workers live with all that is foreseen; anything else ends the process, which then starts anew."""
-        await self._failed
+    async def raise_worker_errors(self) -> None:
+        """Wait until the worker of a model fails, and raise its error.
 
-    async def leave(self) -> None:
-        """Withdraw working, on purpose. Requests have drained."""
+        Workers handle all expected errors. Any other error ends the process, and the kubelet starts it again.
+        """
+        await self._worker_error
+
+    async def shut_down(self) -> None:
+        """End all workers and record on the disk that this end is not a crash. Call it when no request is under way."""
         workers = list(self._workers.values())
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
         for model in self.models():
-            await model.leave()
+            await model.shut_down()
         self._writer.shutdown()
 
-    # ------------------------------------------------------------------------------------------------ from the gateway
+    # ------------------------------------------------------------------------------------------------ assignments
 
-    def heard(self) -> None:
-        """The gateway answered."""
-        first, self._contact = self._contact is None, time.monotonic()
+    def record_contact(self) -> None:
+        """Record that the gateway has just answered. The first contact wakes the models, because a candidate may serve from then on."""
+        first, self._last_contact = self._last_contact is None, time.monotonic()
         if first:
             for model in self._models.values():
                 model.wake()
 
     async def apply(self, assignments: Iterable[Assignment]) -> bool:
-        """Take a whole answer of the gateway; True where it brought something new."""
-        new = False
+        """Apply an answer of the gateway, which has all assignments of this node. Returns True if a model was added or changed."""
+        changed = False
         named: set[str] = set()
         for assignment in assignments:
             if assignment.board_of(self.settings.node) is None:
                 continue
             name = assignment_name(assignment.fleet, assignment.namespace, assignment.model)
             named.add(name)
-            self._absent_since.pop(name, None)
+            self._missing_since.pop(name, None)
             model = self._models.get(name)
             if model is None:
-                new |= self._begin(name, assignment)
+                changed |= self._add(name, assignment)
             elif not model.withdrawn:
-                new |= await model.accept(assignment)
-        self._miss(named)
-        return new
+                changed |= await model.accept(assignment)
+        self._withdraw_missing(named)
+        return changed
 
-    def absent(self) -> bool:
-        """Whether something that is served was missing in the last answer: ask again, without waiting for a change."""
-        return bool(self._absent_since)
+    def misses_assignments(self) -> bool:
+        """True if the last answer did not name a model of this node. Then the next call must not wait for a change."""
+        return bool(self._missing_since)
 
-    def _begin(self, name: str, assignment: Assignment) -> bool:
-        model = AssignedModel.accepting(self._resources, self._folder / name, assignment)
+    def _add(self, name: str, assignment: Assignment) -> bool:
+        model = AssignedModel.from_assignment(self._resources, self._folder / name, assignment)
         if model is None:
             return False
         self._start(name, model)
         return True
 
-    def _miss(self, named: set[str]) -> None:
-        """What is not named any more is withdrawn once it has been missing for long enough."""
+    def _withdraw_missing(self, named: set[str]) -> None:
+        """Withdraw each model that has been missing from the gateway's answers for `withdraw_seconds`."""
         now = time.monotonic()
         for name, model in self._models.items():
-            if name not in named and now - self._absent_since.setdefault(name, now) >= self.settings.withdraw_seconds:
+            if name not in named and now - self._missing_since.setdefault(name, now) >= self.settings.withdraw_seconds:
                 model.withdraw()
 
     def _start(self, name: str, model: AssignedModel) -> None:
         self._models[name] = model
         worker = asyncio.create_task(model.run(), name=f"model {model.endpoint.name}")
         self._workers[name] = worker
-        worker.add_done_callback(lambda task: self._ended(name, task))
+        worker.add_done_callback(lambda task: self._worker_ended(name, task))
 
-    def _ended(self, name: str, worker: asyncio.Task[None]) -> None:
+    def _worker_ended(self, name: str, worker: asyncio.Task[None]) -> None:
         if worker.cancelled():
             return
         error = worker.exception()
         if error is not None:
-            if not self._failed.done():
-                self._failed.set_exception(error)
+            if not self._worker_error.done():
+                self._worker_error.set_exception(error)
             return
         del self._models[name], self._workers[name]
-        self._absent_since.pop(name, None)
-        self._collect()
+        self._missing_since.pop(name, None)
+        self._delete_unused_blobs()
         self.changed.set()
 
-    def _collect(self) -> None:
-        """Drop the blobs that no slot of any assignment names."""
-        wanted = frozenset[str]().union(*(model.named_blobs() for model in self._models.values()))
+    def _delete_unused_blobs(self) -> None:
+        """Delete the blobs that no slot of any assignment needs."""
+        wanted = frozenset[str]().union(*(model.required_blobs() for model in self._models.values()))
         try:
-            freed = self._blobs.drop_all_but(wanted)
+            freed = self._blobs.delete_all_except(wanted)
         except OSError as error:
-            log.warning("blobs that nothing names any more cannot be dropped: %s", error)
+            log.warning("unused blobs cannot be deleted: %s", error)
         else:
             if freed:
-                log.info("%d bytes of blobs that nothing names any more are dropped", freed)
+                log.info("deleted %d bytes of unused blobs", freed)

@@ -1,4 +1,4 @@
-"""What all assignments of a node share."""
+"""The objects that all models of a node share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bramble_workloads.edge.settings import Settings
 
 @dataclass(frozen=True)
 class NodeResources:
-    """One node's agent, as its deployments see it."""
+    """What a model needs of the agent that it runs in."""
 
     settings: Settings
     gateway: GatewayClient
@@ -23,13 +23,13 @@ class NodeResources:
     book: Book
     boot_id: str
     instance: str
-    trying: asyncio.Lock
-    """One trial at a time: the memory that is left is left once."""
+    trial_lock: asyncio.Lock
+    """Held during a trial, because two trials at once could exceed the memory that is left."""
     writer: Executor
-    """One thread: writes reach the disk in the order in which they were begun."""
-    changed: Callable[[], None]
-    """Something happened that the operator should hear of at once."""
-    contact: Callable[[], float | None]
-    """When the gateway was last heard of, on the monotonic clock."""
-    collect: Callable[[], None]
-    """Drop blobs that no slot names any more."""
+    """An executor with one thread, so that writes reach the disk in the order in which they were submitted."""
+    report_soon: Callable[[], None]
+    """Makes the agent send a report at once."""
+    last_contact: Callable[[], float | None]
+    """When the gateway last answered, in seconds on the monotonic clock; None if it has not answered this process yet."""
+    delete_unused_blobs: Callable[[], None]
+    """Deletes the blobs that no slot needs."""

@@ -1,7 +1,7 @@
-"""Prepares a board for its agent: `python -m bramble_workloads node-setup`. An init container, the only one that may run as root.
+"""Prepares a node for its agent: `python -m bramble_workloads node-setup`. It runs as root in a Job of the Fleet, once for each node.
 
-It makes the folder of the slots, gives it to the agent's user, and writes down what the board is (`node.json`); the agent reports the
-same to the gateway, from where the operator sets labels. Nothing here needs the network.
+It creates the agent's folder, makes the agent's user the owner, and writes what the board is to `node.json`. The file is for people who
+look at the node; the operator gets the same facts from the agent's reports. It needs no network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FOLDER_MODE = 0o750
 
 
 def main() -> int:
-    """Prepare the folder named by `BRAMBLE_STATE` for the user `BRAMBLE_AGENT_USER` (both have defaults); gives the exit code."""
+    """Prepare the folder `BRAMBLE_STATE` for the user id `BRAMBLE_AGENT_USER` and return the exit code. Both variables have defaults."""
     try:
         prepare(Path(os.environ.get("BRAMBLE_STATE", DEFAULT_STATE)), _user(os.environ.get("BRAMBLE_AGENT_USER", str(AGENT_USER))))
     except WorkloadError as error:
@@ -32,10 +32,14 @@ def main() -> int:
 
 
 def prepare(folder: Path, user: int) -> None:
-    """Make the folder, give it and what is in it to the user, write `node.json`. Safe to repeat.
+    """Create the folder, write `node.json`, and make the user the owner of the folder and all files in it. May be repeated.
+
+    Args:
+        folder: the agent's folder on the node.
+        user: the user id and group id of the agent.
 
     Raises:
-        SpecError: this process may not; the message names the right that is missing.
+        SpecError: this process lacks the permissions. The message names the capabilities that it needs.
     """
     facts = board.facts()
     try:
@@ -47,12 +51,12 @@ def prepare(folder: Path, user: int) -> None:
                 os.lchown(path, user, user)
     except PermissionError as error:
         raise SpecError(f"{error.filename}: {error.strerror}: run this container as root with CHOWN, FOWNER and DAC_OVERRIDE") from error
-    print(f"{folder} belongs to user {user}; {facts.cpu}, {facts.cores} cores, {facts.memory_bytes} bytes, pages of {facts.page_size}")  # noqa: T201
+    print(f"{folder} belongs to user {user}; {facts.cpu}, {facts.cores} cores, {facts.memory_bytes} bytes, page size {facts.page_size}")  # noqa: T201
 
 
 def _user(text: str) -> int:
     if not text.isdecimal():
-        raise SpecError(f"BRAMBLE_AGENT_USER={text!r} is no user id: write a number")
+        raise SpecError(f"BRAMBLE_AGENT_USER={text!r} is not a user id: set it to a number")
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""A device's report on itself: put together here, sent every five seconds and at once when something changes."""
+"""Builds the reports of a device and sends them to the gateway: every five seconds, and at once when something changes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from bramble_workloads.edge.node import Node
 
 log = logging.getLogger(__name__)
 
-SPACING = 0.1
-"""Seconds between two reports, so that a burst of changes is one."""
+MIN_SPACING_SECONDS = 0.1
+"""The shortest time between two reports, so that several changes in quick succession cause one report."""
 
 
 class Reporter:
-    """Numbers the reports of one process."""
+    """Sends the reports of one agent process and numbers them in sequence."""
 
     def __init__(self, node: Node, gateway: GatewayClient) -> None:
         self._node = node
         self._gateway = gateway
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self._sequence = 0
         self._facts = board.facts()
-        self._heard = True
+        self._connected = True
 
     def report(self) -> Report:
-        """The node's whole state now."""
+        """Build a report of the node's whole present state."""
         self._sequence += 1
         settings = self._node.settings
         return Report(
@@ -41,7 +41,7 @@ class Reporter:
             board=settings.board,
             boot_id=self._node.boot_id,
             instance=self._node.instance,
-            uptime_ms=round((time.monotonic() - self._began) * 1000),
+            uptime_ms=round((time.monotonic() - self._started) * 1000),
             sequence=self._sequence,
             running=tuple(model.report() for model in self._node.models()),
             counters=self._node.book.report(),
@@ -50,22 +50,22 @@ class Reporter:
         )
 
     async def run(self) -> None:
-        """Send reports for ever. Without the gateway nothing is lost: counters are cumulative."""
+        """Send reports for ever. A report that does not arrive loses no counts, because counters are cumulative."""
         while True:
             self._node.changed.clear()
             try:
                 await self._gateway.report(self.report())
-                self._node.heard()
-                self._say(True, "reports reach the gateway")
+                self._node.record_contact()
+                self._log_change(True, "reports reach the gateway")
             except (GatewayUnavailable, GatewayRefused) as error:
-                self._say(False, f"reports do not reach the gateway: {error}")
-            await asyncio.sleep(SPACING)
+                self._log_change(False, f"reports do not reach the gateway: {error}")
+            await asyncio.sleep(MIN_SPACING_SECONDS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPORT_SECONDS * random.uniform(0.9, 1.1) - SPACING):  # noqa: S311  (spreads load)
+                async with asyncio.timeout(REPORT_SECONDS * random.uniform(0.9, 1.1) - MIN_SPACING_SECONDS):  # noqa: S311  (spreads load)
                     await self._node.changed.wait()
 
-    def _say(self, heard: bool, message: str) -> None:
-        """A line when it begins and when it ends, not one every five seconds."""
-        if heard != self._heard:
+    def _log_change(self, connected: bool, message: str) -> None:
+        """Log the message if the connection to the gateway was lost or came back, and not for each report."""
+        if connected != self._connected:
             log.warning("%s", message)
-        self._heard = heard
+        self._connected = connected

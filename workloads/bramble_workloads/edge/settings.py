@@ -1,4 +1,4 @@
-"""How an agent is told what it is: environment variables, typed once. `docs/edge.md` describes each."""
+"""The settings of the agent, read from environment variables. `docs/edge.md` lists them."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ DEFAULT_STATE = "/var/lib/bramble"
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one agent process."""
+    """The settings of one agent process."""
 
     node: str
-    """`BRAMBLE_NODE`, from the downward API (spec.nodeName)."""
+    """`BRAMBLE_NODE`: the name of the node, from the downward API (spec.nodeName)."""
     fleet: str
-    """`BRAMBLE_FLEET`."""
+    """`BRAMBLE_FLEET`: the name of the Fleet."""
     board: str
-    """`BRAMBLE_BOARD`: which of the fleet's boards this node is."""
+    """`BRAMBLE_BOARD`: the name of this node's board in the Fleet."""
     gateway_url: str
-    """`BRAMBLE_GATEWAY_URL`, with scheme."""
+    """`BRAMBLE_GATEWAY_URL`: the URL of the gateway, with its scheme."""
     state: Path = Path(DEFAULT_STATE)
-    """`BRAMBLE_STATE`: slots and blobs; the one folder that is written."""
-    host: str = "0.0.0.0"  # noqa: S104  (the pod's own address is all there is)
+    """`BRAMBLE_STATE`: the folder of slots and blobs. The agent writes to no other folder."""
+    host: str = "0.0.0.0"  # noqa: S104  (in a pod these are only the pod's own addresses)
     port: int = 8090
-    """`BRAMBLE_LISTEN`, as `host:port`."""
+    """`BRAMBLE_LISTEN`: `host:port`, where the API listens."""
     memory_budget: int | None = None
-    """`BRAMBLE_MEMORY_BUDGET`: bytes, or with k, M, G, Ki, Mi, Gi; for all models of the node together, the agent itself included."""
+    """`BRAMBLE_MEMORY_BUDGET`: bytes for the agent, all its models and a trial together. May have the unit k, M, G, Ki, Mi or Gi."""
     candidate_ttl: float = 600
-    """`BRAMBLE_CANDIDATE_TTL`: seconds without a word from the gateway after which a candidate is given up."""
+    """`BRAMBLE_CANDIDATE_TTL`: a candidate is given up when the gateway has not answered for this many seconds."""
     trial_seconds: float = 120
-    """`BRAMBLE_TRIAL_SECONDS`: how long a trial in the child process may take; past it counts as a death."""
+    """`BRAMBLE_TRIAL_SECONDS`: the time limit of a trial. A trial that takes longer counts as crashed."""
     withdraw_seconds: float = 15
-    """`BRAMBLE_WITHDRAW_SECONDS`: how long an assignment must stay absent from the gateway's answers before its model is dropped.
+    """`BRAMBLE_WITHDRAW_SECONDS`: how long an assignment must be missing from the gateway's answers before its model is withdrawn.
 
-    One answer without it may come from a gateway replica whose cache is behind; a model that stops serving is the greater harm.
+    A single answer without the assignment may come from a gateway replica whose cache is stale.
     """
     queue: int = 64
-    """`BRAMBLE_QUEUE`: requests of one model that may wait; the next one is told 429."""
+    """`BRAMBLE_QUEUE`: how many requests of one model may wait. Further requests are answered with 429."""
     disk_reserve: int = 64 * 2**20
-    """`BRAMBLE_DISK_RESERVE`: bytes of the disk that downloads leave free."""
+    """`BRAMBLE_DISK_RESERVE`: bytes of the disk that downloads leave free. May have a unit, as the memory budget."""
     boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id")
-    """`BRAMBLE_BOOT_ID_FILE`: new with each boot of the host."""
+    """`BRAMBLE_BOOT_ID_FILE`: a file whose content changes at each boot of the host."""
 
     @classmethod
     def read(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Settings from the environment.
+        """Read the settings from a mapping, by default from the environment of this process.
 
         Raises:
-            SpecError: a variable is missing or cannot be read; the message names it.
+            SpecError: a variable is missing or has an invalid value. The message names the variable.
         """
         env = os.environ if environment is None else environment
         host, _, port = env.get("BRAMBLE_LISTEN", "0.0.0.0:8090").rpartition(":")
@@ -68,32 +68,32 @@ class Settings:
             state=Path(env.get("BRAMBLE_STATE", DEFAULT_STATE)),
             host=host.strip("[]"),
             port=int(_number("BRAMBLE_LISTEN", port)),
-            memory_budget=quantity("BRAMBLE_MEMORY_BUDGET", budget) if budget else None,
+            memory_budget=parse_quantity("BRAMBLE_MEMORY_BUDGET", budget) if budget else None,
             candidate_ttl=_number("BRAMBLE_CANDIDATE_TTL", env.get("BRAMBLE_CANDIDATE_TTL", "600")),
             trial_seconds=_number("BRAMBLE_TRIAL_SECONDS", env.get("BRAMBLE_TRIAL_SECONDS", "120")),
             withdraw_seconds=_number("BRAMBLE_WITHDRAW_SECONDS", env.get("BRAMBLE_WITHDRAW_SECONDS", "15")),
             queue=int(_number("BRAMBLE_QUEUE", env.get("BRAMBLE_QUEUE", "64"))),
-            disk_reserve=quantity("BRAMBLE_DISK_RESERVE", env.get("BRAMBLE_DISK_RESERVE", "64Mi")),
+            disk_reserve=parse_quantity("BRAMBLE_DISK_RESERVE", env.get("BRAMBLE_DISK_RESERVE", "64Mi")),
             boot_id_file=Path(env.get("BRAMBLE_BOOT_ID_FILE", cls.boot_id_file)),
         )
 
 
-def quantity(name: str, text: str) -> int:
-    """Bytes from a Kubernetes quantity such as `280Mi`.
+def parse_quantity(name: str, text: str) -> int:
+    """Parse a Kubernetes quantity of bytes, such as `280Mi`. `name` is the variable, for the error message.
 
     Raises:
-        SpecError: it is none.
+        SpecError: the text is not a quantity.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(k|M|G|Ki|Mi|Gi)?", text.strip())
     if found is None:
-        raise SpecError(f"{name}={text!r} is no quantity of bytes: write a number with k, M, G, Ki, Mi, Gi or nothing behind it")
+        raise SpecError(f"{name}={text!r} is not a quantity of bytes: use a number, optionally with the unit k, M, G, Ki, Mi or Gi")
     return int(float(found[1]) * UNITS[found[2] or ""])
 
 
 def _required(env: Mapping[str, str], name: str) -> str:
     value = env.get(name, "").strip()
     if not value:
-        raise SpecError(f"{name} is not set: the agent's DaemonSet must set it")
+        raise SpecError(f"{name} is not set: the DaemonSet of the agent must set it")
     return value
 
 
@@ -101,7 +101,7 @@ def _number(name: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise SpecError(f"{name} holds {text!r}, which is not a number") from None
+        raise SpecError(f"{name}={text!r} is not a number") from None
     if value < 0:
-        raise SpecError(f"{name} holds {text!r}: it cannot be negative")
+        raise SpecError(f"{name}={text!r} is negative: use a number that is 0 or more")
     return value

@@ -1,4 +1,4 @@
-"""A real agent process, and conditions waited for with a deadline."""
+"""Runs the agent as a process, and waits for conditions with a deadline."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SECONDS = 60.0
 
 
 async def until(condition: Callable[[], Any], what: str, state: Callable[[], Any] = lambda: "", seconds: float = SECONDS) -> Any:
-    """The condition's value once it is true; the state is in the error when the deadline passes."""
+    """Wait until the condition is true and return its value. The error at the deadline has the state in its message."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}; {state()}")
+            raise AssertionError(f"not true within {seconds} s: {what}; {state()}")
         await asyncio.sleep(0.01)
     return value
 
 
 class Agent:
-    """One node's agent; may be started many times over the same state."""
+    """The agent of one node. It may be started several times with the same state folder."""
 
     def __init__(self, gateway: FakeGateway, folder: Path, **environment: str) -> None:
         self.gateway = gateway
@@ -86,7 +86,7 @@ class Agent:
                 await asyncio.sleep(0.02)
 
     async def end(self, how: str) -> None:
-        if how == "asked to leave":
+        if how == "shut down":
             assert await self.stop() == 0
         else:
             await self.kill()
@@ -105,7 +105,7 @@ class Agent:
             return await self.process.wait()
 
     async def reboot(self) -> None:
-        """The power goes and comes again."""
+        """Kill the agent and start it with a new boot id, as after a power cut."""
         await self.kill()
         self.boot.write_text(f"boot-{time.monotonic_ns()}\n")
         await self.start()
@@ -114,7 +114,7 @@ class Agent:
         return "\n".join(self.log.read_text().splitlines()[-lines:])
 
     async def serves(self, package: str, model: str = "digits") -> None:
-        """Wait until the gateway has heard that this package answers."""
+        """Wait until the gateway has a report in which this package is active."""
         await until(
             lambda: self.gateway.active(model) == package, f"{package} serves", lambda: f"{self.gateway.running(model)}\n{self.tail()}"
         )

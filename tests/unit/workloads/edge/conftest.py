@@ -1,4 +1,4 @@
-"""Fixtures of the device's tests."""
+"""Fixtures for tests of the agent: a fake gateway, an agent process, and packages to publish."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Publish = Callable[..., str]
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[FakeGateway]:
-    """A fake gateway that listens."""
+    """A fake gateway that is listening."""
     fake = FakeGateway()
     await fake.start()
     yield fake
@@ -26,7 +26,7 @@ async def gateway() -> AsyncIterator[FakeGateway]:
 
 @pytest.fixture
 async def agent(gateway: FakeGateway, tmp_path: Path) -> AsyncIterator[Agent]:
-    """An agent, not yet started; ended at the end, however the test ends."""
+    """An agent that is not started yet. It is killed after the test."""
     made = Agent(gateway, tmp_path)
     yield made
     if made.process is not None and made.process.returncode is None:
@@ -35,7 +35,7 @@ async def agent(gateway: FakeGateway, tmp_path: Path) -> AsyncIterator[Agent]:
 
 @pytest.fixture
 def publish(gateway: FakeGateway) -> Publish:
-    """Build a package of real digits, hold its blobs at the gateway, give its digest."""
+    """A function that builds a package, adds its blobs to the fake gateway and returns the package's digest."""
 
     def make(version: str = "1.0.0", graph: bytes | None = None, **changes: object) -> str:
         package: Package

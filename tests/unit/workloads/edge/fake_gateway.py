@@ -1,4 +1,7 @@
-"""FakeGateway: the gateway's device calls on loopback, with faults on order. The real one is tested with the operator."""
+"""FakeGateway answers the calls of a device on the loopback interface, with faults that a test chooses.
+
+The real gateway is tested with the operator.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FakeGateway:
-    """Answers one node. `serve_blob` may be replaced to damage what is sent."""
+    """Answers the calls of one node. Set `down`, `slow`, `truncate` or `damage` to cause faults."""
 
     def __init__(self, node: str = "pi-1", board: str = "virtual") -> None:
         self.node, self.board = node, board
@@ -37,7 +40,7 @@ class FakeGateway:
         self.slow = 0.0
         self.poll_seconds = POLL_SECONDS
         self.truncate: dict[str, int] = {}
-        """Digest to the number of bytes after which the connection breaks, once."""
+        """Digest to the number of bytes after which the connection is closed. This happens once for each entry."""
         self.damage: dict[str, Callable[[bytes], bytes]] = {}
         self.tokens: list[str] = []
         self._changed = asyncio.Event()
@@ -54,7 +57,7 @@ class FakeGateway:
         async def faults(request: web.Request, handler: Handler) -> web.StreamResponse:
             self.tokens.append(request.headers.get("Authorization", ""))
             if self.down:
-                return web.json_response({"error": "down on order"}, status=503)
+                return web.json_response({"error": "the test has set down"}, status=503)
             return await handler(request)
 
         app = web.Application(middlewares=[faults], client_max_size=2**20)
@@ -76,10 +79,10 @@ class FakeGateway:
             await self._runner.cleanup()
             self._runner = None
 
-    # ---------------------------------------------------------------------------------------------------- what to say
+    # ---------------------------------------------------------------------------------------------------- answers
 
     def add(self, package: Package, blobs: dict[str, bytes]) -> str:
-        """Hold a package's blobs; gives its digest."""
+        """Serve a package's blobs from now on. Returns the package's digest."""
         self.blobs.update(blobs)
         return next(digest for digest, content in blobs.items() if content == _document(package))
 
@@ -89,7 +92,7 @@ class FakeGateway:
         return PackageBlobs(blobs=tuple(Blob(sha256=digest, bytes=len(self.blobs[digest])) for digest in digests))
 
     def assign(self, stable: str | None, candidate: str | None = None, model: str = "digits", **changes: Any) -> Assignment:
-        """What this node should run from now on, with the next `seq`."""
+        """Assign packages to the node, with the next `seq`, and answer the waiting call."""
         name = changes.get("namespace", "ads") + "/" + model
         before = self.assignments.get(name)
         fields: dict[str, Any] = {
@@ -118,7 +121,7 @@ class FakeGateway:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    # -------------------------------------------------------------------------------------------------- what was heard
+    # -------------------------------------------------------------------------------------------------- reports
 
     @property
     def last(self) -> Report | None:
@@ -131,7 +134,7 @@ class FakeGateway:
         running = self.running(model)
         return running.active if running else None
 
-    # ------------------------------------------------------------------------------------------------------- the calls
+    # ------------------------------------------------------------------------------------------------------- calls
 
     def _etag(self) -> str:
         documents = [each.model_dump(mode="json", by_alias=True) for each in self.assignments.values()]
@@ -186,7 +189,6 @@ class FakeGateway:
 
 
 def _document(package: Package) -> bytes:
-
     return canonical_json(package)
 
 

@@ -1,4 +1,4 @@
-"""Slots and what was seen, in few words, for tables."""
+"""Builds slots and observed states for the tables of tests, with defaults for all fields that a test does not name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NODE, BOARD, BOOT = "pi-1", "virtual", "boot-1"
 
 
 def package(name: str) -> str:
-    """A digest for a name: `v1`."""
+    """A digest that stands for the package with this name."""
     return digest_of(name.encode())
 
 
@@ -21,6 +21,7 @@ V1, V2, V3 = package("v1"), package("v2"), package("v3")
 
 
 def assignment(stable: str | None = V1, candidate: str | None = None, seq: int = 1, **changes: Any) -> Assignment:
+    """An assignment of two nodes; the node `pi-1` is the only one with the candidate."""
     fields: dict[str, Any] = {
         "fleet": "rooms",
         "namespace": "ads",
@@ -38,7 +39,7 @@ def assignment(stable: str | None = V1, candidate: str | None = None, seq: int =
 
 
 def slots(stable_version: str | None = V1, on_trial: str | None = None, **fields: Any) -> Slots:
-    """Slots that accepted an assignment, with any further fields."""
+    """Slots that have accepted an assignment with these packages. Further fields of the slots are set as given."""
     accepted = accept(None, assignment(stable_version, on_trial), NODE)
     assert accepted is not None
     return accepted.model_copy(update=fields)
@@ -53,13 +54,13 @@ def serving(name: str, cohort: Any = "stable", number: int = 1, uid: str = "uid-
 
 
 def seen(remembered: Slots, now_serving: Serving | None = None, **changes: Any) -> Observed:
-    """All packages on the disk, the gateway heard of just now, nothing failed, unless said otherwise."""
+    """An observed state. By default all packages are on the disk, the gateway has just answered, and no step has failed."""
     fields: dict[str, Any] = {
-        "present": frozenset({V1, V2, V3}),
+        "downloaded": frozenset({V1, V2, V3}),
         "withdrawn": False,
-        "contact": 100.0,
+        "last_contact": 100.0,
         "now": 100.0,
-        "ttl": 600.0,
+        "candidate_ttl": 600.0,
         **changes,
     }
     return Observed(slots=remembered, serving=now_serving, **fields)

@@ -1,4 +1,4 @@
-"""The agent as a real process: from an assignment to an answer, through swaps, and back."""
+"""The agent as a process: it serves an assigned package, and swaps packages without losing requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.workloads.edge.fake_gateway import FakeGateway
 from tests.unit.workloads.models import digits
 
 
-async def test_from_an_assignment_to_an_answer(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_an_assigned_package_answers_requests(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first = publish()
     gateway.assign(first)
     await agent.start()
@@ -28,7 +28,7 @@ async def test_from_an_assignment_to_an_answer(agent: Agent, gateway: FakeGatewa
     assert gateway.tokens[0] == "Bearer secret-token"
 
 
-async def test_a_candidate_is_tried_served_and_promoted_and_another_taken_back(
+async def test_a_candidate_is_tried_served_and_promoted_and_the_next_one_is_undone(
     agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
     first, second, third = publish("1.0.0"), publish("2.0.0"), publish("3.0.0")
@@ -50,8 +50,8 @@ async def test_a_candidate_is_tried_served_and_promoted_and_another_taken_back(
     await agent.serves(second)
 
 
-async def test_no_request_is_lost_or_mixed_while_models_are_swapped(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    """Twelve clients, back and forth between two versions; every answer carries outputs of the very package that it names."""
+async def test_no_request_is_lost_or_mixed_up_while_packages_are_swapped(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    """Twelve clients send requests during six swaps. The outputs of each answer must be those of the package that the answer names."""
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
     await agent.start()

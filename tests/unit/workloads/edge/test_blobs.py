@@ -1,4 +1,4 @@
-"""Blobs: resumed, verified, named only when whole, dropped when nobody needs them."""
+"""Blobs and calls to the gateway: downloads continue after an interruption and are verified; errors are told apart."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def blobs(tmp_path: Path) -> Blobs:
     return Blobs(tmp_path / "blobs")
 
 
-def leave(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
@@ -55,26 +55,26 @@ def partial(blobs: Blobs) -> Path:
     return blobs.folder.parent / "partial" / DIGEST.removeprefix("sha256:")
 
 
-async def test_a_blob_is_downloaded_verified_and_named(blobs: Blobs, client: GatewayClient) -> None:
+async def test_a_blob_is_downloaded_and_verified(blobs: Blobs, client: GatewayClient) -> None:
     await blobs.fetch(BLOB, client)
     assert blobs.read(DIGEST) == CONTENT
     assert blobs.verify(DIGEST).stat().st_mode & 0o777 == 0o444
     assert not partial(blobs).exists()
 
 
-async def test_a_broken_download_goes_on_where_it_stopped(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
+async def test_an_interrupted_download_continues_where_it_stopped(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
     gateway.truncate[DIGEST] = 40_000
     with pytest.raises(GatewayUnavailable):
         await blobs.fetch(BLOB, client)
     assert not blobs.has(DIGEST)
-    begun = partial(blobs).stat().st_size
-    assert 0 < begun <= 40_000
+    received = partial(blobs).stat().st_size
+    assert 0 < received <= 40_000
     await blobs.fetch(BLOB, client)
-    assert gateway.ranges == [f"bytes={begun}-"]
+    assert gateway.ranges == [f"bytes={received}-"]
     assert blobs.read(DIGEST) == CONTENT
 
 
-async def test_a_cancelled_download_goes_on_too(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
+async def test_a_cancelled_download_continues_with_the_next_call(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
     gateway.slow = 0.02
     task = asyncio.create_task(blobs.fetch(BLOB, client))
     async with asyncio.timeout(10):
@@ -89,9 +89,9 @@ async def test_a_cancelled_download_goes_on_too(blobs: Blobs, client: GatewayCli
     assert blobs.read(DIGEST) == CONTENT
 
 
-async def test_a_begun_file_that_the_power_cut_left_wrong_is_thrown_away(blobs: Blobs, client: GatewayClient) -> None:
+async def test_a_partial_file_with_wrong_bytes_is_deleted(blobs: Blobs, client: GatewayClient) -> None:
     partial(blobs).write_bytes(b"\0" * 5000)
-    with pytest.raises(WrongBlob, match="damaged it"):
+    with pytest.raises(WrongBlob, match="damaged them"):
         await blobs.fetch(BLOB, client)
     assert not partial(blobs).exists()
     await blobs.fetch(BLOB, client)
@@ -99,7 +99,7 @@ async def test_a_begun_file_that_the_power_cut_left_wrong_is_thrown_away(blobs: 
 
 
 @pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) + 1])
-async def test_a_begun_file_of_the_whole_size_or_more(size: int, blobs: Blobs, client: GatewayClient) -> None:
+async def test_a_partial_file_of_the_whole_size_or_more_does_not_stop_the_download(size: int, blobs: Blobs, client: GatewayClient) -> None:
     partial(blobs).write_bytes((CONTENT + b"x")[:size])
     await blobs.fetch(BLOB, client)
     assert blobs.read(DIGEST) == CONTENT
@@ -107,9 +107,9 @@ async def test_a_begun_file_of_the_whole_size_or_more(size: int, blobs: Blobs, c
 
 @pytest.mark.parametrize(
     ("name", "damage"),
-    [("another byte", lambda content: b"X" + content[1:]), ("more bytes", lambda content: content + b"more")],
+    [("a changed byte", lambda content: b"X" + content[1:]), ("additional bytes", lambda content: content + b"more")],
 )
-async def test_wrong_bytes_are_never_kept(name: str, damage: object, blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
+async def test_wrong_bytes_are_not_kept(name: str, damage: object, blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
     gateway.damage[DIGEST] = damage  # type: ignore[assignment]
     with pytest.raises(WrongBlob):
         await blobs.fetch(BLOB, client)
@@ -119,7 +119,7 @@ async def test_wrong_bytes_are_never_kept(name: str, damage: object, blobs: Blob
         await client.blob(DIGEST)
 
 
-async def test_a_blob_that_the_gateway_does_not_give(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
+async def test_errors_of_the_gateway_are_told_apart_by_status(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
     del gateway.blobs[DIGEST]
     with pytest.raises(GatewayRefused, match="403"):
         await blobs.fetch(BLOB, client)
@@ -128,49 +128,49 @@ async def test_a_blob_that_the_gateway_does_not_give(blobs: Blobs, client: Gatew
         await blobs.fetch(BLOB, client)
 
 
-async def test_two_who_want_the_same_blob_download_it_once(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
+async def test_concurrent_calls_download_a_blob_once(blobs: Blobs, client: GatewayClient, gateway: FakeGateway) -> None:
     await asyncio.gather(*(blobs.fetch(BLOB, client) for _ in range(5)))
     assert gateway.asked[DIGEST] == 1
 
 
-async def test_a_damaged_blob_is_removed_so_that_it_is_downloaded_again(blobs: Blobs, client: GatewayClient) -> None:
+async def test_a_damaged_blob_is_deleted_and_downloaded_again(blobs: Blobs, client: GatewayClient) -> None:
     await blobs.fetch(BLOB, client)
-    for look in (blobs.read, blobs.verify):
+    for check in (blobs.read, blobs.verify):
         blobs.path(DIGEST).chmod(0o644)
         blobs.path(DIGEST).write_bytes(b"Y" + CONTENT[1:])
-        with pytest.raises(WrongBlob, match="is damaged on this disk"):
-            look(DIGEST)
+        with pytest.raises(WrongBlob, match="is damaged on this node's disk"):
+            check(DIGEST)
         assert not blobs.has(DIGEST)
         await blobs.fetch(BLOB, client)
 
 
-def test_a_disk_that_is_too_small_is_said_with_figures(blobs: Blobs) -> None:
-    with pytest.raises(NoSpace, match="1000000000000000 bytes to download"):
+def test_the_error_about_too_little_disk_space_has_the_figures(blobs: Blobs) -> None:
+    with pytest.raises(NoSpace, match="1000000000000000 bytes are needed"):
         blobs.require_space([Blob(sha256=DIGEST, bytes=10**15)])
     Blobs(blobs.folder.parent).require_space([BLOB])
 
 
-async def test_what_nobody_names_is_dropped(blobs: Blobs, client: GatewayClient) -> None:
+async def test_blobs_that_are_not_needed_are_deleted(blobs: Blobs, client: GatewayClient) -> None:
     await blobs.fetch(BLOB, client)
-    leave(blobs.folder / ("0" * 64), b"old")
-    leave(partial(blobs).parent / ("1" * 64), b"begun")
-    assert blobs.drop_all_but([DIGEST]) == len(b"old") + len(b"begun")
+    write(blobs.folder / ("0" * 64), b"old")
+    write(partial(blobs).parent / ("1" * 64), b"begun")
+    assert blobs.delete_all_except([DIGEST]) == len(b"old") + len(b"begun")
     assert blobs.has(DIGEST)
-    blobs.drop_all_but([])
+    blobs.delete_all_except([])
     assert not blobs.has(DIGEST)
 
 
-async def test_the_token_is_read_anew_for_every_call(client: GatewayClient, gateway: FakeGateway, token: Path) -> None:
+async def test_the_token_is_read_for_every_call(client: GatewayClient, gateway: FakeGateway, token: Path) -> None:
     await client.assignments(None)
-    leave(token, b"two\n")
+    write(token, b"two\n")
     await client.assignments(None)
     assert gateway.tokens == ["Bearer one", "Bearer two"]
     await asyncio.to_thread(token.unlink)
-    with pytest.raises(GatewayUnavailable, match="no token"):
+    with pytest.raises(GatewayUnavailable, match="token for the gateway cannot be read"):
         await client.assignments(None)
 
 
-async def test_an_answer_that_waits_for_a_change_is_no_download_that_stalls(
+async def test_a_long_poll_does_not_count_as_a_stalled_download(
     gateway: FakeGateway, token: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gateway_client, "STALLED_SECONDS", 0.1)
@@ -181,19 +181,19 @@ async def test_an_answer_that_waits_for_a_change_is_no_download_that_stalls(
         assert await client.assignments(first.etag) is None
 
 
-def test_waits_grow_to_the_longest_and_stay_there_for_nights() -> None:
+def test_the_delay_grows_to_its_maximum_and_stays_there() -> None:
     longest = [max(wait_seconds(failures, 10.0) for _ in range(200)) for failures in (0, 1, 4, 20, 5000)]
     assert longest == pytest.approx([0.5, 1.0, 8.0, 10.0, 10.0], rel=0.1)
 
 
-async def test_a_gateway_that_is_not_there(token: Path, tmp_path: Path) -> None:
+async def test_a_gateway_that_cannot_be_reached_is_unavailable(token: Path, tmp_path: Path) -> None:
     async with GatewayClient("http://127.0.0.1:9", token, tmp_path / "no-ca") as client:
         with pytest.raises(GatewayUnavailable, match="did not answer"):
             await client.assignments(None)
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """A server's context with a certificate of its own, and the file to trust."""
+    """A TLS context of a server with a self-signed certificate, and the file of that certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gateway")])
     now = datetime.now(UTC)
@@ -218,19 +218,19 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     return context, pem
 
 
-async def test_only_a_gateway_of_the_known_authority_is_talked_to(token: Path, tmp_path: Path) -> None:
-    context, authority = certificate(tmp_path)
+async def test_only_a_gateway_with_a_trusted_certificate_gets_the_token(token: Path, tmp_path: Path) -> None:
+    context, ca = certificate(tmp_path)
     gateway = FakeGateway()
     await gateway.start(context)
     try:
-        async with GatewayClient(gateway.url, token, authority) as client:
+        async with GatewayClient(gateway.url, token, ca) as client:
             answer = await client.assignments(None)
             assert answer is not None
         async with GatewayClient(gateway.url, token, tmp_path / "no-ca") as client:
             with pytest.raises(GatewayUnavailable, match="certificate"):
                 await client.assignments(None)
-            assert gateway.tokens == ["Bearer one"], "the token went to the known gateway only"
-            (tmp_path / "no-ca").write_bytes(authority.read_bytes())
-            assert await client.assignments(None) is not None, "a new installation's authority is taken without a restart"
+            assert gateway.tokens == ["Bearer one"], "the token must only go to the trusted gateway"
+            (tmp_path / "no-ca").write_bytes(ca.read_bytes())
+            assert await client.assignments(None) is not None, "a changed CA file must be used without a restart"
     finally:
         await gateway.stop()

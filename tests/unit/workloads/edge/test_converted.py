@@ -1,4 +1,4 @@
-"""What the converter made, on a device: the float32 variant as the stable version, the int8 one as its candidate."""
+"""The agent serves what the conversion made: the float32 variant as the stable version and the int8 variant as its candidate."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_both_variants_serve_and_agree(store: Store, store_folder: Path, tmp_pat
 
 
 async def served(store: Store, plain: str, small: str, folder: Path) -> None:
-    """Both versions answer on a real agent, one after the other, and say nearly always the same."""
+    """Both variants answer on an agent, one after the other, and their labels are nearly always equal."""
     gateway = FakeGateway()
     await gateway.start()
     for digest in (plain, small):
@@ -66,7 +66,7 @@ async def served(store: Store, plain: str, small: str, folder: Path) -> None:
 
 
 async def labels(agent: Agent) -> list[str]:
-    """What the model says of the first digits."""
+    """The labels that the model gives to the first digits."""
     found = []
     for picture in digits()[0][:PICTURES]:
         status, answer = await agent.infer(picture)

@@ -1,4 +1,4 @@
-"""Counters, feedback and crashes."""
+"""Counters, the join of feedback with answers, and the crash log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
 from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.serve.feedback import Answered, Answers
-from bramble_workloads.edge.serve.metrics import buckets
+from bramble_workloads.edge.serve.metrics import cumulative_buckets
 from bramble_workloads.edge.serve.protocol import ProtocolError
 from bramble_workloads.edge.slots import crash_log
-from bramble_workloads.edge.slots.crash_log import CrashLog, Running
+from bramble_workloads.edge.slots.crash_log import CrashLog, RunningMarker
 from bramble_workloads.tasks.classification.answer import Classified
 from tests.unit.workloads.edge.states import BOOT, V1, V2, package
 
@@ -24,7 +24,7 @@ def key(name: str = V1, attempt: int = 1, model: str = "digits", uid: str = "uid
     return Key("ads", model, uid, name, "stable", attempt)
 
 
-def test_a_request_falls_into_the_bucket_whose_bound_it_does_not_exceed() -> None:
+def test_a_request_counts_in_the_first_bucket_whose_bound_is_not_less_than_its_duration() -> None:
     tally = Tally()
     tally.answered(DURATION_BOUNDS_MS[10])
     tally.answered(DURATION_BOUNDS_MS[10] * 1.0001)
@@ -34,7 +34,7 @@ def test_a_request_falls_into_the_bucket_whose_bound_it_does_not_exceed() -> Non
     assert (tally.counts["requests"], tally.counts["errors"]) == (4, 1)
 
 
-def test_the_book_reports_what_the_operator_adds_up() -> None:
+def test_the_report_has_the_counts_of_each_package() -> None:
     book = Book()
     book.of(key()).answered(1.0)
     book.of(key()).judged(right=True)
@@ -45,7 +45,7 @@ def test_the_book_reports_what_the_operator_adds_up() -> None:
     assert (second.package, second.counts) == (V2, {"wrong": 1})
 
 
-def test_a_device_remembers_its_last_few_versions_only() -> None:
+def test_the_oldest_tallies_of_a_model_are_dropped() -> None:
     book = Book()
     for number in range(MAX_KEYS + 5):
         book.of(key(package(str(number)), number + 1))
@@ -56,7 +56,7 @@ def test_a_device_remembers_its_last_few_versions_only() -> None:
     assert [each.model for each, _ in book.items()] == ["letters"]
 
 
-def test_a_new_rollout_of_the_model_drops_the_counts_of_the_one_before() -> None:
+def test_the_counts_of_an_earlier_rollout_can_be_deleted() -> None:
     book = Book()
     book.of(key(uid="uid-1"))
     book.of(key(uid="uid-2"))
@@ -64,11 +64,11 @@ def test_a_new_rollout_of_the_model_drops_the_counts_of_the_one_before() -> None
     assert [each.rollout_uid for each, _ in book.items()] == ["uid-2"]
 
 
-def test_prometheus_gets_cumulative_buckets() -> None:
+def test_the_buckets_for_prometheus_are_cumulative() -> None:
     tally = Tally()
     for milliseconds in (0.05, 3.0, 1e9):
         tally.answered(milliseconds)
-    found = buckets(tally)
+    found = cumulative_buckets(tally)
     counts = [count for _, count in found]
     assert counts == sorted(counts)
     assert (found[0], found[-1]) == (("0.0001", 1), ("+Inf", 3))
@@ -105,13 +105,13 @@ def test_the_same_feedback_twice_counts_once() -> None:
 @pytest.mark.parametrize(
     ("name", "asked", "status"),
     [
-        ("an unknown id", ("z", {"label": "7"}, None, MODELS, 1.0), 404),
-        ("an answer that is too old", ("a", {"label": "7"}, None, MODELS, 61.0), 404),
-        ("of a model that did not answer it", ("a", {"label": "7"}, "ads.letters", MODELS, 1.0), 404),
-        ("two models answered and none is named", ("c", {"label": "7"}, None, MODELS, 1.0), 409),
+        ("an unknown request id is 404", ("z", {"label": "7"}, None, MODELS, 1.0), 404),
+        ("an answer that is too old is 404", ("a", {"label": "7"}, None, MODELS, 61.0), 404),
+        ("a model that did not answer the request is 404", ("a", {"label": "7"}, "ads.letters", MODELS, 1.0), 404),
+        ("two models that answered the request are 409 if none is named", ("c", {"label": "7"}, None, MODELS, 1.0), 409),
     ],
 )
-def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], status: int) -> None:
+def test_feedback_that_cannot_be_joined_is_refused(name: str, asked: tuple[Any, ...], status: int) -> None:
     made, tally = answers(("a", "ads.digits", "7", 0), ("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
     with pytest.raises(ProtocolError) as raised:
         made.judge(*asked)
@@ -119,7 +119,7 @@ def test_feedback_that_cannot_be_joined(name: str, asked: tuple[Any, ...], statu
     assert (tally.counts["right"], tally.counts["wrong"]) == (0, 0)
 
 
-def test_a_model_may_be_named() -> None:
+def test_feedback_may_name_the_model() -> None:
     made, _ = answers(("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
     assert made.judge("c", {"label": "g"}, "ads.letters", MODELS, 1)
 
@@ -127,12 +127,12 @@ def test_a_model_may_be_named() -> None:
 def test_contradicting_feedback_is_refused() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0))
     made.judge("a", {"label": "7"}, None, MODELS, 1)
-    with pytest.raises(ProtocolError, match="has other feedback already"):
+    with pytest.raises(ProtocolError, match="has different feedback already"):
         made.judge("a", {"label": "8"}, None, MODELS, 1)
     assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
-def test_memory_of_answers_is_bounded() -> None:
+def test_the_oldest_answers_are_dropped() -> None:
     made, _ = answers(*((str(number), "ads.digits", "7", 0.0) for number in range(50)), capacity=10)
     with pytest.raises(ProtocolError):
         made.judge("39", {"label": "7"}, None, MODELS, 1)
@@ -142,44 +142,44 @@ def test_memory_of_answers_is_bounded() -> None:
 # ------------------------------------------------------------------------------------------------------------- crashes
 
 
-def running(instance: str, name: str = V1) -> Running:
-    return Running(instance=instance, boot_id=BOOT, package=name, cohort="candidate", attempt=1, rollout_uid="uid-1")
+def marker(instance: str, name: str = V1) -> RunningMarker:
+    return RunningMarker(instance=instance, boot_id=BOOT, package=name, cohort="candidate", attempt=1, rollout_uid="uid-1")
 
 
-def test_a_death_is_counted_once_and_survives(tmp_path: Path) -> None:
+def test_a_crash_is_counted_once_and_kept(tmp_path: Path) -> None:
     log = CrashLog(tmp_path, BOOT)
-    log.settle()
-    log.serving(running("one"))
+    log.count_last_crash()
+    log.write_marker(marker("one"))
     again = CrashLog(tmp_path, BOOT)
     for _ in range(3):  # the process starts three times before it serves again
         again = CrashLog(tmp_path, BOOT)
-        again.settle()
+        again.count_last_crash()
         assert [each.count for each in again.record.crashes] == [1]
-    again.serving(running("two"))
+    again.write_marker(marker("two"))
     last = CrashLog(tmp_path, BOOT)
-    last.settle()
+    last.count_last_crash()
     assert [(each.package, each.count) for each in last.record.crashes] == [(V1, 2)]
 
 
-def test_a_reboot_is_no_crash_of_what_was_served(tmp_path: Path) -> None:
-    CrashLog(tmp_path, BOOT).serving(running("one"))
+def test_a_reboot_does_not_count_as_a_crash(tmp_path: Path) -> None:
+    CrashLog(tmp_path, BOOT).write_marker(marker("one"))
     again = CrashLog(tmp_path, "boot-2")
-    again.settle()
+    again.count_last_crash()
     assert again.record.crashes == ()
     assert not (tmp_path / "running.json").exists()
 
 
-def test_a_clean_leave_is_not_counted(tmp_path: Path) -> None:
+def test_a_clean_shutdown_does_not_count_as_a_crash(tmp_path: Path) -> None:
     log = CrashLog(tmp_path, BOOT)
-    log.serving(running("one"))
-    log.left()
+    log.write_marker(marker("one"))
+    log.delete_marker()
     again = CrashLog(tmp_path, BOOT)
-    again.settle()
+    again.count_last_crash()
     assert again.record.crashes == ()
 
 
-def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    CrashLog(tmp_path, BOOT).serving(running("one"))
+def test_a_crash_during_the_counting_is_not_counted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    CrashLog(tmp_path, BOOT).write_marker(marker("one"))
 
     def power_cut(path: Path) -> None:
         raise KeyboardInterrupt(str(path))
@@ -187,16 +187,16 @@ def test_a_death_while_a_death_is_counted_counts_once(tmp_path: Path, monkeypatc
     with monkeypatch.context() as patched:
         patched.setattr(crash_log, "remove_durably", power_cut)
         with pytest.raises(KeyboardInterrupt):
-            CrashLog(tmp_path, BOOT).settle()
+            CrashLog(tmp_path, BOOT).count_last_crash()
     again = CrashLog(tmp_path, BOOT)
-    again.settle()
+    again.count_last_crash()
     assert [each.count for each in again.record.crashes] == [1]
 
 
-def test_damaged_records_begin_anew(tmp_path: Path) -> None:
+def test_damaged_files_are_replaced_by_empty_ones(tmp_path: Path) -> None:
     (tmp_path / "crashes.json").write_bytes(b"\0" * 100)
     (tmp_path / "running.json").write_bytes(b"{")
     log = CrashLog(tmp_path, BOOT)
-    log.settle()
+    log.count_last_crash()
     assert log.record.crashes == ()
     assert not (tmp_path / "running.json").exists()

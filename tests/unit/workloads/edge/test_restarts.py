@@ -1,4 +1,4 @@
-"""Kills, power cuts, lost networks and damaged disks: what was served is served again, and one death never refuses a version."""
+"""Crashes, power cuts, network failures and damaged disks: the agent serves again, and one crash does not refuse a version."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.unit.workloads.models import digits
 
 PICTURE = digits()[0][0]
 
-# An agent whose process ends by SIGKILL at the n-th rename of a file of this name, just before or just after it: every durable write of the
-# agent is such a rename.
+# An agent that kills itself with SIGKILL just before or just after the n-th rename of a file with this name. Every write of the agent ends
+# with such a rename.
 KILLED = """
 import os, signal, sys
 name, count, when = {name!r}, {count}, {when!r}
@@ -41,7 +41,7 @@ sys.exit(main())
 """
 
 
-async def answered(agent: Agent) -> str:
+async def serving_package(agent: Agent) -> str:
     status, answer = await agent.infer(PICTURE)
     assert status == 200, answer
     package: str = answer["parameters"]["package"]
@@ -59,8 +59,8 @@ def crashes(gateway: FakeGateway) -> dict[tuple[str, str], int]:
     return {(each.package, each.cohort): each.count("crashes") for each in counters if each.count("crashes")}
 
 
-@pytest.mark.parametrize("how", ["killed", "asked to leave", "power cut"])
-async def test_the_last_good_version_serves_again_without_any_network(
+@pytest.mark.parametrize("how", ["killed", "shut down", "power cut"])
+async def test_the_last_good_version_serves_after_a_restart_without_a_network(
     how: str, agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
     first = publish()
@@ -73,14 +73,14 @@ async def test_the_last_good_version_serves_again_without_any_network(
     else:
         await agent.end(how)
         await agent.start()
-    assert await answered(agent) == first
+    assert await serving_package(agent) == first
     gateway.reports.clear()
     await gateway.start()
     await agent.serves(first)
     assert crashes(gateway) == ({(first, "stable"): 1} if how == "killed" else {})
 
 
-async def test_after_a_death_the_candidate_waits_for_the_gateway(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_after_a_crash_the_candidate_waits_for_the_gateway(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
     await agent.start()
@@ -90,12 +90,12 @@ async def test_after_a_death_the_candidate_waits_for_the_gateway(agent: Agent, g
     await agent.kill()
     await gateway.stop()
     await agent.start()
-    assert await answered(agent) == first
+    assert await serving_package(agent) == first
     gateway.reports.clear()
     await gateway.start()
     await agent.serves(second)
     assert crashes(gateway) == {(second, "candidate"): 1}
-    await agent.kill()  # the second death while it served
+    await agent.kill()  # the second crash while the candidate served
     gateway.reports.clear()
     await agent.start()
     await agent.serves(first)
@@ -103,7 +103,7 @@ async def test_after_a_death_the_candidate_waits_for_the_gateway(agent: Agent, g
     assert running is not None
     assert running.bad == (second,)
     assert running.candidate is not None
-    assert (running.candidate.state, running.candidate.message) == ("refused", "2 deaths while it served")
+    assert (running.candidate.state, running.candidate.message) == ("refused", "2 crashes or reboots while the package was served")
 
 
 SITES = [
@@ -118,24 +118,26 @@ QUICK = {("slots.json", 2, "before"), ("slots.json", 6, "after"), ("running.json
     ("name", "count", "when"),
     [pytest.param(*site, marks=() if site in QUICK else pytest.mark.chaos) for site in SITES],
 )
-async def test_a_kill_at_any_durable_write(name: str, count: int, when: str, agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    """From nothing to stable, through a candidate to its promotion; the agent dies once on the way, wherever that is."""
+async def test_the_agent_recovers_from_a_kill_at_any_write(
+    name: str, count: int, when: str, agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    """A first version, a candidate and its promotion, during which the agent is killed once, at the given write."""
     first, second = publish("1.0.0"), publish("2.0.0")
-    died = False
+    killed = False
 
-    async def revived() -> None:
-        """Starts the agent again whenever it has died, as the kubelet does."""
-        nonlocal died
+    async def restart_when_killed() -> None:
+        """Start the agent again whenever it has ended, as the kubelet does."""
+        nonlocal killed
         while True:
             assert agent.process is not None
             code = await agent.process.wait()
             assert code == -9, agent.tail()
-            died = True
+            killed = True
             await agent.start(ready=False)
 
     gateway.assign(first)
     await agent.start(ready=False, program=KILLED.format(name=name, count=count, when=when))
-    reviver = asyncio.create_task(revived())
+    kubelet = asyncio.create_task(restart_when_killed())
     try:
         await agent.serves(first)
         gateway.assign(first, second)
@@ -147,15 +149,15 @@ async def test_a_kill_at_any_durable_write(name: str, count: int, when: str, age
         running = gateway.running()
         assert running is not None
         assert running.bad == ()
-        assert await answered(agent) == second
+        assert await serving_package(agent) == second
     finally:
-        reviver.cancel()
-        await asyncio.gather(reviver, return_exceptions=True)
-    assert died, f"there is no write number {count} of {name} on this way"
+        kubelet.cancel()
+        await asyncio.gather(kubelet, return_exceptions=True)
+    assert killed, f"the agent never made write number {count} of {name}"
 
 
 async def upgraded(agent: Agent, gateway: FakeGateway, publish: Publish) -> tuple[str, str]:
-    """An agent that has served a first version and serves a second; both packages."""
+    """Start the agent, let it serve a first version and then a second one. Returns both packages."""
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
     await agent.start()
@@ -165,7 +167,7 @@ async def upgraded(agent: Agent, gateway: FakeGateway, publish: Publish) -> tupl
     return first, second
 
 
-async def test_a_damaged_active_version_gives_way_to_the_last_good_one_until_it_is_downloaded_again(
+async def test_the_last_good_version_serves_while_a_damaged_one_is_downloaded_again(
     agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
     first, second = await upgraded(agent, gateway, publish)
@@ -173,7 +175,7 @@ async def test_a_damaged_active_version_gives_way_to_the_last_good_one_until_it_
     await gateway.stop()
     damage(agent, gateway, second)
     await agent.start()
-    assert await answered(agent) == first
+    assert await serving_package(agent) == first
     gateway.reports.clear()
     await gateway.start()
     await agent.serves(second)
@@ -189,7 +191,7 @@ def damage(agent: Agent, gateway: FakeGateway, package: str) -> None:
     path.write_bytes(content)
 
 
-# An agent on a disk that has turned read-only, as a worn SD card does.
+# An agent whose disk has become read-only, as a worn SD card does.
 READ_ONLY = """
 import errno, os, sys
 from pathlib import Path
@@ -204,26 +206,26 @@ sys.exit(main())
 """
 
 
-async def test_a_disk_that_takes_no_writes_still_serves_and_still_lets_an_undo_through(
+async def test_with_a_read_only_disk_the_agent_still_serves_and_an_undo_still_works(
     agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
     first, second = await upgraded(agent, gateway, publish)
     await agent.kill()
     await gateway.stop()
     await agent.start(program=READ_ONLY)
-    assert await answered(agent) == second
+    assert await serving_package(agent) == second
     gateway.reports.clear()
     await gateway.start()
-    gateway.assign(first)  # back to what was proven here before
+    gateway.assign(first)  # an undo: this version has served here before
     await agent.serves(first)
     running = gateway.running()
     assert running is not None
     assert "Read-only file system" in running.message
-    assert running.seq == 2, "what the disk did not take is not claimed"
-    assert await answered(agent) == first
+    assert running.seq == 2, "the report must not claim an assignment that is not on the disk"
+    assert await serving_package(agent) == first
 
 
-async def test_a_damaged_memory_is_set_aside_and_told_anew(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_damaged_slots_are_renamed_and_the_gateway_assigns_again(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first = publish()
     gateway.assign(first)
     await agent.start()
@@ -240,14 +242,14 @@ def overwrite(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-async def test_a_reboot_while_a_candidate_is_tried_refuses_it(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_reboot_during_a_trial_refuses_the_candidate(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
     await agent.start()
     await agent.serves(first)
     await agent.stop()
     gateway.assign(first, second)
-    # slots.json: 1 at the start, 2 serves again, 3 takes the assignment, 4 opens the attempt
+    # writes of slots.json: 1 at the start, 2 when it serves again, 3 for the new assignment, 4 for the new attempt
     await agent.start(ready=False, program=KILLED.format(name="slots.json", count=4, when="after"))
     assert agent.process is not None
     async with asyncio.timeout(120):
@@ -261,16 +263,16 @@ async def test_a_reboot_while_a_candidate_is_tried_refuses_it(agent: Agent, gate
     assert running is not None
     assert running.bad == (second,)
     assert running.candidate is not None
-    assert (running.candidate.state, running.candidate.message) == ("abandoned", "the board rebooted while it was tried")
+    assert (running.candidate.state, running.candidate.message) == ("abandoned", "the board rebooted during the trial of the package")
 
 
-async def test_a_higher_seq_is_never_gone_back_on_also_after_a_restart(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_lower_seq_is_not_accepted_after_a_restart(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first, seq=7)
     await agent.start()
     await agent.serves(first)
     await agent.stop()
-    gateway.assign(second, seq=6)  # a replica whose cache is behind
+    gateway.assign(second, seq=6)  # as a gateway replica with a stale cache answers
     gateway.reports.clear()
     await agent.start()
     await until(lambda: gateway.asked and len(gateway.reports) > 2, "reports", agent.tail)

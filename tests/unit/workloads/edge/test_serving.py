@@ -1,4 +1,4 @@
-"""The device's API as a program beside it sees it."""
+"""The HTTP API of the agent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def test_health_and_metadata(agent: Agent, gateway: FakeGateway, publish: 
     assert [each["name"] for each in document["inputs"]] == ["image", "x"]
 
 
-async def test_the_binary_extension_and_tensors(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_requests_with_the_binary_extension_and_with_tensors(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     await serving(agent, gateway, publish)
     _, expected = await agent.infer(PICTURES[3])
     raw = len(PICTURES[3]).to_bytes(4, "little") + PICTURES[3]
@@ -57,12 +57,12 @@ async def test_the_binary_extension_and_tensors(agent: Agent, gateway: FakeGatew
 
 
 async def chunked(size: int) -> AsyncIterator[bytes]:
-    """A body whose length is not told in advance."""
+    """A body in chunks, without a Content-Length header."""
     for _ in range(0, size, 10_000):
         yield b"x" * 10_000
 
 
-async def test_every_error_has_its_status_and_says_why(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_every_error_has_a_status_and_a_message(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     await serving(agent, gateway, publish)
     cases = [
         (await agent.infer(b"hello"), 415, "no known media type"),
@@ -86,7 +86,7 @@ async def test_every_error_has_its_status_and_says_why(agent: Agent, gateway: Fa
         assert says in document["error"]
     last = gateway.last
     assert last is not None
-    assert [each.count("errors") for each in last.counters] in ([], [0]), "a client's own faults are not the model's"
+    assert [each.count("errors") for each in last.counters] in ([], [0]), "invalid requests must not count as errors of the package"
 
 
 async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
@@ -118,7 +118,7 @@ async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: 
     await until(lambda: counts() == expected, "counted", counts)
 
 
-async def test_metrics_for_prometheus(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_prometheus_metrics_have_digests_in_their_labels(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first = await serving(agent, gateway, publish)
     await agent.infer(PICTURES[0])
     status, text = await agent.get("/metrics")
@@ -128,10 +128,10 @@ async def test_metrics_for_prometheus(agent: Agent, gateway: FakeGateway, publis
     assert all(part in line for part in label)
     assert line.endswith(" 1.0")
     assert "bramble_device_predict_seconds_bucket{" in text
-    assert "digits" not in text, "no object's name in a label"
+    assert "digits" not in text, "labels must not have names of objects"
 
 
-async def test_more_than_may_wait_is_told_429(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_requests_beyond_the_queue_are_answered_with_429(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     agent.environment["BRAMBLE_QUEUE"] = "2"
     await serving(agent, gateway, publish)
     connector = aiohttp.TCPConnector(limit=0)
@@ -147,7 +147,7 @@ async def test_more_than_may_wait_is_told_429(agent: Agent, gateway: FakeGateway
     await until(lambda: errors() == statuses.count(429), "counted as errors", errors)
 
 
-async def test_several_models_and_one_that_is_withdrawn(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_withdrawn_model_is_deleted_and_the_others_go_on(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
     gateway.assign(second, model="letters")
@@ -167,10 +167,8 @@ async def test_several_models_and_one_that_is_withdrawn(agent: Agent, gateway: F
     assert len(list((agent.state / "assignments").iterdir())) == 1
 
 
-async def test_an_answer_without_the_assignment_that_is_only_a_moment_is_no_withdrawal(
-    agent: Agent, gateway: FakeGateway, publish: Publish
-) -> None:
-    """A gateway replica whose cache is behind answers without it; the model serves on."""
+async def test_an_assignment_that_is_missing_for_a_moment_is_not_withdrawn(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    """A gateway replica with a stale cache answers without the assignment. The model must go on serving."""
     agent.environment["BRAMBLE_WITHDRAW_SECONDS"] = "30"
     first = await serving(agent, gateway, publish)
     kept = gateway.assignments.pop("ads/digits")
@@ -184,7 +182,7 @@ async def test_an_answer_without_the_assignment_that_is_only_a_moment_is_no_with
     await agent.serves(gateway.assignments["ads/digits"].stable["virtual"])
 
 
-async def test_requests_under_way_are_answered_when_the_agent_leaves(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_requests_under_way_are_answered_when_the_agent_shuts_down(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     await serving(agent, gateway, publish)
     async with aiohttp.ClientSession() as session:
         body = json.dumps(request_of(PICTURES[0])).encode()
@@ -198,15 +196,15 @@ async def test_requests_under_way_are_answered_when_the_agent_leaves(agent: Agen
         stopping = asyncio.Event()
         headers = {"Content-Type": "application/json"}
         request = asyncio.create_task(session.post(f"{agent.url}{INFER}", data=slowly(), headers=headers, expect100=True))
-        await stopping.wait()  # the agent has taken the request: it asked for its body
-        leaving = asyncio.create_task(agent.stop())
+        await stopping.wait()  # the agent has accepted the request: it has asked for the body (100 Continue)
+        exit_code = asyncio.create_task(agent.stop())
         response = await request
         assert response.status == 200, await response.text()
         response.release()
-    assert await leaving == 0
+    assert await exit_code == 0
 
 
-async def test_a_first_rollout_that_is_undone_leaves_the_node_empty(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_after_an_undone_first_rollout_the_node_serves_nothing(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first = publish()
     gateway.assign(None, first)
     await agent.start()
@@ -217,7 +215,7 @@ async def test_a_first_rollout_that_is_undone_leaves_the_node_empty(agent: Agent
     await until(lambda: not list((agent.state / "blobs" / "sha256").iterdir()), "its files are gone", agent.tail)
 
 
-async def test_reports_say_what_the_board_is(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_reports_describe_the_board(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     await serving(agent, gateway, publish)
     last = gateway.last
     assert last is not None

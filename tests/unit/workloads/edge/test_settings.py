@@ -1,4 +1,4 @@
-"""Settings, what the board is, and its preparation."""
+"""Settings of the agent, facts about the board, node-setup, and memory limits."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import pytest
 from bramble.contracts.report import BoardFacts
 from bramble_workloads.device import board, memory
 from bramble_workloads.edge import node_setup
-from bramble_workloads.edge.settings import Settings, quantity
+from bramble_workloads.edge.settings import Settings, parse_quantity
 from bramble_workloads.errors import SpecError
 
-WHOLE = {"BRAMBLE_NODE": "pi-1", "BRAMBLE_FLEET": "rooms", "BRAMBLE_BOARD": "rpi5", "BRAMBLE_GATEWAY_URL": "https://gateway:8443/"}
+REQUIRED = {"BRAMBLE_NODE": "pi-1", "BRAMBLE_FLEET": "rooms", "BRAMBLE_BOARD": "rpi5", "BRAMBLE_GATEWAY_URL": "https://gateway:8443/"}
 
 
-def test_defaults() -> None:
-    found = Settings.read(WHOLE)
+def test_settings_that_are_not_set_have_their_defaults() -> None:
+    found = Settings.read(REQUIRED)
     assert (found.gateway_url, found.host, found.port, found.memory_budget) == ("https://gateway:8443", "0.0.0.0", 8090, None)
 
 
-def test_everything_said() -> None:
-    said = {
+def test_settings_are_read_from_variables() -> None:
+    variables = {
         "BRAMBLE_LISTEN": "[::1]:9000",
         "BRAMBLE_MEMORY_BUDGET": "280Mi",
         "BRAMBLE_CANDIDATE_TTL": "30",
         "BRAMBLE_STATE": "/data",
         "BRAMBLE_QUEUE": "8",
     }
-    found = Settings.read(WHOLE | said)
+    found = Settings.read(REQUIRED | variables)
     assert (found.host, found.port, found.memory_budget, found.candidate_ttl) == ("::1", 9000, 280 * 2**20, 30.0)
     assert (found.state, found.queue) == (Path("/data"), 8)
 
@@ -39,56 +39,58 @@ def test_everything_said() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "says"),
     [
-        ("a missing node", {"BRAMBLE_NODE": ""}, "BRAMBLE_NODE is not set"),
-        ("a port that is none", {"BRAMBLE_LISTEN": "0.0.0.0:http"}, "BRAMBLE_LISTEN"),
-        ("a budget that is none", {"BRAMBLE_MEMORY_BUDGET": "lots"}, "BRAMBLE_MEMORY_BUDGET='lots'"),
-        ("a negative time", {"BRAMBLE_CANDIDATE_TTL": "-1"}, "cannot be negative"),
+        ("a node that is not set", {"BRAMBLE_NODE": ""}, "BRAMBLE_NODE is not set"),
+        ("a port that is not a number", {"BRAMBLE_LISTEN": "0.0.0.0:http"}, "BRAMBLE_LISTEN"),
+        ("a budget that is not a quantity", {"BRAMBLE_MEMORY_BUDGET": "lots"}, "BRAMBLE_MEMORY_BUDGET='lots'"),
+        ("a time that is negative", {"BRAMBLE_CANDIDATE_TTL": "-1"}, "is negative"),
     ],
 )
-def test_a_setting_that_cannot_be_is_named(name: str, changes: dict[str, str], says: str) -> None:
+def test_the_error_names_the_invalid_setting(name: str, changes: dict[str, str], says: str) -> None:
     with pytest.raises(SpecError, match=says):
-        print(name, Settings.read(WHOLE | changes))
+        print(name, Settings.read(REQUIRED | changes))
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1", 1), ("2k", 2000), ("1.5Gi", 1610612736), ("64Mi", 67108864)])
-def test_quantities(text: str, expected: int) -> None:
-    assert quantity("x", text) == expected
+def test_quantities_are_parsed_into_bytes(text: str, expected: int) -> None:
+    assert parse_quantity("x", text) == expected
 
 
-def test_facts_are_of_this_machine() -> None:
+def test_the_facts_describe_this_machine() -> None:
     found = board.facts()
     assert (found.page_size, found.cores) == (os.sysconf("SC_PAGE_SIZE"), os.cpu_count())
     assert found.cpu
     assert found.memory_bytes > 2**28
 
 
-def test_the_hottest_zone_counts_and_a_broken_one_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temperature_is_that_of_the_hottest_readable_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number, text in enumerate(["41500\n", "62300\n", "broken"]):
         zone = tmp_path / f"thermal_zone{number}"
         zone.mkdir()
         (zone / "temp").write_text(text)
-    monkeypatch.setattr(board, "THERMAL", tmp_path)
+    monkeypatch.setattr(board, "THERMAL_FOLDER", tmp_path)
     assert board.temperature() == 62.3
-    monkeypatch.setattr(board, "THERMAL", tmp_path / "none")
+    monkeypatch.setattr(board, "THERMAL_FOLDER", tmp_path / "none")
     assert board.temperature() is None
 
 
 @pytest.mark.parametrize(("text", "expected"), [("0\n", False), ("4", True), ("50000", False), ("50005", True), ("nonsense", None)])
-def test_throttling_is_read_from_the_firmwares_mask(text: str, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttling_is_read_from_the_mask_of_the_firmware(
+    text: str, expected: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "get_throttled"
     file.write_text(text)
     monkeypatch.setattr(board, "FIRMWARE_THROTTLED", file)
     assert board.throttled() is expected
 
 
-def test_a_board_with_a_device_tree_names_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_board_comes_from_its_device_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = tmp_path / "model"
     model.write_text("Raspberry Pi 5 Model B Rev 1.0\0")
     monkeypatch.setattr(board, "DEVICE_TREE_MODEL", model)
     assert board.facts().cpu == "Raspberry Pi 5 Model B Rev 1.0"
 
 
-def test_a_nodes_folder_is_prepared_and_that_may_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_setup_may_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "bramble"
     monkeypatch.setenv("BRAMBLE_STATE", str(folder))
     monkeypatch.setenv("BRAMBLE_AGENT_USER", str(os.getuid()))
@@ -99,25 +101,25 @@ def test_a_nodes_folder_is_prepared_and_that_may_be_repeated(tmp_path: Path, mon
     assert BoardFacts.model_validate(json.loads((folder / "node.json").read_text())).machine == os.uname().machine
 
 
-@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
-def test_what_is_in_the_folder_is_given_to_the_agent(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may change the owner of a file")
+def test_the_agents_user_becomes_the_owner_of_all_files(tmp_path: Path) -> None:
     (tmp_path / "blobs").mkdir()
     (tmp_path / "blobs" / "x").write_text("x")
     node_setup.prepare(tmp_path, 65532)
     assert {path.stat().st_uid for path in (tmp_path, *tmp_path.rglob("*"))} == {65532}
 
 
-def test_a_user_that_is_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_user_id_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("BRAMBLE_AGENT_USER", "agent")
     assert node_setup.main() == 64
     assert "BRAMBLE_AGENT_USER='agent'" in capsys.readouterr().err
 
 
-def test_room_is_what_the_budget_leaves() -> None:
+def test_the_memory_limit_of_a_trial_is_the_rest_of_the_budget() -> None:
     used = memory.status_bytes("VmRSS")
     assert used is not None
-    room = memory.room(used + 50 * 2**20)
-    assert room is not None
-    assert 20 * 2**20 < room <= 80 * 2**20
-    assert memory.room(1) == 0
-    assert memory.room(None) == pytest.approx(memory.available_bytes(), rel=0.2)
+    limit = memory.trial_limit(used + 50 * 2**20)
+    assert limit is not None
+    assert 20 * 2**20 < limit <= 80 * 2**20
+    assert memory.trial_limit(1) == 0
+    assert memory.trial_limit(None) == pytest.approx(memory.available_bytes(), rel=0.2)

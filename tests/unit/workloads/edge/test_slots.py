@@ -1,4 +1,4 @@
-"""What a device remembers: newer assignments, attempts and deaths, and a state machine that never loses its way back."""
+"""Slots: which assignments are accepted, how crashes count, and that a device recovers after any order of events."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bramble_workloads.edge.assignment.decide import (
 from bramble_workloads.edge.slots.slots import (
     Slots,
     accept,
-    after_death,
+    after_restart,
     begin_attempt,
     close_attempt,
     record_serving,
@@ -36,33 +36,33 @@ from tests.unit.workloads.edge.states import BOOT, NODE, V1, V2, V3, assignment,
 
 
 @pytest.mark.parametrize(
-    ("name", "before", "offered", "taken"),
+    ("name", "before", "offered", "accepted"),
     [
-        ("the first one", None, assignment(), True),
-        ("one of another node", None, assignment(nodes={"virtual": ("pi-9",)}), False),
-        ("a newer one", slots(), assignment(seq=2), True),
-        ("the same again", slots(), assignment(), False),
-        ("an older one", slots(sequences={"uid-1": 5}), assignment(seq=4), False),
-        ("of another Rollout, whatever its number", slots(sequences={"uid-1": 5}), assignment(seq=1, rollout_uid="uid-2"), True),
-        ("an earlier Rollout, from a replica behind", slots(sequences={"uid-0": 3}), assignment(seq=3, rollout_uid="uid-0"), False),
-        ("an earlier Rollout, newer than ever", slots(sequences={"uid-0": 3}), assignment(seq=4, rollout_uid="uid-0"), True),
+        ("the first assignment is accepted", None, assignment(), True),
+        ("an assignment without this node is not accepted", None, assignment(nodes={"virtual": ("pi-9",)}), False),
+        ("a higher seq of the same Rollout is accepted", slots(), assignment(seq=2), True),
+        ("the same seq again is not accepted", slots(), assignment(), False),
+        ("a lower seq of the same Rollout is not accepted", slots(sequences={"uid-1": 5}), assignment(seq=4), False),
+        ("a new Rollout is accepted with any seq", slots(sequences={"uid-1": 5}), assignment(seq=1, rollout_uid="uid-2"), True),
+        ("an old seq of an earlier Rollout is not accepted", slots(sequences={"uid-0": 3}), assignment(seq=3, rollout_uid="uid-0"), False),
+        ("a higher seq of an earlier Rollout is accepted", slots(sequences={"uid-0": 3}), assignment(seq=4, rollout_uid="uid-0"), True),
     ],
 )  # fmt: skip
-def test_accept(name: str, before: Slots | None, offered: Assignment, taken: bool) -> None:
+def test_accept(name: str, before: Slots | None, offered: Assignment, accepted: bool) -> None:
     after = accept(before, offered, NODE)
-    assert (after is not None) == taken, name
+    assert (after is not None) == accepted, name
     if after is not None:
         assert after.sequences[offered.rollout_uid] == offered.seq
 
 
-def test_only_what_concerns_this_node_is_remembered() -> None:
-    crowd = assignment(V1, V2, nodes={"virtual": tuple(f"pi-{number}" for number in range(5000))})
-    crowd = crowd.model_copy(update={"stable": {"virtual": V1, "rpi5": V3}})
-    remembered = accept(None, crowd, NODE)
-    assert remembered is not None
-    assert len(remembered.model_dump_json()) < 1500
-    assert (remembered.stable_target, remembered.candidate_target) == (V1, V2)
-    others = accept(None, crowd.model_copy(update={"candidate_nodes": ("pi-7",)}), NODE)
+def test_only_the_part_of_an_assignment_for_this_node_is_kept() -> None:
+    large = assignment(V1, V2, nodes={"virtual": tuple(f"pi-{number}" for number in range(5000))})
+    large = large.model_copy(update={"stable": {"virtual": V1, "rpi5": V3}})
+    kept = accept(None, large, NODE)
+    assert kept is not None
+    assert len(kept.model_dump_json()) < 1500
+    assert (kept.stable_target, kept.candidate_target) == (V1, V2)
+    others = accept(None, large.model_copy(update={"candidate_nodes": ("pi-7",)}), NODE)
     assert others is not None
     assert others.candidate_target is None
 
@@ -73,38 +73,48 @@ TRIAL = slots(V1, V2, active=V1, last_good=V1)
 @pytest.mark.parametrize(
     ("name", "open_attempt", "boot", "refused"),
     [
-        ("no attempt is open", None, BOOT, None),
-        ("the first death while it was tried", attempt(V2), BOOT, None),
-        ("the second", attempt(V2, 2), BOOT, "2 deaths while it was tried"),
-        ("a reboot while it was tried", attempt(V2), "boot-2", "the board rebooted while it was tried"),
-        ("the first death while it served", attempt(V2, phase="serving"), BOOT, None),
-        ("a reboot while it served counts as a death", attempt(V2, phase="serving"), "boot-2", None),
-        ("the second reboot while it served", attempt(V2, 2, phase="serving"), "boot-3", "2 deaths while it served"),
+        ("without an open attempt nothing is refused", None, BOOT, None),
+        ("the first crash during a trial does not refuse the package", attempt(V2), BOOT, None),
+        (
+            "the second crash during a trial refuses the package",
+            attempt(V2, 2),
+            BOOT,
+            "2 crashes or reboots during the trial of the package",
+        ),
+        ("a reboot during a trial refuses the package", attempt(V2), "boot-2", "the board rebooted during the trial of the package"),
+        ("the first crash while the package served does not refuse it", attempt(V2, phase="serving"), BOOT, None),
+        ("the first reboot while the package served does not refuse it", attempt(V2, phase="serving"), "boot-2", None),
+        (
+            "the second reboot while the package served refuses it",
+            attempt(V2, 2, phase="serving"),
+            "boot-3",
+            "2 crashes or reboots while the package was served",
+        ),
     ],
 )
-def test_deaths(name: str, open_attempt: Any, boot: str, refused: str | None) -> None:
-    after = after_death(TRIAL.model_copy(update={"attempt": open_attempt}), boot)
+def test_refusal_after_a_restart(name: str, open_attempt: Any, boot: str, refused: str | None) -> None:
+    after = after_restart(TRIAL.model_copy(update={"attempt": open_attempt}), boot)
     refusal = after.refusal_of(V2, "candidate")
     assert (refusal.reason if refusal else None) == refused, name
     assert refusal is None or refusal.abandoned == (boot != BOOT), name
 
 
-def test_a_power_cut_during_the_first_trial_of_a_node_is_not_the_last() -> None:
+def test_without_another_package_a_reboot_during_the_first_trial_does_not_refuse_the_package() -> None:
     first = begin_attempt(slots(None, V2), V2, BOOT)
-    again = after_death(first, "boot-2")
+    again = after_restart(first, "boot-2")
     assert again.refusal_of(V2, "candidate") is None
-    assert after_death(begin_attempt(again, V2, "boot-2"), "boot-3").refusal_of(V2, "candidate") is not None
+    assert after_restart(begin_attempt(again, V2, "boot-2"), "boot-3").refusal_of(V2, "candidate") is not None
 
 
-def test_power_cuts_do_not_leave_a_node_of_a_first_rollout_without_any_model() -> None:
+def test_reboots_do_not_refuse_the_only_package_of_a_node() -> None:
     only = slots(None, V2, active=V2, cohort="candidate", candidate=V2, attempt=attempt(V2, 1, "boot-1", "serving"))
     for boot in ("boot-2", "boot-3", "boot-4"):
-        only = begin_attempt(after_death(only, boot), V2, boot)
+        only = begin_attempt(after_restart(only, boot), V2, boot)
         only = record_serving(only, V2, "candidate", boot)
     assert only.refusal_of(V2, "candidate") is None
 
 
-def test_a_clean_leave_is_no_death() -> None:
+def test_a_clean_shutdown_does_not_count_as_a_crash() -> None:
     once = begin_attempt(TRIAL, V2, BOOT)
     assert once.attempt == attempt(V2)
     assert close_attempt(once).attempt is None
@@ -133,93 +143,96 @@ def test_an_undo_ends_the_attempt() -> None:
 # ------------------------------------------------------------------------------------------------------- state machine
 
 
-def _nothing() -> Serving | None:
-    return None
-
-
-class Board:
-    """A device in miniature: the decisions and the memory are the real ones, disk and models are sets."""
+class SimulatedDevice:
+    """A device without disk and models. The decisions and the slots are the real code; the blobs on the disk are a set."""
 
     def __init__(self) -> None:
         self.disk: Slots = slots(V1)
-        self.remembered = self.disk
-        self.serving = _nothing()
-        self.present: set[str] = set()
-        self.contact: float | None = 0.0
+        self.slots_in_memory = self.disk
+        self.serving: Serving | None = None
+        self.downloaded: set[str] = set()
+        self.last_contact: float | None = 0.0
         self.now = 0.0
         self.boot = 1
         self.offline = False
         self.broken: frozenset[str] = frozenset()
 
     def see(self) -> Observed:
-        return seen(self.remembered, self.serving, present=frozenset(self.present), contact=self.contact, now=self.now, ttl=600.0)
+        return seen(
+            self.slots_in_memory,
+            self.serving,
+            downloaded=frozenset(self.downloaded),
+            last_contact=self.last_contact,
+            now=self.now,
+            candidate_ttl=600.0,
+        )
 
     def save(self, changed: Slots) -> None:
-        self.remembered = self.disk = changed
+        self.slots_in_memory = self.disk = changed
 
     def step(self) -> bool:
-        """One step; False when there is nothing to do."""
+        """Carry out one step. Returns False when there is nothing to do."""
         boot = f"boot-{self.boot}"
         match decide(self.see()):
             case Wait() | Withdraw():
                 return False
             case Unload():
                 self.serving = None
-                self.save(self.remembered.model_copy(update={"active": None, "last_good": None, "candidate": None, "attempt": None}))
+                self.save(self.slots_in_memory.model_copy(update={"active": None, "last_good": None, "candidate": None, "attempt": None}))
             case Download(package):
                 if self.offline:
                     return False
-                self.present.add(package)
+                self.downloaded.add(package)
             case Try(package, cohort):
-                self.save(begin_attempt(self.remembered, package, boot))
+                self.save(begin_attempt(self.slots_in_memory, package, boot))
                 if package in self.broken:
-                    self.save(refuse(self.remembered, package, "broken"))
+                    self.save(refuse(self.slots_in_memory, package, "broken"))
                 else:
                     self.switch(package, cohort)
             case Serve(package, cohort):
                 if cohort == "candidate":
-                    self.save(begin_attempt(self.remembered, package, boot))
+                    self.save(begin_attempt(self.slots_in_memory, package, boot))
                 self.switch(package, cohort)
             case Relabel(cohort):
                 assert self.serving is not None
                 self.switch(self.serving.package, cohort)
             case GiveUp(package, _):
-                self.save(refuse(self.remembered, package, "no word", "silence"))
+                self.save(refuse(self.slots_in_memory, package, "the gateway did not answer", "silence"))
         return True
 
     def switch(self, package: str, cohort: Any) -> None:
-        self.save(record_serving(self.remembered, package, cohort, f"boot-{self.boot}"))
-        accepted = self.remembered.accepted
+        self.save(record_serving(self.slots_in_memory, package, cohort, f"boot-{self.boot}"))
+        accepted = self.slots_in_memory.accepted
         self.serving = Serving(package, cohort, accepted.attempt, accepted.rollout_uid)
 
     def settle(self) -> None:
         for _ in range(30):
             if not self.step():
                 return
-        raise AssertionError(f"never settles: {self.see()}")
+        raise AssertionError(f"30 steps did not reach a state in which there is nothing to do: {self.see()}")
 
     def settle_unless_serving(self) -> None:
         if self.serving is None:
             self.settle()
 
-    def die(self, *, reboot: bool) -> None:
+    def crash(self, *, reboot: bool) -> None:
         self.serving = None
-        self.contact = None
+        self.last_contact = None
         self.boot += reboot
-        self.save(after_death(self.disk, f"boot-{self.boot}"))
+        self.save(after_restart(self.disk, f"boot-{self.boot}"))
 
-    def hear(self, offered: Assignment) -> None:
-        self.contact = self.now
-        taken = accept(self.remembered, offered, NODE)
-        if taken is not None:
-            self.save(taken)
+    def apply(self, offered: Assignment) -> None:
+        self.last_contact = self.now
+        accepted_slots = accept(self.slots_in_memory, offered, NODE)
+        if accepted_slots is not None:
+            self.save(accepted_slots)
 
 
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("assign"), st.sampled_from([V1, V2, V3]), st.sampled_from([None, V1, V2, V3])),
         st.tuples(st.just("step"), st.integers(1, 4), st.none()),
-        st.tuples(st.just("die"), st.booleans(), st.none()),
+        st.tuples(st.just("crash"), st.booleans(), st.none()),
         st.tuples(st.just("wait"), st.sampled_from([10.0, 700.0]), st.none()),
         st.tuples(st.just("network"), st.booleans(), st.none()),
     ),
@@ -229,13 +242,16 @@ EVENTS = st.lists(
 
 @settings(max_examples=400)
 @given(EVENTS, st.sampled_from([frozenset[str](), frozenset({V2}), frozenset({V3})]))
-def test_whatever_happens_a_device_serves_and_finds_its_way(events: list[tuple[str, Any, Any]], broken: frozenset[str]) -> None:
-    """Any order of assignments, deaths, reboots, silence and lost networks: once something was served something goes on being served,
-    and with the network back it is what the assignment says, unless that was refused."""
-    board = Board()
-    board.broken = broken
-    board.settle()
-    assert board.see().serving is not None
+def test_a_device_serves_and_recovers_after_any_order_of_events(events: list[tuple[str, Any, Any]], broken: frozenset[str]) -> None:
+    """Assignments, crashes, reboots, silence of the gateway and network failures happen in any order.
+
+    After the first package has served, there is always a package that serves. When the network works again, it is the one that the
+    assignment names, unless the device has refused it.
+    """
+    device = SimulatedDevice()
+    device.broken = broken
+    device.settle()
+    assert device.see().serving is not None
     seq = 1
     offered: Assignment = assignment(V1)
     for kind, first, second in events:
@@ -243,30 +259,30 @@ def test_whatever_happens_a_device_serves_and_finds_its_way(events: list[tuple[s
             case "assign":
                 seq += 1
                 offered = assignment(first, None if second == first else second, seq)
-                if not board.offline:
-                    board.hear(offered)
+                if not device.offline:
+                    device.apply(offered)
             case "step":
                 for _ in range(first):
-                    board.step()
-            case "die":
-                board.die(reboot=first)
-                board.settle()  # before any network: the gateway is heard of only by "assign" and at the end
+                    device.step()
+            case "crash":
+                device.crash(reboot=first)
+                device.settle()  # without the gateway, which answers only in "assign" and at the end
             case "wait":
-                board.now += first
+                device.now += first
             case "network":
-                board.offline = first
-        board.settle_unless_serving()
-        assert board.see().serving is not None, (kind, board.see())
-        assert board.remembered == board.disk
-    board.offline = False
-    board.hear(offered)
-    board.settle()
-    accepted = board.remembered
+                device.offline = first
+        device.settle_unless_serving()
+        assert device.see().serving is not None, (kind, device.see())
+        assert device.slots_in_memory == device.disk
+    device.offline = False
+    device.apply(offered)
+    device.settle()
+    accepted = device.slots_in_memory
     wanted = accepted.candidate_target
     if wanted is None or accepted.refusal_of(wanted, "candidate"):
         wanted = accepted.stable_target
     assert wanted is not None
-    assert board.serving is not None
+    assert device.serving is not None
     if accepted.refusal_of(wanted, "stable") is None:
-        assert board.serving.package == wanted
-    assert board.serving.package not in broken
+        assert device.serving.package == wanted
+    assert device.serving.package not in broken

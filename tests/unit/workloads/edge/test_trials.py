@@ -1,4 +1,4 @@
-"""Candidates that must not serve: each is refused with its reason, and what served before never stops."""
+"""Trials: a candidate that must not serve is refused with a reason, and the stable version goes on serving."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bramble.contracts.package import GoldenTolerance, Serving, Variant
-from bramble_workloads.edge.trial.run_trial import Death, run_trial
+from bramble_workloads.edge.trial.run_trial import TrialCrashed, run_trial
 from tests.unit.workloads.edge.agent_process import Agent, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
@@ -21,7 +21,7 @@ PICTURE = digits()[0][0]
 
 
 def huge_graph(mebibytes: int) -> bytes:
-    """A graph that answers as the digits' one does, and holds so much memory besides."""
+    """A graph with the outputs of the digits graph that needs so much more memory."""
     model = onnx.load_from_string(digits_graph())
     side = int((mebibytes * 2**20 / 4) ** 0.5)
     graph = model.graph
@@ -44,7 +44,7 @@ def huge_graph(mebibytes: int) -> bytes:
 
 
 async def refused(agent: Agent, gateway: FakeGateway, stable: str, candidate: str) -> str:
-    """The reason why a candidate is refused; the stable version serves all the while."""
+    """Assign a candidate, wait until it is refused, and return the reason. The stable version must answer all the time."""
     gateway.assign(stable)
     await agent.start()
     await agent.serves(stable)
@@ -72,29 +72,29 @@ async def refused(agent: Agent, gateway: FakeGateway, stable: str, candidate: st
     return running.candidate.message
 
 
-async def test_a_golden_case_that_fails(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_package_with_a_failing_golden_case_is_refused(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     package, blobs = build_package(digits_graph(), "9.0.0")
     wrong, more = build_package(rotated_graph(), "2.0.0", golden=package.golden)
     reason = await refused(agent, gateway, publish(), gateway.add(wrong, {**blobs, **more}))
     assert reason.startswith("golden case 0 fails at stage raw")
 
 
-async def test_a_package_for_a_newer_runtime(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_package_for_a_newer_runtime_is_refused(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     newer = publish("2.0.0", variant=Variant(name="onnx-fp32", min_runtime="99.0"))
     assert "needs ONNX Runtime 99.0" in await refused(agent, gateway, publish(), newer)
 
 
-async def test_a_package_without_golden_cases(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_package_without_golden_cases_is_refused(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     assert "no golden cases" in await refused(agent, gateway, publish(), publish("2.0.0", cases=0))
 
 
-async def test_a_model_that_is_larger_than_the_budget(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_package_that_needs_more_than_the_memory_budget_is_refused(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     agent.environment["BRAMBLE_MEMORY_BUDGET"] = "220Mi"
     heavy = publish("2.0.0", graph=huge_graph(200), tolerance=GoldenTolerance(raw=1.0))
     assert "bytes of memory" in await refused(agent, gateway, publish(), heavy)
 
 
-async def test_a_trial_that_takes_too_long_dies_twice(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_a_package_is_refused_after_two_trials_that_take_too_long(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     agent.environment["BRAMBLE_TRIAL_SECONDS"] = "0.05"
     first, second = publish("1.0.0"), publish("2.0.0")
     gateway.assign(first)
@@ -133,8 +133,8 @@ async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, 
     assert running is not None
     assert running.candidate is not None
     assert running.candidate.state == "abandoned"
-    assert running.candidate.message.startswith("no word from the gateway for")
-    gateway.assign(second)  # the others promoted it: here it is welcome as the stable version
+    assert running.candidate.message.startswith("the gateway did not answer for")
+    gateway.assign(second)  # promoted by the other nodes: this node serves it as the stable version
     await agent.serves(second)
 
 
@@ -152,11 +152,11 @@ async def test_an_undo_does_not_wait_for_a_download_or_a_trial(agent: Agent, gat
     assert gateway.active() == first
 
 
-# ------------------------------------------------------------------------------------------------- the process by itself
+# ------------------------------------------------------------------------------------------------- the child process
 
 
-def laid_out(folder: Path, graph: bytes, **changes: object) -> tuple[str, Path]:
-    """A package's blobs as they lie on a device; its digest and the folder."""
+def write_blobs(folder: Path, graph: bytes, **changes: object) -> tuple[str, Path]:
+    """Write a package's blobs to a folder as on a device. Returns the package's digest and the folder."""
     package, blobs = build_package(graph, **changes)  # type: ignore[arg-type]
     gateway = FakeGateway()
     digest = gateway.add(package, blobs)
@@ -166,27 +166,27 @@ def laid_out(folder: Path, graph: bytes, **changes: object) -> tuple[str, Path]:
     return digest, folder
 
 
-async def test_a_trial_runs_recent_inputs_too_and_says_what_it_needed(tmp_path: Path) -> None:
-    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
+async def test_a_trial_runs_recent_inputs_and_reports_its_memory(tmp_path: Path) -> None:
+    digest, folder = write_blobs(tmp_path / "blobs", digits_graph())
     outcome = await run_trial(digest, folder, 500 * 2**20, [*digits()[0][:15], b"not a picture"], 60)
     assert (outcome.passed, outcome.recent) == (True, 15)
     assert outcome.peak_bytes is not None
     assert 20 * 2**20 < outcome.peak_bytes < 500 * 2**20
 
 
-async def test_a_candidate_that_does_not_take_the_fields_pictures_fails_its_trial(tmp_path: Path) -> None:
-    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
+async def test_a_package_that_rejects_recent_inputs_fails_its_trial(tmp_path: Path) -> None:
+    digest, folder = write_blobs(tmp_path / "blobs", digits_graph())
     outcome = await run_trial(digest, folder, None, [*digits()[0][:5], png(np.zeros((9, 9), np.uint8))], 60)
     assert not outcome.passed
-    assert "turns down 1 of the 6 last pictures that the version before answered" in outcome.reason
+    assert "rejects 1 of the last 6 pictures that the previous version answered" in outcome.reason
     assert "the graph takes 8x8" in outcome.reason
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-async def test_the_limit_of_memory_does_not_depend_on_the_number_of_threads(threads: int, tmp_path: Path) -> None:
-    """What fits, fits with many threads too, whose stacks and arenas are address space and not memory."""
+async def test_the_memory_limit_does_not_depend_on_the_number_of_threads(threads: int, tmp_path: Path) -> None:
+    """Threads reserve address space for stacks and arenas. The limit must not count it as memory in use."""
     tolerance = GoldenTolerance(raw=1.0)
-    digest, folder = laid_out(tmp_path / "blobs", huge_graph(100), tolerance=tolerance, serving=Serving(threads=threads))
+    digest, folder = write_blobs(tmp_path / "blobs", huge_graph(100), tolerance=tolerance, serving=Serving(threads=threads))
     enough = await run_trial(digest, folder, 600 * 2**20, [], 60)
     assert enough.passed, enough
     short = await run_trial(digest, folder, 120 * 2**20, [], 60)
@@ -194,18 +194,18 @@ async def test_the_limit_of_memory_does_not_depend_on_the_number_of_threads(thre
     assert "memory" in short.reason
 
 
-async def test_a_blob_that_is_damaged_says_nothing_about_the_package(tmp_path: Path) -> None:
-    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
+async def test_a_damaged_blob_does_not_count_as_a_failure_of_the_package(tmp_path: Path) -> None:
+    digest, folder = write_blobs(tmp_path / "blobs", digits_graph())
     largest = max((folder / "sha256").iterdir(), key=lambda path: path.stat().st_size)
     largest.write_bytes(b"x")
     outcome = await run_trial(digest, folder, None, [], 60)
     assert (outcome.passed, outcome.damaged) == (False, True)
 
 
-async def test_a_process_that_gives_no_outcome_is_a_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest, folder = laid_out(tmp_path / "blobs", digits_graph())
-    with pytest.raises(Death, match="took more than"):
+async def test_a_child_process_without_an_outcome_counts_as_crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, folder = write_blobs(tmp_path / "blobs", digits_graph())
+    with pytest.raises(TrialCrashed, match="took longer than"):
         await run_trial(digest, folder, None, [], 0.01)
-    monkeypatch.setattr("bramble_workloads.edge.trial.run_trial.os.getpid", lambda: 1)  # as if the agent had died while its child started
-    with pytest.raises(Death, match="exit code 1"):
+    monkeypatch.setattr("bramble_workloads.edge.trial.run_trial.os.getpid", lambda: 1)  # as if the agent had ended while its child started
+    with pytest.raises(TrialCrashed, match="exit code 1"):
         await run_trial(digest, folder, None, [], 60)

@@ -1,4 +1,4 @@
-"""One model that is assigned to this node.
+"""Serves one model that is assigned to this node.
 
-`decide` names the next step, `steps` carries it out, `assigned_model` runs both in a loop.
+`decide` chooses the next step, `steps` carries it out, and `assigned_model` runs both in a loop.
 """

@@ -1,4 +1,4 @@
-"""One assignment on this node: takes the step that `decide` names, over and over, and lives with what goes wrong."""
+"""Runs the loop of one assignment: observe the state, decide the next step, carry it out, and handle its errors."""
 
 from __future__ import annotations
 
@@ -19,117 +19,124 @@ from bramble_workloads.edge.serve.endpoint import Endpoint
 from bramble_workloads.edge.slots import slots
 from bramble_workloads.edge.slots.required_blobs import RequiredBlobs
 from bramble_workloads.edge.slots.slot_store import SlotStore
-from bramble_workloads.edge.trial.run_trial import Death
+from bramble_workloads.edge.trial.run_trial import TrialCrashed
 from bramble_workloads.errors import TryAgain
 from bramble_workloads.processing.errors import DescriptionError, ModelFault
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT = 30.0
+MAX_RETRY_SECONDS = 30.0
+"""The longest wait between two tries of a step that failed."""
 
 
 class AssignedModel:
-    """The slots, the endpoint and the worker of one assignment."""
+    """The slots, the endpoint and the worker of one model that is assigned to this node."""
 
     def __init__(self, resources: NodeResources, store: SlotStore) -> None:
         self._resources = resources
         self._store = store
         accepted = store.slots.accepted
         self.endpoint = Endpoint(accepted.namespace, accepted.model, resources.book, resources.settings.queue)
-        self.settled = asyncio.Event()
-        """Set once what the last process served is served again, or cannot be."""
+        self.restored = asyncio.Event()
+        """Set once the package that the last process served is served again, or cannot be served."""
         self.withdrawn = False
-        self._closures = RequiredBlobs(resources.blobs)
-        self._steps = Steps(resources, store, self.endpoint, self._closures)
+        self._required_blobs = RequiredBlobs(resources.blobs)
+        self._steps = Steps(resources, store, self.endpoint, self._required_blobs)
         self._woken = asyncio.Event()
         self._step: Step = Wait(None)
         self._message = ""
-        self._failed: str | None = None
+        self._failed_package: str | None = None
         self._failures = 0
         self._retry_at = 0.0
-        self._disk_trouble = False
+        self._disk_failed = False
 
     @classmethod
-    def accepting(cls, resources: NodeResources, folder: Path, assignment: Assignment) -> AssignedModel | None:
-        """A deployment for an assignment that is new to this node; None where it is not for it."""
+    def from_assignment(cls, resources: NodeResources, folder: Path, assignment: Assignment) -> AssignedModel | None:
+        """Create the model of an assignment that is new to this node; None where the assignment does not name this node."""
         first = slots.accept(None, assignment, resources.settings.node)
         return None if first is None else cls(resources, SlotStore(folder, first, resources.writer, resources.instance, resources.boot_id))
 
     @classmethod
-    def restored(cls, resources: NodeResources, folder: Path) -> AssignedModel | None:
-        """What a folder remembers, the deaths since counted; None where it remembers nothing that can be read."""
-        store = SlotStore.found(folder, resources.writer, resources.instance, resources.boot_id)
+    def from_folder(cls, resources: NodeResources, folder: Path) -> AssignedModel | None:
+        """Restore the model of an assignment from its folder on the disk; None where the folder has no readable slots.
+
+        If the last process crashed while it served the model, the crash is counted.
+        """
+        store = SlotStore.load(folder, resources.writer, resources.instance, resources.boot_id)
         if store is None:
             return None
-        deployment = cls(resources, store)
+        model = cls(resources, store)
         try:
-            deaths = store.settle(slots.after_death(store.slots, resources.boot_id))
+            crashes = store.recover(slots.after_restart(store.slots, resources.boot_id))
         except OSError as error:
-            deployment._disk_refuses(error)
-            return deployment
-        for each in deaths:
+            model._record_disk_error(error)
+            return model
+        for each in crashes:
             if each.rollout_uid == store.slots.accepted.rollout_uid:
                 label = Serving(each.package, each.cohort, each.attempt, each.rollout_uid)
-                deployment.endpoint.tally(label).crashed(each.count)
-        return deployment
+                model.endpoint.tally(label).crashed(each.count)
+        return model
 
-    # ------------------------------------------------------------------------------------------------ from the node
+    # ------------------------------------------------------------------------------------------------ called by the node
 
     async def accept(self, assignment: Assignment) -> bool:
-        """Take a newer assignment; False where it is not newer. What is under way and no longer asked for is dropped."""
+        """Accept a newer assignment; False where it is not newer. A step under way that the new assignment does not need is cancelled."""
         accepted = slots.accept(self._store.slots, assignment, self._resources.settings.node)
         if accepted is None:
             return False
         self._store.slots = accepted
-        self._failed, self._failures, self._retry_at, self._message = None, 0, 0.0, ""
+        self._failed_package, self._failures, self._retry_at, self._message = None, 0, 0.0, ""
         self.wake()
         await self._save_if_possible()
         return True
 
     def withdraw(self) -> None:
-        """The gateway has stopped naming it: stop serving, forget the slots."""
+        """Stop serving and delete the files, because the gateway does not name the assignment any more."""
         self.withdrawn = True
         self.wake()
 
     def wake(self) -> None:
-        """Think again: something changed."""
+        """Make the worker decide again, because the state has changed."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Work until the assignment is withdrawn. Never raises for what a device must live with."""
+        """Carry out steps until the assignment is withdrawn. Errors of the network, the disk and packages are handled here, not raised."""
         await self._save_if_possible()
         while True:
-            step = self._step = decide(self._see())
+            step = self._step = decide(self._observe())
             if isinstance(step, Wait):
-                self.settled.set()
+                self.restored.set()
                 await self._wait(step.until)
                 continue
             if not isinstance(step, Serve) or self.endpoint.current is not None:
-                self.settled.set()
+                self.restored.set()
             log.info("%s: %s", self.endpoint.name, step)
-            await self._interruptibly(step)
-            self._resources.changed()
-            if self._disk_trouble:
+            await self._perform_unless_superseded(step)
+            self._resources.report_soon()
+            if self._disk_failed:
                 await self._wait(self._retry_at)
                 await self._save_if_possible()
             elif isinstance(step, Withdraw):
                 return
 
-    async def leave(self) -> None:
-        """The agent was asked to go: nothing that is open counts as a death. Call after `run` has ended and requests have drained."""
+    async def shut_down(self) -> None:
+        """Record on the disk that the agent ends on purpose, so that this does not count as a crash.
+
+        Call it after `run` has ended and when no request is under way.
+        """
         try:
             await self._store.remember(slots.close_attempt(self._store.slots))
-            await self._store.unmark()
+            await self._store.unmark_serving()
         except OSError as error:
-            self._disk_refuses(error)
+            self._record_disk_error(error)
         self.endpoint.switch(None)
 
-    def named_blobs(self) -> frozenset[str]:
-        """Every blob that must stay on the disk for this assignment."""
-        return self._closures.named(self._store.slots)
+    def required_blobs(self) -> frozenset[str]:
+        """The digests of all blobs that must stay on the disk for this assignment."""
+        return self._required_blobs.of_all(self._store.slots)
 
     def report(self) -> Running:
-        """As it goes to the gateway. An assignment that is not on the disk yet may be forgotten: its `seq` is not claimed."""
+        """The part of the device's report about this model. `seq` is 0 until the assignment is on the disk, since a crash would lose it."""
         remembered, saved, current = self._store.slots, self._store.saved, self.endpoint.current
         accepted = (saved or remembered).accepted
         now = (accepted.rollout_uid, accepted.attempt)
@@ -145,15 +152,15 @@ class AssignedModel:
             candidate=self._candidate_state(),
             last_good=remembered.last_good,
             bad=tuple(each.package for each in remembered.bad if (each.rollout_uid, each.attempt) == now),
-            message=self._message or self._refused_stable(),
+            message=self._message or self._stable_refusal(),
         )
 
-    def _refused_stable(self) -> str:
-        """Why the stable version is not served here, where it was refused."""
+    def _stable_refusal(self) -> str:
+        """A message that says why this node refused the stable version; empty if it did not."""
         remembered = self._store.slots
         target = remembered.stable_target
         refusal = remembered.refusal_of(target, "stable") if target is not None else None
-        return f"refuses the stable version: {refusal.reason}" if refusal is not None else ""
+        return f"this node refuses the stable version: {refusal.reason}" if refusal is not None else ""
 
     def _candidate_state(self) -> CandidateState | None:
         remembered = self._store.slots
@@ -171,17 +178,17 @@ class AssignedModel:
 
     # ------------------------------------------------------------------------------------------------------ the loop
 
-    def _see(self) -> Observed:
+    def _observe(self) -> Observed:
         current = self.endpoint.current
         return Observed(
             slots=self._store.slots,
             serving=current.label if current else None,
-            present=self._closures.present(self._store.slots),
+            downloaded=self._required_blobs.downloaded(self._store.slots),
             withdrawn=self.withdrawn,
-            contact=self._resources.contact(),
+            last_contact=self._resources.last_contact(),
             now=time.monotonic(),
-            ttl=self._resources.settings.candidate_ttl,
-            failed=self._failed,
+            candidate_ttl=self._resources.settings.candidate_ttl,
+            failed_package=self._failed_package,
             retry_at=self._retry_at,
         )
 
@@ -192,9 +199,9 @@ class AssignedModel:
                 await self._woken.wait()
         self._woken.clear()
 
-    async def _interruptibly(self, step: Step) -> None:
-        """Carry out a step, or leave it as soon as another one is called for."""
-        task = asyncio.create_task(self._guarded(step))
+    async def _perform_unless_superseded(self, step: Step) -> None:
+        """Carry out a step. Cancel it when the state changes and another step is needed."""
+        task = asyncio.create_task(self._perform_handling_errors(step))
         try:
             while not task.done():
                 woken = asyncio.create_task(self._woken.wait())
@@ -202,55 +209,59 @@ class AssignedModel:
                 woken.cancel()
                 if not task.done():
                     self._woken.clear()
-                    if decide(self._see()) != step:
-                        log.info("%s: leaving %s for something newer", self.endpoint.name, type(step).__name__)
+                    if decide(self._observe()) != step:
+                        log.info("%s: %s is cancelled, because another step is needed", self.endpoint.name, type(step).__name__)
                         break
         finally:
-            await _ended(task)
+            await _cancel_and_wait(task)
 
-    async def _guarded(self, step: Step) -> None:
-        """Carry out a step. Trouble that may pass rests the package for a while; trouble that lies in the package refuses it."""
+    async def _perform_handling_errors(self, step: Step) -> None:
+        """Carry out a step and handle its errors.
+
+        After an error that may pass, such as a lost network, the package is tried again later. After an error of the package itself, such
+        as a failed golden case, the package is refused.
+        """
         package = getattr(step, "package", None)
-        self._disk_trouble = False
+        self._disk_failed = False
         try:
             await self._steps.perform(step)
-        except (TryAgain, GatewayRefused, WrongBlob, Death) as error:
-            self._rest(package, str(error))
+        except (TryAgain, GatewayRefused, WrongBlob, TrialCrashed) as error:
+            self._back_off(package, str(error))
         except (DescriptionError, BrokenPackage, ModelFault, MemoryError) as error:
-            reason = str(error) or "the board has too little memory for it"
-            self._rest(package, reason)
-            proven = isinstance(step, Serve) and step.cohort == "stable"  # what was served before fails for a reason of the board's
-            if package is not None and not proven:
+            reason = str(error) or "the board has too little memory for the package"
+            self._back_off(package, reason)
+            has_served = isinstance(step, Serve) and step.cohort == "stable"  # it worked before, so the cause is the board
+            if package is not None and not has_served:
                 self._store.slots = slots.refuse(self._store.slots, package, reason)
                 await self._save_if_possible()
         except OSError as error:
-            self._disk_refuses(error)
-            self._rest(package, self._message)
+            self._record_disk_error(error)
+            self._back_off(package, self._message)
         else:
             if not isinstance(step, Download):
                 self._failures, self._message = 0, ""
 
-    def _rest(self, package: str | None, message: str) -> None:
-        delay = wait_seconds(self._failures, LONGEST_WAIT)
+    def _back_off(self, package: str | None, message: str) -> None:
+        delay = wait_seconds(self._failures, MAX_RETRY_SECONDS)
         self._failures += 1
-        self._failed, self._retry_at, self._message = package, time.monotonic() + delay, message
-        log.warning("%s: %s (again in %.1f s)", self.endpoint.name, message, delay)
-        self._resources.changed()
+        self._failed_package, self._retry_at, self._message = package, time.monotonic() + delay, message
+        log.warning("%s: %s (next try in %.1f s)", self.endpoint.name, message, delay)
+        self._resources.report_soon()
 
-    def _disk_refuses(self, error: OSError) -> None:
-        self._disk_trouble = True
-        self._message = f"this node's disk: {error}"
-        log.warning("%s: %s; what is on it is served", self.endpoint.name, self._message)
+    def _record_disk_error(self, error: OSError) -> None:
+        self._disk_failed = True
+        self._message = f"disk error on this node: {error}"
+        log.warning("%s: %s; packages that are on the disk are still served", self.endpoint.name, self._message)
 
     async def _save_if_possible(self) -> None:
         try:
             await self._store.save()
         except OSError as error:
-            self._disk_refuses(error)
+            self._record_disk_error(error)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task unless it is done, and wait for its end; its error, if any, is raised."""
+async def _cancel_and_wait(task: asyncio.Task[None]) -> None:
+    """Cancel a task, if it is not done, and wait for its end. Raises the task's error, if it has one."""
     if not task.done():
         task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -1,7 +1,8 @@
-"""Carries out what `decide` names. What goes wrong is raised; `deployment` knows what follows from it.
+"""Carries out the steps that `decide` chooses. Errors are raised, and `assigned_model` handles them.
 
-Order of writes, everywhere: what is about to be risked is on the disk before it is risked, what was achieved is on the disk before it
-is counted on. Any step may be cancelled by a newer assignment; what answers requests stays until the next model is ready.
+Steps write to the disk before they act: an attempt is on the disk before its package is loaded, and the serving package is on the
+disk before it answers a request. So a crash at any moment leaves a state from which the next process can go on. A newer assignment may
+cancel any step. The package that serves is replaced only when the next one is loaded.
 """
 
 from __future__ import annotations
@@ -19,62 +20,62 @@ from bramble_workloads.edge.serve.endpoint import Endpoint, Served
 from bramble_workloads.edge.slots import slots
 from bramble_workloads.edge.slots.required_blobs import RequiredBlobs
 from bramble_workloads.edge.slots.slot_store import SlotStore
-from bramble_workloads.edge.trial.run_trial import Death, run_trial
+from bramble_workloads.edge.trial.run_trial import TrialCrashed, run_trial
 from bramble_workloads.processing.errors import ModelFault
 
 log = logging.getLogger(__name__)
 
 
 class Steps:
-    """The hands of one deployment."""
+    """Carries out steps for one assigned model."""
 
-    def __init__(self, resources: NodeResources, store: SlotStore, endpoint: Endpoint, closures: RequiredBlobs) -> None:
+    def __init__(self, resources: NodeResources, store: SlotStore, endpoint: Endpoint, required_blobs: RequiredBlobs) -> None:
         self._resources = resources
         self._store = store
         self._endpoint = endpoint
-        self._closures = closures
+        self._required_blobs = required_blobs
 
     async def perform(self, step: Step) -> None:
         """Carry out one step.
 
         Raises:
-            TryAgain, GatewayRefused, WrongBlob, Death: it may succeed another time.
-            DescriptionError, BrokenPackage, ModelFault, MemoryError: the package cannot be served here.
-            OSError: the disk takes no writes.
+            TryAgain, GatewayRefused, WrongBlob, TrialCrashed: a later try may succeed.
+            DescriptionError, BrokenPackage, ModelFault, MemoryError: this node cannot serve the package.
+            OSError: the disk cannot be written.
         """
         match step:
             case Withdraw():
-                await self._stop()
+                await self._withdraw()
             case Unload():
-                await self._empty()
+                await self._unload()
             case Relabel(cohort):
                 await self._relabel(cohort)
             case Serve(package, cohort):
                 if cohort == "candidate":
                     await self._store.remember(slots.begin_attempt(self._store.slots, package, self._resources.boot_id))
-                await self._switch(package, cohort)
+                await self._load_and_switch(package, cohort)
             case Download(package):
                 await self._download(package)
             case Try(package, cohort):
                 await self._try(package, cohort)
-            case GiveUp(package, silence):
-                reason = f"no word from the gateway for {silence:.0f} s while it was on trial"
+            case GiveUp(package, seconds):
+                reason = f"the gateway did not answer for {seconds:.0f} s while the candidate was served"
                 await self._store.remember(slots.refuse(self._store.slots, package, reason, "silence"))
             case Wait():
                 return
 
-    async def _stop(self) -> None:
+    async def _withdraw(self) -> None:
         self._endpoint.switch(None)
         accepted = self._store.slots.accepted
         self._resources.book.forget(accepted.namespace, accepted.model)
-        await self._store.forget()
+        await self._store.delete()
 
-    async def _empty(self) -> None:
+    async def _unload(self) -> None:
         self._endpoint.switch(None)
-        await self._store.unmark()
+        await self._store.unmark_serving()
         nothing = {"active": None, "cohort": "stable", "last_good": None, "candidate": None, "attempt": None}
         await self._store.remember(self._store.slots.model_copy(update=nothing))
-        self._resources.collect()
+        self._resources.delete_unused_blobs()
 
     async def _relabel(self, cohort: Cohort) -> None:
         current = self._endpoint.current
@@ -82,31 +83,33 @@ class Steps:
             return
         label = self._label(current.label.package, cohort)
         await self._store.remember(slots.record_serving(self._store.slots, label.package, cohort, self._resources.boot_id))
-        await self._store.mark(label)
+        await self._store.mark_serving(label)
         self._endpoint.relabel(label)
-        self._counting(label)
+        self._delete_old_state(label)
 
     async def _download(self, package: str) -> None:
         listed = self._store.slots.accepted.packages.get(package)
         if listed is None:
-            raise BrokenPackage(f"the assignment names package {package} and lists no blobs of it")
-        self._resources.changed()
+            raise BrokenPackage(f"the assignment names package {package} but does not list its blobs")
+        self._resources.report_soon()
         self._resources.blobs.require_space(listed.blobs)
         for blob in listed.blobs:
             await self._resources.blobs.fetch(blob, self._resources.gateway)
-        missing = self._closures.missing(self._store.slots, package)
+        missing = self._required_blobs.missing(self._store.slots, package)
         if missing:
             raise BrokenPackage(f"package {package} needs {missing[0]}, which its assignment does not list")
 
     async def _try(self, package: str, cohort: Cohort) -> None:
         resources, settings = self._resources, self._resources.settings
-        async with resources.trying:
+        async with resources.trial_lock:
             await self._store.remember(slots.begin_attempt(self._store.slots, package, resources.boot_id))
-            resources.changed()
-            room = memory.room(settings.memory_budget)
+            resources.report_soon()
+            memory_bytes = memory.trial_limit(settings.memory_budget)
             try:
-                outcome = await run_trial(package, resources.blobs.folder.parent, room, self._endpoint.recent, settings.trial_seconds)
-            except Death:
+                outcome = await run_trial(
+                    package, resources.blobs.folder.parent, memory_bytes, self._endpoint.recent, settings.trial_seconds
+                )
+            except TrialCrashed:
                 await self._store.remember(slots.refuse_if_exhausted(self._store.slots))
                 raise
             if outcome.damaged:
@@ -114,26 +117,30 @@ class Steps:
                 raise WrongBlob(outcome.reason)
             if not outcome.passed:
                 raise ModelFault(outcome.reason)
-            log.info("%s: the trial of %s passed: %s", self._endpoint.name, package, outcome)
-            await self._switch(package, cohort)
+            log.info("%s: package %s passed its trial: %s", self._endpoint.name, package, outcome)
+            await self._load_and_switch(package, cohort)
 
-    async def _switch(self, package: str, cohort: Cohort) -> None:
-        """Load beside what is served, remember, then answer with it."""
+    async def _load_and_switch(self, package: str, cohort: Cohort) -> None:
+        """Load a package while the other one serves, record it on the disk, and answer the next request with it."""
         loaded = await asyncio.to_thread(load, self._resources.blobs, package)
         if cohort == "candidate" and package != self._store.slots.candidate_target:
-            return  # taken back while it was loaded, and this step not yet cancelled
+            return  # the candidate was undone while it was loaded, and this step is not cancelled yet
         label = self._label(package, cohort)
-        trouble = await self._remember_serving(label)
+        disk_error = await self._record_serving(label)
         self._endpoint.switch(Served(loaded.package, loaded.model, label))
-        self._counting(label)
-        if trouble is not None:
-            raise trouble
+        self._delete_old_state(label)
+        if disk_error is not None:
+            raise disk_error
 
-    async def _remember_serving(self, label: Serving) -> OSError | None:
-        """Before it answers. A disk that takes no writes keeps a candidate from being served, and never a way back."""
+    async def _record_serving(self, label: Serving) -> OSError | None:
+        """Record on the disk, before the first request, that this package serves. Returns the error if the disk cannot be written.
+
+        Without the record a candidate must not serve, so there the error is raised. An undo must also work on a disk that has become
+        read-only, so a stable version is served all the same.
+        """
         try:
             await self._store.remember(slots.record_serving(self._store.slots, label.package, label.cohort, self._resources.boot_id))
-            await self._store.mark(label)
+            await self._store.mark_serving(label)
         except OSError as error:
             if label.cohort == "candidate":
                 raise
@@ -144,8 +151,8 @@ class Steps:
         accepted = self._store.slots.accepted
         return Serving(package, cohort, accepted.attempt, accepted.rollout_uid)
 
-    def _counting(self, label: Serving) -> None:
-        """Something else is counted from now on: what an earlier Rollout of the model counted, and its blobs, are history."""
+    def _delete_old_state(self, label: Serving) -> None:
+        """Delete the counters of earlier Rollouts of this model, and the blobs that no slot needs any more."""
         accepted = self._store.slots.accepted
         self._resources.book.forget(accepted.namespace, accepted.model, all_but=label.rollout_uid)
-        self._resources.collect()
+        self._resources.delete_unused_blobs()

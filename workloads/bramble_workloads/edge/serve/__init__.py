@@ -1,1 +1,1 @@
-"""Answering requests: the HTTP API, the protocol, the endpoint that swaps models, and what is counted."""
+"""Answers requests: the HTTP API, the Open Inference Protocol, the endpoint that swaps packages, and the counters."""

@@ -1,7 +1,7 @@
-"""What a device counts for each package and cohort: events by name, and a histogram of how long requests took.
+"""Counts events for each package and cohort by name, and the durations of requests in a histogram.
 
-A new guardrail needs one line here or where the event happens: `tally.add("its_name")`. Counts are cumulative since the process
-started; only crashes are kept on the disk. Only the event loop's thread counts, so no lock is needed.
+To count events for a new guardrail, call `tally.add("its_name")` where the event happens. Counts start at zero with the process; only
+crashes are kept on the disk. There is no lock, because only the thread of the event loop counts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import NamedTuple
 from bramble.contracts.counters import BUCKETS, DURATION_BOUNDS_MS, PREDICT, Cohort, Counters, Histogram
 
 MAX_KEYS = 12
-"""How many tallies of one model are kept: a device remembers the versions of its last few attempts, not all it ever served."""
+"""How many tallies of one model are kept, so that memory and reports stay small. The oldest is dropped first."""
 
 
 class Key(NamedTuple):
-    """Whom a tally belongs to: one version in one cohort of one attempt."""
+    """What a tally counts: one package in one cohort of one attempt of a Rollout."""
 
     namespace: str
     model: str
@@ -31,9 +31,9 @@ class Tally:
     """The counts of one key.
 
     Attributes:
-        counts: event name to how many happened.
-        buckets: requests by how long they took, one count for each bound of `DURATION_BOUNDS_MS` and one for what is slower.
-        sum_ms: how long all answered requests took together, in milliseconds.
+        counts: how many events happened, by name.
+        buckets: how many requests fell into each bucket of `DURATION_BOUNDS_MS`; the last bucket counts the slower ones.
+        sum_ms: the sum of the durations of all answered requests, in milliseconds.
     """
 
     def __init__(self) -> None:
@@ -46,33 +46,33 @@ class Tally:
         self.counts[name] += 1
 
     def answered(self, milliseconds: float) -> None:
-        """Count a request that was answered after this time."""
+        """Count a request that was answered, with its duration."""
         self.add("requests")
         self.buckets[bisect_left(DURATION_BOUNDS_MS, milliseconds)] += 1
         self.sum_ms += milliseconds
 
     def failed(self) -> None:
-        """Count a request that got no answer through no fault of its own."""
+        """Count a request that got no answer although the request was valid."""
         self.add("requests")
         self.add("errors")
 
     def judged(self, *, right: bool) -> None:
-        """Count an answer for which somebody sent the true label."""
+        """Count an answer for which feedback arrived."""
         self.add("right" if right else "wrong")
 
     def crashed(self, times: int) -> None:
-        """Take over how often the agent died while it served this, as its disk has it."""
+        """Set how often the agent crashed while it served this package, as recorded on the disk."""
         self.counts["crashes"] = times
 
 
 class Book:
-    """All tallies of the node, by key."""
+    """All tallies of a node."""
 
     def __init__(self) -> None:
         self._tallies: dict[Key, Tally] = {}
 
     def of(self, key: Key) -> Tally:
-        """The tally of a key. A new one replaces the oldest of the same model where there are `MAX_KEYS` already."""
+        """Return the tally of a key, and create it if needed. It replaces the model's oldest tally if there are `MAX_KEYS` of them."""
         tally = self._tallies.get(key)
         if tally is None:
             same = [each for each in self._tallies if (each.namespace, each.model) == (key.namespace, key.model)]
@@ -82,17 +82,17 @@ class Book:
         return tally
 
     def forget(self, namespace: str, model: str, *, all_but: str | None = None) -> None:
-        """Drop a model's tallies, except those of the Rollout with uid `all_but`."""
+        """Delete a model's tallies, except those of the Rollout with the uid `all_but`."""
         for key in [each for each in self._tallies if (each.namespace, each.model) == (namespace, model)]:
             if key.rollout_uid != all_but:
                 del self._tallies[key]
 
     def items(self) -> list[tuple[Key, Tally]]:
-        """Every key with its tally, oldest first."""
+        """All keys with their tallies, oldest first."""
         return list(self._tallies.items())
 
     def report(self) -> tuple[Counters, ...]:
-        """Every tally, as a report to the gateway carries it."""
+        """All tallies in the form of the report to the gateway."""
         return tuple(
             Counters(
                 namespace=key.namespace,

@@ -1,4 +1,4 @@
-"""Joins feedback with the answers that it is about. Only the device knows its answers, and it keeps them for a limited time."""
+"""Joins feedback with answers by request id. Answers are kept in memory only, for a limited time."""
 
 from __future__ import annotations
 
@@ -17,23 +17,29 @@ from bramble_workloads.tasks.base import Answer
 
 MAX_ANSWERS = 8192
 ANSWER_SECONDS = 3600.0
+"""How long an answer is kept."""
 
 
 class Answered(NamedTuple):
-    """An answer that feedback may still come for."""
+    """An answer for which feedback may arrive."""
 
     model: str
     task: TaskContract
     answer: Answer[Any]
     tally: Tally
     at: float
-    """Monotonic seconds."""
-    judged: str | None = None
-    """The digest of the truth, once feedback has stated it."""
+    """When it was given, in seconds on the monotonic clock."""
+    feedback_digest: str | None = None
+    """The digest of the annotation in the first feedback; None before any feedback."""
 
 
 class Answers:
-    """The answers of the last hour, at most 8,192, by request id. Time is passed in."""
+    """The recent answers of a node, by request id and model.
+
+    Args:
+        capacity: how many answers are kept; the oldest is dropped first.
+        seconds: how long an answer is kept.
+    """
 
     def __init__(self, capacity: int = MAX_ANSWERS, seconds: float = ANSWER_SECONDS) -> None:
         self._capacity = capacity
@@ -49,45 +55,46 @@ class Answers:
             self._answers.popitem(last=False)
 
     def judge(self, request_id: str, stated: Mapping[str, Any], model: str | None, models: tuple[str, ...], now: float) -> bool:
-        """Count an answer as right or wrong and return which. The same feedback twice counts once.
+        """Count an answer as right or wrong, and return True if it is right. Repeated equal feedback is counted once.
 
         Args:
-            request_id: of the request that was answered.
-            stated: the feedback, with the fields of the task's annotation among others.
-            model: the model that answered; None where the request id is enough.
-            models: the models of this node.
-            now: monotonic seconds.
+            request_id: the id of the request that was answered.
+            stated: the feedback. It has the fields of the task's annotation, and may have others.
+            model: the name of the model that answered; None if the feedback does not name it.
+            models: the names of all models of this node.
+            now: the time in seconds on the monotonic clock.
 
         Raises:
-            ProtocolError: 404 where no answer of that id is remembered, 409 where several models gave one and none is named, or where
-                other feedback was given before, 400 where the feedback is not an annotation of the model's task.
+            ProtocolError: 404 if no answer to this request id is kept, 409 if several models answered it and the feedback names none, 409
+                if different feedback was given before, 400 if the feedback is not an annotation of the model's task.
         """
         found = [key for each in models if (key := (request_id, each)) in self._answers and model in {None, each}]
         found = [key for key in found if now - self._answers[key].at <= self._seconds]
         if not found:
             raise ProtocolError(
-                HTTPStatus.NOT_FOUND, f"no answer to request {request_id!r} in the last {self._seconds:.0f} s is remembered here"
+                HTTPStatus.NOT_FOUND,
+                f"no answer to request {request_id!r} was given in the last {self._seconds:.0f} s, or it is not kept any more",
             )
         if len(found) > 1:
             names = ", ".join(each for _, each in found)
-            raise ProtocolError(HTTPStatus.CONFLICT, f"request {request_id!r} was answered by {names}: name one as model")
+            raise ProtocolError(HTTPStatus.CONFLICT, f"request {request_id!r} was answered by {names}: set the field model to one of them")
         answered = self._answers[found[0]]
         truth = annotation_of(answered.task, stated)
         digest = document_digest(truth)
-        if answered.judged is not None and answered.judged != digest:
-            raise ProtocolError(HTTPStatus.CONFLICT, f"request {request_id!r} has other feedback already")
+        if answered.feedback_digest is not None and answered.feedback_digest != digest:
+            raise ProtocolError(HTTPStatus.CONFLICT, f"request {request_id!r} has different feedback already")
         right = answered.answer.agrees(truth)
-        if answered.judged is None:
-            self._answers[found[0]] = answered._replace(judged=digest)
+        if answered.feedback_digest is None:
+            self._answers[found[0]] = answered._replace(feedback_digest=digest)
             answered.tally.judged(right=right)
         return right
 
 
 def annotation_of(task: TaskContract, stated: Mapping[str, Any]) -> Annotation:
-    """The annotation in some feedback; fields that are not of the annotation are ignored.
+    """Read the annotation in feedback. Other fields are ignored.
 
     Raises:
-        ProtocolError: it is not an annotation of the task; the message names the fields.
+        ProtocolError: the feedback has no valid annotation of the task. The message names the fields that it needs.
     """
     names = [field.alias or name for name, field in task.annotation.model_fields.items()]
     try:
@@ -95,4 +102,4 @@ def annotation_of(task: TaskContract, stated: Mapping[str, Any]) -> Annotation:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise ProtocolError(HTTPStatus.BAD_REQUEST, f"feedback on {task.name} states {', '.join(names)}, and this is not: {what}") from None
+        raise ProtocolError(HTTPStatus.BAD_REQUEST, f"feedback for the task {task.name} needs {', '.join(names)}: {what}") from None

@@ -1,4 +1,4 @@
-"""The device's counters for Prometheus. Labels carry 16 hex digits of a package digest, never an object's name."""
+"""The metrics of the agent for Prometheus. A label has the first 16 hex digits of a package's digest and never an object's name."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve.counters import Tally
 
 LABELS = ("package", "cohort", "attempt")
-EVERY = 8
-"""Of the report's 137 bounds each eighth goes to Prometheus: one a doubling."""
+BOUND_STRIDE = 8
+"""Prometheus gets every eighth of the 137 bounds, so that the bounds double from one to the next."""
 
 COUNTS = {
     "requests": "Requests that were answered or should have been.",
-    "errors": "Requests not answered through no fault of their own.",
-    "crashes": "Deaths of the agent while it served the package.",
+    "errors": "Valid requests that were not answered.",
+    "crashes": "Crashes of the agent while it served the package.",
 }
-"""What each count means; one that is not listed goes by its name alone."""
+"""The help text of each count. A count that is not listed has a text with its name."""
 
 FEEDBACK = ("right", "wrong")
-"""Counts that are one metric with a label `verdict`."""
+"""Counts that are exported as one metric with the label `verdict`."""
 
 
 class DeviceCollector(Collector):
-    """Reads the node's book when it is asked."""
+    """Collects the metrics of a node at each scrape."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric of the device."""
+        """Yield all metrics of the device."""
         tallies = [([short(key.package), key.cohort, str(key.attempt)], tally) for key, tally in self._node.book.items()]
         for name in dict.fromkeys([*COUNTS, *(name for _, tally in tallies for name in tally.counts if name not in FEEDBACK)]):
             text = COUNTS.get(name, f"Events that the agent counts as {name}.")
@@ -45,18 +45,18 @@ class DeviceCollector(Collector):
             for labels, tally in tallies:
                 counted.add_metric(labels, tally.counts[name])
             yield counted
-        feedback = CounterMetricFamily("bramble_device_feedback", "Answers that somebody judged.", labels=(*LABELS, "verdict"))
-        durations = HistogramMetricFamily("bramble_device_predict_seconds", "From the whole request to the answer.", labels=LABELS)
+        feedback = CounterMetricFamily("bramble_device_feedback", "Answers for which feedback arrived.", labels=(*LABELS, "verdict"))
+        durations = HistogramMetricFamily("bramble_device_predict_seconds", "Seconds from the whole request to the answer.", labels=LABELS)
         for labels, tally in tallies:
             for verdict in FEEDBACK:
                 feedback.add_metric([*labels, verdict], tally.counts[verdict])
-            durations.add_metric(labels, buckets(tally), sum_value=tally.sum_ms / 1000)
+            durations.add_metric(labels, cumulative_buckets(tally), sum_value=tally.sum_ms / 1000)
         yield from (feedback, durations)
         yield self._serving()
         yield from self._health()
 
     def _serving(self) -> Metric:
-        serving = GaugeMetricFamily("bramble_device_serving", "1 for each package that answers now.", labels=("package", "cohort"))
+        serving = GaugeMetricFamily("bramble_device_serving", "1 for each package that serves now.", labels=("package", "cohort"))
         for model in self._node.models():
             if model.endpoint.current is not None:
                 label = model.endpoint.current.label
@@ -66,28 +66,32 @@ class DeviceCollector(Collector):
     def _health(self) -> Iterator[Metric]:
         health = board.health(self._node.settings.state)
         for name, text, value in (
-            ("bramble_device_disk_free_bytes", "Free on the disk of the slots.", health.free_bytes),
-            ("bramble_device_memory_bytes", "Resident memory of the agent.", health.memory_bytes),
-            ("bramble_device_temperature_celsius", "Of the board's hottest zone.", health.temperature_celsius),
-            ("bramble_device_throttled", "1 while the board holds its clock down.", health.throttled),
+            ("bramble_device_disk_free_bytes", "Free bytes on the disk of the agent's folder.", health.free_bytes),
+            ("bramble_device_memory_bytes", "Resident memory of the agent in bytes.", health.memory_bytes),
+            (
+                "bramble_device_temperature_celsius",
+                "Temperature of the board's hottest thermal zone in degrees Celsius.",
+                health.temperature_celsius,
+            ),
+            ("bramble_device_throttled", "1 while the board reduces its clock frequency or reports under-voltage.", health.throttled),
         ):
             if value is not None:
                 yield GaugeMetricFamily(name, text, value=float(value))
 
 
-def buckets(tally: Tally) -> list[tuple[str, float]]:
-    """Cumulative counts by upper bound in seconds, a bound a doubling, the last one infinite."""
+def cumulative_buckets(tally: Tally) -> list[tuple[str, float]]:
+    """The upper bounds in seconds and the number of requests at or below each. The last bound is infinite."""
     found: list[tuple[str, float]] = []
     seen = 0
     for position, (bound, count) in enumerate(zip(DURATION_BOUNDS_MS, tally.buckets, strict=False)):
         seen += count
-        if position % EVERY == 0:
+        if position % BOUND_STRIDE == 0:
             found.append((f"{bound / 1000:.6g}", seen))
     return [*found, ("+Inf", sum(tally.buckets))]
 
 
 def exposition(node: Node) -> tuple[bytes, str]:
-    """The text that Prometheus reads, and its content type."""
+    """The metrics in the text format of Prometheus, and its content type."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(DeviceCollector(node))
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,1 +1,1 @@
-"""What the device remembers of one assignment, and how it is kept on the disk: packages in slots, crashes, and the blobs that must stay."""
+"""The state of one assignment on the disk: the packages in its slots, its crashes, and the blobs that its packages need."""

@@ -1,8 +1,8 @@
-"""Deaths of the agent, counted on the disk: a crash is an outcome of what was served, never a silent zero.
+"""Counts crashes of the agent on the disk, so that a package that crashes the agent is noticed after the restart.
 
-While a model is served, `running.json` says so. A clean leave removes it; found at a start within the same boot, the process before died,
-and the package it was serving has one crash more. A reboot counts for nothing: it was most likely the power. Every model of the node is
-counted: which of them it was cannot be known afterwards.
+While a model is served, its folder has the marker `running.json`. A clean shutdown deletes it. If an agent finds the marker at its start
+and the boot id is still the same, the process before crashed, and the crash counts against the package in the marker. A crash counts
+against every model that was served, because it is not known which one caused it. A reboot does not count: a power cut is the likely cause.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from bramble_workloads.device.disk import remove_durably, write_durably
 D = TypeVar("D", bound=ExtensibleDocument)
 
 MAX_RECORDS = 12
+"""How many packages are kept in the record; the oldest is dropped first."""
 
 
-class Running(ExtensibleDocument):
-    """What one process of the agent was serving."""
+class RunningMarker(ExtensibleDocument):
+    """`running.json`: the package that one process of the agent serves."""
 
     instance: str
     boot_id: str
@@ -33,7 +34,7 @@ class Running(ExtensibleDocument):
 
 
 class Crashes(ExtensibleDocument):
-    """Of one package in one cohort of one attempt."""
+    """How often the agent crashed while it served one package in one cohort of one attempt."""
 
     package: Digest
     cohort: Cohort
@@ -42,52 +43,57 @@ class Crashes(ExtensibleDocument):
     count: int
 
 
-class Record(ExtensibleDocument):
-    """`crashes.json`. `counted` is the instance whose death was counted last, so that a crash while counting counts once."""
+class CrashRecord(ExtensibleDocument):
+    """`crashes.json`. `counted` is the process whose crash was counted last, so that a crash during the counting is not counted twice."""
 
     crashes: tuple[Crashes, ...] = ()
     counted: str | None = None
 
 
 class CrashLog:
-    """The two files of one assignment."""
+    """The marker and the record of one assignment.
+
+    Args:
+        folder: of the assignment.
+        boot_id: of this boot of the board.
+    """
 
     def __init__(self, folder: Path, boot_id: str) -> None:
         self._boot_id = boot_id
         self._running = folder / "running.json"
         self._crashes = folder / "crashes.json"
-        self.record = Record()
+        self.record = CrashRecord()
 
-    def settle(self) -> None:
-        """At a start: count the death of the process before, if it died, and forget its marker."""
-        self.record = _read(self._crashes, Record) or Record()
-        died = _read(self._running, Running)
-        if died is not None and died.boot_id == self._boot_id and died.instance != self.record.counted:
-            self.record = counted(self.record, died)
+    def count_last_crash(self) -> None:
+        """Count the crash of the process before, if it crashed, and delete its marker. Call it once at a start."""
+        self.record = _read(self._crashes, CrashRecord) or CrashRecord()
+        marker = _read(self._running, RunningMarker)
+        if marker is not None and marker.boot_id == self._boot_id and marker.instance != self.record.counted:
+            self.record = add_crash(self.record, marker)
             write_durably(self._crashes, self.record.model_dump_json(by_alias=True).encode())
         if self._running.exists():
             remove_durably(self._running)
 
-    def serving(self, running: Running) -> None:
-        """Before a package answers its first request."""
-        write_durably(self._running, running.model_dump_json(by_alias=True).encode())
+    def write_marker(self, marker: RunningMarker) -> None:
+        """Write the marker. Call it before a package answers its first request."""
+        write_durably(self._running, marker.model_dump_json(by_alias=True).encode())
 
-    def left(self) -> None:
-        """Nothing is served any more, on purpose."""
+    def delete_marker(self) -> None:
+        """Delete the marker, because the package stops serving on purpose."""
         remove_durably(self._running)
 
 
-def counted(record: Record, died: Running) -> Record:
-    """The record after one more death."""
-    key = (died.package, died.cohort, died.attempt, died.rollout_uid)
+def add_crash(record: CrashRecord, marker: RunningMarker) -> CrashRecord:
+    """Return the record with one more crash of the package in the marker."""
+    key = (marker.package, marker.cohort, marker.attempt, marker.rollout_uid)
     before = next((each.count for each in record.crashes if (each.package, each.cohort, each.attempt, each.rollout_uid) == key), 0)
     others = tuple(each for each in record.crashes if (each.package, each.cohort, each.attempt, each.rollout_uid) != key)
-    now = Crashes(package=died.package, cohort=died.cohort, attempt=died.attempt, rollout_uid=died.rollout_uid, count=before + 1)
-    return Record(crashes=(*others, now)[-MAX_RECORDS:], counted=died.instance)
+    now = Crashes(package=marker.package, cohort=marker.cohort, attempt=marker.attempt, rollout_uid=marker.rollout_uid, count=before + 1)
+    return CrashRecord(crashes=(*others, now)[-MAX_RECORDS:], counted=marker.instance)
 
 
 def _read(path: Path, kind: type[D]) -> D | None:
-    """A document of this device; None where there is none or the disk damaged it."""
+    """Read a document; None where the file does not exist or is damaged."""
     try:
         return kind.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):

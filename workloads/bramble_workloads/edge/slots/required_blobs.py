@@ -1,13 +1,12 @@
-"""Which blobs each package of an assignment needs on this disk."""
+"""Finds which blobs the packages of an assignment need on the disk."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 from bramble_workloads.device.blobs import Blobs
 from bramble_workloads.device.errors import WrongBlob
-from bramble_workloads.device.loading import needed
+from bramble_workloads.device.loading import package_blobs
 from bramble_workloads.edge.slots.slots import Slots
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.package import read_package
@@ -16,35 +15,35 @@ log = logging.getLogger(__name__)
 
 
 class RequiredBlobs:
-    """What packages need: as their own documents say where those are here, and as the assignment lists it."""
+    """The blobs of packages.
+
+    They are the blobs that the assignment lists for a package and, once its `package.json` is on the disk, those that this document names.
+    """
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._read: dict[str, frozenset[str]] = {}
+        self._from_documents: dict[str, frozenset[str]] = {}
 
     def of(self, slots: Slots, package: str) -> frozenset[str]:
-        """Every blob of one package that is known so far, its own document among them."""
+        """The digests of all known blobs of a package, including its document `package.json`."""
         listed = slots.accepted.packages.get(package)
         blobs = frozenset({package, *(blob.sha256 for blob in listed.blobs)} if listed else {package})
-        if package not in self._read and self._blobs.has(package):
+        if package not in self._from_documents and self._blobs.has(package):
             try:
-                self._read[package] = needed(read_package(self._blobs.read, package), package)
+                self._from_documents[package] = package_blobs(read_package(self._blobs.read, package), package)
             except (WrongBlob, DescriptionError) as error:
-                log.warning("%s", error)  # loading it will say so again, and decide what follows
+                log.warning("%s", error)  # the step that loads the package meets the same error and handles it
                 return blobs
-        return blobs | self._read.get(package, frozenset())
+        return blobs | self._from_documents.get(package, frozenset())
 
-    def named(self, slots: Slots) -> frozenset[str]:
-        """Every blob that must stay on the disk."""
-        return frozenset().union(*(self.of(slots, package) for package in slots.named()))
+    def of_all(self, slots: Slots) -> frozenset[str]:
+        """The digests of all blobs that must stay on the disk for the packages of these slots."""
+        return frozenset().union(*(self.of(slots, package) for package in slots.required_packages()))
 
-    def present(self, slots: Slots) -> frozenset[str]:
-        """The packages of the slots whose blobs are all here."""
-        return frozenset(package for package in slots.named() if not self.missing(slots, package))
+    def downloaded(self, slots: Slots) -> frozenset[str]:
+        """The packages of these slots whose blobs are all on the disk."""
+        return frozenset(package for package in slots.required_packages() if not self.missing(slots, package))
 
     def missing(self, slots: Slots, package: str) -> list[str]:
-        """What of a package is not here."""
-        return self._absent(self.of(slots, package))
-
-    def _absent(self, blobs: Iterable[str]) -> list[str]:
-        return sorted(blob for blob in blobs if not self._blobs.has(blob))
+        """The digests of a package's blobs that are not on the disk, sorted."""
+        return sorted(blob for blob in self.of(slots, package) if not self._blobs.has(blob))

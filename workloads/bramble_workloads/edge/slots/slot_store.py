@@ -1,6 +1,8 @@
-"""One assignment's documents on the disk: what is remembered now, what of it is safely written, and in which order.
+"""Reads and writes the files of one assignment.
 
-A disk may turn read-only, as a worn SD card does. What is on it is then still served; what cannot be written is not claimed in reports.
+A worn SD card may become read-only. Then the agent still serves the packages that are on it, and its reports do not claim a state that
+could
+not be written: `slots` is the state in memory, and `saved` is the newest state that is on the disk.
 """
 
 from __future__ import annotations
@@ -18,30 +20,30 @@ from pydantic import ValidationError
 
 from bramble_workloads.device.disk import sync_folder, write_durably
 from bramble_workloads.edge.assignment.decide import Serving
-from bramble_workloads.edge.slots.crash_log import Crashes, CrashLog, Running
+from bramble_workloads.edge.slots.crash_log import Crashes, CrashLog, RunningMarker
 from bramble_workloads.edge.slots.slots import Slots
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-DOCUMENT = "slots.json"
+SLOTS_FILE = "slots.json"
 
 
 class SlotStore:
     """The slots and the crash log of one assignment.
 
     Args:
-        folder: of the assignment.
-        remembered: as read, or as they begin.
-        writer: one thread: writes reach the disk in the order in which they were begun, also when a step is cancelled.
-        instance: of this process of the agent.
-        boot_id: of this boot of the board.
+        folder: the folder of the assignment.
+        initial: the slots as they were read from the disk, or those of a new assignment.
+        writer: an executor with one thread. Writes reach the disk in the order in which they were submitted, also when a step is cancelled.
+        instance: the id of this process of the agent.
+        boot_id: the id of this boot of the board.
     """
 
-    def __init__(self, folder: Path, remembered: Slots, writer: Executor, instance: str, boot_id: str) -> None:
-        self.slots = remembered
+    def __init__(self, folder: Path, initial: Slots, writer: Executor, instance: str, boot_id: str) -> None:
+        self.slots = initial
         self.saved: Slots | None = None
-        """The newest that is safely on the disk."""
+        """The newest slots that are on the disk; None if none were written yet."""
         self._folder = folder
         self._writer = writer
         self._instance = instance
@@ -49,46 +51,61 @@ class SlotStore:
         self._crashes = CrashLog(folder, boot_id)
 
     @classmethod
-    def found(cls, folder: Path, writer: Executor, instance: str, boot_id: str) -> Self | None:
-        """What a folder remembers; None where its document is absent or damaged: the gateway will tell again."""
+    def load(cls, folder: Path, writer: Executor, instance: str, boot_id: str) -> Self | None:
+        """Read the slots of a folder; None where the file is absent or damaged.
+
+        A damaged file is renamed, and the model starts again with the gateway's next answer.
+        """
         try:
-            store = cls(folder, Slots.model_validate_json((folder / DOCUMENT).read_bytes()), writer, instance, boot_id)
+            store = cls(folder, Slots.model_validate_json((folder / SLOTS_FILE).read_bytes()), writer, instance, boot_id)
         except FileNotFoundError:
             return None
         except ValidationError as error:
-            log.error("%s is damaged and set aside: %s", folder / DOCUMENT, error.errors()[0]["msg"])  # noqa: TRY400
-            (folder / DOCUMENT).replace(folder / f"{DOCUMENT}.damaged")
+            log.error("%s is damaged and was renamed: %s", folder / SLOTS_FILE, error.errors()[0]["msg"])  # noqa: TRY400
+            (folder / SLOTS_FILE).replace(folder / f"{SLOTS_FILE}.damaged")
             return None
         store.saved = store.slots
         return store
 
-    def settle(self, after_death: Slots) -> tuple[Crashes, ...]:
-        """At a start: remember what follows from the end of the process before, count its death, and give all deaths so far.
+    def recover(self, after_restart: Slots) -> tuple[Crashes, ...]:
+        """Save the slots after a restart, count the crash of the process before, and return all crashes. Call it once at a start.
 
         Raises:
-            OSError: the disk takes no writes.
+            OSError: the disk cannot be written.
         """
-        self.slots = after_death
-        _save(self._folder, after_death)
-        self.saved = after_death
-        self._crashes.settle()
+        self.slots = after_restart
+        _save(self._folder, after_restart)
+        self.saved = after_restart
+        self._crashes.count_last_crash()
         return self._crashes.record.crashes
 
     async def remember(self, changed: Slots) -> None:
-        """Remember this from now on. Raises OSError: it is remembered, and not on the disk."""
+        """Use these slots from now on, and write them.
+
+        Raises:
+            OSError: the disk cannot be written. The slots are in use all the same.
+        """
         self.slots = changed
         await self.save()
 
     async def save(self) -> None:
-        """Write what is remembered, unless that is on the disk already. Raises OSError."""
+        """Write the slots, unless they are on the disk already.
+
+        Raises:
+            OSError: the disk cannot be written.
+        """
         saving = self.slots
         if saving is not self.saved:
             await self._write(partial(_save, self._folder, saving))
             self.saved = saving
 
-    async def mark(self, label: Serving) -> None:
-        """Before this answers its first request: a death from now on is its. Raises OSError."""
-        running = Running(
+    async def mark_serving(self, label: Serving) -> None:
+        """Record that this package serves, so that a crash from now on counts against it. Call it before the first request.
+
+        Raises:
+            OSError: the disk cannot be written.
+        """
+        marker = RunningMarker(
             instance=self._instance,
             boot_id=self._boot_id,
             package=label.package,
@@ -96,31 +113,39 @@ class SlotStore:
             attempt=label.attempt,
             rollout_uid=label.rollout_uid,
         )
-        await self._write(partial(self._crashes.serving, running))
+        await self._write(partial(self._crashes.write_marker, marker))
 
-    async def unmark(self) -> None:
-        """Nothing is served any more, on purpose. Raises OSError."""
-        await self._write(self._crashes.left)
+    async def unmark_serving(self) -> None:
+        """Record that nothing serves any more and that this is no crash.
 
-    async def forget(self) -> None:
-        """Remove all of it. Raises OSError."""
+        Raises:
+            OSError: the disk cannot be written.
+        """
+        await self._write(self._crashes.delete_marker)
+
+    async def delete(self) -> None:
+        """Delete all files of the assignment.
+
+        Raises:
+            OSError: the disk cannot be written.
+        """
         await self._write(partial(_remove, self._folder))
 
     async def _write(self, write: Callable[[], T]) -> T:
-        """Write behind all earlier writes. A step that is cancelled meanwhile does not undo it."""
+        """Write after all earlier writes. The write is completed even if the step that asked for it is cancelled."""
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writer, write))
 
 
-def _save(folder: Path, remembered: Slots) -> None:
+def _save(folder: Path, slots: Slots) -> None:
     if not folder.is_dir():
         folder.mkdir(parents=True)
         sync_folder(folder.parent)
-    write_durably(folder / DOCUMENT, remembered.model_dump_json(by_alias=True, exclude_none=True).encode())
+    write_durably(folder / SLOTS_FILE, slots.model_dump_json(by_alias=True, exclude_none=True).encode())
 
 
 def _remove(folder: Path) -> None:
-    """The document first: without it the rest means nothing, should the power fail half-way."""
-    (folder / DOCUMENT).unlink(missing_ok=True)
+    """Delete the folder, `slots.json` first: after a power cut during the deletion, a folder without this file is ignored."""
+    (folder / SLOTS_FILE).unlink(missing_ok=True)
     if folder.is_dir():
         sync_folder(folder)
         rmtree(folder)

@@ -1,11 +1,12 @@
-"""What a device remembers of one assignment: one document, replaced as a whole, so that no power cut leaves half of it.
+"""The state of one assignment on a device, and the functions that change it. They are pure: they return new slots.
 
-    assignments/<name>/slots.json      this document: the pointer to everything else
-    assignments/<name>/running.json    what is served now; found at a start, it means that the agent died while serving it
-    assignments/<name>/crashes.json    how often that happened
+    assignments/<name>/slots.json      the slots; the file is replaced as a whole, so a power cut cannot leave a part of it
+    assignments/<name>/running.json    the package that serves now; if it exists at a start, the agent crashed while it served the package
+    assignments/<name>/crashes.json    how often the agent crashed
 
-Slots name packages; their blobs are shared by all assignments. `active` was verified and switched to, `lastGood` is what to go back to,
-`candidate` is on trial. `attempt` is written before a package is loaded for the first time, and tells after a death whether to try again.
+A slot names a package, and the blobs of packages are shared by all assignments. `active` is the package that serves or served last,
+`lastGood` the one to go back to, `candidate` the one on trial. `attempt` is written before a package is loaded for the first time; after a
+crash it says whether the package may be tried again.
 """
 
 from __future__ import annotations
@@ -18,18 +19,22 @@ from bramble.contracts.assignment import Assignment
 from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.counters import Cohort
 
-MAX_DEATHS = 2
-"""So many deaths while trying a package refuse it."""
+MAX_CRASHES = 2
+"""A package is refused when this many of its attempts have ended in a crash or a reboot."""
 MAX_REMEMBERED = 16
+"""How many refusals, and how many Rollouts with their `seq`, are kept; the oldest is dropped first."""
 
 Phase = Literal["trying", "serving"]
-Because = Literal["fault", "silence", "reboot"]
-"""`fault`: the package failed here. `silence`: it was given up for want of contact; as the stable version it is welcome.
-`reboot`: the board rebooted while it was tried: most likely the power, and not tried again, since it may have been the package."""
+RefusalCause = Literal["fault", "silence", "reboot"]
+"""Why a package is refused.
+
+`fault`: the package failed on this device. `silence`: the gateway did not answer while the candidate served; once it is the stable version,
+the device serves it again. `reboot`: the board rebooted during a trial or while the candidate served. A power cut is the likely cause, but
+the package may have caused it too, so it is not tried again in this attempt of the Rollout."""
 
 
 class Attempt(ExtensibleDocument):
-    """A package that is not yet proven here. `n` counts loads begun that did not end cleanly, the present one included."""
+    """An attempt to load or serve a package that is not proven here. `n` counts attempts without a clean end, including this one."""
 
     package: Digest
     boot_id: str
@@ -38,26 +43,26 @@ class Attempt(ExtensibleDocument):
 
 
 class Refusal(ExtensibleDocument):
-    """A package that this device will not serve in this attempt of this Rollout; a new attempt is a person's word to try again."""
+    """A package that this device does not serve in this attempt of this Rollout. A new attempt, which a person requests, tries it again."""
 
     package: Digest
     rollout_uid: str
     attempt: int
     reason: str
-    because: Because = "fault"
+    because: RefusalCause = "fault"
 
     @property
     def abandoned(self) -> bool:
-        """Whether chance ended its trial, which says little of the package."""
+        """True if an event outside the package, such as a reboot, ended its trial. Then the package did not fail."""
         return self.because != "fault"
 
 
 class Slots(ExtensibleDocument):
-    """Of one assignment on one node."""
+    """The slots of one assignment on one node: the content of `slots.json`."""
 
     schema_: Literal["bramble.dev/slots/v1"] = Field("bramble.dev/slots/v1", alias="schema")
     accepted: Assignment
-    """The newest accepted one, reduced to what concerns this node."""
+    """The newest accepted assignment, reduced to the part for this node."""
     board: str
     active: Digest | None = None
     cohort: Cohort = "stable"
@@ -66,45 +71,45 @@ class Slots(ExtensibleDocument):
     attempt: Attempt | None = None
     bad: tuple[Refusal, ...] = ()
     sequences: dict[str, int] = Field(default_factory=dict)
-    """Rollout uid to the highest `seq` accepted from it, for the last few Rollouts."""
+    """Rollout uid to the highest `seq` that was accepted from it, for the last `MAX_REMEMBERED` Rollouts."""
 
     @property
     def stable_target(self) -> str | None:
-        """The package that the fleet's stable version means for this board."""
+        """The package of the stable version for this board; None where there is none."""
         return self.accepted.stable.get(self.board)
 
     @property
     def candidate_target(self) -> str | None:
-        """The package that this node should try, if it is one of the canaries."""
+        """The package of the candidate for this board; None where this node is not one of the candidate's nodes."""
         if self.accepted.candidate is None or not self.accepted.candidate_nodes:
             return None
         return self.accepted.candidate.get(self.board)
 
     @property
-    def names_anything(self) -> bool:
-        """Whether the assignment means this node to serve something."""
+    def assigns_something(self) -> bool:
+        """True if the assignment has a package for this node."""
         return self.stable_target is not None or self.candidate_target is not None
 
     def refusal_of(self, package: str, cohort: Cohort) -> Refusal | None:
-        """Why this package is not served in the present attempt; None when nothing stands against it."""
+        """The refusal of this package in the present attempt; None where it may be served in this cohort."""
         now = (package, self.accepted.rollout_uid, self.accepted.attempt)
         found = next((each for each in self.bad if (each.package, each.rollout_uid, each.attempt) == now), None)
         return None if found is not None and found.because == "silence" and cohort == "stable" else found
 
     @property
     def fallback(self) -> str | None:
-        """A proven package beside the one on trial."""
+        """A package that has served here before, other than the one of the open attempt; None where there is none."""
         tried = self.attempt.package if self.attempt is not None else None
         return next((package for package in (self.active, self.last_good) if package is not None and package != tried), None)
 
-    def named(self) -> frozenset[str]:
-        """Every package whose blobs must stay on the disk."""
+    def required_packages(self) -> frozenset[str]:
+        """All packages whose blobs must stay on the disk."""
         found = (self.active, self.candidate, self.last_good, self.stable_target, self.candidate_target)
         return frozenset(package for package in found if package is not None)
 
 
-def reduced(assignment: Assignment, node: str, board: str) -> Assignment:
-    """What one node must remember of an assignment: a fleet's may list thousands of nodes."""
+def reduce_to_node(assignment: Assignment, node: str, board: str) -> Assignment:
+    """Return the part of an assignment that one node needs. The whole document may list thousands of nodes."""
     candidate = assignment.candidate if node in assignment.candidate_nodes else None
     packages = {assignment.stable.get(board), (candidate or {}).get(board)} - {None}
     return assignment.model_copy(
@@ -119,9 +124,10 @@ def reduced(assignment: Assignment, node: str, board: str) -> Assignment:
 
 
 def accept(slots: Slots | None, assignment: Assignment, node: str) -> Slots | None:
-    """The slots after a new assignment; None where it is not newer than what was accepted from its Rollout, or not for this node.
+    """Return the slots after a new assignment; None where it is not accepted.
 
-    Returning to an earlier Rollout also needs a higher `seq`: a gateway replica whose cache is behind must not bring an old one back.
+    An assignment is accepted if it names this node and its `seq` is higher than any that was accepted from the same Rollout. The `seq` of
+    earlier Rollouts is kept too, so that a gateway replica with a stale cache cannot bring back an old assignment.
     """
     board = assignment.board_of(node)
     if board is None:
@@ -133,14 +139,14 @@ def accept(slots: Slots | None, assignment: Assignment, node: str) -> Slots | No
     sequences[uid] = assignment.seq
     while len(sequences) > MAX_REMEMBERED:
         sequences.pop(next(iter(sequences)))
-    mine = reduced(assignment, node, board)
+    mine = reduce_to_node(assignment, node, board)
     if slots is None:
         return Slots(accepted=mine, board=board, sequences=sequences)
-    return _kept_attempt(slots.model_copy(update={"accepted": mine, "board": board, "sequences": sequences}))
+    return _end_obsolete_attempt(slots.model_copy(update={"accepted": mine, "board": board, "sequences": sequences}))
 
 
-def _kept_attempt(slots: Slots) -> Slots:
-    """An attempt at a package that is no longer asked for, or that is the stable one now and serves, is over."""
+def _end_obsolete_attempt(slots: Slots) -> Slots:
+    """End the open attempt if the assignment does not name its package any more, or if the package serves and is the stable version now."""
     attempt = slots.attempt
     wanted = {slots.candidate_target, slots.stable_target}
     over = attempt is not None and (
@@ -151,14 +157,14 @@ def _kept_attempt(slots: Slots) -> Slots:
 
 
 def begin_attempt(slots: Slots, package: str, boot_id: str) -> Slots:
-    """Before a package is loaded for the first time: one death more unless it ends cleanly."""
+    """Open an attempt at a package. Call it before the package is loaded; the attempt counts as a crash unless it is closed."""
     earlier = slots.attempt.n if slots.attempt is not None and slots.attempt.package == package else 0
     candidate = package if package == slots.candidate_target else slots.candidate
     return slots.model_copy(update={"attempt": Attempt(package=package, boot_id=boot_id, n=earlier + 1), "candidate": candidate})
 
 
 def record_serving(slots: Slots, package: str, cohort: Cohort, boot_id: str) -> Slots:
-    """A package passed its trial, or was proven before, and is switched to."""
+    """Record that a package serves from now on, after it passed its trial or because it has served before."""
     if cohort == "candidate":
         attempt = slots.attempt if slots.attempt is not None and slots.attempt.package == package else None
         n = attempt.n if attempt is not None else 1
@@ -176,11 +182,11 @@ def record_serving(slots: Slots, package: str, cohort: Cohort, boot_id: str) -> 
     attempt = slots.attempt if slots.attempt is not None and slots.attempt.package != package else None
     candidate = slots.candidate if slots.candidate != package else None
     served = {"active": package, "cohort": cohort, "last_good": previous or package, "attempt": attempt, "candidate": candidate}
-    return _kept_attempt(slots.model_copy(update=served))
+    return _end_obsolete_attempt(slots.model_copy(update=served))
 
 
-def refuse(slots: Slots, package: str, reason: str, because: Because = "fault") -> Slots:
-    """Remember a package as bad for this attempt of this Rollout."""
+def refuse(slots: Slots, package: str, reason: str, because: RefusalCause = "fault") -> Slots:
+    """Refuse a package in this attempt of this Rollout."""
     refusal = Refusal(
         package=package,
         rollout_uid=slots.accepted.rollout_uid,
@@ -195,29 +201,33 @@ def refuse(slots: Slots, package: str, reason: str, because: Because = "fault") 
 
 
 def close_attempt(slots: Slots) -> Slots:
-    """The agent leaves because it was asked to: no death."""
+    """Close the open attempt without a crash, because the agent ends on purpose."""
     if slots.attempt is None:
         return slots
     n = slots.attempt.n - 1
     return slots.model_copy(update={"attempt": slots.attempt.model_copy(update={"n": n}) if n else None})
 
 
-def after_death(slots: Slots, boot_id: str) -> Slots:
-    """At a start: an attempt that is still open ended in a death of the agent, or in a reboot. Too much of it refuses the package."""
+def after_restart(slots: Slots, boot_id: str) -> Slots:
+    """Return the slots for a process that has just started.
+
+    An attempt that is still open ended in a crash of the agent or in a reboot, which the boot id tells. After a reboot during a trial the
+    package is refused at once, if there is another package to serve; otherwise it is refused after `MAX_CRASHES`.
+    """
     attempt = slots.attempt
     if attempt is None:
         return slots
     if attempt.phase == "trying" and attempt.boot_id != boot_id and slots.fallback is not None:
-        return refuse(slots, attempt.package, "the board rebooted while it was tried", "reboot")
+        return refuse(slots, attempt.package, "the board rebooted during the trial of the package", "reboot")
     if attempt.phase == "serving" and attempt.boot_id != boot_id and slots.fallback is None:
         return close_attempt(slots)  # a power cut must not leave a node without any model
     return refuse_if_exhausted(slots, "fault" if attempt.boot_id == boot_id else "reboot")
 
 
-def refuse_if_exhausted(slots: Slots, because: Because = "fault") -> Slots:
-    """Refuse the package of the open attempt where it has cost too many lives."""
+def refuse_if_exhausted(slots: Slots, because: RefusalCause = "fault") -> Slots:
+    """Refuse the package of the open attempt if `MAX_CRASHES` attempts have ended in a crash or a reboot."""
     attempt = slots.attempt
-    if attempt is not None and attempt.n >= MAX_DEATHS:
-        where = "while it served" if attempt.phase == "serving" else "while it was tried"
-        return refuse(slots, attempt.package, f"{attempt.n} deaths {where}", because)
+    if attempt is not None and attempt.n >= MAX_CRASHES:
+        when = "while the package was served" if attempt.phase == "serving" else "during the trial of the package"
+        return refuse(slots, attempt.package, f"{attempt.n} crashes or reboots {when}", because)
     return slots

@@ -1,7 +1,7 @@
-"""The child process of a trial: `python -m bramble_workloads.edge.trial.child`. What goes wrong here does not touch what is served.
+"""The child process of a trial: `python -m bramble_workloads.edge.trial.child`. A crash of it does not affect the agent.
 
-Standard input: one line of JSON (`Order`), then the recent inputs, one behind the other. Standard output: one line of JSON (`Outcome`).
-A package that fails is an outcome and exit code 0; any other end of the process is a death.
+It reads one line of JSON (`TrialRequest`) and then the recent inputs from standard input, and writes one line of JSON (`TrialOutcome`) to
+standard output. It ends with exit code 0 also when the package fails. Any other end counts as a crash.
 """
 
 from __future__ import annotations
@@ -16,52 +16,58 @@ from pathlib import Path
 from bramble.contracts.base import Digest, Document
 
 PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal that this process gets when its parent ends."""
+"""The option of prctl(2) that sets which signal this process gets when its parent ends."""
 
-TURNED_DOWN = 0.1
-"""Share of the field's own pictures that a candidate may refuse to take: what it takes is its package's choice, not the picture's fault."""
+MAX_REJECTED_SHARE = 0.1
+"""The share of recent inputs that a candidate may reject. The previous version answered all of them, so a candidate that rejects more of
+them expects other pictures than this device has."""
 
 
-class Order(Document):
-    """What to try."""
+class TrialRequest(Document):
+    """The package to try, and its limits."""
 
     package: Digest
     blobs: str
-    """The folder of blobs."""
+    """The folder `blobs`."""
     memory_bytes: int | None
+    """The memory that the process may use; None for no limit."""
     recent: tuple[int, ...]
-    """Sizes of the recent inputs that follow."""
+    """The sizes in bytes of the recent inputs that follow the JSON."""
     parent: int
+    """The process id of the agent."""
 
 
-class Outcome(Document):
-    """What came of it. `damaged`: a blob was absent or damaged, which says nothing about the package."""
+class TrialOutcome(Document):
+    """The result of a trial."""
 
     passed: bool
     reason: str = ""
+    """Why the package failed."""
     damaged: bool = False
+    """True if a blob was absent or damaged. Then the trial was not completed, and the package did not fail."""
     peak_bytes: int | None = None
+    """The highest resident memory of the process."""
     recent: int = 0
-    """Recent inputs answered."""
+    """How many recent inputs were answered."""
     median_ms: float | None = None
-    """Of a whole prediction of a recent input, at low priority."""
+    """The median time of a prediction of a recent input, at low priority."""
 
 
 def main() -> int:
-    """Try one package and say what came of it."""
-    order = Order.model_validate_json(sys.stdin.buffer.readline())
+    """Try the package that standard input names and write the outcome to standard output."""
+    request = TrialRequest.model_validate_json(sys.stdin.buffer.readline())
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != order.parent:  # it ended before the call above
+    if os.getppid() != request.parent:  # the agent ended before prctl took effect, so no signal will come
         return 1
-    recent = [sys.stdin.buffer.read(size) for size in order.recent]
-    outcome = attempt(order, recent)
+    recent = [sys.stdin.buffer.read(size) for size in request.recent]
+    outcome = try_package(request, recent)
     sys.stdout.buffer.write(outcome.model_dump_json(by_alias=True).encode() + b"\n")
     sys.stdout.buffer.flush()
     return 0
 
 
-def attempt(order: Order, recent: list[bytes]) -> Outcome:
-    """Load the package within the memory limit, run its golden cases, then the recent inputs."""
+def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
+    """Load the package within the memory limit, run its golden cases, and then the recent inputs."""
     from bramble_workloads.device import memory
     from bramble_workloads.device.blobs import Blobs
     from bramble_workloads.device.errors import WrongBlob
@@ -69,40 +75,42 @@ def attempt(order: Order, recent: list[bytes]) -> Outcome:
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
     from bramble_workloads.processing.package import read_package
 
-    memory.prefer_as_victim()
-    memory.be_modest()
-    blobs = Blobs(Path(order.blobs))
+    memory.prefer_for_oom_kill()
+    memory.lower_priority()
+    blobs = Blobs(Path(request.blobs))
     seconds: list[float] = []
-    turned_down: list[str] = []
+    rejected: list[str] = []
+    too_large = f"the package needs more than the {request.memory_bytes} bytes of memory that are available"
     try:
-        threads = read_package(blobs.read, order.package).serving.threads
-        if order.memory_bytes is not None:
-            memory.limit_growth(order.memory_bytes, threads)
-        model = load(blobs, order.package).model
+        threads = read_package(blobs.read, request.package).serving.threads
+        if request.memory_bytes is not None:
+            memory.limit_memory(request.memory_bytes, threads)
+        model = load(blobs, request.package).model
         for picture in recent:
             began = time.perf_counter()
             try:
                 model.predict(picture)
             except InputError as error:
-                turned_down.append(str(error))
+                rejected.append(str(error))
                 continue
             seconds.append(time.perf_counter() - began)
     except WrongBlob as error:
-        return Outcome(passed=False, reason=str(error), damaged=True)
+        return TrialOutcome(passed=False, reason=str(error), damaged=True)
     except MemoryError:
-        return Outcome(passed=False, reason=f"needs more than the {order.memory_bytes} bytes of memory that are left for it")
+        return TrialOutcome(passed=False, reason=too_large)
     except (DescriptionError, ModelFault) as error:
-        starved = "bad_alloc" in str(error) or "bad allocation" in str(error)
-        reason = f"needs more than the {order.memory_bytes} bytes of memory that are left for it" if starved else str(error)
-        return Outcome(passed=False, reason=reason)
-    if len(turned_down) > TURNED_DOWN * len(recent):
-        said = f"turns down {len(turned_down)} of the {len(recent)} last pictures that the version before answered: {turned_down[0]}"
-        return Outcome(passed=False, reason=said)
+        out_of_memory = "bad_alloc" in str(error) or "bad allocation" in str(error)  # as ONNX Runtime reports it
+        return TrialOutcome(passed=False, reason=too_large if out_of_memory else str(error))
+    if len(rejected) > MAX_REJECTED_SHARE * len(recent):
+        reason = f"the package rejects {len(rejected)} of the last {len(recent)} pictures that the previous version answered: {rejected[0]}"
+        return TrialOutcome(passed=False, reason=reason)
     peak = memory.status_bytes("VmHWM")
-    if order.memory_bytes is not None and peak is not None and peak > order.memory_bytes:
-        return Outcome(passed=False, reason=f"needs {peak} bytes of memory and {order.memory_bytes} are left for it", peak_bytes=peak)
+    if request.memory_bytes is not None and peak is not None and peak > request.memory_bytes:
+        return TrialOutcome(
+            passed=False, reason=f"the package needs {peak} bytes of memory, and {request.memory_bytes} are available", peak_bytes=peak
+        )
     median = sorted(seconds)[len(seconds) // 2] * 1000 if seconds else None
-    return Outcome(passed=True, peak_bytes=peak, recent=len(seconds), median_ms=median)
+    return TrialOutcome(passed=True, peak_bytes=peak, recent=len(seconds), median_ms=median)
 
 
 if __name__ == "__main__":

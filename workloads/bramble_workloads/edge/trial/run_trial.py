@@ -1,4 +1,4 @@
-"""Tries a package in a child process of its own: golden cases first, then recent inputs, within a memory limit and a time."""
+"""Tries a package in a child process with a memory limit and a time limit: first its golden cases, then recent inputs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bramble_workloads.edge.trial.child import Order, Outcome
+from bramble_workloads.edge.trial.child import TrialOutcome, TrialRequest
 
-LAST_WORDS = 500
-
-
-class Death(Exception):
-    """The child ended without an outcome: a signal, the kernel's want of memory, or too much time. The message says which."""
+MAX_STDERR_CHARS = 500
+"""Characters of the child's standard error that a message quotes."""
 
 
-async def run_trial(package: str, blobs: Path, memory_bytes: int | None, recent: Iterable[bytes], seconds: float) -> Outcome:
-    """Try a package. Cancelling it kills the child.
+class TrialCrashed(Exception):
+    """The child process ended without an outcome: by a signal, for lack of memory, or at the time limit. The message says which."""
+
+
+async def run_trial(package: str, blobs: Path, memory_bytes: int | None, recent: Iterable[bytes], seconds: float) -> TrialOutcome:
+    """Try a package. When the caller is cancelled, the child process is killed.
+
+    Args:
+        package: the digest of the package. Its blobs must be on the disk.
+        blobs: the folder `blobs`.
+        memory_bytes: the memory that the child may use; None for no limit.
+        recent: pictures that this device has answered recently.
+        seconds: the time limit of the whole trial.
 
     Raises:
-        Death: the child did not live to say what came of it.
+        TrialCrashed: the child ended without an outcome.
     """
     inputs = list(recent)
-    order = Order(
+    request = TrialRequest(
         package=package, blobs=str(blobs), memory_bytes=memory_bytes, recent=tuple(len(each) for each in inputs), parent=os.getpid()
     )
     pipe = asyncio.subprocess.PIPE
@@ -35,24 +43,28 @@ async def run_trial(package: str, blobs: Path, memory_bytes: int | None, recent:
         sys.executable, "-m", "bramble_workloads.edge.trial.child", stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
-        message = b"".join([order.model_dump_json(by_alias=True).encode(), b"\n", *inputs])
+        message = b"".join([request.model_dump_json(by_alias=True).encode(), b"\n", *inputs])
         async with asyncio.timeout(seconds):
             output, errors = await child.communicate(message)
     except TimeoutError:
-        raise Death(f"the trial took more than {seconds:.0f} s") from None
+        raise TrialCrashed(f"the trial took longer than {seconds:.0f} s") from None
     finally:
         if child.returncode is None:
             child.kill()
             await child.wait()
     if child.returncode != 0:
-        raise Death(f"the trial's process ended {_how(child.returncode)}: {errors.decode(errors='replace').strip()[-LAST_WORDS:]}")
+        raise TrialCrashed(
+            f"the trial's process ended {_describe_exit(child.returncode)}: {errors.decode(errors='replace').strip()[-MAX_STDERR_CHARS:]}"
+        )
     try:
-        return Outcome.model_validate_json(output)
+        return TrialOutcome.model_validate_json(output)
     except ValidationError:
-        raise Death(f"the trial's process gave no outcome: {errors.decode(errors='replace').strip()[-LAST_WORDS:]}") from None
+        raise TrialCrashed(
+            f"the trial's process ended without an outcome: {errors.decode(errors='replace').strip()[-MAX_STDERR_CHARS:]}"
+        ) from None
 
 
-def _how(code: int | None) -> str:
+def _describe_exit(code: int | None) -> str:
     if code is None or code >= 0:
         return f"with exit code {code}"
     try:
