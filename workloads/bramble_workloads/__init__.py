@@ -1,4 +1,4 @@
-"""What runs in Jobs and on devices: snapshot, train, evaluate, convert, benchmark, agent."""
+"""The programs that run in Jobs and on devices: snapshot, train, evaluate, convert, benchmark, agent."""
 
 import os
 

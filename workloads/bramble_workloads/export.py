@@ -22,16 +22,16 @@ def export(module: torch.nn.Module, example: torch.Tensor, spec: ModelDescriptio
     """Write the module in every form that converters start from, with a batch of one, and its description.
 
     Args:
-        module: takes one tensor and gives the outputs of `spec`, in that order. It is put into evaluation mode.
+        module: the trained module. It takes one tensor and returns the outputs of `spec`, in that order. It is put into evaluation mode.
         example: a tensor of the type and shape of `spec.input.tensor`; its values do not matter.
-        spec: what the model takes and gives; names and shapes must be the graph's.
-        out: folder; `$BRAMBLE_OUT` unless given.
+        spec: the description of the model's inputs and outputs. Its names and shapes must be those of the graph.
+        out: the folder to write to; `$BRAMBLE_OUT` if None.
 
     Raises:
-        SpecError: `spec` does not describe the module's graph, or its operations cannot give the tensor.
+        SpecError: `spec` does not describe the module's graph, or its operations do not produce the input tensor.
     """
     if tuple(example.shape) != spec.input.tensor.shape:
-        raise SpecError(f"export: the example has shape {list(example.shape)}, spec.input.tensor {list(spec.input.tensor.shape)}")
+        raise SpecError(f"export: the shapes of example {list(example.shape)} and spec.input.tensor {list(spec.input.tensor.shape)} differ")
     folder = Path(os.environ["BRAMBLE_OUT"]) if out is None else out
     folder.mkdir(parents=True, exist_ok=True)
     for form in EXPORTS:
@@ -47,7 +47,7 @@ def _check(spec: ModelDescription, graph: Path) -> None:
     """Load the graph as a device does. A user's image may lack the libraries for this; then only the sidecar makes this check.
 
     Raises:
-        SpecError: the graph is not as described.
+        SpecError: the graph does not match the description.
     """
     try:
         from bramble_workloads.processing.model import Model

@@ -133,8 +133,8 @@ def restore(store: Store, prefixes: list[str], checkpoints: Path) -> int | None:
     """Download the newest checkpoint that is complete into `step-<n>/`. Returns its step, or None if there is none.
 
     Args:
-        store: of the namespace.
-        prefixes: run prefixes of earlier attempts, newest first.
+        store: the store of the namespace.
+        prefixes: the run prefixes of earlier attempts, newest first.
         checkpoints: the folder in which the trainer looks for it.
     """
     found = [(step, key) for prefix in prefixes for step, key in _markers(store, checkpoints_prefix(prefix))]
@@ -161,17 +161,17 @@ def _download_checkpoint(store: Store, marker: str, folder: Path) -> None:
     aside.mkdir(parents=True)
     for name, file in files.items():
         if Path(name).name != name:
-            raise Corrupt(f"{marker} names the file {name!r}, which would leave its folder")
+            raise Corrupt(f"{marker} names the file {name!r}, which lies outside the checkpoint's folder")
         digest = store.download(f"{marker.removesuffix('.json')}/{name}", aside / name)
         if digest != file["sha256"]:
-            raise Corrupt(f"{name} hashes to {digest}, the marker says {file['sha256']}")
+            raise Corrupt(f"{name} has the digest {digest}, and the marker states {file['sha256']}")
     # Written first, so that the sidecar does not take the folder for a new checkpoint.
     write(folder.parent / "restored.json", {"step": int(folder.name.removeprefix("step-")), "key": marker})
     aside.rename(folder)
 
 
 def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, Any]:
-    """The content of `launch.json`: what the launcher needs of the job."""
+    """Make the content of `launch.json`: the part of the job that the launcher needs."""
     builtin, container = job.get("builtin"), job.get("container")
     if (builtin is None) == (container is None):
         raise SpecError("trainer: set exactly one of builtin and container")

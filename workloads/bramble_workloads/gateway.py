@@ -29,7 +29,7 @@ class GatewayClient:
         self._address = urlsplit(url)
 
     def progress(self, progress: Progress | dict[str, Any]) -> bool:
-        """Post progress. Returns whether it arrived. It is no error when it did not, because progress is only information."""
+        """Post progress. Returns True if it arrived. A failure is not an error, because progress is only information."""
         document = progress if isinstance(progress, dict) else progress.model_dump(mode="json", by_alias=True, exclude_none=True)
         try:
             status, _ = self._post("/v1/progress", document)
@@ -56,7 +56,11 @@ class GatewayClient:
         return ssl.create_default_context(cafile=str(authority) if authority.is_file() else None)
 
     def _post(self, path: str, document: dict[str, Any]) -> tuple[int, str]:
-        """Status and body of the answer. Raises TryAgain: there was none."""
+        """Post a document and return the status and the body of the answer.
+
+        Raises:
+            TryAgain: the gateway did not answer.
+        """
         host, port = self._address.hostname or "", self._address.port
         connection = (
             http.client.HTTPSConnection(host, port, timeout=SECONDS, context=self._tls)

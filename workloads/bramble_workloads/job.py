@@ -43,7 +43,7 @@ from bramble_workloads.store import Store
 J = TypeVar("J", bound=Job)
 
 FAILED = 1
-"""The exit code after an exception that is no WorkloadError."""
+"""The exit code after an exception that is not a WorkloadError."""
 MESSAGE = 600
 CAUSE_LINES = 20
 CAUSE_LINE = 300
@@ -53,12 +53,16 @@ class Filing(Protocol):
     """Where a step writes its result: the store, or the gateway for a board without credentials."""
 
     def file(self, key: str, content: bytes) -> None:
-        """Write an object. Raises WorkloadError: it could not be written."""
+        """Write an object.
+
+        Raises:
+            WorkloadError: it could not be written.
+        """
 
 
 @dataclass
 class Work(Generic[J]):
-    """What a step works with."""
+    """The job of a step, and the services that the step uses."""
 
     job: J
     folder: Path
@@ -67,7 +71,11 @@ class Work(Generic[J]):
 
     @cached_property
     def store(self) -> Store:
-        """The store of the namespace. Raises SpecError: its Secret cannot be used."""
+        """The store of the namespace.
+
+        Raises:
+            SpecError: its Secret cannot be used.
+        """
         return Store.mounted()
 
     @cached_property
@@ -158,7 +166,7 @@ class _Ending:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if error is not None and not isinstance(error, Exception):
-            return False  # KeyboardInterrupt and SystemExit are no failures of the step
+            return False  # KeyboardInterrupt and SystemExit are not failures of the step
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the step is ending: the result or the cause must be written first
         if error is None:
             assert self.result is not None  # noqa: S101  (work returned)

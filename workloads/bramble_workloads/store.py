@@ -1,4 +1,4 @@
-"""The S3 store of a namespace, as jobs use it: the common client with the errors of jobs, and blobs on top."""
+"""The S3 store of a namespace for jobs: the common client with the errors of jobs, and methods for blobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bramble_workloads import paths
 from bramble_workloads.errors import Corrupt, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
 
 RETRIES = 8
-"""About 20 s in all. After that the operator decides whether to try another attempt."""
+"""How often a failed request is repeated, which takes about 20 s. After that the operator decides whether to start another attempt."""
 SMALL_COPY = 256 * 1024
 """Up to this many bytes, a copy through the job costs less than the two requests of a copy inside the store."""
 
@@ -19,8 +19,8 @@ SMALL_COPY = 256 * 1024
 class Store(Bucket):
     """The objects and blobs of one namespace. Threads may share an instance.
 
-    A passing fault (no connection, 5xx, throttling) is repeated here, so what is raised is final for the attempt: `StoreUnavailable` after
-    about 20 s of it, `StoreRefused` where the store refuses, `Missing` where an object is absent.
+    Requests that fail for a while (no connection, 5xx, throttling) are repeated for about 20 s. An error that is raised is final for the
+    attempt: `StoreUnavailable` after that time, `StoreRefused` if the store refuses the request, `Missing` if an object does not exist.
     """
 
     absent = Missing
@@ -64,10 +64,10 @@ class Store(Bucket):
     def copy_blob(self, source: Entry, content: bytes, digest: str) -> None:
         """Make a blob of an object that was just read and hashed.
 
-        A large one is copied inside the store, provided that the source has not changed since. A small one is written from memory.
+        A large object is copied inside the store, if it has not changed since it was read. A small one is written from memory.
 
         Raises:
-            TryAgain: the source changed in between.
+            TryAgain: the object has changed since it was read.
         """
         if len(content) <= SMALL_COPY:
             self.put(blob_key(digest), content)
@@ -86,7 +86,12 @@ class Store(Bucket):
         return content
 
     def download_blob(self, digest: str, path: Path) -> None:
-        """Stream a blob into a file and verify it. A file with other content is removed. Raises as `get_blob`."""
+        """Stream a blob into a file and verify it. If the content is wrong, the file is deleted.
+
+        Raises:
+            Missing: there is no such blob.
+            Corrupt: its bytes do not hash to the digest.
+        """
         found = self.download(blob_key(digest), path)
         if found != digest:
             path.unlink()
@@ -94,10 +99,10 @@ class Store(Bucket):
 
 
 def _digest(content: bytes) -> str:
-    """As `bramble.contracts.canonical.digest_of`, which brings pydantic; fetch and the sidecar start without it."""
+    """The digest of bytes. `contracts.canonical.digest_of` imports pydantic, without which fetch and the sidecar start faster."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _verify(wanted: str, found: str) -> None:
     if found != wanted:
-        raise Corrupt(f"blob {wanted} holds bytes that hash to {found}: the store damaged it; delete the object and make it again")
+        raise Corrupt(f"the bytes of blob {wanted} have the digest {found}: the store damaged them; delete the object and make it again")

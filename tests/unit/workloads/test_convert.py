@@ -219,7 +219,7 @@ def case(fault: str, code: int, says: str) -> Any:
     [
         case("maxDrop of a metric that is not measured", 64, "maxDrop names 'mAP'"),
         case("the source is int8", 64, "variants are made from the float32 package of training"),
-        case("the model does not take PNG", 64, "lacks image/png, which golden cases are: add it"),
+        case("the model does not take PNG", 64, "lacks image/png, which is the type of golden cases: add it"),
         case("there is no val split", 65, "the val split is empty"),
         case("no such manifest", 65, "is not in the store"),
     ],

@@ -95,7 +95,7 @@ def case(name: str, code: int, says: str) -> Any:
     [
         case("no such package", 65, "is not in the store"),
         case("the package is something else", 64, "is not one that this image knows"),
-        case("the graph is damaged", 65, "the store damaged it"),
+        case("the graph is damaged", 65, "the store damaged them"),
         case("the test split is empty", 65, "the test split is empty: give it a larger share"),
         case("a gate is not a number", 64, "write a decimal such as 0.9"),
         case("the model does not know a class", 65, "the split has classes that the model does not know: 9"),

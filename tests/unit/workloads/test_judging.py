@@ -68,11 +68,11 @@ def test_gates(name: str, asked: Gate, value: float | None, passed: bool) -> Non
     assert (outcome.value, outcome.passed) == (value, passed), name
 
 
-def test_a_gate_is_told_with_its_figures() -> None:
+def test_the_sentence_of_a_gate_has_its_figures() -> None:
     assert sentence(judged(gate("recall", "0.9", label="ad", slice="channel=1"))) == (
-        "gate missed: recall of ad where channel=1 is 0.875; at least 0.9 is wanted"
+        "gate missed: recall of ad where channel=1 is 0.875; the gate is 0.9"
     )
-    assert "has no sample to be shown on" in sentence(judged(gate("recall", "0.9", label="jingle")))
+    assert "cannot be measured, because there is no sample" in sentence(judged(gate("recall", "0.9", label="jingle")))
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_a_picture_smaller_than_the_crop() -> None:
         ({"preprocess": (Decode(color="L"),)}, "end with normalize"),
         ({"preprocess": (Decode(color="L"), Decode(color="L"), PLAIN)}, "second decode"),
         ({"preprocess": (Decode(color="RGB"), PLAIN_RGB)}, "input.tensor has 1 channels and decode gives 3"),
-        ({"preprocess": (Decode(color="L"), PLAIN_RGB)}, "one of each a channel"),
+        ({"preprocess": (Decode(color="L"), PLAIN_RGB)}, "each channel needs one of each"),
         ({"preprocess": (Decode(color="L"), Normalize(mean=(0,), std=(0,)))}, "divides by zero"),
         ({"input": takes(2, 1, 8, 8)}, "must be \\[1,C,H,W\\]"),
         ({"input": takes(1, 1, 0, 8)}, "at least 1"),

@@ -75,7 +75,7 @@ def test_an_upload_that_failed_is_told_once_and_made_again(store: Store, tmp_pat
         if sidecar._uploading is not None:
             sidecar._uploading.exception(timeout=10)
     assert failing.failed == 1
-    assert capsys.readouterr().out == "to be tried again: the store is away\n"
+    assert capsys.readouterr().out == "this will be tried again: the store is away\n"
     marker = json.loads(store.get(f"{checkpoints_prefix(PREFIX)}step-8.json"))
     assert (marker["step"], list(marker["files"])) == (8, ["state"])
 

@@ -190,7 +190,7 @@ def test_what_is_no_sample_is_said_and_left_out(store: Store, pictures: list[str
             {"sources": (Source(name="tape", format="image-folder", prefix="none/"),)}, 65, "BadData", "none/ has no <class>/", id="empty"
         ),
         pytest.param({"splits": Splits(train=0.7, val=0.2, test=0.2)}, 64, "SpecError", "sum to 1", id="ratios"),
-        pytest.param({"checks": Checks(class_pattern="(")}, 64, "SpecError", "no regular expression", id="pattern"),
+        pytest.param({"checks": Checks(class_pattern="(")}, 64, "SpecError", "not a regular expression", id="pattern"),
         pytest.param({"checks": Checks(max_imbalance="ten")}, 64, "SpecError", "write a decimal number", id="imbalance"),
         pytest.param({"previous": digest_of(b"")}, 65, "BadData", "is not in the store", id="previous manifest"),
     ],

@@ -198,7 +198,7 @@ def test_an_architecture_of_timm_trains_and_exports(run: Run) -> None:
 
 def test_a_dataset_of_another_task_is_a_spec_error(run: Run, data: Path) -> None:
     (data / "manifest.json").write_text(json.dumps({"task": "object-detection", "classes": list("0123456789")}))
-    with pytest.raises(SpecError, match=r"task is image-classification and the dataset is of object-detection"):
+    with pytest.raises(SpecError, match=r"task is image-classification and the task of the dataset is object-detection"):
         run(epochs=1)
 
 

@@ -164,7 +164,7 @@ def test_a_hyperparameter_nobody_knows_is_a_spec_error_with_the_names_there_are(
 
 @pytest.mark.parametrize(
     ("command", "says"),
-    [(("no-such-program",), "cannot be run in this image"), ((sys.executable, "-c", "pass"), "left no model.onnx")],
+    [(("no-such-program",), "cannot be run in this image"), ((sys.executable, "-c", "pass"), "wrote no model.onnx")],
 )
 def test_a_command_that_cannot_give_a_model_is_a_spec_error(
     command: tuple[str, ...], says: str, store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path

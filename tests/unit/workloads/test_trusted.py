@@ -40,7 +40,7 @@ def linked_folder(root: Path, path: Path) -> None:
         pytest.param(lambda root, path: path.symlink_to(root.parent / "secret/secretKey"), "is a link", id="a link"),
         pytest.param(linked_folder, "lies outside the run's folder", id="a linked folder"),
         pytest.param(lambda _, path: path.mkdir(), "without subfolders", id="a folder"),
-        pytest.param(lambda _, path: os.mkfifo(path), "no regular file", id="a pipe"),
+        pytest.param(lambda _, path: os.mkfifo(path), "not a regular file", id="a pipe"),
     ],
 )
 def test_nothing_else_is(make: Callable[[Path, Path], object], says: str, root: Path) -> None:

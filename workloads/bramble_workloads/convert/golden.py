@@ -1,4 +1,4 @@
-"""Makes the golden cases of a package: samples of the validation split that its model answers clearly, with what each stage gives.
+"""Makes the golden cases of a package: samples of the validation split that its model answers clearly, with the result of each stage.
 
 They are part of the package, so they must be small. Boards run them before they serve a package.
 """
@@ -23,7 +23,7 @@ from bramble_workloads.tasks.catalogue import task_of
 PURPOSE = "golden"
 NPY = "application/x-npy"
 CLEAR = 0.5
-"""The margin from which int8 arithmetic of another processor gives the same answer."""
+"""With at least this margin, the int8 arithmetic of another processor gives the same answer."""
 CASE_BYTES = MAX_BYTES // MIN_CASES
 """The most bytes of one case with its blobs, so that the smallest allowed number of cases always fits."""
 
@@ -34,7 +34,7 @@ class MadeGolden(NamedTuple):
     golden: Golden
     blobs: dict[str, bytes]
     media_type: str
-    """Of the inputs."""
+    """The media type of the inputs."""
 
     def files(self) -> dict[str, File]:
         """The blobs of the cases as entries of the package's `files`, so that a device knows every size before it downloads."""
@@ -100,7 +100,7 @@ def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, t
 
 
 def _fitting(model: Model, content: bytes) -> MadeCase | None:
-    """Make a case of the best form of an input that fits. None when no form does."""
+    """Make a case from the best form of an input that is small enough; None if no form is."""
     for form in task_of(model.description.task).medium.golden_inputs(model.description, content, CASE_BYTES):
         try:
             case = make_case(model, form)

@@ -1,4 +1,4 @@
-"""The graphs that a conversion works with: the one that training exported, and one for each distinct form that the variants ask for."""
+"""Makes the graphs of a conversion: the exported one, and one for each format, precision and calibration of the variants."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ EXPORTED = VariantSpec(name="exported", format=RUNTIMES[0].format, precision=FLO
 
 @dataclass(frozen=True)
 class VariantGraph:
-    """A graph, loaded."""
+    """A graph that was made and loaded."""
 
     form: Form
     variant: Variant
-    """Runtime and precision, as the packages made of it state them; the name is another in each."""
+    """The runtime and the precision of all packages with this graph. The name of the variant differs between them."""
     model: Model
     calibration: str | None = None
-    """Digest of the list of its calibration samples' ids."""
+    """The digest of the list of the ids of its calibration samples; None for a graph that is not calibrated."""
 
     @property
     def bytes(self) -> int:
@@ -100,7 +100,11 @@ def _make(work: Work[ConvertJob], source: Source, spec: VariantSpec) -> VariantG
 
 
 def _variant(source: Source, spec: VariantSpec, contract: RuntimeContract, form: Form) -> Variant:
-    """A graph that was made here needs the runtime that it is proved with here; the exported one needs what its package states."""
+    """The variant of a graph.
+
+    A graph that was made here needs at least the release of the runtime that checks it here. The exported graph keeps the release that its
+    package states.
+    """
     if form.graph == source.graph:
         return source.package.variant
     release = ".".join(runtime_named(contract.runtime).release().split(".")[:2])
@@ -108,7 +112,7 @@ def _variant(source: Source, spec: VariantSpec, contract: RuntimeContract, form:
 
 
 def _tensors(work: Work[ConvertJob], source: Source, samples: tuple[Sample, ...]) -> Iterator[Floats]:
-    """The samples, preprocessed, in no promised order."""
+    """Yield the preprocessed samples. Their order is not defined."""
     return parallel_map(lambda picture: _tensor(source, *picture), read_files(work.store.get_blob, source.manifest, samples), processors())
 
 

@@ -19,13 +19,17 @@ from bramble_workloads.tasks.base import Outputs
 
 
 class SplitOutputs(NamedTuple):
-    """The outputs of every graph in the order of `samples`, or the reason why there are none."""
+    """The outputs of every graph, in the order of `samples`, or the reason why a graph has none."""
 
     samples: list[Sample]
     outputs: dict[GraphKey, list[Outputs] | NotConvertible]
 
     def of(self, key: GraphKey) -> list[Outputs]:
-        """The outputs of one graph. Raises NotConvertible: the graph failed on the split, or could not be made."""
+        """The outputs of one graph.
+
+        Raises:
+            NotConvertible: the graph failed on the split, or could not be made.
+        """
         found = self.outputs[key]
         if isinstance(found, NotConvertible):
             raise found
@@ -42,7 +46,7 @@ def run_split(
     """Run every graph on every sample.
 
     Raises:
-        BadData: a sample cannot be processed, or the exported graph fails, with which the others are compared.
+        BadData: a sample cannot be processed, or the exported graph fails. Without its outputs there is nothing to compare the others with.
     """
     made = {key: graph for key, graph in graphs.items() if isinstance(graph, VariantGraph)}
     running = rows([graph.model for graph in made.values()], read_files(work.store.get_blob, source.manifest, samples))
@@ -56,7 +60,7 @@ def run_split(
 
 
 def _complete(column: Sequence[Outputs | ModelFault], split: str, key: GraphKey) -> list[Outputs] | NotConvertible:
-    """The outputs of one graph, unless it failed on a sample."""
+    """The outputs of one graph, or the reason if it failed on a sample."""
     outputs = []
     for each in column:
         if isinstance(each, ModelFault):

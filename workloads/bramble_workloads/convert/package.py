@@ -1,4 +1,4 @@
-"""Makes the package of one variant: fitted on the validation split, with golden cases, run once, and uploaded."""
+"""Makes the package of one variant: makes its golden cases, checks them with the loaded package, and uploads it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ UPLOADS = 8
 QUANTISED_MARGIN = 0.3
 """Answers of a quantised graph must agree only where the margin of the expected answer is larger than this."""
 FLOAT_SHARE = 1e-4
-"""Tolerance of a float32 graph, as a share of the range of its outputs: summing in another order costs about three of the seven decimal
-digits of single precision."""
+"""The tolerance of a float32 graph, as a share of the range of its outputs. Another order of summation changes about the last three of the
+seven decimal digits of single precision."""
 FLOAT_LEAST = 1e-3
 """The least tolerance of a float32 graph."""
 
@@ -57,7 +57,7 @@ def make_package(
     made = make_golden(model, candidates, work.store.get_blob, _tolerance(graph, outputs))
     outcome = check(Model.load(bare, graph.form.graph, threads=1), made.golden, made.blobs.__getitem__)
     if not outcome.passed:
-        raise NotConvertible(f"it does not give the same answer twice on this machine: {outcome.message}")
+        raise NotConvertible(f"its answers differ between two runs on this machine: {outcome.message}")
     document = canonical_json(bare.model_copy(update={"golden": made.golden, "files": {**bare.files, **made.files()}}))
     if len(document) > MAX_BYTES:
         raise NotConvertible(f"its package.json has {len(document)} bytes; at most {MAX_BYTES} are allowed: use fewer or shorter labels")
@@ -68,7 +68,7 @@ def make_package(
 
 
 def _bare(job: ConvertJob, spec: VariantSpec, graph: VariantGraph, fitted: Package) -> Package:
-    """The package without golden cases. Of the training package's files it keeps those that are not exports: a device loads one graph."""
+    """The package without golden cases. It keeps the training package's files except the exports, because a device loads only one graph."""
     content, contract = graph.form.graph.read_bytes(), by_format(spec.format)
     kept = {name: file for name, file in fitted.files.items() if name not in {export.name for export in EXPORTS}}
     return Package.model_validate(

@@ -1,4 +1,4 @@
-"""What a conversion starts from: the package that training made, its exported files, and the dataset that it was trained on."""
+"""Reads the inputs of a conversion: the package that training made, its exported files, and the dataset that it was trained on."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def read_source(work: Work[ConvertJob]) -> Source:
         )
     medium = task_of(package.task).medium
     if medium.golden_media_type not in package.input.media_types:
-        raise SpecError(f"input.mediaTypes of package {job.package} lacks {medium.golden_media_type}, which golden cases are: add it")
+        raise SpecError(
+            f"input.mediaTypes of package {job.package} lacks {medium.golden_media_type}, which is the type of golden cases: add it"
+        )
     manifest = read_manifest(store.get_blob, job.manifest)
     samples = read_samples(store.get_blob, manifest)
     splits: dict[Split, tuple[Sample, ...]] = {split: of_split(samples, split) for split in ("train", "val", "test")}
@@ -61,7 +63,7 @@ def read_source(work: Work[ConvertJob]) -> Source:
 
 
 def fetch_export(work: Work[ConvertJob], package: Package, export: Export) -> Path:
-    """Download one of the files that training left, unless it is here already.
+    """Download one of the files that training exported, unless it is on the disk already.
 
     Raises:
         NotConvertible: the package has no such file.
@@ -71,6 +73,8 @@ def fetch_export(work: Work[ConvertJob], package: Package, export: Export) -> Pa
     if path.exists():
         return path
     if export.name not in package.files:
-        raise NotConvertible(f"training left no {export.file}, which this variant is made from: train again with a trainer that exports it")
+        raise NotConvertible(
+            f"training did not export {export.file}, from which this variant is made: train again with a trainer that exports it"
+        )
     work.store.download_blob(package.files[export.name].sha256, path)
     return path

@@ -1,6 +1,6 @@
 """The step `convert`: makes, packages and validates every variant of a model.
 
-A variant that cannot be made is an outcome of the step; the others go on.
+A variant that cannot be made does not fail the step: its outcome states the reason, and the other variants are made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def convert(work: Work[ConvertJob]) -> ConvertResult:
     """Make and validate every variant.
 
     Raises:
-        SpecError: maxDrop cannot be judged, or the package cannot be run here.
+        SpecError: maxDrop names an unknown metric or is not a number, or the package cannot be run here.
         BadData: a blob is missing or damaged, a split is empty or has other classes than the model, a picture cannot be processed, or the
             exported graph fails.
         TryAgain: the store does not answer.
@@ -52,7 +52,7 @@ def convert(work: Work[ConvertJob]) -> ConvertResult:
 
 @dataclass(frozen=True)
 class _Conversion:
-    """What every variant is made and judged from."""
+    """The inputs from which every variant is made and with which it is compared."""
 
     work: Work[ConvertJob]
     source: Source
@@ -89,12 +89,20 @@ class _Conversion:
         )
 
     def fitted(self, key: GraphKey) -> Package:
-        """The package of training, fitted for one graph. Raises NotConvertible: the graph failed on the validation split."""
+        """The package of training, fitted for one graph.
+
+        Raises:
+            NotConvertible: the graph failed on the validation split.
+        """
         truths = [sample.annotation for sample in self.val.samples]
         return task_of(self.source.package.task).fit(self.source.package, self.val.of(key), truths)
 
     def metrics(self, key: GraphKey, fitted: Package) -> dict[str, float]:
-        """Metrics on the test split. Raises NotConvertible: the graph failed on it."""
+        """The metrics on the test split.
+
+        Raises:
+            NotConvertible: the graph failed on the test split.
+        """
         task = task_of(fitted.task)
         decode, scorer = task.decoder(fitted), task.scorer(fitted)
         for sample, outputs in zip(self.test.samples, self.test.of(key), strict=True):

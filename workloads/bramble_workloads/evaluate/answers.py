@@ -24,7 +24,7 @@ Content = tuple[Sample, bytes]
 
 
 class Row(NamedTuple):
-    """The outputs of each of several models for a sample, or its fault."""
+    """The outputs of each of several models for one sample; for a model that failed, its error."""
 
     sample: Sample
     outputs: tuple[Outputs | ModelFault, ...]
@@ -36,7 +36,7 @@ def processors() -> int:
 
 
 def answers(model: Model, contents: Iterable[Content], threads: int | None = None) -> Iterator[Answered]:
-    """A model's answers in the order of the samples, computed by as many threads as this process may use processors.
+    """Yield a model's answers in the order of the samples. There is one thread for each processor that this process may use.
 
     Raises:
         BadData: a sample cannot be processed or the graph fails on it; the message names it.
@@ -53,7 +53,7 @@ def answers(model: Model, contents: Iterable[Content], threads: int | None = Non
 
 
 def rows(models: Sequence[Model], contents: Iterable[Content], threads: int | None = None) -> Iterator[Row]:
-    """The outputs of models with the same preprocessing, in the order of the samples. A model that fails does not stop the others.
+    """Yield the outputs of models with the same preprocessing, in the order of the samples. A model that fails does not stop the others.
 
     Raises:
         BadData: a sample cannot be processed; the message names it.
@@ -71,7 +71,7 @@ def rows(models: Sequence[Model], contents: Iterable[Content], threads: int | No
 
 
 def require_known(samples: Iterable[Sample], manifest: Manifest, description: ModelDescription) -> None:
-    """Check that a model can be judged by these samples of a dataset.
+    """Check that a model can be scored on these samples of a dataset.
 
     Raises:
         BadData: the dataset is of another task, or a sample shows a class that the model does not know.

@@ -1,4 +1,4 @@
-"""By how much a variant scores worse than the fp32 package, and whether that is too much. Used by conversion and on boards."""
+"""Computes by how much a variant scores worse than the fp32 package, and checks the limits. Conversion and benchmark use it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.gates import decimal
 
 DECIMALS = 9
-"""A drop is rounded, so that the last bits of a subtraction decide nothing. Scores are shares of samples, which differ by far more."""
+"""A drop is rounded to so many decimals, so that rounding errors do not decide. Scores are shares of samples, which differ by far more."""
 
 
 def require_max_drop(max_drop: Mapping[str, str], task: TaskContract) -> None:
@@ -26,7 +26,7 @@ def require_max_drop(max_drop: Mapping[str, str], task: TaskContract) -> None:
 
 
 def drop_of(reference: Mapping[str, float], found: Mapping[str, float], task: TaskContract) -> dict[str, float]:
-    """How much worse each metric is that both sides have; negative where the variant is better."""
+    """The drop of each metric that both sides have: how much worse the variant is. It is negative where the variant is better."""
     return {
         metric.name: round((found[metric.name] - reference[metric.name]) * (1 if metric.lower_is_better else -1), DECIMALS)
         for metric in task.metrics

@@ -1,4 +1,4 @@
-"""Gates: what an evaluation must reach. Values are compared exactly: 9 right of 10 reach a gate of "0.9"."""
+"""Compares the scores of an evaluation with its gates. The comparison is exact: 9 right answers of 10 reach a gate of "0.9"."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bramble_workloads.errors import SpecError
 
 
 def decimal(text: str, field: str) -> Decimal:
-    """A decimal string of a job.
+    """Parse a decimal string of a job.
 
     Raises:
-        SpecError: it is not a finite number; the message names the field.
+        SpecError: the text is not a finite number. The message names the field.
     """
     try:
         value = Decimal(text)
@@ -41,7 +41,7 @@ def require_gates(gates: Sequence[Gate], task: TaskContract) -> None:
 
 
 def judge(gate: Gate, value: Fraction | None) -> GateOutcome:
-    """Hold a gate against the measured value. It does not pass where its class or slice has no sample, so that there is no value."""
+    """Compare the measured value with a gate. Without a value, because the class or the slice has no sample, the gate is not passed."""
     if value is None:
         return GateOutcome(gate=gate, value=None, passed=False)
     return GateOutcome(gate=gate, value=float(value), passed=value >= Fraction(decimal(gate.min, "min")))
@@ -57,6 +57,6 @@ def name_of(gate: Gate) -> str:
 def sentence(outcome: GateOutcome) -> str:
     """The outcome for the log."""
     if outcome.value is None:
-        return f"gate missed: {name_of(outcome.gate)} has no sample to be shown on; at least {outcome.gate.min} is wanted"
+        return f"gate missed: {name_of(outcome.gate)} cannot be measured, because there is no sample; the gate is {outcome.gate.min}"
     state = "reached" if outcome.passed else "missed"
-    return f"gate {state}: {name_of(outcome.gate)} is {outcome.value:.6g}; at least {outcome.gate.min} is wanted"
+    return f"gate {state}: {name_of(outcome.gate)} is {outcome.value:.6g}; the gate is {outcome.gate.min}"

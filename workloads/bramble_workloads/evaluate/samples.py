@@ -20,7 +20,7 @@ from bramble_workloads.processing.package import GetBlob
 READERS = 8
 """Threads that wait for single blobs."""
 REQUEST_BYTES = 64 * 1024
-"""A further request takes about as long as this many further bytes of a request that is made anyway."""
+"""One more request takes about as long as this many more bytes of a request that is made in any case."""
 
 
 def read_manifest(get_blob: GetBlob, digest: str) -> Manifest:

@@ -22,6 +22,7 @@ from bramble_workloads.store import Store
 T = TypeVar("T")
 
 SAY_SECONDS = 2
+"""The time between two lines of progress."""
 
 
 def main() -> int:
@@ -53,7 +54,8 @@ def fetch_graph(store: Store, package: Package, folder: Path) -> Path:
     """Download the package's graph into a folder.
 
     Raises:
-        Missing, Corrupt: there is none, or its bytes are not what the digest says.
+        Missing: the store does not have it.
+        Corrupt: its bytes do not hash to the digest.
     """
     path = folder / "graph"
     store.download_blob(package.files["model"].sha256, path)
@@ -61,7 +63,7 @@ def fetch_graph(store: Store, package: Package, folder: Path) -> Path:
 
 
 def with_progress(work: Work[Any], done: str, of: int, things: Iterable[T], clock: Callable[[], float] = time.monotonic) -> Iterator[T]:
-    """Passes the things on and writes a line of progress every two seconds: `evaluated 200 of 1000 samples`."""
+    """Yield the items, and report progress every two seconds, such as `evaluated 200 of 1000 samples`."""
     said = clock()
     for count, thing in enumerate(things, start=1):
         yield thing
@@ -76,7 +78,7 @@ def _result(work: Work[EvaluateJob], table: Table) -> EvaluateResult:
     slices = {column: table.slices(column) for column in job.slices}
     gates = tuple(judge(gate, table.figure(gate)) for gate in job.gates)
     for column in (column for column, values in slices.items() if not values):
-        work.say(f"no sample of the test split has the column {column!r}: there is nothing to slice")
+        work.say(f"no sample of the test split has the column {column!r}, so there are no slices of it")
     for outcome in gates:
         work.say(sentence(outcome))
     overall, headline = scores.overall, contract_of(scores.task).headline

@@ -1,4 +1,4 @@
-"""Scores the answers of a model: of all samples, of a slice, for a gate."""
+"""Scores the answers of a model for all samples, for the slices of a column, and for a gate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bramble_workloads.tasks.base import Answer, Scorer
 from bramble_workloads.tasks.catalogue import task_of
 
 MOST_NUMBERS = 200_000
-"""Of all slices of a column together: the result is one small document."""
+"""The most numbers that all slices of a column may have together, because the result is one small document."""
 
 
 class Answered(NamedTuple):
@@ -26,7 +26,7 @@ class Answered(NamedTuple):
 
 
 class Table:
-    """The answers of one model. A sample that lacks a column which other samples have belongs to the slice of the empty value."""
+    """The answers of one model. A sample without a column that other samples have belongs to the slice of the empty value."""
 
     def __init__(self, answered: Iterable[Answered], description: ModelDescription) -> None:
         self._answered = tuple(answered)
@@ -38,12 +38,12 @@ class Table:
         return self._count(self._answered).scores()
 
     def figure(self, gate: Gate) -> Fraction | None:
-        """The figure that a gate asks for; None where no sample can show it."""
+        """The value of the metric that a gate names; None where there is no sample to measure it on."""
         counted = self._answered if gate.slice is None else self._within(gate.slice)
         return self._count(counted).figure(gate.metric, gate.label) if counted else None
 
     def slices(self, column: str) -> dict[str, Scores]:
-        """Scores by value of a column, in order of value; empty where no sample has the column.
+        """The scores for each value of a column, sorted by value; empty where no sample has the column.
 
         Raises:
             SpecError: the column has so many values that their scores would make the result too large.

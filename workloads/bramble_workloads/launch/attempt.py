@@ -1,4 +1,4 @@
-"""What an engine works with: the plan of this node, its files, and those who watch its ranks."""
+"""The attempt that an engine runs: the plan of this node, its files, and the objects that watch its ranks."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Attempt:
     """One attempt on one node.
 
     Attributes:
-        plan: what to run.
-        folder: where its files lie.
-        pump: takes the output of the ranks.
-        watch: must be called with the ranks while they run.
+        plan: the programs to run.
+        folder: the paths of the files of this attempt.
+        pump: copies the output of the ranks.
+        watch: records how ranks end. An engine calls `watch.look` while ranks run.
     """
 
     plan: LaunchPlan
@@ -29,5 +29,5 @@ class Attempt:
     watch: Watch
 
     def refused(self) -> bool:
-        """Whether the sidecar wants the ranks stopped, because the store refuses this run. Engines ask while ranks run."""
+        """True if the ranks must be stopped, because the store refuses this run. Engines check this while ranks run."""
         return self.folder.refused.exists()

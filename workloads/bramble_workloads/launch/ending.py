@@ -18,7 +18,7 @@ LINES, LINE, MESSAGE = 20, 300, 600
 AT_ITS_END = 5
 """A crash within this many lines after an exception is a consequence of the exception."""
 PRECEDENCE = ("SpecError", "BadData", "Error", "Signal", "NodeLost", "TryAgain", "PeerLost", "Terminated", "Unknown")
-"""As in `bramble.contracts.cause`, which the launcher cannot import. A test compares the two."""
+"""The same order as in `bramble.contracts.cause`, which the launcher cannot import. A test compares the two."""
 
 LOST_PEER = re.compile(
     r"""
@@ -33,7 +33,7 @@ LOST_PEER = re.compile(
     """,
     re.VERBOSE,
 )
-"""What a collective operation reports when the other side is gone. It is searched in the error of a rank, or in the end of its output."""
+"""Matches the errors by which a collective operation reports a lost peer, in the error of a rank or in the end of its output."""
 
 EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Fault)(?::.*)?$")
 """The last line of a Python traceback."""
@@ -42,24 +42,24 @@ RANK = re.compile(r"^\[rank\d+\]:\s?")
 """The prefix that torch gives every line of a traceback, once the rank has a process group."""
 
 LEFT_THREADS = "terminate called without an active exception"
-"""What the C++ runtime prints when a process ends while threads of gloo run. It happens now and then, after an exception or `sys.exit`."""
+"""The C++ runtime prints this if a process ends while threads of gloo run. It happens at times, after an exception or `sys.exit`."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How one rank ended by itself. Exactly one of the two fields is set. Code 0 is success."""
+    """The exit code or the signal of a rank that ended by itself. Exactly one of the two is set. Code 0 is success."""
 
     code: int | None = None
     signal: int | None = None
 
     @property
     def failed(self) -> bool:
-        """Whether the rank failed."""
+        """True if the rank failed."""
         return self.code != 0
 
 
 def peek(pid: int) -> Ending | None:
-    """How a child of this process ended; None while it runs. The child is not reaped, since whoever started it does that."""
+    """The ending of a child process; None while it runs. The child is not reaped here, because the code that started it does that."""
     try:
         found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -70,14 +70,14 @@ def peek(pid: int) -> Ending | None:
 
 
 def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool) -> dict[str, Any]:
-    """The cause that the end of a rank gives, as the JSON of a `bramble.contracts.cause.Cause`.
+    """Make the cause of a rank that ended, as the JSON of a `bramble.contracts.cause.Cause`.
 
     Args:
-        rank: global rank.
-        ending: how it ended. The launcher did not stop it.
-        error: the file into which torch's `record`, or a program of ours, wrote the exception.
-        lines: the last lines of its output.
-        alone: whether there is no other rank that could have been lost.
+        rank: the global rank.
+        ending: the exit code or signal. The launcher did not stop the rank.
+        error: the file into which torch's `record`, or a built-in program, wrote the exception.
+        lines: the last lines of the rank's output.
+        alone: True if there is no other rank, so that no peer can be lost.
     """
     document: dict[str, Any] = {"rank": rank, "lines": [line[:LINE] for line in lines[-LINES:]]}
     said, trace = _error(error)
@@ -95,7 +95,7 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
 
 
 def _of_a_signal(number: int, said: str | None, lines: list[str], lost: bool) -> tuple[str, str]:
-    """Kind and message. A process that printed an exception and crashed while it ended has failed by the exception."""
+    """The kind and the message for a signal. If a process printed an exception and crashed in its teardown, the exception is the cause."""
     name = _signal_name(number)
     if number not in CRASHES:
         hint = ": most often the memory limit" if number == signal.SIGKILL else ""

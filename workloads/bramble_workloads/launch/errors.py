@@ -1,4 +1,4 @@
-"""What ends an attempt before, or beside, the ends of its ranks."""
+"""The errors that end an attempt otherwise than by the end of a rank."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. It is no Exception, so that nothing on the way catches it."""
+    """SIGTERM arrived. It is a BaseException, so that no `except Exception` catches it."""
 
 
-class Unfit(Exception):
-    """A training program of ours cannot do what the specification asks; `cause` says why."""
+class SpecificationRefused(Exception):
+    """The built-in training program refuses the specification. `cause` says why."""
 
     def __init__(self, cause: dict[str, Any]) -> None:
         super().__init__(cause["message"])
@@ -18,4 +18,4 @@ class Unfit(Exception):
 
 
 class NodesMissing(Exception):
-    """The nodes of the attempt did not find each other in time. The message says what was missing."""
+    """The nodes of the attempt did not find each other in time. The message says which part was missing."""

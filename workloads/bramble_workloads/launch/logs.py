@@ -1,6 +1,6 @@
 """Copies the output of the ranks: to the log of the pod, with the rank before each line, and to a file of at most two parts for each rank.
 
-A small process of its own does this, so that output flows however busy the launcher is, and none is lost when the launcher dies.
+A separate process does this, so that a busy launcher does not delay the output, and no output is lost if the launcher dies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 PART_BYTES = 10 * 1024 * 1024
-"""The size of one part. With the part before it, at least this much of the end of the output is always kept."""
+"""The size of one part in bytes. The newest part and the one before it together always have at least this much of the end of the output."""
 CHUNK = 65536
 LONGEST_LINE = 65536
 
@@ -38,7 +38,7 @@ class Pump:
                 os.close(descriptor)
             code = 1
             try:
-                _empty({rank: ends[0] for rank, ends in pipes.items()}, control[0], files)
+                _copy_until_closed({rank: ends[0] for rank, ends in pipes.items()}, control[0], files)
                 code = 0
             finally:
                 os._exit(code)
@@ -53,7 +53,7 @@ class Pump:
         self.inputs = {}
 
     def finish(self) -> None:
-        """Wait until all that was written so far is in the files and in the log."""
+        """Wait until all output so far is in the files and in the log of the pod, and end the process."""
         if self._process:
             self.forget()
             with contextlib.suppress(BrokenPipeError):  # the process was killed
@@ -79,8 +79,8 @@ class _Part:
             self._file = self._path.open("ab")
 
 
-def _empty(outputs: dict[int, int], control: int, files: dict[int, Path]) -> None:
-    """Copy until every writer has closed its pipe, or until the control pipe is written to or closed. Then copy what is left."""
+def _copy_until_closed(outputs: dict[int, int], control: int, files: dict[int, Path]) -> None:
+    """Copy the output until every writer has closed its pipe, or until the control pipe is written to or closed. Then copy the rest."""
     parts = {rank: _Part(path) for rank, path in files.items()}
     rests: dict[int, bytes] = dict.fromkeys(outputs, b"")
     selector = selectors.DefaultSelector()
@@ -121,7 +121,7 @@ def _print(rank: int, content: bytes) -> bytes:
 
 
 def last_lines(file: Path, older: Path, count: int) -> list[str]:
-    """The last lines of the output of a rank that are not empty."""
+    """The last `count` non-empty lines of the output of a rank."""
     content = b""
     for path in (file, older):
         if path.exists() and len(content) < CHUNK:

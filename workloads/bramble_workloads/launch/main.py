@@ -1,4 +1,4 @@
-"""From the plan to the exit code: the ranks, their causes, the sidecar's acknowledgement, and the termination message."""
+"""Runs an attempt: starts the ranks, reports their causes, waits for the sidecar, and writes the termination message and the exit code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import handshake, plain
 from .attempt import Attempt
 from .ending import BAD_DATA, PRECEDENCE, SPEC_ERROR, TRY_AGAIN, exit_code
 from .engines.catalogue import engine_named
-from .errors import NodesMissing, Terminated, Unfit
+from .errors import NodesMissing, SpecificationRefused, Terminated
 from .handshake import RunFolder
 from .logs import Pump
 from .plan import LaunchPlan
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.02
 SIDECAR_SECONDS = 60.0
-"""If the sidecar gives no sign of life for so long, nobody will upload anything. The launcher leaves, and a new attempt tries again."""
+"""If the sidecar's heartbeat is missing for this long, nothing will be uploaded. The launcher ends, and a new attempt starts."""
 TERMINATION_LOG = "/dev/termination-log"
 STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")  # noqa: PTH100, PTH118, PTH120
 """Python processes of the user's command import `sitecustomize` from here, which lets them end faster."""
@@ -46,18 +46,20 @@ def main(root: str) -> int:
     try:
         succeeded = _run_ranks(Attempt(plan, folder, pump, watch))
     except Terminated:
-        causes.append({"kind": "Terminated", "message": "the pod was asked to leave (SIGTERM): deleted, preempted, or its node drained"})
-    except Unfit as error:
+        causes.append(
+            {"kind": "Terminated", "message": "the pod was asked to end (SIGTERM): it was deleted or preempted, or its node drained"}
+        )
+    except SpecificationRefused as error:
         causes.append(error.cause)
     except NodesMissing as error:
         causes.append({"kind": "TryAgain", "message": str(error)})
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
         causes.append({"kind": "SpecError", "message": f"the command {plan.command} cannot be run in this image: {error.strerror}"})
-    except RuntimeError as error:  # of a library, such as a CUDA driver that does not fit
+    except RuntimeError as error:  # raised by a library, for example if the CUDA driver does not match
         causes.append({"kind": "Error", "message": f"the ranks could not be started: {error}"})
     except ImportError as error:
         causes.append({"kind": "SpecError", "message": f"this image cannot run the trainer: {error}"})
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher is already leaving
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher is already ending
     pump.finish()
     return _finish(folder, [] if succeeded else [*watch.report(final=True), *causes, *_refusal(folder)])
 
@@ -67,18 +69,18 @@ def _run_ranks(attempt: Attempt) -> bool:
     plan, engine = attempt.plan, engine_named(attempt.plan.engine)
     if importlib.util.find_spec(engine.library) is None:
         if plan.nodes > 1 or plan.processes > 1 or plan.entry:
-            raise ImportError(f"it has no {engine.library}, which {plan.nodes} nodes with {plan.processes} processes each need")
+            raise ImportError(f"it lacks {engine.library}, which {plan.nodes} nodes with {plan.processes} processes each need")
         return plain.run(attempt)
     if plan.entry:
-        # Imports what the ranks need once for all of them: a forked child has it for nothing.
+        # This imports the modules that the ranks need. They are forked from this process, so they need not import them again.
         found = importlib.import_module(plan.entry.partition(":")[0]).prepare()
         if found is not None:
-            raise Unfit(found)
+            raise SpecificationRefused(found)
     return engine.run(attempt)
 
 
 def _finish(folder: RunFolder, causes: list[dict[str, Any]]) -> int:
-    """Tell the sidecar that the run ended, wait until it has uploaded everything, and leave its termination message."""
+    """Tell the sidecar that the run ended, wait until it has uploaded everything, and write the termination message. Returns the code."""
     code = 0
     if causes:
         handshake.write(folder.causes, {"causes": causes})
@@ -90,7 +92,7 @@ def _finish(folder: RunFolder, causes: list[dict[str, Any]]) -> int:
     while (answer := handshake.read(folder.acknowledged)) is None:
         silent = handshake.age(folder.heartbeat)
         if min(time.monotonic() - waiting, silent if silent is not None else SIDECAR_SECONDS) >= SIDECAR_SECONDS:
-            _say(f"the sidecar has been silent for {SIDECAR_SECONDS:g} s: nothing was acknowledged")
+            _say(f"the sidecar has not answered for {SIDECAR_SECONDS:g} s: the end of the run is not acknowledged")
             return code or TRY_AGAIN
         time.sleep(POLL_SECONDS)
     _write_termination(answer["termination"])
@@ -100,7 +102,7 @@ def _finish(folder: RunFolder, causes: list[dict[str, Any]]) -> int:
 
 
 def _refusal(folder: RunFolder) -> list[dict[str, Any]]:
-    """Why the sidecar wanted the ranks stopped, as a list of at most one cause."""
+    """The cause if the store refused this run; an empty list otherwise."""
     found = handshake.read(folder.refused)
     if found is None:
         return []

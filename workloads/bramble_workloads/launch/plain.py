@@ -17,7 +17,7 @@ POLL_SECONDS = 0.1
 
 
 def run(attempt: Attempt) -> bool:
-    """Run the command to its end. Returns whether it succeeded."""
+    """Run the command to its end. Returns True if it succeeded."""
     plan, folder = attempt.plan, attempt.folder
     rank = plan.ranks[0]
     ranks = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}
@@ -34,7 +34,7 @@ def run(attempt: Attempt) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Send SIGTERM to the command's whole process group, and SIGKILL after the grace."""
+    """Send SIGTERM to the command's process group, and SIGKILL after `grace` seconds."""
     if process.poll() is not None:
         return
     os.killpg(process.pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What to launch: `launch.json`, which fetch writes from the job, and the rank of this pod."""
+"""The plan of the launcher: the content of `launch.json`, which fetch writes from the job, and the rank of this pod."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """One attempt as this node has to run it.
+    """The part of an attempt that this node runs.
 
     Attributes:
-        entry: `module:function` of a training program of ours, run in forked children of the launcher; None for a command.
-        command: the user's command and its arguments, run once a rank.
+        entry: `module:function` of the built-in program, which runs in forked children of the launcher; None for a command.
+        command: the user's command and its arguments, which runs once for each rank.
         environment: variables for every rank.
-        nodes: number of pods.
-        node_rank: index of this pod in the Indexed Job.
-        processes: ranks on each node.
-        engine: name of the engine that starts the ranks.
-        settings: what only that engine understands, such as the address of the first pod.
-        run_id: differs between attempts.
+        nodes: the number of pods.
+        node_rank: the index of this pod in the Indexed Job.
+        processes: the number of ranks on each node.
+        engine: the name of the engine that starts the ranks.
+        settings: the settings of that engine, such as the address of the first pod.
+        run_id: an id of this attempt.
         barrier_seconds: how long nodes wait for each other.
-        grace_seconds: between SIGTERM and SIGKILL for ranks.
+        grace_seconds: the time between SIGTERM and SIGKILL for ranks.
     """
 
     entry: str | None
@@ -42,7 +42,7 @@ class LaunchPlan:
 
     @property
     def world_size(self) -> int:
-        """Ranks in all."""
+        """The number of ranks on all nodes."""
         return self.nodes * self.processes
 
     @property
@@ -52,7 +52,11 @@ class LaunchPlan:
 
     @classmethod
     def read(cls, path: Path, environment: Mapping[str, str] = os.environ) -> LaunchPlan:
-        """The plan of this pod. Raises KeyError or ValueError where the file is not one that fetch writes."""
+        """Read the plan of this pod.
+
+        Raises:
+            KeyError, ValueError: the file was not written by fetch.
+        """
         document: dict[str, Any] = json.loads(path.read_text())
         return cls(
             entry=document["entry"],

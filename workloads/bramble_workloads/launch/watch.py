@@ -1,4 +1,4 @@
-"""Notices the end of each rank of this node, and tells the sidecar why it failed, while the other ranks are still being stopped."""
+"""Records how each rank of this node ends. The sidecar gets the cause of a failure while the other ranks are still being stopped."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
     from .plan import LaunchPlan
 
 GRACE_FOR_CAUSES = 1.0
-"""How many seconds the other ranks of the node have to end by themselves, after one that only lost its peer. One of them may be the
-cause."""
+"""After a rank has lost its peer, the other ranks have this many seconds to end by themselves: one of them may be the cause."""
 POLL_SECONDS = 0.02
 LINES = 20
 
 
 class Watch:
-    """Knows how each rank of one node ended by itself."""
+    """Records the ranks of one node that ended by themselves, and makes their causes."""
 
     def __init__(self, plan: LaunchPlan, folder: RunFolder) -> None:
         self._plan = plan
@@ -32,9 +31,9 @@ class Watch:
         self._all: tuple[int, ...] = ()
 
     def look(self, pids: Mapping[int, int]) -> bool:
-        """Look for ranks that have ended. Returns whether one failed by itself; then the causes are written.
+        """Look for ranks that have ended. If one failed by itself, write the causes and return True.
 
-        It must be called before any rank is stopped. `pids` are the processes by global rank.
+        Call it before any rank is stopped. `pids` are the process ids by global rank.
         """
         self._all = tuple(pids)
         self._collect(pids)
@@ -68,7 +67,7 @@ class Watch:
         return cause(rank, ending, self._folder.error(rank), self._lines(rank), alone=self._plan.world_size == 1)
 
     def _stopped(self, rank: int) -> dict[str, Any]:
-        if self._folder.error(rank).exists():  # it had failed already, and was stopped before it could end
+        if self._folder.error(rank).exists():  # it had failed, but was stopped before it ended
             return cause(rank, Ending(code=1), self._folder.error(rank), self._lines(rank), alone=False)
         return stopped(rank, self._lines(rank))
 

@@ -1,4 +1,4 @@
-"""Runs a training program of ours as one rank: a forked child of the launcher, which has already imported torch and the program."""
+"""Runs the built-in training program as one rank, in a forked child of the launcher, which has already imported torch and the program."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILED = 1
 
 
 def run(entry: str, inputs: dict[int, int]) -> None:
-    """Write to the pipe of this rank, run `module:function`, and end with its exit code.
+    """Redirect the output to the pipe of this rank, run `module:function`, and end with its exit code.
 
     The function returns an exit code or raises. An exception with an attribute `code` ends the rank with that code, any other with 1.
     """
@@ -36,7 +36,7 @@ def run(entry: str, inputs: dict[int, int]) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     if ending.code:
-        os._exit(ending.code)  # without Python's teardown, which would wait for peers that are gone
+        os._exit(ending.code)  # skip Python's teardown, which would wait for peers that have ended
 
 
 class _Ending:

@@ -1,8 +1,8 @@
-"""Errors between the bytes of an input and an answer.
+"""The errors that can occur between the bytes of an input and the answer.
 
 WorkloadError                   (bramble_workloads.errors)
 ├─ SpecError
-│  └─ DescriptionError          the package asks for what this code cannot do, or contradicts itself
+│  └─ DescriptionError          this code cannot carry out the package's description, or the description contradicts itself
 └─ BadData
    ├─ InputError                this one input cannot be processed
    │  ├─ TooLarge               it has more bytes or pixels than the package takes
@@ -17,7 +17,7 @@ from bramble_workloads.errors import BadData, SpecError
 
 
 class DescriptionError(SpecError):
-    """The package's description cannot be carried out; the message names the field and what it may hold."""
+    """The package's description cannot be carried out. The message names the field and its allowed values."""
 
 
 class InputError(BadData):

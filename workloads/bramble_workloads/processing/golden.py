@@ -1,4 +1,4 @@
-"""Golden cases: a few inputs with the result of each stage, by which a board that computes otherwise is found before it serves.
+"""Golden cases: a few inputs with the expected result of each stage. They detect a board that computes other results before it serves.
 
 The converter makes them. The converter, each board and each device check them before a package serves. Each stage starts from the stored
 result of the stage before, so that a difference in resizing is not reported as a difference in the graph.
@@ -32,7 +32,7 @@ ReadBlob = Callable[[str], bytes]
 
 
 class GoldenOutcome(NamedTuple):
-    """Whether every case passed; otherwise the first case that failed, its stage, and the figures."""
+    """The result of a check: passed, or the first case that failed, with its stage and the figures."""
 
     passed: bool
     message: str = ""
@@ -48,7 +48,7 @@ class MadeCase(NamedTuple):
 
 
 def make_case(model: Model, content: bytes) -> MadeCase:
-    """Run one input through every stage of a model that is trusted.
+    """Make a golden case: run one input through every stage of a model whose results are the reference.
 
     Raises:
         InputError: the input cannot be processed.
@@ -67,9 +67,9 @@ def check(model: Model, golden: Golden, read_blob: ReadBlob) -> GoldenOutcome:
     """Run the cases in order and stop at the first that fails.
 
     Args:
-        model: as loaded on this machine.
-        golden: of its package.
-        read_blob: gives a blob's verified bytes by digest.
+        model: the package's model, loaded on this machine.
+        golden: the golden cases of its package.
+        read_blob: returns the verified bytes of a blob, by digest.
     """
     for position, case in enumerate(golden.cases):
         failure = _check_case(model, golden.tolerance, case, read_blob)
@@ -88,7 +88,7 @@ def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read
     if not difference <= tolerance.tensor:
         return (
             "tensor",
-            f"preprocessing differs by {difference:.3g}, tolerance {tolerance.tensor:.3g}: this machine makes another tensor of the input",
+            f"preprocessing differs by {difference:.3g}, tolerance {tolerance.tensor:.3g}: this machine makes a different tensor",
         )
     try:
         outputs = model.run(expected_tensor)
@@ -97,7 +97,7 @@ def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read
     difference = greatest_difference(flatten(description, outputs), expected_raw) / tolerance.step
     if not difference <= tolerance.raw:
         unit = "" if tolerance.step == 1 else f" quantisation steps of {tolerance.step:.3g}"
-        return "raw", f"outputs differ by {difference:.3g}{unit}, tolerance {tolerance.raw:.3g}: this machine computes other outputs"
+        return "raw", f"outputs differ by {difference:.3g}{unit}, tolerance {tolerance.raw:.3g}: this machine computes different outputs"
     decoded = model.decode(unflatten(description, expected_raw))
     if difference_found := decoded.difference(case.decoded):
         return "decoded", difference_found
@@ -119,7 +119,7 @@ def greatest_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 def flatten(description: ModelDescription, outputs: Mapping[str, Floats]) -> Floats:
-    """All outputs in the package's order as one row, as the `raw` blob of a case holds them."""
+    """Join all outputs, in the package's order, into one row. This is the content of the `raw` blob of a case."""
     return np.concatenate([outputs[output.name].reshape(-1) for output in description.outputs]).astype(np.float32)
 
 
@@ -135,17 +135,20 @@ def unflatten(description: ModelDescription, row: Floats) -> dict[str, Floats]:
 
 
 def encode_array(array: NDArray[Any]) -> bytes:
-    """A gzipped `.npy` without pickle or time stamp: the same array gives the same bytes. A normalised picture shrinks to a third."""
+    """Encode an array as a gzipped `.npy` without pickle or time stamp, so that equal arrays give equal bytes.
+
+    A normalised picture shrinks to a third.
+    """
     plain = io.BytesIO()
     np.save(plain, np.ascontiguousarray(array), allow_pickle=False)
     return gzip.compress(plain.getvalue(), compresslevel=6, mtime=0)
 
 
 def decode_array(content: bytes, shape: Sequence[int], dtype: str = "float32") -> NDArray[Any]:
-    """Read what `encode_array` wrote, never more bytes than the expected shape needs.
+    """Read an array that `encode_array` wrote. At most the bytes of the expected shape are decompressed.
 
     Raises:
-        BadData: not such a file, or of another shape or type.
+        BadData: the content is not such a file, or the array has another shape or type.
     """
     limit = int(np.prod(shape)) * np.dtype(dtype).itemsize + HEADER_BYTES
     try:

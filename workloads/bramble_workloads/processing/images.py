@@ -1,4 +1,4 @@
-"""Pictures as the input of models: what every task that takes pictures shares."""
+"""Reads pictures as inputs of models, for every task that takes pictures."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bramble_workloads.tasks.base import Medium, Reading
 
 PNG = "image/png"
 THUMBNAIL = 32
-"""Edge of the grey picture by which near-duplicates are found."""
+"""The edge in pixels of the grey thumbnail by which near-duplicates are found."""
 LIMITS = ImageInput(tensor=Tensor(name="x", shape=(1, 1, THUMBNAIL, THUMBNAIL)))
 """The bytes and pixels that a model takes by default. A larger picture could not be sent to a device either."""
 EXTENSIONS = {PNG: ".png", "image/jpeg": ".jpg"}
 
 
 class Images(Medium):
-    """Pictures. Golden cases hold them as PNG, which every decoder reads to the same pixels."""
+    """The medium of pictures. Golden cases have PNG files, which every decoder decodes to the same pixels."""
 
     golden_media_type = PNG
 
@@ -41,11 +41,11 @@ class Images(Medium):
         return Reading(digest, len(content), extension, thumbnail)
 
     def preprocessor(self, description: ModelDescription) -> Preprocessor:
-        """Decode, resize, crop, normalise."""
+        """The operations decode, resize, crop and normalise of the package."""
         return Preprocessor(description)
 
     def golden_inputs(self, description: ModelDescription, content: bytes, largest: int) -> Iterator[bytes]:
-        """The file itself where it is a PNG, then PNGs of the picture at full size, half, a quarter and so on."""
+        """Yield the file itself if it is a PNG, then the picture as a PNG in full size, half the size, a quarter and so on."""
         if media_type(content) == PNG and len(content) <= largest:
             yield content
         operation = description.preprocess[0]

@@ -1,4 +1,4 @@
-"""A package's model, ready to answer inputs. Every step that runs a model does it through `Model`."""
+"""Runs the model of a package: preprocessing, graph and decoding. Every step that runs a model uses `Model`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Prediction(NamedTuple):
 
 
 class Model:
-    """A loaded model. `predict` is safe for several threads at once; each caller blocks while the graph runs (without the GIL)."""
+    """A loaded model. `predict` may be called by several threads at once. A call blocks while the graph runs, without the GIL."""
 
     def __init__(self, description: ModelDescription, graph: Graph) -> None:
         self.description = description
@@ -35,10 +35,10 @@ class Model:
         """Load a graph from a file, which the caller has verified, or from its bytes.
 
         Args:
-            description: what it takes and gives. A `Package` also states the runtime and the threads; the description that a trainer
-                writes does not, and is of the first runtime.
+            description: the inputs and outputs of the graph. A `Package` also states the runtime and the threads. The description that a
+                trainer writes does not state them; its graph is loaded by the first runtime.
             graph: the file, or its bytes.
-            threads: of one run; the package's `serving.threads` when None, else 1.
+            threads: the number of threads of one run. If None, it is the package's `serving.threads`, or 1 without a package.
 
         Raises:
             DescriptionError: the runtime is older than the package asks, refuses the graph, or names and shapes
@@ -53,7 +53,7 @@ class Model:
         return cls(description, runtime.load(description, graph, threads or 1))
 
     def run(self, tensor: Floats) -> dict[str, Floats]:
-        """The graph on one tensor: outputs by name, float32 in the package's shapes.
+        """Run the graph on one tensor. Returns the outputs by name, float32 in the package's shapes.
 
         Raises:
             ModelFault: the runtime fails, or an output has another shape than the package states.
@@ -65,10 +65,14 @@ class Model:
 
         Raises:
             InputError: the input cannot be processed.
-            ModelFault: the graph fails or gives numbers that are not finite.
+            ModelFault: the graph fails, or its outputs have numbers that are not finite.
         """
         return self.answer(self.run(self.preprocessor(content)))
 
     def answer(self, outputs: Mapping[str, Floats]) -> Prediction:
-        """Decode the graph's outputs. Raises ModelFault: they are no answer, such as numbers that are not finite."""
+        """Decode the graph's outputs.
+
+        Raises:
+            ModelFault: the outputs are not an answer, for example because numbers are not finite.
+        """
         return Prediction(self.decode(outputs), dict(outputs))

@@ -31,7 +31,7 @@ DECODE_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFErro
 
 
 def media_type(content: bytes) -> str | None:
-    """The media type by the first bytes, whatever a name or a header says; None for a type that is not on the list."""
+    """The media type that the first bytes show; None for a type that is not on the list. The name of a file or a header is not used."""
     return next((name for signature, name, _ in SIGNATURES if content.startswith(signature)), None)
 
 
@@ -62,7 +62,7 @@ def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image
             image = ImageOps.exif_transpose(image)
         return _in_mode(image, operation.color)
     except UnidentifiedImageError as error:
-        raise CorruptPicture(f"the picture begins like {found} and is not one") from error
+        raise CorruptPicture(f"the picture begins like {found} but cannot be read as {found}") from error
     except DECODE_ERRORS as error:
         raise CorruptPicture(f"the {found} picture cannot be decoded: {error}") from error
 
@@ -78,7 +78,7 @@ def _in_mode(image: Image.Image, color: str) -> Image.Image:
 
 
 def resize(image: Image.Image, operation: Resize) -> Image.Image:
-    """Resize, antialiased: the shorter edge to `size` and the longer one in proportion, to the nearest pixel; or both edges to `size`."""
+    """Resize with antialiasing: the shorter edge to `size` and the longer one in proportion, in whole pixels; or both edges to `size`."""
     if operation.edge == "both":
         size = (operation.size, operation.size)
     else:
@@ -88,7 +88,7 @@ def resize(image: Image.Image, operation: Resize) -> Image.Image:
 
 
 def crop(image: Image.Image, operation: Crop) -> Image.Image:
-    """Cut (height, width) from the middle. Where the rest is odd, the extra pixel is left out at the bottom or right.
+    """Cut (height, width) from the middle. If the rest is odd, one more pixel is cut off at the bottom or on the right.
 
     Raises:
         CorruptPicture: the picture is smaller than the crop in one direction.
@@ -97,6 +97,6 @@ def crop(image: Image.Image, operation: Crop) -> Image.Image:
     if (image.width, image.height) == (width, height):
         return image
     if image.width < width or image.height < height:
-        raise CorruptPicture(f"the picture is {image.width}x{image.height} before a crop of {width}x{height}: send a larger one")
+        raise CorruptPicture(f"the picture is {image.width}x{image.height} before a crop of {width}x{height}: send a larger picture")
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))

@@ -1,4 +1,4 @@
-"""Makes the graph's tensor from the bytes of a picture, by the operations of the package."""
+"""Makes the input tensor of a graph from the bytes of a picture, with the operations of the package."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Preprocessor:
         self._tables = _tables(normalize, CHANNELS[self._decode.color])
 
     def __call__(self, content: bytes) -> NDArray[np.float32]:
-        """The tensor, float32 in the shape and layout of `input.tensor`.
+        """Make the tensor, float32 in the shape and layout of `input.tensor`.
 
         Raises:
             InputError: the bytes are too many, of a wrong media type, corrupt, or cannot be brought to the tensor's shape.
@@ -58,7 +58,7 @@ def image_input(description: ModelDescription) -> ImageInput:
     """The input of a model that takes pictures.
 
     Raises:
-        DescriptionError: it takes something else.
+        DescriptionError: the model does not take pictures.
     """
     if not isinstance(description.input, ImageInput):
         raise DescriptionError(f"input.kind is {description.input.kind}: pictures are read for models of input.kind image")
@@ -73,7 +73,7 @@ def _in_order(operations: tuple[Operation, ...]) -> tuple[Decode, tuple[Resize |
         raise DescriptionError(f"preprocess is {first.op} … {last.op}: it must begin with decode and end with normalize")
     geometry = tuple(operation for operation in middle if isinstance(operation, Resize | Crop))
     if len(geometry) != len(middle):
-        raise DescriptionError("preprocess holds a second decode or normalize: only resize and crop stand between decode and normalize")
+        raise DescriptionError("preprocess has a second decode or normalize: only resize and crop may stand between decode and normalize")
     return first, geometry, last
 
 
@@ -97,10 +97,10 @@ def _tensor_shape(description: ModelDescription, channels: int) -> tuple[int, in
 
 
 def _tables(operation: Normalize, channels: int) -> tuple[NDArray[np.float32], ...]:
-    """For each channel a table of the 256 possible results, so that every processor gives the same float32 numbers."""
+    """Compute, for each channel, a table of the 256 possible results, so that every processor gives the same float32 numbers."""
     if not len(operation.mean) == len(operation.std) == channels:
         raise DescriptionError(
-            f"normalize has {len(operation.mean)} mean, {len(operation.std)} std and {channels} channels: one of each a channel"
+            f"normalize has {len(operation.mean)} mean, {len(operation.std)} std and {channels} channels: each channel needs one of each"
         )
     if operation.scale == 0 or 0 in operation.std:
         raise DescriptionError("normalize divides by zero: scale and every std must differ from 0")

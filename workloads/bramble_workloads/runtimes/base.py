@@ -1,4 +1,4 @@
-"""What boards need of a runtime, and the checks that are the same for all of them.
+"""The interface of a runtime on a board, and the checks that all runtimes share.
 
 A runtime's `run.py` defines `RUNTIME`, a `Runtime`. It is imported on boards, so it may import the runtime's own library and numpy only.
 """
@@ -50,9 +50,9 @@ class Runtime(ABC):
         """Load a graph.
 
         Args:
-            description: what the graph takes and gives.
-            graph: a file that the caller has verified, or its bytes. A large graph is better given as a file, which needs no second
-                copy in memory.
+            description: the inputs and outputs of the graph.
+            graph: a file that the caller has verified, or its bytes. Give a large graph as a file: it needs no second copy in
+                memory.
             threads: how many threads one run uses.
 
         Raises:
@@ -71,7 +71,11 @@ def runtime_named(name: str) -> Runtime:
 
 
 def require_release(package: Package, runtime: Runtime) -> None:
-    """Raises DescriptionError: the runtime in this image is older than the package's `variant.minRuntime`."""
+    """Check that the runtime in this image is not older than the package's `variant.minRuntime`.
+
+    Raises:
+        DescriptionError: it is older, or `variant.minRuntime` is not a release number.
+    """
     wanted, present = package.variant.min_runtime, runtime.release()
     try:
         too_old = _numbers(present) < _numbers(wanted)
@@ -120,7 +124,11 @@ def _fits(graph: tuple[int | str | None, ...], stated: tuple[int | str | None, .
 
 
 def require_shapes(description: ModelDescription, outputs: Mapping[str, Floats]) -> None:
-    """Raises ModelFault: an output has another shape than the description states."""
+    """Check that the outputs have the shapes that the description states.
+
+    Raises:
+        ModelFault: an output has another shape.
+    """
     for output in description.outputs:
         found = outputs[output.name].shape
         if found != output.shape:

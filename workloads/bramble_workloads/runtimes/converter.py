@@ -1,4 +1,4 @@
-"""What the step `convert` needs of a runtime.
+"""The interface of a converter, which makes the graphs of one runtime in the step `convert`.
 
 A runtime's `make.py` defines `CONVERTER`, a `Converter`. Only the converter's image has the libraries that it imports.
 """
@@ -20,7 +20,7 @@ from bramble_workloads.runtimes.base import Floats
 
 
 class NotConvertible(BadData):
-    """A variant cannot be made of this model; the others go on. The message says what could not be done, and what to change."""
+    """A variant cannot be made from this model. The other variants are made all the same. The message says why, and what to change."""
 
 
 class Quantised(NamedTuple):
@@ -37,11 +37,11 @@ class Form:
     """A graph that was made for one runtime in one precision."""
 
     graph: Path
-    """The file. It is the exported one where that serves as it is."""
+    """The file. It is the exported file if that can be used unchanged."""
     quantised: Quantised | None = None
     """None for a float graph."""
     method: Mapping[str, str] = field(default_factory=dict)
-    """How it was made, for the package's lineage."""
+    """The method and settings by which it was made, for the package's lineage."""
 
 
 class Converter(ABC):
@@ -61,9 +61,10 @@ class Converter(ABC):
 
         Args:
             exported: the file that `contract.made_from` names.
-            description: what the model takes and gives.
+            description: the inputs and outputs of the model.
             variant: the precision that is wanted, one of `contract.precisions`.
-            calibration: preprocessed samples of the train split, each in the shape of the input; none where the precision needs none.
+            calibration: preprocessed samples of the train split, each in the shape of the input; empty for a precision that is not
+            calibrated.
                 An exception of the iterator is not the graph's fault and must pass through.
             folder: an empty folder that belongs to this graph.
 

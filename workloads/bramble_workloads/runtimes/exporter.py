@@ -1,4 +1,4 @@
-"""What training needs of a runtime: the file that its converter starts from.
+"""The interface of an exporter, which writes the file that a runtime's converter starts from.
 
 A runtime's `export.py` defines `EXPORTER`, an `Exporter`. It is imported in the trainer's image, which has torch. A runtime whose converter
 starts from another runtime's file (the same `made_from`) has no `export.py`.
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Exporter(ABC):
-    """Writes one `Export`."""
+    """Writes the file of one `Export`."""
 
     @abstractmethod
     def write(self, module: torch.nn.Module, example: torch.Tensor, description: ModelDescription, path: Path) -> None:
         """Write a trained module to a file.
 
         Args:
-            module: a module in evaluation mode. It takes one tensor and gives the outputs of the description, in that order.
+            module: a module in evaluation mode. It takes one tensor and returns the outputs of the description, in that order.
             example: a tensor of the input's shape.
-            description: the names that the file's inputs and outputs shall have.
+            description: has the names of the file's inputs and outputs.
             path: the file to write.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Uploads the cause of a failure as soon as the launcher has written any: the one that explains the others."""
+"""Uploads the cause of a failure as soon as the launcher has written one. Of several causes it uploads the one that explains the others."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class CauseFeed:
         self._seen: list[Any] | None = None
 
     def upload(self) -> tuple[str, bytes] | None:
-        """Upload what changed. Returns key and content of the first cause, or None if there is none.
+        """Upload the causes if they changed. Returns the key and the content of the first cause, or None if there is none.
 
         Raises:
-            WorkloadError: the store refuses, or does not answer. The next call tries again.
+            WorkloadError: the store refuses the upload or does not answer. The next call tries again.
         """
         found = handshake.read(self._context.run.causes)
         if found is None or not found["causes"]:
@@ -44,12 +44,12 @@ class CauseFeed:
 
     @staticmethod
     def warm_up() -> None:
-        """Import what a cause needs while there is time, because it must be in the store before the pod is gone."""
+        """Import the modules for a cause early, because a cause must be in the store before the pod is deleted."""
         import bramble.contracts.canonical
         import bramble.contracts.cause
         import bramble.contracts.jobs  # noqa: F401
 
     def changed(self) -> bool:
-        """Whether the launcher has written causes that are not uploaded yet."""
+        """True if the launcher has written causes that are not uploaded yet."""
         found = handshake.read(self._context.run.causes)
         return found is not None and found["causes"] != self._seen

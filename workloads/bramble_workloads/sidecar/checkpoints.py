@@ -1,4 +1,4 @@
-"""Uploads checkpoints: first the files, then the marker with their digests. A checkpoint without its marker does not exist for anybody."""
+"""Uploads checkpoints: first the files, then the marker with their digests. A checkpoint without its marker is ignored."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Checkpoints:
         return whole[-1][1]
 
     def upload(self, folder: Path) -> None:
-        """Upload one checkpoint. If the trainer has removed the folder meanwhile, there is a newer one, and nothing is lost.
+        """Upload one checkpoint. If the trainer deletes the folder meanwhile, nothing is uploaded: there is a newer checkpoint then.
 
         Raises:
             SpecError: something in the folder is not a regular file in the run folder.
-            WorkloadError: the store refuses or does not answer.
+            WorkloadError: the store refuses the upload or does not answer.
         """
         files = {}
         try:
@@ -56,7 +56,7 @@ class Checkpoints:
         self._done = max(step, self._uploaded())
 
     def _uploaded(self) -> int:
-        """The last step that this attempt has uploaded, or from which it started."""
+        """The last step that this attempt has uploaded, or from which it started; -1 if there is none."""
         if self._done is None:
             restored = handshake.read(self._context.run.checkpoints / "restored.json")
             names = (entry.key.removeprefix(self._prefix) for entry in self._context.store.list(self._prefix))

@@ -30,7 +30,7 @@ def complete(context: Context, seconds: float) -> bytes:
     """Upload the package and write `result.json`. Returns the content of the result.
 
     Raises:
-        SpecError: the trainer left no model, or a model that its description does not fit.
+        SpecError: the trainer left no model, or its description does not match the model.
         TryAgain: the store did not answer.
     """
     root, out, job = context.run.root, context.run.out, context.job
@@ -69,7 +69,7 @@ def complete(context: Context, seconds: float) -> bytes:
 
 
 def _upload(context: Context, description: ModelDescription) -> dict[str, File]:
-    """Upload every exported form of the model that the trainer left, after a check that the graph is as described."""
+    """Check that the graph matches the description, and upload every exported form of the model that the trainer left."""
     files = {}
     for form in EXPORTS:
         if not (context.run.out / form.file).exists():
@@ -83,10 +83,10 @@ def _upload(context: Context, description: ModelDescription) -> dict[str, File]:
 
 
 def lineage(job: dict[str, Any]) -> Lineage:
-    """Where the model comes from: what the operator knows, and what this attempt was given.
+    """The lineage of the model: the fields that the operator states in the job, and the dataset, hyperparameters and seed of this attempt.
 
     Raises:
-        SpecError: the operator gave a field that a lineage does not have.
+        SpecError: the job states a field that a lineage does not have.
     """
     own = {"dataset": job["manifest"], "params": document_digest(job["hyperparameters"]), "seed": job["seed"]}
     try:
@@ -98,7 +98,7 @@ def lineage(job: dict[str, Any]) -> Lineage:
 def _description(run: RunFolder) -> ModelDescription:
     for name in (MODEL.file, DESCRIPTION):
         if not (run.out / name).is_file():
-            raise SpecError(f"the trainer ended with code 0 and left no {name} in $BRAMBLE_OUT: call bramble_workloads.export at its end")
+            raise SpecError(f"the trainer ended with code 0 but wrote no {name} to $BRAMBLE_OUT: call bramble_workloads.export at its end")
     try:
         with opened(run.out / DESCRIPTION, run.root) as file:
             return ModelDescription.model_validate_json(file.read_bytes())
@@ -107,7 +107,7 @@ def _description(run: RunFolder) -> ModelDescription:
 
 
 class Summary(NamedTuple):
-    """What the training program reports about itself."""
+    """The metrics and other figures that the training program reports."""
 
     metrics: dict[str, float]
     epochs: int
@@ -115,7 +115,7 @@ class Summary(NamedTuple):
 
 
 def summary_of(context: Context) -> Summary:
-    """The program's summary file, or else its last line of progress. Whatever has not the right form is left out."""
+    """Read the program's summary file or, without one, its last line of progress. Values of a wrong type are left out."""
     run = context.run
     found, name = _parsed(_content(run.out / SUMMARY, run)), "epochs"
     if found is None:

@@ -1,4 +1,4 @@
-"""What all parts of the sidecar work with."""
+"""The objects that all parts of the sidecar use."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Context:
 
     @property
     def prefix(self) -> str:
-        """The run prefix. Beside blobs, the attempt writes only below it."""
+        """The run prefix. Except for blobs, the attempt writes only below it."""
         return str(self.job["prefix"])
 
     @property

@@ -1,4 +1,4 @@
-"""Progress on its way from `$BRAMBLE_PROGRESS` to the trackers."""
+"""Reads progress from `$BRAMBLE_PROGRESS` and gives it to the trackers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bramble_workloads.sidecar.trackers.base import Tracker
 from bramble_workloads.sidecar.trusted import opened
 
 MOST_LINES = 1000
-"""Lines that wait for a tracker that does not answer; the oldest are dropped."""
+"""The most lines that wait for a tracker that does not answer. The oldest are dropped first."""
 FIELDS = ("epoch", "epochs", "etaSeconds", "metrics", "device", "worldSize", "firstStepAt", "message")
 
 
@@ -27,7 +27,7 @@ class ProgressFile:
         self._first_step_at: str | None = None
 
     def read(self) -> list[dict[str, Any]]:
-        """The lines that are new since the last call. A line without its end is left for the next call."""
+        """The new lines since the last call. A line without its line end is left for the next call."""
         path = self._context.run.progress
         if not path.exists() or path.stat().st_size <= self._offset:
             return []
@@ -39,7 +39,7 @@ class ProgressFile:
         return [self._complete(found) for line in whole.splitlines() if (found := _parsed(line))]
 
     def _complete(self, found: dict[str, Any]) -> dict[str, Any]:
-        """A line with what it need not repeat: whose progress it is, and when the first step ended."""
+        """Add the fields that a line need not repeat: the object, the attempt, and the time of the first step."""
         job = self._context.job
         self._first_step_at = found.get("firstStepAt", self._first_step_at)
         first = {"firstStepAt": self._first_step_at} if self._first_step_at else {}
@@ -48,7 +48,7 @@ class ProgressFile:
 
 
 class Feed:
-    """Gives one tracker its lines, in a thread of the pool, and not more often than the tracker wants them."""
+    """Gives lines to one tracker, in a thread of the pool, and not more often than the tracker allows."""
 
     def __init__(self, tracker: Tracker, pool: ThreadPoolExecutor) -> None:
         self._tracker = tracker
@@ -59,11 +59,11 @@ class Feed:
         self._call: Future[bool] | None = None
 
     def add(self, lines: list[dict[str, Any]]) -> None:
-        """Take lines that the tracker has to get."""
+        """Add lines for the tracker."""
         self._waiting.extend(lines)
 
     def look(self, now: float) -> None:
-        """Call the tracker if it is time. `now` is a moment of the monotonic clock."""
+        """Call the tracker if a call is due. `now` is in seconds on the monotonic clock."""
         if not self._idle():
             return
         waited, repeat = now - self._called, self._tracker.repeat_seconds
@@ -73,7 +73,7 @@ class Feed:
             self._begin(now, self._given[-1:])
 
     def finish(self, seconds: float) -> None:
-        """Give the tracker all that still waits, and wait for it, for so many seconds at most."""
+        """Give the tracker all waiting lines, and wait for it for at most this many seconds."""
         deadline = time.monotonic() + seconds
         self._await(deadline)
         if self._idle() and self._waiting:
@@ -85,7 +85,7 @@ class Feed:
         self._call = self._pool.submit(self._tracker.log, lines)
 
     def _idle(self) -> bool:
-        """Whether no call is under way. Lines of a call that succeeded no longer wait."""
+        """True if no call is under way. The lines of a call that succeeded are removed from the waiting ones."""
         if self._call is None:
             return True
         if not self._call.done():
@@ -103,14 +103,14 @@ class Feed:
 
 
 def figures(metrics: object) -> dict[str, float]:
-    """The finite numbers among what a program calls its metrics. JSON has no others, and metrics are information, not a result."""
+    """The finite numbers of a program's metrics. JSON has no others. Invalid metrics are ignored, because they are only information."""
     found = metrics if isinstance(metrics, dict) else {}
     largest = sys.float_info.max
     return {str(name): float(value) for name, value in found.items() if isinstance(value, int | float) and -largest <= value <= largest}
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The known fields of a line. A line of another form is reported in the log and ignored, since it is information, not a result."""
+    """The known fields of a line. A malformed line is reported in the log and ignored, because progress is only information."""
     try:
         found = json.loads(line)
         known = {name: found[name] for name in FIELDS if found.get(name) is not None}

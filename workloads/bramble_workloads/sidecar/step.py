@@ -1,4 +1,4 @@
-"""The step `sidecar`: one loop that looks at the run folder, until the kubelet ends it after the container `train`."""
+"""The step `sidecar`: a loop that watches the run folder, until the kubelet ends it after the container `train`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ from bramble_workloads.store import Store
 LOOK_SECONDS = 0.05
 HEARTBEAT_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
-"""How long the last upload of a run waits for a store that does not answer. After that a new attempt has to do the work again."""
+"""How long the last upload of a run waits for a store that does not answer. After that the attempt has failed, and a new one starts."""
 AGAIN_SECONDS = 2.0
+"""The time between two tries of the last upload."""
 START_SECONDS = 15.0
-"""The start of a node is taken to be over after this time. Only node rank 0 writes progress, which shows the end of its start earlier."""
+"""After this time the start of a node counts as over. On node rank 0 it is over earlier, as soon as there is progress."""
 THREADS = 2
 """One for a checkpoint, and one for the heartbeat during the last upload. Each tracker has one more."""
 LAST_PROGRESS_SECONDS = {True: 10.0, False: 1.0}
-"""How long a run that succeeded, or failed, waits for its trackers. The cause of a failure is shown only after that."""
+"""How long a run waits for its trackers, by whether it succeeded. The cause of a failure is shown only after this time."""
 LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -71,13 +72,13 @@ class Sidecar:
         self._warm = False
 
     def serve(self, stop: threading.Event) -> None:
-        """Look after the run until `stop`, and then once more, for what the trainer left while it was being ended."""
+        """Serve the run until `stop`, and then once more, for files that the trainer wrote while it was being ended."""
         while not stop.wait(LOOK_SECONDS):
             self.look()
         self.look()
         self._await_upload()
         if not self._run.acknowledged.exists():
-            self._last_chance()
+            self._upload_logs_after_crash()
 
     def look(self) -> None:
         """One round: heartbeat, causes, a checkpoint, progress, and the end of the run."""
@@ -95,16 +96,16 @@ class Sidecar:
         except SpecError as error:
             self._refuse(error)
         except TryAgain as error:
-            print(f"to be tried again: {error}", flush=True)  # noqa: T201
+            print(f"this will be tried again: {error}", flush=True)  # noqa: T201
 
     def _background(self) -> None:
-        """Start what takes long in threads, one thing of each kind at a time. What it raised last time is raised here."""
+        """Start slow work in threads, one task of each kind at a time. An error of the last task is raised here."""
         if self._uploading is None or self._uploading.done():
             self._await_upload()
             if (folder := self._checkpoints.pending()) is not None:
                 self._uploading = self._pool.submit(self._checkpoints.upload, folder)
         if not self._warm and (self._run.progress.exists() or time.monotonic() - self._began >= START_SECONDS):
-            self._warm = True  # the processor is free now: until the first step, the trainer needed it
+            self._warm = True  # not earlier: until the first step, the trainer needs the processor
             self._pool.submit(self._causes.warm_up)
         self._read_progress()
         for feed in self._feeds:
@@ -116,20 +117,20 @@ class Sidecar:
                 feed.add(lines)
 
     def _await_upload(self) -> None:
-        """Wait for the upload that was started, if any. What it raised is raised here, once."""
+        """Wait for the upload that was started, if there is one. Its error is raised here, once."""
         uploading, self._uploading = self._uploading, None
         if uploading is not None:
             uploading.result()
 
     def _finish(self, code: int) -> None:
-        """Upload everything that is left, and acknowledge the end. While the store does not answer this waits; the heartbeat goes on."""
+        """Upload everything that is left, and acknowledge the end. If the store does not answer, this waits, and the heartbeat goes on."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         answer: dict[str, Any] | None = None
         while answer is None:
             try:
                 answer = self._ending(code)
             except TryAgain as error:
-                print(f"to be tried again: {error}", flush=True)  # noqa: T201
+                print(f"this will be tried again: {error}", flush=True)  # noqa: T201
                 if time.monotonic() >= deadline:
                     answer = _answer(error.code, "", b"", str(error))
                 else:
@@ -183,15 +184,15 @@ class Sidecar:
             uploaded.append((key, content[-LOG_BYTES:]))
         return uploaded[0]
 
-    def _last_chance(self) -> None:
-        """The launcher died before it could say that it finished. Keep at least its logs; the status of the pod tells the rest."""
+    def _upload_logs_after_crash(self) -> None:
+        """Upload the logs of a launcher that died before it wrote that it finished. The operator reads the cause from the pod's status."""
         try:
             self._upload_logs()
         except WorkloadError as error:
-            print(f"logs are lost: {error}", flush=True)  # noqa: T201
+            print(f"the logs could not be uploaded: {error}", flush=True)  # noqa: T201
 
     def _refuse(self, error: WorkloadError) -> None:
-        """The store will not take anything of this run, so stop it now rather than after hours."""
+        """Stop the run now, because the store refuses its uploads. Otherwise it would fail only at its end."""
         if not self._run.refused.exists():
             print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201
             handshake.write(self._run.refused, {"code": error.code, "message": str(error)})

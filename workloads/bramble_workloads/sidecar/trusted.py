@@ -17,11 +17,11 @@ from bramble_workloads.errors import SpecError
 
 @contextmanager
 def opened(path: Path, root: Path) -> Iterator[Path]:
-    """Open a file. Gives a path that stays this file, even if `path` is replaced meanwhile.
+    """Open a file. Yields a path that refers to this file even if `path` is replaced meanwhile.
 
     Raises:
         FileNotFoundError: there is no such file.
-        SpecError: it is not a regular file, or is not below `root`.
+        SpecError: it is not a regular file, or not below `root`.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -32,7 +32,7 @@ def opened(path: Path, root: Path) -> Iterator[Path]:
     try:
         name = Path(f"/proc/self/fd/{descriptor}")
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise SpecError(f"{path.relative_to(root)} is no regular file: Bramble takes files, and checkpoints without subfolders")
+            raise SpecError(f"{path.relative_to(root)} is not a regular file: write files only, and checkpoints without subfolders")
         if not name.readlink().is_relative_to(root.resolve()):
             raise SpecError(f"{path.relative_to(root)} lies outside the run's folder: copy the file itself there")
         yield name

@@ -1,4 +1,4 @@
-"""Checks what the samples must be like before training may use them. Pure: each check gives findings, in the order of the spec."""
+"""Checks whether training may use the samples. The functions are pure. Each check gives findings, in the order of the spec."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bramble_workloads.snapshot.findings import finding
 
 
 def check(samples: Sequence[Sample], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
-    """The findings about the classes of a dataset.
+    """Check the classes of a dataset and return the findings.
 
     Args:
-        samples: all of the dataset.
-        counts: split to class to number of samples that show it.
-        checks: as the specification has them.
-        task: of the dataset.
+        samples: all samples of the dataset.
+        counts: for each split and class, the number of samples that show the class.
+        checks: the checks in the specification.
+        task: the task of the dataset.
 
     Raises:
         SpecError: a check cannot be carried out as written.
@@ -70,7 +70,7 @@ def _pattern(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:
     try:
         pattern = re.compile(checks.class_pattern)
     except re.error as error:
-        raise SpecError(f"checks.classPattern is {checks.class_pattern!r}: no regular expression ({error})") from error
+        raise SpecError(f"checks.classPattern is {checks.class_pattern!r}, which is not a regular expression: {error}") from error
     if wrong := sorted(name for name in classes if not pattern.fullmatch(name)):
         yield finding("classPattern", "error", f"class names that do not match {checks.class_pattern}: rename their folders", wrong)
 
@@ -80,4 +80,4 @@ def _splits(classes: Mapping[str, int], counts: Mapping[Split, Mapping[str, int]
         yield finding("splits", "error", "classes without a sample in train: add samples, or raise splits.train", untrained)
     for split in ("val", "test"):
         if unseen := sorted(name for name in classes if counts[split] and not counts[split].get(name)):
-            yield finding("splits", "warning", f"classes without a sample in {split}: no figure can be given for them there", unseen)
+            yield finding("splits", "warning", f"classes without a sample in {split}: they cannot be scored there", unseen)

@@ -1,4 +1,4 @@
-"""What the checks of a dataset found: shortened for status, and whole for the file beside the result."""
+"""The findings of the checks of a dataset: shortened for the status, and complete for the file beside the result."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 from bramble.contracts.jobs.snapshot import Finding
 
 SHOWN = 20
-"""The most samples that a finding has in status. The file has all of them."""
+"""The most samples that a finding lists in the status. The file lists all of them."""
 
 
 def finding(check: str, severity: Literal["error", "warning", "info"], message: str, samples: Sequence[str] = ()) -> Finding:
-    """A finding with all its samples, in the given order."""
+    """Make a finding with all its samples, in the given order."""
     return Finding(check=check, severity=severity, message=message, samples=tuple(samples), count=len(samples))
 
 

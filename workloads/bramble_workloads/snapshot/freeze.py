@@ -28,11 +28,11 @@ def freeze(store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *
     """Write samples, shards and manifest. Equal samples give equal digests.
 
     Args:
-        store: it already has the pictures as blobs.
-        samples: ordered by id.
+        store: the store, which has the pictures as blobs already.
+        samples: the samples, sorted by id.
         small: the local files of the pictures that go into shards, by id.
-        task: of the dataset.
-        seed: of the splits.
+        task: the task of the dataset.
+        seed: the seed of the splits.
 
     Returns:
         The digest of the manifest, and the manifest.

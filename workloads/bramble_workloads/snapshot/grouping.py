@@ -1,4 +1,4 @@
-"""Decides which duplicates are kept, and which pictures must be in the same split. Pure."""
+"""Decides which duplicates are kept, and which pictures must be in the same split. The functions are pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Policy = Literal["drop", "keep", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """The pictures that are kept, and the group of each by the id of the picture."""
+    """The pictures that are kept, the group of each by the picture's id, and the findings."""
 
     pictures: tuple[Picture, ...]
     group_of: Mapping[str, str]
@@ -29,7 +29,7 @@ class Grouped:
 
 @dataclass
 class _Node:
-    """The pictures of one group as the source names it, before near-duplicates join groups."""
+    """One group that the source states, before near-duplicates join groups."""
 
     name: str
     split: Split | None = None
@@ -38,7 +38,7 @@ class _Node:
 
 @dataclass
 class _Forest:
-    """Disjoint sets of nodes. The root of a set knows the split that the previous manifest gave it."""
+    """Disjoint sets of nodes (union-find). The root of a set has the split from the previous manifest."""
 
     nodes: dict[str, _Node] = field(default_factory=dict)
     parent: dict[str, str] = field(default_factory=dict)
@@ -73,13 +73,13 @@ def group(
     """Drop or keep duplicates as the policy says, and join groups that near-duplicates connect.
 
     Args:
-        pictures: ordered by id.
-        near: pairs of near-duplicates, by index.
+        pictures: the pictures, sorted by id.
+        near: the pairs of near-duplicates, by index.
         policy: `drop` keeps one of each set of duplicates. `keep` keeps all of them in one group; equal files are one sample with their
             number as its weight. `fail` does the same as `keep`, and blocks training.
         group_by: the column whose values are groups. Without it, each picture is a group of its own.
-        stratify_by: the columns that make the strata, beside the class.
-        previous: samples of the previous manifest, by id. Where one of two pictures must go, it is the one that is not among these.
+        stratify_by: the columns that make the strata, besides the class.
+        previous: the samples of the previous manifest, by id. If one of two pictures must be dropped, it is the one that is not in there.
     """
     order = sorted(range(len(pictures)), key=lambda index: (pictures[index].id not in previous, pictures[index].id))
     neighbours: dict[int, list[int]] = defaultdict(list)
@@ -89,20 +89,20 @@ def group(
     forest, base, moved = _nodes(pictures, group_by, previous)
     kept: dict[int, Picture] = {}
     dropped: list[str] = []
-    torn: list[str] = []
+    conflicting: list[str] = []
     for index in order:
-        likes = [other for other in neighbours[index] if other in kept]
-        names = [base[index], *(base[other] for other in likes)]
-        if likes and policy == "drop":
+        similar = [other for other in neighbours[index] if other in kept]
+        names = [base[index], *(base[other] for other in similar)]
+        if similar and policy == "drop":
             dropped.append(pictures[index].keys[0])
         elif len({root.split for root in map(forest.root, names)} - {None}) > 1:
-            torn.append(pictures[index].keys[0])
+            conflicting.append(pictures[index].keys[0])
         else:
             forest.join(names)
             kept[index] = pictures[index]
     findings = [
         *_duplicates(pictures, [pictures[index].keys[0] for index in order if neighbours[index]], dropped, policy),
-        *_moved(torn, moved, group_by),
+        *_moved(conflicting, moved, group_by),
         *_missing_columns(pictures, [*([group_by] if group_by else []), *stratify_by]),
     ]
     group_of = {picture.id: _name(forest.root(base[index])) for index, picture in kept.items()}
@@ -115,7 +115,11 @@ def _name(root: _Node) -> str:
 
 
 def _nodes(pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample]) -> tuple[_Forest, list[str], list[str]]:
-    """The groups as the source names them, the node of each picture, and the pictures that a changed `group_by` moves to another split."""
+    """Make the groups that the source states.
+
+    Returns:
+        The groups, the name of each picture's group, and the ids of pictures that change their split because of a changed `group_by`.
+    """
     forest = _Forest()
     base: list[str] = []
     moved: list[str] = []
@@ -128,14 +132,14 @@ def _nodes(pictures: Sequence[Picture], group_by: str | None, previous: Mapping[
     for name, held in members.items():
         before = [previous[picture.id] for picture in held if picture.id in previous]
         count = Counter(sample.split for sample in before)
-        split = _commonest(count) if before else None
+        split = _most_common(count) if before else None
         forest.add(_Node(name, split, min((sample.group for sample in before if sample.split == split), default=None)))
         moved.extend(sample.id for sample in before if sample.split != split)
     return forest, base, sorted(moved)
 
 
-def _commonest(count: Mapping[Split, int]) -> Split:
-    """The split with the most samples, and the earlier of `SPLITS` where two have equally many."""
+def _most_common(count: Mapping[Split, int]) -> Split:
+    """The split with the most samples; of two with equally many, the earlier one in `SPLITS`."""
     return max(SPLITS, key=lambda split: count[split])
 
 
@@ -156,7 +160,7 @@ def _groups(
 
 
 def _stratum(pictures: Iterable[Picture], columns: Sequence[str]) -> tuple[str, ...]:
-    """The commonest class and values among the pictures of a group, and the first in sorted order where two are equally common."""
+    """The most common class and values among the pictures of a group; of two that are equally common, the first in sorted order."""
     count = Counter((picture.annotation.stratum, *(picture.meta.get(column, "") for column in columns)) for picture in pictures)
     return min(count, key=lambda stratum: (-count[stratum], stratum))
 
@@ -171,9 +175,9 @@ def _duplicates(pictures: Sequence[Picture], near: Sequence[str], dropped: Seque
         yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
 
 
-def _moved(torn: Sequence[str], moved: Sequence[str], group_by: str | None) -> Iterable[Finding]:
-    if torn:
-        yield finding("splits", "warning", "pictures that are near-duplicates of samples in two splits are left out", sorted(torn))
+def _moved(conflicting: Sequence[str], moved: Sequence[str], group_by: str | None) -> Iterable[Finding]:
+    if conflicting:
+        yield finding("splits", "warning", "pictures that are near-duplicates of samples in two splits are left out", sorted(conflicting))
     if moved:
         yield finding("splits", "warning", f"{group_by} joins samples that were in two splits: these moved to another split", moved)
 

@@ -1,4 +1,6 @@
-"""`metadata.csv`: columns for the files of a folder, as Hugging Face's ImageFolder has them. They become the `meta` of samples."""
+"""Parses `metadata.csv`, which has further columns for the files of a folder, as in Hugging Face's ImageFolder. They become the `meta` of
+samples.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,15 @@ from bramble_workloads.errors import BadData
 
 METADATA = "metadata.csv"
 FILE_NAME = "file_name"
-"""The column with the path of a file, below the folder."""
+"""The column with the path of a file, relative to the folder."""
 
 
 def read_metadata(content: bytes, uri: str) -> dict[str, dict[str, str]]:
-    """Parse the file: path of each file to its other columns. An empty value counts as absent.
+    """Parse the file. Returns the other columns of each file by its path. An empty value counts as absent.
 
     Args:
-        content: of the file.
-        uri: of the file, for messages.
+        content: the content of the file.
+        uri: the address of the file, for messages.
 
     Raises:
         BadData: it is not a CSV in UTF-8, lacks the column with the path, or a row has another number of values than the header.
@@ -26,7 +28,7 @@ def read_metadata(content: bytes, uri: str) -> dict[str, dict[str, str]]:
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"{uri} is no CSV in UTF-8: {error}") from error
+        raise BadData(f"{uri} is not a CSV in UTF-8: {error}") from error
     header: Sequence[str] = rows[0] if rows else ()
     if FILE_NAME not in header:
         raise BadData(f"{uri} has no column {FILE_NAME!r} (it has {', '.join(header) or 'none'}); add it, with paths such as cat/1.png")
@@ -36,6 +38,6 @@ def read_metadata(content: bytes, uri: str) -> dict[str, dict[str, str]]:
         if not row:
             continue
         if len(row) != len(header):
-            raise BadData(f"{uri}, line {number}: {len(row)} values for {len(header)} columns")
+            raise BadData(f"{uri}, line {number} has {len(row)} values for {len(header)} columns")
         columns[row[at]] = {name: value for name, value in zip(header, row, strict=True) if name != FILE_NAME and value != ""}
     return columns

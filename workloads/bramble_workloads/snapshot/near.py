@@ -2,7 +2,7 @@
 
 The hash is pHash (C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010): the signs of the 8x8 lowest
 frequencies of the discrete cosine transform of a 32x32 grey picture, about their median. It survives scaling and recompression.
-Close pairs are found without comparing every pair: hashes that differ in at most `DISTANCE` bits are equal in at least one of
+Near pairs are found without comparing every pair: hashes that differ in at most `DISTANCE` bits are equal in at least one of
 `DISTANCE + 1` bands of bits (Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", 2012).
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DISTANCE = 2
-"""How many bits the hashes of near-duplicates may differ in."""
+"""The number of bits by which the hashes of near-duplicates may differ."""
 PIXELS = 6.0
 """The largest mean absolute difference of pixel values (0 to 255) between near-duplicates. Recompression stays below 4."""
 LOWEST = 8
@@ -29,18 +29,18 @@ BLOCK = 2048
 
 
 def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """The hashes, uint64 [N], of grey pictures, uint8 [N, 32, 32]."""
+    """Compute the hashes, uint64 [N], of grey pictures, uint8 [N, 32, 32]."""
     edge = small.shape[-1]
     frequency, position = np.arange(LOWEST)[:, None], np.arange(edge)[None, :]
     basis = np.cos(math.pi * frequency * (2 * position + 1) / (2 * edge)).astype(np.float32)  # DCT-II
     spectrum = np.rint(basis @ small.astype(np.float32) @ basis.T).reshape(len(small), LOWEST * LOWEST)
-    spectrum[:, 0] = 0  # without the mean brightness; rounding keeps the noise of a flat picture out of its hash
+    spectrum[:, 0] = 0  # leaves out the mean brightness; rounding removes the noise of pictures with one colour
     bits = spectrum > np.median(spectrum, axis=1, keepdims=True)
     return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(len(small))
 
 
 def near_duplicates(small: NDArray[np.uint8]) -> list[tuple[int, int]]:
-    """The pairs (i < j) of near-duplicates among pictures, uint8 [N, 32, 32], by index and in order."""
+    """Find the pairs (i < j) of near-duplicates among pictures, uint8 [N, 32, 32]. They are indices in sorted order."""
     if len(small) == 0:
         return []
     hashes = perceptual_hashes(small)
@@ -53,7 +53,7 @@ def near_duplicates(small: NDArray[np.uint8]) -> list[tuple[int, int]]:
 
 
 def _shared(band: NDArray[np.uint64]) -> Iterator[NDArray[np.intp]]:
-    """Each set of at least two pictures that agree in a band."""
+    """Yield each set of at least two pictures that have the same bits in a band."""
     order = np.argsort(band, kind="stable")
     edges = np.flatnonzero(np.diff(band[order])) + 1
     yield from (members for members in np.split(order, edges) if len(members) > 1)

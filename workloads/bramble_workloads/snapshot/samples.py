@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture. `keys` names all files that have it; the first of them gives annotation, origin and meta."""
+    """One picture. `keys` names all files with this picture. Annotation, origin and meta are those of the first one."""
 
     id: str
     bytes: int
@@ -34,10 +34,10 @@ class Picture:
 
 
 def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], list[Finding]]:
-    """The distinct pictures, ordered by digest, and findings about the files.
+    """Find the distinct pictures. Returns them sorted by digest, and findings about the files.
 
-    A file that is no picture blocks training. Files with equal bytes and different annotations contradict each other, and none of them is
-    kept.
+    A file that is not a picture blocks training. Files with equal bytes and different annotations contradict each other, and none of them
+    is kept.
     """
     files: dict[str, list[tuple[Candidate, Reading]]] = defaultdict(list)
     faults: list[str] = []

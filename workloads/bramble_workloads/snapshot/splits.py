@@ -1,4 +1,4 @@
-"""Assigns groups of samples to splits. A group that had a split keeps it, and the proportions hold within each stratum. Pure."""
+"""Assigns groups of samples to splits. A group that had a split keeps it, and the ratios hold within each stratum. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Group:
 
     Attributes:
         id: a digest.
-        size: number of samples.
-        stratum: class and columns. The ratios of the splits hold within each stratum.
-        split: that of the previous manifest; None for a new group.
+        size: the number of samples.
+        stratum: the class and the values of columns. The ratios of the splits hold within each stratum.
+        split: the split in the previous manifest; None for a new group.
     """
 
     id: str
@@ -28,11 +28,11 @@ class Group:
 
 
 def assign(groups: Iterable[Group], ratios: Mapping[Split, float], seed: int) -> dict[str, Split]:
-    """The split of each group, by id.
+    """Choose the split of each group. Returns it by the group's id.
 
     Groups that had a split keep it. The new groups of a stratum are taken in the order of sha256(seed, group). Each goes to the split that
-    is then furthest below its ratio of all samples of the stratum, and to the earlier of `SPLITS` where two are equally far. So the order
-    of the input and the other strata do not matter, and adding samples never moves one.
+    is then furthest below its ratio of all samples of the stratum; of two that are equally far, to the earlier one in `SPLITS`. So the
+    result does not depend on the order of the input or on other strata, and adding samples does not move the existing ones.
     """
     strata: dict[tuple[str, ...], list[Group]] = defaultdict(list)
     for group in groups:

@@ -1,4 +1,4 @@
-"""The step `snapshot`: makes a frozen version of what the sources have now. Nothing can change a version later."""
+"""The step `snapshot`: makes a version of a Dataset from the present content of its sources. A version never changes afterwards."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     work.say(f"{len(candidates)} files in {len(listings)} sources")
     pictures, faults = distinct(_read_all(work, candidates, previous))
     if not pictures:
-        raise BadData(f"none of the {len(candidates)} files can be a sample: {faults[0].samples[0] if faults else 'no file'}")
+        raise BadData(f"none of the {len(candidates)} files can be a sample: {faults[0].samples[0] if faults else 'there is no file'}")
     grouped = group(
         pictures,
         _near(pictures),
@@ -104,7 +104,7 @@ def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mappi
 
 
 def _near(pictures: list[Picture]) -> list[tuple[int, int]]:
-    """Index pairs of near-duplicates, among the samples that have a thumbnail."""
+    """The pairs of near-duplicates among the samples that have a thumbnail, by index."""
     seen = [(index, picture.thumbnail) for index, picture in enumerate(pictures) if picture.thumbnail is not None]
     if not seen:
         return []

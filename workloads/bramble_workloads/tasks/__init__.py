@@ -1,1 +1,1 @@
-"""What models are trained and judged for: one folder a task, found through the tuple in `catalogue`."""
+"""The tasks that models are trained for. Each task is a folder, and `catalogue` lists them."""

@@ -1,7 +1,7 @@
-"""What a task gives to every step that runs or judges a model.
+"""The interface of a task, which every step that runs or scores a model uses.
 
-A task is a folder beside this file. Its numpy half, which this file describes, runs in every image, on boards too, and imports no torch.
-Its torch half is an `Objective` (`tasks/objective.py`), which only the built-in training program loads.
+A task is a folder beside this file. Its numpy part, which this file describes, runs in every image and on boards, and does not import
+torch. Its torch part is an `Objective` (`tasks/objective.py`), which only the built-in training program loads.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from bramble.contracts.tasks.base import Annotation, AnswerDocument, Scores, Tas
 
 Floats = NDArray[np.float32]
 Outputs = Mapping[str, Floats]
-"""What a graph gives for one input: arrays by output name, in the shapes that the package states."""
+"""The outputs of a graph for one input: arrays by output name, in the shapes that the package states."""
 
 T = TypeVar("T", bound=Annotation)
 D = TypeVar("D", bound=ModelDescription)
 
 
 class Answer(ABC, Generic[T]):
-    """What a model answers to one input. Answers are immutable.
+    """The answer of a model to one input. Answers are immutable.
 
     Attributes:
-        margin: how far this answer is from being another one, from 0 to 1. Golden cases are made of answers with a large margin, and
+        margin: how clear the answer is, from 0 (another answer is equally likely) to 1. Golden cases are made of answers with a large
+        margin, and
             another processor must give the same answer only where the margin is large.
     """
 
@@ -38,15 +39,15 @@ class Answer(ABC, Generic[T]):
 
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """The answer as the device's API gives it, in the order and with the types of `Task.answer_tensors`."""
+        """The answer as tensors for the device's API, in the order and with the types of `Task.answer_tensors`."""
 
     @abstractmethod
     def document(self) -> AnswerDocument:
-        """The answer as golden cases hold it."""
+        """The answer as a document for golden cases."""
 
     @abstractmethod
     def difference(self, expected: Mapping[str, Any]) -> str:
-        """How this answer differs from one that was decoded from the same outputs; empty where only rounding differs.
+        """Describe how this answer differs from one that was decoded from the same outputs. Returns an empty text if only rounding differs.
 
         Args:
             expected: the `document` of the other answer, as JSON.
@@ -58,23 +59,23 @@ class Answer(ABC, Generic[T]):
 
     @abstractmethod
     def agrees(self, truth: T) -> bool:
-        """Whether the answer is right, given what is true."""
+        """True if the answer is right, given the true annotation."""
 
     @abstractmethod
     def signals(self) -> dict[str, float]:
-        """Figures that tell a sure answer from an unsure one, by name. Collection, labelling and gates use the same names."""
+        """Figures that show how sure the model is of the answer, by name. Collection, labelling and gates use the same names."""
 
 
 A = TypeVar("A", bound=Answer[Any])
 Decoder = Callable[[Outputs], A]
-"""Makes an answer of a graph's outputs. Raises ModelFault: the outputs are no answer, such as numbers that are not finite."""
+"""Decodes the outputs of a graph into an answer. Raises ModelFault if that is impossible, for example if numbers are not finite."""
 
 
 class Scorer(ABC, Generic[T, A]):
     """Counts answers against truths."""
 
     size: int
-    """How many numbers `scores` holds, about; a result with too many of them is refused."""
+    """The approximate number of figures in `scores`. A result with too many figures is refused."""
 
     @abstractmethod
     def add(self, truth: T, answer: A) -> None:
@@ -82,11 +83,11 @@ class Scorer(ABC, Generic[T, A]):
 
     @abstractmethod
     def figure(self, metric: str, label: str | None) -> Fraction | None:
-        """A metric of the contract, exactly; of one class with `label`. None where no sample can show it."""
+        """The exact value of a metric, for all samples or for the class `label`; None where there is no sample to measure it on."""
 
     @abstractmethod
     def scores(self) -> Scores:
-        """Everything that was measured.
+        """Return all scores.
 
         Raises:
             ValueError: no sample was added.
@@ -102,17 +103,17 @@ class AnswerTensor(NamedTuple):
 
 
 ToTensor = Callable[[bytes], NDArray[Any]]
-"""Makes the graph's tensor of an input's bytes. Raises InputError: these bytes cannot be processed."""
+"""Makes the graph's tensor from the bytes of an input. Raises InputError if the bytes cannot be processed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a snapshot learns from the bytes of a file.
+    """The result of examining a file for a snapshot.
 
     Attributes:
-        digest: of the bytes.
-        bytes: their number.
-        extension: of the file as it is laid out for a trainer, such as `.png`.
+        digest: the digest of the bytes.
+        bytes: the number of bytes.
+        extension: the extension that the file gets for a trainer, such as `.png`.
         thumbnail: uint8 [32, 32], grey, by which near-duplicates are found; None for a medium without pictures.
         fault: why the file cannot be a sample; empty for a usable file.
     """
@@ -125,30 +126,30 @@ class Reading:
 
 
 class Medium(ABC):
-    """How the inputs of a task are read: pictures, texts, numbers."""
+    """Reads the inputs of a task, such as pictures."""
 
     golden_media_type: ClassVar[str]
-    """Of the inputs of golden cases."""
+    """The media type of the inputs of golden cases."""
 
     @abstractmethod
     def read(self, content: bytes) -> Reading:
-        """Examine a file that may become a sample. It never raises for what the bytes hold: a fault is part of the result."""
+        """Examine a file that may become a sample. Invalid bytes raise no error; the result states the fault."""
 
     @abstractmethod
     def preprocessor(self, description: ModelDescription) -> ToTensor:
-        """The preprocessing of a package, ready to run many times, also in several threads.
+        """Prepare the preprocessing of a package. The result may be called many times and by several threads.
 
         Raises:
-            DescriptionError: the package asks for operations that cannot give its tensor.
+            DescriptionError: the package's operations cannot produce its input tensor.
         """
 
     @abstractmethod
     def golden_inputs(self, description: ModelDescription, content: bytes, largest: int) -> Iterator[bytes]:
-        """Forms of an input in which it may become a golden case, the best one first, none of them longer than `largest` bytes."""
+        """Yield the forms in which an input may become a golden case, the best one first. Each has at most `largest` bytes."""
 
 
 class Task(ABC, Generic[T, A]):
-    """One task: what its models take, answer and are judged by."""
+    """One task: the inputs of its models, their answers, and how they are scored."""
 
     contract: ClassVar[TaskContract]
     medium: ClassVar[Medium]
@@ -158,7 +159,7 @@ class Task(ABC, Generic[T, A]):
 
     @abstractmethod
     def decoder(self, description: ModelDescription) -> Decoder[A]:
-        """Decoding of a model's outputs.
+        """Return the function that decodes the outputs of a model.
 
         Raises:
             DescriptionError: the description contradicts itself.
@@ -166,18 +167,22 @@ class Task(ABC, Generic[T, A]):
 
     @abstractmethod
     def scorer(self, description: ModelDescription) -> Scorer[T, A]:
-        """An empty scorer for a model of this description."""
+        """Create a scorer without samples for a model with this description."""
 
     @abstractmethod
     def labels(self, description: ModelDescription) -> tuple[str, ...] | None:
-        """The classes that a model of this description knows; None where it takes samples of any class."""
+        """The classes that a model with this description knows; None where it can be scored on samples of any class."""
 
     @abstractmethod
     def fit(self, description: D, outputs: Sequence[Outputs], truths: Sequence[T]) -> D:
-        """The same description with what is fitted on the validation split for each variant, such as a temperature or thresholds.
+        """Fit parameters of the description, such as a temperature or thresholds, on the validation split. Each variant is fitted by
+        itself.
 
         Args:
-            description: as the trainer wrote it, or a whole package.
-            outputs: of the variant for each sample of the validation split.
-            truths: of the same samples.
+            description: the description that the trainer wrote, or a whole package.
+            outputs: the outputs of the variant for each sample of the validation split.
+            truths: the annotations of the same samples.
+
+        Returns:
+            A copy of the description with the fitted parameters.
         """

@@ -1,4 +1,4 @@
-"""The torch half of a task: what the built-in training program optimises. Only that program imports it."""
+"""The torch part of a task: what the built-in training program optimises. Only that program imports it."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from bramble.contracts.tasks.base import BuiltinTrainer
 from bramble_workloads.tasks.base import T
 
 NetworkOutputs = Tensor | tuple[Tensor, ...]
-"""What a network returns: one tensor for each output of the description, in that order, the batch first."""
+"""The return value of a network: one tensor for each output of the description, in that order. The first dimension is the batch."""
 
 
 class Objective(ABC, Generic[T]):
-    """What a network learns, in tensors. Files, ranks, epochs and checkpoints belong to the training program (`train`).
+    """Defines the network of a task, its inputs, targets, losses and metrics. Files, ranks, epochs and checkpoints belong to the training
+    program (`train`).
 
     The program makes one Objective for each run, by `Objective(trainer, wanted, classes, truths)`.
     """
 
     figures: ClassVar[tuple[str, ...]] = ()
-    """Names of the metrics that `measure` gives, the most important one first. For each of them, more is better."""
+    """The names of the metrics that `measure` returns, the most important one first. A larger value is better for each."""
 
     def __init__(self, trainer: BuiltinTrainer, wanted: Hyperparameters, classes: tuple[str, ...], truths: Sequence[T]) -> None:
         """Take the settings of a run.
 
         Args:
-            trainer: as the user wrote it, of the task's own model.
-            wanted: the hyperparameters, of the task's own model.
-            classes: of the dataset.
-            truths: annotations of the train split.
+            trainer: the trainer settings of the user, an instance of the task's own model.
+            wanted: the hyperparameters, an instance of the task's own model.
+            classes: the classes of the dataset.
+            truths: the annotations of the train split.
 
         Raises:
             SpecError: the settings contradict the dataset.
@@ -43,19 +44,19 @@ class Objective(ABC, Generic[T]):
 
     @abstractmethod
     def describe(self) -> ModelDescription:
-        """What the exported model takes and gives. The same preprocessing prepares the samples for training."""
+        """Describe the inputs and outputs of the exported model. The same preprocessing prepares the samples for training."""
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """The network, with weights from torch's own random generator, so that the same seed gives the same weights.
+        """Create the network, with weights from torch's own random generator, so that the same seed gives the same weights.
 
         Raises:
-            SpecError: there is no such architecture; the message names some that there are.
+            SpecError: there is no such architecture. The message names similar ones.
         """
 
     @abstractmethod
     def read(self, content: bytes) -> NDArray[Any]:
-        """One sample as the program keeps it in memory: preprocessed as far as augmentation allows, all of one shape.
+        """Read one sample as the program keeps it in memory: preprocessed up to the augmentation. All samples have the same shape.
 
         Raises:
             InputError: the bytes cannot be processed.
@@ -63,30 +64,30 @@ class Objective(ABC, Generic[T]):
 
     @abstractmethod
     def target(self, truth: T) -> NDArray[Any]:
-        """The annotation of one sample as numbers, all of one shape."""
+        """The annotation of one sample as an array. The arrays of all samples have the same shape."""
 
     @abstractmethod
     def prepare(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Finish a batch on its device.
 
         Args:
-            inputs: samples as `read` gives them, [N, …].
-            targets: as `target` gives them, [N, …].
-            generator: on the CPU and seeded for this batch, for random changes; None in validation, which changes nothing.
+            inputs: samples as `read` returns them, [N, …].
+            targets: targets as `target` returns them, [N, …].
+            generator: a generator on the CPU for augmentation, seeded for this batch; None in validation, which augments nothing.
 
         Returns:
-            What the network takes, float32 [N, …], and the targets that belong to it.
+            The inputs of the network, float32 [N, …], and their targets.
         """
 
     @abstractmethod
     def losses(self, outputs: NetworkOutputs, targets: Tensor, *, training: bool) -> Tensor:
-        """The loss of each sample, float32 [N]. In validation it is the plain loss, without what only helps training."""
+        """The loss of each sample, float32 [N]. In validation it leaves out what is only for training, such as label smoothing."""
 
     def measure(self, outputs: NetworkOutputs, targets: Tensor) -> tuple[Tensor, ...]:
-        """For each of `figures` the value of each sample, [N]; a metric is the mean over the samples."""
+        """The value of each sample, [N], for each of `figures`. The metric is the mean over the samples."""
         del outputs, targets
         return ()
 
     def exported(self, network: nn.Module) -> nn.Module:
-        """The part of a trained network that answers; all of it unless the task says otherwise."""
+        """The part of a trained network that is exported. By default it is the whole network."""
         return network

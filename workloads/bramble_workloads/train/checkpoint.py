@@ -1,4 +1,4 @@
-"""Writes and reads checkpoints: folders `step-<n>/` of safetensors, JSON and an optimiser state. No pickle is executed when one is read."""
+"""Writes and reads checkpoints: folders `step-<n>/` with safetensors, JSON and an optimiser state. Reading one executes no pickle code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WEIGHTS, BEST, OPTIMIZER, STATE = "model.safetensors", "best.safetensors", "opti
 
 @dataclass
 class State:
-    """How far a run has come, without its weights.
+    """The progress of a run, without its weights.
 
     Attributes:
         epoch: the epoch that is being trained, from 0.
@@ -48,7 +48,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a checkpoint holds besides the state. `scaler` scales the loss in float16; `best` holds the weights of the best epoch."""
+    """The parts of a checkpoint besides the state. `scaler` scales the loss in float16; `best` has the weights of the best epoch."""
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
@@ -78,7 +78,7 @@ def restore(folder: Path, parts: Parts, device: torch.device) -> State:
     """Load the newest checkpoint into the parts. Without a checkpoint, return the state of a run that begins.
 
     Raises:
-        BadData: the checkpoint was written by another program, or for another network.
+        BadData: the checkpoint was written by another program or for another network.
     """
     found = steps(folder)
     if not found:

@@ -18,14 +18,14 @@ from bramble_workloads.errors import SpecError
 
 
 class Specified(NamedTuple):
-    """What a user asks of the built-in program: both are of the task's own model."""
+    """The user's settings of the built-in program. Both are instances of the task's own models."""
 
     trainer: BuiltinTrainer
     wanted: Hyperparameters
 
 
 def prepare() -> dict[str, str] | None:
-    """Check the specification, then import what the ranks will need. Returns a cause where the specification is wrong."""
+    """Check the specification, then import what the ranks need. Returns a cause if the specification is wrong, else None."""
     try:
         specified()
     except SpecError as error:
@@ -37,7 +37,7 @@ def prepare() -> dict[str, str] | None:
 
 
 def main() -> int:
-    """Train and export as one rank; 0, or an exception with a `code`."""
+    """Train and export as one rank. Returns 0, or raises an exception, whose `code` is the exit code."""
     from bramble_workloads.train import program
 
     return program.main(specified(), int(os.environ.get("BRAMBLE_SEED", "0")))
@@ -47,7 +47,7 @@ def specified() -> Specified:
     """Read `$BRAMBLE_TRAINER` and `$BRAMBLE_PARAMS`.
 
     Raises:
-        SpecError: a name that is not known, or a value out of its bounds; the message lists names and bounds.
+        SpecError: a name is not known, or a value is out of bounds. The message lists the names and bounds.
     """
     try:
         trainer = TypeAdapter[BuiltinTrainer](AnyBuiltinTrainer).validate_json(os.environ["BRAMBLE_TRAINER"])

@@ -19,13 +19,17 @@ GREY_DIMENSIONS = 2
 
 
 class PixelReader:
-    """Reads a picture's bytes to pixels, uint8 [C, H, W], by the package's own operations up to normalisation."""
+    """Reads the bytes of a picture into pixels, uint8 [C, H, W], by the package's own operations up to normalisation."""
 
     def __init__(self, description: ModelDescription) -> None:
         self._preprocessor = Preprocessor(description)
 
     def __call__(self, content: bytes) -> NDArray[np.uint8]:
-        """Raises InputError: the bytes are not a picture that the description can process."""
+        """Read one picture.
+
+        Raises:
+            InputError: the bytes are not a picture that the description can process.
+        """
         picture = np.asarray(self._preprocessor.picture(content), dtype=np.uint8)
         return np.ascontiguousarray(picture[None] if picture.ndim == GREY_DIMENSIONS else picture.transpose(2, 0, 1))
 
@@ -38,19 +42,19 @@ class Normalizer:
         self._std = torch.tensor(std)[:, None, None]
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """Pixels [N, C, H, W] of any type in 0…255 to float32."""
+        """Normalise pixels [N, C, H, W] of any type in 0…255 to float32."""
         if self._mean.device != pixels.device:
             self._mean, self._std = self._mean.to(pixels.device), self._std.to(pixels.device)
         return (pixels.float() / SCALE - self._mean) / self._std
 
 
 def augment(pixels: Tensor, wanted: Augment, generator: torch.Generator) -> Tensor:
-    """Shift, flip and brighten.
+    """Shift and flip pictures and change their brightness at random.
 
     Args:
         pixels: uint8 [N, C, H, W].
-        wanted: how much of each.
-        generator: on the CPU, seeded for this batch.
+        wanted: the strength of each change.
+        generator: a generator on the CPU that is seeded for this batch.
 
     Returns:
         float32 [N, C, H, W] in 0…255.

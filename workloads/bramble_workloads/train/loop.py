@@ -1,4 +1,4 @@
-"""The training loop: epochs of optimiser steps, validation, the best weights and checkpoints. It may be stopped at any step."""
+"""The training loop: epochs of optimiser steps, validation, the best weights and checkpoints. It can stop and resume at any step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bramble_workloads.train.validation import improved, means_of, sums_of, vali
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """The parts of a run."""
+    """The parts of a training run."""
 
     wanted: Hyperparameters
     seed: int
@@ -46,7 +46,7 @@ class Setup:
 
 
 class Trainer:
-    """Runs a setup to its end, from the newest checkpoint if there is one.
+    """Runs a training to its end. It resumes from the newest checkpoint, if there is one.
 
     Every random number depends only on (seed, epoch, samples consumed, rank). So a run that resumes after any optimiser step gives the
     same weights as one that was never stopped, if its device is deterministic.
@@ -78,8 +78,8 @@ class Trainer:
         self.state = checkpoint.restore(self._setup.checkpoints, self._parts, self._ranks.device)
         self._saved = self.state.step
         self._copy(self._buffers, self._before)
-        self._agree()
-        with _Leaving(self) as leaving:
+        self._require_same_step()
+        with _StopOnSignal(self) as leaving:
             while self.state.epoch < self._wanted.epochs and not self._done():
                 began, before = time.monotonic(), self.state.consumed
                 sums = self._epoch(leaving)
@@ -94,8 +94,8 @@ class Trainer:
             checkpoint.save(self._setup.checkpoints, self.state, self._parts)
             self._saved = self.state.step
 
-    def forget_step(self) -> None:
-        """Restore the running statistics from before an unfinished step. Weights change only at the end of a step."""
+    def restore_statistics(self) -> None:
+        """Restore the running statistics from before an unfinished step. The weights change only at the end of a step."""
         self._copy(self._before, self._buffers)
 
     @staticmethod
@@ -107,13 +107,13 @@ class Trainer:
         stopping = self._wanted.early_stopping
         return stopping is not None and self.state.stale >= stopping.patience
 
-    def _agree(self) -> None:
+    def _require_same_step(self) -> None:
         """Check that every node restored the same step; otherwise the ranks would train different weights."""
         steps = self._ranks.total(torch.tensor([self.state.step], dtype=torch.float64, device=self._ranks.device))
         if int(steps.item()) != self.state.step * self._ranks.world_size:
-            raise CheckpointsDiffer(f"this node restored step {self.state.step}, and not all others did")
+            raise CheckpointsDiffer(f"this node restored step {self.state.step}, and another node restored a different one")
 
-    def _epoch(self, leaving: _Leaving) -> Tensor:
+    def _epoch(self, leaving: _StopOnSignal) -> Tensor:
         """Take optimiser steps until the epoch's samples are used up; return the sums of this rank (`sums_of`)."""
         state, wanted, ranks = self.state, self._wanted, self._ranks
         self._model.train()
@@ -131,9 +131,9 @@ class Trainer:
             if ranks.first:
                 self._setup.progress.first_step()
                 if self._setup.progress.due():
-                    self._say_within(sums, (state.consumed - start) / (time.monotonic() - began))
+                    self._report_within_epoch(sums, (state.consumed - start) / (time.monotonic() - began))
             if leaving.asked:
-                raise Stopped("asked to leave (SIGTERM) while training; the last step is saved")
+                raise Stopped("asked to end (SIGTERM) while training; the last step is saved")
         return sums
 
     def _step(self, group: list[Batch], seen: int, sums: Tensor) -> None:
@@ -161,7 +161,7 @@ class Trainer:
         self._precision.step(self._parts.optimizer, self._setup.network, wanted.clip_norm)
 
     def _close_epoch(self, sums: Tensor, seconds: float, samples: int) -> None:
-        """Validate, remember the best weights, save a checkpoint, and report progress."""
+        """Validate, keep the weights if they are the best so far, save a checkpoint, and report progress."""
         state = self.state
         metrics = means_of(self._ranks.total(sums), self._train_names)
         self._ranks.share(self._setup.network)
@@ -172,7 +172,7 @@ class Trainer:
                 raise SpecError(f"the loss on {split} is {found} after epoch {state.epoch + 1}: {advice}")
         metrics["samplesPerSecond"] = samples / max(seconds, 1e-9)
         state.metrics = metrics
-        self._whole = False  # no checkpoint is written until weights, best weights and state belong together again
+        self._whole = False  # weights, best weights and state do not match until the end of this method, so no checkpoint may be written
         if improved(metrics, state.best, self._wanted, self._objective.figures):
             state.best, state.best_epoch, state.stale = metrics, state.epoch, 0
             self._parts.best.update(checkpoint.weights_of(self._setup.network))
@@ -187,7 +187,7 @@ class Trainer:
             text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
             print(f"epoch {state.epoch}/{self._wanted.epochs}: {text}", flush=True)  # noqa: T201
 
-    def _say_within(self, sums: Tensor, speed: float) -> None:
+    def _report_within_epoch(self, sums: Tensor, speed: float) -> None:
         state, total = self.state, len(self._setup.train)
         metrics = {**means_of(sums, self._train_names), "samplesPerSecond": speed}
         left = (total - state.consumed) + (self._wanted.epochs - state.epoch - 1) * total
@@ -198,8 +198,8 @@ class CheckpointsDiffer(TryAgain):
     """The nodes of one attempt restored different checkpoints. A new attempt fetches them again."""
 
 
-class _Leaving:
-    """Notes SIGTERM, so that the loop stops between two steps. When it stops, or a peer is lost, the last complete step is saved."""
+class _StopOnSignal:
+    """Records SIGTERM, so that the loop stops between two steps. When it stops, or a peer is lost, the last complete step is saved."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
@@ -217,7 +217,7 @@ class _Leaving:
         if isinstance(error, Stopped):
             self._trainer.save()
         elif LOST_PEER.search(str(error)):
-            self._trainer.forget_step()
+            self._trainer.restore_statistics()
             self._trainer.save()
 
 

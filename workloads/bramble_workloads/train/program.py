@@ -26,19 +26,19 @@ from bramble_workloads.train.samples import Source, read_samples
 from bramble_workloads.train.validation import graph_outputs
 
 LOADERS = 2
-"""Loader processes of a rank, where the samples do not fit into memory."""
+"""The number of loader processes of a rank, if the samples do not fit into memory."""
 
 
 def warm_up() -> None:
-    """Import, once for all ranks of a node, what torch imports only for the first optimiser: as much again as torch itself."""
+    """Import, once for all ranks of a node, what torch imports only for the first optimiser. It takes as long as torch itself."""
     make_optimizer(nn.Linear(1, 1), Hyperparameters())
 
 
 def objective_of(task: Task[Any, Any]) -> type[Objective[Any]]:
-    """The torch half of a task.
+    """The torch part of a task.
 
     Raises:
-        SpecError: the task has none.
+        SpecError: the task has no built-in training.
     """
     if task.objective is None:
         raise SpecError(f"trainer.builtin.task: there is no built-in program for {task.contract.name}; use trainer.container")
@@ -47,7 +47,7 @@ def objective_of(task: Task[Any, Any]) -> type[Objective[Any]]:
 
 
 def main(specified: Specified, seed: int) -> int:
-    """Train and export; 0, or an exception with a `code`."""
+    """Train and export. Returns 0, or raises an exception, whose `code` is the exit code."""
     torch.manual_seed(seed)
     ranks = Ranks()
     trainer, wanted = specified

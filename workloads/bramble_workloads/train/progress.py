@@ -21,13 +21,13 @@ class Progress:
         self._last = 0.0
 
     def first_step(self) -> None:
-        """Note the time of the first optimiser step of this attempt. It is called after every step."""
+        """Record the time of the first optimiser step of this attempt. Call it after every step."""
         if not self._first_step:
             self._first_step = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             self.write(0, {}, None)
 
     def due(self) -> bool:
-        """Whether it is time for a line within the epoch."""
+        """True if the next line within the epoch is due."""
         return self._path is not None and time.monotonic() - self._last >= EVERY_SECONDS
 
     def write(self, epoch: int, metrics: dict[str, float], eta: float | None, message: str = "") -> None:

@@ -43,7 +43,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is rank 0, which writes checkpoints, progress and the model."""
+        """True for rank 0, which writes checkpoints, progress and the model."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The samples of `$BRAMBLE_DATA` as tensors, kept in memory where they fit, else read by loader processes beside the training."""
+"""Reads the samples of `$BRAMBLE_DATA` as tensors. They stay in memory if they fit; otherwise loader processes read them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bramble_workloads.tasks.objective import Objective
 
 KEPT_BYTES = 512 * 1024 * 1024
 KEPT_SAMPLES = 20_000
-"""Up to here, reading every sample once is cheaper than reading it in every epoch."""
+"""Up to this size and number, all samples are read once and kept in memory."""
 THREADS = 4
 
 
@@ -45,7 +45,10 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Samples as `Objective.read` and `Objective.target` give them, [N, …] each, and weights, float32 [N]; all on the device."""
+    """The inputs and targets of samples as `Objective.read` and `Objective.target` return them, [N, …], and their weights, float32 [N].
+
+    All are on the device.
+    """
 
     inputs: Tensor
     targets: Tensor
@@ -56,7 +59,7 @@ def read_samples(data: Path, task: TaskContract) -> Samples:
     """Read the dataset that the init container wrote.
 
     Raises:
-        BadData: the folder holds no dataset, or there is nothing to train on.
+        BadData: the folder has no dataset, or the train split is empty.
         SpecError: the dataset is of another task.
     """
     try:
@@ -64,16 +67,16 @@ def read_samples(data: Path, task: TaskContract) -> Samples:
         classes, found = tuple(manifest["classes"]), manifest["task"]
         lines = (data / "samples.jsonl").read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError, KeyError) as error:
-        raise BadData(f"{data} holds no dataset: {error}") from error
+        raise BadData(f"{data} has no dataset: {error}") from error
     if found != task.name:
-        raise SpecError(f"trainer.builtin.task is {task.name} and the dataset is of {found}: make them equal")
+        raise SpecError(f"trainer.builtin.task is {task.name} and the task of the dataset is {found}: make them equal")
     names = [field.alias or name for name, field in task.annotation.model_fields.items()]
     splits: dict[str, list[Sample]] = {"train": [], "val": []}
     for line in map(json.loads, lines):
         truth = task.annotation.model_validate({name: line[name] for name in names if name in line})
         splits[line["split"]].append(Sample(data / line["file"], truth, line["weight"]))
     if not splits["train"]:
-        raise BadData("the train split holds no sample: add samples, or raise splits.train")
+        raise BadData("the train split has no samples: add samples, or raise splits.train")
     return Samples(classes, tuple(splits["train"]), tuple(splits["val"]))
 
 
@@ -92,7 +95,11 @@ class Files(Dataset[tuple[Tensor, Tensor, float]]):
         return torch.from_numpy(self.read(index)), torch.from_numpy(self._objective.target(sample.truth)), sample.weight
 
     def read(self, index: int) -> NDArray[Any]:
-        """Raises BadData: the file cannot be processed."""
+        """Read one sample.
+
+        Raises:
+            BadData: the file cannot be processed.
+        """
         file = self._samples[index].file
         try:
             return self._objective.read(file.read_bytes())
@@ -101,7 +108,7 @@ class Files(Dataset[tuple[Tensor, Tensor, float]]):
 
 
 class Source:
-    """Batches by index, from memory or through loader processes."""
+    """Gives batches of samples by index, from memory or through loader processes."""
 
     def __init__(self, samples: Sequence[Sample], objective: Objective[Any], device: torch.device, workers: int) -> None:
         self.truths = [sample.truth for sample in samples]
@@ -124,7 +131,7 @@ class Source:
         return Batch(*(part.to(self._device) for part in parts))
 
     def batches(self, indices: Iterator[NDArray[np.int64]]) -> Iterator[Batch]:
-        """One batch for each array of indices, in that order."""
+        """Yield one batch for each array of indices, in that order."""
         if self._kept is not None:
             for chosen in indices:
                 at = torch.from_numpy(chosen).to(self._device)

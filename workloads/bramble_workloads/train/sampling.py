@@ -1,4 +1,4 @@
-"""The samples that each rank sees, in their order. The order is the same after a resume at any step."""
+"""Chooses the samples of each rank and their order. A run that resumes at any step uses the same order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALLEST = 2
-"""A batch gives each rank at least this many samples."""
+"""The least number of samples that a rank gets of a batch."""
 
 
 def seed_of(*parts: int) -> int:
@@ -28,12 +28,12 @@ def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, sta
     left out if it would give a rank a single sample, which batch normalisation cannot use, unless it is the only batch.
 
     Args:
-        order: all samples of the epoch.
-        size: how many samples of a batch each rank gets.
+        order: the samples of the epoch, in their order.
+        size: the number of samples that each rank gets of a batch.
         rank: this rank.
         world_size: the number of ranks.
-        start: how many samples all ranks together have used already. A run resumes within an epoch by it, also with another number of
-            ranks.
+        start: the number of samples that all ranks together have used already. With it a run resumes within an epoch, also with another
+            number of ranks.
     """
     whole = size * world_size
     for offset in range(start, len(order), whole):

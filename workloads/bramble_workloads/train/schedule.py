@@ -8,10 +8,10 @@ from bramble.contracts.hyperparameters import Hyperparameters
 
 
 def learning_rate(begins: float, ends: float, wanted: Hyperparameters) -> float:
-    """The rate of the optimiser step from `begins` to `ends`: a linear warm-up, then a constant rate or half a cosine down to 0.
+    """The learning rate of the optimiser step from `begins` to `ends`: a linear warm-up, then a constant rate or half a cosine down to 0.
 
-    Both are in epochs from the beginning of the run, because a run may resume with another number of ranks, whose steps use another
-    number of samples.
+    `begins` and `ends` are in epochs since the beginning of the run, because a run may resume with another number of ranks, and its steps
+    then use another number of samples.
     Source: I. Loshchilov, F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", 2017, without restarts.
     """
     warmup = wanted.warmup_epochs

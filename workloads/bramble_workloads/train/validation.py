@@ -17,28 +17,28 @@ from bramble_workloads.train.ranks import Ranks
 from bramble_workloads.train.samples import Source
 
 FORWARD = 4
-"""Without gradients, so many training batches fit into one forward pass."""
+"""How many training batches are put into one forward pass, which needs less memory without gradients."""
 
 
 def sums_of(losses: Tensor, figures: Sequence[Tensor]) -> Tensor:
-    """Sums over the samples of a batch, float64: the loss, each figure, and the number of samples."""
+    """The sums over the samples of a batch, float64: the loss, each figure, and the number of samples."""
     count = torch.tensor(float(len(losses)), dtype=torch.float64, device=losses.device)
     return torch.stack([losses.sum().double(), *(figure.sum().double() for figure in figures), count])
 
 
 def means_of(sums: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Means over the samples by name, of sums as `sums_of` gives them; empty without samples.
+    """The means over the samples, by name; empty without samples.
 
     Args:
-        sums: the loss, each figure, and the number of samples.
-        names: of the loss and the figures.
+        sums: the sums that `sums_of` returns.
+        names: the names of the loss and the figures.
     """
     *values, count = sums.tolist()
     return {name: value / count for name, value in zip(names, values, strict=True)} if count else {}
 
 
 def validate(network: nn.Module, objective: Objective[Any], val: Source, ranks: Ranks, batch_size: int) -> dict[str, float]:
-    """`loss` and the objective's figures over the whole split, of which each rank measures its share; empty where the split is empty."""
+    """Measure `loss` and the objective's figures on the whole split. Each rank measures its share. Empty if the split is empty."""
     if len(val) == 0:
         return {}
     sums = torch.zeros(2 + len(objective.figures), dtype=torch.float64, device=ranks.device)
@@ -48,7 +48,7 @@ def validate(network: nn.Module, objective: Objective[Any], val: Source, ranks: 
 
 
 def graph_outputs(network: nn.Module, objective: Objective[Any], source: Source, batch_size: int) -> list[Outputs]:
-    """The outputs of the exported part of the network for each sample, as the graph will give them."""
+    """The outputs of the exported part of the network for each sample, in the form in which the graph returns them."""
     names = [output.name for output in objective.describe().outputs]
     found: list[Outputs] = []
     for outputs, _ in forward(objective.exported(network), objective, source, np.arange(len(source)), batch_size):
@@ -76,7 +76,7 @@ def _slices(indices: NDArray[np.int64], size: int) -> Iterator[NDArray[np.int64]
 
 
 def improved(metrics: dict[str, float], best: dict[str, float], wanted: Hyperparameters, figures: Sequence[str]) -> bool:
-    """Whether an epoch is the best so far: by early stopping's metric if it is set, else by the first figure and then by the loss.
+    """True if an epoch is the best so far: by the metric of early stopping if it is set, else by the first figure and then by the loss.
 
     Without a validation split the last epoch is the best.
     """

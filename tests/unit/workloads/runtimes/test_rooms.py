@@ -75,7 +75,7 @@ def test_each_exported_file_is_fetched_once_and_a_missing_one_is_a_reason(tmp_pa
     store = Downloads()
     work = cast("Work[Any]", SimpleNamespace(folder=tmp_path, store=store))
     package, _ = exported(digits_graph())
-    with pytest.raises(NotConvertible, match=r"training left no program\.pt2"):
+    with pytest.raises(NotConvertible, match=r"training did not export program\.pt2"):
         fetch_export(work, package, PROGRAM)
     file = File(sha256=digest_of(b"content"), bytes=7, media_type=PROGRAM.media_type)
     with_program = package.model_copy(update={"files": {**package.files, PROGRAM.name: file}})

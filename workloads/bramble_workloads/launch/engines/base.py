@@ -13,8 +13,8 @@ class Engine(ABC):
     """Runs the ranks of one node.
 
     Attributes:
-        name: of the engine in `spec.engine` and in `TrainJob.engine`.
-        library: the module that the trainer's image must have. An image without it can still run one process on one node.
+        name: the name of the engine in `spec.engine` and in `TrainJob.engine`.
+        library: the module that the trainer's image must have. An image without it can run one process on one node only.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, attempt: Attempt) -> bool:
-        """Start every rank of this node, and return when all have ended: True when all succeeded.
+        """Start every rank of this node, and return when all have ended. Returns True if all succeeded.
 
         While ranks run, an engine calls `attempt.watch.look` with their processes at least every 0.1 s, and before it stops any of them; it
         stops all of them when one has failed or when `attempt.refused()`.

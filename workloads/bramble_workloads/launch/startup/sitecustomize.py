@@ -1,8 +1,8 @@
 """Ends a Python process of the user's command at once after an uncaught exception. Python imports it at startup, from PYTHONPATH.
 
-Taking apart what `import torch` has made takes more than a second. During that time the exception is printed, but the rank has not ended,
-so nobody can tell yet why it failed. Exit handlers run and files are flushed before the process ends, and its exit code stays 1. A process
-that ends in any other way is left alone, since its exit code cannot be known here.
+The teardown of a process that has imported torch takes more than a second. During that time the exception is printed, but the rank has not
+ended, so its cause is not known yet. Exit handlers run and files are flushed before the process ends, and its exit code stays 1. A process
+that ends in any other way is not changed, because its exit code is not known here.
 """
 
 import atexit
@@ -16,13 +16,13 @@ import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib would slow the start of every process
 TOP = ("<module>", "_run_module_as_main")
-"""Where `python script.py` and `python -m module` begin."""
+"""The functions in which `python script.py` and `python -m module` begin."""
 FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 FAILED = 1
 
 
 def _exception_ended_the_program() -> bool:
-    """Whether Python printed an exception that nothing caught, and not one of an interactive console inside the program."""
+    """True if Python printed an uncaught exception of the program, and not one of an interactive console inside it."""
     trace = getattr(sys, "last_traceback", None)
     if trace is None or not isinstance(sys.last_value, Exception):
         return False
@@ -33,7 +33,7 @@ def _exception_ended_the_program() -> bool:
 def _end() -> None:
     if _exception_ended_the_program():
         for file in [each for each in gc.get_objects() if type(each) in FILES]:
-            with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it any more
+            with contextlib.suppress(OSError, ValueError):  # the file is closed, or its reader has ended
                 file.flush()
         os._exit(FAILED)
 

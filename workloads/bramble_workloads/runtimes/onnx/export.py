@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OnnxExporter(Exporter):
-    """Exports with torch's own exporter, which writes the graph with onnxscript."""
+    """Uses torch's own exporter, which writes the graph with onnxscript."""
 
     def write(self, module: torch.nn.Module, example: torch.Tensor, description: ModelDescription, path: Path) -> None:
         import torch
@@ -29,7 +29,7 @@ class OnnxExporter(Exporter):
             verbose=False,
         )
         if program is None:
-            raise SpecError("export: torch gave no ONNX program for this module")
+            raise SpecError("export: torch returned no ONNX program for this module")
         program.save(path, external_data=False)
 
 

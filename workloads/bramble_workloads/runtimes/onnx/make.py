@@ -1,4 +1,4 @@
-"""Makes ONNX graphs: float32 is what training exported, int8 is quantised from it."""
+"""Makes ONNX graphs: the float32 graph is the one that training exported, and the int8 graph is quantised from it."""
 
 from __future__ import annotations
 

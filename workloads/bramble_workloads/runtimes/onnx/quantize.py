@@ -93,25 +93,29 @@ def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) ->
     if not any(node.op_type == "DequantizeLinear" for node in model.graph.node):
         kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
         raise NotConvertible(f"the graph has nothing that can be quantised (operators: {kinds})")
-    step = _release_outputs(model)
+    step = _remove_output_quantisation(model)
     onnx.save(model, str(target))
     return Form(target, Quantised(step, TOLERANCE), METHOD)
 
 
 def _require_opset(model: onnx.ModelProto) -> None:
-    """Raises NotConvertible: the graph's opset has no scales for each channel."""
+    """Check that the graph's opset supports a scale for each channel.
+
+    Raises:
+        NotConvertible: the opset is older than `OPSET`.
+    """
     opset = next((each.version for each in model.opset_import if each.domain in {"", "ai.onnx"}), 0)
     if opset < OPSET:
         raise NotConvertible(f"the graph has ONNX opset {opset} and int8 needs {OPSET}: export it with opset {OPSET} or newer")
 
 
-def _release_outputs(model: onnx.ModelProto) -> float:
+def _remove_output_quantisation(model: onnx.ModelProto) -> float:
     """Remove the quantise-dequantise pair before each output. Returns the greatest quantisation step of them, 1.0 when there is none."""
-    steps = [_release(model.graph, output.name) for output in model.graph.output]
+    steps = [_remove_pair(model.graph, output.name) for output in model.graph.output]
     return max((step for step in steps if step is not None), default=1.0)
 
 
-def _release(graph: onnx.GraphProto, output: str) -> float | None:
+def _remove_pair(graph: onnx.GraphProto, output: str) -> float | None:
     """Connect the node before the pair to the output. Returns the pair's quantisation step, or None when there is no such pair."""
     makers = {name: node for node in graph.node for name in node.output}
     dequantise = makers.get(output)

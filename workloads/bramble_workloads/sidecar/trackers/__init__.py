@@ -1,1 +1,3 @@
-"""Where the progress of a training goes: one file for each tracker, listed in `catalogue`. docs/rooms.md says how to add one."""
+"""The trackers, which send the progress of a training to other systems. Each is a file, and `catalogue` lists them. docs/rooms.md says how
+to add one.
+"""

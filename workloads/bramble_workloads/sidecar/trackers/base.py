@@ -13,13 +13,13 @@ Progress = Mapping[str, Any]
 
 
 class Tracker(ABC):
-    """Sends the progress of one attempt somewhere. The sidecar of node rank 0 has one instance of each tracker that `open` gives.
+    """Sends the progress of one attempt to another system. The sidecar of node rank 0 has one instance of each tracker that `open` returns.
 
     Attributes:
-        name: for messages.
-        least_seconds: between two calls of `log`.
-        repeat_seconds: after so long without a new line, `log` is called again with the last one; None for a tracker that keeps what it
-            was given.
+        name: the name in messages.
+        least_seconds: the shortest time between two calls of `log`.
+        repeat_seconds: if there is no new line for this long, `log` is called again with the last one. None for a system that stores the
+            lines.
     """
 
     name: ClassVar[str]
@@ -29,17 +29,17 @@ class Tracker(ABC):
     @classmethod
     @abstractmethod
     def open(cls, context: Context) -> Self | None:
-        """The tracker of this attempt; None where the job or the environment does not configure it. It does not connect yet."""
+        """Create the tracker of this attempt; None if neither the job nor the environment configures it. It does not connect yet."""
 
     @abstractmethod
     def log(self, lines: Sequence[Progress]) -> bool:
-        """Send lines of progress, which is information and never an authority.
+        """Send lines of progress. They are for information only.
 
-        Called in a thread of its own, never twice at a time.
+        The call runs in a thread, and there is at most one at a time.
 
         Args:
-            lines: all that are new since the last call that returned True, oldest first; at least one.
+            lines: the new lines since the last call that returned True, oldest first; at least one.
 
         Returns:
-            False to get the same lines again with the next call, because nobody answered.
+            False if the system did not answer. The next call then has the same lines again.
         """

@@ -1,4 +1,4 @@
-"""The trackers, in an ordered tuple."""
+"""The tuple of trackers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TRACKERS: tuple[type[Tracker], ...] = (GatewayTracker,)
 
 
 def open_trackers(context: Context) -> list[Tracker]:
-    """Every tracker that this attempt uses. Only node rank 0 has any, since only its ranks write progress."""
+    """Create the trackers of this attempt. Only node rank 0 has trackers, because only its ranks write progress."""
     if context.node_rank != 0:
         return []
     return [tracker for kind in TRACKERS if (tracker := kind.open(context)) is not None]

@@ -1,4 +1,4 @@
-"""The gateway, from which the operator takes what status shows."""
+"""Sends progress to the gateway, from which the operator reads it for the status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bramble_workloads.sidecar.trackers.base import Progress, Tracker
 
 
 class GatewayTracker(Tracker):
-    """Posts the newest line only. Gateways keep it in memory, so it is posted again from time to time."""
+    """Posts the newest line only. The gateway keeps it in memory, so it is posted again every `repeat_seconds`."""
 
     name = "gateway"
     repeat_seconds = 5.0

@@ -1,4 +1,4 @@
-"""The interface of a reader, and what it returns."""
+"""The interface of a reader of sources, and its results."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Candidate:
     Attributes:
         origin: the name of the source.
         entry: the object in the store.
-        annotation: what the source states about the picture.
-        meta: columns of the sample.
+        annotation: the annotation that the source states for the picture.
+        meta: the columns of the sample.
     """
 
     origin: str
@@ -34,7 +34,7 @@ class Candidate:
 
     @property
     def key(self) -> str:
-        """Where a person finds the picture, for findings."""
+        """The address at which a person finds the picture, for findings."""
         return self.entry.key
 
     def content(self, store: Store) -> bytes:
@@ -42,13 +42,13 @@ class Candidate:
         return store.get(self.entry.key)
 
     def freeze(self, store: Store, content: bytes, digest: str) -> None:
-        """Make a blob of the content, which was just read."""
+        """Make a blob of the content that was just read."""
         store.copy_blob(self.entry, content, digest)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a source has: its candidates in an order that does not change, and findings about what cannot become a sample."""
+    """The content of a source: its candidates in a fixed order, and findings about files that cannot become samples."""
 
     candidates: tuple[Candidate, ...]
     findings: tuple[Finding, ...] = ()
@@ -58,23 +58,23 @@ class SourceReader(ABC):
     """Reads sources of one format.
 
     Attributes:
-        contract: of the format.
+        contract: the contract of the format.
     """
 
     contract: SourceContract
 
     @abstractmethod
     def read(self, store: Store, source: Source, annotation: type[Annotation]) -> Listing:
-        """List what a source has, without reading the pictures.
+        """List the candidates of a source, without reading the pictures.
 
         Args:
-            store: of the namespace.
-            source: to read; `options_of` gives its settings.
-            annotation: the model of the dataset's task. `annotate` makes one.
+            store: the store of the namespace.
+            source: the source to read. `options_of` returns its settings.
+            annotation: the annotation model of the dataset's task. `annotate` creates an instance.
 
         Raises:
             BadData: the source has no picture, or a file that describes the pictures cannot be understood.
-            SpecError: the settings do not fit the format, or the format does not state what the task needs.
+            SpecError: the settings are not those of the format, or the format does not state the annotation that the task needs.
         """
 
     def options_of(self, source: Source) -> SourceOptions | None:
@@ -86,7 +86,7 @@ class SourceReader(ABC):
             raise SpecError(f"source {source.name}: {self.contract.field}: {error.errors()[0]['msg']}") from error
 
     def annotate(self, source: Source, annotation: type[Annotation], **stated: Any) -> Annotation:
-        """An annotation of the task from what the source states about a picture, such as `label="cat"`."""
+        """Create an annotation of the task from the values that the source states for a picture, such as `label="cat"`."""
         try:
             return annotation.model_validate(stated)
         except ValidationError as error:

@@ -16,11 +16,11 @@ from bramble_workloads.store import Store
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg"})
 DEPTH = 2
-"""Parts of the path of a picture: its class and its file."""
+"""The number of parts of a picture's path: its class and its file."""
 
 
 class ImageFolderReader(SourceReader):
-    """States the folder of a picture as its label. Candidates are ordered by key."""
+    """Reads the label of a picture from the name of its folder. Candidates are sorted by key."""
 
     contract = IMAGE_FOLDER
 

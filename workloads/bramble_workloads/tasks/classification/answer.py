@@ -1,4 +1,4 @@
-"""Logits to a label and its signals."""
+"""Decodes logits into a label, its confidence and its signals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Classified(Answer[Label]):
     margin: float
     """The difference of the two greatest probabilities."""
     confident: bool
-    """Whether `confidence` reaches the package's `confidentAt`."""
+    """True if `confidence` reaches the package's `confidentAt`."""
 
     def __str__(self) -> str:
         return f"{self.label} at {self.confidence:.6f}"
@@ -45,7 +45,7 @@ class Classified(Answer[Label]):
         return ClassifiedAnswer(label=self.label, confidence=self.confidence)
 
     def difference(self, expected: Mapping[str, Any]) -> str:
-        """Another label, or a confidence that differs by more than rounding."""
+        """A text if the label differs, or if the confidence differs by more than rounding; otherwise empty."""
         wanted = ClassifiedAnswer.model_validate(expected)
         if self.label == wanted.label and abs(self.confidence - wanted.confidence) <= CONFIDENCE_TOLERANCE:
             return ""
@@ -56,7 +56,7 @@ class Classified(Answer[Label]):
         return Label(label=self.label)
 
     def agrees(self, truth: Label) -> bool:
-        """Whether the label is the true one."""
+        """True if the label is the true one."""
         return self.label == truth.label
 
     def signals(self) -> dict[str, float]:
@@ -66,12 +66,12 @@ class Classified(Answer[Label]):
 
 
 def classify_of(description: ModelDescription) -> Classify:
-    """The postprocessing of a classifier: the contract lets no other kind into a description of this task."""
+    """The postprocessing of a classifier. The contract allows no other kind in a description of this task."""
     return cast(Classify, description.postprocess)
 
 
 def logits_output(description: ModelDescription) -> str:
-    """The name of the output that carries the logits, [1, number of labels].
+    """The name of the output with the logits, [1, number of labels].
 
     Raises:
         DescriptionError: no output has the role logits, or it does not have one logit for each label.
@@ -100,17 +100,17 @@ def positive_of(operation: Classify) -> int | None:
 
 
 def classify(operation: Classify, logits: Floats) -> Classified:
-    """One row of logits to a label.
+    """Decode one row of logits into a label.
 
-    With a `positive` label, that label is the answer where its probability is at least `threshold`, however probable the others are;
-    below the threshold, the most probable of the others is the answer.
+    Without a `positive` label, the answer is the most probable label. With one, the answer is the positive label if its probability is at
+    least `threshold`, even if another label is more probable; below the threshold, it is the most probable of the other labels.
 
     Raises:
         ModelFault: the logits are not finite.
     """
     scaled = logits.astype(np.float64) / operation.temperature
     if not np.isfinite(scaled).all():
-        raise ModelFault(f"the graph gave logits that are not finite: {np.array2string(logits, threshold=8)}")
+        raise ModelFault(f"the graph returned logits that are not finite: {np.array2string(logits, threshold=8)}")
     exponentials = np.exp(scaled - scaled.max())
     probabilities = exponentials / exponentials.sum()
     best = int(probabilities.argmax())

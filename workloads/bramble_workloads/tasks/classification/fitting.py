@@ -9,16 +9,16 @@ from bramble.contracts.tasks.classification import Classify
 from bramble_workloads.tasks.classification.temperature import fit_temperature
 
 DIGITS = 6
-"""A threshold is rounded to this many digits, so that the last bits of a logit do not change a package's identity."""
+"""A threshold is rounded to this many digits, so that rounding errors of logits do not change the digest of a package."""
 
 
 def fit(operation: Classify, logits: NDArray[np.float32], true: NDArray[np.int64]) -> Classify:
-    """Sets the temperature and, where there is a positive label, the threshold.
+    """Fit the temperature and, if there is a positive label, its threshold.
 
     Args:
-        operation: as the trainer wrote it.
-        logits: float32 [samples, labels] of the variant on the validation split.
-        true: positions of the true labels [samples].
+        operation: the operation that the trainer wrote.
+        logits: the logits of the variant on the validation split, float32 [samples, labels].
+        true: the positions of the true labels [samples].
     """
     fitted = operation.model_copy(update={"temperature": fit_temperature(logits, true)})
     if operation.positive is None or operation.positive not in operation.labels:
@@ -31,14 +31,14 @@ def fit(operation: Classify, logits: NDArray[np.float32], true: NDArray[np.int64
 
 
 def fit_threshold(scores: NDArray[np.float64], positive: NDArray[np.bool_], start: float) -> float:
-    """The threshold with the best F1 of the positive label.
+    """Find the threshold with the best F1 score of the positive label.
 
-    Of several equally good thresholds, `start` wins if it is one of them, else the one nearest to it.
+    If several thresholds are equally good, the one nearest to `start` is chosen, or `start` itself if it is one of them.
 
     Args:
-        scores: probability of the positive label [samples].
-        positive: which samples are [samples].
-        start: as the trainer wrote it; kept where the split has only positive or only negative samples.
+        scores: the probability of the positive label [samples].
+        positive: True for each sample that has the positive label [samples].
+        start: the threshold that the trainer wrote. It is returned if the split has only positive or only negative samples.
     """
     if positive.all() or not positive.any():
         return start

@@ -21,11 +21,11 @@ from bramble_workloads.tasks.objective import NetworkOutputs, Objective
 from bramble_workloads.train.images import MOMENTS, Normalizer, PixelReader, augment
 
 INPUT, OUTPUT = "image", "logits"
-"""Names in the exported graph."""
+"""The names of input and output in the exported graph."""
 
 
 class ClassificationObjective(Objective[Label]):
-    """Cross-entropy of the labels."""
+    """Trains a classifier with the cross-entropy of its labels."""
 
     figures = ("accuracy",)
 
@@ -40,7 +40,7 @@ class ClassificationObjective(Objective[Label]):
         self._normalize = Normalizer(*MOMENTS[self._trainer.channels])
 
     def describe(self) -> ModelDescription:
-        """A square picture to one logit for each class."""
+        """A model that takes a square picture and returns one logit for each class."""
         mean, std = MOMENTS[self._trainer.channels]
         size = self._trainer.image_size
         return ModelDescription(
@@ -64,17 +64,17 @@ class ClassificationObjective(Objective[Label]):
         return np.array(self._position[truth.label], np.int64)
 
     def prepare(self, inputs: Tensor, targets: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Augment where a generator is given, and normalise."""
+        """Augment the pictures if a generator is given, and normalise them."""
         pixels = inputs if generator is None else augment(inputs, self._wanted.augment, generator)
         return self._normalize(pixels), targets
 
     def losses(self, outputs: NetworkOutputs, targets: Tensor, *, training: bool) -> Tensor:
-        """Cross-entropy, in training with label smoothing."""
+        """The cross-entropy of each sample, with label smoothing in training."""
         smoothing = self._wanted.label_smoothing if training else 0.0
         return cross_entropy(_logits(outputs).float(), targets, reduction="none", label_smoothing=smoothing)
 
     def measure(self, outputs: NetworkOutputs, targets: Tensor) -> tuple[Tensor, ...]:
-        """1 where the greatest logit is that of the true class."""
+        """1 for each sample whose greatest logit is that of the true class, else 0."""
         return ((_logits(outputs).argmax(1) == targets).double(),)
 
 

@@ -1,11 +1,11 @@
-"""Right and wrong answers to accuracy, precision, recall and F1. Exact: figures are fractions until they leave in a result.
+"""Computes accuracy, precision, recall and F1 from right and wrong answers. Figures are exact fractions until they are written to a result.
 
 Where a figure would divide by zero:
 - The precision of a class that is never answered is 0.
 - A class without samples has no figures, and macro means are over the classes that have samples. An answer of such a class still counts
   against the recall of the class that should have been answered.
 
-Every sample counts once, whatever its weight: copies of one picture would only repeat one outcome.
+Every sample counts once, whatever its weight, because copies of a picture only repeat the same answer.
 """
 
 from __future__ import annotations
@@ -40,15 +40,23 @@ class Confusion(Scorer[Label, Classified]):
         self.labels = tuple(labels)
         self.size = len(labels) ** 2
         self.counts: Counts = np.zeros((len(labels), len(labels)), np.int64)
-        """Rows are true classes, columns answered ones, both in the order of `labels`."""
+        """The rows are the true classes and the columns the answered classes, both in the order of `labels`."""
         self._positions = {label: position for position, label in enumerate(labels)}
 
     def add(self, truth: Label, answer: Classified) -> None:
-        """Count one sample. Raises KeyError: a label is not one of `labels`."""
+        """Count one sample.
+
+        Raises:
+            KeyError: a label is not one of `labels`.
+        """
         self.count(truth.label, answer.label)
 
     def count(self, true: str, answered: str) -> None:
-        """Count one sample by its labels. Raises KeyError: a label is not one of `labels`."""
+        """Count one sample by its labels.
+
+        Raises:
+            KeyError: a label is not one of `labels`.
+        """
         self.counts[self._positions[true], self._positions[answered]] += 1
 
     def figure(self, metric: str, label: str | None) -> Fraction | None:
@@ -60,7 +68,11 @@ class Confusion(Scorer[Label, Classified]):
         return value
 
     def scores(self) -> ClassificationScores:
-        """Figures of all samples and of each class, and the confusion matrix. Raises ValueError: no sample was added."""
+        """The figures of all samples and of each class, and the confusion matrix.
+
+        Raises:
+            ValueError: no sample was added.
+        """
         figures = self.overall()
         if figures is None:
             raise ValueError("no samples: there is no score")
@@ -76,7 +88,7 @@ class Confusion(Scorer[Label, Classified]):
         )
 
     def of_class(self, label: str) -> Exact | None:
-        """The figures of one class; None where it has no sample. Its accuracy is the share of its own samples that is right: its recall."""
+        """The figures of one class; None where it has no sample. Its accuracy is its recall: the share of its samples that is right."""
         position = self._positions.get(label)
         if position is None or not self.counts[position].any():
             return None

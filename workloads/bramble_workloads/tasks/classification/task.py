@@ -1,4 +1,4 @@
-"""The numpy half of image classification."""
+"""The numpy part of image classification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bramble_workloads.tasks.classification.scoring import Confusion
 
 
 class Classification(Task[Label, Classified]):
-    """One label for each picture."""
+    """The task that gives one label to each picture."""
 
     contract = CLASSIFICATION
     medium = IMAGES
@@ -24,7 +24,7 @@ class Classification(Task[Label, Classified]):
     objective = "bramble_workloads.tasks.classification.objective:ClassificationObjective"
 
     def decoder(self, description: ModelDescription) -> Decoder[Classified]:
-        """Softmax of the logits, and the positive label from its threshold on."""
+        """Decode logits by softmax, and by the threshold of the positive label if there is one."""
         operation, output = classify_of(description), logits_output(description)
         positive_of(operation)
         return lambda outputs: classify(operation, outputs[output][0])
@@ -38,7 +38,7 @@ class Classification(Task[Label, Classified]):
         return classify_of(description).labels
 
     def fit(self, description: D, outputs: Sequence[Outputs], truths: Sequence[Label]) -> D:
-        """Temperature and, where there is a positive label, its threshold."""
+        """Fit the temperature and, if there is a positive label, its threshold."""
         operation, output = classify_of(description), logits_output(description)
         if not outputs:
             return description

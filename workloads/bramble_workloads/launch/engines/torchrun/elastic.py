@@ -23,7 +23,7 @@ ROLE = "trainer"
 
 
 def run(attempt: Attempt) -> bool:
-    """Run every local rank to its end. Returns whether all of them succeeded."""
+    """Run every local rank to its end. Returns True if all of them succeeded."""
     from torch.distributed.elastic.agent.server.api import RunResult, WorkerSpec, WorkerState
     from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
     from torch.distributed.elastic.multiprocessing import LogsDest, LogsSpecs
@@ -32,7 +32,7 @@ def run(attempt: Attempt) -> bool:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the launcher reports failures itself
 
     class Logs(LogsSpecs):
-        """Where ranks write: a command into the pipes of the pump; a function of ours redirects its output itself."""
+        """The output of ranks: a command writes into the pipes of the pump, and the built-in program redirects its output itself."""
 
         def reify(self, envs: dict[int, dict[str, str]]) -> LogsDest:
             for local, rank in enumerate(plan.ranks):
@@ -46,7 +46,7 @@ def run(attempt: Attempt) -> bool:
             return str(folder.logs)
 
     class Agent(LocalElasticAgent):
-        """torch's agent, which also tells the watch about the ranks in every round."""
+        """torch's agent. In every round it also shows the ranks to the watch."""
 
         def _start_workers(self, worker_group: Any) -> dict[int, Any]:
             pids: dict[int, Any] = super()._start_workers(worker_group)

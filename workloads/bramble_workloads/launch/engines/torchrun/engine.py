@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 
 
 class TorchrunEngine(Engine):
-    """One group of ranks for each attempt, without restarts.
+    """Runs one group of ranks for each attempt, without restarts.
 
-    Its settings are `master`, the DNS name of the pod with node rank 0, and `port`, of the rendezvous store there.
+    Its settings are `master`, the DNS name of the pod with node rank 0, and `port`, the port of the rendezvous store there.
     """
 
     name = "torchrun"
     library = "torch"
 
     def run(self, attempt: Attempt) -> bool:
-        importlib.import_module("torch")  # before the barrier, so that forked ranks have it, and the other nodes have come this far too
+        importlib.import_module(
+            "torch"
+        )  # before the barrier: forked ranks then have it, and no node waits at the barrier for the import of another
         if attempt.plan.node_rank == 0:
-            serve_store(attempt.plan)  # until the launcher ends: other nodes may still have to learn that the attempt is over
+            serve_store(attempt.plan)  # until the launcher ends: other nodes may still ask whether the attempt is over
         await_master(attempt.plan)
         from torch.distributed.elastic.multiprocessing.api import SignalException
 
@@ -35,5 +37,5 @@ class TorchrunEngine(Engine):
             return elastic.run(attempt)
         except SignalException as error:
             raise Terminated from error
-        except RuntimeError as error:  # of torch.distributed: the store, or nodes that did not come to it
+        except RuntimeError as error:  # raised by torch.distributed: the store failed, or nodes did not join it
             raise NodesMissing(f"the nodes did not find each other: {error}") from error

@@ -1,4 +1,4 @@
-"""How nodes find each other: a barrier at the address of the master, and a rendezvous store there in a process of its own.
+"""Lets the nodes find each other: with a barrier at the address of the master, and a rendezvous store there in a separate process.
 
 The store outlives the ranks of its node and does not wait for their launcher, so the other nodes still learn what they need while node
 rank 0 is failing. torch is imported inside functions, because an image without torch loads this module too.
@@ -28,15 +28,15 @@ PR_SET_PDEATHSIG = 1
 
 
 def master(plan: LaunchPlan) -> tuple[str, int]:
-    """DNS name of the pod with node rank 0, and the port of the rendezvous store there."""
+    """The DNS name of the pod with node rank 0, and the port of the rendezvous store there."""
     return str(plan.settings["master"]), int(plan.settings["port"])
 
 
 def await_master(plan: LaunchPlan) -> None:
-    """Return once the master's name resolves and its port takes connections.
+    """Wait until the master's name resolves and its port accepts connections.
 
     Raises:
-        NodesMissing: not within `plan.barrier_seconds`.
+        NodesMissing: this took longer than `plan.barrier_seconds`.
     """
     address, port = master(plan)
     deadline = time.monotonic() + plan.barrier_seconds
@@ -50,11 +50,11 @@ def await_master(plan: LaunchPlan) -> None:
         except OSError as error:
             missing = f"port {port} does not answer ({error})"
         time.sleep(ASK_SECONDS)
-    raise NodesMissing(f"node rank 0 at {address} was not there within {plan.barrier_seconds:g} s: {missing}")
+    raise NodesMissing(f"node rank 0 at {address} could not be reached within {plan.barrier_seconds:g} s: {missing}")
 
 
 def serve_store(plan: LaunchPlan) -> None:
-    """Fork the process that holds the rendezvous store. It ends with its parent."""
+    """Fork the process that runs the rendezvous store. It ends with its parent."""
     if os.fork():
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -74,14 +74,14 @@ def _hold(store: object) -> None:
 
 
 def handler(plan: LaunchPlan) -> RendezvousHandler:
-    """A rendezvous with fixed ranks over the store at the master. Either every node of the attempt takes part, or none."""
+    """Create a rendezvous with fixed ranks over the store at the master. It only succeeds if every node of the attempt joins."""
     from torch._C._distributed_c10d import PrefixStore, TCPStore
     from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousInfo, RendezvousStoreInfo
 
     address = master(plan)
 
     class FixedRendezvous(RendezvousHandler):
-        """torch's static rendezvous, as a client of the store's own process."""
+        """torch's static rendezvous as a client of the separate store process."""
 
         def get_backend(self) -> str:
             return "static"
