@@ -1,4 +1,4 @@
-"""What each node should run, taken from the ConfigMaps that the operator writes, and the calls that wait for a change of it.
+"""Holds the assignments of each node, read from the ConfigMaps that the operator writes, and the calls that wait for a change.
 
 A node receives only its own part: its board's packages, and whether it is a canary. Each waiting call costs one future, so five thousand
 nodes can wait; a change wakes the nodes that it names.
@@ -69,7 +69,7 @@ def part_of(node: str, membership: Membership) -> Assignment:
 
 
 def answer_with(parts: Iterable[Assignment]) -> NodeAnswer:
-    """The answer that gives a node these assignments."""
+    """Make the answer that gives these assignments to a node."""
     documents = b",".join(canonical_json(part) for part in parts)
     etag = short(digest_of(documents))
     return NodeAnswer(etag, b'{"assignments":[%b],"etag":"%b"}' % (documents, etag.encode()))
@@ -79,7 +79,7 @@ class Assignments:
     """The newest state of every assignment. One watch updates it; every device's call reads it.
 
     Attributes:
-        synced: set when all assignments have been listed once. Before that, a missing assignment means nothing and must not be answered.
+        synced: set when all assignments have been listed once. Before that, an assignment that is missing here may exist.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class Assignments:
         return sum(map(len, self._waiting.values()))
 
     def replace(self, manifests: Iterable[Manifest]) -> None:
-        """Replace everything by a full list. An assignment that is not in the list no longer exists."""
+        """Replace all assignments by those of a full list. An assignment that is not in the list no longer exists."""
         listed = {manifest["metadata"]["name"]: manifest for manifest in manifests}
         for name in self._by_name.keys() - listed.keys():
             self.remove(name)
@@ -106,13 +106,13 @@ class Assignments:
         self.synced.set()
 
     def put(self, manifest: Manifest) -> None:
-        """Store one assignment. If it cannot be parsed, the one before stays, so that devices keep what they have."""
+        """Store one assignment. If it cannot be parsed, the previous one stays, so that devices keep their packages."""
         name = manifest["metadata"]["name"]
         try:
             assignment = Assignment.model_validate_json((manifest.get("data") or {}).get(KEY, ""))
         except ValidationError as error:
             problem = error.errors()[0]["msg"]
-            log.error("ConfigMap %s holds no valid assignment; the one before stays in force: %s", name, problem)  # noqa: TRY400
+            log.error("ConfigMap %s has no valid assignment; the previous one stays in force: %s", name, problem)  # noqa: TRY400
             return
         before = self._by_name.get(name)
         if before == assignment:
@@ -148,7 +148,7 @@ class Assignments:
         return answer_with(part_of(node, parts[name]) for name in sorted(parts))
 
     def grants(self, node: str, digest: str) -> Grant | None:
-        """Where this node may read this blob; None if no assignment of the node names it."""
+        """The right of this node to read this blob; None if no assignment of the node names the blob."""
         for membership in self._of_node.get(node, {}).values():
             for package in part_of(node, membership).packages.values():
                 for blob in package.blobs:

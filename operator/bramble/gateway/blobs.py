@@ -44,7 +44,7 @@ PASSED_ON = ("Content-Length", "Content-Range")
 
 
 class BlobRequest(NamedTuple):
-    """The blob that a request asks for, and the range of it, or None for the whole blob."""
+    """The blob that a request asks for, and its byte range; None for the whole blob."""
 
     digest: str
     byte_range: str | None
@@ -54,13 +54,13 @@ class BlobRequest(NamedTuple):
         """Parse the path and the Range header.
 
         Raises:
-            Invalid: the path names no digest, or the header is not one range of bytes.
+            Invalid: the path has no digest, or the header is not a single range of bytes.
         """
         hexadecimal, byte_range = request.match_info["sha256"], request.headers.get("Range")
         if not HEX.fullmatch(hexadecimal):
             raise Invalid("a blob is named by the 64 lower-case hex digits of its sha256")
         if byte_range is not None and not RANGE.fullmatch(byte_range):
-            raise Invalid(f"Range {byte_range!r} is not one range of bytes, such as bytes=1048576-")
+            raise Invalid(f"Range {byte_range!r} is not a single range of bytes, such as bytes=1048576-")
         return cls(f"sha256:{hexadecimal}", byte_range)
 
 
@@ -94,7 +94,11 @@ class Blobs:
             return await self._pass_on(request, source, wanted.digest)
 
     async def _store_for(self, caller: Caller, digest: str) -> tuple[str, Store]:
-        """The namespace whose store has the blob, and that store. Raises Forbidden if the caller may not read the blob."""
+        """The namespace whose store has the blob, and that store.
+
+        Raises:
+            Forbidden: the caller may not read the blob.
+        """
         if (caller.namespace, caller.service_account) == (self._settings.edge_namespace, self._settings.agent_service_account):
             node = require_agent(caller, self._settings)
             grant = self._assignments.grants(node, digest)
@@ -145,7 +149,7 @@ class Blobs:
 
 
 async def _written(answer: web.StreamResponse, chunk: bytes) -> bool:
-    """Send a chunk. Returns False if the caller does not accept it; the store's connection errors look the same, so this is caught here."""
+    """Send a chunk. Returns False if the caller has closed the connection. It is caught here, because errors of the store look the same."""
     try:
         await asyncio.wait_for(answer.write(chunk), WRITE_SECONDS)
     except (ConnectionError, TimeoutError):

@@ -1,4 +1,4 @@
-"""The gateway's calls, one method each: who may make the call, what it accepts and what it answers (package contract, §2)."""
+"""The handlers of the gateway's calls. Each checks who may make the call, parses the body and returns the answer (package contract, §2)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POLL_SECONDS = 25.0
 """How long a device's call waits for a change before it is answered with 304. Common proxies end idle connections after 30 s."""
 
 BODY_SECONDS = 20.0
-"""How long a body may take to arrive."""
+"""The time within which the whole body must arrive."""
 
 REPORT_BYTES = 1024 * 1024
 PROGRESS_BYTES = 64 * 1024
@@ -63,7 +63,7 @@ class Calls:
         ]
 
     async def assignment(self, request: web.Request) -> web.Response:
-        """What this node should run. With `?after=<etag>` the answer waits until it differs; after 25 s without a change it is 304."""
+        """Answer with the node's assignments. With `?after=<etag>` wait until they change; after 25 s without a change, answer 304."""
         node = require_agent(await self._caller(request), self.settings)
         await self._wait_until_synced()
         after = request.query.get("after", "")
@@ -83,10 +83,10 @@ class Calls:
         try:
             await asyncio.wait_for(self.assignments.synced.wait(), POLL_SECONDS)
         except TimeoutError:
-            raise Busy("the assignments are not known yet, because the API server has not answered; keep what you have") from None
+            raise Busy("the assignments are not known yet, because the API server has not answered; go on serving and try again") from None
 
     async def blob(self, request: web.Request) -> web.StreamResponse:
-        """A blob, for a device whose assignment names it or for a benchmark whose job does."""
+        """Send a blob to a device whose assignment names it, or to a benchmark whose job names it."""
         caller = await self._caller(request)
         return await self.blobs.get(BlobRequest.of(request), request, caller)
 
@@ -119,7 +119,7 @@ class Calls:
         return web.json_response({"key": filing.key, "sha256": digest}, status=201)
 
     async def observed(self, request: web.Request) -> web.Response:
-        """Everything that this replica received, for the operator; with `?after=<cursor>` only what is new."""
+        """Answer the operator with everything that this replica received; with `?after=<cursor>` only with what it received since."""
         require_operator(await self._caller(request), self.settings)
         answer = web.Response(body=self.reports.observed(request.query.get("after", "")), content_type="application/json")
         answer.enable_compression()

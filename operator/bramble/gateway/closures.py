@@ -1,4 +1,4 @@
-"""Which blobs a benchmark may read: its packages, its manifest and everything that these list (their closure), and nothing else.
+"""Finds the blobs that a benchmark may read: its packages, its manifest, and the blobs that these list (their closure).
 
 A closure is read once and kept as raw digests of 32 bytes each, so that the test split of a large dataset fits in memory.
 """
@@ -71,7 +71,7 @@ class Closures:
         return wanted in await self._closure("manifest", job.manifest, store)
 
     async def _closure(self, kind: str, root: str, store: Store) -> Closure:
-        # The store is part of the key: what one namespace's store lists says nothing about another namespace's store.
+        # The store is part of the key, because another namespace's store may have other blobs.
         key = (f"{store.config.endpoint}/{store.config.bucket}/{store.config.prefix}", root)
         async with self._reading.setdefault(key, asyncio.Lock()):
             if key not in self._kept:
@@ -98,7 +98,7 @@ async def _document(digest: str, store: Store, limit: int) -> bytes:
     if content is None:
         raise Missing(f"{digest}, which the job names, is not in the store")
     if digest_of(content) != digest:
-        raise StoreRefused(f"blob {digest} holds bytes that hash to {digest_of(content)}: the store damaged it")
+        raise StoreRefused(f"the bytes of blob {digest} have the digest {digest_of(content)}: the store damaged them")
     return content
 
 
@@ -128,7 +128,7 @@ async def _manifest(digest: str, store: Store) -> Closure:
             *lines, rest = (rest + chunk).split(b"\n")
             if read > SAMPLES_BYTES or len(rest) > LINE_BYTES:
                 limits = f"{LINE_BYTES} bytes in a line, or {SAMPLES_BYTES} in all"
-                raise StoreRefused(f"{what} has more than {limits}: no Dataset writes such a list")
+                raise StoreRefused(f"{what} has more than {limits}: a snapshot never writes such a list")
             listed |= await asyncio.to_thread(_test_samples, lines, what)
             if len(listed) > MAX_DIGESTS:
                 raise StoreRefused(f"{what} has more than {MAX_DIGESTS} samples in the test split: give the test split a smaller ratio")
@@ -137,7 +137,11 @@ async def _manifest(digest: str, store: Store) -> Closure:
 
 
 def _test_samples(lines: list[bytes], what: str) -> set[bytes]:
-    """The digests of the samples of the test split among these lines. Raises StoreRefused if a line is not a sample."""
+    """The digests of the samples of the test split among these lines.
+
+    Raises:
+        StoreRefused: a line is not a sample.
+    """
     try:
         samples = [Listed.model_validate_json(line) for line in lines if line]
     except ValidationError as error:

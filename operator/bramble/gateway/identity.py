@@ -1,7 +1,7 @@
 """Finds out who calls: the API server checks the caller's projected token and names the node and the pod that it is bound to.
 
-Anybody who may create a service account's token can get one for the gateway's audience, so a valid token proves little. Each call therefore
-compares the service account, the node and the pod. Node and pod come from the token's binding, never from the request.
+Anybody who may create a service account's token can get one for the gateway's audience, so a valid token alone proves little. Each call
+therefore compares the service account, the node and the pod. Node and pod come from the token's binding, never from the request.
 
 Source: KEP-4193 (bound service account token improvements; since Kubernetes 1.32 a TokenReview has node and pod in `extra`).
 """
@@ -61,7 +61,7 @@ class ReviewStatus(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A service account, and the node and the pod that its token is bound to; None where it is bound to none."""
+    """A service account, and the node and the pod that its token is bound to; None if it is bound to none."""
 
     namespace: str
     service_account: str
@@ -111,7 +111,7 @@ def caller_of(status: ReviewStatus) -> Caller:
 
 
 class Identities:
-    """Asks the API server who a token belongs to: at most once per minute for each token, however many calls use it at the same time."""
+    """Asks the API server which caller a token belongs to, at most once per minute for each token, also if several calls use it at once."""
 
     def __init__(self, api: Creates, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -136,7 +136,7 @@ class Identities:
         raise type(found)(*found.args)
 
     async def _ask_once(self, key: bytes, token: str) -> Caller | Unauthenticated | Forbidden:
-        """Ask, or wait for the answer to the same question. A caller that hangs up does not cancel the question for the others."""
+        """Ask the API server, or wait for a request about the same token. A caller that disconnects does not cancel it for the others."""
         task = self._asking.get(key)
         if task is None:
             task = self._asking[key] = asyncio.create_task(self._ask(key, token))
@@ -167,7 +167,7 @@ class Identities:
 
 
 def require_agent(caller: Caller, settings: Settings) -> str:
-    """The node of a device's agent, which is the only node that the agent may speak for.
+    """The node of the calling agent. The agent may report for this node only.
 
     Raises:
         Forbidden: the caller is not the agents' service account, or its token is not bound to a pod on a node.
@@ -181,7 +181,11 @@ def require_agent(caller: Caller, settings: Settings) -> str:
 
 
 def require_operator(caller: Caller, settings: Settings) -> None:
-    """Raise Forbidden unless the caller is the operator."""
+    """Check that the caller is the operator.
+
+    Raises:
+        Forbidden: it is another service account.
+    """
     operator = f"{settings.namespace}/{settings.operator_service_account}"
     if caller.name != operator:
         raise Forbidden(f"{caller.name} is not the operator's service account {operator}: only the operator may make this call")

@@ -1,8 +1,7 @@
 """Finds the Job that a calling pod belongs to. It is read from the API server by a chain of uids, never taken from the request.
 
-The chain is token → pod (uid) → Job (controller reference) → custom resource (controller reference, and the same in the labels). Whoever
-may create Jobs in a namespace can make such a chain. A job is therefore trusted as far as that right goes: it speaks for objects of its own
-namespace and no other.
+The chain is token → pod (uid) → Job (controller reference) → custom resource (controller reference, and the same in the labels). A user
+who may create Jobs in a namespace can make such a chain. Therefore a job may only report for objects of its own namespace.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class Reads(Protocol):
 
 
 class Jobs:
-    """Finds callers' Jobs, at most once per minute for each pod."""
+    """Finds the Jobs of callers. It reads each pod's Job at most once per minute."""
 
     def __init__(self, api: Reads, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -67,7 +66,7 @@ class Jobs:
         """The Job that the caller's pod belongs to.
 
         Raises:
-            Forbidden: the token is not bound to a pod, or the pod does not belong to a Job of ours. The message says where the chain ends.
+            Forbidden: the token is not bound to a pod, or the pod does not belong to a Job of the operator. The message says why.
             bramble.errors.ApiUnavailable: the API server did not answer.
         """
         if caller.pod is None or caller.pod_uid is None or caller.node is None:
@@ -93,7 +92,7 @@ class Jobs:
         document = await self._job_file(job, ref)
         labels = job.metadata.labels
         if document.object != ref or str(document.attempt) != labels.get(ATTEMPT):
-            raise Forbidden(f"the {JOB_KEY} of Job {namespace}/{job.metadata.name} is of another object or attempt than the Job")
+            raise Forbidden(f"the {JOB_KEY} of Job {namespace}/{job.metadata.name} belongs to another object or attempt than the Job")
         return JobCaller(ref, labels.get(STEP, document.step), document, node)
 
     async def _controlling_job(self, pod: Pod, namespace: str) -> Job:
@@ -117,11 +116,11 @@ class Jobs:
         try:
             return JobFile.parse(config_map.data[JOB_KEY].encode(), unknown_fields="ignore")
         except (KeyError, ValidationError) as error:
-            raise Forbidden(f"ConfigMap {namespace}/{named} holds no {JOB_KEY} that this gateway understands") from error
+            raise Forbidden(f"ConfigMap {namespace}/{named} has no {JOB_KEY} that this gateway can read") from error
 
 
 def _owner(job: Job) -> ObjectRef:
-    """The object that a Job works for. Its controller reference and its labels must say the same."""
+    """The object that a Job works for. Its controller reference and its labels must name the same object."""
     metadata = job.metadata
     reference = metadata.controller(metadata.labels.get(OWNER_KIND, ""))
     labelled = (metadata.labels.get(OWNER_NAME), metadata.labels.get(OWNER_UID))

@@ -25,7 +25,7 @@ class OwnerReference(_Part):
 
 
 class Metadata(_Part):
-    """What every object has."""
+    """The metadata of an object."""
 
     name: str
     namespace: str = ""
@@ -39,7 +39,7 @@ class Metadata(_Part):
 
 
 class VolumeMount(_Part):
-    """Where a container sees a volume."""
+    """The path at which a container mounts a volume."""
 
     name: str
     mount_path: str
@@ -52,13 +52,13 @@ class Container(_Part):
 
 
 class ConfigMapVolume(_Part):
-    """The ConfigMap that a volume shows."""
+    """The ConfigMap of a volume."""
 
     name: str = ""
 
 
 class Volume(_Part):
-    """A volume of a pod; only those that show a ConfigMap matter here."""
+    """A volume of a pod. Only volumes of ConfigMaps are read."""
 
     name: str
     config_map: ConfigMapVolume | None = None
@@ -73,7 +73,7 @@ class PodSpec(_Part):
 
 
 class PodTemplate(_Part):
-    """The pod that a Job makes."""
+    """The template of a Job's pods."""
 
     spec: PodSpec
 
@@ -105,7 +105,7 @@ class Job(_Part):
         return cls.model_validate(manifest)
 
     def config_map_at(self, folder: str) -> str | None:
-        """The name of the ConfigMap that some container of the Job sees in this folder."""
+        """The name of the ConfigMap that a container of the Job mounts at this folder; None if there is none."""
         spec = self.spec.template.spec
         mounts = {
             mount.name

@@ -4,10 +4,10 @@ Refusal
 ├── Invalid           400  the request cannot be understood
 ├── Unauthenticated   401  there is no token, or it is not valid for the gateway
 ├── Forbidden         403  the caller is known, but may not do this
-├── Missing           404  what was asked for does not exist
+├── Missing           404  the object or blob does not exist
 ├── Taken             409  another result of the same attempt exists
 ├── TooLarge          413  the body is larger than the call allows
-└── Busy              503  not possible now; the caller should try again
+└── Busy              503  the call is not possible now; the caller should try again
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Forbidden(Refusal):
 
 
 class Missing(Refusal):
-    """What was asked for does not exist."""
+    """The object or blob does not exist."""
 
     status = 404
 

@@ -1,4 +1,5 @@
-"""What this replica received from devices and jobs. It is in memory only, because they send it again within seconds.
+"""Holds the reports and the progress that this replica received. They are in memory only, because devices and jobs send them again within
+seconds.
 
 Reports are kept as the JSON that the operator will read, so that reading them costs no parsing. Five thousand of them take a few tens of
 megabytes.
@@ -16,7 +17,7 @@ from typing import NamedTuple, TypeVar
 from bramble.contracts.report import ObjectRef, Progress, Report
 
 FORGET_REPORT_SECONDS = 3600.0
-"""A report older than this is no longer passed on. The Fleet's status has named the silent device long before."""
+"""A report older than this is no longer passed on. The Fleet's status shows the device as offline long before."""
 
 FORGET_PROGRESS_SECONDS = 900.0
 """Progress older than this is no longer passed on."""
@@ -31,7 +32,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """A document as JSON, when it was received, and its number among everything received."""
+    """A document as JSON, the time when it was received, and its number among all received documents."""
 
     at: float
     number: int

@@ -1,4 +1,4 @@
-"""`POST /v1/results`: files a benchmark's result where the operator looks for it, so that no board needs the store's Secret."""
+"""`POST /v1/results`: writes a benchmark's result to the store for the operator to read, so that boards need no Secret of the store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_BYTES = 64 * 1024
 
 
 class Filing(BaseModel):
-    """The body of the call: the key, and the document to file under it. Which type the document must have follows from the key."""
+    """The body of the call: the key, and the document to file under it. The key determines the type that the document must have."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -28,7 +28,7 @@ class Filing(BaseModel):
 async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
     """File a result, or the cause of a failure. Returns the digest of the written bytes.
 
-    The same document may come again, because an answer can get lost. Another document under the same key is refused.
+    The same document may be filed again, because an answer can get lost. Another document under the same key is refused.
 
     Raises:
         Forbidden: the key does not belong to this attempt, or the result is of another node or board.
@@ -38,11 +38,11 @@ async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
         bramble.errors.StoreUnavailable: the store did not answer.
     """
     _check(filing, caller)
-    content = canonical_json(filing.result)  # as sent: the job knows this digest, and a newer job may send fields unknown here
+    content = canonical_json(filing.result)  # these exact bytes: the job knows their digest, and a newer job may send unknown fields
     if len(content) > MAX_BYTES:
-        raise TooLarge(f"a result has at most {MAX_BYTES} bytes, this one {len(content)}")
+        raise TooLarge(f"a result may have at most {MAX_BYTES} bytes, and this one has {len(content)}")
     if not await store.put_once(filing.key, content) and await store.get(filing.key, MAX_BYTES) != content:
-        raise Taken(f"{filing.key} already holds another document: an attempt has one result")
+        raise Taken(f"{filing.key} already has another document: an attempt has only one result")
     return digest_of(content)
 
 

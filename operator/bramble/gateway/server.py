@@ -51,7 +51,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """One replica of the gateway: its calls, and what they share."""
+    """One replica of the gateway: its calls and the objects that they share."""
 
     calls: Calls
     metrics: Metrics
@@ -60,7 +60,7 @@ class Gateway:
 
     @classmethod
     def of(cls, client: Client, settings: Settings, session: aiohttp.ClientSession, metrics: Metrics | None = None) -> Gateway:
-        """A replica that asks this API server and reads the stores through this session."""
+        """Create a replica that uses this API server, and this session for the stores."""
         metrics = metrics or Metrics()
         assignments, reports = Assignments(), ReceivedReports(settings.pod_name)
         jobs, stores = Jobs(client), Stores(client, session)
@@ -73,7 +73,7 @@ class Gateway:
 
     @property
     def ready(self) -> bool:
-        """True if calls should be sent to this replica."""
+        """True if the Service should send calls to this replica."""
         return self.assignments.synced.is_set() and not self.calls.draining.is_set()
 
     def application(self) -> web.Application:
@@ -164,7 +164,7 @@ async def renew(context: ssl.SSLContext, folder: Path, seconds: float = CERTIFIC
         try:
             context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
         except OSError as error:
-            log.warning("the new certificate in %s cannot be used, so the old one stays: %s", folder, error)
+            log.warning("the new certificate in %s cannot be used, so the old one is still used: %s", folder, error)
             continue
         loaded = present
         log.info("the new certificate in %s is used from now on", folder)

@@ -1,7 +1,7 @@
 """The namespaces' S3 stores as the gateway uses them: streamed reads, and one conditional write.
 
-Requests are signed by the common client and sent with aiohttp. So a blob flows from the store to a device without a thread, and never
-stands in memory as a whole.
+Requests are signed by the common client and sent with aiohttp. So a blob is streamed from the store to a device without a thread and
+without a copy of the whole blob in memory.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from bramble.objectstore.trust import trust
 CACHE_SECONDS = 60.0
 """How long a Secret that was read is used. A key that was changed is used after this time at the latest."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
-"""The transfer of a blob may take any time, as long as bytes come."""
+"""There is no limit for a whole transfer, only for the time without any bytes."""
 OK, PARTIAL, NOT_FOUND, CONFLICT, PRECONDITION_FAILED, UNSATISFIABLE = 200, 206, 404, 409, 412, 416
 ERROR_BYTES = 4096
-"""Read of an error document, which is some hundred bytes long."""
+"""How much of an error document is read. It usually has a few hundred bytes."""
 
 
 class Reads(Protocol):
@@ -49,16 +49,16 @@ class Store:
 
     @property
     def config(self) -> StoreConfig:
-        """Where the store is."""
+        """The address of the store and the key to it."""
         return self.client.config
 
     @asynccontextmanager
     async def open(self, key: str, byte_range: str | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a GET and give the store's answer with status 200, 206, 404 or 416. Its body is not yet read.
+        """Send a GET and yield the store's answer, which has the status 200, 206, 404 or 416. The body is not read yet.
 
         Raises:
-            StoreUnavailable: the store did not answer, or has trouble of its own.
-            StoreRefused: the key, the bucket or the right is wrong.
+            StoreUnavailable: the store did not answer, or answered with a server error.
+            StoreRefused: the key or the bucket is wrong, or the key lacks a permission.
         """
         headers = {"Accept-Encoding": "identity", **({"Range": byte_range} if byte_range else {})}
         async with self._request("GET", key, headers=headers) as response:
@@ -69,10 +69,10 @@ class Store:
             yield response
 
     async def get(self, key: str, limit: int) -> bytes | None:
-        """Read a small document of at most `limit` bytes; None where there is none.
+        """Read a small document of at most `limit` bytes; None if it does not exist.
 
         Raises:
-            StoreRefused: it is larger.
+            StoreRefused: the document is larger.
             StoreUnavailable: the store did not answer.
         """
         async with self.open(key) as response:
@@ -86,7 +86,11 @@ class Store:
         return content
 
     async def put_once(self, key: str, content: bytes) -> bool:
-        """Write an object unless there is one (`If-None-Match: *`). Returns False where there is one. Raises as `open` does."""
+        """Write an object unless it exists (`If-None-Match: *`). Returns False if it exists.
+
+        Raises:
+            StoreUnavailable, StoreRefused: as for `open`.
+        """
         async with self._request("PUT", key, data=content, headers={"If-None-Match": "*"}) as response:
             if response.status in (PRECONDITION_FAILED, CONFLICT):
                 return False
@@ -100,7 +104,7 @@ class Store:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         signed = URL(
             self.client.presigned(method, key), encoded=True
-        )  # sent as it was signed: quoted again it would not match its signature
+        )  # the URL is sent unchanged: if it were quoted again, it would not match its signature
         try:
             async with self.session.request(
                 method, signed, headers=headers, data=data, ssl=self.tls, allow_redirects=False, timeout=TIMEOUT
@@ -138,7 +142,7 @@ class Stores:
             if store is None or store.config != client.config:
                 store = Store(client, self._session, trust(client.config) or True)
             now = self._clock()
-            # Namespaces come and go, so those whose store nobody asked for lately are dropped.
+            # Namespaces are created and deleted, so stores that were not used lately are dropped.
             self._known = {name: entry for name, entry in self._known.items() if entry[0] > now - CACHE_SECONDS}
             self._known[namespace] = (now + CACHE_SECONDS, store)
         return store

@@ -1,6 +1,6 @@
 """Keeps the assignments up to date: list, watch, and list again when the watch cannot continue.
 
-While the API server does not answer, the last known assignments stay in force. Devices receive nothing new and lose nothing.
+While the API server does not answer, the last known assignments stay in force.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The Kubernetes API as Bramble uses it: resources, keys, the connection, and one client for all calls."""
+"""Access to the Kubernetes API: resources, keys, the configuration of the connection, and the client."""

@@ -50,7 +50,7 @@ class Api(Protocol):
         """
 
     async def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
-        """Apply a JSON merge patch (RFC 7386). `metadata.uid` and `metadata.resourceVersion` in it are preconditions."""
+        """Apply a JSON merge patch (RFC 7386). `metadata.uid` and `metadata.resourceVersion` in the patch are preconditions."""
 
     async def replace_status(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Replace the status. The manifest's uid and resourceVersion are preconditions."""

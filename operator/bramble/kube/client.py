@@ -25,7 +25,7 @@ CONTENT_JSON = "application/json"
 CONTENT_APPLY = "application/apply-patch+yaml"
 CONTENT_MERGE = "application/merge-patch+json"
 SILENT_SECONDS = 75
-"""Seconds without any data after which a watch has lost its server. The API server sends a bookmark every minute."""
+"""A watch that receives no data for this many seconds has lost its connection. The API server sends a bookmark every minute."""
 
 Params = Mapping[str, str]
 
@@ -73,7 +73,11 @@ class Client:
             params = {**params, "continue": following}
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Create an object. Raises AlreadyExists if one with this name exists."""
+        """Create an object.
+
+        Raises:
+            AlreadyExists: an object with this name exists.
+        """
         path = resource.path(manifest["metadata"].get("namespace"))
         return await self.call("POST", path, manifest, {"fieldManager": OPERATOR})
 
@@ -186,8 +190,8 @@ class Client:
 
 
 async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes]:
-    """The lines that are not empty. Unlike the stream's own `readline`, this has no limit of length, which a large ConfigMap would
-    exceed.
+    """Yield the lines that are not empty. Unlike the stream's own `readline`, this has no limit on the length of a line, which a large
+    ConfigMap would exceed.
     """
     pending = bytearray()
     async for chunk in stream.iter_any():
@@ -213,7 +217,7 @@ def _parsed(text: str | bytes, call: str) -> dict[str, Any]:
 
 
 def error_of(status: int, call: str, text: str) -> BrambleError:
-    """The error for an answer. Its message comes from the API server's Status or, where the answer is none, from its text.
+    """The error for an answer. Its message comes from the API server's Status or, if the answer is not a Status, from its text.
 
     401 is retryable, because a token may have expired between reading and sending it. So is 404: on a create it means that the namespace is
     being deleted, on any other write that the object was deleted.

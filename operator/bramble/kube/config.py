@@ -1,4 +1,4 @@
-"""How to reach the API server: by a pod's service account, or by a kubeconfig file."""
+"""The configuration for reaching the API server, from a pod's service account or from a kubeconfig file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class ConfigError(ValueError):
-    """No configuration can be used. The message says where it was looked for, or what is wrong with it."""
+    """There is no usable configuration. The message names the places that were searched, or the problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,13 +75,13 @@ class ClusterConfig:
         return context
 
     def refused(self) -> None:
-        """The API server refused the credentials (401): ask the login plugin for new ones before the next request."""
+        """Call this when the API server refused the credentials (401). The login plugin is asked for new ones before the next request."""
         if self.plugin is not None:
             self.plugin.refused()
 
 
 def _load_client_certificate(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Load the pair from an anonymous file that only this process can see, because `load_cert_chain` accepts nothing but files."""
+    """Load the pair from an anonymous file that only this process can see, because `load_cert_chain` accepts only files."""
     descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, f"{certificate.strip()}\n{key.strip()}\n".encode())
@@ -103,7 +103,7 @@ def load(environment: Mapping[str, str] = os.environ, service_account: Path = SE
     home = Path(environment.get("HOME", "/")) / ".kube" / "config"
     if home.is_file():
         return from_kubeconfig(home, environment.get("BRAMBLE_KUBE_CONTEXT"))
-    raise ConfigError(f"no API server: KUBECONFIG is not set, {service_account} holds no token, and {home} is not there")
+    raise ConfigError(f"no API server is configured: KUBECONFIG is not set, {service_account} has no token, and {home} does not exist")
 
 
 def from_service_account(environment: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> ClusterConfig:

@@ -1,4 +1,4 @@
-"""The field managers that our writes are recorded under (KEP-555, server-side apply)."""
+"""The names of the field managers of Bramble's writes (KEP-555, server-side apply)."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ OPERATOR = "bramble-operator"
 """Manager of children, labels, finalizers and the Lease."""
 
 OPERATOR_STATUS = "bramble-operator-status"
-"""Manager of the status of our own kinds."""
+"""Manager of the status of Bramble's kinds."""

@@ -23,16 +23,16 @@ log = logging.getLogger(__name__)
 
 
 class LoginError(ApiUnavailable):
-    """The plugin gave no credentials; the message says why. It is tried again like an API server that does not answer."""
+    """The plugin returned no credentials. The message says why. The operator tries again, as when the API server does not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What a plugin printed. Fields that it did not print are empty.
+    """The credentials that a plugin printed. Fields that it did not print are empty.
 
     Attributes:
         certificate, key: PEM of a client certificate.
-        expires: when the credentials expire, or None if the plugin did not say.
+        expires: the time when the credentials expire; None if the plugin did not print it.
     """
 
     token: str = ""
@@ -52,17 +52,24 @@ class LoginPlugin:
     def __init__(
         self, exec_config: Mapping[str, Any], folder: Path, cluster: Mapping[str, Any], now: Callable[[], datetime] = utcnow
     ) -> None:
-        """`folder` is the kubeconfig's: a relative path of the command starts there. `cluster` is passed to plugins that ask for it."""
+        """Create the plugin of a kubeconfig user.
+
+        Args:
+            exec_config: the field `exec` of the user.
+            folder: the folder of the kubeconfig, to which a relative path of the command refers.
+            cluster: the cluster's entry in the kubeconfig, which is passed to plugins that ask for it.
+            now: the clock.
+        """
         self._config, self._folder, self._cluster, self._now = dict(exec_config), folder, dict(cluster), now
         self._credentials: Credentials | None = None
 
     def credentials(self) -> Credentials:
-        """The credentials, valid now.
+        """Return credentials that are valid now. The plugin is run if there are none, or if they expire soon.
 
         If the plugin fails to renew credentials that have not expired yet, they are still used.
 
         Raises:
-            LoginError: the plugin gave no credentials, and there are none from before.
+            LoginError: the plugin returned no credentials, and there are no earlier ones that are still valid.
         """
         known = self._credentials
         if known is not None and (known.expires is None or self._now() < known.expires - EARLY):
@@ -72,12 +79,12 @@ class LoginPlugin:
         except LoginError as error:
             if known is None or known.expires is None or self._now() >= known.expires:
                 raise
-            log.warning("the credentials could not be renewed: %s; the old ones are valid until %s", error, known.expires)
+            log.warning("the credentials could not be renewed: %s; the present ones are valid until %s", error, known.expires)
             return known
         return self._credentials
 
     def refused(self) -> None:
-        """The API server refused the credentials (401): run the plugin before the next request."""
+        """Call this when the API server refused the credentials (401). The plugin is run before the next request."""
         self._credentials = None
 
     def _run(self) -> Credentials:

@@ -10,7 +10,7 @@ Manifest = Mapping[str, Any]
 
 
 class Resource(NamedTuple):
-    """A kind, and where the API server serves it. `group` is empty for the core group."""
+    """A kind, and its group, version and plural in the API server's paths. `group` is empty for the core group."""
 
     group: str
     version: str
@@ -34,7 +34,7 @@ class Resource(NamedTuple):
 
 
 class Key(NamedTuple):
-    """Names one object. `namespace` is empty for a cluster-scoped one."""
+    """The kind, namespace and name of an object. `namespace` is empty for a cluster-scoped object."""
 
     kind: str
     namespace: str

@@ -1,4 +1,4 @@
-"""The store of a namespace, which its Secret describes."""
+"""The client of a namespace's store, whose Secret has the address and the key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bramble.kube.resources import Manifest
 from bramble.objectstore.bucket import Bucket, Patience
 
 PATIENCE = Patience(connect_seconds=3, read_seconds=15, retries=0)
-"""A pass, or the caller of the gateway, tries again by itself."""
+"""Requests are not repeated here, because the next pass or the gateway's caller tries again."""
 
 
 class NamespaceStore(Bucket):
@@ -22,10 +22,10 @@ class NamespaceStore(Bucket):
 
     @classmethod
     def described_by(cls, secret: Manifest) -> NamespaceStore:
-        """The store that a Secret describes.
+        """Create the client for the store that a Secret describes.
 
         Raises:
-            bramble.contracts.store.StoreError: the Secret lacks a key, or no request could be made with what it holds.
+            bramble.contracts.store.StoreError: the Secret lacks a key, or a value in it cannot be used.
         """
         config = StoreConfig.of_secret(secret.get("data") or {})
         store = cls(config, secret["metadata"]["namespace"])

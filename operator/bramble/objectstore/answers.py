@@ -1,4 +1,4 @@
-"""What an answer of the store means: whether the object is absent, whether a later try may succeed, and what a person must correct."""
+"""Classifies the answers of a store: an object is absent, a later try may succeed, or a person must correct something."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from http import HTTPStatus
 
 
 class Meaning(Enum):
-    """What the caller can do about an answer that is not a success."""
+    """The classes of answers that are not a success."""
 
     ABSENT = auto()
     """The bucket has no object with this key."""
     CHANGED = auto()
     """The condition of a conditional request does not hold."""
     UNAVAILABLE = auto()
-    """The store has trouble or is busy. The same request may succeed later."""
+    """The store is busy or has failed. The same request may succeed later."""
     REFUSED = auto()
-    """The store refuses the request. It will refuse it again until somebody changes the Secret, the bucket or the rights."""
+    """The store refuses the request. It will refuse it again until somebody changes the Secret, the bucket or the permissions."""
 
 
 ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
@@ -36,11 +36,11 @@ ADVICE = {
     "AuthorizationHeaderMalformed": "the region is wrong; correct region",
     "RequestTimeTooSkewed": "the clock of this node differs from the clock of the store; set the time of the node",
 }
-"""What to do about an error code. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList."""
+"""The advice for each error code, for messages. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList."""
 
 
 def meaning(status: int, code: str) -> Meaning:
-    """Classify an answer by its HTTP status and by the code in its error document, which is empty where there is none."""
+    """Classify an answer by its HTTP status and by the code in its error document. The code is empty if there is none."""
     if code in ABSENT or (status == HTTPStatus.NOT_FOUND and not code):
         return Meaning.ABSENT
     if code in CHANGED or status == HTTPStatus.PRECONDITION_FAILED:

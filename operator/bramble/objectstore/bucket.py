@@ -25,7 +25,7 @@ T = TypeVar("T")
 CHUNK = 1024 * 1024
 READ_ATTEMPTS = 3
 LINK_LIFE = timedelta(minutes=15)
-"""How long a presigned request stays valid. It covers any difference of clocks, and no link leaves the process that made it."""
+"""How long a presigned request is valid. This is long enough for clocks that differ. A link is only used in the process that made it."""
 
 
 class Absent(Exception):
@@ -45,9 +45,9 @@ class Entry(NamedTuple):
 
 
 class Patience(NamedTuple):
-    """How long a client waits for the store, and how often it repeats a request that met a passing fault.
+    """How long a client waits for the store, and how often it repeats a request that failed for a reason that may pass.
 
-    `retries` have a back-off that doubles from 0.1 s to 5 s.
+    Between the repetitions there is a back-off that doubles from 0.1 s to 5 s.
     """
 
     connect_seconds: float
@@ -63,8 +63,8 @@ class Bucket:
     Attributes:
         absent: there is no object with this key.
         changed: the object changed while it was read.
-        refused: the store refuses the request, or the key leaves the prefix; somebody must change something.
-        unavailable: the store did not answer, or had trouble, for as long as `patience` allows.
+        refused: the store refuses the request, or the key lies outside the prefix. A person must change something.
+        unavailable: the store did not answer, or answered with server errors, for as long as `patience` allows.
     """
 
     absent: ClassVar[type[Exception]] = Absent
@@ -73,7 +73,14 @@ class Bucket:
     unavailable: ClassVar[type[Exception]]
 
     def __init__(self, config: StoreConfig, patience: Patience, *, connections: int = 4, secret: str = f"Secret {SECRET_NAME}") -> None:
-        """`connections` are kept open for reuse; `secret` names the Secret in messages."""
+        """Create a client. It does not contact the store.
+
+        Args:
+            config: the address of the store and the key to it.
+            patience: time limits and repetitions.
+            connections: how many connections are kept open for reuse.
+            secret: the name of the Secret in messages.
+        """
         self.config = config
         self._patience = patience
         self._connections = connections
@@ -88,7 +95,7 @@ class Bucket:
         return content
 
     def find(self, key: str, limit: int | None = None) -> bytes | None:
-        """Read a whole object, or None where it is absent."""
+        """Read a whole object; None if it does not exist."""
         try:
             return self.get(key, limit)
         except self.absent:
@@ -100,7 +107,7 @@ class Bucket:
         self._guarded(key, lambda: self._client.put_object(self.config.bucket, full, io.BytesIO(content), len(content)))
 
     def put_once(self, key: str, content: bytes) -> bool:
-        """Write an object unless there is one (`If-None-Match: *`). Returns False where there is one.
+        """Write an object unless it exists (`If-None-Match: *`). Returns False if it exists.
 
         The minio client has no conditional write, so this sends a presigned request with the condition as a header.
         """
@@ -114,12 +121,12 @@ class Bucket:
         raise problem
 
     def upload(self, key: str, path: Path) -> None:
-        """Write a file of any size. A large one goes in parts."""
+        """Write a file of any size. A large file is uploaded in parts."""
         full = self.full(key)
         self._guarded(key, lambda: self._client.fput_object(self.config.bucket, full, str(path)))
 
     def download(self, key: str, path: Path) -> str:
-        """Stream an object into a file. Returns the digest of what was written."""
+        """Stream an object into a file. Returns the digest of the written bytes."""
 
         def write(stream: IO[bytes]) -> str:
             hasher = hashlib.sha256()
@@ -132,7 +139,7 @@ class Bucket:
         return self._consumed(key, write)
 
     def stat(self, key: str) -> Entry | None:
-        """Size and entity tag of an object, or None where it is absent."""
+        """The size and the entity tag of an object; None if it does not exist."""
         full = self.full(key)
         try:
             found = self._guarded(key, lambda: self._client.stat_object(self.config.bucket, full))
@@ -141,7 +148,7 @@ class Bucket:
         return Entry(key, found.size or 0, found.etag or "")
 
     def list(self, prefix: str) -> Iterator[Entry]:
-        """Every object below a prefix, ordered by key."""
+        """Yield all objects below a prefix, sorted by key."""
         full = self.full(prefix)
         objects = iter(self._guarded(prefix, lambda: self._client.list_objects(self.config.bucket, prefix=full, recursive=True)))
         while (found := self._guarded(prefix, lambda: next(objects, None))) is not None:
@@ -149,7 +156,7 @@ class Bucket:
                 yield Entry((found.object_name or "").removeprefix(self.config.prefix), found.size or 0, (found.etag or "").strip('"'))
 
     def copy(self, source: Entry, key: str) -> None:
-        """Copy an object inside the store, provided that the source still has the entity tag of `source`."""
+        """Copy an object inside the store, if it still has the entity tag of `source`."""
         from minio.commonconfig import CopySource
 
         origin, full = CopySource(self.config.bucket, self.full(source.key), match_etag=source.etag), self.full(key)
@@ -162,10 +169,10 @@ class Bucket:
         return self._guarded(key, lambda: self._client.get_presigned_url(method, self.config.bucket, full, expires=LINK_LIFE))
 
     def check(self) -> None:
-        """Sign a request without sending it, which shows whether a client can be made for this endpoint, bucket and certificate bundle.
+        """Sign a request without sending it, to check that a client can be made for this endpoint, bucket and certificate bundle.
 
         Raises:
-            StoreError: it cannot.
+            StoreError: a client cannot be made.
         """
         try:
             self._client.get_presigned_url("GET", self.config.bucket, "key")
@@ -176,10 +183,10 @@ class Bucket:
         """The exception for an answer that is not a success.
 
         Args:
-            key: of the request.
-            status: HTTP status of the answer.
-            code: from the error document, or empty.
-            reason: what the store itself says, shown where there is no advice for the code.
+            key: the key of the request.
+            status: the HTTP status of the answer.
+            code: the code in the error document, or empty.
+            reason: the store's own message, which is used if there is no advice for the code.
         """
         where = f"{self.uri(key)}: the store at {self.config.endpoint}"
         match meaning(status, code):
@@ -204,18 +211,18 @@ class Bucket:
         return self.refused(f"{self.uri(key)} has more than {limit} bytes, the most that such a document may have")
 
     def uri(self, key: str) -> str:
-        """Where a person finds the object, for messages."""
+        """The address of the object for messages: `s3://<bucket>/<key>`."""
         return f"s3://{self.config.bucket}/{self.config.prefix}{key}"
 
     def full(self, key: str) -> str:
-        """The key in the bucket. A key that would leave the prefix of the namespace is refused."""
+        """The key in the bucket. A key outside the prefix of the namespace is refused."""
         if key.startswith("/") or ".." in key.split("/"):
-            raise self.refused(f"store key {key!r} leaves the namespace's prefix; keys are relative and have no '..'")
+            raise self.refused(f"store key {key!r} lies outside the namespace's prefix; keys are relative and have no '..'")
         return f"{self.config.prefix}{key}"
 
     # --------------------------------------------------------------------------------------------------------- inside
     def _consumed(self, key: str, consume: Callable[[IO[bytes]], T]) -> T:
-        """Open an object and read it. A connection that breaks on the way is opened again, and the object is read from its start."""
+        """Open an object and read it. If the connection breaks, it is opened again and the object is read from its start."""
         from urllib3.exceptions import HTTPError
 
         full = self.full(key)
@@ -232,7 +239,7 @@ class Bucket:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _guarded(self, key: str, call: Callable[[], T]) -> T:
-        """Call, and translate what minio and urllib3 raise."""
+        """Make a call, and translate the exceptions of minio and urllib3."""
         from minio.error import InvalidResponseError, S3Error, ServerError
         from urllib3.exceptions import HTTPError
 
@@ -241,7 +248,7 @@ class Bucket:
         except S3Error as error:
             raise self.problem(key, error.response.status, error.code or "", error.message or "") from error
         except (InvalidResponseError, ServerError) as error:
-            raise self.unavailable(f"{self.uri(key)}: {self.config.endpoint} gave no S3 answer: {error}") from error
+            raise self.unavailable(f"{self.uri(key)}: {self.config.endpoint} returned an answer that is not S3: {error}") from error
         except (HTTPError, OSError) as error:
             raise self.silence(key, error) from error
         except ValueError as error:

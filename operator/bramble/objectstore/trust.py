@@ -1,4 +1,4 @@
-"""Which authorities a client of the store trusts."""
+"""The CA certificates that a client of the store trusts."""
 
 from __future__ import annotations
 
@@ -26,5 +26,5 @@ def trust(config: StoreConfig) -> ssl.SSLContext | None:
 
 @cache
 def _system() -> ssl.SSLContext:
-    """The authorities of the system. All stores share one context, because it takes three quarters of a megabyte."""
+    """A context with the CA certificates of the system. All stores share it, because it takes three quarters of a megabyte."""
     return ssl.create_default_context()

@@ -38,7 +38,7 @@ async def test_a_renewed_certificate_is_shown_and_a_broken_one_is_not(tmp_path: 
         assert await presented(port) == first
 
         (tmp_path / "tls.crt").write_text("not a certificate")
-        await until(lambda: "so the old one stays" in caplog.text)
+        await until(lambda: "so the old one is still used" in caplog.text)
         assert await presented(port) == first
 
         caplog.set_level("INFO")

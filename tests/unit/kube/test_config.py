@@ -75,5 +75,5 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, name: str, user: dict[str,
 
 
 def test_no_way_at_all_names_the_places_that_were_tried(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"KUBECONFIG is not set, .* holds no token, and .* is not there"):
+    with pytest.raises(ConfigError, match=r"KUBECONFIG is not set, .* has no token, and .* does not exist"):
         load({"HOME": str(tmp_path)}, tmp_path)

@@ -17,7 +17,7 @@ STORE = NamespaceStore(CONFIG, "ads")
 def test_a_key_outside_the_prefix_is_refused(key: str) -> None:
     for send in (STORE.get, STORE.find, STORE.stat, lambda key: STORE.put(key, b""), lambda key: STORE.put_once(key, b""),
                  lambda key: STORE.presigned("GET", key), lambda key: list(STORE.list(key))):  # fmt: skip
-        with pytest.raises(StoreRefused, match="leaves the namespace's prefix"):
+        with pytest.raises(StoreRefused, match="lies outside the namespace's prefix"):
             send(key)
 
 
