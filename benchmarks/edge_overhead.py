@@ -1,9 +1,14 @@
-"""What the device's HTTP API costs: an edge prediction of a digits PNG against a bare call that does the same work.
+"""What the device's HTTP API costs, against bare calls that do the same work: decode, preprocess, ONNX Runtime, postprocess.
 
-Both decode, preprocess, run ONNX Runtime and postprocess. The calls alternate within one run, so that whatever else the machine does
-falls on both. Prints JSON; exits 1 when the median overhead is above the goal.
+Latency: for each kind of request, bare calls and requests alternate within one run, so that whatever else the machine does falls on both.
+Requests go over one kept connection from a client that is a plain socket: it sends requests that were made before and reads each answer to
+its end. `http.client` takes 0.1 to 0.2 ms for the same and would be a large part of what is measured.
 
-Usage: python benchmarks/edge_overhead.py [--requests N]
+Throughput: the agent has one core and several clients have the other; bare calls have the agent's core while nobody asks the agent.
+
+Prints JSON; exits 1 when a goal is missed.
+
+Usage: python benchmarks/edge_overhead.py [--requests N] [--rounds N]
 """
 
 from __future__ import annotations
@@ -11,58 +16,224 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import http.client
+import io
 import json
 import os
 import platform
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bramble.contracts.package import Package
+from bramble.contracts.images import Decode, ImageInput, Normalize
+from bramble.contracts.package import Golden, GoldenTolerance, Package
+from bramble.contracts.tasks.base import Tensor
+from bramble_workloads.processing.golden import make_case
 from bramble_workloads.processing.model import Model
 from tests.unit.workloads.edge.agent_process import Agent
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
-from tests.unit.workloads.models import build_package, digits, digits_graph
+from tests.unit.workloads.models import build_package, description, digits, digits_graph
 
-GOAL_MS = 1.0
-WARMUP = 200
+GOAL_ABOVE_MS = 0.3
+"""Of a picture's median request above the median bare call."""
+GOAL_TENSOR_RATIO = 1.2
+"""Of a tensor's median request to the median bare call."""
+GOAL_THROUGHPUT_RATIO = 0.95
+"""Of requests a second to bare calls a second, on one core."""
+WARMUP = 50
+CLIENTS = 4
+ROUND_SECONDS = 2.0
+SIZE = 224
 
 
-class Endpoint(NamedTuple):
-    """Where the agent answers, and the package that it serves."""
+class Served(NamedTuple):
+    """A model that the agent serves, and the same model for bare calls."""
+
+    name: str
+    package: Package
+    blobs: dict[str, bytes]
+    model: Model
+
+
+class Case(NamedTuple):
+    """One kind of request: what is sent, and the bare call that does the same; by number, for inputs that differ."""
+
+    request: Callable[[int], bytes]
+    bare: Callable[[int], object]
+
+
+# ------------------------------------------------------------------------------------------------ models and inputs
+
+
+def served(name: str, graph: bytes, example: bytes, **changes: Any) -> Served:
+    """A model under `ads.<name>`; one golden case, as often as a package must have one."""
+    case = make_case(Model.load(description(**changes), graph), example)
+    golden = Golden(tolerance=GoldenTolerance(), cases=(case.case,) * 4)
+    package, blobs = build_package(graph, cases=0, model=name, golden=golden, **changes)
+    return Served(name, package, {**blobs, **case.blobs}, Model.load(package, graph))
+
+
+def pictures_graph() -> bytes:
+    """The built-in `small-cnn` on pictures of 224 pixels in three colours, to ten logits."""
+    import torch
+
+    from bramble_workloads.runtimes.onnx.export import OnnxExporter
+    from bramble_workloads.tasks.classification.architectures import SmallCnn
+
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "model.onnx"
+        example = torch.zeros(1, 3, SIZE, SIZE)
+        OnnxExporter().write(SmallCnn(3, 10).eval(), example, description(**pictures_description()), path)
+        return path.read_bytes()
+
+
+def pictures_description() -> dict[str, Any]:
+    """What differs from the digits model."""
+    return {
+        "input": ImageInput(max_bytes=2**20, max_pixels=1_000_000, tensor=Tensor(name="x", shape=(1, 3, SIZE, SIZE), layout="NCHW")),
+        "preprocess": (Decode(color="RGB"), Normalize(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))),
+    }
+
+
+def photograph() -> Image.Image:
+    """A picture of 224 pixels that compresses about as a photograph does: soft shapes and a little noise."""
+    random = np.random.default_rng(0)
+    soft = Image.fromarray(random.integers(0, 256, (14, 14, 3), np.uint8)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+    noise = random.normal(0, 4, (SIZE, SIZE, 3))
+    return Image.fromarray(np.clip(np.asarray(soft) + noise, 0, 255).astype(np.uint8))
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of a picture file."""
+    target = io.BytesIO()
+    image.save(target, kind, **options)
+    return target.getvalue()
+
+
+# --------------------------------------------------------------------------------------------------------- requests
+
+
+def as_json(name: str, picture: bytes) -> bytes:
+    """A picture as base64 in JSON."""
+    data = [base64.b64encode(picture).decode()]
+    body = json.dumps({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": data}]}).encode()
+    return post(name, body, "Content-Type: application/json")
+
+
+def as_binary(name: str, given: dict[str, Any], raw: bytes) -> bytes:
+    """An input by the binary extension."""
+    head = json.dumps({"inputs": [{**given, "parameters": {"binary_data_size": len(raw)}}]}).encode()
+    return post(name, head + raw, f"Content-Type: application/octet-stream\r\nInference-Header-Content-Length: {len(head)}")
+
+
+def picture_as_binary(name: str, picture: bytes) -> bytes:
+    """A picture by the binary extension."""
+    return as_binary(name, {"name": "image", "datatype": "BYTES", "shape": [1]}, len(picture).to_bytes(4, "little") + picture)
+
+
+def post(name: str, body: bytes, headers: str) -> bytes:
+    """A whole request."""
+    head = f"POST /v2/models/ads.{name}/infer HTTP/1.1\r\nHost: localhost\r\n{headers}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+class Client:
+    """One kept connection."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, request: bytes) -> bytes:
+        """Send a request and read the whole answer; gives its body."""
+        self._socket.sendall(request)
+        received = self._socket.recv(65536)
+        while b"\r\n\r\n" not in received:
+            received += self._socket.recv(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), received
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        while len(body) < length:
+            body += self._socket.recv(65536)
+        return body
+
+
+def cases(small: Served, large: Served) -> dict[str, Case]:
+    """Every kind of request."""
+    handwritten = digits()[0]
+    jpeg, png = encoded(photograph(), "JPEG", quality=90), encoded(photograph(), "PNG")
+    tensor = large.model.preprocessor(png)
+    given = {"name": "x", "datatype": "FP32", "shape": list(tensor.shape)}
+    found = {
+        "digits_png_json": (small, [as_json(small.name, each) for each in handwritten], handwritten),
+        "digits_png_binary": (small, [picture_as_binary(small.name, each) for each in handwritten], handwritten),
+        "jpeg_224_json": (large, [as_json(large.name, jpeg)], [jpeg]),
+        "jpeg_224_binary": (large, [picture_as_binary(large.name, jpeg)], [jpeg]),
+        "png_224_json": (large, [as_json(large.name, png)], [png]),
+        "png_224_binary": (large, [picture_as_binary(large.name, png)], [png]),
+    }
+    made = {name: Case(cycle(requests), partial(call, on.model.predict, inputs)) for name, (on, requests, inputs) in found.items()}
+    request = as_binary(large.name, given, tensor.tobytes())
+    made["tensor_224_binary"] = Case(cycle([request]), lambda _: large.model.answer(large.model.run(tensor)))
+    return made
+
+
+def cycle(items: Sequence[bytes]) -> Callable[[int], bytes]:
+    """The items in turn."""
+    return lambda number: items[number % len(items)]
+
+
+def call(predict: Callable[[bytes], object], inputs: Sequence[bytes], number: int) -> object:
+    """One bare call."""
+    return predict(inputs[number % len(inputs)])
+
+
+# ------------------------------------------------------------------------------------------------------ the agent
+
+
+class Started(NamedTuple):
+    """Where the agent answers, and its process."""
 
     port: int
-    package: Package
-    graph: bytes
+    pid: int
 
 
 @contextmanager
-def serving() -> Iterator[Endpoint]:
-    """A real agent process that serves the digits model, on loopback."""
-    started: list[Endpoint] = []
+def agent_with(*models: Served) -> Iterator[Started]:
+    """A real agent process that serves the models, on loopback."""
+    started: list[Started] = []
     ready, done = threading.Event(), threading.Event()
 
     async def serve(folder: Path) -> None:
         gateway = FakeGateway()
         await gateway.start()
-        package, blobs = build_package(digits_graph())
-        digest = gateway.add(package, blobs)
-        gateway.assign(digest)
+        digests = {each.name: gateway.add(each.package, each.blobs) for each in models}
+        for name, digest in digests.items():
+            gateway.assign(digest, model=name)
         agent = Agent(gateway, folder)
         try:
             await agent.start()
-            await agent.serves(digest)
-            started.append(Endpoint(agent.port, package, digits_graph()))
+            for name, digest in digests.items():
+                await agent.serves(digest, name)
+            assert agent.process is not None
+            started.append(Started(agent.port, agent.process.pid))
             ready.set()
             await asyncio.to_thread(done.wait)
         finally:
@@ -81,83 +252,119 @@ def serving() -> Iterator[Endpoint]:
             thread.join()
 
 
-class Client:
-    """A plain client of the standard library on one kept connection: what a program beside the agent would use at the least."""
-
-    def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port)
-        self._path = "/v2/models/ads.digits/infer"
-
-    def json(self, picture: bytes) -> dict[str, object]:
-        """The picture as base64 in JSON."""
-        data = [base64.b64encode(picture).decode()]
-        body = json.dumps({"inputs": [{"name": "image", "datatype": "BYTES", "shape": [1], "data": data}]}).encode()
-        return self._post(body, {"Content-Type": "application/json"})
-
-    def binary(self, picture: bytes) -> dict[str, object]:
-        """The picture as it is, by the binary extension."""
-        size = len(picture) + 4
-        inputs = [{"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": size}}]
-        head = json.dumps({"inputs": inputs}).encode()
-        headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
-        return self._post(head + len(picture).to_bytes(4, "little") + picture, headers)
-
-    def _post(self, body: bytes, headers: dict[str, str]) -> dict[str, object]:
-        self._connection.request("POST", self._path, body, headers)
-        response = self._connection.getresponse()
-        content = response.read()
-        assert response.status == 200, content
-        answer: dict[str, object] = json.loads(content)
-        return answer
+def pin(pid: int, cores: set[int]) -> None:
+    """Keep every thread of a process on these cores."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores)
 
 
-def measure(endpoint: Endpoint, requests: int) -> dict[str, list[float]]:
-    """Milliseconds of each call, alternating: bare, JSON, binary."""
-    pictures, _ = digits()
-    model = Model.load(endpoint.package, endpoint.graph)
-    client = Client(endpoint.port)
-    calls = {"bare": model.predict, "json": client.json, "binary": client.binary}
-    found: dict[str, list[float]] = {name: [] for name in calls}
+# ------------------------------------------------------------------------------------------------------- measuring
+
+
+def latency(case: Case, port: int, requests: int) -> dict[str, float]:
+    """Medians in milliseconds of bare calls and requests in turn, their difference and their ratio."""
+    client = Client(port)
+    bare: list[float] = []
+    http: list[float] = []
     for number in range(WARMUP + requests):
-        picture = pictures[number % len(pictures)]
-        for name, call in calls.items():
-            began = time.perf_counter()
-            call(picture)
-            if number >= WARMUP:
-                found[name].append((time.perf_counter() - began) * 1000)
-    return found
-
-
-def summary(found: dict[str, list[float]]) -> dict[str, object]:
-    """Medians and 95th percentiles in milliseconds; differences and ratios of the medians."""
-    medians = {name: statistics.median(values) for name, values in found.items()}
-    bare = medians["bare"]
+        request = case.request(number)
+        before = time.perf_counter()
+        case.bare(number)
+        between = time.perf_counter()
+        client.ask(request)
+        after = time.perf_counter()
+        if number >= WARMUP:
+            bare.append((between - before) * 1000)
+            http.append((after - between) * 1000)
+    middle, asked = statistics.median(bare), statistics.median(http)
     return {
-        "what": "edge predict over HTTP of a digits PNG against a bare call that does the same",
-        "requests": len(found["bare"]),
-        "median_ms": {name: round(value, 4) for name, value in medians.items()},
-        "p95_ms": {name: round(statistics.quantiles(values, n=20)[-1], 4) for name, values in found.items()},
-        "overhead_ms": {name: round(medians[name] - bare, 4) for name in ("json", "binary")},
-        "ratio": {name: round(medians[name] / bare, 2) for name in ("json", "binary")},
-        "goal_ms": GOAL_MS,
-        "machine": f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}",
+        "bare_ms": round(middle, 3),
+        "http_ms": round(asked, 3),
+        "http_p95_ms": round(statistics.quantiles(http, n=20)[-1], 3),
+        "above_ms": round(asked - middle, 3),
+        "ratio": round(asked / middle, 3),
     }
 
 
-def _processor() -> str:
+def throughput(case: Case, agent: Started, rounds: int) -> dict[str, float]:
+    """Calls a second on one core, bare and over HTTP, in turn; medians of the rounds."""
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    pin(agent.pid, {first})
+    bare, http = [], []
+    for _ in range(rounds):
+        os.sched_setaffinity(0, {first})
+        bare.append(rate([lambda: case.bare(0)]))
+        os.sched_setaffinity(0, {second})
+        http.append(rate([partial(client.ask, case.request(0)) for client in [Client(agent.port) for _ in range(CLIENTS)]]))
+    os.sched_setaffinity(0, {first, second})
+    pin(agent.pid, {first, second})
+    return {
+        "bare_per_second": round(statistics.median(bare), 1),
+        "http_per_second": round(statistics.median(http), 1),
+        "ratio": round(statistics.median(asked / called for asked, called in zip(http, bare, strict=True)), 3),
+    }
+
+
+def rate(calls: Sequence[Callable[[], object]]) -> float:
+    """How often a second the calls are made together, each in a thread of its own."""
+    ends_at = time.perf_counter() + ROUND_SECONDS
+    totals: list[int] = []
+
+    def repeat(one: Callable[[], object]) -> None:
+        for number in count(1):
+            one()
+            if time.perf_counter() >= ends_at:
+                totals.append(number)
+                return
+
+    threads = [threading.Thread(target=repeat, args=(one,)) for one in calls]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sum(totals) / (time.perf_counter() - began)
+
+
+def measure(requests: int, rounds: int) -> dict[str, Any]:
+    """Every figure."""
+    small = served("digits", digits_graph(), digits()[0][0])
+    large = served("pictures", pictures_graph(), encoded(photograph(), "PNG"), **pictures_description())
+    kinds = cases(small, large)
+    with agent_with(small, large) as agent:
+        found = {name: latency(case, agent.port, requests) for name, case in kinds.items()}
+        rates = {name: throughput(kinds[name], agent, rounds) for name in kinds if name.startswith(("jpeg", "png", "tensor"))}
+    return {"requests": requests, "latency": found, "clients": CLIENTS, "rounds": rounds, "throughput": rates}
+
+
+def missed(found: dict[str, Any]) -> list[str]:
+    """The goals that were not met."""
+    pictures = {name: each["above_ms"] for name, each in found["latency"].items() if not name.startswith("tensor")}
+    tensors = {name: each["ratio"] for name, each in found["latency"].items() if name.startswith("tensor")}
+    rates = {name: each["ratio"] for name, each in found["throughput"].items()}
+    return [
+        *(f"{name}: + {above} ms, goal + {GOAL_ABOVE_MS} ms" for name, above in pictures.items() if above > GOAL_ABOVE_MS),
+        *(f"{name}: {ratio} x, goal {GOAL_TENSOR_RATIO} x" for name, ratio in tensors.items() if ratio > GOAL_TENSOR_RATIO),
+        *(f"{name}: {ratio} of bare calls, goal {GOAL_THROUGHPUT_RATIO}" for name, ratio in rates.items() if ratio < GOAL_THROUGHPUT_RATIO),
+    ]
+
+
+def machine() -> str:
+    """What was measured on."""
     command = ["sh", "-c", "grep -m1 'model name' /proc/cpuinfo || uname -m"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition(":")[2].strip() or platform.machine()
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.partition(":")[2].strip()
+    return f"{told or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=2000)
-    with serving() as endpoint:
-        found = summary(measure(endpoint, parser.parse_args().requests))
-    print(json.dumps(found, indent=2))
-    overhead = found["overhead_ms"]
-    assert isinstance(overhead, dict)
-    return 0 if max(overhead.values()) <= GOAL_MS else 1
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    load = machine()
+    found = measure(arguments.requests, arguments.rounds)
+    print(json.dumps({**found, "missed": missed(found), "machine": load}, indent=2))
+    return int(bool(missed(found)))
 
 
 if __name__ == "__main__":

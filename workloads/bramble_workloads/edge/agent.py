@@ -17,8 +17,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from aiohttp import web
-
 from bramble.contracts import __version__
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.device.backoff import wait_seconds
@@ -27,6 +25,7 @@ from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.reporting import Reporter
 from bramble_workloads.edge.serve.api import Api
+from bramble_workloads.edge.serve.http.server import HttpServer
 from bramble_workloads.edge.settings import Settings
 from bramble_workloads.errors import TryAgain, WorkloadError
 
@@ -89,11 +88,8 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop_requested.set)
     async with GatewayClient(settings.gateway_url) as gateway:
         node = Node(settings, gateway)
-        api = Api(node, __version__)
-        runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
+        server = HttpServer(Api(node, __version__).handle)
+        await server.listen(settings.host, settings.port)
         log.info(
             "node %s (board %s, fleet %s) listens at %s:%d", settings.node, settings.board, settings.fleet, settings.host, settings.port
         )
@@ -112,9 +108,7 @@ async def serve(settings: Settings) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await site.stop()
-        await api.drain(DRAIN_SECONDS)
-        await runner.cleanup()
+        await server.leave(DRAIN_SECONDS)
         await node.shut_down()
 
 

@@ -12,8 +12,8 @@ from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
 from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.serve.feedback import Answered, Answers
+from bramble_workloads.edge.serve.http.errors import HttpError
 from bramble_workloads.edge.serve.metrics import cumulative_buckets
-from bramble_workloads.edge.serve.protocol import ProtocolError
 from bramble_workloads.edge.slots import crash_log
 from bramble_workloads.edge.slots.crash_log import CrashLog, RunningMarker
 from bramble_workloads.tasks.classification.answer import Classified
@@ -113,7 +113,7 @@ def test_the_same_feedback_twice_counts_once() -> None:
 )
 def test_feedback_that_cannot_be_joined_is_refused(name: str, asked: tuple[Any, ...], status: int) -> None:
     made, tally = answers(("a", "ads.digits", "7", 0), ("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
-    with pytest.raises(ProtocolError) as raised:
+    with pytest.raises(HttpError) as raised:
         made.judge(*asked)
     assert raised.value.status == status, name
     assert (tally.counts["right"], tally.counts["wrong"]) == (0, 0)
@@ -127,14 +127,14 @@ def test_feedback_may_name_the_model() -> None:
 def test_contradicting_feedback_is_refused() -> None:
     made, tally = answers(("a", "ads.digits", "7", 0))
     made.judge("a", {"label": "7"}, None, MODELS, 1)
-    with pytest.raises(ProtocolError, match="has different feedback already"):
+    with pytest.raises(HttpError, match="has different feedback already"):
         made.judge("a", {"label": "8"}, None, MODELS, 1)
     assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
 
 
 def test_the_oldest_answers_are_dropped() -> None:
     made, _ = answers(*((str(number), "ads.digits", "7", 0.0) for number in range(50)), capacity=10)
-    with pytest.raises(ProtocolError):
+    with pytest.raises(HttpError):
         made.judge("39", {"label": "7"}, None, MODELS, 1)
     assert made.judge("40", {"label": "7"}, None, MODELS, 1)
 

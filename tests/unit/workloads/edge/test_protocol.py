@@ -12,7 +12,8 @@ import pytest
 
 from bramble.contracts.package import Package
 from bramble_workloads.edge.serve import protocol
-from bramble_workloads.edge.serve.protocol import ProtocolError, Wanted
+from bramble_workloads.edge.serve.http.errors import HttpError
+from bramble_workloads.edge.serve.protocol import Wanted
 from bramble_workloads.processing.model import Model
 from tests.unit.workloads.models import build_package, digits, digits_graph
 
@@ -95,20 +96,20 @@ def test_outputs_may_be_chosen_and_be_raw() -> None:
     ],
 )
 def test_what_is_malformed_is_refused_with_400(name: str, document: Any, raw: bytes, says: str) -> None:
-    with pytest.raises(ProtocolError, match=says) as raised:
+    with pytest.raises(HttpError, match=says) as raised:
         parse(document, raw)
     assert raised.value.status == 400, name
 
 
 @pytest.mark.parametrize("header", ["-1", "abc", "99999999"])
 def test_a_header_length_that_cannot_be(header: str) -> None:
-    with pytest.raises(ProtocolError, match="Inference-Header-Content-Length") as raised:
+    with pytest.raises(HttpError, match="Inference-Header-Content-Length") as raised:
         parse({"inputs": [image()]}, header=header)
     assert raised.value.status == 400
 
 
 def test_another_media_type_is_415() -> None:
-    with pytest.raises(ProtocolError) as raised:
+    with pytest.raises(HttpError) as raised:
         parse({"inputs": [image()]}, content_type="image/png")
     assert raised.value.status == 415
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 
 import aiohttp
 import numpy as np
+from yarl import URL
 
+from bramble.contracts.images import ImageInput
+from bramble.contracts.tasks.base import Tensor
 from tests.unit.workloads.edge.agent_process import Agent, infer, request_of, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
@@ -87,6 +91,69 @@ async def test_every_error_has_a_status_and_a_message(agent: Agent, gateway: Fak
     last = gateway.last
     assert last is not None
     assert [each.count("errors") for each in last.counters] in ([], [0]), "invalid requests must not count as errors of the package"
+
+
+async def test_paths_and_methods(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    await serving(agent, gateway, publish)
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(method: str, target: str) -> tuple[int, str | None, str]:
+            async with session.request(method, URL(f"{agent.url}{target}", encoded=True)) as response:
+                return response.status, response.headers.get("Allow"), (await response.text())[:20]
+
+        assert await ask("GET", "/v2/models/ads%2Edigits/ready?x=1#y") == (200, None, '{"name": "ads.digits')
+        assert await ask("HEAD", "/v2/models/ads.digits") == (200, None, "")
+        assert await ask("HEAD", "/v2/health/live") == (200, None, "")
+        assert (await ask("DELETE", "/v2/health/live"))[:2] == (405, "GET,HEAD")
+        assert (await ask("GET", INFER))[:2] == (405, "POST")
+        assert (await ask("OPTIONS", "/v1/feedback"))[:2] == (405, "POST")
+        models = ("/v2/models", "/v2/models/", "/v2/models//infer", "/v2/models/ads.digits/", "/v2/models/ads.digits/x/infer")
+        for nowhere in ("/", "/v2/", "/%", "/v2/../metrics", "/v2/models/ads.digits%2Finfer", *models):
+            assert (await ask("GET", nowhere))[0] == 404, nowhere
+        async with session.get(f"{agent.url}/nowhere") as response:
+            assert response.content_type == "application/json"
+            assert await response.json() == {"error": "404: Not Found"}
+    reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
+    writer.write(f"GET {agent.url}/v2/health/live HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+    assert (await reader.read()).endswith(b'{"live": true}'), "a whole URL, as clients send it to a proxy"
+    writer.close()
+
+
+async def test_a_body_may_be_compressed(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    await serving(agent, gateway, publish)
+    body = gzip.compress(json.dumps(request_of(PICTURES[0])).encode())
+    headers = {"Content-Type": "application/json; charset=utf-8", "Content-Encoding": "gzip"}
+    assert (await agent.post(INFER, data=body, headers=headers))[0] == 200
+    bomb = gzip.compress(b" " * 50_000_000)
+    status, document = await agent.post(INFER, data=bomb, headers=headers)
+    assert (status, document["error"][:24]) == (413, "the request is too large")
+
+
+async def test_requests_together_may_not_have_more_bytes_than_wait(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    """Each announces far less than its model takes; the one that goes beyond 64 MiB is refused before any of its body is read."""
+    limits = ImageInput(max_bytes=30 * 2**20, max_pixels=1_000_000, tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW"))
+    first = publish(input=limits)
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {30 * 2**20}\r\n\r\n".encode()
+    connections = [await asyncio.open_connection("127.0.0.1", agent.port) for _ in range(3)]
+    found = []
+    for reader, writer in connections:
+        writer.write(head)
+        found.append(await reader.readuntil(b"\r\n"))
+    assert found == [b"HTTP/1.1 100 Continue\r\n"] * 2 + [b"HTTP/1.1 429 Too Many Requests\r\n"]
+    connections[0][1].close()
+    async with asyncio.timeout(20):
+        while True:
+            reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
+            writer.write(head)
+            line = await reader.readuntil(b"\r\n")
+            writer.close()
+            if line == b"HTTP/1.1 100 Continue\r\n":  # what the first has announced is not counted any more
+                break
+    for _, writer in connections:
+        writer.close()
 
 
 async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:

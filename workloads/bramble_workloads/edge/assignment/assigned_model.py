@@ -129,7 +129,10 @@ class AssignedModel:
             await self._store.unmark_serving()
         except OSError as error:
             self._record_disk_error(error)
+        current = self.endpoint.current
         self.endpoint.switch(None)
+        if current is not None:
+            await current.closed.wait()  # Python may not end while a thread runs the graph
 
     def required_blobs(self) -> frozenset[str]:
         """The digests of all blobs that must stay on the disk for this assignment."""

@@ -11,7 +11,7 @@ import ctypes
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bramble.contracts.package import Package
 from bramble_workloads.edge.assignment.decide import Serving
 from bramble_workloads.edge.serve.counters import Book, Key, Tally
+from bramble_workloads.edge.serve.workers import Workers
 from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model, Prediction
 
@@ -41,7 +42,9 @@ class Served:
         self.package = package
         self.model = model
         self.label = label
-        self._threads = ThreadPoolExecutor(package.serving.concurrency, thread_name_prefix=f"run-{label.package[7:15]}")
+        self._workers = Workers(package.serving.concurrency, f"run-{label.package[7:15]}")
+        self.closed = asyncio.Event()
+        """Set once it is retired and its last request has left."""
         self._in_flight = 0
         self._retired = False
 
@@ -49,7 +52,7 @@ class Served:
         """Carry out some work on the model in one of its threads."""
         self._in_flight += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, self.model)
+            return await self._workers.submit(partial(work, self.model))
         finally:
             self._in_flight -= 1
             if self._retired and not self._in_flight:
@@ -62,8 +65,9 @@ class Served:
             self._close()
 
     def _close(self) -> None:
-        self._threads.shutdown(wait=False)
+        self._workers.close()
         del self.model
+        self.closed.set()
         release_memory()
 
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bramble.contracts.canonical import document_digest
 from bramble.contracts.tasks.base import Annotation, TaskContract
 from bramble_workloads.edge.serve.counters import Tally
-from bramble_workloads.edge.serve.protocol import ProtocolError
+from bramble_workloads.edge.serve.http.errors import HttpError
 from bramble_workloads.tasks.base import Answer
 
 MAX_ANSWERS = 8192
@@ -65,24 +65,24 @@ class Answers:
             now: the time in seconds on the monotonic clock.
 
         Raises:
-            ProtocolError: 404 if no answer to this request id is kept, 409 if several models answered it and the feedback names none, 409
+            HttpError: 404 if no answer to this request id is kept, 409 if several models answered it and the feedback names none, 409
                 if different feedback was given before, 400 if the feedback is not an annotation of the model's task.
         """
         found = [key for each in models if (key := (request_id, each)) in self._answers and model in {None, each}]
         found = [key for key in found if now - self._answers[key].at <= self._seconds]
         if not found:
-            raise ProtocolError(
+            raise HttpError(
                 HTTPStatus.NOT_FOUND,
                 f"no answer to request {request_id!r} was given in the last {self._seconds:.0f} s, or it is not kept any more",
             )
         if len(found) > 1:
             names = ", ".join(each for _, each in found)
-            raise ProtocolError(HTTPStatus.CONFLICT, f"request {request_id!r} was answered by {names}: set the field model to one of them")
+            raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} was answered by {names}: set the field model to one of them")
         answered = self._answers[found[0]]
         truth = annotation_of(answered.task, stated)
         digest = document_digest(truth)
         if answered.feedback_digest is not None and answered.feedback_digest != digest:
-            raise ProtocolError(HTTPStatus.CONFLICT, f"request {request_id!r} has different feedback already")
+            raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} has different feedback already")
         right = answered.answer.agrees(truth)
         if answered.feedback_digest is None:
             self._answers[found[0]] = answered._replace(feedback_digest=digest)
@@ -94,7 +94,7 @@ def annotation_of(task: TaskContract, stated: Mapping[str, Any]) -> Annotation:
     """Read the annotation in feedback. Other fields are ignored.
 
     Raises:
-        ProtocolError: the feedback has no valid annotation of the task. The message names the fields that it needs.
+        HttpError: the feedback has no valid annotation of the task. The message names the fields that it needs.
     """
     names = [field.alias or name for name, field in task.annotation.model_fields.items()]
     try:
@@ -102,4 +102,4 @@ def annotation_of(task: TaskContract, stated: Mapping[str, Any]) -> Annotation:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise ProtocolError(HTTPStatus.BAD_REQUEST, f"feedback for the task {task.name} needs {', '.join(names)}: {what}") from None
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"feedback for the task {task.name} needs {', '.join(names)}: {what}") from None

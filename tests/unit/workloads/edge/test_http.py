@@ -1,0 +1,702 @@
+"""The HTTP server with raw sockets: what a stranger may send, and what it may not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import json
+import zlib
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bramble_workloads.edge.serve.http import limits
+from bramble_workloads.edge.serve.http.errors import Disconnected, HttpError
+from bramble_workloads.edge.serve.http.messages import Request, Response
+from bramble_workloads.edge.serve.http.server import HttpServer
+from tests.ports import free_port
+from tests.unit.workloads.edge.agent_process import until
+
+LIMIT = 1_000_000
+SECONDS = 20.0
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> str:
+        return str(json.loads(self.body)["error"])
+
+
+class Client:
+    """Bytes out, answers in."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, content: bytes) -> None:
+        self.writer.write(content)
+        with contextlib.suppress(ConnectionError):
+            await self.writer.drain()
+
+    async def answer(self, *, bodiless: bool = False) -> Answer:
+        async with asyncio.timeout(SECONDS):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+            first, *lines = head.splitlines()
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
+            status = int(first.split(" ")[1])
+            length = 0 if bodiless or status == 100 else int(headers["content-length"])
+            return Answer(status, headers, await self.reader.readexactly(length))
+
+    async def ends(self) -> bytes:
+        """Wait until the server closes; what came before that."""
+        async with asyncio.timeout(SECONDS):
+            try:
+                return await self.reader.read()
+            except ConnectionResetError:
+                return b""
+
+    async def close(self) -> None:
+        self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+
+class Site:
+    """A server whose handler echoes bodies, and what it has seen."""
+
+    def __init__(self) -> None:
+        self.server = HttpServer(self.handle)
+        self.port = free_port()
+        self.began: list[str] = []
+        self.done: list[str] = []
+        self.let_go = asyncio.Event()
+        self.clients: list[Client] = []
+
+    async def handle(self, request: Request) -> Response:
+        self.began.append(request.target)
+        match request.target:
+            case "/refuse":
+                raise HttpError(HTTPStatus.NOT_FOUND, "there is nothing")
+            case "/fault":
+                raise ZeroDivisionError
+            case "/large":
+                return Response(b"x" * 50_000_000)
+            case "/wait":
+                await self.let_go.wait()
+                return Response(b"waited")
+        try:
+            body = await request.read(LIMIT, "this takes")
+        except Disconnected:
+            self.done.append("disconnected")
+            raise
+        self.done.append(request.target)
+        return Response(bytes(body), "text/plain")
+
+    async def connect(self) -> Client:
+        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**26)))
+        return self.clients[-1]
+
+    async def end(self) -> None:
+        self.let_go.set()
+        for client in self.clients:
+            await client.close()
+        await self.server.leave(1.0)
+
+    async def ask(self, content: bytes) -> Answer:
+        client = await self.connect()
+        await client.send(content)
+        found = await client.answer()
+        await client.close()
+        return found
+
+    @property
+    def connections(self) -> int:
+        return len(self.server._connections)
+
+    @property
+    def under_way(self) -> int:
+        return self.server._under_way
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    made = Site()
+    await made.server.listen("127.0.0.1", made.port)
+    yield made
+    await made.end()
+
+
+def post(target: str, body: bytes, *headers: str, version: str = "1.1") -> bytes:
+    lines = (f"POST {target} HTTP/{version}", "Host: x", f"Content-Length: {len(body)}", *headers)
+    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body
+
+
+def chunked(body: bytes, size: int, *headers: str) -> bytes:
+    lines = ("POST /echo HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", *headers)
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    return (
+        "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in parts) + b"0\r\n\r\n"
+    )
+
+
+# --------------------------------------------------------------------------------------------------------- what works
+
+
+@pytest.mark.parametrize("size", [0, 1, 4000, 5000, 70_000, LIMIT])
+async def test_a_body_comes_whole_whatever_its_length(site: Site, size: int) -> None:
+    body = (bytes(range(256)) * (size // 256 + 1))[:size]
+    for request in (post("/echo", body), chunked(body, 10_000)):
+        answer = await site.ask(request)
+        assert (answer.status, answer.headers["content-type"], answer.body == body) == (200, "text/plain", True)
+
+
+async def test_two_hundred_pipelined_requests_are_answered_in_order(site: Site) -> None:
+    client = await site.connect()
+    sending = asyncio.create_task(client.send(b"".join(post("/echo", b"%d" % number * 50) for number in range(200))))
+    for number in range(200):
+        assert (await client.answer()).body == b"%d" % number * 50
+    await sending
+
+
+async def test_a_request_begins_only_when_the_one_before_is_answered(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/wait", b"") + post("/echo", b"second") + post("/echo", b"x" * 300_000))
+    await until(lambda: site.began, "the first began")
+    other = await site.ask(post("/other", b"another client is answered meanwhile"))
+    assert other.status == 200
+    assert site.began == ["/wait", "/other"]
+    site.let_go.set()
+    assert [len((await client.answer()).body) for _ in range(3)] == [6, 6, 300_000]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_where_the_network_cuts_the_bytes_changes_nothing(data: st.DataObject) -> None:
+    sizes = data.draw(st.lists(st.sampled_from([0, 1, 17, 4096, 9000, 70_000]), min_size=1, max_size=4))
+    content, bodies = b"", []
+    for number, size in enumerate(sizes):
+        bodies.append(bytes([65 + number]) * size)
+        content += chunked(bodies[-1], data.draw(st.sampled_from([7, 1000, 8192]))) if data.draw(st.booleans()) else post("/", bodies[-1])
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(content)), max_size=6)))
+    pieces = [content[start:end] for start, end in zip([0, *cuts], [*cuts, len(content)], strict=True)]
+
+    async def run() -> None:
+        site = Site()
+        await site.server.listen("127.0.0.1", site.port)
+        client = await site.connect()
+
+        async def send() -> None:
+            for piece in pieces:
+                await client.send(piece)
+                await asyncio.sleep(0)
+
+        sending = asyncio.create_task(send())
+        found = [(await client.answer()).body for _ in bodies]
+        await sending
+        await site.end()
+        assert found == bodies
+
+    asyncio.run(run())
+
+
+async def test_http_1_0_closes_unless_it_is_asked_to_stay(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/echo", b"a", "Connection: keep-alive", version="1.0"))
+    assert (await client.answer()).headers["connection"] == "keep-alive"
+    await client.send(post("/echo", b"b", version="1.0"))
+    assert (await client.answer()).headers["connection"] == "close"
+    assert await client.ends() == b""
+
+
+async def test_a_client_may_ask_for_the_end_of_its_connection(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/echo", b"a", "Connection: close") + post("/echo", b"never"))
+    answer = await client.answer()
+    assert (answer.body, answer.headers["connection"]) == (b"a", "close")
+    assert await client.ends() == b""
+    assert site.done == ["/echo"]
+
+
+async def test_a_client_that_has_sent_all_it_will_is_answered(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/wait", b"") + post("/echo", b"b"))
+    client.writer.write_eof()
+    await until(lambda: site.began, "began")
+    site.let_go.set()
+    assert [(await client.answer()).body for _ in range(2)] == [b"waited", b"b"]
+    assert await client.ends() == b""
+
+
+async def test_head_has_the_length_and_no_body(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/echo", b"abc").replace(b"POST", b"HEAD"))
+    answer = await client.answer(bodiless=True)
+    assert answer.headers["content-length"] == "3"
+    await client.send(post("/echo", b"next"))
+    assert (await client.answer()).body == b"next"
+
+
+@pytest.mark.parametrize("headers", [("Upgrade: h2c", "Connection: Upgrade, HTTP2-Settings", "HTTP2-Settings: AAMAAABkAAQ"),
+                                     ("Upgrade: websocket", "Connection: Upgrade")])  # fmt: skip
+async def test_an_upgrade_is_declined_and_the_request_is_answered(site: Site, headers: tuple[str, ...]) -> None:
+    client = await site.connect()
+    for size in (0, 5, 100_000):
+        await client.send(post("/echo", b"x" * size, *headers) + post("/echo", b"plain"))
+        assert [len((await client.answer()).body) for _ in range(2)] == [size, 5]
+
+
+# ----------------------------------------------------------------------------------------------------- 100-continue
+
+
+async def test_the_body_is_asked_for_once_it_is_wanted(site: Site) -> None:
+    client = await site.connect()
+    head, body = post("/echo", b"x" * 10, "Expect: 100-continue").split(b"\r\n\r\n")
+    await client.send(head + b"\r\n\r\n")
+    assert (await client.answer()).status == 100
+    await client.send(body)
+    assert (await client.answer()).body == b"x" * 10
+
+
+async def test_a_body_that_is_refused_is_not_asked_for(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/refuse", b"x" * 10, "Expect: 100-continue").split(b"x" * 10)[0])
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (404, "close")
+    assert await client.ends() == b""
+
+
+# ----------------------------------------------------------------------------------------------------- what is refused
+
+HEAD = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("both lengths", HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("both lengths, the other order", HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
+        ("two lengths", HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"),
+        ("the same length twice", HEAD + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+        ("two lengths in one header", HEAD + b"Content-Length: 5, 6\r\n\r\nhello"),
+        ("a negative length", HEAD + b"Content-Length: -5\r\n\r\nhello"),
+        ("a length with a sign", HEAD + b"Content-Length: +5\r\n\r\nhello"),
+        ("a hexadecimal length", HEAD + b"Content-Length: 0x5\r\n\r\nhello"),
+        ("an empty length", HEAD + b"Content-Length: \r\n\r\nhello"),
+        ("a length of 30 digits", HEAD + b"Content-Length: " + b"9" * 30 + b"\r\n\r\nhello"),
+        ("chunked is not the last coding", HEAD + b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
+        ("no chunked", HEAD + b"Transfer-Encoding: gzip\r\n\r\nhello"),
+        ("a coding like chunked", HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
+        ("chunked twice", HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n"),
+        ("a space before the colon", HEAD + b"Content-Length : 5\r\n\r\nhello"),
+        ("a space before the colon of the coding", HEAD + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"),
+        ("a folded header", HEAD + b"X: a\r\n Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+        ("a folded coding", HEAD + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"),
+        ("a bare LF", HEAD + b"X: a\nContent-Length: 5\r\n\r\nhello"),
+        ("a bare LF after the head", HEAD + b"Content-Length: 5\r\n\nhello"),
+        ("a bare CR", HEAD + b"X: a\rContent-Length: 5\r\n\r\nhello"),
+        ("a NUL in a header", HEAD + b"X: a\0b\r\nContent-Length: 5\r\n\r\nhello"),
+        ("a chunk without a size", HEAD + b"Transfer-Encoding: chunked\r\n\r\n\r\nhello\r\n0\r\n\r\n"),
+        ("a chunk of a negative size", HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\nhello\r\n0\r\n\r\n"),
+        ("a chunk with a prefix", HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n"),
+        ("a chunk of 17 digits", HEAD + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFF\r\nhello\r\n0\r\n\r\n"),
+        ("a chunk that is longer than it says", HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n0\r\n\r\n"),
+        ("a chunk with a bare LF", HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n"),
+        ("a length in a trailer", HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n"),
+        ("a coding in a trailer", HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        ("chunked in HTTP/1.0", b"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("an upgrade with chunks", HEAD + b"Upgrade: h2c\r\nConnection: Upgrade\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("no method", b"/echo HTTP/1.1\r\n\r\n"),
+        ("an unknown method", b"FETCH /echo HTTP/1.1\r\n\r\n"),
+        ("another protocol", b"SSH-2.0-OpenSSH_9.2\r\n"),
+        ("TLS", bytes.fromhex("1603010200010001fc0303") + bytes(64)),
+        ("a space in the target", b"GET /a b HTTP/1.1\r\n\r\n"),
+    ],
+)
+async def test_what_could_be_read_in_two_ways_is_refused_and_the_connection_ends(site: Site, name: str, sent: bytes) -> None:
+    client = await site.connect()
+    await client.send(sent + post("/smuggled", b""))
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (400, "close"), name
+    assert answer.error, name
+    client.writer.write_eof()
+    assert await client.ends() == b""
+    assert "/smuggled" not in site.began
+    assert site.done == []
+
+
+@pytest.mark.parametrize("version", ["", " HTTP/0.9", " HTTP/2.0", " HTTP/3.0", " HTTP/1.2"])
+async def test_another_version_is_505_or_400(site: Site, version: str) -> None:
+    answer = await site.ask(f"GET /echo{version}\r\n\r\n".encode())
+    assert answer.status in {400, 505}
+    assert site.began == []
+
+
+async def test_what_is_malformed_is_told_after_the_answers_before_it(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/wait", b"") + post("/echo", b"b") + b"nonsense\r\n\r\n")
+    await until(lambda: site.began, "began")
+    site.let_go.set()
+    assert [(await client.answer()).status for _ in range(3)] == [200, 200, 400]
+    client.writer.write_eof()
+    assert await client.ends() == b""
+
+
+async def test_a_header_without_a_value_does_not_hide_the_next(site: Site) -> None:
+    answer = await site.ask(b"POST /echo HTTP/1.1\r\nX-Empty:\r\nContent-Length: 5\r\n\r\nhello")
+    assert answer.body == b"hello"
+    coded = gzip.compress(b"hello")
+    answer = await site.ask(b"POST /echo HTTP/1.1\r\nX:\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(coded) + coded)
+    assert answer.body == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("a long target", b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n"),
+        ("a long header", HEAD + b"X: " + b"a" * 100_000 + b"\r\n\r\n"),
+        ("a long name", HEAD + b"a" * 100_000 + b": x\r\n\r\n"),
+        ("many headers", HEAD + b"A: b\r\n" * 20_000 + b"\r\n"),
+        ("a head that does not end", HEAD + b"X: " + b"a" * 100_000),
+        ("empty lines before the head", b"\r\n" * 50_000 + HEAD),
+    ],
+)
+async def test_a_head_is_bounded(site: Site, name: str, sent: bytes) -> None:
+    client = await site.connect()
+    await client.send(sent)
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (431, "close"), name
+    client.writer.write_eof()
+    assert await client.ends() == b""
+    assert site.began == []
+
+
+async def test_more_than_the_limit_is_413_however_it_is_sent(site: Site) -> None:
+    for request in (post("/echo", b"x" * (LIMIT + 1)), chunked(b"x" * (LIMIT + 1), 10_000)):
+        client = await site.connect()
+        sending = asyncio.create_task(client.send(request))
+        answer = await client.answer()
+        assert answer.status == 413
+        assert answer.error == f"the request is too large; this takes at most {LIMIT} bytes"
+        await client.close()
+        await sending
+    assert site.done == []
+
+
+async def test_a_body_that_is_refused_by_its_announced_length_is_not_waited_for(site: Site) -> None:
+    client = await site.connect()
+    await client.send(HEAD + b"Content-Length: 1000001\r\n\r\n")
+    assert (await client.answer()).status == 413
+    client.writer.write_eof()
+    assert await client.ends() == b""
+
+
+async def test_a_million_tiny_chunks_are_one_body(site: Site) -> None:
+    client = await site.connect()
+    sending = asyncio.create_task(client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * LIMIT + b"0\r\n\r\n"))
+    answer = await client.answer()
+    assert (answer.status, len(answer.body)) == (200, LIMIT)
+    await sending
+
+
+@pytest.mark.parametrize(
+    ("name", "flood"),
+    [
+        ("extensions", b"1;" + b"a" * 1000 + b"\r\nx\r\n"),
+        ("zeros before a size", b"0" * 1000 + b"1\r\nx\r\n"),
+    ],
+)
+async def test_what_is_no_data_in_a_chunked_body_is_bounded(site: Site, name: str, flood: bytes) -> None:
+    client = await site.connect()
+    sending = asyncio.create_task(client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + flood * 500))
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (400, "close"), name
+    await client.close()
+    await sending
+
+
+async def test_trailers_are_bounded(site: Site) -> None:
+    client = await site.connect()
+    sending = asyncio.create_task(client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 200_000))
+    assert (await client.answer()).status == 400
+    await client.close()
+    await sending
+
+
+async def test_trailers_are_no_headers(site: Site) -> None:
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n"
+    client = await site.connect()
+    await client.send(head + b"Content-Encoding: gzip\r\nExpect: 100-continue\r\n\r\n" + post("/echo", b"next"))
+    assert [(await client.answer()).body for _ in range(2)] == [b"hello", b"next"]
+
+
+async def test_a_fault_of_the_handler_is_500_and_the_server_lives(site: Site) -> None:
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    client = await site.connect()
+    await client.send(post("/fault", b""))
+    assert (await client.answer()).status == 500
+    await client.send(post("/echo", b"on"))
+    assert (await client.answer()).body == b"on"
+    assert [type(each["exception"]) for each in told] == [ZeroDivisionError]
+
+
+# ---------------------------------------------------------------------------------------------------------- codings
+
+
+def raw_deflate(content: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return stream.compress(content) + stream.flush()
+
+
+@pytest.mark.parametrize(("coding", "encode"), [("gzip", gzip.compress), ("GZIP", gzip.compress), ("x-gzip", gzip.compress),
+                                                ("deflate", zlib.compress), ("deflate", raw_deflate), ("identity", bytes)])  # fmt: skip
+async def test_a_coded_body_is_decoded(site: Site, coding: str, encode: Callable[[bytes], bytes]) -> None:
+    body = b"some text " * 20_000
+    coded = encode(body)
+    for request in (post("/echo", coded, f"Content-Encoding: {coding}"), chunked(coded, 100, f"Content-Encoding: {coding}")):
+        assert (await site.ask(request)).body == body
+
+
+@pytest.mark.parametrize(
+    ("name", "coding", "body", "status"),
+    [
+        ("a bomb", "gzip", gzip.compress(b"x" * 50_000_000, mtime=0), 413),
+        ("one byte too many", "gzip", gzip.compress(b"x" * (LIMIT + 1), mtime=0), 413),
+        ("cut off", "gzip", gzip.compress(b"x" * 1000, mtime=0)[:-5], 400),
+        ("more after its end", "gzip", gzip.compress(b"x", mtime=0) + b"more", 400),
+        ("not gzip", "gzip", b"hello", 400),
+        ("not deflate", "deflate", b"\xff" * 100, 400),
+        ("nothing", "gzip", b"", 400),
+        ("an unknown coding", "br", b"hello", 415),
+        ("two codings", "gzip, gzip", b"hello", 415),
+    ],
+)
+async def test_a_body_that_is_not_what_its_coding_says(site: Site, name: str, coding: str, body: bytes, status: int) -> None:
+    for request in (post("/echo", body, f"Content-Encoding: {coding}"), chunked(body, 10_000, f"Content-Encoding: {coding}")):
+        assert (await site.ask(request)).status == status, name
+    assert site.done == []
+
+
+async def test_exactly_the_limit_is_no_bomb(site: Site) -> None:
+    assert (await site.ask(post("/echo", gzip.compress(b"x" * LIMIT), "Content-Encoding: gzip"))).status == 200
+
+
+# ----------------------------------------------------------------------------------------------------- slow clients
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short times."""
+    monkeypatch.setattr(limits, "SWEEP_SECONDS", 0.02)
+    for name in ("IDLE_SECONDS", "HEAD_SECONDS", "BODY_SECONDS", "CLOSING_SECONDS"):
+        monkeypatch.setattr(limits, name, 0.3)
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("name", "first", "more"),
+    [
+        ("a head", b"GET /echo HTTP/1.1\r\n", b"X: y\r\n"),
+        ("a body", HEAD + b"Content-Length: 900000\r\n\r\n", b"x"),
+        ("a chunked body", HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+)
+async def test_a_request_that_trickles_in_is_ended(site: Site, name: str, first: bytes, more: bytes) -> None:
+    client = await site.connect()
+    await client.send(first)
+
+    async def trickle() -> None:
+        while True:
+            await client.send(more)
+            await asyncio.sleep(0.01)
+
+    trickling = asyncio.create_task(trickle())
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (408, "close"), name
+    assert await client.ends() == b""
+    trickling.cancel()
+    await until(lambda: not site.connections, "closed")
+    assert (site.under_way, site.done) == (0, [])
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_idle_connection_is_closed(site: Site) -> None:
+    silent, kept = await site.connect(), await site.connect()
+    await kept.send(post("/echo", b"a"))
+    assert (await kept.answer()).status == 200
+    assert await silent.ends() == b""
+    assert await kept.ends() == b""
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_model_may_take_longer_than_any_client(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/wait", b""))
+    await until(lambda: site.began, "began")
+    await asyncio.sleep(0.6)
+    site.let_go.set()
+    assert (await client.answer()).body == b"waited"
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_client_that_does_not_read_its_answer_is_ended(site: Site) -> None:
+    client = await site.connect()
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined]
+    await client.send(post("/large", b"") + post("/echo", b"never"))
+    await until(lambda: site.began, "began")
+    await until(lambda: not site.connections, "ended")
+    assert site.began == ["/large"]
+
+
+async def test_the_next_request_waits_until_the_answer_is_read(site: Site) -> None:
+    client = await site.connect()
+    client.reader._limit = 1000  # type: ignore[attr-defined]
+    await client.send(post("/large", b"") + post("/echo", b"next"))
+    await until(lambda: site.began, "began")
+    assert (await site.ask(post("/other", b""))).status == 200
+    assert site.began == ["/large", "/other"]
+    client.reader._limit = 2**26  # type: ignore[attr-defined]
+    assert len((await client.answer()).body) == 50_000_000
+    assert (await client.answer()).body == b"next"
+
+
+# ---------------------------------------------------------------------------------------------------- clients that leave
+
+
+@pytest.mark.parametrize("sent", [HEAD, HEAD + b"Content-Length: 10\r\n\r\nhello", HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+                                  HEAD + b"Content-Length: 500000\r\n\r\n" + b"x" * 200_000])  # fmt: skip
+@pytest.mark.parametrize("how", ["closes", "resets"])
+async def test_a_client_that_leaves_midway_through_its_request(site: Site, sent: bytes, how: str) -> None:
+    client = await site.connect()
+    await client.send(sent)
+    await until(lambda: site.connections, "connected")
+    if b"\r\n\r\n" in sent:
+        await until(lambda: site.began, "began")
+    if how == "closes":
+        await client.close()
+    else:
+        client.writer.transport.abort()
+    await until(lambda: not site.connections and not site.under_way, "forgotten")
+    assert site.done == ["disconnected"] * len(site.began)
+
+
+async def test_a_client_that_leaves_before_its_answer(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/wait", b"") + post("/echo", b""))
+    await until(lambda: site.began, "began")
+    client.writer.transport.abort()
+    site.let_go.set()
+    await until(lambda: not site.connections and not site.under_way, "forgotten")
+
+
+async def test_a_client_that_leaves_midway_through_its_answer(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/large", b""))
+    await client.reader.readexactly(1000)
+    client.writer.transport.abort()
+    await until(lambda: not site.connections and not site.under_way, "forgotten")
+
+
+# ---------------------------------------------------------------------------------------------------- many connections
+
+
+async def test_one_connection_too_many_takes_the_place_of_one_that_does_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 3)
+    busy, oldest, kept = [await site.connect() for _ in range(3)]
+    await busy.send(post("/wait", b""))
+    await until(lambda: site.began, "began")
+    await kept.send(post("/echo", b"a"))
+    await kept.answer()
+    newest = await site.connect()
+    await newest.send(post("/echo", b"b"))
+    assert (await newest.answer()).body == b"b"
+    assert await oldest.ends() == b""
+    await kept.send(post("/echo", b"c"))
+    assert (await kept.answer()).body == b"c"
+    site.let_go.set()
+    assert (await busy.answer()).body == b"waited"
+    assert site.connections == 3
+
+
+async def test_connections_with_half_a_head_do_not_keep_others_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 20)
+    hostile = [await site.connect() for _ in range(40)]
+    for client in hostile:
+        await client.send(b"GET /echo HTTP/1.1\r\n")
+    assert (await site.ask(post("/echo", b"through"))).body == b"through"
+    assert site.connections <= 20
+    for client in hostile:
+        await client.close()
+
+
+async def test_where_all_are_busy_one_more_is_turned_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 2)
+    busy = [await site.connect() for _ in range(2)]
+    for client in busy:
+        await client.send(post("/wait", b""))
+    await until(lambda: len(site.began) == 2, "both began")
+    more = await site.connect()
+    assert await more.ends() == b""
+    site.let_go.set()
+    assert [(await client.answer()).body for client in busy] == [b"waited"] * 2
+
+
+async def test_what_is_not_wanted_yet_is_not_read(site: Site) -> None:
+    """A client that sends on while its first request is answered fills the server's buffer once, and its own."""
+    client = await site.connect()
+    await client.send(post("/wait", b""))
+    await until(lambda: site.began, "began")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.send(b"".join(post("/echo", b"x" * 900_000) for _ in range(30))))
+        connection = next(iter(site.server._connections))
+        await until(lambda: connection._paused, "paused")
+        assert len(connection._unparsed) <= limits.BUFFER
+        site.let_go.set()
+        for size in (6, *[900_000] * 30):
+            assert len((await client.answer()).body) == size
+
+
+# --------------------------------------------------------------------------------------------------------- its end
+
+
+async def test_what_is_under_way_is_answered_before_the_server_leaves(site: Site) -> None:
+    busy, idle = await site.connect(), await site.connect()
+    await busy.send(post("/wait", b"") + post("/echo", b"not any more"))
+    await until(lambda: site.began, "began")
+    leaving = asyncio.create_task(site.server.leave(SECONDS))
+    await until(lambda: site.server.leaving, "leaving")
+    site.let_go.set()
+    answer = await busy.answer()
+    assert (answer.body, answer.headers["connection"]) == (b"waited", "close")
+    assert await busy.ends() == b""
+    assert await idle.ends() == b""
+    await leaving
+    assert site.connections == 0
+    with pytest.raises(ConnectionRefusedError):
+        await site.connect()
+
+
+async def test_a_large_answer_is_sent_whole_before_the_server_leaves(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/large", b""))
+    await until(lambda: site.began, "began")
+    leaving = asyncio.create_task(site.server.leave(SECONDS))
+    assert len((await client.answer()).body) == 50_000_000
+    await leaving
+
+
+async def test_a_server_does_not_wait_for_ever(site: Site) -> None:
+    client = await site.connect()
+    await client.send(post("/wait", b""))
+    await until(lambda: site.began, "began")
+    await site.server.leave(0.1)
+    assert await client.ends() == b""

@@ -1,0 +1,27 @@
+"""What a client may take of the server. Clients are strangers, and a board is small."""
+
+from __future__ import annotations
+
+MAX_CONNECTIONS = 512
+"""One more takes the place of the connection that has waited longest for its next request."""
+MAX_HEAD = 32 * 1024
+"""Bytes of a request line and its headers together."""
+MAX_CHUNK_OVERHEAD = 8
+"""Bytes of chunk sizes, extensions and trailers for each byte of a chunked body, above `MAX_HEAD`."""
+BUFFER = 64 * 1024
+"""Bytes that are read at once."""
+STEP = 4096
+"""Bytes that are parsed at once while a head or a chunked body is read. It bounds how many pipelined requests exist at once."""
+
+IDLE_SECONDS = 75.0
+"""Without a request."""
+HEAD_SECONDS = 10.0
+"""From the first byte of a request to the last one of its head."""
+BODY_SECONDS = 30.0
+"""For a body to arrive, and for progress of an answer that is read slowly."""
+BYTES_A_SECOND = 32 * 1024
+"""What a slow client sends and reads at the least: each so many bytes of a body give it another second."""
+CLOSING_SECONDS = 5.0
+"""After the last answer, for a client that still sends: closed at once, the answer could be lost."""
+SWEEP_SECONDS = 0.5
+"""Between two looks for connections whose time is over."""

@@ -1,0 +1,93 @@
+"""The server: it listens, bounds its connections, ends slow ones, and leaves without breaking an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+
+from bramble_workloads.edge.serve.http import limits
+from bramble_workloads.edge.serve.http.connection import Connection
+from bramble_workloads.edge.serve.http.messages import Request, Response
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class HttpServer:
+    """An HTTP/1.1 server with one handler for every request.
+
+    The handler raises HttpError for what it refuses. Any other exception is answered with 500 and logged by the event loop.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.leaving = False
+        self.buffer = bytearray(limits.BUFFER)
+        """What any connection reads goes here first; it is parsed before another one reads."""
+        self.date = formatdate(usegmt=True)
+        self._connections: set[Connection] = set()
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._listener: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def listen(self, host: str, port: int) -> None:
+        """Take connections from now on."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(lambda: Connection(self, loop), host, port, reuse_address=True)
+        self._sweep()
+
+    async def leave(self, seconds: float) -> None:
+        """Take no new connection, answer what is under way, for at most so many seconds, and close."""
+        self.leaving = True
+        if self._listener is not None:
+            self._listener.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+                for connection in list(self._connections):
+                    connection.close()
+                await self._empty.wait()
+        for connection in list(self._connections):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    # --------------------------------------------------------------------------------------------- for the connections
+
+    def opened(self, connection: Connection) -> None:
+        """A client connected. Where there are too many, the one that would wait for a request no longer than all others is closed."""
+        if len(self._connections) >= limits.MAX_CONNECTIONS:
+            unused = [each for each in self._connections if each.between_requests]
+            min(unused, key=lambda each: each.deadline, default=connection).abort()
+        self._connections.add(connection)
+        self._empty.clear()
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    def began(self) -> None:
+        """A request is under way."""
+        self._under_way += 1
+        self._idle.clear()
+
+    def ended(self) -> None:
+        """A request was answered, or its client has left."""
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self.date = formatdate(usegmt=True)
+        for connection in [each for each in self._connections if each.deadline < now]:
+            connection.expire()
+        self._sweeper = loop.call_later(limits.SWEEP_SECONDS, self._sweep)
