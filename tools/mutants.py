@@ -1,8 +1,8 @@
 """`make mutants`: how many small faults in the operator's decisions the unit tests notice (mutation testing, by mutmut).
 
 mutmut changes one expression at a time (`<` to `<=`, 1 to 2, an argument to None, …) and runs the tests that reach it. A mutant that no
-test fails on *survives*: either a test is missing or the change has no effect. Mutants that only change the wording of a text are not run,
-because tests do not fix the wording of messages.
+test fails on *survives*: either a test is missing or the change has no effect. Mutants that only change the wording of a text or what is
+logged are not run, because tests do not fix the wording of messages.
 
     make mutants                                             # all of kinds/, engine/ and guardrails/: hours
     make mutants WHAT="bramble.kinds.rollout.*"              # some modules
@@ -120,6 +120,14 @@ def _mutant(name: str, code: int | None, functions: dict[str, ast.FunctionDef | 
 
 
 class _NoTexts(ast.NodeTransformer):
+    """Replaces texts, and drops what is logged."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        match node.value:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="log"))):
+                return ast.Pass()
+        return self.generic_visit(node)
+
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant(TEXT) if isinstance(node.value, str) else node
 

@@ -26,6 +26,16 @@ def test_unset_nothing_happens() -> None:
     assert deaths.count == 0
 
 
+def test_a_pattern_needs_no_log() -> None:
+    deaths = Deaths()
+    faults = Faults("before:*", end=deaths)
+    faults.after(JOB)
+    assert deaths.count == 0
+    faults.before(JOB)
+    faults.before(JOB)
+    assert deaths.count == 2, "what was killed is remembered in the log only"
+
+
 def test_a_pattern_names_moment_and_site(tmp_path: Path) -> None:
     deaths, log = Deaths(), tmp_path / "sites"
     faults = Faults("before:Dataset/create/*", str(log), deaths)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from bramble.contracts.report import OFFLINE_SECONDS, Observed, SeenProgress, SeenReport
 from bramble.engine import gateway_poll as module
@@ -21,10 +25,13 @@ from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.errors import ApiUnavailable
 from bramble.kube.resources import Manifest
+from tests.engine.running import eventually
+from tests.ports import free_port
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.objects import made
 from tests.unit.engine.replica import SETTINGS
 from tests.unit.engine.test_device_reports import progress, report
+from tools.cluster.pki import Authority
 
 
 def test_only_ready_replicas_are_asked() -> None:
@@ -181,3 +188,57 @@ async def test_a_replica_is_asked_for_what_came_after_its_last_answer(monkeypatc
     replicas.answers["b"] = None
     await replicas.read_all()
     assert replicas.poller._cursors == {Address("a", 8443): "a1"}, "a replica that did not answer is asked for everything"
+
+
+PATH = "/v1/observed"
+
+
+@pytest.mark.parametrize(
+    ("answer_of", "seen"),
+    [
+        pytest.param(lambda: web.Response(body=reading("pi-1").model_dump_json(by_alias=True)), True, id="a reading"),
+        pytest.param(lambda: web.Response(status=403, text="not you"), False, id="a refusal"),
+        pytest.param(lambda: web.Response(text="[]"), False, id="another document"),
+    ],
+)
+async def test_a_replica_is_read_over_tls_by_the_name_of_its_service(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer_of: Callable[[], web.Response], seen: bool
+) -> None:
+    """The replica's certificate names the Service, and the connection goes to the address of its pod."""
+    asked: list[tuple[str | None, str]] = []
+
+    async def observed(request: web.Request) -> web.Response:
+        asked.append((request.headers.get("Authorization"), request.query["after"]))
+        return answer_of()
+
+    pair = Authority(tmp_path, "ca").issue("gateway", common_name="gateway", hosts=(f"bramble-gateway.{SETTINGS.namespace}.svc",))
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    application = web.Application()
+    application.router.add_get(PATH, observed)
+    token, port = tmp_path / "token", free_port()
+    token.write_text("token of the operator\n")
+    monkeypatch.setattr(module, "GATEWAY_TOKEN", str(token))
+    api, metrics, reports = FakeApi(), Metrics(), DeviceReports()
+    labels = {"kubernetes.io/service-name": SETTINGS.gateway_service}
+    endpoints, ports = [{"addresses": ["127.0.0.1"]}], [{"port": port}]
+    api.put(made("EndpointSlice", "g", namespace=SETTINGS.namespace, metadata={"labels": labels}, ports=ports, endpoints=endpoints))
+    settings = replace(SETTINGS, gateway_ca=str(tmp_path / "ca.crt"), observe_seconds=0.01)
+    poller = GatewayPoller(api, settings, Changes(Cache(), WorkQueue(), {}), reports, metrics)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls).start()
+    polling = asyncio.ensure_future(poller.run())
+    try:
+        await eventually(lambda: several(asked))
+    finally:
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+        await runner.cleanup()
+    assert asked[:2] == [("Bearer token of the operator", ""), ("Bearer token of the operator", "c1" if seen else "")]
+    answered = [metrics.registry.get_sample_value("bramble_gateway_replicas", {"answered": each}) for each in ("yes", "no")]
+    assert (answered, reports.count()) == (([1, 0], 1) if seen else ([0, 1], 0))
+
+
+async def several(asked: list[tuple[str | None, str]]) -> bool:
+    return len(asked) > 1

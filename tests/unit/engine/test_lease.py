@@ -207,6 +207,22 @@ async def test_a_lease_is_valid_for_as_long_as_its_holder_wrote(world: World) ->
     assert leads(two)
 
 
+async def test_a_lease_that_states_no_duration_is_valid_for_as_long_as_our_own(world: World) -> None:
+    """Somebody may have edited it by hand."""
+    one, two = world.replica("one"), world.replica("two")
+    await one.step()
+    (lease,) = world.api.of_kind("Lease")
+    spec = {name: value for name, value in lease["spec"].items() if name != "leaseDurationSeconds"}
+    world.api.put({**lease, "spec": spec})
+    await two.step()
+    world.time.now += SECONDS - 1
+    await two.step()
+    assert not leads(two)
+    world.time.now += 1
+    await two.step()
+    assert leads(two)
+
+
 async def test_a_renewal_seen_by_the_one_who_waits_starts_its_patience_anew(world: World) -> None:
     one, two = world.replica("one"), world.replica("two")
     await one.step()

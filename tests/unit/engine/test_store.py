@@ -13,7 +13,8 @@ import pytest
 from bramble.contracts.store import SECRET_NAME
 from bramble.engine import store
 from bramble.engine.store import CALLS_AT_ONCE, Stores
-from bramble.errors import StoreUnavailable
+from bramble.errors import StoreRefused, StoreUnavailable
+from bramble.kube.resources import SECRET, Manifest, Resource
 from tests.engine.running import eventually
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import Time
@@ -106,3 +107,66 @@ async def test_a_namespace_that_nobody_asks_for_is_forgotten_unless_a_call_is_un
 async def nobody_has_a_turn(stores: Stores) -> bool:
     gc.collect()
     return not stores._turns
+
+
+class Counted(FakeApi):
+    """Counts how often a Secret was read."""
+
+    reads = 0
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        self.reads += resource is SECRET
+        return await super().get(resource, namespace, name)
+
+
+async def test_a_secret_is_believed_for_five_seconds() -> None:
+    api, time = Counted(), Time()
+    stores = Stores(api, clock=time)
+    problem = await stores.problem("ads")
+    assert problem is not None
+    assert (problem.reason, "namespace ads has no Secret bramble-store" in problem.message) == ("StoreMissing", True)
+    time.now = store.SECRET_SECONDS - 0.1
+    assert await stores.problem("ads") == problem
+    with pytest.raises(StoreRefused, match="namespace ads has no Secret bramble-store"):
+        await stores.fetch("ads", "key")
+    assert api.reads == 1
+    api.put({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET_NAME, "namespace": "ads"}, "data": {}})
+    time.now = store.SECRET_SECONDS
+    problem = await stores.problem("ads")
+    assert problem is not None
+    assert (problem.reason, problem.message.startswith("namespace ads: ")) == ("StoreInvalid", True)
+    assert api.reads == 2
+    stores.close()
+
+
+async def test_a_store_keeps_its_connections_until_its_secret_changes() -> None:
+    api, time = FakeApi(), Time()
+    stores = Stores(api, clock=time)
+    clients = []
+    for secret_of in ("one", "one", "other"):
+        put_secret(api, "ads", f"http://{secret_of}.example:9000")
+        clients.append(await stores._store("ads"))
+        time.now += store.SECRET_SECONDS
+    assert [clients[1] is clients[0], clients[2] is clients[0]] == [True, False]
+    assert clients[2].config.endpoint == "http://other.example:9000"
+    stores.close()
+
+
+async def test_the_end_waits_for_no_call_and_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "THREADS", 1)
+    api, dripping = FakeApi(), asyncio.Event()
+    stores = Stores(api)
+    dripping.set()
+    async with serving(dripping) as slow:
+        put_secret(api, "slow", slow)
+        calls = [asyncio.ensure_future(stores.fetch("slow", "key")) for _ in range(2)]
+        await eventually(lambda: queued(stores, 1))
+        stores.close()
+        assert not calls[0].done(), "the call under way goes on by itself"
+        dripping.clear()
+        ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 20)
+        assert isinstance(ends[1], asyncio.CancelledError)
+
+
+async def queued(stores: Stores, calls: int) -> bool:
+    return stores._threads._work_queue.qsize() == calls
