@@ -23,7 +23,7 @@ class Settings:
     """Image of the built-in trainers, as `reference@sha256:…`."""
 
     images_convert: str
-    """Image of the snapshot, fetch, store, evaluate and convert steps, as `reference@sha256:…`."""
+    """Image of the steps snapshot, evaluate and convert, and of the training pods' fetch and sidecar, as `reference@sha256:…`."""
 
     images_edge: str
     """Image of the agent, node-setup and the benchmark, as `reference@sha256:…`."""

@@ -44,7 +44,8 @@ class Splits(SpecPart, snapshot.Splits):
     group_by: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A column of the samples' `meta`, such as a recording or a person. All samples with the same value are in the same split."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    """Decides in which order groups are assigned to splits. The same seed and the same samples give the same splits."""
+    """Decides in which order new groups are assigned to splits. Samples of an earlier version keep their split whatever the seed is;
+    without an earlier version, the same seed and the same samples give the same splits."""
 
 
 def _regular_expression(text: str) -> str:
@@ -65,8 +66,8 @@ class Checks(SpecPart, snapshot.Checks):
     max_imbalance: Decimal | None = None
     """How many times as large as the smallest class the largest class may be, such as "10"."""
     duplicates: Literal["drop", "keep", "fail"] = "drop"
-    """What to do with a picture that occurs more than once. `drop` keeps the first, `keep` keeps all of them in the same split, `fail`
-    fails the check."""
+    """What to do with a picture that occurs more than once. `drop` keeps one of them (one that an earlier version has, if there is
+    one), `keep` keeps all of them in the same split, `fail` fails the check."""
     class_pattern: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_regular_expression)] | None = None
     """A regular expression that the whole name of every class must match."""
 

@@ -83,7 +83,7 @@ class KindStatus(StatusPart):
     """A summary of the conditions in one word, for people. Programs should read the conditions."""
     conditions: Annotated[tuple[dict[str, Any], ...], WithJsonSchema(CONDITIONS_SCHEMA)] = ()
     last_request: LastRequest | None = None
-    """The answer to the last request annotation."""
+    """The answer to the last request annotation. Always unset on a Fleet, which answers no requests."""
 
 
 Spec = TypeVar("Spec", bound=SpecPart)

@@ -45,7 +45,7 @@ class EnvVar(SpecPart):
 
 
 class Container(SpecPart):
-    """A training program of your own (docs/kinds/trainingrun.md)."""
+    """A training program of your own (docs/kinds/training-program.md)."""
 
     image: Annotated[str, Field(min_length=1, max_length=512)]
     """The container image. A run can only be repeated exactly with an image by digest (name@sha256:…). The launcher needs python3, 3.9 or

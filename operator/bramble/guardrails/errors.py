@@ -1,7 +1,8 @@
-"""Requests that were well-formed and still got no answer.
+"""Requests that were well-formed, reached a loaded model, and still got no answer.
 
-A request counts as an error when the model fails on it, when memory runs out, or when too many other requests wait already. A picture that
-cannot be decoded is the client's fault and is not counted.
+A request counts as an error when the model fails on it or memory runs out (status 500), or when too many other requests wait already
+(status 429). It then also counts as one of the `requests`. Requests that are the client's fault, such as a picture that cannot be decoded,
+and requests for a model that is not loaded yet (status 503) count neither as errors nor as requests.
 """
 
 from __future__ import annotations

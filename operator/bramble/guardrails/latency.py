@@ -1,8 +1,11 @@
 """Requests that take clearly longer than the slow requests of the stable version.
 
-The threshold is `maxRatio` times the stable cohort's `quantile`. By the definition of a quantile, the share `1 - quantile` of the stable
-cohort's requests is slower than the quantile itself. The candidate passes when at most that share of its own requests is slower than the
-threshold, or at most `ceiling`, where that is larger. It fails otherwise. The stable cohort is always needed.
+An example: with `quantile: "0.99"` and `maxRatio: "2"`, take the duration that 99 % of the stable nodes' requests keep to (their p99), and
+double it. The candidate passes if at most 1 % of its requests take longer than that, and fails otherwise.
+
+In general the threshold is `maxRatio` times the stable nodes' `quantile`, and the share `1 - quantile` of the candidate's requests may be
+slower, or the share `ceiling`, where that is larger. The guardrail is undecided while the candidate has fewer than `minEvents` requests, or
+requests on fewer than `minNodes` nodes, or the stable nodes have fewer than `minEvents` requests.
 
 Durations are measured on the device, from the whole request to the answer, and fall into buckets whose bounds are 0.1 ms x 2^(k/8). The
 threshold is rounded up to the next bound.

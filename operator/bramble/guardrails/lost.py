@@ -5,12 +5,15 @@ of the gateway answers and has been up for 15 s.
 
     fails when  lost candidate nodes / candidate nodes  >  0.05 + 1.5 x (silent stable nodes / stable nodes)
 
-It passes otherwise, and is never undecided: it has no `minEvents` and no `minNodes`, and none of its numbers can be set. With fewer than
-20 candidate nodes and no silent stable node, one lost node is enough to fail. The stable nodes are all nodes without the candidate;
-one is silent if it has been silent for 30 s and served the stable version when it last reported. In the last step the numbers of the stable
-nodes are those of the moment when it began.
-Without any stable node the limit is 5 %. While a first version is tried, the nodes that it has not reached stand for the stable nodes,
-and in its last step lost nodes undo nothing.
+It passes otherwise, and is never undecided: it has no `minEvents` and no `minNodes`, and none of its numbers can be set.
+
+With fewer than 20 candidate nodes and no silent stable node, one lost node is enough to fail. With 40 candidate nodes, two lost nodes
+pass (2 / 40 is 5 %) and three fail. If a tenth of the stable nodes is silent as well, the limit is 0.05 + 1.5 x 0.1 = 20 %.
+
+The stable nodes are all nodes without the candidate; one is silent if it has been silent for 30 s and served the stable version when it
+last reported. In the last step the numbers of the stable nodes are those of the moment when it began. Without any stable node the limit is
+5 %. While a first version is tried, the nodes that it has not reached stand for the stable nodes, and in its last step lost nodes undo
+nothing.
 """
 
 from __future__ import annotations
