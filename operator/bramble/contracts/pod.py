@@ -19,4 +19,4 @@ LAUNCHER = f"{RUN_FOLDER}/launch"
 
 TELEMETRY_OFF = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Environment variables by which libraries that report to their makers stay silent. They must be set before a library is first imported, so
-every image, every pod and `import bramble_workloads` sets them. docs/dependencies.md says what each library would do."""
+every image, every pod and `import bramble_workloads` sets them. docs/security.md says what each library would do."""

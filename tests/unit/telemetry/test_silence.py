@@ -58,7 +58,7 @@ def test_a_step_reaches_nothing_but_what_it_is_told_to(step: str, seen: Seen) ->
 
 
 def test_onnx_runtime_reports_where_it_is_not_told_not_to(seen: Seen) -> None:
-    """So the silence of the steps is Bramble's doing. When this fails, docs/dependencies.md is out of date."""
+    """So the silence of the steps is Bramble's doing. When this fails, docs/security.md is out of date."""
     assert seen["onnx_runtime_alone"]["error"] == ""
     assert ["dns", REPORTS_TO, 53] in seen["onnx_runtime_alone"]["destinations"]
     assert any(file.endswith(".onnxruntime/deviceid") for file in seen["onnx_runtime_alone"]["files"])
