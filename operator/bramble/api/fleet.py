@@ -87,7 +87,7 @@ KIND = Kind(
     resource=FLEET,
     spec=Spec,
     status=Status,
-    description="The nodes of one fleet of boards. It is cluster-scoped: its owner decides what the nodes are and who may use them.",
+    description="The nodes of one fleet of devices. It is cluster-scoped: its owner decides what the nodes are and who may use them.",
     short_names=("fl",),
     columns=(
         condition_column("Ready"),

@@ -84,11 +84,11 @@ class Toleration(SpecPart):
     RULES: ClassVar[tuple[Rule, ...]] = (
         Rule(
             "has(self.key) && self.key != ''",
-            f"a toleration without a key tolerates every taint, also {EDGE_TAINT} of the fleets' boards: set key to that of the taint",
+            f"a toleration without a key tolerates every taint, also {EDGE_TAINT} of the fleets' nodes: set key to that of the taint",
         ),
         Rule(
             f"!has(self.key) || self.key != '{EDGE_TAINT}'",
-            f"key: {EDGE_TAINT} is the taint of the fleets' boards, where a TrainingRun never runs: remove this toleration",
+            f"key: {EDGE_TAINT} is the taint of the fleets' nodes, where a TrainingRun never runs: remove this toleration",
         ),
     )
 

@@ -220,7 +220,7 @@ def test_drops(name: str, package: str, metrics: dict[str, float], whole: bool, 
 
 def test_a_measuring_process_that_is_killed_or_crashes_is_a_finding() -> None:
     killed = subprocess.CompletedProcess([], -9, b"", b"")
-    assert "SIGKILL; the board has too little memory for two copies" in read(killed).message
+    assert "SIGKILL; the device has too little memory for two copies" in read(killed).message
     failed = subprocess.CompletedProcess([], 1, b"", b"Traceback\nImportError: libonnx")
     assert read(failed) == Measured(
         golden=False, message="the measuring process ended with code 1 and no result: Traceback\nImportError: libonnx"

@@ -114,6 +114,6 @@ class GatewayFiling:
         if key not in {result_key(prefix), cause_key(prefix, 0)}:
             return
         if gateway is None:
-            raise SpecError("the job names no gateway, and a board can file its result only through one")
+            raise SpecError("the job names no gateway, and a device can file its result only through one")
         document: dict[str, Any] = json.loads(content)
         with_patience(lambda: gateway.file_result(key, document))

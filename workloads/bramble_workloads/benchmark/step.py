@@ -45,7 +45,7 @@ def benchmark(work: Work[BenchmarkJob]) -> BenchmarkResult:
     """
     job = work.job
     if job.gateway is None:
-        raise SpecError("the job names no gateway, and a board can read blobs only through one")
+        raise SpecError("the job names no gateway, and a device can read blobs only through one")
     with BoardGateway(job.gateway.url, work.folder / "blobs") as gateway, Thermometer() as thermometer:
         manifest = read_manifest(gateway.get_blob, job.manifest)
         task = contract_of(manifest.task)
@@ -110,7 +110,7 @@ def read(child: subprocess.CompletedProcess[bytes]) -> Measured:
     last = child.stderr.decode(errors="replace").strip()[-LAST_WORDS:]
     if child.returncode < 0:
         number = Signals(-child.returncode)
-        why = "; the board has too little memory for two copies, or the graph breaks the runtime" if number == SIGKILL else ""
+        why = "; the device has too little memory for two copies, or the graph breaks the runtime" if number == SIGKILL else ""
         return Measured(golden=False, message=f"the measuring process was ended by {number.name}{why} {last}".strip())
     try:
         return Measured.model_validate_json(child.stdout)

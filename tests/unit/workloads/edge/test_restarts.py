@@ -263,7 +263,7 @@ async def test_a_reboot_during_a_trial_refuses_the_candidate(agent: Agent, gatew
     assert running is not None
     assert running.bad == (second,)
     assert running.candidate is not None
-    assert (running.candidate.state, running.candidate.message) == ("abandoned", "the board rebooted during the trial of the package")
+    assert (running.candidate.state, running.candidate.message) == ("abandoned", "the device rebooted during the trial of the package")
 
 
 async def test_a_lower_seq_is_not_accepted_after_a_restart(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:

@@ -81,7 +81,7 @@ TRIAL = slots(V1, V2, active=V1, last_good=V1)
             BOOT,
             "2 crashes or reboots during the trial of the package",
         ),
-        ("a reboot during a trial refuses the package", attempt(V2), "boot-2", "the board rebooted during the trial of the package"),
+        ("a reboot during a trial refuses the package", attempt(V2), "boot-2", "the device rebooted during the trial of the package"),
         ("the first crash while the package served does not refuse it", attempt(V2, phase="serving"), BOOT, None),
         ("the first reboot while the package served does not refuse it", attempt(V2, phase="serving"), "boot-2", None),
         (

@@ -231,7 +231,7 @@ class AssignedModel:
         except (TryAgain, GatewayRefused, WrongBlob, TrialCrashed) as error:
             self._back_off(package, str(error))
         except (DescriptionError, BrokenPackage, ModelFault, MemoryError) as error:
-            reason = str(error) or "the board has too little memory for the package"
+            reason = str(error) or "the device has too little memory for the package"
             self._back_off(package, reason)
             has_served = isinstance(step, Serve) and step.cohort == "stable"  # it worked before, so the cause is the board
             if package is not None and not has_served:

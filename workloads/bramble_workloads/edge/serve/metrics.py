@@ -70,10 +70,10 @@ class DeviceCollector(Collector):
             ("bramble_device_memory_bytes", "Resident memory of the agent in bytes.", health.memory_bytes),
             (
                 "bramble_device_temperature_celsius",
-                "Temperature of the board's hottest thermal zone in degrees Celsius.",
+                "Temperature of the device's hottest thermal zone in degrees Celsius.",
                 health.temperature_celsius,
             ),
-            ("bramble_device_throttled", "1 while the board reduces its clock frequency or reports under-voltage.", health.throttled),
+            ("bramble_device_throttled", "1 while the device reduces its clock frequency or reports under-voltage.", health.throttled),
         ):
             if value is not None:
                 yield GaugeMetricFamily(name, text, value=float(value))

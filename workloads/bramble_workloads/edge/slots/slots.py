@@ -29,7 +29,7 @@ RefusalCause = Literal["fault", "silence", "reboot"]
 """Why a package is refused.
 
 `fault`: the package failed on this device. `silence`: the gateway did not answer while the candidate served; once it is the stable version,
-the device serves it again. `reboot`: the board rebooted during a trial or while the candidate served. A power cut is the likely cause, but
+the device serves it again. `reboot`: the device rebooted during a trial or while the candidate served. A power cut is the likely cause, but
 the package may have caused it too, so it is not tried again in this attempt of the Rollout."""
 
 
@@ -218,7 +218,7 @@ def after_restart(slots: Slots, boot_id: str) -> Slots:
     if attempt is None:
         return slots
     if attempt.phase == "trying" and attempt.boot_id != boot_id and slots.fallback is not None:
-        return refuse(slots, attempt.package, "the board rebooted during the trial of the package", "reboot")
+        return refuse(slots, attempt.package, "the device rebooted during the trial of the package", "reboot")
     if attempt.phase == "serving" and attempt.boot_id != boot_id and slots.fallback is None:
         return close_attempt(slots)  # a power cut must not leave a node without any model
     return refuse_if_exhausted(slots, "fault" if attempt.boot_id == boot_id else "reboot")
