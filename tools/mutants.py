@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import json
 import os
 import random
@@ -57,8 +58,15 @@ class Mutant:
 
 
 def prepare() -> None:
-    """Copy what is mutated and its tests into a tree in which packages lie at the top, as mutmut wants it."""
+    """Copy what is mutated and its tests into a tree in which packages lie at the top, as mutmut wants it.
+
+    Results of an earlier run are kept, so that an interrupted run goes on, unless a file has changed since: mutmut does not run a mutant
+    again whose tests have changed.
+    """
+    if (WORK / "digest").exists() and (WORK / "digest").read_text() != _digest():
+        shutil.rmtree(WORK)
     WORK.mkdir(parents=True, exist_ok=True)
+    (WORK / "digest").write_text(_digest())
     for source, target in COPIED.items():
         shutil.copytree(ROOT / source, WORK / target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     ini = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
@@ -74,6 +82,11 @@ def prepare() -> None:
         "use_git_change_detection": False,
     }
     (WORK / "pyproject.toml").write_text(f"[tool.mutmut]\n{_toml(mutmut)}\n[tool.pytest.ini_options]\n{_toml(ini)}")
+
+
+def _digest() -> str:
+    files = sorted(path for source in COPIED for path in (ROOT / source).rglob("*.py"))
+    return hashlib.sha256(b"".join(str(path).encode() + path.read_bytes() for path in files)).hexdigest()
 
 
 def _toml(table: dict[str, object]) -> str:
