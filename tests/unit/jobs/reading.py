@@ -8,8 +8,9 @@ from typing import Any
 from bramble.engine.device_reports import DeviceReports
 from bramble.engine.faults import Faults
 from bramble.engine.pass_reader import PassReader
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.controller import Controller
-from bramble.kube.resources import Key
+from bramble.kube.resources import Key, Resource
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import SETTINGS, FakeStore, Replica, Time
 
@@ -25,11 +26,30 @@ class BrokenStore(FakeStore):
         raise self.error
 
 
-async def gathered(controller: Controller[Any], key: Key, objects: Iterable[dict[str, Any]], documents: FakeStore | None = None) -> Any:
-    """What a pass over the object of this key would plan by."""
+class BlockedStore(FakeStore):
+    """Cannot be used. `asked`: the namespaces whose store was tried."""
+
+    def __init__(self, blocker: Blocker) -> None:
+        super().__init__()
+        self.blocker, self.asked = blocker, list[str]()
+
+    async def problem(self, namespace: str) -> Blocker | None:
+        self.asked.append(namespace)
+        return self.blocker
+
+
+async def gathered(
+    controller: Controller[Any],
+    key: Key,
+    objects: Iterable[dict[str, Any]],
+    documents: FakeStore | None = None,
+    *,
+    also: tuple[Resource, ...] = (),
+) -> Any:
+    """What a pass over the object of this key would plan by. `also`: further kinds of objects that the cache has."""
     api, documents, time = FakeApi(), documents or FakeStore(), Time()
     for each in objects:
         api.put(each)
-    replica = Replica(api, documents, (controller,), Faults(), time)
+    replica = Replica(api, documents, (controller,), Faults(), time, also=also)
     await replica.relist.compare()
     return await controller.gather(key, PassReader(api, SETTINGS, replica.changes, documents, DeviceReports(time)))
