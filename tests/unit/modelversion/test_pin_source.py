@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.modelversion.policies.pin_source import pin_source
 from bramble.kinds.modelversion.policies.wait_for_store import wait_for_store
 from bramble.kinds.modelversion.source import of_package, of_run
-from tests.unit.modelversion.seen import DATASET, EXPORT, LINEAGE, NOW, case, condition, message, observed, remembered
+from tests.unit.modelversion.seen import DATASET, EXPORT, LINEAGE, NOW, case, condition, message, observed, remembered, stated
 
 HOLD = Blocker("SourceMissing", "there is no TrainingRun run")
 PACKAGE = {"source": {"package": {"digest": EXPORT}}}
@@ -22,18 +23,18 @@ def test_pinned_for_good() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "reason", "looks_again"),
+    ("seen", "reason", "seconds"),
     [
-        case("the run is missing: its creation wakes the version", observed(source_blocker=HOLD), "SourceMissing", False),
-        case("the package is missing: nothing wakes the version", observed(PACKAGE, source_blocker=HOLD), "SourceMissing", True),
-        case("the store refuses its key", observed(store=Blocker("StoreRefused", "wrong key")), "StoreRefused", True),
+        case("the run is missing: its creation wakes the version", observed(source_blocker=HOLD), "SourceMissing", None),
+        case("the package is missing: nothing wakes the version", observed(PACKAGE, source_blocker=HOLD), "SourceMissing", 15),
+        case("the store refuses its key", observed(store=Blocker("StoreRefused", "wrong key")), "StoreRefused", 5),
     ],
 )
-def test_waits(seen: Any, reason: str, looks_again: bool) -> None:
+def test_waits(seen: Any, reason: str, seconds: int | None) -> None:
     plan = pin_source(seen, NOW)
     assert condition(plan) == condition(plan, "Converted") == ("False", reason)
     assert plan is not None
-    assert (plan.wake_at is not None) is looks_again
+    assert plan.wake_at == (NOW + timedelta(seconds=seconds) if seconds is not None else None)
 
 
 def test_pins_and_begins() -> None:
@@ -45,6 +46,9 @@ def test_pins_and_begins() -> None:
 def test_a_store_that_fails_later() -> None:
     plan = wait_for_store(observed(status={"lineage": LINEAGE}, store=Blocker("StoreRefused", "wrong key")), NOW)
     assert condition(plan) == ("False", "StoreRefused")
+    assert (stated(plan)["phase"], plan and plan.wake_at) == ("Pending", NOW + timedelta(seconds=5))
+    seen = observed(status={"lineage": LINEAGE, "phase": "Converting"}, store=Blocker("StoreRefused", "wrong key"))
+    assert stated(wait_for_store(seen, NOW))["phase"] == "Converting", "it goes on from there"
     assert wait_for_store(observed(), NOW) is None
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bramble.api.objects import Invalid
+from bramble.api.rollout import Release
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreUnavailable
-from bramble.kinds.rollout.gather import depends_on, package_blobs
+from bramble.kinds.rollout.gather import depends_on, following, gather, package_blobs
+from bramble.kinds.rollout.nodes import FleetSeen
+from bramble.kinds.rollout.observed import Observed, Written
+from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key
 from tests.unit.contracts.reading import DOCUMENTS
-from tests.unit.rollout.world import FakeWorld, package, package_digest, promoted
+from tests.unit.rollout.rows import UID, device
+from tests.unit.rollout.world import FakeSources, FakeWorld, package, package_digest, promoted
 
 row = pytest.param
 FLEET, VERSION = Key("Fleet", "", "demo"), Key("ModelVersion", "digits", "digits-1-0-0")
@@ -150,4 +157,131 @@ async def test_what_wakes_a_rollout() -> None:
         Key("Node", "", "*"),
         VERSION,
         Key("Rollout", "digits", "*"),
+    }
+
+
+async def test_everything_is_read_for_one_pass() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    seen = await world.observe()
+    (config_map,) = (manifest for key, manifest in world.objects.items() if key.kind == "ConfigMap")
+    assert world.assignment is not None
+    boards = {f"board-{number}": "virtual" for number in range(1, 5)}
+    wanted = Release(ref="digits-2-0-0", uid=seen.wanted.uid if seen.wanted else "", model="digits", version="2.0.0", packages=TWO)
+    stored = dict(world.assignment.packages)
+    assert wanted.uid
+    assert seen == Observed(
+        rollout=seen.rollout,
+        fleet=FleetSeen("demo", boards, {node: seen.fleet.strata[node] for node in boards}),
+        wanted=wanted,
+        blocker=None,
+        devices=seen.devices,
+        written=Written(config_map["metadata"]["uid"], config_map["metadata"]["resourceVersion"], world.assignment),
+        blobs={**stored, TWO["virtual"]: package_blobs(TWO["virtual"], package("2.0.0"))},
+        rival=None,
+        namespace="bramble",
+    )
+    assert set(seen.devices.reports) == set(boards)
+    assert set(stored) == {package_digest("1.0.0")}
+
+
+TWO = {"virtual": package_digest("2.0.0")}
+
+
+async def test_a_rollout_that_is_gone_or_cannot_be_used() -> None:
+    key, world = Key("Rollout", "digits", "digits"), FakeWorld()
+    world.rollout["spec"]["fleetRef"] = 1
+    assert isinstance(await gather(key, FakeSources(world)), Invalid)
+    del world.objects[key]
+    assert await gather(key, FakeSources(world)) is None
+
+
+@pytest.mark.parametrize("stored", [row(True, id="the assignment is there"), row(False, id="the assignment is gone")])
+async def test_a_rollout_that_is_deleted_without_its_fleet_still_knows_its_nodes(stored: bool) -> None:
+    """The assignment names them, and without it the reports of the devices that follow one of this Rollout."""
+    world = await promoted(FakeWorld(), "1.0.0")
+    del world.objects[FLEET]
+    world.devices["board-4"].rollout_uid = "of-another"
+    world.rollout["metadata"]["deletionTimestamp"] = world.now.isoformat()
+    if not stored:
+        world.objects = {key: manifest for key, manifest in world.objects.items() if key.kind != "ConfigMap"}
+    numbers = range(1, 5) if stored else range(1, 4)
+    assert (await world.observe()).fleet.nodes == {f"board-{number}": "virtual" for number in numbers}
+
+
+async def test_without_a_fleet_and_an_assignment_a_rollout_that_stays_has_no_nodes() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    world.objects = {key: manifest for key, manifest in world.objects.items() if key.kind not in ("ConfigMap", "Fleet")}
+    assert (await world.observe()).fleet.nodes == {}
+
+
+def another(world: FakeWorld, name: str, *, created: str, **spec: Any) -> dict[str, Any]:
+    """Another Rollout of the same version on the same fleet."""
+    made = copy.deepcopy(world.rollout)
+    made["metadata"] |= {"name": name, "uid": f"uid-of-{name}", "creationTimestamp": created}
+    made["spec"] |= spec
+    made.pop("status", None)
+    world.objects[Key("Rollout", made["metadata"]["namespace"], name)] = made
+    return made
+
+
+OLDER, YOUNGER = "2026-11-20T10:00:00Z", "2026-11-22T10:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("created", "spec", "rival"),
+    [
+        row(OLDER, {}, "other", id="an older one of the same model on the same fleet"),
+        row(YOUNGER, {}, None, id="a younger one"),
+        row(OLDER, {"fleetRef": {"name": "kitchens"}}, None, id="an older one on another fleet"),
+        row(OLDER, {"modelVersionRef": {"name": "letters-1-0-0"}}, None, id="an older one of another model"),
+        row(OLDER, {"modelVersionRef": {"name": "missing"}}, None, id="an older one of a version that does not exist"),
+        row(OLDER, {"strategy": 1}, None, id="an older one that cannot be used"),
+    ],
+)
+async def test_another_rollout_has_precedence(created: str, spec: dict[str, Any], rival: str | None) -> None:
+    world = FakeWorld()
+    letters = copy.deepcopy(world.objects[VERSION])
+    letters["metadata"] |= {"name": "letters-1-0-0", "uid": "uid-of-letters"}
+    letters["spec"]["model"] = "letters"
+    world.objects[Key("ModelVersion", "digits", "letters-1-0-0")] = letters
+    another(world, "other", created=created, **spec)
+    assert (await world.observe()).rival == rival
+
+
+async def test_the_rollout_whose_assignment_is_stored_has_precedence() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    another(world, "older", created=OLDER)
+    assert (await world.observe()).rival is None
+    younger = another(world, "younger", created=YOUNGER)
+    found = await gather(Key("Rollout", "digits", younger["metadata"]["name"]), FakeSources(world))
+    assert isinstance(found, Observed)
+    assert found.rival == "digits"
+
+
+async def test_before_a_version_is_known_the_assignment_is_found_by_its_labels() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    del world.rollout["status"], world.objects[VERSION]
+    found = (await world.observe()).written
+    assert found is not None
+    assert found.assignment == world.assignment
+    for manifest in world.objects.values():
+        if manifest["kind"] == "ConfigMap":
+            manifest["metadata"]["labels"]["bramble.dev/owner-name"] = "another"
+    assert (await world.observe()).written is None
+
+
+def test_devices_that_follow_another_rollout_do_not_count() -> None:
+    reports = {"a": device("a"), "b": device("b", uid="of-another"), "c": device("c", None)}
+    assert following(UID, Devices(reports, proves_silence=True)) == {"a": "rpi5", "c": "rpi5"}
+
+
+def test_a_rollout_without_a_spec_is_woken_by_no_fleet() -> None:
+    assert set(depends_on({"metadata": {"namespace": "ns"}})) == {
+        Key("Fleet", "", ""),
+        Key("Report", "", ""),
+        Key("Node", "", "*"),
+        Key("ModelVersion", "ns", ""),
+        Key("Rollout", "ns", "*"),
     }

@@ -191,3 +191,47 @@ def test_messages_say_what_the_step_waits_for(seen: Observed, message: str) -> N
     found = {condition["type"]: condition["message"] for condition in plan.status["conditions"]}["Ready"]
     assert found.startswith(message)
     assert len(found) < 200
+
+
+SOON = timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("seen", "after"),
+    [
+        row(with_candidate(canaries("a"), status=baking(DONE), fleet_blocker=AWAY, blocker=AWAY), SOON, id="there is no Fleet"),
+        row(with_candidate(canaries("a"), status=out(), steps=PAUSE), SOON, id="a pause waits for a person"),
+        row(with_candidate(canaries(), status=out()), SOON, id="a node has not taken the candidate yet"),
+        row(with_candidate(canaries("a"), status=baking(SECOND)), SOON, id="the bake lasts longer than that"),
+        row(with_candidate(canaries("a"), status=baking(EXACTLY - 2 * SECOND)), 2 * SECOND, id="the bake ends before"),
+        row(with_candidate(SILENT_FOR_20_S, status=baking(DONE)), SOON, id="a node may be lost"),
+        row(with_candidate(TOO_FEW, status=baking(DONE)), SOON, id="a guardrail is undecided"),
+        row(with_candidate(TOO_FEW, status=baking(DEADLINE - 2 * SECOND)), 2 * SECOND, id="the deadline is before"),
+        row(with_candidate(TOO_FEW, status=baking(LONG_AGO)), SOON, id="the deadline has passed"),
+    ],
+)
+def test_it_looks_again_in_time(seen: Observed, after: timedelta) -> None:
+    plan = next_step(seen, NOW)
+    assert plan is not None
+    assert plan.wake_at == NOW + after
+
+
+def test_a_paused_rollout_is_not_progressing() -> None:
+    paused = next_step(with_candidate(canaries("a"), status=out(), steps=PAUSE), NOW)
+    held = {name: value for name, value in conditions(paused).items() if name in ("Ready", "Progressing", "Paused")}
+    assert held == {"Ready": "False/PauseStep", "Progressing": "False/PauseStep", "Paused": "True/PauseStep"}
+
+
+def test_an_undo_is_kept_with_all_that_it_was_decided_by() -> None:
+    seen = with_candidate(TOO_FEW, status=baking(LONG_AGO), analysis={"onUndecided": "Abort"})
+    changes = kept(seen, next_step(seen, NOW))
+    message = "undecided for 1h: errors: 50 of 100 requests so far on candidate nodes"
+    undone = {"ref": V2.ref, "uid": V2.uid, "attempt": 2, "reason": "Undecided", "message": message, "at": "2026-11-21T12:00:00Z"}
+    assert changes["undone"] == undone
+    decided = {"action": "Undo", "reason": "Undecided", "message": message, "at": undone["at"], "attempt": 2, "step": 0}
+    assert {name: changes["decision"][name] for name in decided} == decided
+    assert (changes["decision"]["stable"], changes["decision"]["candidate"]) == (V1.ref, V2.ref)
+    assert changes["decision"]["judgement"]["verdict"] == "Undecided"
+    assert changes["decision"]["candidateCounters"]["counts"] == {"requests": 50}
+    assert changes["decision"]["stableCounters"]["counts"] == {"requests": 150}
+    assert [rule["metric"] for rule in changes["decision"]["rules"]] == ["errors"]

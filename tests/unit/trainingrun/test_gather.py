@@ -7,20 +7,43 @@ from typing import Any
 import pytest
 
 from bramble.api.labels import ATTEMPT, MANAGED_BY_BRAMBLE, OWNER_UID, STEP
-from bramble.contracts.canonical import canonical_json
+from bramble.api.objects import Invalid
+from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.store import cause_key, result_key, run_prefix
 from bramble.errors import StoreRefused, StoreUnavailable
-from bramble.kinds.trainingrun.controller import CONTROLLER
+from bramble.kinds.blockers import Blocker
+from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.stale_children import Child
+from bramble.kinds.trainingrun.controller import CONTROLLER, depends_on
+from bramble.kinds.trainingrun.evaluation import evaluate_filed_key, evaluate_step
 from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed
 from bramble.kinds.trainingrun.plan import plan
 from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
-from bramble.kube.resources import Key
-from tests.unit.engine.replica import FakeStore
-from tests.unit.jobs.reading import BrokenStore, gathered
-from tests.unit.trainingrun.seen import DATASET, NOW, PACKAGE, PIN, UID, ago, case, cause, condition, manifest, message, train_result
+from bramble.kube.resources import NODE, Key
+from tests.unit.engine.replica import SETTINGS, FakeStore
+from tests.unit.jobs.reading import BlockedStore, BrokenStore, gathered
+from tests.unit.trainingrun.seen import (
+    DATASET,
+    NOW,
+    PACKAGE,
+    PIN,
+    UID,
+    ago,
+    case,
+    cause,
+    condition,
+    evaluate_result,
+    manifest,
+    message,
+    stored,
+    train_result,
+)
 from tests.unit.trainingrun.seen import job as job_of
 from tests.unit.trainingrun.seen import pod as pod_of
 
+RUN = Key("TrainingRun", "ns", "run")
 PINNED = {"name": "tape", "uid": "uid-dataset", "version": PIN.version}
 CURRENT = {"number": 2, "nodes": 2}
 PREFIX = run_prefix("TrainingRun", "ns", "run", UID, "train", 2)
@@ -198,3 +221,142 @@ async def test_the_model_version_of_the_name(spec: dict[str, Any], status: dict[
     there = {"kind": "ModelVersion", "metadata": {"name": "ads-1-0-0", "namespace": "ns"}, "spec": spec, "status": status}
     measured = {"attempt": 1, "package": {"digest": PACKAGE}, "evaluation": {"samples": 9}}
     assert (await seen_of(measured, (there,))).model_version == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "deleted"),
+    [case("it is being deleted", {"attempt": 2, "current": CURRENT}, True), case("it is over", {"attempt": 3, "outcome": OUTCOME}, False)],
+)
+async def test_of_a_run_that_goes_or_is_over_nothing_more_is_read(status: dict[str, Any], deleted: bool) -> None:
+    run = {**manifest(deleted=deleted), "status": {"dataset": PINNED, **status}}
+    seen = await gathered(CONTROLLER, RUN, [run, dataset(), node_of("gpu-1"), *of_attempt_2(job_of(), pod_of(0))], also=(NODE,))
+    stale = () if deleted else (Child(Key("Job", "ns", "run-train-2"), "uid-job", "train", 2),)
+    assert seen == Observed(run=seen.run, settings=SETTINGS, gateway_ca="", stale_children=stale)
+
+
+async def test_a_run_that_is_gone_or_cannot_be_used() -> None:
+    assert await gathered(CONTROLLER, RUN, []) is None
+    assert isinstance(await gathered(CONTROLLER, RUN, [manifest({"resources": {"limits": {"memory": "5.5.5"}}})]), Invalid)
+
+
+@pytest.mark.parametrize(
+    ("found", "asked"),
+    [
+        case("its dataset is frozen", (dataset(),), ["ns"]),
+        case("its dataset is not frozen", (dataset("False"),), []),
+        case("it has none", (), []),
+    ],
+)
+async def test_the_store_is_tried_once_the_dataset_is_frozen(found: tuple[Any, ...], asked: list[str]) -> None:
+    store, problem = BlockedStore(Blocker("StoreMissing", "no Secret")), Blocker("StoreMissing", "no Secret")
+    seen = await seen_of({"dataset": None}, found, store)
+    assert (store.asked, seen.store) == (asked, problem if asked else None)
+
+
+def node_of(name: str) -> dict[str, Any]:
+    return {"kind": "Node", "metadata": {"name": name, "uid": f"uid-of-{name}", "resourceVersion": "1", "labels": {}}, "status": {}}
+
+
+async def test_nodes_of_pods_that_the_cache_lacks_are_asked_for() -> None:
+    """The pod of rank 1 has no node yet, and the node of rank 2 is gone."""
+    unbound = pod_of(1)
+    del unbound["spec"]["nodeName"]
+    objects = (node_of("gpu-1"), *of_attempt_2(job_of(), pod_of(0), unbound, pod_of(2, node="gone")))
+    run = {**manifest(), "status": {"dataset": PINNED, "attempt": 2, "current": {**CURRENT, "nodes": 3}}}
+    for also in ((NODE,), ()):  # with the cache, and without it
+        seen = await gathered(CONTROLLER, RUN, [run, *objects], also=also)
+        assert [each.name for each in seen.nodes] == ["gpu-1"]
+
+
+async def test_before_the_first_attempt_a_result_of_the_same_inputs_is_looked_up() -> None:
+    first = await seen_of({"attempt": 0}, ())
+    documents = FakeStore()
+    documents.documents["ns", first.filed_key] = canonical_json(train_result())
+    found, later = await seen_of({"attempt": 0}, (), documents), await seen_of({"attempt": 1}, (), documents)
+    assert first.filed_key.startswith("results/train/")
+    assert (first.filed, found.filed, later.filed) == (None, stored(train_result()), None)
+
+
+async def test_the_filed_result_is_looked_up_once_the_attempt_has_left_one() -> None:
+    first, documents = await seen_of({"attempt": 0}, ()), FakeStore()
+    documents.documents["ns", first.filed_key] = canonical_json(train_result())
+    before = await seen_of({"attempt": 2, "current": CURRENT}, (), documents)
+    documents.documents["ns", result_key(PREFIX)] = canonical_json(train_result())
+    after = await seen_of({"attempt": 2, "current": CURRENT}, (), documents)
+    assert (before.filed, after.filed) == (None, stored(train_result()))
+
+
+@pytest.mark.parametrize(
+    ("key", "sha256", "problem"),
+    [
+        case("the last word names the result", result_key(PREFIX), digest_of(canonical_json(train_result())), ""),
+        case("the last word names other bytes", result_key(PREFIX), f"sha256:{'0' * 64}", "is not the one that the job wrote"),
+        case("the last word names another key", "runs/x/result.json", f"sha256:{'0' * 64}", ""),
+    ],
+)
+async def test_a_result_is_verified_by_the_last_word_of_rank_0(key: str, sha256: str, problem: str) -> None:
+    documents = FakeStore()
+    documents.documents["ns", result_key(PREFIX)] = canonical_json(train_result())
+    ended = pod_of(0, 0)
+    (status,) = ended["status"]["containerStatuses"]
+    status["state"]["terminated"]["message"] = Termination(code=0, key=key, sha256=sha256).encode().decode()
+    seen = await seen_of({"attempt": 2, "current": CURRENT}, of_attempt_2(job_of(), ended), documents)
+    assert seen.attempt is not None
+    assert seen.attempt.stored is not None
+    assert (seen.attempt.stored.result is None, problem in seen.attempt.stored.problem) == (bool(problem), True)
+
+
+async def test_once_the_job_has_failed_ranks_without_a_pod_are_asked_for_their_cause() -> None:
+    documents = FakeStore()
+    for rank in (0, 1):
+        documents.documents["ns", cause_key(PREFIX, rank)] = canonical_json(cause("BadData", rank))
+    status = {"attempt": 2, "current": CURRENT}
+    running = await seen_of(status, of_attempt_2(job_of(), pod_of(0)), documents)
+    failed = await seen_of(status, of_attempt_2(job_of(("Failed", "")), pod_of(0)), documents)
+    assert running.attempt is not None
+    assert failed.attempt is not None
+    assert (running.attempt.reported, failed.attempt.reported) == ({}, {1: cause("BadData", 1)})
+
+
+@pytest.mark.parametrize(
+    ("evaluating", "expected"),
+    [
+        case("no evaluation has begun", None, None),
+        case("the present evaluation", {"attempt": 2}, StepSeen(job=Job(name="run-evaluate-2"))),
+    ],
+)
+async def test_the_evaluation(evaluating: Any, expected: StepSeen | None) -> None:
+    status = {"attempt": 1, "package": {"digest": PACKAGE}, "evaluating": evaluating}
+    assert (await seen_of(status, EVALUATES)).evaluation == expected
+
+
+async def test_the_result_of_an_evaluation_of_the_same_package_is_looked_up() -> None:
+    status = {"attempt": 1, "package": {"digest": PACKAGE}, "evaluating": {"attempt": 2}}
+    step = evaluate_step(await seen_of(status, ()), 2)
+    assert step is not None
+    documents = FakeStore()
+    documents.documents["ns", evaluate_filed_key(step)] = canonical_json(evaluate_result())
+    assert (await seen_of(status, (), documents)).evaluation == StepSeen(filed=stored(evaluate_result()))
+
+
+DATASET_KEY, NODES_KEY, VERSION_KEY = Key("Dataset", "ns", "tape"), Key("Node", "", "*"), Key("ModelVersion", "ns", "ads-1-0-0")
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "expected"),
+    [
+        case("its dataset is not pinned", {}, None, [DATASET_KEY]),
+        case("it names no dataset", {"datasetRef": None}, {}, []),
+        case("between attempts", {}, {"dataset": PINNED}, []),
+        case("an attempt is under way", {}, {"dataset": PINNED, "current": CURRENT}, [NODES_KEY]),
+        case("it is evaluated", {}, {"dataset": PINNED, "evaluation": {"samples": 1}}, [VERSION_KEY]),
+        case("it makes no ModelVersion", {"modelVersion": None}, {"dataset": PINNED, "evaluation": {"samples": 1}}, []),
+        case("it is over", {}, {"outcome": OUTCOME, "current": CURRENT}, []),
+    ],
+)
+def test_what_wakes_a_run(spec: Any, status: Any, expected: list[Key]) -> None:
+    assert list(depends_on({**manifest(spec), "status": status})) == expected
+
+
+def test_a_run_without_a_spec_is_woken_by_nothing() -> None:
+    assert list(depends_on({"metadata": {"namespace": "ns"}})) == []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bramble.api.trainingrun import CurrentAttempt
+from bramble.api.trainingrun import CurrentAttempt, ProgressSeen
 from bramble.kinds.trainingrun.attempt import AttemptSeen
 from bramble.kinds.trainingrun.policies.train import train
 from tests.unit.trainingrun.seen import (
@@ -99,3 +99,40 @@ def test_a_silent_node_is_looked_at_when_it_would_count_as_lost() -> None:
     assert plan is not None
     assert plan.wake_at is not None
     assert (plan.wake_at - NOW).total_seconds() == 18
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        case("nothing was reported yet", None, "attempt 1 trains on 2 nodes"),
+        case("an epoch", progress(3, 50), "attempt 1 trains on 2 nodes, epoch 3 of 50"),
+        case("the time that is left", progress(3, 50, eta_seconds=80.6), "attempt 1 trains on 2 nodes, epoch 3 of 50, about 0:01:21 left"),
+        case("a message without epochs", progress(0, 0, message="warming up"), "attempt 1 trains on 2 nodes: warming up"),
+        case("an epoch is told before a message", progress(3, 50, message="warming up"), "attempt 1 trains on 2 nodes, epoch 3 of 50"),
+        case("neither an epoch nor a message", progress(0, 0), "attempt 1 trains on 2 nodes"),
+    ],
+)
+def test_the_condition_says_how_far_the_attempt_has_come(said: Any, expected: str) -> None:
+    assert message(train(training(attempt(progress=said)), NOW)) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "allowed"),
+    [case("the run asks for no GPU", None, True), case("the run asks for GPUs and has them", GPUS, False)],
+)
+def test_the_cpu_is_only_named_where_it_takes_the_place_of_gpus(spec: Any, allowed: bool) -> None:
+    current = CurrentAttempt(number=1, nodes=2, cpu_allowed=allowed)
+    assert message(train(training(spec=spec, status={"current": current}), NOW)) == "attempt 1 trains on 2 nodes"
+
+
+def test_the_service_and_the_phase_stay_while_it_trains() -> None:
+    plan = train(training(status={"progress": ProgressSeen(summary="2/50")}), NOW)
+    assert made(plan) == [("Apply", "Service")]
+    assert (stated(plan)["phase"], stated(plan)["progress"]["summary"]) == ("Training", "2/50")
+    assert plan is not None
+    assert plan.wake_at is None
+
+
+def test_a_new_attempt_has_no_progress() -> None:
+    plan = train(training(AttemptSeen(1, 2), status={"progress": ProgressSeen(summary="2/50")}), NOW)
+    assert (stated(plan)["phase"], stated(plan).get("progress")) == ("Training", None)
