@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvloop
+
 from bramble.contracts import __version__
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.device.backoff import wait_seconds
@@ -48,7 +50,7 @@ def main() -> int:
         settings = Settings.read()
         settings.state.mkdir(parents=True, exist_ok=True)
         with lock_folder(settings.state):
-            asyncio.run(serve(settings))
+            uvloop.run(serve(settings))
     except WorkloadError as error:
         log.error("%s", error)  # noqa: TRY400  (the message says what to do; a traceback would hide it)
         return int(error.code)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from bramble.contracts.package import Package
 from tests.unit.workloads.edge.agent_process import Agent
@@ -13,6 +15,11 @@ from tests.unit.workloads.edge.fake_gateway import FakeGateway
 from tests.unit.workloads.models import build_package, digits_graph
 
 Publish = Callable[..., str]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], AbstractEventLoop]]:
+    """The event loop of the agent."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

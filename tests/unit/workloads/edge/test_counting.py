@@ -12,7 +12,7 @@ from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
 from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.serve.feedback import Answered, Answers
-from bramble_workloads.edge.serve.http.errors import HttpError
+from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.metrics import cumulative_buckets
 from bramble_workloads.edge.slots import crash_log
 from bramble_workloads.edge.slots.crash_log import CrashLog, RunningMarker

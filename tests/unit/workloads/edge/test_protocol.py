@@ -12,7 +12,7 @@ import pytest
 
 from bramble.contracts.package import Package
 from bramble_workloads.edge.serve import protocol
-from bramble_workloads.edge.serve.http.errors import HttpError
+from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.protocol import Wanted
 from bramble_workloads.processing.model import Model
 from tests.unit.workloads.models import build_package, digits, digits_graph
@@ -58,6 +58,16 @@ def test_a_tensor_in_json_flat_or_nested(data: Any) -> None:
     np.testing.assert_array_equal(content, np.arange(64, dtype=np.float32).reshape(1, 1, 8, 8))
 
 
+@pytest.mark.parametrize("blanks", range(4))
+def test_a_raw_tensor_is_aligned_wherever_it_begins(blanks: int) -> None:
+    raw = np.arange(64, dtype="<f4").tobytes()
+    given = {"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "parameters": {"binary_data_size": 256}}
+    content = parse(json.dumps({"inputs": [given]}).encode() + b" " * blanks, raw).content
+    assert isinstance(content, np.ndarray)
+    assert content.flags.aligned
+    np.testing.assert_array_equal(content.reshape(-1), np.arange(64, dtype=np.float32))
+
+
 def test_a_tensor_in_the_binary_extension() -> None:
     raw = np.arange(64, dtype="<f4").tobytes()
     given = {"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "parameters": {"binary_data_size": 256}}
@@ -83,10 +93,13 @@ def test_outputs_may_be_chosen_and_be_raw() -> None:
         ("a picture as numbers", {"inputs": [image(datatype="UINT8", shape=[64])]}, b"", "a picture is BYTES"),
         ("two pictures", {"inputs": [image(shape=[2])]}, b"", "a picture is BYTES"),
         ("no base64", {"inputs": [image(data=["%%%"])]}, b"", "not base64"),
+        ("base64 with a line end", {"inputs": [image(data=["aGVs\\nbG8="])]}, b"", "not base64"),
+        ("nested too deep", b"[" * 100_000, b"", "not one of the protocol"),
         ("no data", {"inputs": [image(data=None)]}, b"", "no data"),
         ("a tensor of another shape", {"inputs": [tensor(shape=[1, 64])]}, b"", "takes FP32 \\[1, 1, 8, 8\\]"),
         ("too few numbers", {"inputs": [tensor(data=[1, 2])]}, b"", "2 numbers"),
         ("ragged numbers", {"inputs": [tensor(data=[[1], [2, 3]])]}, b"", "not numbers"),
+        ("a number that is too large", {"inputs": [tensor(data=[10**400] * 64)]}, b"", "not numbers"),
         ("texts for numbers", {"inputs": [tensor(data=["a"] * 64)]}, b"", "not numbers"),
         ("another size than follows", {"inputs": [image(parameters={"binary_data_size": 9})]}, b"abc", "3 bytes follow"),
         ("an element without its length", {"inputs": [image(parameters={"binary_data_size": 3})]}, b"abc", "4 bytes, little-endian"),

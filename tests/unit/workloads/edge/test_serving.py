@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -84,6 +85,7 @@ async def test_every_error_has_a_status_and_a_message(agent: Agent, gateway: Fak
         (await agent.post("/v1/feedback", json={"requestId": "never", "label": "1"}), 404, "no answer to request"),
         (await agent.post("/v1/feedback", json={"label": "1"}), 400, "feedback is"),
         (await agent.post("/v1/feedback", data=b"?"), 400, "not JSON"),
+        (await agent.post("/v1/feedback", data=b"[" * 10_000), 400, "not JSON"),
     ]
     for (status, document), expected, says in cases:
         assert status == expected, document
@@ -117,6 +119,56 @@ async def test_paths_and_methods(agent: Agent, gateway: FakeGateway, publish: Pu
     writer.write(f"GET {agent.url}/v2/health/live HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
     assert (await reader.read()).endswith(b'{"live": true}'), "a whole URL, as clients send it to a proxy"
     writer.close()
+
+
+SLOW = """
+import sys, time
+from bramble_workloads.edge import agent
+from bramble_workloads.processing.model import Model
+run = Model.run
+
+def slowly(self, tensor):
+    print("a graph runs", flush=True)
+    time.sleep(0.5)  # without the GIL, as ONNX Runtime runs a graph
+    return run(self, tensor)
+
+Model.run = slowly
+sys.exit(agent.main())
+"""
+
+
+async def test_a_slow_model_holds_up_nothing_else(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = publish()
+    gateway.assign(first)
+    await agent.start(program=SLOW)
+    await agent.serves(first)
+    async with aiohttp.ClientSession() as session:
+        predicting = [asyncio.create_task(infer(session, agent.url, PICTURES[0])) for _ in range(4)]
+        longest = 0.0
+        while not all(task.done() for task in predicting):
+            began = time.perf_counter()
+            async with session.get(f"{agent.url}/v2/health/live") as response:
+                assert response.status == 200
+            longest = max(longest, time.perf_counter() - began)
+            await asyncio.sleep(0.01)
+        assert [status for status, _ in await asyncio.gather(*predicting)] == [200] * 4
+    assert longest < 0.3
+
+
+async def test_the_agent_waits_for_a_slow_model_when_it_shuts_down(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    """Its client has left, but a thread runs the graph."""
+    first = publish()
+    gateway.assign(first)
+    await agent.start(program=SLOW)
+    await agent.serves(first)
+    reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
+    body = json.dumps(request_of(PICTURES[0])).encode()
+    writer.write(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+    await until(lambda: "a graph runs" in agent.tail(), "the graph runs")
+    writer.transport.abort()
+    del reader
+    assert await agent.stop() == 0
+    assert "Traceback" not in agent.tail(1000)
 
 
 async def test_a_body_may_be_compressed(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:

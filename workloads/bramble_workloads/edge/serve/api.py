@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
-from uuid import uuid4
 
 from bramble.contracts.tasks.catalogue import contract_of
+from bramble_workloads.edge.assignment.decide import Serving
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve import protocol
 from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Served
 from bramble_workloads.edge.serve.feedback import Answered, Answers
-from bramble_workloads.edge.serve.http.errors import HttpError
-from bramble_workloads.edge.serve.http.messages import Request, Response, json_response
+from bramble_workloads.edge.serve.http.messages import Call, HttpError, Request, Response, json_response
 from bramble_workloads.edge.serve.metrics import exposition
+from bramble_workloads.edge.serve.protocol import Inference
 from bramble_workloads.processing.errors import InputError, ModelFault, TooLarge, UnsupportedMedia
+from bramble_workloads.processing.model import Prediction
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Of all requests being read or answered: a board's memory is for models."""
 FEEDBACK_BODY = 16 * 1024
 MODELS = "/v2/models/"
+BINARY_HEADER = protocol.BINARY_HEADER.lower()
+MAX_DIGITS = 10
 
-Handler = Callable[[Request, str], Awaitable[Response]]
-"""Answers a request; the text is the model's name in the path, or empty."""
+IGNORED_BODY = 16 * 1024
+"""Bytes of a body that has no meaning, as of a GET."""
+
+Handler = Callable[[Request, str], Call]
+"""Makes a call of the head of a request; the text is the model's name in the path, or empty."""
 
 STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (UnsupportedMedia, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     (InputError, HTTPStatus.BAD_REQUEST),
-    (Overloaded, HTTPStatus.TOO_MANY_REQUESTS),
     (ModelFault, HTTPStatus.INTERNAL_SERVER_ERROR),
     (MemoryError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
@@ -61,26 +68,21 @@ class Api:
         }
         """By what follows `/v2/models/{model}`."""
 
-    async def handle(self, request: Request) -> Response:
-        """Answer any request.
+    def handle(self, request: Request) -> Call:
+        """Find what answers a request.
 
         Raises:
-            HttpError: it is refused, or the model failed.
+            HttpError: nothing does, or the request must not send its body.
         """
         methods, model = self._route(request.target)
         handler = methods.get(request.method)
         if handler is None:
             raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "405: Method Not Allowed", allow=",".join(methods))
-        try:
-            return await handler(request, model)
-        except ERRORS as error:
-            raise HttpError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error)) from error
+        return handler(request, model)
 
     def _route(self, target: str) -> tuple[Mapping[str, Handler], str]:
         """The methods of a target, and the model that it names."""
-        path = target
-        if not target.startswith("/") or "?" in target:
-            path = _path(target)
+        path = target if target.startswith("/") and "?" not in target else _path(target)
         if path.startswith(MODELS):
             name, slash, rest = path[len(MODELS) :].partition("/")
             methods = self._of_model.get(slash + unquote(rest))
@@ -90,60 +92,83 @@ class Api:
             return methods, ""
         raise HttpError(HTTPStatus.NOT_FOUND, "404: Not Found")
 
-    async def _server(self, request: Request, model: str) -> Response:
-        del request, model
+    # ------------------------------------------------------------------------------------------------- what can be read
+
+    async def _server(self, model: str) -> Response:
+        del model
         return json_response({"name": "bramble-agent", "version": self._version, "extensions": list(protocol.EXTENSIONS)})
 
-    async def _live(self, request: Request, model: str) -> Response:
-        del request, model
+    async def _live(self, model: str) -> Response:
+        del model
         return json_response({"live": True})
 
-    async def _ready(self, request: Request, model: str) -> Response:
+    async def _ready(self, model: str) -> Response:
         """Ready once the models of the last run were loaded again. A new model on its way does not take the others' traffic away."""
-        del request, model
+        del model
         ready = self._node.restored.is_set()
         return json_response({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def _metadata(self, request: Request, model: str) -> Response:
-        del request
+    async def _metadata(self, model: str) -> Response:
         endpoint, served = self._serving(model)
         return json_response(protocol.metadata(served.package, served.label.package, endpoint.name))
 
-    async def _model_ready(self, request: Request, model: str) -> Response:
-        del request
+    async def _model_ready(self, model: str) -> Response:
         endpoint, _ = self._serving(model)
         return json_response({"name": endpoint.name, "ready": True})
 
-    async def _infer(self, request: Request, model: str) -> Response:
+    async def _metrics(self, model: str) -> Response:
+        del model
+        content, content_type = exposition(self._node)
+        return Response(content, content_type)
+
+    # ------------------------------------------------------------------------------------------------------- inference
+
+    def _infer(self, request: Request, model: str) -> Call:
         endpoint, served = self._serving(model)
         limit = protocol.body_limit(served.package)
-        announced = request.content_length if request.plain else None
-        size = min(limit, MAX_WAITING_BYTES) if announced is None else announced  # what is not told may be the most
+        announced = None if request.coding else request.content_length
+        size = min(limit, MAX_WAITING_BYTES if announced is None else announced)  # a body of unknown length may need all that it may have
         if self._bytes + size > MAX_WAITING_BYTES:
             endpoint.tally(served.label).failed()
             raise Overloaded(f"requests of {self._bytes} bytes wait already: send fewer at once")
         self._bytes += size
-        try:
-            body = await request.read(limit, "this model takes")
-            return await self._answer(request, endpoint, body)
-        finally:
-            self._bytes -= size
+        header_length = request.headers.get(BINARY_HEADER, "0")
+        aligned = int(header_length) if header_length.isdecimal() and len(header_length) < MAX_DIGITS else 0
+        return Call(limit, "this model takes", partial(self._answer, request, endpoint), partial(self._release, size), aligned)
 
-    async def _answer(self, request: Request, endpoint: Endpoint, body: bytearray) -> Response:
-        served = _current(endpoint)  # once more: the body may have taken long to come, and a swap may have happened meanwhile
-        inference = protocol.parse(body, request.media_type, request.headers.get(protocol.BINARY_HEADER.lower()), served.package)
-        prediction, label = await endpoint.predict(served, inference.content)
-        request_id = inference.id or uuid4().hex
+    def _release(self, size: int) -> None:
+        self._bytes -= size
+
+    def _answer(self, request: Request, endpoint: Endpoint, body: bytearray | memoryview) -> Awaitable[Response]:
+        """Begin a prediction at once, with the model that is current now: it may be another one than when the head arrived."""
+        served = _current(endpoint)
+        inference = protocol.parse(body, request.media_type, request.headers.get(BINARY_HEADER), served.package)
+        return self._predicted(endpoint, served, inference, endpoint.predict(served, inference.content))
+
+    async def _predicted(
+        self, endpoint: Endpoint, served: Served, inference: Inference, predicting: Awaitable[tuple[Prediction, Serving]]
+    ) -> Response:
+        try:
+            prediction, label = await predicting
+        except ERRORS as error:
+            raise HttpError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error)) from error
+        request_id = inference.id or secrets.token_hex(16)
         task = contract_of(served.package.task)
         self._answers.remember(request_id, Answered(endpoint.name, task, prediction.answer, endpoint.tally(label), time.monotonic()))
         answer = protocol.answer(served.package, label.package, request_id, prediction, endpoint.name, inference.wanted)
         headers = "" if answer.header_length is None else f"{protocol.BINARY_HEADER}: {answer.header_length}\r\n"
         return Response(answer.body, answer.content_type, headers=headers)
 
-    async def _feedback(self, request: Request, _: str) -> Response:
+    # -------------------------------------------------------------------------------------------------------- feedback
+
+    def _feedback(self, request: Request, model: str) -> Call:
+        del request, model
+        return Call(FEEDBACK_BODY, "feedback has", self._judge, _nothing)
+
+    async def _judge(self, body: bytearray | memoryview) -> Response:
         try:
-            document = json.loads(await request.read(FEEDBACK_BODY, "feedback has"))
-        except ValueError as error:
+            document = json.loads(bytes(body))
+        except (ValueError, RecursionError) as error:
             raise HttpError(HTTPStatus.BAD_REQUEST, f"the feedback is not JSON: {error}") from None
         match document:
             case {"requestId": str(request_id)} if request_id:
@@ -153,11 +178,6 @@ class Api:
         right = self._answers.judge(request_id, document, model, self._node.names(), time.monotonic())
         return json_response({"requestId": request_id, "right": right})
 
-    async def _metrics(self, request: Request, model: str) -> Response:
-        del request, model
-        content, content_type = exposition(self._node)
-        return Response(content, content_type)
-
     def _serving(self, name: str) -> tuple[Endpoint, Served]:
         endpoint = self._node.endpoint(name)
         if endpoint is None:
@@ -166,9 +186,18 @@ class Api:
         return endpoint, _current(endpoint)
 
 
-def _get(handler: Handler) -> Mapping[str, Handler]:
-    """The server leaves the body out where the method is HEAD."""
+def _get(answer: Callable[[str], Awaitable[Response]]) -> Mapping[str, Handler]:
+    """The methods of what can be read. The server leaves out the body of the response to HEAD."""
+
+    def handler(request: Request, model: str) -> Call:
+        del request
+        return Call(IGNORED_BODY, "a request without input has", lambda _: answer(model), _nothing)
+
     return {"GET": handler, "HEAD": handler}
+
+
+def _nothing() -> None:
+    """What there is to release after a call that holds nothing."""
 
 
 def _path(target: str) -> str:

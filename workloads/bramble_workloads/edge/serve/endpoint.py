@@ -10,8 +10,9 @@ import asyncio
 import ctypes
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from http import HTTPStatus
 from typing import TypeVar
 
 import numpy as np
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from bramble.contracts.package import Package
 from bramble_workloads.edge.assignment.decide import Serving
 from bramble_workloads.edge.serve.counters import Book, Key, Tally
+from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.workers import Workers
-from bramble_workloads.processing.errors import InputError, ModelFault
+from bramble_workloads.processing.errors import ModelFault
 from bramble_workloads.processing.model import Model, Prediction
 
 T = TypeVar("T")
@@ -31,8 +33,11 @@ RECENT_BYTES = 256 * 1024
 """A recent input larger than this is not kept: memory is for models."""
 
 
-class Overloaded(Exception):
+class Overloaded(HttpError):
     """More requests wait than the device lets wait."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, message)
 
 
 class Served:
@@ -48,11 +53,14 @@ class Served:
         self._in_flight = 0
         self._retired = False
 
-    async def run(self, work: Callable[[Model], T]) -> T:
-        """Carry out some work on the model in one of its threads."""
+    def run(self, work: Callable[[Model], T]) -> Awaitable[T]:
+        """Begin some work on the model in one of its threads. The result must be awaited."""
         self._in_flight += 1
+        return self._finish(self._workers.submit(partial(work, self.model)))
+
+    async def _finish(self, result: asyncio.Future[T]) -> T:
         try:
-            return await self._workers.submit(partial(work, self.model))
+            return await result
         finally:
             self._in_flight -= 1
             if self._retired and not self._in_flight:
@@ -107,8 +115,8 @@ class Endpoint:
         """The counts of what answers under this label."""
         return self._book.of(self.key(label))
 
-    async def predict(self, served: Served, picture: bytes | NDArray[np.float32]) -> tuple[Prediction, Serving]:
-        """Answer one picture (its bytes) or one tensor (as the graph takes it), and count it.
+    def predict(self, served: Served, content: bytes | NDArray[np.float32]) -> Awaitable[tuple[Prediction, Serving]]:
+        """Begin to answer one picture (its bytes) or one tensor (as the graph takes it). Awaiting the result counts the request.
 
         Raises:
             Overloaded: too many wait already; counted as an error, because the user got no answer.
@@ -121,22 +129,31 @@ class Endpoint:
             raise Overloaded(f"{self._waiting} requests of {self.name} wait already: send fewer at once")
         began = time.perf_counter()
         self._waiting += 1
+        work = partial(_predict, content) if isinstance(content, bytes) else partial(_answer, content)
+        return self._counted(served.run(work), label, began, content)
+
+    async def _counted(
+        self, running: Awaitable[Prediction], label: Serving, began: float, content: bytes | NDArray[np.float32]
+    ) -> tuple[Prediction, Serving]:
         try:
-            if isinstance(picture, bytes):
-                prediction = await served.run(lambda model: model.predict(picture))
-            else:
-                prediction = await served.run(lambda model: model.answer(model.run(picture)))
-        except InputError:
-            raise
+            prediction = await running
         except (ModelFault, MemoryError):
             self.tally(label).failed()
             raise
         finally:
             self._waiting -= 1
         self.tally(label).answered((time.perf_counter() - began) * 1000)
-        if isinstance(picture, bytes) and len(picture) <= RECENT_BYTES:
-            self.recent.append(picture)
+        if isinstance(content, bytes) and len(content) <= RECENT_BYTES:
+            self.recent.append(content)
         return prediction, label
+
+
+def _predict(content: bytes, model: Model) -> Prediction:
+    return model.predict(content)
+
+
+def _answer(tensor: NDArray[np.float32], model: Model) -> Prediction:
+    return model.answer(model.run(tensor))
 
 
 def release_memory() -> None:

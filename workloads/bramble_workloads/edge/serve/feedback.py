@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bramble.contracts.canonical import document_digest
 from bramble.contracts.tasks.base import Annotation, TaskContract
 from bramble_workloads.edge.serve.counters import Tally
-from bramble_workloads.edge.serve.http.errors import HttpError
+from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.tasks.base import Answer
 
 MAX_ANSWERS = 8192

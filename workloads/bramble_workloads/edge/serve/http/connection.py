@@ -1,18 +1,19 @@
-"""One client's connection. llhttp parses requests; they are answered one after the other, and none is begun before its turn."""
+"""One client's connection. llhttp parses the requests, and they are answered one after the other in their order."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections import deque
+from collections.abc import Awaitable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from bramble_workloads.edge.serve.http import limits
-from bramble_workloads.edge.serve.http.errors import Disconnected, HttpError
-from bramble_workloads.edge.serve.http.messages import Request, Response, error_response
+from bramble_workloads.edge.serve.http.body import Body
+from bramble_workloads.edge.serve.http.messages import Call, HttpError, Request, Response
 
 if TYPE_CHECKING:
     from bramble_workloads.edge.serve.http.server import HttpServer
@@ -21,14 +22,14 @@ KEPT_HEADERS = {name.encode(): name for name in ("content-type", "content-encodi
 VERSIONS = frozenset({"1.0", "1.1"})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NOTHING = memoryview(b"")
-FAULT = error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "the agent has a fault of its own: its log says more")
+FAULT = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "the agent has an internal error; its log has the details").response
 
 
 class Connection(asyncio.BufferedProtocol):
-    """All that one client sends and is answered.
+    """Reads the requests of one client and writes the responses.
 
-    Bytes go to the parser in small steps. A request begins when its head is complete; its body arrives while its handler runs. What
-    follows a complete request stays unparsed until the request is answered and the client has taken the answer.
+    The parser gets the bytes in small steps. The handler sees a request when its head is complete. What follows a complete request is
+    neither parsed nor read until that request is answered and the client has read the response.
 
     Attributes:
         deadline: when the client's time is over, on the event loop's clock.
@@ -45,13 +46,13 @@ class Connection(asyncio.BufferedProtocol):
         self._paused = False
         self._writable = True
         self._unsent = 0
-        """No more than so many bytes of an answer may be left at the deadline."""
+        """At the deadline, no more bytes of a response than these may be unsent."""
         self._ended = False
-        """The client sends no more."""
+        """The client sends nothing more."""
         self._broken = False
-        """What the client sends cannot be parsed."""
+        """The client has sent something that cannot be parsed."""
         self._closing = False
-        """The last answer was given."""
+        """The last response was written."""
 
         self._parser = HttpRequestParser(self)
         self._target = b""
@@ -59,22 +60,22 @@ class Connection(asyncio.BufferedProtocol):
         self._length: int | None = 0
         self._upgrade = False
         self._heads = 0
-        """How many were completed."""
+        """How many heads were complete."""
         self._head = 0
-        """Bytes of one that is not complete."""
+        """The bytes of a head that is not complete."""
         self._began = 0.0
-        """When the first of them came."""
+        """When the first of them arrived."""
         self._overhead = 0
-        """Bytes of a chunked body that are not data."""
+        """The bytes of a chunked body that are not data."""
 
-        self._reading: Request | None = None
-        """Its head is complete and its body is not."""
-        self._body: Request | None = None
-        """Into its body the transport is reading now."""
-        self._answering: Request | None = None
+        self._exchanges: deque[_Exchange] = deque()
+        """Requests that are not answered, in their order. Only the last one may be incomplete."""
+        self._reading: _Exchange | None = None
+        """The request whose body is incomplete."""
+        self._filling: _Exchange | None = None
+        """The request into whose body the transport reads now."""
         self._task: asyncio.Task[None] | None = None
-        self._queue: deque[Request | Response] = deque()
-        """Requests that wait for the one before; a response is the last, about something that cannot be parsed."""
+        """Waits for the response to the first request."""
 
     # --------------------------------------------------------------------------------------------------- the transport
 
@@ -87,63 +88,60 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._open = False
-        self._queue.clear()
-        if self._reading is not None:
-            self._reading.fail(Disconnected())
+        self._end_all(self._exchanges if self._task is None else list(self._exchanges)[1:])
         self._server.closed(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the transport reads to: the rest of the body that a handler waits for, or else the server's buffer."""
+        """Where the transport reads to: the body itself if its length was announced, otherwise the buffer of all connections."""
         del sizehint
-        if self._reading is not None:
-            missing = self._reading.missing
-            if missing is not None:
-                self._body = self._reading
-                return missing
+        self._filling = None
+        if self._reading is not None and self._reading.body is not None:
+            room = self._reading.body.room
+            if room is not None:
+                self._filling = self._reading
+                return room
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """So many bytes were read."""
-        request, self._body = self._body, None
-        if request is not None:
-            request.filled(nbytes)
-            self._read_body(request)
+        """The transport has read some bytes."""
+        exchange, self._filling = self._filling, None
+        if exchange is None:
+            if not self._closing:
+                self._parse(self._buffer[:nbytes])
+        elif exchange.body is not None:
+            exchange.body.filled(nbytes)
+            exchange.received += nbytes
+            self._check_body(exchange)
+            self._answer_next()
             self._set_deadline()
-        elif self._reading is not None and not self._reading.wanted:
-            self._hold(self._buffer[:nbytes])
-        elif not self._closing:
-            self._parse(self._buffer[:nbytes])
 
     def eof_received(self) -> bool:
-        """The client sends no more. Only one that waits for answers keeps its connection."""
-        if self._reading is not None:
-            self._reading.fail(Disconnected())
-            return False
+        """The client sends nothing more. The connection stays open while complete requests wait for their responses."""
         self._ended = True
-        return not self._closing and not self.between_requests
+        return not self._closing and bool(self._exchanges) and self._exchanges[0].complete
 
     def pause_writing(self) -> None:
-        """The client does not take its answer as fast as it is written."""
+        """The client reads more slowly than the server writes."""
         self._writable = False
-        self._expect_to_write()
+        self._expect_progress()
 
     def resume_writing(self) -> None:
-        """The client has taken most of its answer."""
+        """The client has read most of what was written."""
         self._writable = True
         if self._closing:
             self.deadline = self._loop.time() + limits.CLOSING_SECONDS
-        elif self._answering is None:
-            self._next()
+        elif self._task is None:
+            self._go_on()
 
     # ------------------------------------------------------------------------------------------------------ the server
 
     @property
     def between_requests(self) -> bool:
-        """Whether no request is under way: at most a part of a head has arrived."""
-        return self._reading is None and self._answering is None and not self._queue and not self._unparsed and not self._closing
+        """True if no request is under way, and at most a part of a head has arrived."""
+        return not self._exchanges and not self._unparsed and not self._closing
 
     def close(self) -> None:
-        """Close once what was written is sent."""
+        """Close when everything that was written is sent."""
         if self._open:
             self._transport.close()
 
@@ -153,100 +151,128 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def expire(self) -> None:
-        """The client's time is over."""
-        self.deadline = math.inf
+        """End a connection whose deadline has passed."""
         if not self._open:
             return
         if not self._writable and self._transport.get_write_buffer_size() <= self._unsent:
-            self._expect_to_write()
+            self._expect_progress()
         elif self._closing or not self._writable:
             self._transport.abort()
         elif self._reading is not None or self._head:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
+            self.deadline = math.inf
+            self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"))
+            self._answer_next()
         else:
             self._transport.close()
 
     # ----------------------------------------------------------------------------------------------------- the parsing
 
     def _parse(self, data: memoryview) -> None:
-        """Parse as far as may be parsed now; the rest waits, and so does the client."""
+        """Parse as far as the order of the responses allows, and keep the rest."""
         at = 0
         while at < len(data) and not self._broken and self._may_parse():
             at += self._step(data[at:])
-        self._hold(NOTHING if self._broken else data[at:])
-        self._set_deadline()
-
-    def _hold(self, rest: memoryview) -> None:
-        """Keep what may not be parsed yet, and read no more until it was."""
+            if self._reading is None:
+                self._answer_next()
+        self._answer_next()
         if self._closing:
             return
-        self._unparsed = memoryview(bytes(rest)) if rest else NOTHING  # the server's buffer is for all connections
+        rest = NOTHING if self._broken else data[at:]
+        self._unparsed = memoryview(bytes(rest)) if rest else NOTHING  # the buffer is for all connections
         self._pause(bool(rest))
+        self._set_deadline()
+        self._ask_for_body()
 
     def _may_parse(self) -> bool:
-        """Whether the next bytes are of the request whose turn it is."""
-        return not self._queue and (self._answering is None or self._answering is self._reading) and self._writable
+        """True if no complete request waits for its response."""
+        return self._writable and not self._closing and len(self._exchanges) == (self._reading is not None)
 
     def _step(self, data: memoryview) -> int:
-        """Parse a few bytes; how many they were."""
-        request = self._reading
-        if request is not None and request.content_length is not None:  # a body of announced length needs no parser
-            part = data[: request.content_length - request.received]
-            request.take(part)
-            self._read_body(request)
+        """Parse some bytes. Returns how many."""
+        exchange = self._reading
+        if exchange is not None and exchange.request.content_length is not None:  # the parser is not needed for a body of announced length
+            part = data[: exchange.request.content_length - exchange.received]
+            self._add(exchange, part)
+            self._check_body(exchange)
             return len(part)
-        part = data[: limits.STEP]
-        received, heads = (request.received if request is not None else 0), self._heads
+        received, heads = (exchange.received if exchange is not None else 0), self._heads
         try:
-            self._parser.feed_data(part)
-        except HttpParserUpgrade as upgrade:  # which is declined: HTTP/1.1 goes on where the head ends
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:  # is declined: HTTP/1.1 goes on after the head
             self._parser = HttpRequestParser(self)
             return int(upgrade.args[0])
+        except HttpParserCallbackError:
+            raise
         except HttpParserError as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, f"this is not HTTP/1.1: {error}")
-            return len(part)
-        if request is not None:
-            self._check_overhead(request, len(part) - (request.received - received))
+            self._refuse(HttpError(HTTPStatus.BAD_REQUEST, f"the request is not HTTP/1.1: {error}"))
+            return len(data)
+        if exchange is not None:
+            self._check_overhead(exchange, len(data) - (exchange.received - received))
         elif self._heads == heads:
-            self._check_head(len(part))
-        return len(part)
+            self._check_head(len(data))
+        return len(data)
 
     def _check_head(self, count: int) -> None:
-        """So many bytes arrived, and the head is not complete."""
+        """Bound a head that is not complete after so many more bytes."""
         if not self._head:
             self._began = self._loop.time()
         self._head += count
         if self._head > limits.MAX_HEAD:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head of a request has at most {limits.MAX_HEAD} bytes")
+            message = f"the request line and the headers have more than {limits.MAX_HEAD} bytes"
+            self._refuse(HttpError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message))
 
-    def _check_overhead(self, request: Request, count: int) -> None:
-        """So many bytes of a chunked body arrived that are not data."""
+    def _check_overhead(self, exchange: _Exchange, count: int) -> None:
+        """Bound what is not data in a chunked body, after so many more bytes of it."""
         self._overhead += count
-        if self._overhead > limits.MAX_HEAD + limits.MAX_CHUNK_OVERHEAD * request.received:
-            self._refuse(HTTPStatus.BAD_REQUEST, "the chunks of the body are too small")
+        if self._overhead > limits.MAX_HEAD + limits.MAX_CHUNK_OVERHEAD * exchange.received:
+            self._refuse(HttpError(HTTPStatus.BAD_REQUEST, "the chunks of the body are too small for their number"))
 
-    def _read_body(self, request: Request) -> None:
-        """More of a body of announced length arrived."""
-        if request.received == request.content_length:
+    def _check_body(self, exchange: _Exchange) -> None:
+        """End a body of announced length. The parser has not seen its end, so that the next request needs a new one."""
+        if exchange.received == exchange.request.content_length:
             self._parser = HttpRequestParser(self)
-            self._reading = None
-            request.finish()
+            self._complete(exchange)
 
-    # ------------------------------------------------------------------------------------- what the parser calls, in order
+    def _add(self, exchange: _Exchange, part: bytes | memoryview) -> None:
+        """Add a part of a body. The body of a refused request is dropped."""
+        exchange.received += len(part)
+        if exchange.body is not None:
+            try:
+                exchange.body.add(part)
+            except HttpError as error:
+                exchange.refuse(error)
+
+    def _complete(self, exchange: _Exchange) -> None:
+        self._reading = None
+        exchange.complete = True
+
+    def _refuse(self, error: HttpError) -> None:
+        """Parse nothing more, and answer the incomplete request, or what cannot be parsed, with an error after all others."""
+        self._broken = True
+        if self._reading is None:
+            self._start(Request("", "", {}, None)).refuse(error)
+        else:
+            self._reading.refuse(error)
+
+    def _start(self, request: Request) -> _Exchange:
+        exchange = self._reading = _Exchange(request, self._loop.time())
+        self._exchanges.append(exchange)
+        self._server.began()
+        return exchange
+
+    # --------------------------------------------------------------------------------- called by the parser, in this order
 
     def on_message_begin(self) -> None:
-        """A request begins."""
         self._target = b""
         self._headers = {}
         self._length = 0
         self._upgrade = False
 
     def on_url(self, url: bytes) -> None:
-        """A part of the target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which is ignored."""
+        """Keep a header. Trailers of a chunked body are ignored."""
         if self._reading is not None:
             return
         name = name.lower()
@@ -258,126 +284,132 @@ class Connection(asyncio.BufferedProtocol):
             self._length = None
 
     def on_headers_complete(self) -> None:
-        """A head is complete. The parser has refused heads whose lengths contradict each other."""
+        """Begin a request. The parser has refused heads with contradicting lengths."""
         self._heads += 1
         self._head = self._overhead = 0
         if self._broken:
             return
         parser = self._parser
         version = parser.get_http_version()
-        old = version == "1.0"
-        if version not in VERSIONS:
-            self._refuse(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"the version is HTTP/{version}: speak HTTP/1.1")
-            return
+        method = parser.get_method().decode()
+        exchange = self._start(Request(method, self._target.decode("latin-1"), self._headers, self._length))
+        exchange.old = version == "1.0"
+        exchange.awaits_continue = self._headers.get("expect", "").lower() == "100-continue" and not exchange.old
+        exchange.keep_alive = parser.should_keep_alive() and method != "CONNECT"
         self._upgrade = parser.should_upgrade()
-        if self._length is None and (old or self._upgrade):
-            self._refuse(HTTPStatus.BAD_REQUEST, "a chunked body goes with HTTP/1.1 and without an upgrade only")
-            return
-        request = Request(
-            parser.get_method().decode(), self._target.decode("latin-1"), self._headers, self._length, self._loop.time(), self._read_on
-        )
-        request.old = old
-        request.keep_alive = parser.should_keep_alive() and request.method != "CONNECT"
-        self._reading = request
-        if self._answering is None and not self._queue and self._writable:
-            self._begin(request)
+        if version not in VERSIONS:
+            self._refuse(HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"the version is HTTP/{version}: send HTTP/1.1"))
+        elif self._length is None and (exchange.old or self._upgrade):
+            self._refuse(HttpError(HTTPStatus.BAD_REQUEST, "a chunked body needs HTTP/1.1 and no Upgrade"))
         else:
-            self._queue.append(request)
+            self._admit(exchange)
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body."""
         if self._reading is not None:
-            self._reading.take(body)
+            self._add(self._reading, body)
 
     def on_message_complete(self) -> None:
-        """A request is complete. Of one with an upgrade the parser does not see the body, which still follows."""
-        request = self._reading
-        if request is not None and not (self._upgrade and request.content_length):
-            self._reading = None
-            request.finish()
+        """End a request. If it asks for an upgrade, the parser leaves out its body, which then follows."""
+        exchange = self._reading
+        if exchange is not None and not self._broken and not (self._upgrade and exchange.request.content_length):
+            self._complete(exchange)
 
-    # --------------------------------------------------------------------------------------------------- the answering
+    # --------------------------------------------------------------------------------------------------- the responses
 
-    def _begin(self, request: Request) -> None:
-        self._answering = request
-        self._server.began()
-        self._task = self._loop.create_task(self._answer(request))
+    def _admit(self, exchange: _Exchange) -> None:
+        """Ask the handler about a request."""
+        try:
+            exchange.call = self._server.handler(exchange.request)
+            exchange.body = Body(exchange.request, exchange.call)
+        except HttpError as error:
+            exchange.refuse(error)
 
-    async def _answer(self, request: Request) -> None:
+    def _ask_for_body(self) -> None:
+        """Send `100 Continue` to a client that waits for it, once it is the turn of its request."""
+        exchange = self._reading
+        if exchange is None or exchange.body is None or not exchange.awaits_continue or self._exchanges[0] is not exchange:
+            return
+        exchange.awaits_continue = False
+        if not exchange.received:
+            self._transport.write(CONTINUE)
+
+    def _answer_next(self) -> None:
+        """Begin to answer the first request if it is complete, and answer at once what is refused."""
+        while self._exchanges and self._task is None and self._writable and self._open and not self._closing:
+            exchange = self._exchanges[0]
+            if exchange.refusal is not None:
+                self._respond(exchange, exchange.refusal.response)
+            elif exchange.complete:
+                self._begin(exchange)
+            else:
+                return
+
+    def _begin(self, exchange: _Exchange) -> None:
         response: Response | None = FAULT
         try:
-            response = await self._server.handler(request)
+            if exchange.call is not None and exchange.body is not None:
+                awaited = exchange.call.answer(exchange.body.whole())
+                self._task = self._loop.create_task(self._finish(exchange, awaited))
+                response = None
         except HttpError as error:
-            response = error_response(error.status, str(error), error.allow)
-        except Disconnected:
-            response = None
+            response = error.response
         finally:
-            self._server.ended()
-            self._answering = self._task = None
-            if self._open and not self._transport.is_closing() and response is not None:
-                self._write(request, response)
+            if response is not None:
+                self._respond(exchange, response)
 
-    def _read_on(self) -> None:
-        """A handler waits for a body."""
-        request = self._reading
-        if request is None or not self._open:
+    async def _finish(self, exchange: _Exchange, awaited: Awaitable[Response]) -> None:
+        response = FAULT
+        try:
+            response = await awaited
+        except HttpError as error:
+            response = error.response
+        finally:
+            self._task = None
+            self._respond(exchange, response)
+            if not self._closing and self._writable:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """Turn to the next request."""
+        self._answer_next()
+        if self._task is None and self._open and not self._closing:
+            data, self._unparsed = self._unparsed, NOTHING
+            self._parse(data)
+            if self._ended and self._task is None:
+                self._transport.close()
+
+    def _respond(self, exchange: _Exchange, response: Response) -> None:
+        """Write a response. It is the last one if the client or the server wants that, or if the request is incomplete."""
+        self._end_all([exchange])
+        if not self._open or self._transport.is_closing():
             return
-        if not request.received and not request.old and request.headers.get("expect", "").lower() == "100-continue":
-            self._transport.write(CONTINUE)
-        self._parse_on()
-
-    def _parse_on(self) -> None:
-        data, self._unparsed = self._unparsed, NOTHING
-        self._parse(data)
-
-    def _write(self, request: Request | None, response: Response) -> None:
-        """Write an answer, and go on with the next request or close."""
-        last = request is None or not request.keep_alive or not request.complete or self._server.leaving
-        connection = "Connection: close\r\n" if last else "Connection: keep-alive\r\n" if request is not None and request.old else ""
+        last = not exchange.keep_alive or not exchange.complete or self._server.leaving
+        connection = "Connection: close\r\n" if last else "Connection: keep-alive\r\n" if exchange.old else ""
         status = response.status
         head = (
             f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {response.content_type}\r\nContent-Length: {len(response.body)}\r\n"
             f"Date: {self._server.date}\r\n{response.headers}{connection}\r\n"
         ).encode("latin-1")
-        self._transport.write(head if request is not None and request.method == "HEAD" else head + response.body)
+        self._transport.write(head if exchange.request.method == "HEAD" else head + response.body)
         if last:
-            self._finish(whole=request is not None and request.complete)
-        elif self._writable:
-            self._next()
+            self._close_gracefully(more=not exchange.complete or bool(self._exchanges) or bool(self._unparsed))
 
-    def _next(self) -> None:
-        """Turn to the next request."""
-        if self._queue:
-            following = self._queue.popleft()
-            if isinstance(following, Request):
-                self._begin(following)
-                self._set_deadline()
-            else:
-                self._write(None, following)
-        else:
-            self._parse_on()
-            if self._ended and self.between_requests and self._open:
-                self._transport.close()
+    def _end_all(self, exchanges: Iterable[_Exchange]) -> None:
+        """Forget requests that are answered or cannot be answered."""
+        for exchange in list(exchanges):
+            if exchange in self._exchanges:
+                self._exchanges.remove(exchange)
+            if exchange.call is not None:
+                exchange.call.release()
+            self._server.ended()
 
-    def _refuse(self, status: HTTPStatus, message: str) -> None:
-        """Nothing more can be read: say why, after what is answered before, and close."""
-        self._broken = True
-        if self._reading is not None:
-            self._reading.fail(HttpError(status, message))
-        elif self._answering is not None or self._queue:
-            self._queue.append(error_response(status, message))
-        elif self._open and not self._closing:
-            self._write(None, error_response(status, message))
-
-    def _finish(self, *, whole: bool) -> None:
-        """Close after the last answer. While the client still sends, the end of a connection could destroy the answer on its way."""
+    def _close_gracefully(self, *, more: bool) -> None:
+        """Close after the last response. If the client sends more, closing at once could destroy the response on its way."""
         self._closing = True
-        if whole and not self._queue and not self._unparsed:
-            self._transport.close()
-            return
-        self._queue.clear()
+        self._end_all(self._exchanges)
+        self._reading = None
         self._unparsed = NOTHING
-        if self._ended:
+        if not more or self._ended:
             self._transport.close()
             return
         self._transport.write_eof()
@@ -394,21 +426,48 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._transport.resume_reading()
 
+    # --------------------------------------------------------------------------------------------------- the deadlines
+
     def _set_deadline(self) -> None:
-        """By what is waited for."""
+        """Set the deadline of what is waited for."""
         if self._closing or not self._writable:
             return
         if self._reading is not None:
-            seconds = limits.BODY_SECONDS + self._reading.received / limits.BYTES_A_SECOND
-            self.deadline = self._reading.began + seconds
-        elif self._answering is not None or self._queue:
+            self.deadline = self._reading.began + limits.BODY_SECONDS + self._reading.received / limits.BYTES_A_SECOND
+        elif self._exchanges:
             self.deadline = math.inf
         elif self._head:
             self.deadline = self._began + limits.HEAD_SECONDS
         else:
             self.deadline = self._loop.time() + limits.IDLE_SECONDS
 
-    def _expect_to_write(self) -> None:
-        """The client has some time to take more of its answer."""
+    def _expect_progress(self) -> None:
+        """Give the client some time to read more of what was written."""
         self.deadline = self._loop.time() + limits.BODY_SECONDS
         self._unsent = self._transport.get_write_buffer_size() - int(limits.BODY_SECONDS * limits.BYTES_A_SECOND)
+
+
+class _Exchange:
+    """A request and what became of it so far."""
+
+    __slots__ = ("awaits_continue", "began", "body", "call", "complete", "keep_alive", "old", "received", "refusal", "request")
+
+    def __init__(self, request: Request, began: float) -> None:
+        self.request = request
+        self.began = began
+        """When the head was complete, on the event loop's clock."""
+        self.old = False
+        """True for HTTP/1.0."""
+        self.keep_alive = True
+        self.awaits_continue = False
+        self.received = 0
+        """The bytes of the body that have arrived, as they were sent."""
+        self.complete = False
+        self.call: Call | None = None
+        self.body: Body | None = None
+        self.refusal: HttpError | None = None
+
+    def refuse(self, error: HttpError) -> None:
+        """Answer with an error and drop the body. The first error counts."""
+        self.refusal = self.refusal or error
+        self.body = None

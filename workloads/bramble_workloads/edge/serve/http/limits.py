@@ -8,10 +8,9 @@ MAX_HEAD = 32 * 1024
 """Bytes of a request line and its headers together."""
 MAX_CHUNK_OVERHEAD = 8
 """Bytes of chunk sizes, extensions and trailers for each byte of a chunked body, above `MAX_HEAD`."""
-BUFFER = 64 * 1024
-"""Bytes that are read at once."""
-STEP = 4096
-"""Bytes that are parsed at once while a head or a chunked body is read. It bounds how many pipelined requests exist at once."""
+BUFFER = 4096
+"""Bytes of heads and chunked bodies that are read at once. More than these are never kept of what follows a request that is not answered,
+and no more requests are parsed ahead than fit into them. A body of announced length is read at once into its own memory."""
 
 IDLE_SECONDS = 75.0
 """Without a request."""

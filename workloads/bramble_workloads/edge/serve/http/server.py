@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from email.utils import formatdate
 
 from bramble_workloads.edge.serve.http import limits
 from bramble_workloads.edge.serve.http.connection import Connection
-from bramble_workloads.edge.serve.http.messages import Request, Response
+from bramble_workloads.edge.serve.http.messages import Call, Request
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Call]
 
 
 class HttpServer:
     """An HTTP/1.1 server with one handler for every request.
 
-    The handler raises HttpError for what it refuses. Any other exception is answered with 500 and logged by the event loop.
+    The handler sees the head of a request, before any of its body is read, and raises HttpError to refuse it. An unexpected exception while
+    a request is answered gives status 500 and a message in the event loop's log.
     """
 
     def __init__(self, handler: Handler) -> None:
