@@ -12,6 +12,7 @@ import uvloop
 from bramble.contracts.package import Package
 from tests.unit.workloads.edge.agent_process import Agent
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.edge.http_site import Site
 from tests.unit.workloads.models import build_package, digits_graph
 
 Publish = Callable[..., str]
@@ -50,3 +51,12 @@ def publish(gateway: FakeGateway) -> Publish:
         return gateway.add(package, blobs)
 
     return make
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    """A server of the device's HTTP code, for tests with bare sockets."""
+    made = Site()
+    await made.server.listen("127.0.0.1", made.port)
+    yield made
+    await made.end()
