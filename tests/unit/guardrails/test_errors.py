@@ -11,6 +11,8 @@ from tests.unit.guardrails.cohort import cohort
 
 row = pytest.param
 RULE = Rule(metric="errors", max_ratio=2, min_events=400, min_nodes=2)
+ONE_NODE = RULE.model_copy(update={"min_nodes": 1})
+NO_NODE = cohort(400, errors=400).model_copy(update={"nodes": {}})
 WITH_CEILING = RULE.model_copy(update={"ceiling": 0.01})
 STABLE = cohort(999, errors=9)
 """Its cautious rate is (9 + 1) / (999 + 1) = 1 %, so the margin is 2 %."""
@@ -29,7 +31,9 @@ STABLE = cohort(999, errors=9)
         row(RULE, cohort(400, errors=8), STABLE, "Pass", id="exactly at the margin it passes"),
         row(RULE, cohort(400, errors=9), STABLE, "Fail", id="one error above the margin it fails"),
         row(RULE, cohort(100_000, errors=2003), STABLE, "Fail", id="a little above the margin it fails"),
-        row(RULE, cohort(400, errors=400).model_copy(update={"nodes": {}}), STABLE, "Undecided", id="no node is said to have any event"),
+        row(
+            ONE_NODE, cohort(400, errors=400).model_copy(update={"nodes": {}}), STABLE, "Undecided", id="no node is said to have any event"
+        ),
         row(RULE, cohort(1000, errors=1), cohort(1000), "Pass", id="one error against none is no infinite ratio"),
         row(WITH_CEILING, cohort(400, errors=4), cohort(0), "Pass", id="exactly at the ceiling it passes with nobody to compare with"),
         row(WITH_CEILING, cohort(400, errors=5), cohort(0), "Undecided", id="above the ceiling it needs somebody to compare with"),

@@ -95,6 +95,7 @@ def test_pod(found: Pod, expected: Pod) -> None:
     ("state", "expected", "started"),
     [
         pytest.param({"running": {}}, Container(name="c", running=True), True, id="a container that runs"),
+        pytest.param({"waiting": {}}, Container(name="c"), False, id="a container that waits and does not say for what"),
         pytest.param(
             {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
             Container(name="c", waiting="ErrImagePull", message="not found"),
@@ -117,3 +118,11 @@ def test_containers(state: dict[str, Any], expected: Container, started: bool, f
     found = pod(**status)
     assert (found.containers, found.has_started("c"), found.end("c")) == ((expected,), started, expected.end)
     assert not found.has_started("another")
+
+
+def test_a_container_has_its_image_and_init_containers_come_first() -> None:
+    first, second = {"name": "fetch", "image": "a@sha256:1"}, {"name": "train", "image": "b@sha256:2"}
+    found = pod(containerStatuses=[second], initContainerStatuses=[first])
+    assert found.containers == (Container(name="fetch", image="a@sha256:1"), Container(name="train", image="b@sha256:2"))
+    assert found.container("train") == found.containers[1]
+    assert found.container("another") is None

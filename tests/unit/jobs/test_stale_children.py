@@ -8,7 +8,7 @@ from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.kinds.jobs.stale_children import Child, delete_stale, stale_children
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.plan import Delete, Plan
-from bramble.kube.resources import CONFIG_MAP, JOB, Key, Manifest, Resource
+from bramble.kube.resources import CONFIG_MAP, JOB, SERVICE, Key, Manifest, Resource
 
 OWNER = Owner("Dataset", "ads", "tape", "u-1")
 
@@ -56,3 +56,12 @@ def test_they_are_deleted_by_uid() -> None:
     one = Child(Key("Job", "ads", "j"), "u-9", "convert", 1)
     assert delete_stale((one,)) == Plan(items=(Delete(one.key, "u-9"),))
     assert delete_stale(()) is None
+
+
+def test_a_child_without_labels_is_of_attempt_0_of_no_step() -> None:
+    assert Child.of({"kind": "Job", "metadata": {"name": "j", "namespace": "ads", "uid": "u"}}) == Child(Key("Job", "ads", "j"), "u", "", 0)
+
+
+def test_further_kinds_of_objects_are_found_as_well() -> None:
+    sources: Any = Children(child("Service", "train", 1), child("Job", "train", 1))
+    assert [each.key.kind for each in stale_children(sources, OWNER, {"train": 2}, (SERVICE,))] == ["Job", "Service"]

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from bramble.contracts.cause import Cause
+from bramble.kinds.jobs.explain import container_cause, disruption_cause
 from bramble.kinds.jobs.gather import StepSeen, Stored
-from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, step_state
+from bramble.kinds.jobs.pod import RANK, Pod
+from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, failure_cause, step_state
 from tests.unit.jobs.seen import CONTENT, disrupted, ended, job, pod, result, step_seen, unschedulable, waiting, word
 
 STORED = Stored(CONTENT, result())
@@ -125,3 +127,99 @@ def test_why_it_failed_and_what_that_costs(name: str, seen: StepSeen, cause: dic
 def test_whether_a_result_is_filed_is_told() -> None:
     assert step_state(step_seen(stored=STORED)) == Done(result(), CONTENT, filed=False)
     assert step_state(step_seen(stored=STORED, filed=STORED)) == Done(result(), CONTENT, filed=True)
+
+
+@pytest.mark.parametrize(
+    ("pod_", "expected"),
+    [
+        (pod(ended(0)), None),
+        (pod({"running": {}}), None),
+        (
+            pod(ended(1)),
+            Cause(
+                kind="Error",
+                message="container step failed with exit code 1; its log says why",
+                exit_code=1,
+                pod="tape-snapshot-1-x",
+                node="n1",
+            ),
+        ),
+        (
+            pod(ended(143)),
+            Cause(
+                kind="Signal",
+                message="container step was ended by SIGTERM",
+                signal="SIGTERM",
+                exit_code=143,
+                pod="tape-snapshot-1-x",
+                node="n1",
+            ),
+        ),
+        (
+            pod(ended(137, reason="OOMKilled")),
+            Cause(
+                kind="Signal",
+                message="container step used more memory than its limit and was killed; raise its memory limit",
+                signal="SIGKILL",
+                exit_code=137,
+                pod="tape-snapshot-1-x",
+                node="n1",
+            ),
+        ),
+        (
+            pod(ended(65)),
+            Cause(
+                kind="BadData",
+                message="container step ended with exit code 65 and left no cause; its log says more",
+                exit_code=65,
+                pod="tape-snapshot-1-x",
+                node="n1",
+            ),
+        ),
+    ],
+    ids=["it ended well", "it runs", "it failed", "a signal ended it", "it used too much memory", "its exit code says why"],
+)
+def test_what_the_kubelet_reports_of_a_container(pod_: dict[str, Any], expected: Cause | None) -> None:
+    assert container_cause(Pod.of(pod_), "step") == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [("DeletionByTaintManager", "NodeLost"), ("DeletionByPodGC", "NodeLost"), ("EvictionByEvictionAPI", "Terminated")],
+)
+def test_what_the_cluster_reports_of_a_pod_that_it_takes_away(reason: str, kind: Any) -> None:
+    taken = pod(conditions=(disrupted(reason),))
+    taken["metadata"]["labels"] = {RANK: "3"}
+    message = f"pod tape-snapshot-1-x was taken away ({reason}): taken"
+    assert disruption_cause(Pod.of(taken)) == Cause(kind=kind, message=message, pod="tape-snapshot-1-x", node="n1", node_rank=3)
+    assert disruption_cause(Pod.of(pod())) is None
+
+
+@pytest.mark.parametrize(
+    ("seen", "message"),
+    [
+        (step_seen(job=job()), "Job tape-snapshot-1 has no pod yet; `kubectl describe job tape-snapshot-1` says why if it stays so"),
+        (step_seen(job=job(), pods=(pod(node=None),)), "pod tape-snapshot-1-x waits for a node"),
+        (step_seen(job=job(), pods=(pod(),)), "pod tape-snapshot-1-x starts on node n1"),
+    ],
+    ids=["there is no pod", "the pod has no node", "the pod has a node"],
+)
+def test_what_a_pod_that_does_not_run_waits_for(seen: StepSeen, message: str) -> None:
+    assert step_state(seen) == Waiting(message)
+
+
+def test_the_newest_pod_tells_how_the_attempt_stands() -> None:
+    assert step_state(step_seen(job=job(), pods=(pod(), pod({"running": {}}, node="n2")))) == Running("n2")
+
+
+@pytest.mark.parametrize(
+    ("seen", "message"),
+    [
+        (step_seen(job=job(("Failed", "Backoff"))), "the Job failed and its pod is gone: Backoff "),
+        (step_seen(), "the Job failed and its pod is gone"),
+        (step_seen(job=job(("Failed", "DeadlineExceeded"))), "the attempt took longer than its deadline and was ended"),
+    ],
+    ids=["the Job says why", "the Job is gone", "the Job ran too long"],
+)
+def test_what_is_known_without_a_pod(seen: StepSeen, message: str) -> None:
+    assert failure_cause(seen).message == message

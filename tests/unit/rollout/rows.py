@@ -138,8 +138,8 @@ def canaries(
     return found
 
 
-def orders(*, stable: Release | None = V1, candidate: Release | None = None, nodes: Iterable[str] = (), **changes: Any) -> Assignment:
-    """The assignment that is written."""
+def orders(*, stable: Release | None = V1, candidate: Release | None = None, on: Iterable[str] = (), **changes: Any) -> Assignment:
+    """The assignment that is written; `on`: the nodes that should have the candidate."""
     named = [each for each in (stable, candidate) if each is not None]
     values: dict[str, Any] = {
         "fleet": "demo",
@@ -151,7 +151,7 @@ def orders(*, stable: Release | None = V1, candidate: Release | None = None, nod
         "nodes": {"rpi5": NODES},
         "stable": stable.packages if stable is not None else {},
         "candidate": candidate.packages if candidate is not None else None,
-        "candidate_nodes": tuple(nodes),
+        "candidate_nodes": tuple(on),
         "packages": {package: blobs(package) for each in named for package in each.packages.values()},
     }
     return Assignment(**{**values, **changes})
@@ -163,7 +163,7 @@ def blobs(package: str, size: int = 1000) -> PackageBlobs:
 
 def tried(*nodes: str, **changes: Any) -> Assignment:
     """The assignment while 2.0.0 is tried on these nodes."""
-    return orders(candidate=V2, nodes=nodes, **{"attempt": 2, "seq": 5, **changes})
+    return orders(candidate=V2, on=nodes, **{"attempt": 2, "seq": 5, **changes})
 
 
 def observed(
