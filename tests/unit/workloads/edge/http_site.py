@@ -11,6 +11,7 @@ from typing import NamedTuple
 from bramble_workloads.edge.serve.http.messages import Call, HttpError, Request, Response
 from bramble_workloads.edge.serve.http.server import HttpServer
 from tests.ports import free_port
+from tests.unit.workloads.edge.agent_process import until
 
 LIMIT = 1_000_000
 HEAD = b"POST /echo HTTP/1.1\r\nHost: x\r\n"
@@ -104,6 +105,7 @@ class Site:
         for client in self.clients:
             await client.close()
         await self.server.leave(1.0)
+        await until(lambda: not self.held and not self.under_way, "every request is released", lambda: (self.held, self.under_way))
 
     async def ask(self, content: bytes) -> Answer:
         client = await self.connect()

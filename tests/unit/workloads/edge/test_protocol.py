@@ -19,12 +19,13 @@ from tests.unit.workloads.models import build_package, digits, digits_graph
 
 PACKAGE: Package = build_package(digits_graph(), cases=0)[0]
 PICTURE = digits()[0][0]
+INTERFACE = protocol.Interface(PACKAGE)
 ALL = ("label", "confidence", "logits")
 
 
 def parse(document: Any, raw: bytes = b"", content_type: str = "application/json", header: str | None = None) -> protocol.Inference:
     text = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return protocol.parse(text + raw, content_type, header if header is not None else (str(len(text)) if raw else None), PACKAGE)
+    return protocol.parse(text + raw, content_type, header if header is not None else (str(len(text)) if raw else None), INTERFACE)
 
 
 def image(**changes: Any) -> dict[str, Any]:
@@ -114,7 +115,7 @@ def test_what_is_malformed_is_refused_with_400(name: str, document: Any, raw: by
     assert raised.value.status == 400, name
 
 
-@pytest.mark.parametrize("header", ["-1", "abc", "99999999"])
+@pytest.mark.parametrize("header", ["-1", "abc", "99999999", "9" * 5000, "²"])
 def test_a_header_length_that_cannot_be(header: str) -> None:
     with pytest.raises(HttpError, match="Inference-Header-Content-Length") as raised:
         parse({"inputs": [image()]}, header=header)
@@ -143,4 +144,4 @@ def test_an_answer_in_json_and_raw() -> None:
 
 
 def test_the_limit_holds_the_largest_picture_in_base64() -> None:
-    assert protocol.body_limit(PACKAGE) > len(base64.b64encode(b"\0" * PACKAGE.input.max_bytes))
+    assert INTERFACE.limit > len(base64.b64encode(b"\0" * PACKAGE.input.max_bytes))

@@ -11,23 +11,20 @@ from http import HTTPStatus
 from urllib.parse import unquote, urlsplit
 
 from bramble.contracts.tasks.catalogue import contract_of
-from bramble_workloads.edge.assignment.decide import Serving
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve import protocol
-from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Served
+from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Predicted, Served
 from bramble_workloads.edge.serve.feedback import Answered, Answers
 from bramble_workloads.edge.serve.http.messages import Call, HttpError, Request, Response, json_response
 from bramble_workloads.edge.serve.metrics import exposition
 from bramble_workloads.edge.serve.protocol import Inference
 from bramble_workloads.processing.errors import InputError, ModelFault, TooLarge, UnsupportedMedia
-from bramble_workloads.processing.model import Prediction
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """Of all requests being read or answered: a board's memory is for models."""
 FEEDBACK_BODY = 16 * 1024
 MODELS = "/v2/models/"
 BINARY_HEADER = protocol.BINARY_HEADER.lower()
-MAX_DIGITS = 10
 
 IGNORED_BODY = 16 * 1024
 """Bytes of a body that has no meaning, as of a GET."""
@@ -125,16 +122,15 @@ class Api:
 
     def _infer(self, request: Request, model: str) -> Call:
         endpoint, served = self._serving(model)
-        limit = protocol.body_limit(served.package)
+        limit = served.interface.limit
         announced = None if request.coding else request.content_length
         size = min(limit, MAX_WAITING_BYTES if announced is None else announced)  # a body of unknown length may need all that it may have
         if self._bytes + size > MAX_WAITING_BYTES:
             endpoint.tally(served.label).failed()
             raise Overloaded(f"requests of {self._bytes} bytes wait already: send fewer at once")
         self._bytes += size
-        header_length = request.headers.get(BINARY_HEADER, "0")
-        aligned = int(header_length) if header_length.isdecimal() and len(header_length) < MAX_DIGITS else 0
-        return Call(limit, "this model takes", partial(self._answer, request, endpoint), partial(self._release, size), aligned)
+        raw_begins = protocol.json_length(request.headers.get(BINARY_HEADER)) or 0
+        return Call(limit, "this model takes", partial(self._answer, request, endpoint), partial(self._release, size), raw_begins)
 
     def _release(self, size: int) -> None:
         self._bytes -= size
@@ -142,20 +138,17 @@ class Api:
     def _answer(self, request: Request, endpoint: Endpoint, body: bytearray | memoryview) -> Awaitable[Response]:
         """Begin a prediction at once, with the model that is current now: it may be another one than when the head arrived."""
         served = _current(endpoint)
-        inference = protocol.parse(body, request.media_type, request.headers.get(BINARY_HEADER), served.package)
-        return self._predicted(endpoint, served, inference, endpoint.predict(served, inference.content))
+        inference = protocol.parse(body, request.media_type, request.headers.get(BINARY_HEADER), served.interface)
+        return self._predicted(endpoint, inference, endpoint.predict(served, inference.content))
 
-    async def _predicted(
-        self, endpoint: Endpoint, served: Served, inference: Inference, predicting: Awaitable[tuple[Prediction, Serving]]
-    ) -> Response:
+    async def _predicted(self, endpoint: Endpoint, inference: Inference, predicting: Awaitable[Predicted]) -> Response:
         try:
-            prediction, label = await predicting
+            prediction, package, label, tally = await predicting
         except ERRORS as error:
             raise HttpError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error)) from error
         request_id = inference.id or secrets.token_hex(16)
-        task = contract_of(served.package.task)
-        self._answers.remember(request_id, Answered(endpoint.name, task, prediction.answer, endpoint.tally(label), time.monotonic()))
-        answer = protocol.answer(served.package, label.package, request_id, prediction, endpoint.name, inference.wanted)
+        self._answers.remember(request_id, Answered(endpoint.name, contract_of(package.task), prediction.answer, tally, time.monotonic()))
+        answer = protocol.answer(package, label.package, request_id, prediction, endpoint.name, inference.wanted)
         headers = "" if answer.header_length is None else f"{protocol.BINARY_HEADER}: {answer.header_length}\r\n"
         return Response(answer.body, answer.content_type, headers=headers)
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from bramble.contracts.package import Package
 from bramble_workloads.edge.assignment.decide import Serving
 from bramble_workloads.edge.serve.counters import Book, Key, Tally
 from bramble_workloads.edge.serve.http.messages import HttpError
+from bramble_workloads.edge.serve.protocol import Interface
 from bramble_workloads.edge.serve.workers import Workers
 from bramble_workloads.processing.errors import ModelFault
 from bramble_workloads.processing.model import Model, Prediction
@@ -40,11 +41,21 @@ class Overloaded(HttpError):
         super().__init__(HTTPStatus.TOO_MANY_REQUESTS, message)
 
 
+class Predicted(NamedTuple):
+    """A prediction, the package and the label that it was made under, and where it is counted."""
+
+    prediction: Prediction
+    package: Package
+    label: Serving
+    tally: Tally
+
+
 class Served:
     """A loaded model with threads of its own, as many as its package allows at once."""
 
     def __init__(self, package: Package, model: Model, label: Serving) -> None:
         self.package = package
+        self.interface = Interface(package)
         self.model = model
         self.label = label
         self._workers = Workers(package.serving.concurrency, f"run-{label.package[7:15]}")
@@ -53,18 +64,16 @@ class Served:
         self._in_flight = 0
         self._retired = False
 
-    def run(self, work: Callable[[Model], T]) -> Awaitable[T]:
-        """Begin some work on the model in one of its threads. The result must be awaited."""
+    def begin(self, work: Callable[[Model], T]) -> asyncio.Future[T]:
+        """Begin some work on the model in one of its threads. `end` must follow, whatever becomes of the work."""
         self._in_flight += 1
-        return self._finish(self._workers.submit(partial(work, self.model)))
+        return self._workers.submit(partial(work, self.model))
 
-    async def _finish(self, result: asyncio.Future[T]) -> T:
-        try:
-            return await result
-        finally:
-            self._in_flight -= 1
-            if self._retired and not self._in_flight:
-                self._close()
+    def end(self) -> None:
+        """Some work has ended, or its result is not needed any more."""
+        self._in_flight -= 1
+        if self._retired and not self._in_flight:
+            self._close()
 
     def retire(self) -> None:
         """Take no new request; close once the last one has left."""
@@ -85,16 +94,13 @@ class Endpoint:
     def __init__(self, namespace: str, model: str, book: Book, queue: int) -> None:
         self.namespace = namespace
         self.model = model
+        self.name = f"{namespace}.{model}"
+        """As programs call it (Open Inference Protocol)."""
         self.current: Served | None = None
         self.recent: deque[bytes] = deque(maxlen=RECENT_INPUTS)
         self._book = book
         self._queue = queue
         self._waiting = 0
-
-    @property
-    def name(self) -> str:
-        """As programs call it (Open Inference Protocol)."""
-        return f"{self.namespace}.{self.model}"
 
     def switch(self, served: Served | None) -> None:
         """From the next request on, this one answers. Runs between two steps of the event loop, so that no request sees half of it."""
@@ -115,8 +121,8 @@ class Endpoint:
         """The counts of what answers under this label."""
         return self._book.of(self.key(label))
 
-    def predict(self, served: Served, content: bytes | NDArray[np.float32]) -> Awaitable[tuple[Prediction, Serving]]:
-        """Begin to answer one picture (its bytes) or one tensor (as the graph takes it). Awaiting the result counts the request.
+    def predict(self, served: Served, content: bytes | NDArray[np.float32]) -> Awaitable[Predicted]:
+        """Begin to answer one picture (its bytes) or one tensor (as the graph takes it). The result must be awaited, which counts it.
 
         Raises:
             Overloaded: too many wait already; counted as an error, because the user got no answer.
@@ -130,22 +136,24 @@ class Endpoint:
         began = time.perf_counter()
         self._waiting += 1
         work = partial(_predict, content) if isinstance(content, bytes) else partial(_answer, content)
-        return self._counted(served.run(work), label, began, content)
+        return self._count(served, label, began, content, served.begin(work))
 
-    async def _counted(
-        self, running: Awaitable[Prediction], label: Serving, began: float, content: bytes | NDArray[np.float32]
-    ) -> tuple[Prediction, Serving]:
+    async def _count(
+        self, served: Served, label: Serving, began: float, content: bytes | NDArray[np.float32], result: asyncio.Future[Prediction]
+    ) -> Predicted:
         try:
-            prediction = await running
+            prediction = await result
         except (ModelFault, MemoryError):
             self.tally(label).failed()
             raise
         finally:
             self._waiting -= 1
-        self.tally(label).answered((time.perf_counter() - began) * 1000)
+            served.end()
+        tally = self.tally(label)
+        tally.answered((time.perf_counter() - began) * 1000)
         if isinstance(content, bytes) and len(content) <= RECENT_BYTES:
             self.recent.append(content)
-        return prediction, label
+        return Predicted(prediction, served.package, label, tally)
 
 
 def _predict(content: bytes, model: Model) -> Prediction:

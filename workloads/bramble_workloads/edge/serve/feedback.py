@@ -51,7 +51,7 @@ class Answers:
         key = (request_id, answered.model)
         self._answers.pop(key, None)
         self._answers[key] = answered
-        while len(self._answers) > self._capacity or next(iter(self._answers.values())).at < answered.at - self._seconds:
+        if len(self._answers) > self._capacity:
             self._answers.popitem(last=False)
 
     def judge(self, request_id: str, stated: Mapping[str, Any], model: str | None, models: tuple[str, ...], now: float) -> bool:

@@ -35,6 +35,7 @@ DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int64": "INT64"}
 DATATYPE_OF_KIND = {"f": "FP32", "i": "INT64", "O": "BYTES"}
 """By numpy's kind of dtype; texts are arrays of Python objects."""
 LITTLE_ENDIAN = {"FP32": "<f4", "INT64": "<i8"}
+MAX_DIGITS = 10
 JSON_OVERHEAD = 64 * 1024
 TEXT_NUMBER = 24
 """Bytes that one float32 may take in JSON."""
@@ -84,13 +85,28 @@ class Answer(NamedTuple):
     header_length: int | None
 
 
-def body_limit(package: Package) -> int:
-    """Bytes that a request for this package may have: its largest picture in base64, or its tensor as text."""
-    tensor = math.prod(package.input.tensor.shape)
-    return max(package.input.max_bytes * 4 // 3, tensor * TEXT_NUMBER) + JSON_OVERHEAD
+class Interface:
+    """What requests for a package may hold. It is made once for a package, because every request needs it.
+
+    Attributes:
+        package: the package.
+        limit: the most bytes that a request may have: the largest picture in base64, or the tensor as text.
+        outputs: the names of all outputs.
+        all_json: all outputs, as JSON.
+        all_binary: all outputs, as raw data.
+    """
+
+    def __init__(self, package: Package) -> None:
+        self.package = package
+        numbers = math.prod(package.input.tensor.shape)
+        self.limit = max(package.input.max_bytes * 4 // 3, numbers * TEXT_NUMBER) + JSON_OVERHEAD
+        names = [*(each.name for each in task_of(package.task).answer_tensors), *(output.name for output in package.outputs)]
+        self.outputs = frozenset(names)
+        self.all_json = tuple(Wanted(name, False) for name in names)
+        self.all_binary = tuple(Wanted(name, True) for name in names)
 
 
-def parse(body: bytes | bytearray | memoryview, content_type: str, header_length: str | None, package: Package) -> Inference:
+def parse(body: bytes | bytearray | memoryview, content_type: str, header_length: str | None, interface: Interface) -> Inference:
     """Read a request. A tensor may share its memory with the body.
 
     Raises:
@@ -107,8 +123,14 @@ def parse(body: bytes | bytearray | memoryview, content_type: str, header_length
         first = error.errors(include_url=False)[0]
         raise _bad(f"the request is not one of the protocol: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
     if len(request.inputs) != 1:
-        raise _bad(f"the request has {len(request.inputs)} inputs: send one, {PICTURE!r} or {package.input.tensor.name!r}")
-    return Inference(request.id, _content(request.inputs[0], raw, package), _wanted(request, package))
+        name = interface.package.input.tensor.name
+        raise _bad(f"the request has {len(request.inputs)} inputs: send one, {PICTURE!r} or {name!r}")
+    return Inference(request.id, _content(request.inputs[0], raw, interface.package), _wanted(request, interface))
+
+
+def json_length(header: str | None) -> int | None:
+    """The number in the header `Inference-Header-Content-Length`; None if it is absent or no number that a body could have."""
+    return int(header) if header is not None and header.isdecimal() and len(header) <= MAX_DIGITS else None
 
 
 def answer(package: Package, digest: str, request_id: str, prediction: Prediction, name: str, wanted: tuple[Wanted, ...]) -> Answer:
@@ -146,12 +168,13 @@ def metadata(package: Package, digest: str, name: str) -> dict[str, Any]:
     }
 
 
-def _split(body: bytes | bytearray | memoryview, header_length: str | None) -> tuple[bytes | bytearray, memoryview]:
-    if header_length is None:
+def _split(body: bytes | bytearray | memoryview, header: str | None) -> tuple[bytes | bytearray, memoryview]:
+    if header is None:
         return bytes(body) if isinstance(body, memoryview) else body, memoryview(b"")
-    if not header_length.isdecimal() or int(header_length) > len(body):
-        raise _bad(f"{BINARY_HEADER} is {header_length!r} for a body of {len(body)} bytes")
-    return bytes(body[: int(header_length)]), memoryview(body)[int(header_length) :]
+    length = json_length(header)
+    if length is None or length > len(body):
+        raise _bad(f"{BINARY_HEADER} is {header[:MAX_DIGITS]!r} for a body of {len(body)} bytes")
+    return bytes(body[:length]), memoryview(body)[length:]
 
 
 def _content(given: _Input, raw: memoryview, package: Package) -> bytes | NDArray[np.float32]:
@@ -203,15 +226,13 @@ def _tensor_text(data: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return flat.reshape(shape)
 
 
-def _wanted(request: _Request, package: Package) -> tuple[Wanted, ...]:
+def _wanted(request: _Request, interface: Interface) -> tuple[Wanted, ...]:
     default = request.parameters.get("binary_data_output") is True
-    answer = task_of(package.task).answer_tensors
-    known = (*(each.name for each in answer), *(output.name for output in package.outputs))
     if not request.outputs:
-        return tuple(Wanted(name, default) for name in known)
+        return interface.all_binary if default else interface.all_json
     for output in request.outputs:
-        if output.name not in known:
-            raise _bad(f"output {output.name!r} is none of this model's: {', '.join(known)}")
+        if output.name not in interface.outputs:
+            raise _bad(f"output {output.name!r} is none of this model's: {', '.join(each.name for each in interface.all_json)}")
     return tuple(Wanted(output.name, output.parameters.get("binary_data", default) is True) for output in request.outputs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
@@ -88,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._open = False
-        self._end_all(self._exchanges if self._task is None else list(self._exchanges)[1:])
+        self._drop_all()
         self._server.closed(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -379,9 +379,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.close()
 
     def _respond(self, exchange: _Exchange, response: Response) -> None:
-        """Write a response. It is the last one if the client or the server wants that, or if the request is incomplete."""
-        self._end_all([exchange])
-        if not self._open or self._transport.is_closing():
+        """Write the response to the first request. It is the last one if a side wants that, or if the request is incomplete."""
+        self._release(exchange)
+        if not self._open:
+            return
+        self._exchanges.popleft()
+        if self._transport.is_closing():
             return
         last = not exchange.keep_alive or not exchange.complete or self._server.leaving
         connection = "Connection: close\r\n" if last else "Connection: keep-alive\r\n" if exchange.old else ""
@@ -394,20 +397,23 @@ class Connection(asyncio.BufferedProtocol):
         if last:
             self._close_gracefully(more=not exchange.complete or bool(self._exchanges) or bool(self._unparsed))
 
-    def _end_all(self, exchanges: Iterable[_Exchange]) -> None:
-        """Forget requests that are answered or cannot be answered."""
-        for exchange in list(exchanges):
-            if exchange in self._exchanges:
-                self._exchanges.remove(exchange)
-            if exchange.call is not None:
-                exchange.call.release()
-            self._server.ended()
+    def _release(self, exchange: _Exchange) -> None:
+        """End a request, whether it was answered or not."""
+        if exchange.call is not None:
+            exchange.call.release()
+        self._server.ended()
+
+    def _drop_all(self) -> None:
+        """End the requests that will not be answered. The one that a task waits for is ended by its task."""
+        for exchange in list(self._exchanges)[self._task is not None :]:
+            self._release(exchange)
+        self._exchanges.clear()
+        self._reading = None
 
     def _close_gracefully(self, *, more: bool) -> None:
         """Close after the last response. If the client sends more, closing at once could destroy the response on its way."""
         self._closing = True
-        self._end_all(self._exchanges)
-        self._reading = None
+        self._drop_all()
         self._unparsed = NOTHING
         if not more or self._ended:
             self._transport.close()

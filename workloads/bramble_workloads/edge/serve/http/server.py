@@ -32,7 +32,7 @@ class HttpServer:
         self._empty.set()
         self._under_way = 0
         self._idle = asyncio.Event()
-        self._idle.set()
+        """Set once no request is under way after `leave` was called."""
         self._listener: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -45,6 +45,8 @@ class HttpServer:
     async def leave(self, seconds: float) -> None:
         """Take no new connection, answer what is under way, for at most so many seconds, and close."""
         self.leaving = True
+        if not self._under_way:
+            self._idle.set()
         if self._listener is not None:
             self._listener.close()
         with contextlib.suppress(TimeoutError):
@@ -77,12 +79,11 @@ class HttpServer:
     def began(self) -> None:
         """A request is under way."""
         self._under_way += 1
-        self._idle.clear()
 
     def ended(self) -> None:
         """A request was answered, or its client has left."""
         self._under_way -= 1
-        if not self._under_way:
+        if self.leaving and not self._under_way:
             self._idle.set()
 
     def _sweep(self) -> None:
