@@ -44,6 +44,7 @@ def test_a_spec_that_cannot_be_used_names_field_and_value(pattern: str) -> None:
     verdict = plan(seen, NOW)
     assert says(verdict) == ("False", "InvalidSpec")
     assert verdict.status is not None
+    assert verdict.status["phase"] == "Failed"
     assert f"classPattern: '{pattern}': Value error, not a regular expression" in verdict.status["conditions"][0]["message"]
 
 
@@ -212,6 +213,9 @@ class TestSnapshot:
         assert verdict.status is not None
         assert {field: verdict.status[field] for field in expected} == expected
         assert verdict.status["firstCause"]["kind"] == kind
+        assert [event.message for event in verdict.events if event.reason == "AttemptFailed"] == (
+            [f"snapshot attempt 1 failed: {kind}: it went wrong. Attempt 2 follows"] if expected["attempt"] == 2 else []
+        )
 
     def test_what_was_given_up_stays_so_though_its_job_is_gone(self) -> None:
         verdict = plan(observed(attempt=1, first_cause=CAUSE, seen={"snapshot": ABSENT}), NOW)

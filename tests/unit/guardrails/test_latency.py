@@ -64,3 +64,8 @@ def test_the_rate_of_the_candidate(candidate: CohortCounters, stable: CohortCoun
     assert verdict.stable_rate == 0.0
     assert verdict.candidate_events == candidate.count("requests")
     assert verdict.stable_events == stable.count("requests")
+
+
+def test_a_verdict_says_what_was_compared() -> None:
+    message = "latency: 9.9 % of 1000 requests on candidate nodes took longer than 6.40 ms (2 × stable p99); at most 1 % is allowed"
+    assert LATENCY.judge(RULE, cohort(1000, slow=99), STABLE).message == message
