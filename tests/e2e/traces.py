@@ -19,6 +19,7 @@ MOVING = (
     "inode-state",
     "nf_conntrack_count",
     "pty/nr",
+    "fs/quota/",  # how often quotas were read and written
     "sched_domain",
     "cad_pid",
     "hostname",
