@@ -63,10 +63,11 @@ def prepare() -> None:
     Results of an earlier run are kept, so that an interrupted run goes on, unless a file has changed since: mutmut does not run a mutant
     again whose tests have changed.
     """
-    if (WORK / "digest").exists() and (WORK / "digest").read_text() != _digest():
+    stamp, digest = WORK / "digest", _digest()
+    if stamp.exists() and stamp.read_text() != digest:
         shutil.rmtree(WORK)
     WORK.mkdir(parents=True, exist_ok=True)
-    (WORK / "digest").write_text(_digest())
+    stamp.write_text(digest)
     for source, target in COPIED.items():
         shutil.copytree(ROOT / source, WORK / target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     ini = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]

@@ -192,30 +192,21 @@ async def test_another_replica_takes_the_lease_when_it_expires(world: World, sec
     assert leads(two) is expected
 
 
-async def test_a_lease_is_valid_for_as_long_as_its_holder_wrote(world: World) -> None:
-    """The replicas may have different settings during an upgrade."""
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        pytest.param({"leaseDurationSeconds": 3 * SECONDS}, 3 * SECONDS, id="another duration: replicas may differ during an upgrade"),
+        pytest.param({"leaseDurationSeconds": None}, SECONDS, id="no duration, after an edit by hand: as long as our own"),
+    ],
+)
+async def test_a_lease_is_valid_for_as_long_as_its_holder_wrote(world: World, written: dict[str, int | None], seconds: int) -> None:
     one, two = world.replica("one"), world.replica("two")
     await one.step()
     (lease,) = world.api.of_kind("Lease")
-    world.api.put({**lease, "spec": {**lease["spec"], "leaseDurationSeconds": 3 * SECONDS}})
-    await two.step()
-    world.time.now += 3 * SECONDS - 1
-    await two.step()
-    assert not leads(two)
-    world.time.now += 1
-    await two.step()
-    assert leads(two)
-
-
-async def test_a_lease_that_states_no_duration_is_valid_for_as_long_as_our_own(world: World) -> None:
-    """Somebody may have edited it by hand."""
-    one, two = world.replica("one"), world.replica("two")
-    await one.step()
-    (lease,) = world.api.of_kind("Lease")
-    spec = {name: value for name, value in lease["spec"].items() if name != "leaseDurationSeconds"}
+    spec = {name: value for name, value in (lease["spec"] | written).items() if value is not None}
     world.api.put({**lease, "spec": spec})
     await two.step()
-    world.time.now += SECONDS - 1
+    world.time.now += seconds - 1
     await two.step()
     assert not leads(two)
     world.time.now += 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.cause import Cause
+from bramble.contracts.cause import Cause, CauseKind
 from bramble.kinds.jobs.explain import container_cause, disruption_cause
 from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.pod import RANK, Pod
@@ -124,6 +124,11 @@ def test_why_it_failed_and_what_that_costs(name: str, seen: StepSeen, cause: dic
     assert state.counts_as == counts
 
 
+def cause_in_pod(kind: CauseKind, message: str, **more: Any) -> Cause:
+    """A cause in the pod that `pod` makes."""
+    return Cause(kind=kind, message=message, pod="tape-snapshot-1-x", node="n1", **more)
+
+
 def test_whether_a_result_is_filed_is_told() -> None:
     assert step_state(step_seen(stored=STORED)) == Done(result(), CONTENT, filed=False)
     assert step_state(step_seen(stored=STORED, filed=STORED)) == Done(result(), CONTENT, filed=True)
@@ -136,45 +141,24 @@ def test_whether_a_result_is_filed_is_told() -> None:
         (pod({"running": {}}), None),
         (
             pod(ended(1)),
-            Cause(
-                kind="Error",
-                message="container step failed with exit code 1; its log says why",
-                exit_code=1,
-                pod="tape-snapshot-1-x",
-                node="n1",
-            ),
+            cause_in_pod("Error", "container step failed with exit code 1; its log says why", exit_code=1),
         ),
         (
             pod(ended(143)),
-            Cause(
-                kind="Signal",
-                message="container step was ended by SIGTERM",
-                signal="SIGTERM",
-                exit_code=143,
-                pod="tape-snapshot-1-x",
-                node="n1",
-            ),
+            cause_in_pod("Signal", "container step was ended by SIGTERM", exit_code=143, signal="SIGTERM"),
         ),
         (
             pod(ended(137, reason="OOMKilled")),
-            Cause(
-                kind="Signal",
-                message="container step used more memory than its limit and was killed; raise its memory limit",
-                signal="SIGKILL",
+            cause_in_pod(
+                "Signal",
+                "container step used more memory than its limit and was killed; raise its memory limit",
                 exit_code=137,
-                pod="tape-snapshot-1-x",
-                node="n1",
+                signal="SIGKILL",
             ),
         ),
         (
             pod(ended(65)),
-            Cause(
-                kind="BadData",
-                message="container step ended with exit code 65 and left no cause; its log says more",
-                exit_code=65,
-                pod="tape-snapshot-1-x",
-                node="n1",
-            ),
+            cause_in_pod("BadData", "container step ended with exit code 65 and left no cause; its log says more", exit_code=65),
         ),
     ],
     ids=["it ended well", "it runs", "it failed", "a signal ended it", "it used too much memory", "its exit code says why"],
@@ -191,7 +175,7 @@ def test_what_the_cluster_reports_of_a_pod_that_it_takes_away(reason: str, kind:
     taken = pod(conditions=(disrupted(reason),))
     taken["metadata"]["labels"] = {RANK: "3"}
     message = f"pod tape-snapshot-1-x was taken away ({reason}): taken"
-    assert disruption_cause(Pod.of(taken)) == Cause(kind=kind, message=message, pod="tape-snapshot-1-x", node="n1", node_rank=3)
+    assert disruption_cause(Pod.of(taken)) == cause_in_pod(kind, message, node_rank=3)
     assert disruption_cause(Pod.of(pod())) is None
 
 

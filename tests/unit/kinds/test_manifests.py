@@ -169,10 +169,7 @@ def test_an_object_is_the_one_in_its_file(name: str) -> None:
         file.write_text(text)
     stored = file.read_text() if file.exists() else ""
     changes = "\n".join(unified_diff(stored.splitlines(), text.splitlines(), f"manifests/{name}.yaml", "now", lineterm=""))
-    if changes:
-        pytest.fail(
-            f"the operator would make other objects:\n{changes}\nIf that is intended, write the files anew with {WRITE}=1", pytrace=False
-        )
+    assert not changes, f"the operator would make other objects:\n{changes}\nIf that is intended, write the files anew with {WRITE}=1"
 
 
 def test_every_file_has_a_case() -> None:

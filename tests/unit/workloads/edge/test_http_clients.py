@@ -116,6 +116,7 @@ async def test_a_client_that_leaves_before_its_answer(site: Site) -> None:
     client.writer.transport.abort()
     site.let_go.set()
     await until(lambda: not site.connections and not site.under_way, "forgotten")
+    assert site.held == 0
 
 
 async def test_a_client_that_leaves_midway_through_its_answer(site: Site) -> None:
@@ -124,6 +125,7 @@ async def test_a_client_that_leaves_midway_through_its_answer(site: Site) -> Non
     await client.reader.readexactly(1000)
     client.writer.transport.abort()
     await until(lambda: not site.connections and not site.under_way, "forgotten")
+    assert (await site.ask(post("/echo", b"next"))).body == b"next"
 
 
 # ---------------------------------------------------------------------------------------------------- many connections
