@@ -21,7 +21,7 @@ from bramble_workloads.edge.serve.protocol import Inference
 from bramble_workloads.processing.errors import InputError, ModelFault, TooLarge, UnsupportedMedia
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
-"""Of all requests being read or answered: a board's memory is for models."""
+"""Bytes that all requests being read or answered may hold together. The memory of a device is for models."""
 FEEDBACK_BODY = 16 * 1024
 MODELS = "/v2/models/"
 BINARY_HEADER = protocol.BINARY_HEADER.lower()
@@ -39,7 +39,7 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (ModelFault, HTTPStatus.INTERNAL_SERVER_ERROR),
     (MemoryError, HTTPStatus.INTERNAL_SERVER_ERROR),
 )
-"""The first that fits."""
+"""The status of an error of a prediction. The first entry whose class matches decides."""
 ERRORS = tuple(kind for kind, _ in STATUSES)
 
 
@@ -100,7 +100,7 @@ class Api:
         return json_response({"live": True})
 
     async def _ready(self, model: str) -> Response:
-        """Ready once the models of the last run were loaded again. A new model on its way does not take the others' traffic away."""
+        """Say whether the models of the last run are loaded again. A new model that is still loading does not make the device unready."""
         del model
         ready = self._node.restored.is_set()
         return json_response({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)

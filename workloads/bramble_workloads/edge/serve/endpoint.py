@@ -35,7 +35,7 @@ RECENT_BYTES = 256 * 1024
 
 
 class Overloaded(HttpError):
-    """More requests wait than the device lets wait."""
+    """Too many requests wait already."""
 
     def __init__(self, message: str) -> None:
         super().__init__(HTTPStatus.TOO_MANY_REQUESTS, message)
@@ -89,13 +89,13 @@ class Served:
 
 
 class Endpoint:
-    """The one address of a model on this node, whichever version answers."""
+    """One model of this node, under a name that stays the same while versions change."""
 
     def __init__(self, namespace: str, model: str, book: Book, queue: int) -> None:
         self.namespace = namespace
         self.model = model
         self.name = f"{namespace}.{model}"
-        """As programs call it (Open Inference Protocol)."""
+        """The model's name in the Open Inference Protocol."""
         self.current: Served | None = None
         self.recent: deque[bytes] = deque(maxlen=RECENT_INPUTS)
         self._book = book
@@ -103,22 +103,22 @@ class Endpoint:
         self._waiting = 0
 
     def switch(self, served: Served | None) -> None:
-        """From the next request on, this one answers. Runs between two steps of the event loop, so that no request sees half of it."""
+        """Let another model answer from the next request on. It runs between two steps of the event loop, so no request sees half of it."""
         before, self.current = self.current, served
         if before is not None and before is not served:
             before.retire()
 
     def relabel(self, label: Serving) -> None:
-        """The same model goes on as another cohort or attempt."""
+        """Count the answers of the current model under another cohort or attempt from now on."""
         if self.current is not None:
             self.current.label = label
 
     def key(self, label: Serving) -> Key:
-        """What to count under."""
+        """The key of the counts of answers under this label."""
         return Key(self.namespace, self.model, label.rollout_uid, label.package, label.cohort, label.attempt)
 
     def tally(self, label: Serving) -> Tally:
-        """The counts of what answers under this label."""
+        """The counts of answers under this label."""
         return self._book.of(self.key(label))
 
     def predict(self, served: Served, content: bytes | NDArray[np.float32]) -> Awaitable[Predicted]:

@@ -28,8 +28,8 @@ FAULT = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "the agent has an internal e
 class Connection(asyncio.BufferedProtocol):
     """Reads the requests of one client and writes the responses.
 
-    The parser gets the bytes in small steps. The handler sees a request when its head is complete. What follows a complete request is
-    neither parsed nor read until that request is answered and the client has read the response.
+    The handler sees a request when its head is complete. Once a request is complete, no more is read, nor parsed beyond the bytes that
+    were read with it (`limits.BUFFER`), until that request is answered and the client has read the response.
 
     Attributes:
         deadline: when the client's time is over, on the event loop's clock.
