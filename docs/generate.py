@@ -1,7 +1,7 @@
 """Writes docs/reference/ from what the code says (`make docs`; `--check` compares only).
 
 The CRDs in crds/ are the source for the kinds, since they hold what the API server enforces; `bramble.settings` for the settings; the
-chart's schema and defaults for its values; `bramble.guardrails` for the metrics.
+chart's schema and defaults for its values; `bramble.guardrails` for the metrics; the tasks' contracts for the hyperparameters.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from bramble.api.crd import REMEMBERED
+from bramble.contracts.tasks.catalogue import TASKS
 from bramble.guardrails.catalogue import ALWAYS, IN_A_SPEC
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,6 +38,9 @@ SETTINGS = """Environment variables of the operator and the gateway (`bramble.se
 
 Outside of a cluster, both also read `KUBECONFIG` and `BRAMBLE_KUBE_CONTEXT`
 ([access to the API server](../operations.md#access-to-the-api-server)). The agents have [variables of their own](../edge.md#settings).
+"""
+HYPERPARAMETERS = """What `spec.hyperparameters` of a [TrainingRun](trainingrun.md) may set for the built-in trainer of each task.
+A program of your own takes any ([the contract](../kinds/training-program.md#the-contract)).
 """
 GUARDRAILS = """How a Rollout uses them: [How a Rollout decides](../rollouts.md#guardrails).
 
@@ -157,6 +161,30 @@ def kind_page(definition: Schema) -> str:
     return "\n".join(parts)
 
 
+def inlined(schema: Schema, whole: Schema) -> Schema:
+    """A JSON schema of pydantic without references, and without null as a value: it stands for a field that is not set."""
+    if "$ref" in schema:
+        schema = {**whole["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
+    for one in schema.get("anyOf", ()):
+        if one != {"type": "null"}:
+            schema = {**inlined(one, whole), **schema}
+    fields = {name: inlined(field, whole) for name, field in schema.get("properties", {}).items()}
+    unset = "default" in schema and (schema["default"] is None or fields)
+    left_out = {"$ref", "anyOf", *(["default"] if unset else [])}
+    kept = {name: value for name, value in schema.items() if name not in left_out}
+    return {**kept, "properties": fields} if fields else kept
+
+
+def hyperparameters_page() -> str:
+    """The reference of the built-in trainers' hyperparameters, from the models by which they are validated."""
+    parts = [HEADER, "# Hyperparameters\n", HYPERPARAMETERS]
+    for task in TASKS:
+        if task.builtin is not None:
+            schema = task.builtin.hyperparameters.model_json_schema()
+            parts += [f"## {task.name}\n", table(("field", "type", "default", "meaning"), list(field_rows(inlined(schema, schema), "")))]
+    return "\n".join(parts)
+
+
 def settings_page() -> str:
     """The reference of the operator's and the gateway's environment variables, from the source with its docstrings."""
     source = (ROOT / "operator/bramble/settings.py").read_text()
@@ -217,6 +245,7 @@ def pages() -> Iterator[tuple[Path, str]]:
         definition = yaml.safe_load(path.read_text())
         yield REFERENCE / f"{definition['spec']['names']['singular']}.md", kind_page(definition)
     yield REFERENCE / "guardrails.md", guardrails_page()
+    yield REFERENCE / "hyperparameters.md", hyperparameters_page()
     yield REFERENCE / "settings.md", settings_page()
     yield REFERENCE / "chart.md", chart_page()
 

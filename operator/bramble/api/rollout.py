@@ -58,7 +58,8 @@ class Step(SpecPart):
     )
 
     nodes: NodeCount | None = None
-    """How many nodes have the candidate in this step: a number, or a share such as 10%. A step keeps the nodes of the step before."""
+    """How many nodes have the candidate in this step, with those of the step before, which keep it: a number, or a share such as 10%. A
+    share is counted from the nodes that have the candidate or may take it, and rounded up; 100% is every node of the fleet."""
     bake: Duration | None = None
     """How long the candidate is watched at least before the step ends. The analysis may take longer."""
     pause: Pause | None = None
@@ -133,7 +134,7 @@ class Guardrail(SpecPart):
         None, description=f"The margin: how many times the stable cohort's rate the candidate's may be; \"{DEFAULT_RATIO}\" when unset."
     )
     ceiling: Share | None = None
-    """An absolute rate that passes whatever the stable cohort's rate is."""
+    """An absolute rate that passes whatever the stable cohort's rate is. Unset means that only the margin decides."""
     min_events: Annotated[int, Field(ge=1)] | None = Field(
         None, description=f"How many events a cohort must have before it is compared; {DEFAULT_EVENTS} when unset. {_events()}"
     )
@@ -146,7 +147,7 @@ class Analysis(SpecPart):
     """How a candidate is judged."""
 
     deadline: Duration = "72h"
-    """How long one step may stay undecided."""
+    """How long one step may stay undecided, counted from when it begins to be watched, as `bake` is."""
     on_undecided: Literal["Pause", "Abort", "Promote"] = "Pause"
     """What happens then."""
     guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = Field(
@@ -192,7 +193,8 @@ class NodesSeen(StatusPart):
     """How many nodes serve which version, by their own reports."""
 
     eligible: int = 0
-    """Number of nodes that a step's share is counted from."""
+    """Number of nodes that may take the candidate: they answer, serve the stable version and have room. A step's share is counted from
+    these and from the nodes that have the candidate already."""
     stable: int = 0
     """Number of nodes verified on the stable version."""
     candidate: int = 0
@@ -244,7 +246,7 @@ class Status(KindStatus):
     attempt: int = 0
     """Number of the present or last attempt; each candidate is an attempt. Memory."""
     seq: int = 0
-    """The seq of the last assignment, which only grows. Memory."""
+    """The number of the last assignment that was written. It only grows, so that devices ignore an older one. Memory."""
     stable: Release | None = None
     """The version that the fleet serves. Memory."""
     candidate: Release | None = None
@@ -258,17 +260,21 @@ class Status(KindStatus):
     step_started_at: str = ""
     """Since when every reachable node of the step has served the candidate, in RFC 3339. Memory."""
     baseline: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
-    """The stable cohort's counters when the last step began, since no node is left to compare with. Memory."""
+    """The stable cohort's counters when the last step began, since no node is left to compare with: `counts`, `histograms`, `nodes`,
+    `members` and `lost`. Memory."""
     undone: Undone | None = None
     """The candidate that was taken back, as long as the spec names it. Memory."""
     decision: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
-    """The last decision with its evidence. A copy is filed in the store. Memory."""
+    """The last decision with its evidence: `action` (NextStep, Promote or Undo), `reason`, `message`, `at`, `attempt`, `step`, `stable` and
+    `candidate` (names of ModelVersions), `rules` (the guardrails with every default filled in), `candidateCounters` and `stableCounters`
+    (as `baseline`), and `judgement` (`verdict` and `guardrails`, as in `analysis`). A copy is filed in the store. Memory."""
     decision_filed: bool = False
     """Whether the copy of the decision is in the store."""
     nodes: NodesSeen | None = None
     """How many nodes serve which version."""
     analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
-    """The figures and the verdict of each guardrail for the version that is being tried, or was tried last."""
+    """The verdict on the version that is being tried, or was tried last: `attempt`, `step`, `verdict` (Pass, Fail or Undecided), and in
+    `guardrails` of each metric `metric`, `verdict`, `candidateRate`, `stableRate`, `candidateEvents`, `stableEvents` and `message`."""
 
 
 KIND = Kind(

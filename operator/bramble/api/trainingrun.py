@@ -73,7 +73,8 @@ class Resources(SpecPart):
     """The resources of each pod's training container, as in a pod."""
 
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
-    """The most that the container may use: cpu, memory, nvidia.com/gpu. An attempt that asks for GPUs and finds no CUDA fails."""
+    """The most that the container may use: cpu, memory, nvidia.com/gpu. If the built-in trainer gets GPUs and finds no CUDA, the run ends
+    as SpecError."""
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
     """What the scheduler reserves for the container: cpu, memory."""
 
@@ -206,8 +207,8 @@ class Spec(SpecPart):
     """The training program."""
     hyperparameters: FreeForm = Field(default_factory=dict)
     """The hyperparameters. The built-in trainer has epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs,
-    earlyStopping, augment and others (docs/kinds/trainingrun.md). A program of your own reads whatever you write here from the environment
-    variable BRAMBLE_PARAMS, as JSON."""
+    earlyStopping, augment and others (docs/reference/hyperparameters.md). A program of your own reads whatever you write here from the
+    environment variable BRAMBLE_PARAMS, as JSON."""
     engine: Engine = DEFAULT
     """How several nodes train together. Defaults to torchrun with one node."""
     resources: Resources | None = None

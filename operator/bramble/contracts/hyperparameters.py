@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from bramble.contracts.base import Document
 
@@ -19,27 +19,42 @@ class EarlyStopping(Document):
     The metric `loss` improves downwards, every other metric upwards. A task's own model lists the metrics that it has.
     """
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     patience: int = Field(10, ge=1)
+    """Training stops when the metric has not improved for this many epochs."""
     metric: str = "loss"
+    """A metric of the validation split. `loss` improves downwards, every other metric upwards."""
     min_delta: float = Field(0.0, ge=0)
     """A smaller improvement does not count."""
 
 
 class Hyperparameters(Document):
-    """Hyperparameters of the training loop."""
+    """Hyperparameters of the training loop.
+
+    The docstrings of the fields are what docs/reference/hyperparameters.md says.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     epochs: int = Field(10, ge=1)
+    """How many times training goes through the train split, at most."""
     batch_size: int = Field(32, ge=1)
     """Samples in one forward pass of one process."""
     learning_rate: float = Field(0.001, gt=0)
     """The highest rate; the schedule rises to it and falls from it."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """PyTorch's optimiser of this name."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """For sgd only."""
     weight_decay: float = Field(0.01, ge=0)
+    """The optimiser's weight decay."""
     scheduler: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate goes on after the warm-up: it falls along a cosine, or stays."""
     warmup_epochs: float = Field(0.0, ge=0)
+    """For how many epochs the learning rate rises from near 0. Must be less than `epochs`."""
     early_stopping: EarlyStopping | None = None
+    """Stops training early. Unset means that all epochs are trained."""
     mixed_precision: Literal["auto", "off"] = "auto"
     """`auto`: bfloat16 where the GPU supports it, else float16 with loss scaling. A CPU always computes in float32."""
     grad_accumulation: int = Field(1, ge=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from bramble.contracts.base import Document
 from bramble.contracts.tasks.base import Input, Operation
@@ -57,6 +57,8 @@ IMAGE_OPERATIONS: tuple[type[Operation], ...] = (Decode, Resize, Crop, Normalize
 
 class Augment(Document):
     """Random changes to training pictures. None of them inverts or recolours a picture."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     shift: float = Field(0.0, ge=0, le=0.5)
     """Up to this share of the edge in each direction; the gap is filled with the picture's own edge pixels."""

@@ -1,9 +1,16 @@
 """What the reference pages make of a schema."""
 
 import pytest
+from pydantic import BaseModel
 
+from bramble.api.rollout import Status
 from bramble.api.schema import Rule, computed, immutable
-from docs.generate import Schema, limits, rules
+from bramble.contracts.tasks.catalogue import TASKS
+from bramble.guardrails.base import Verdict
+from bramble.guardrails.evidence import CohortCounters
+from bramble.kinds.rollout.analysis import Judgement
+from bramble.kinds.rollout.decision import Decision
+from docs.generate import Schema, field_rows, inlined, limits, rules
 
 
 @pytest.mark.parametrize(
@@ -39,3 +46,27 @@ def test_limits_are_said_as_they_are_enforced(schema: Schema, said: str) -> None
 )
 def test_rules_are_sentences(rule: Rule, said: str) -> None:
     assert list(rules({"x-kubernetes-validations": [rule.as_json()]}, "spec")) == [("`spec`", said)]
+
+
+def names_of(model: type[BaseModel]) -> set[str]:
+    """The fields of a model as they are stored, without those that are not and the name of the schema."""
+    return {field.alias or name for name, field in model.model_fields.items() if not field.exclude and name != "schema_"}
+
+
+@pytest.mark.parametrize(
+    ("field", "models"),
+    [("baseline", (CohortCounters,)), ("decision", (Decision, Judgement)), ("analysis", (Judgement, Verdict))],
+)
+def test_what_the_schema_leaves_open_has_its_fields_in_the_description(field: str, models: tuple[type[BaseModel], ...]) -> None:
+    described = Status.model_fields[field].description or ""
+    assert [name for model in models for name in sorted(names_of(model)) if f"`{name}`" not in described] == []
+
+
+def test_every_hyperparameter_has_a_meaning_and_no_reference_is_left() -> None:
+    for task in TASKS:
+        if task.builtin is None:
+            continue
+        schema = task.builtin.hyperparameters.model_json_schema()
+        rows = list(field_rows(inlined(schema, schema), ""))
+        assert {f"`{name}`" for name in names_of(task.builtin.hyperparameters)} < {where for where, _, _, _ in rows}
+        assert [where for where, kind, _, meaning in rows if not meaning or kind == "any"] == []

@@ -38,6 +38,7 @@ class Torchrun(EngineSettings):
     nodes: Annotated[int, Field(ge=1, le=256)] = 1
     """How many pods train together."""
     min_nodes: Annotated[int, Field(ge=1, le=256)] | None = None
-    """How small the next attempt may be after a lost node, if fewer pods fit the nodes that are left. Unset: as many as `nodes`."""
+    """How small the next attempt may be after a disruption, such as a drained or lost node, if fewer pods fit the nodes that are left.
+    Unset: as many as `nodes`."""
     processes_per_node: Processes = "auto"
     """How many processes train in each pod: a number, or `auto` for one for each GPU of the pod, or one if it has none."""

@@ -101,14 +101,18 @@ class ClassifierEarlyStopping(EarlyStopping):
     """Early stopping by a metric of the validation split."""
 
     metric: Literal["accuracy", "loss"] = "loss"
+    """A metric of the validation split. `loss` improves downwards, `accuracy` upwards."""
 
 
 class ClassifierHyperparameters(Hyperparameters):
     """Hyperparameters of the built-in image classifier."""
 
     early_stopping: ClassifierEarlyStopping | None = None
+    """Stops training early. Unset means that all epochs are trained."""
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """The share of the target that is spread evenly over all classes."""
     augment: Augment = Augment()
+    """Random changes to training pictures."""
 
 
 CLASSIFICATION = TaskContract(
