@@ -12,8 +12,7 @@ pass (2 / 40 is 5 %) and three fail. If a tenth of the stable nodes is silent as
 
 The stable nodes are all nodes without the candidate; one is silent if it has been silent for 30 s and served the stable version when it
 last reported. In the last step the numbers of the stable nodes are those of the moment when it began. Without any stable node the limit is
-5 %. While a first version is tried, the nodes that it has not reached stand for the stable nodes, and in its last step lost nodes undo
-nothing.
+5 %. A first version is compared with the nodes that do not have it yet, and in its last step lost nodes undo nothing.
 """
 
 from __future__ import annotations
