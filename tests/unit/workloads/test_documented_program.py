@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_the_script_saves_a_checkpoint_on_sigterm_and_the_next_attempt_goes_on_f
     (tmp_path / "train.py").write_text(block("python"))
     container = {"command": (sys.executable, str(tmp_path / "train.py"))}
 
-    def attempt(number: int, epochs: int, resume_from: tuple[str, ...] = ()) -> dict[str, object]:
+    def attempt(number: int, epochs: int, resume_from: tuple[str, ...] = ()) -> dict[str, Any]:
         return {
             "attempt": number,
             "nodes": 1,
