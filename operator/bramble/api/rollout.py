@@ -34,7 +34,7 @@ DEFAULT_NODES = 1
 
 NODES_RULE = computed(
     "type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",
-    'a number of nodes (1 or more) or a share of the fleet such as "10%%" is wanted here; this is %s',
+    'a number of nodes (1 or more) or a share such as "10%%" is wanted here; this is %s',
     "self",
 )
 NodeCount = Annotated[
