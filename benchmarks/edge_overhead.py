@@ -4,6 +4,9 @@ Latency: for each kind of request, bare calls and requests alternate within one 
 Requests go over one kept connection from a client that is a plain socket: it sends requests that were made before and reads each answer to
 its end. `http.client` takes 0.1 to 0.2 ms for the same and would be a large part of what is measured.
 
+In the same turn, the bare call is asked of another process over a plain socket, without HTTP and without an event loop. This is the least
+that any server adds: two ways through the kernel, a sleeping processor that wakes up, and caches that the work in between has filled.
+
 Throughput: the agent has one core and several clients have the other; bare calls have the agent's core while nobody asks the agent.
 
 Prints JSON; exits 1 when a goal is missed.
@@ -18,10 +21,12 @@ import asyncio
 import base64
 import io
 import json
+import multiprocessing
 import os
 import platform
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -57,8 +62,12 @@ GOAL_THROUGHPUT_RATIO = 0.95
 """Of requests a second to bare calls a second, on one core."""
 WARMUP = 50
 CLIENTS = 4
+LENGTH = struct.Struct("<I")
+DONE = b"."
 ROUND_SECONDS = 2.0
 SIZE = 224
+TENSOR = Tensor(name="x", shape=(1, 3, SIZE, SIZE), layout="NCHW")
+TENSOR_BYTES = 4 * 3 * SIZE * SIZE
 
 
 class Served(NamedTuple):
@@ -73,6 +82,9 @@ class Served(NamedTuple):
 class Case(NamedTuple):
     """One kind of request: what is sent, and the bare call that does the same; by number, for inputs that differ."""
 
+    on: Served
+    inputs: Sequence[bytes]
+    """Files of pictures, or raw tensors."""
     request: Callable[[int], bytes]
     bare: Callable[[int], object]
 
@@ -107,7 +119,7 @@ def pictures_graph() -> bytes:
 def pictures_description() -> dict[str, Any]:
     """What differs from the digits model."""
     return {
-        "input": ImageInput(max_bytes=2**20, max_pixels=1_000_000, tensor=Tensor(name="x", shape=(1, 3, SIZE, SIZE), layout="NCHW")),
+        "input": ImageInput(max_bytes=2**20, max_pixels=1_000_000, tensor=TENSOR),
         "preprocess": (Decode(color="RGB"), Normalize(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))),
     }
 
@@ -180,7 +192,7 @@ def cases(small: Served, large: Served) -> dict[str, Case]:
     handwritten = digits()[0]
     jpeg, png = encoded(photograph(), "JPEG", quality=90), encoded(photograph(), "PNG")
     tensor = large.model.preprocessor(png)
-    given = {"name": "x", "datatype": "FP32", "shape": list(tensor.shape)}
+    given = {"name": TENSOR.name, "datatype": "FP32", "shape": list(TENSOR.shape)}
     found = {
         "digits_png_json": (small, [as_json(small.name, each) for each in handwritten], handwritten),
         "digits_png_binary": (small, [picture_as_binary(small.name, each) for each in handwritten], handwritten),
@@ -189,10 +201,8 @@ def cases(small: Served, large: Served) -> dict[str, Case]:
         "png_224_json": (large, [as_json(large.name, png)], [png]),
         "png_224_binary": (large, [picture_as_binary(large.name, png)], [png]),
     }
-    made = {name: Case(cycle(requests), partial(call, on.model.predict, inputs)) for name, (on, requests, inputs) in found.items()}
-    request = as_binary(large.name, given, tensor.tobytes())
-    made["tensor_224_binary"] = Case(cycle([request]), lambda _: large.model.answer(large.model.run(tensor)))
-    return made
+    found["tensor_224_binary"] = (large, [as_binary(large.name, given, tensor.tobytes())], [tensor.tobytes()])
+    return {name: Case(on, inputs, cycle(requests), partial(call, on.model, inputs)) for name, (on, requests, inputs) in found.items()}
 
 
 def cycle(items: Sequence[bytes]) -> Callable[[int], bytes]:
@@ -200,9 +210,12 @@ def cycle(items: Sequence[bytes]) -> Callable[[int], bytes]:
     return lambda number: items[number % len(items)]
 
 
-def call(predict: Callable[[bytes], object], inputs: Sequence[bytes], number: int) -> object:
+def call(model: Model, inputs: Sequence[bytes], number: int) -> object:
     """One bare call."""
-    return predict(inputs[number % len(inputs)])
+    content = inputs[number % len(inputs)]
+    if len(content) == TENSOR_BYTES:
+        return model.answer(model.run(np.frombuffer(content, np.float32).reshape(TENSOR.shape)))
+    return model.predict(content)
 
 
 # ------------------------------------------------------------------------------------------------------ the agent
@@ -252,6 +265,42 @@ def agent_with(*models: Served) -> Iterator[Started]:
             thread.join()
 
 
+# ------------------------------------------------------------------------------------------- the plain process
+
+
+class PlainProcess:
+    """The bare call in a process of its own, asked over a TCP connection: a length and the input one way, one byte back."""
+
+    def __init__(self, case: Case) -> None:
+        graph = case.on.blobs[case.on.package.files["model"].sha256]
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            context = multiprocessing.get_context("spawn")  # a fork would share the pages of this process
+            self._process = context.Process(target=answer_plainly, args=(server.getsockname()[1], case.on.package, graph), daemon=True)
+            self._process.start()
+            self._socket, _ = server.accept()
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, content: bytes) -> None:
+        """Send one input and wait for the call's end."""
+        self._socket.sendall(LENGTH.pack(len(content)) + content)
+        assert self._socket.recv(1) == DONE
+
+    def end(self) -> None:
+        """Close the connection, which ends the process."""
+        self._socket.close()
+        self._process.join()
+
+
+def answer_plainly(port: int, package: Package, graph: bytes) -> None:
+    """What the plain process runs: one call after the other, until the connection is closed."""
+    model = Model.load(package, graph)
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as requests:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while length := requests.read(LENGTH.size):
+            call(model, [requests.read(LENGTH.unpack(length)[0])], 0)
+            connection.sendall(DONE)
+
+
 def pin(pid: int, cores: set[int]) -> None:
     """Keep every thread of a process on these cores."""
     for thread in Path(f"/proc/{pid}/task").iterdir():
@@ -262,26 +311,30 @@ def pin(pid: int, cores: set[int]) -> None:
 
 
 def latency(case: Case, port: int, requests: int) -> dict[str, float]:
-    """Medians in milliseconds of bare calls and requests in turn, their difference and their ratio."""
-    client = Client(port)
-    bare: list[float] = []
-    http: list[float] = []
+    """Medians in milliseconds of bare calls, calls of the plain process and requests in turn, and how they compare."""
+    client, plain = Client(port), PlainProcess(case)
+    taken: list[tuple[float, float, float]] = []
     for number in range(WARMUP + requests):
-        request = case.request(number)
-        before = time.perf_counter()
+        content, request = case.inputs[number % len(case.inputs)], case.request(number)
+        began = time.perf_counter()
         case.bare(number)
-        between = time.perf_counter()
+        called = time.perf_counter()
+        plain.ask(content)
+        told = time.perf_counter()
         client.ask(request)
-        after = time.perf_counter()
-        if number >= WARMUP:
-            bare.append((between - before) * 1000)
-            http.append((after - between) * 1000)
+        answered = time.perf_counter()
+        taken.append((called - began, told - called, answered - told))
+    plain.end()
+    bare, other, http = ([seconds * 1000 for seconds in column] for column in zip(*taken[WARMUP:], strict=True))
     middle, asked = statistics.median(bare), statistics.median(http)
     return {
         "bare_ms": round(middle, 3),
+        "plain_process_ms": round(statistics.median(other), 3),
         "http_ms": round(asked, 3),
         "http_p95_ms": round(statistics.quantiles(http, n=20)[-1], 3),
+        "plain_process_above_ms": round(statistics.median(other) - middle, 3),
         "above_ms": round(asked - middle, 3),
+        "plain_process_ratio": round(statistics.median(other) / middle, 3),
         "ratio": round(asked / middle, 3),
     }
 
