@@ -8,7 +8,8 @@ WorkloadError
 │   └── Corrupt                the bytes of an object do not hash to its digest
 └── TryAgain               75  something outside the job failed for a while
     ├── StoreUnavailable       the store did not answer in time
-    └── Stopped                SIGTERM: the pod is being deleted
+    └── Stopped                SIGTERM: the pod was asked to end
+        └── StoppedWithPeer    another rank's pod was asked to end, and this rank stopped with it
 """
 
 from __future__ import annotations
@@ -67,5 +68,11 @@ class StoreUnavailable(TryAgain):
 
 class Stopped(TryAgain):
     """The process was asked to end (SIGTERM)."""
+
+    kind: ClassVar[CauseKind] = "Disrupted"
+
+
+class StoppedWithPeer(Stopped):
+    """The process stopped because another rank was asked to end."""
 
     kind = "Terminated"

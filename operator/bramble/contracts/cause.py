@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, ConfigDict
 
 from bramble.contracts.base import ExtensibleDocument
 
-CauseKind = Literal["SpecError", "BadData", "Error", "Signal", "NodeLost", "PeerLost", "TryAgain", "Terminated", "Unknown"]
+CauseKind = Literal["SpecError", "BadData", "Error", "Signal", "NodeLost", "Disrupted", "TryAgain", "PeerLost", "Terminated", "Unknown"]
 
-PRECEDENCE: tuple[CauseKind, ...] = ("SpecError", "BadData", "Error", "Signal", "NodeLost", "TryAgain", "PeerLost", "Terminated", "Unknown")
+PRECEDENCE: tuple[CauseKind, ...] = get_args(CauseKind)
 """The kind that comes earlier explains the kinds that come later. A rank's own error explains that other ranks lost their peer, and never
-the other way round. `Signal` (SIGKILL, SIGSEGV) ended a rank from outside or by a crash. `Terminated` is a rank that the launcher stopped
-because another rank had failed. Times are not compared, because pods do not fail in the order of their causes."""
+the other way round. `Signal` (SIGKILL, SIGSEGV) ended a rank from outside or by a crash. `Disrupted` is a pod that was asked to end
+(SIGTERM): it was preempted, evicted, drained or deleted. `Terminated` is a rank that stopped because another one had to. Times are not
+compared, because pods do not fail in the order of their causes."""
 
 
 LONGEST_MESSAGE, MOST_LINES, LONGEST_LINE = 1024, 20, 300
@@ -27,7 +28,7 @@ class Cause(ExtensibleDocument):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     kind: CauseKind
-    """The kind of failure: SpecError, BadData, Error, Signal, NodeLost, TryAgain, PeerLost, Terminated or Unknown."""
+    """The kind of failure: SpecError, BadData, Error, Signal, NodeLost, Disrupted, TryAgain, PeerLost, Terminated or Unknown."""
     message: Annotated[str, AfterValidator(lambda text: text[:LONGEST_MESSAGE])]
     """What happened, why, and what to do, in one line."""
     rank: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,7 +72,12 @@ INDEX = "batch.kubernetes.io/job-completion-index"
         pytest.param(pod(node="n1", phase="Running"), Pod(name="p", node="n1", phase="Running"), id="a pod on a node"),
         pytest.param(pod({"labels": {INDEX: "0"}}), Pod(name="p", rank=0), id="rank 0 by label"),
         pytest.param(pod({"annotations": {INDEX: "2"}}), Pod(name="p", rank=2), id="rank 2 by annotation, as older clusters have it"),
-        pytest.param(pod({"deletionTimestamp": TIME}), Pod(name="p", deleted=True), id="a pod that somebody deleted"),
+        pytest.param(pod({"deletionTimestamp": TIME}), Pod(name="p", deleted=AT), id="a pod that somebody deleted"),
+        pytest.param(
+            pod({"deletionTimestamp": TIME, "deletionGracePeriodSeconds": 5}),
+            Pod(name="p", deleted=AT - timedelta(seconds=5)),
+            id="a pod that somebody deleted, and that has a grace period",
+        ),
         pytest.param(
             pod(conditions=[condition("PodScheduled", "False", message="0/3 nodes")]),
             Pod(name="p", unschedulable="0/3 nodes"),
@@ -83,6 +88,11 @@ INDEX = "batch.kubernetes.io/job-completion-index"
             pod(conditions=[condition("DisruptionTarget", reason="EvictionByEvictionAPI", message="drained")]),
             Pod(name="p", disruption=Disruption("EvictionByEvictionAPI", "drained")),
             id="a pod that the cluster takes away",
+        ),
+        pytest.param(
+            pod(conditions=[condition("DisruptionTarget", lastTransitionTime=TIME)]),
+            Pod(name="p", disruption=Disruption(at=AT)),
+            id="a pod that the cluster takes away since then",
         ),
         pytest.param(pod(conditions=[condition("DisruptionTarget", "False")]), Pod(name="p"), id="a pod that the cluster leaves alone"),
     ],

@@ -103,7 +103,23 @@ def test_why_it_waits(name: str, seen: StepSeen, told: str) -> None:
         (
             "the pod was preempted",
             step_seen(job=job(("FailureTarget", "PodFailurePolicy")), pods=(pod(conditions=(disrupted("PreemptionByScheduler"),)),)),
-            {"kind": "Terminated"},
+            {"kind": "Disrupted"},
+            "disruption",
+        ),
+        (
+            "the pod was evicted, and its job reports that it was asked to end: the cluster knows by whom",
+            step_seen(
+                job=job(("FailureTarget", "PodFailurePolicy")),
+                pods=(pod(ended(75), conditions=(disrupted("EvictionByEvictionAPI"),)),),
+                cause=Cause(kind="Disrupted", message="asked to end (SIGTERM)"),
+            ),
+            {"message": "pod tape-snapshot-1-x was taken away (EvictionByEvictionAPI): taken"},
+            "disruption",
+        ),
+        (
+            "the job reports that it was asked to end, and the cluster says nothing: somebody deleted its pod",
+            step_seen(job=job(("Failed", "BackoffLimitExceeded")), cause=Cause(kind="Disrupted", message="asked to end (SIGTERM)")),
+            {"message": "asked to end (SIGTERM)"},
             "disruption",
         ),
         ("the Job ran longer than its deadline", step_seen(job=job(("Failed", "DeadlineExceeded"))), {"kind": "Error"}, "failure"),
@@ -169,7 +185,7 @@ def test_what_the_kubelet_reports_of_a_container(pod_: dict[str, Any], expected:
 
 @pytest.mark.parametrize(
     ("reason", "kind"),
-    [("DeletionByTaintManager", "NodeLost"), ("DeletionByPodGC", "NodeLost"), ("EvictionByEvictionAPI", "Terminated")],
+    [("DeletionByTaintManager", "NodeLost"), ("DeletionByPodGC", "NodeLost"), ("EvictionByEvictionAPI", "Disrupted")],
 )
 def test_what_the_cluster_reports_of_a_pod_that_it_takes_away(reason: str, kind: Any) -> None:
     taken = pod(conditions=(disrupted(reason),))

@@ -120,18 +120,25 @@ def pod(
     phase: str = "Running",
     conditions: tuple[dict[str, Any], ...] = (),
     waiting: dict[str, str] | None = None,
-    deleted: bool = False,
+    deleted: float | None = None,
 ) -> dict[str, Any]:
-    """A rank's pod. It runs, unless `code` is the exit code with which its container ended `ended` seconds ago."""
+    """A rank's pod. It runs, unless `code` is the exit code with which its container ended `ended` seconds ago.
+
+    Somebody deleted it `deleted` seconds ago, with a grace period of 60 s.
+    """
     state: dict[str, Any] = {"running": {}}
     if waiting is not None:
         state = {"waiting": waiting}
     if code is not None:
         state = {"terminated": {"exitCode": code, "finishedAt": rfc3339(ago(ended))}}
     field = "containerStatuses" if container == "train" else "initContainerStatuses"
-    metadata = {"name": f"run-train-1-{rank}-x", "namespace": "ns", "labels": {"batch.kubernetes.io/job-completion-index": str(rank)}}
-    if deleted:
-        metadata["deletionTimestamp"] = rfc3339(NOW)
+    metadata: dict[str, Any] = {
+        "name": f"run-train-1-{rank}-x",
+        "namespace": "ns",
+        "labels": {"batch.kubernetes.io/job-completion-index": str(rank)},
+    }
+    if deleted is not None:
+        metadata |= {"deletionTimestamp": rfc3339(ago(deleted - 60)), "deletionGracePeriodSeconds": 60}
     return {
         "kind": "Pod",
         "metadata": metadata,
@@ -140,8 +147,10 @@ def pod(
     }
 
 
-def disrupted(reason: str = "EvictionByEvictionAPI") -> dict[str, Any]:
-    return {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "drained"}
+def disrupted(reason: str = "EvictionByEvictionAPI", seconds: float = 1) -> dict[str, Any]:
+    """The condition of a pod that the cluster takes away since so long."""
+    turned = rfc3339(ago(seconds))
+    return {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "drained", "lastTransitionTime": turned}
 
 
 def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[str, Any] | None = None, **more: Any) -> AttemptSeen:

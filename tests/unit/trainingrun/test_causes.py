@@ -72,14 +72,49 @@ def test_no_rank_has_failed(seen: AttemptSeen) -> None:
         case(
             "a drained pod explains the lost peer, although its launcher only reports SIGTERM",
             attempt(
-                pod(0, 143, conditions=(disrupted(),), deleted=True),
+                pod(0, 143, conditions=(disrupted(),), deleted=1),
                 pod(1, 1),
-                reported={0: cause("Terminated", 0), 1: cause("PeerLost", 1)},
+                reported={0: cause("Disrupted", 0), 1: cause("PeerLost", 1)},
             ),
+            ("Disrupted", 0, "settled"),
+        ),
+        case(
+            "a drained pod explains an exception of its own rank",
+            attempt(pod(0, 1, conditions=(disrupted(),)), pod(1, 75), reported={0: cause("Error", 0), 1: cause("Terminated", 1)}),
+            ("Disrupted", 0, "settled"),
+        ),
+        case(
+            "a preempted pod explains the exception of a peer that does not know a lost peer when it sees one",
+            attempt(pod(0), pod(1, 143, conditions=(disrupted("PreemptionByScheduler"),)), job_=FAILED, reported={0: cause("Error", 0)}),
+            ("Disrupted", 1, "likely"),
+        ),
+        case(
+            "a spec error stays one although a pod was drained",
+            attempt(pod(0, 64, conditions=(disrupted(),)), pod(1, 75), reported={0: cause("SpecError", 0)}),
+            ("SpecError", 0, "settled"),
+        ),
+        case(
+            "a deleted pod explains the error of its peer",
+            attempt(pod(0, 75, deleted=3), pod(1, 1), job_=job_failed(2), reported={0: cause("Disrupted", 0), 1: cause("Error", 1)}),
+            ("Disrupted", 0, "settled"),
+        ),
+        case(
+            "a pod that the Job controller deleted because the Job had failed explains nothing",
+            attempt(pod(0, 75, deleted=2), pod(1, 1), job_=job_failed(2), reported={0: cause("Disrupted", 0), 1: cause("Error", 1)}),
+            ("Error", 1, "settled"),
+        ),
+        case(
+            "a pod that is gone since was asked to end, and its peer lost it",
+            attempt({}, pod(1, 1), job_=FAILED, reported={0: cause("Disrupted", 0), 1: cause("PeerLost", 1)}),
+            ("Disrupted", 0, "settled"),
+        ),
+        case(
+            "Kueue took the place back, and the Job controller deleted the pods",
+            attempt(pod(0, 75, deleted=2), pod(1, 1, deleted=2), job_=job(suspend=True), reported={1: cause("PeerLost", 1)}),
             ("TryAgain", 0, "settled"),
         ),
         case("a pod was taken from a dead node", attempt(pod(0, conditions=(DELETED_BY_TAINT,)), pod(1)), ("NodeLost", 0, "settled")),
-        case("somebody deleted the pod of rank 0", attempt(pod(0, 137, deleted=True), pod(1, 0)), ("Terminated", 0, "settled")),
+        case("somebody deleted the pod of rank 0", attempt(pod(0, 137, deleted=9), pod(1, 0)), ("Disrupted", 0, "settled")),
         case("the Job failed and no pod is left", attempt({}, {}, job_=FAILED), ("Unknown", None, "settled")),
         case(
             "a rank whose pod is gone reported its cause before",
@@ -107,9 +142,20 @@ def stopped(seconds: float) -> AttemptSeen:
     return attempt(pod(0, 1, ended=seconds), pod(1), reported={0: cause("Terminated", 0)})
 
 
+def drained(seconds: float) -> AttemptSeen:
+    """The pod of rank 0 was asked to end so long ago. Both ranks may still save a checkpoint."""
+    return attempt(pod(0, conditions=(disrupted(seconds=seconds),), deleted=seconds), pod(1))
+
+
 @pytest.mark.parametrize(
     ("seen", "stage", "look_in"),
     [
+        case("a drain, just now", drained(0), "early", 1),
+        case("a drain, 1 s ago: it can be shown", drained(1), "likely", 2),
+        case("a drain, 69 s ago: the grace period is over, and a clock may differ", drained(69), "likely", 1),
+        case("a drain, 70 s ago: the ranks have had their time", drained(70), "settled", 0),
+        case("a drain, and both ranks have ended", attempt(pod(0, 75, conditions=(disrupted(),)), pod(1, 75)), "settled", 2),
+        case("somebody deleted a pod 30 s ago, and it runs on", attempt(pod(0, deleted=30), pod(1)), "likely", 40),
         case("a lost peer, just now", lost_peer(0), "early", 1),
         case("a lost peer, 1 s ago: it can be shown", lost_peer(1), "likely", 2),
         case("a lost peer, 3 s ago", lost_peer(3), "likely", 57),

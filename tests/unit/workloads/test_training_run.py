@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,121 @@ def test_a_run_resumed_after_a_loss_ends_as_if_nothing_had_happened(
         assert "checkpoint of step" in made[0].log("fetch")
         assert codes(made) == [0, 0]
     assert result(store, again.prefix).weights == result(store, whole.prefix).weights
+
+
+STEPPING = {"epochs": 500, "batchSize": 1, "learningRate": 0.003}
+"""Many short steps: the run never ends by itself while a test looks."""
+
+
+def has_stepped(made: list[Pod]) -> bool:
+    return (made[0].run / "progress.jsonl").exists()
+
+
+def has_started_ranks(made: list[Pod]) -> bool:
+    return all(pod.children() for pod in made)
+
+
+def has_closed_an_epoch(made: list[Pod]) -> bool:
+    return "epoch 1/" in made[0].log()
+
+
+def writes_a_checkpoint(made: list[Pod]) -> bool:
+    return any((made[0].run / "checkpoints").glob("*step-*"))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "processes", "moment"),
+    [
+        pytest.param(1, 1, has_stepped, id="one rank, within an epoch"),
+        pytest.param(2, 1, has_stepped, id="two ranks, within an epoch"),
+        pytest.param(2, 2, has_closed_an_epoch, id="four ranks, at the end of an epoch"),
+        pytest.param(2, 1, has_closed_an_epoch, id="two ranks, at the end of an epoch", marks=pytest.mark.chaos),
+        pytest.param(2, 2, has_stepped, id="four ranks, within an epoch", marks=pytest.mark.chaos),
+        pytest.param(1, 1, writes_a_checkpoint, id="one rank, while a checkpoint uploads", marks=pytest.mark.chaos),
+        pytest.param(2, 1, writes_a_checkpoint, id="two ranks, while a checkpoint uploads", marks=pytest.mark.chaos),
+        pytest.param(2, 2, writes_a_checkpoint, id="four ranks, while a checkpoint uploads", marks=pytest.mark.chaos),
+    ],
+)
+def test_all_ranks_stop_after_the_same_step_when_a_pod_is_asked_to_end(
+    nodes: int,
+    processes: int,
+    moment: Callable[[list[Pod]], bool],
+    store: Store,
+    store_config: StoreConfig,
+    manifest: Digest,
+    tmp_path: Path,
+) -> None:
+    job = train_job(manifest, nodes=nodes, processes_per_node=processes, hyperparameters=STEPPING)
+    with pods(job, store_config, tmp_path) as made:
+        until(lambda: moment(made), LONG, made)
+        made[-1].processes["train"].send_signal(signal.SIGTERM)
+        assert codes(made) == [ExitCode.TRY_AGAIN] * nodes
+        newest = max(int(path.name.removeprefix("step-")) for path in (made[0].run / "checkpoints").glob("step-*"))
+    assert store.stat(f"{checkpoints_prefix(job.prefix)}step-{newest}.json"), "the last checkpoint was not uploaded"
+    found = causes(store, job)
+    assert {rank: each.kind for rank, each in found.items()} == {**dict.fromkeys(range(nodes), "Terminated"), nodes - 1: "Disrupted"}
+    assert "the pod was asked to end (SIGTERM)" in found[nodes - 1].message
+    for rank in range(nodes - 1):
+        assert "stopped after the same step as rank" in found[rank].message
+
+
+@pytest.mark.parametrize(
+    ("nodes", "processes"),
+    [
+        pytest.param(2, 1, id="two ranks"),
+        pytest.param(1, 1, id="one rank", marks=pytest.mark.chaos),
+        pytest.param(2, 2, id="four ranks", marks=pytest.mark.chaos),
+    ],
+)
+def test_a_pod_that_is_asked_to_end_at_its_start_is_a_disruption(
+    nodes: int, processes: int, store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    job = train_job(manifest, nodes=nodes, processes_per_node=processes, hyperparameters=STEPPING)
+    with pods(job, store_config, tmp_path) as made:
+        until(lambda: has_started_ranks(made), LONG, made)
+        for pod in reversed(made):  # the Job controller deletes the others as soon as one has ended
+            pod.processes["train"].send_signal(signal.SIGTERM)
+        assert codes(made) == [ExitCode.TRY_AGAIN] * nodes
+    first = first_cause(causes(store, job).values())
+    assert first is not None
+    assert first.kind == "Disrupted"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "processes"),
+    [
+        pytest.param(1, 1, id="one rank"),
+        pytest.param(2, 1, id="two ranks", marks=pytest.mark.chaos),
+        pytest.param(2, 2, id="four ranks", marks=pytest.mark.chaos),
+    ],
+)
+def test_a_pod_that_is_asked_to_end_while_it_exports_is_a_disruption(
+    nodes: int, processes: int, store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    job = train_job(manifest, nodes=nodes, processes_per_node=processes, hyperparameters={"epochs": 2, "batchSize": 8})
+    with pods(job, store_config, tmp_path) as made:
+        until(lambda: "epoch 2/2" in made[0].log(), LONG, made)
+        made[0].processes["train"].send_signal(signal.SIGTERM)
+        assert codes(made)[0] == ExitCode.TRY_AGAIN, made[0].log()
+    assert causes(store, job)[0].kind == "Disrupted"
+
+
+def test_a_script_of_somebody_else_that_raises_when_its_pod_is_asked_to_end_is_disrupted(
+    store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    raise_at_sigterm = (
+        "import signal, sys, time\n"
+        "def leave(*_): raise KeyError('not my fault')\n"
+        "signal.signal(signal.SIGTERM, leave)\n"
+        "print('steps', flush=True)\n"
+        "time.sleep(600)"
+    )
+    job = train_job(manifest, nodes=1, **script(command=(sys.executable, "-c", raise_at_sigterm)))
+    with pods(job, store_config, tmp_path) as made:
+        until(lambda: "steps" in made[0].log(), LONG, made)
+        made[0].processes["train"].send_signal(signal.SIGTERM)
+        assert codes(made) == [ExitCode.TRY_AGAIN]
+    assert causes(store, job)[0].kind == "Disrupted"
 
 
 def test_a_sidecar_that_dies_is_made_up_for(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:

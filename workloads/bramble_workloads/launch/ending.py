@@ -17,7 +17,7 @@ CRASHES = (signal.SIGABRT, signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.
 LINES, LINE, MESSAGE = 20, 300, 600
 AT_ITS_END = 5
 """A crash within this many lines after an exception is a consequence of the exception."""
-PRECEDENCE = ("SpecError", "BadData", "Error", "Signal", "NodeLost", "TryAgain", "PeerLost", "Terminated", "Unknown")
+PRECEDENCE = ("SpecError", "BadData", "Error", "Signal", "NodeLost", "Disrupted", "TryAgain", "PeerLost", "Terminated", "Unknown")
 """The same order as in `bramble.contracts.cause`, which the launcher cannot import. A test compares the two."""
 
 LOST_PEER = re.compile(
@@ -58,6 +58,37 @@ class Ending:
         return self.code != 0
 
 
+@dataclass(frozen=True)
+class ErrorFile:
+    """What a rank wrote about its end: torch's `record` an exception, and the built-in program also its exit code and the kind of error.
+
+    Attributes:
+        message: the exception; None without a file.
+        trace: the message and the traceback.
+        code: the exit code that the rank was about to end with.
+        kind: the kind of error, if the program states it.
+    """
+
+    message: str | None = None
+    trace: str = ""
+    code: int = 1
+    kind: str = ""
+
+    @classmethod
+    def read(cls, path: Path) -> ErrorFile:
+        """Read the file. One that is missing or of an unknown form says nothing: the output of the rank is still there."""
+        try:
+            found = json.loads(path.read_text())["message"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return cls()
+        if not isinstance(found, dict):
+            return cls(str(found), str(found))
+        message, extra, code = str(found.get("message", "")), found.get("extraInfo"), found.get("errorCode")
+        extra = extra if isinstance(extra, dict) else {}
+        trace = message + "\n" + str(extra.get("py_callstack", ""))
+        return cls(message, trace, code if isinstance(code, int) else 1, str(extra.get("kind", "")))
+
+
 def peek(pid: int) -> Ending | None:
     """The ending of a child process; None while it runs. The child is not reaped here, because the code that started it does that."""
     try:
@@ -80,7 +111,8 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
         alone: True if there is no other rank, so that no peer can be lost.
     """
     document: dict[str, Any] = {"rank": rank, "lines": [line[:LINE] for line in lines[-LINES:]]}
-    said, trace = _error(error)
+    found = ErrorFile.read(error)
+    said, trace = found.message, found.trace
     if not said:
         said, trace = _last_exception(lines[-AT_ITS_END:] if ending.signal else lines), "\n".join(lines)
     lost = not alone and LOST_PEER.search(trace) is not None
@@ -89,6 +121,8 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
         document.update(signal=_signal_name(ending.signal), exitCode=128 + ending.signal)
     else:
         kind = KINDS.get(ending.code or 0, "PeerLost" if lost else "Error")
+        if kind == "TryAgain" and found.kind in {"Disrupted", "Terminated"}:
+            kind = found.kind
         message = f"ended with code {ending.code}: {said or _last_line(lines) or 'no error was printed'}"
         document.update(exitCode=ending.code)
     return dict(document, kind=kind, message=f"rank {rank} {message}"[:MESSAGE])
@@ -112,10 +146,10 @@ def _of_a_signal(number: int, said: str | None, lines: list[str], lost: bool) ->
     return "Signal", f"was ended by {name}: {why}"
 
 
-def stopped(rank: int, lines: list[str]) -> dict[str, Any]:
-    """The cause of a rank that the launcher stopped, because another rank had ended."""
-    message = f"rank {rank} was stopped by the launcher because another rank had ended"
-    return {"kind": "Terminated", "rank": rank, "message": message, "lines": [line[:LINE] for line in lines[-LINES:]]}
+def stopped(rank: int, why: str, lines: list[str]) -> dict[str, Any]:
+    """The cause of a rank that the launcher stopped."""
+    message = f"rank {rank} was stopped by the launcher because {why}"
+    return {"kind": "Terminated", "rank": rank, "message": message[:MESSAGE], "lines": [line[:LINE] for line in lines[-LINES:]]}
 
 
 def exit_code(first: dict[str, Any]) -> int:
@@ -123,7 +157,7 @@ def exit_code(first: dict[str, Any]) -> int:
     for code, kind in KINDS.items():
         if first["kind"] == kind:
             return code
-    return TRY_AGAIN if first["kind"] in {"PeerLost", "Terminated"} else 1
+    return TRY_AGAIN if first["kind"] in {"Disrupted", "PeerLost", "Terminated"} else 1
 
 
 def _signal_name(number: int) -> str:
@@ -131,18 +165,6 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _error(path: Path) -> tuple[str | None, str]:
-    """Message and traceback in an error file; (None, "") if there is none."""
-    try:
-        found = json.loads(path.read_text())["message"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None, ""  # no file, or one of an unknown form; the output of the rank is still there
-    if isinstance(found, str):
-        return found, found
-    message = str(found.get("message", ""))
-    return message, message + "\n" + str(found.get("extraInfo", {}).get("py_callstack", ""))
 
 
 def _last_line(lines: list[str]) -> str:

@@ -28,6 +28,7 @@ POLL_SECONDS = 0.02
 SIDECAR_SECONDS = 60.0
 """If the sidecar's heartbeat is missing for this long, nothing will be uploaded. The launcher ends, and a new attempt starts."""
 TERMINATION_LOG = "/dev/termination-log"
+ASKED_TO_END = "the pod was asked to end (SIGTERM): it was deleted, preempted or evicted, or its node was drained or shut down"
 STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")  # noqa: PTH100, PTH118, PTH120
 """Python processes of the user's command import `sitecustomize` from here, which lets them end faster."""
 
@@ -46,9 +47,8 @@ def main(root: str) -> int:
     try:
         succeeded = _run_ranks(Attempt(plan, folder, pump, watch))
     except Terminated:
-        causes.append(
-            {"kind": "Terminated", "message": "the pod was asked to end (SIGTERM): it was deleted or preempted, or its node drained"}
-        )
+        watch.asked_to_end = True
+        causes.append({"kind": "Disrupted", "message": ASKED_TO_END})
     except SpecificationRefused as error:
         causes.append(error.cause)
     except NodesMissing as error:

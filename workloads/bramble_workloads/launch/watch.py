@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import handshake
-from .ending import Ending, cause, peek, stopped
+from .ending import Ending, ErrorFile, cause, peek, stopped
 from .logs import last_lines
 
 if TYPE_CHECKING:
@@ -22,13 +22,18 @@ LINES = 20
 
 
 class Watch:
-    """Records the ranks of one node that ended by themselves, and makes their causes."""
+    """Records the ranks of one node that ended by themselves, and makes their causes.
+
+    Attributes:
+        asked_to_end: SIGTERM has reached the launcher. However a rank ends from then on, that is why.
+    """
 
     def __init__(self, plan: LaunchPlan, folder: RunFolder) -> None:
         self._plan = plan
         self._folder = folder
         self._own: dict[int, Ending] = {}
         self._all: tuple[int, ...] = ()
+        self.asked_to_end = False
 
     def look(self, pids: Mapping[int, int]) -> bool:
         """Look for ranks that have ended. If one failed by itself, write the causes and return True.
@@ -67,9 +72,12 @@ class Watch:
         return cause(rank, ending, self._folder.error(rank), self._lines(rank), alone=self._plan.world_size == 1)
 
     def _stopped(self, rank: int) -> dict[str, Any]:
-        if self._folder.error(rank).exists():  # it had failed, but was stopped before it ended
-            return cause(rank, Ending(code=1), self._folder.error(rank), self._lines(rank), alone=False)
-        return stopped(rank, self._lines(rank))
+        error = ErrorFile.read(self._folder.error(rank))
+        if self.asked_to_end:
+            return stopped(rank, f"the pod was asked to end{f'; it said: {error.message}' if error.message else ''}", self._lines(rank))
+        if error.message is not None:  # it had failed, but was stopped before it ended
+            return cause(rank, Ending(code=error.code), self._folder.error(rank), self._lines(rank), alone=False)
+        return stopped(rank, "another rank had ended", self._lines(rank))
 
     def _lines(self, rank: int) -> list[str]:
         return last_lines(self._folder.log(rank), self._folder.older_log(rank), LINES)

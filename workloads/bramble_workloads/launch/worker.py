@@ -54,7 +54,8 @@ class _Ending:
         said = str(error) if self.code != FAILED else f"{type(error).__name__}: {error}"
         stack = "".join(traceback.format_exception(kind, error, trace))
         sys.stderr.write(stack if self.code == FAILED else f"{type(error).__name__}: {said}\n")
-        message = {"message": said, "extraInfo": {"py_callstack": stack, "timestamp": str(int(time.time()))}}
+        extra = {"py_callstack": stack, "timestamp": str(int(time.time())), "kind": getattr(error, "kind", "Error")}
+        message = {"message": said, "errorCode": self.code, "extraInfo": extra}
         with open(os.environ["TORCHELASTIC_ERROR_FILE"], "w") as file:  # noqa: PTH123
             json.dump({"message": message}, file)
         return True

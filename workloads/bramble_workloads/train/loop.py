@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -27,6 +26,7 @@ from bramble_workloads.train.progress import Progress
 from bramble_workloads.train.ranks import Ranks
 from bramble_workloads.train.samples import Batch, Source
 from bramble_workloads.train.schedule import learning_rate
+from bramble_workloads.train.stopping import Stopping
 from bramble_workloads.train.validation import improved, means_of, sums_of, validate
 
 
@@ -73,17 +73,17 @@ class Trainer:
 
         Raises:
             SpecError: the loss is infinite or not a number.
-            Stopped: SIGTERM arrived. A checkpoint of the last step was written.
+            Stopped: SIGTERM reached some rank. All ranks stopped after the same step, and rank 0 wrote a checkpoint of it.
         """
         self.state = checkpoint.restore(self._setup.checkpoints, self._parts, self._ranks.device)
         self._saved = self.state.step
         self._copy(self._buffers, self._before)
         self._require_same_step()
-        with _StopOnSignal(self) as leaving:
+        with _SaveLastStep(self), Stopping(self._ranks) as stopping:
             while self.state.epoch < self._wanted.epochs and not self._done():
                 began, before = time.monotonic(), self.state.consumed
-                sums = self._epoch(leaving)
-                self._close_epoch(sums, time.monotonic() - began, len(self._setup.train) - before)
+                sums = self._epoch(stopping)
+                self._close_epoch(sums, time.monotonic() - began, len(self._setup.train) - before, stopping)
         if self._parts.best:
             self._setup.network.load_state_dict(self._parts.best)
         return self.state
@@ -113,7 +113,7 @@ class Trainer:
         if int(steps.item()) != self.state.step * self._ranks.world_size:
             raise CheckpointsDiffer(f"this node restored step {self.state.step}, and another node restored a different one")
 
-    def _epoch(self, leaving: _StopOnSignal) -> Tensor:
+    def _epoch(self, stopping: Stopping) -> Tensor:
         """Take optimiser steps until the epoch's samples are used up; return the sums of this rank (`sums_of`)."""
         state, wanted, ranks = self.state, self._wanted, self._ranks
         self._model.train()
@@ -132,8 +132,8 @@ class Trainer:
                 self._setup.progress.first_step()
                 if self._setup.progress.due():
                     self._report_within_epoch(sums, (state.consumed - start) / (time.monotonic() - began))
-            if leaving.asked:
-                raise Stopped("asked to end (SIGTERM) while training; the last step is saved")
+            stopping.after_step()
+        stopping.settle()
         return sums
 
     def _step(self, group: list[Batch], seen: int, sums: Tensor) -> None:
@@ -160,12 +160,12 @@ class Trainer:
         self._whole = False
         self._precision.step(self._parts.optimizer, self._setup.network, wanted.clip_norm)
 
-    def _close_epoch(self, sums: Tensor, seconds: float, samples: int) -> None:
+    def _close_epoch(self, sums: Tensor, seconds: float, samples: int, stopping: Stopping) -> None:
         """Validate, keep the weights if they are the best so far, save a checkpoint, and report progress."""
         state = self.state
         metrics = means_of(self._ranks.total(sums), self._train_names)
         self._ranks.share(self._setup.network)
-        metrics |= validate(self._setup.network, self._objective, self._setup.val, self._ranks, self._wanted.batch_size)
+        metrics |= validate(self._setup.network, self._objective, self._setup.val, self._ranks, self._wanted.batch_size, stopping)
         for split, name in (("train", "trainLoss"), ("val", "loss")):
             if not math.isfinite(found := metrics.get(name, 0.0)):
                 advice = "lower learningRate, or set clipNorm or warmupEpochs"
@@ -198,22 +198,16 @@ class CheckpointsDiffer(TryAgain):
     """The nodes of one attempt restored different checkpoints. A new attempt fetches them again."""
 
 
-class _StopOnSignal:
-    """Records SIGTERM, so that the loop stops between two steps. When it stops, or a peer is lost, the last complete step is saved."""
+class _SaveLastStep:
+    """When the ranks stop, or a peer is lost, saves the last complete step."""
 
     def __init__(self, trainer: Trainer) -> None:
         self._trainer = trainer
-        self.asked = False
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGTERM, self._note)
         return self
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
-        self.asked = True
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        signal.signal(signal.SIGTERM, self._before)
         if isinstance(error, Stopped):
             self._trainer.save()
         elif LOST_PEER.search(str(error)):

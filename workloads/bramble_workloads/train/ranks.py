@@ -39,7 +39,9 @@ class Ranks:
         if cuda:
             torch.cuda.set_device(self.device)
         if self.world_size > 1:
-            distributed.init_process_group("nccl" if cuda else "gloo", timeout=GROUP_TIMEOUT, device_id=self.device if cuda else None)
+            distributed.init_process_group(
+                "cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=GROUP_TIMEOUT, device_id=self.device if cuda else None
+            )
 
     @property
     def first(self) -> bool:
@@ -51,6 +53,11 @@ class Ranks:
         if self.world_size > 1:
             distributed.all_reduce(values)
         return values
+
+    def begin_maximum(self, value: int) -> tuple[Tensor, distributed.Work]:
+        """Begin to find the largest of all ranks' values. The tensor, of shape (1,), holds it once the work has been waited for."""
+        largest = torch.tensor([value])  # on the CPU: to read it never waits for a GPU
+        return largest, distributed.all_reduce(largest, distributed.ReduceOp.MAX, async_op=True)
 
     def share(self, network: nn.Module) -> None:
         """Copy the running statistics of rank 0 to every rank, so that all ranks validate the same network."""

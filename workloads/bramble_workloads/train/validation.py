@@ -15,6 +15,7 @@ from bramble_workloads.tasks.base import Outputs
 from bramble_workloads.tasks.objective import NetworkOutputs, Objective
 from bramble_workloads.train.ranks import Ranks
 from bramble_workloads.train.samples import Source
+from bramble_workloads.train.stopping import Stopping
 
 FORWARD = 4
 """How many training batches are put into one forward pass, which needs less memory without gradients."""
@@ -37,13 +38,24 @@ def means_of(sums: Tensor, names: Sequence[str]) -> dict[str, float]:
     return {name: value / count for name, value in zip(names, values, strict=True)} if count else {}
 
 
-def validate(network: nn.Module, objective: Objective[Any], val: Source, ranks: Ranks, batch_size: int) -> dict[str, float]:
-    """Measure `loss` and the objective's figures on the whole split. Each rank measures its share. Empty if the split is empty."""
+def validate(
+    network: nn.Module, objective: Objective[Any], val: Source, ranks: Ranks, batch_size: int, stopping: Stopping
+) -> dict[str, float]:
+    """Measure `loss` and the objective's figures on the whole split. Each rank measures its share. Empty if the split is empty.
+
+    Raises:
+        Stopped: SIGTERM reached some rank.
+    """
     if len(val) == 0:
         return {}
     sums = torch.zeros(2 + len(objective.figures), dtype=torch.float64, device=ranks.device)
-    for outputs, targets in forward(network, objective, val, np.arange(ranks.rank, len(val), ranks.world_size), batch_size):
+    shared = len(val) // ranks.world_size // (batch_size * FORWARD)
+    indices = np.arange(ranks.rank, len(val), ranks.world_size)
+    for number, (outputs, targets) in enumerate(forward(network, objective, val, indices, batch_size)):
         sums += sums_of(objective.losses(outputs, targets, training=False), objective.measure(outputs, targets))
+        if number < shared:  # every rank has as many batches
+            stopping.after_step()
+    stopping.settle()
     return means_of(ranks.total(sums), ("loss", *objective.figures))
 
 

@@ -85,11 +85,16 @@ def _explain(container: str, code: int, reason: str) -> tuple[CauseKind, str | N
     return "Error", None, f"container {container} failed with exit code {code}; its log says why"
 
 
+def deletion_cause(pod: Pod) -> Cause:
+    """The cause if somebody deleted this pod."""
+    return Cause(kind="Disrupted", message=f"pod {pod.name} was deleted", pod=pod.name, node=pod.node, node_rank=pod.rank)
+
+
 def disruption_cause(pod: Pod) -> Cause | None:
     """Why the cluster took this pod away (KEP-3329), None if it did not."""
     if pod.disruption is None:
         return None
     reason = pod.disruption.reason
-    kind: CauseKind = "NodeLost" if reason in NODE_LOST_REASONS else "Terminated"
+    kind: CauseKind = "NodeLost" if reason in NODE_LOST_REASONS else "Disrupted"
     message = f"pod {pod.name} was taken away ({reason}): {pod.disruption.message}"
     return Cause(kind=kind, message=message, pod=pod.name, node=pod.node, node_rank=pod.rank)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bramble.api.objects import moment
@@ -72,10 +72,11 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Disruption:
-    """Why the cluster takes a pod away (KEP-3329), such as `EvictionByEvictionAPI` or `PreemptionByScheduler`."""
+    """Why the cluster takes a pod away (KEP-3329), such as `EvictionByEvictionAPI` or `PreemptionByScheduler`, and since when."""
 
     reason: str = ""
     message: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ class Pod:
     Attributes:
         node: the node it is bound to, None while it has none.
         rank: its index in an Indexed Job, None for other pods.
-        deleted: somebody has deleted it, and it is about to end.
+        deleted: when somebody deleted it; it is about to end.
         unschedulable: why no node takes it; None if the scheduler does not complain.
         disruption: the cluster takes it away.
         containers: init containers first.
@@ -95,7 +96,7 @@ class Pod:
     node: str | None = None
     phase: str = ""
     rank: int | None = None
-    deleted: bool = False
+    deleted: datetime | None = None
     unschedulable: str | None = None
     disruption: Disruption | None = None
     containers: tuple[Container, ...] = ()
@@ -112,9 +113,9 @@ class Pod:
             node=(manifest.get("spec") or {}).get("nodeName") or None,
             phase=status.get("phase", ""),
             rank=int(rank) if rank is not None else None,
-            deleted="deletionTimestamp" in metadata,
+            deleted=_deleted_at(metadata),
             unschedulable=next((item.get("message", "") for item in refused), None),
-            disruption=Disruption(target.get("reason", ""), target.get("message", "")) if target is not None else None,
+            disruption=Disruption(target.get("reason", ""), target.get("message", ""), _since(target)) if target is not None else None,
             containers=tuple(Container.of(each) for each in _container_statuses(status)),
         )
 
@@ -131,6 +132,17 @@ class Pod:
         """Whether this container runs, or has run to an end."""
         found = self.container(container)
         return found is not None and (found.running or found.end is not None)
+
+
+def _deleted_at(metadata: Mapping[str, Any]) -> datetime | None:
+    """When somebody deleted the object; None if nobody did. The API server states when the grace period will be over."""
+    over = metadata.get("deletionTimestamp")
+    return moment(over) - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0) if over else None
+
+
+def _since(condition: Mapping[str, Any]) -> datetime | None:
+    at = condition.get("lastTransitionTime")
+    return moment(at) if at else None
 
 
 def _container_statuses(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:

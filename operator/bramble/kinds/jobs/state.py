@@ -20,6 +20,7 @@ COUNTS_AS: dict[CauseKind, CountsAs] = {
     "BadData": "final",
     "TryAgain": "disruption",
     "NodeLost": "disruption",
+    "Disrupted": "disruption",
     "PeerLost": "disruption",
     "Terminated": "disruption",
     "Error": "failure",
@@ -97,10 +98,13 @@ def _under_way(job: Job, pods: tuple[Pod, ...]) -> StepState:
 
 
 def failure_cause(seen: StepSeen) -> Cause:
-    """The first cause: what the job itself reported, else what the cluster and the kubelet report of its pods, else what the Job says."""
-    if seen.cause is not None:
-        return seen.cause
+    """The first cause: what the job itself reported, else what the cluster and the kubelet report of its pods, else what the Job says.
+
+    The job knows only that it was asked to end; the cluster also says by whom.
+    """
     disruptions = [cause for pod in seen.pods if (cause := disruption_cause(pod)) is not None]
+    if seen.cause is not None and not (seen.cause.kind == "Disrupted" and disruptions):
+        return seen.cause
     ends = [cause for pod in seen.pods if (cause := container_cause(pod, CONTAINER)) is not None]
     found = first_cause(disruptions or ends)
     if found is not None:

@@ -2,7 +2,8 @@
 
 Each rank has at most one account of its end, from the best source that there is: the cause that its launcher left in the store, else its
 node, which no longer answers, else the cluster, which took its pod away, else the kubelet's report of its container. Which of the accounts
-explains the others is decided by `contracts.cause.first_cause`.
+explains the others is decided by `contracts.cause.first_cause`, with one exception: once somebody takes a pod away, that explains whatever
+the ranks report, because each of them may fail in its own way when a peer leaves.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from datetime import datetime, timedelta
 
 from bramble.api.conditions import rfc3339
 from bramble.contracts.cause import Cause, CauseKind, first_cause
-from bramble.kinds.jobs.explain import container_cause, disruption_cause
-from bramble.kinds.jobs.job import Failure
+from bramble.kinds.jobs.explain import container_cause, deletion_cause, disruption_cause
+from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS, TRAIN, AttemptSeen, Ending, Stage
 from bramble.kinds.trainingrun.nodes import Node
@@ -21,8 +22,18 @@ from bramble.kinds.trainingrun.nodes import Node
 OWN_FAULT: frozenset[CauseKind] = frozenset({"SpecError", "BadData", "Error", "Signal", "NodeLost"})
 """Causes of which a rank is the origin: nothing that another rank may still report explains them."""
 
-EXPLAINS: frozenset[CauseKind] = frozenset({"PeerLost", "TryAgain"})
+EXPLAINS: frozenset[CauseKind] = frozenset({"Disrupted", "PeerLost", "TryAgain"})
 """Causes that are worth showing although another rank may still give a better one."""
+
+STOPPED: frozenset[CauseKind] = frozenset({"Disrupted", "Terminated"})
+"""What a launcher reports of a stop that it was asked for. The cluster also knows by whom."""
+
+CORRECT_FIRST: frozenset[CauseKind] = frozenset({"SpecError", "BadData"})
+"""Causes that no further attempt can mend. They count although a pod was also taken away."""
+
+SAVE_SECONDS = 70
+"""How long the ranks may take to save and upload a checkpoint after a pod was asked to end, before the attempt is charged for that. It is
+longer than a pod's grace period."""
 
 EARLY_SECONDS = 1
 """How long other ranks may take to report after the first has ended, before the best explanation so far is shown."""
@@ -45,7 +56,10 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> En
     # While all ranks run, a node has half a minute to answer again. Once a rank has failed, a silent node explains it at once.
     silent_since = now if failing else now - timedelta(seconds=LOST_AFTER_SECONDS)
     accounts = {rank: cause for rank in range(attempt.nodes) if (cause := _account(attempt, rank, nodes, silent_since)) is not None}
+    taken = {rank: cause for rank, pod in attempt.pods.items() if (cause := _taken(pod, attempt.job)) is not None}
     cause = first_cause(accounts.values())
+    if taken and (cause is None or cause.kind not in CORRECT_FIRST):
+        cause = first_cause(taken.values())
     if cause is None:
         if failure is None:
             return None
@@ -53,14 +67,16 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> En
     job_failed_at = [failure.at] if failure is not None and failure.at is not None else []
     since = min([*_failed_at(attempt), *job_failed_at], default=now)
     silent = [rank for rank in range(attempt.nodes) if rank not in accounts and _may_report(attempt, rank, job_failed=failure is not None)]
+    if cause.kind == "Disrupted":
+        silent = [rank for rank, pod in attempt.pods.items() if not _is_over(pod)]
     stage = _stage(cause, silent, now - since)
-    return Ending(_name_silent(cause, silent), stage, _look_at(attempt, nodes, since, now))
+    return Ending(_name_silent(cause, silent), stage, _look_at(attempt, cause, nodes, since, now))
 
 
 def _stage(cause: Cause, silent: list[int], age: timedelta) -> Stage:
     """How certain the cause is, `age` after the first rank failed."""
     seconds = age.total_seconds()
-    patience = TRY_AGAIN_SECONDS if cause.kind == "TryAgain" else SILENCE_SECONDS
+    patience = {"TryAgain": TRY_AGAIN_SECONDS, "Disrupted": SAVE_SECONDS}.get(cause.kind, SILENCE_SECONDS)
     if cause.kind in OWN_FAULT or not silent or seconds >= patience:
         return "settled"
     if seconds < EARLY_SECONDS:
@@ -68,9 +84,10 @@ def _stage(cause: Cause, silent: list[int], age: timedelta) -> Stage:
     return "likely" if cause.kind in EXPLAINS else "open"
 
 
-def _look_at(attempt: AttemptSeen, nodes: Mapping[str, Node], since: datetime, now: datetime) -> datetime:
+def _look_at(attempt: AttemptSeen, cause: Cause, nodes: Mapping[str, Node], since: datetime, now: datetime) -> datetime:
     """When time alone may change what is concluded."""
-    steps = [since + timedelta(seconds=seconds) for seconds in (EARLY_SECONDS, TRY_AGAIN_SECONDS, SILENCE_SECONDS)]
+    last = SAVE_SECONDS if cause.kind == "Disrupted" else SILENCE_SECONDS
+    steps = [since + timedelta(seconds=seconds) for seconds in (EARLY_SECONDS, TRY_AGAIN_SECONDS, last)]
     lost = lost_at(attempt.pods.values(), nodes)
     return min((moment for moment in [*steps, *([lost] if lost is not None else [])] if moment > now), default=now)
 
@@ -95,8 +112,8 @@ def _account(attempt: AttemptSeen, rank: int, nodes: Mapping[str, Node], silent_
         silent_since: a node that has not been Ready since then, or longer, is lost.
     """
     pod, reported = attempt.pods.get(rank), attempt.reported.get(rank)
-    disruption = _disruption(pod) if pod is not None else None
-    if reported is not None and not (reported.kind == "Terminated" and disruption is not None):
+    disruption = disruption_cause(pod) if pod is not None else None
+    if reported is not None and not (reported.kind in STOPPED and disruption is not None):
         return _complete(reported, pod, rank)
     if pod is None:
         return None
@@ -130,23 +147,35 @@ def _is_over(pod: Pod) -> bool:
     return pod.end(TRAIN) is not None or pod.phase in ("Failed", "Succeeded")
 
 
-def _disruption(pod: Pod) -> Cause | None:
-    """The cluster took the pod away: its node was drained, or it was preempted or evicted. Another attempt can succeed."""
+def _taken(pod: Pod, job: Job | None) -> Cause | None:
+    """The account of a pod that somebody has taken away, and that is not gone with its node; None for every other pod."""
     cause = disruption_cause(pod)
-    return cause.model_copy(update={"kind": "TryAgain"}) if cause is not None and cause.kind == "Terminated" else cause
+    if cause is None and pod.deleted is not None and not _deletes_pods(job, pod.deleted):
+        cause = deletion_cause(pod)
+    return cause if cause is not None and cause.kind == "Disrupted" else None
+
+
+def _deletes_pods(job: Job | None, at: datetime) -> bool:
+    """Whether the Job controller deleted pods at this time: it does when the Job has failed, and when Kueue takes its place back."""
+    if job is None or job.suspended:
+        return True
+    return job.failure is not None and (job.failure.at is None or job.failure.at <= at)
 
 
 def _container_end(pod: Pod) -> Cause | None:
     """The kubelet's report. If somebody deleted the pod, the signal that ended it explains nothing."""
     cause = container_cause(pod, TRAIN) or container_cause(pod, FETCH)
-    if cause is not None and cause.kind == "Signal" and pod.deleted:
+    if cause is not None and cause.kind == "Signal" and pod.deleted is not None:
         return cause.model_copy(update={"kind": "Terminated", "message": f"pod {pod.name} was deleted"})
     return cause
 
 
 def _failed_at(attempt: AttemptSeen) -> list[datetime]:
     ends = (pod.end(container) for pod in attempt.pods.values() for container in (TRAIN, FETCH))
-    return [end.at for end in ends if end is not None and end.code != 0 and end.at is not None]
+    disrupted = [pod.disruption.at for pod in attempt.pods.values() if pod.disruption is not None]
+    deleted = [pod.deleted for pod in attempt.pods.values()]
+    ended = [end.at for end in ends if end is not None and end.code != 0]
+    return [at for at in (*ended, *disrupted, *deleted) if at is not None]
 
 
 def _may_report(attempt: AttemptSeen, rank: int, *, job_failed: bool) -> bool:
