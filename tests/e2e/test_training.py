@@ -21,6 +21,7 @@ from tools.installation import install
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
 
 PROGRAM = Path(__file__).resolve().parents[1] / "programs" / "plain_pytorch.py"
+STEP_LABELS = "bramble.dev/owner-name={name},bramble.dev/step=train"
 INDEX = "batch.kubernetes.io/job-completion-index"
 Object = dict[str, Any]
 BUILTIN = {"builtin": {"task": "image-classification", "architecture": "small-cnn", "imageSize": 16, "channels": "L"}}
@@ -77,8 +78,17 @@ class Runs:
             self.cluster.wait(reached, seconds, lambda: self.cluster.kubectl("describe", "trainingrun", name, "-n", self.namespace)) or {}
         )
 
+    def until_attempt(self, name: str, number: int) -> Object:
+        """The status once this attempt has begun."""
+
+        def begun() -> Object | None:
+            status: Object = self.get(name).get("status", {})
+            return status if (status.get("current") or {}).get("number", 0) >= number else None
+
+        return self.cluster.wait(begun, 120, lambda: self.cluster.kubectl("describe", "trainingrun", name, "-n", self.namespace)) or {}
+
     def pods(self, name: str) -> list[Object]:
-        return self.cluster.list("pods", self.namespace, f"bramble.dev/owner-name={name},bramble.dev/step=train")
+        return self.cluster.list("pods", self.namespace, STEP_LABELS.format(name=name))
 
     def logs(self, pod: Object, container: str) -> str:
         return self.cluster.kubectl("logs", pod["metadata"]["name"], "-c", container, "-n", self.namespace)
@@ -147,6 +157,56 @@ def test_a_killed_rank_is_a_signal_of_that_rank(runs: Runs, cluster: Cluster) ->
     os.kill(script, signal.SIGKILL)
     cause = runs.until("killed", "Failed")["firstCause"]
     assert (cause["kind"], cause["rank"], cause["signal"]) == ("Signal", 1, "SIGKILL")
+
+
+def drain(runs: Runs, pod: Object) -> None:
+    """What an administrator does, but only to this run's pods."""
+    node = pod["spec"]["nodeName"]
+    selector = f"--pod-selector={STEP_LABELS.format(name='stopped')}"
+    try:
+        runs.cluster.kubectl("drain", node, "--ignore-daemonsets", "--delete-emptydir-data", selector, "--timeout=90s")
+    finally:
+        runs.cluster.kubectl("uncordon", node)
+
+
+def delete(runs: Runs, pod: Object) -> None:
+    runs.cluster.kubectl("delete", "pod", pod["metadata"]["name"], "-n", runs.namespace, "--wait=false")
+
+
+def preempt(runs: Runs, pod: Object) -> None:
+    """Let a pod of a higher priority take the GPU of this pod's node."""
+    urgent = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "urgent"}, "value": 1000}
+    runs.cluster.apply(urgent)
+    free = runs.cluster.get("node", pod["spec"]["nodeName"])["status"]["allocatable"]["nvidia.com/gpu"]
+    spec = {
+        "priorityClassName": "urgent",
+        "nodeSelector": {"kubernetes.io/hostname": pod["spec"]["nodeName"]},
+        "restartPolicy": "Never",
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532},
+        "containers": [{"name": "c", "image": runs.image, "command": ["true"], "resources": {"limits": {"nvidia.com/gpu": free}}}],
+        "tolerations": [{"operator": "Exists"}],
+    }
+    runs.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "urgent", "namespace": runs.namespace}, "spec": spec})
+
+
+def test_pods_that_are_taken_away_are_disruptions_and_the_run_goes_on_from_the_step_where_it_stopped(runs: Runs) -> None:
+    """One run, whose pods are drained, deleted and preempted in turn. It may not fail once."""
+    budgets, wanted = {"failures": 0, "disruptions": 3}, {"epochs": 100000, "batchSize": 4}
+    engine = {"torchrun": {"nodes": 2, "processesPerNode": 1}}
+    runs.start("stopped", {}, trainer=BUILTIN, engine=engine, budgets=budgets, hyperparameters=wanted)
+    ways = ((drain, "EvictionByEvictionAPI"), (delete, "was deleted"), (preempt, "PreemptionByScheduler"))
+    for attempt, (take, said) in enumerate(ways, start=1):
+        runs.rank_0_after("stopped", "epoch ")
+        rank_1 = next(pod for pod in runs.pods("stopped") if started(pod) and pod["metadata"]["labels"][INDEX] == "1")
+        take(runs, rank_1)
+        status = runs.until_attempt("stopped", attempt + 1)
+        cause = status["firstCause"]
+        assert (cause["kind"], cause["nodeRank"]) == ("Disrupted", 1), cause
+        assert said in cause["message"]
+        assert (status.get("failures", 0), status["disruptions"]) == (0, attempt)
+        logs = runs.logs(runs.rank_0_after("stopped", "epoch "), "fetch")
+        assert "checkpoint of step" in logs, logs
+    runs.cluster.kubectl("delete", "trainingrun", "stopped", "-n", runs.namespace, "--wait=false")
 
 
 def test_a_lost_node_is_named_and_the_next_attempt_goes_on_from_its_checkpoint(runs: Runs, cluster: Cluster) -> None:
