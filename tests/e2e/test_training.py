@@ -178,12 +178,14 @@ def preempt(runs: Runs, pod: Object) -> None:
     urgent = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "urgent"}, "value": 1000}
     runs.cluster.apply(urgent)
     free = runs.cluster.get("node", pod["spec"]["nodeName"])["status"]["allocatable"]["nvidia.com/gpu"]
+    container = {"name": "c", "image": runs.image, "command": ["true"], "resources": {"limits": {"nvidia.com/gpu": free}}}
+    restricted = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     spec = {
         "priorityClassName": "urgent",
         "nodeSelector": {"kubernetes.io/hostname": pod["spec"]["nodeName"]},
         "restartPolicy": "Never",
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532},
-        "containers": [{"name": "c", "image": runs.image, "command": ["true"], "resources": {"limits": {"nvidia.com/gpu": free}}}],
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{**container, "securityContext": restricted}],
         "tolerations": [{"operator": "Exists"}],
     }
     runs.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "urgent", "namespace": runs.namespace}, "spec": spec})

@@ -16,9 +16,8 @@ NO_CHECKS = Checks()
 
 
 def found(classes: dict[str, int], checks: Checks = NO_CHECKS, **elsewhere: dict[str, int]) -> dict[str, str]:
-    """Severity of each finding by its check. All samples are in train, but those `elsewhere`."""
-    placed: dict[Split, dict[str, int]] = {split: elsewhere.get(split, {}) for split in SPLITS}
-    placed["train"] = dict(Counter(classes) - Counter(placed["val"]) - Counter(placed["test"]))
+    """Severity of each finding by its check. All splits have all samples, unless `elsewhere` says otherwise."""
+    placed: dict[Split, dict[str, int]] = {split: elsewhere.get(split, classes) for split in SPLITS}
     samples = [
         Sample(
             id=f"sha256:{number:064x}", bytes=1, extension=".png", split="train", annotation=Label(label=name), group=f"sha256:{0:064x}",
@@ -47,16 +46,18 @@ def test_a_check_fails_beyond_its_limit(classes: dict[str, int], checks: Checks,
 
 
 @pytest.mark.parametrize(
-    ("classes", "val", "expected"),
+    ("placed", "expected"),
     [
-        pytest.param({"a": 2, "b": 1}, {"a": 1, "b": 1}, {"splits": "error"}, id="a class without a sample in train blocks training"),
-        pytest.param({"a": 2, "b": 2}, {"b": 1}, {"splits": "warning"}, id="a class without a sample in val is a warning"),
-        pytest.param({"a": 2, "b": 2}, {"a": 1, "b": 1}, {}, id="every class is in both"),
-        pytest.param({"a": 2, "b": 2}, {}, {}, id="an empty val split is nobody's fault"),
+        pytest.param({}, {}, id="every class is in every split"),
+        pytest.param({"train": {"a": 2}}, {"splits": "error"}, id="a class without a sample in train blocks training"),
+        pytest.param({"val": {"b": 1}}, {"splits": "warning"}, id="a class without a sample in val is a warning"),
+        pytest.param({"test": {"b": 1}}, {"splits": "warning"}, id="a class without a sample in test is a warning"),
+        pytest.param({"val": {}}, {"splits": "error"}, id="an empty val split blocks training"),
+        pytest.param({"test": {}}, {"splits": "error"}, id="an empty test split blocks training"),
     ],
 )
-def test_every_class_is_in_every_split(classes: dict[str, int], val: dict[str, int], expected: dict[str, str]) -> None:
-    assert found(classes, val=val) == expected
+def test_every_class_is_in_every_split(placed: dict[str, dict[str, int]], expected: dict[str, str]) -> None:
+    assert found({"a": 2, "b": 2}, **placed) == expected
 
 
 @pytest.mark.parametrize("checks", [Checks(max_imbalance="ten"), Checks(class_pattern="(")])

@@ -71,14 +71,44 @@ def test_a_kept_group_counts_with_all_its_samples() -> None:
     assert {split: share(placed, split) for split in SPLITS} == {"train": 1, "val": 15, "test": 15}, "train has its 70 samples already"
 
 
-@given(group_lists, seeds)
-def test_strata_do_not_influence_each_other(groups: list[Group], seed: int) -> None:
-    placed = assign(groups, RATIOS, seed)
-    alone = [group for group in groups if group.stratum == ("a",)]
-    assert assign(alone, RATIOS, seed) == {group.id: placed[group.id] for group in alone}
+@pytest.mark.parametrize("size", [3, 4, 5, 6])
+def test_many_small_strata_together_come_near_to_the_ratios(size: int) -> None:
+    """Twenty classes of few samples: each is too small for three splits, and what is left over is carried to the next."""
+    groups = [Group(f"{stratum:02}-{number}", 1, (f"class-{stratum:02}",)) for stratum in range(20) for number in range(size)]
+    placed = assign(groups, RATIOS, 0)
+    for split in SPLITS:
+        assert abs(share(placed, split) - RATIOS[split] * 20 * size) <= 1, {split: share(placed, split) for split in SPLITS}
 
 
-@given(st.integers(1, 400), seeds)
+@pytest.mark.parametrize(
+    ("sizes", "filled"),
+    [
+        pytest.param([1, 1, 1], 3, id="three samples fill three splits"),
+        pytest.param([1, 1, 1, 1], 3, id="four samples"),
+        pytest.param([100, 1, 1], 3, id="one large recording and two small ones"),
+        pytest.param([1, 1], 2, id="two samples cannot fill three"),
+        pytest.param([50], 1, id="one recording is in one split"),
+    ],
+)
+def test_no_split_is_empty_where_the_groups_allow_it(sizes: list[int], filled: int) -> None:
+    for seed in range(20):
+        placed = assign([Group(f"g{number}", size, ("a",)) for number, size in enumerate(sizes)], RATIOS, seed)
+        assert len(set(placed.values())) == filled, placed
+
+
+def test_an_empty_split_is_filled_from_the_class_with_the_most_samples() -> None:
+    groups = [Group("rare", 1, ("rare",), "train"), *(Group(f"n{number}", 1, ("often",)) for number in range(3))]
+    placed = assign(groups, {"train": 0.98, "val": 0.01, "test": 0.01}, 0)
+    assert set(placed.values()) == set(SPLITS)
+    assert placed["rare"] == "train"
+
+
+def test_an_old_group_never_moves_to_fill_a_split() -> None:
+    groups = [Group(f"old{number}", 1, ("a",), "train") for number in range(9)]
+    assert set(assign(groups, RATIOS, 0).values()) == {"train"}
+
+
+@given(st.integers(7, 400), seeds)
 def test_single_samples_come_as_near_to_the_ratios_as_whole_samples_can(count: int, seed: int) -> None:
     placed = assign([Group(f"g{number}", 1, ("a",)) for number in range(count)], RATIOS, seed)
     for split in SPLITS:

@@ -14,6 +14,9 @@ from bramble.contracts.tasks.base import TaskContract
 from bramble_workloads.errors import SpecError
 from bramble_workloads.snapshot.findings import finding
 
+NEEDED_FOR: Mapping[Split, str] = {"val": "training chooses the best epoch by them", "test": "models are judged by them"}
+"""The splits beside train, and what their samples are for."""
+
 
 def check(samples: Sequence[Sample], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
     """Check the classes of a dataset and return the findings.
@@ -78,6 +81,11 @@ def _pattern(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:
 def _splits(classes: Mapping[str, int], counts: Mapping[Split, Mapping[str, int]]) -> Iterator[Finding]:
     if untrained := sorted(name for name in classes if not counts["train"].get(name)):
         yield finding("splits", "error", "classes without a sample in train: add samples, or raise splits.train", untrained)
-    for split in ("val", "test"):
-        if unseen := sorted(name for name in classes if counts[split] and not counts[split].get(name)):
+    for split, needed in NEEDED_FOR.items():
+        if classes and not any(counts[split].values()):
+            message = (
+                f"{split} has no samples, and {needed}: add samples, or more groups if splits.groupBy joins them; or raise splits.{split}"
+            )
+            yield finding("splits", "error", message, ())
+        elif unseen := sorted(name for name in classes if not counts[split].get(name)):
             yield finding("splits", "warning", f"classes without a sample in {split}: they cannot be scored there", unseen)
