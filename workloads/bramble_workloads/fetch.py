@@ -46,6 +46,8 @@ JOB_FIELDS = frozenset(
 )  # fmt: skip
 """The fields of `bramble.contracts.jobs.train.TrainJob`, which this process does not import because pydantic starts slowly. A test compares
 them. A job with another field is refused, because the field may change what training must do."""
+LONGEST_VARIABLE = 100_000
+"""Bytes of hyperparameters that also go into an environment variable. Linux refuses a variable of 128 KiB."""
 MEMBER = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
 MARKER = re.compile(r"step-(\d+)\.json")
 START = """import os
@@ -105,7 +107,7 @@ def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadP
         file = "/".join([sample["split"], *([sample["label"]] if "label" in sample else []), name])
         files[name] = data / file
         described = {key: value for key, value in sample.items() if key not in NOT_FOR_TRAINERS}
-        lines.append(json.dumps({**described, "file": file}, ensure_ascii=False))
+        lines.append(json.dumps({**described, "file": file}))  # ASCII: a program that splits text at U+2028 and others reads it too
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     left = dict(files)
@@ -177,7 +179,7 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
         raise SpecError("trainer: set exactly one of builtin and container")
     environment = {
         "BRAMBLE_DATA": str(data),
-        "BRAMBLE_PARAMS": json.dumps(job["hyperparameters"]),
+        **_parameters(json.dumps(job["hyperparameters"]), run),
         "BRAMBLE_CHECKPOINTS": str(run.checkpoints),
         "BRAMBLE_PROGRESS": str(run.progress),
         "BRAMBLE_OUT": str(run.out),
@@ -199,6 +201,13 @@ def launch_plan(job: dict[str, Any], data: Path, run: RunFolder) -> dict[str, An
         "barrierSeconds": BARRIER_SECONDS,
         "graceSeconds": GRACE_SECONDS,
     }
+
+
+def _parameters(content: str, run: RunFolder) -> dict[str, str]:
+    """Write the hyperparameters into a file, and return the variables by which programs find them."""
+    run.parameters.write_text(content)
+    short = {"BRAMBLE_PARAMS": content} if len(content) <= LONGEST_VARIABLE else {}
+    return {"BRAMBLE_PARAMS_FILE": str(run.parameters), **short}
 
 
 def _copy_launcher(run: RunFolder) -> None:

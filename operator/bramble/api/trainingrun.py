@@ -208,7 +208,7 @@ class Spec(SpecPart):
     hyperparameters: FreeForm = Field(default_factory=dict)
     """The hyperparameters. The built-in trainer has epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs,
     earlyStopping, augment and others (docs/reference/hyperparameters.md). A program of your own reads whatever you write here from the
-    environment variable BRAMBLE_PARAMS, as JSON."""
+    environment variable BRAMBLE_PARAMS, as JSON, or from the file that BRAMBLE_PARAMS_FILE names."""
     engine: Engine = DEFAULT
     """How several nodes train together. Defaults to torchrun with one node."""
     resources: Resources | None = None

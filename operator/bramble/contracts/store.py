@@ -15,6 +15,10 @@ SECRET_NAME = "bramble-store"
 """The Secret that every namespace brings. The operator may read no other Secret there."""
 
 
+OWN_FOLDERS = frozenset({"blobs", "runs", "results", "decisions"})
+"""The folders, directly below the namespace's prefix, that Bramble writes. All keys below begin with one of them."""
+
+
 class StoreField(NamedTuple):
     """One key of the Secret. Where the Secret is mounted, it is a file of the same name."""
 

@@ -27,7 +27,7 @@ LOST_PEER = re.compile(
     | nccl(?:RemoteError|SystemError|InternalError)
     | NCCL\ communicator\ was\ aborted
     | (?:Connection\ closed|Connection\ reset)\ by\ (?:remote\ )?peer\ \[
-    | Socket\ Timeout | recvValue\ failed | wait\ timeout\ after \d+ms
+    | recvValue\ failed | wait\ timeout\ after \d+ms
     | Watchdog\ caught\ collective\ operation\ timeout
     | remote\ process\ exited\ or
     """,

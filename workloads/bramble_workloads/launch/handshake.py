@@ -3,6 +3,7 @@
 | file | written by | content |
 |---|---|---|
 | launch.json | fetch | what to run (`plan`) |
+| parameters.json | fetch | the hyperparameters |
 | handshake/causes.json | launcher | why ranks failed; written when the first one has failed, and again when all have ended |
 | handshake/finished.json | launcher | the exit code of the run; nothing more will be written |
 | handshake/refused.json | sidecar | the store will not take anything of this run, so the ranks must be stopped |
@@ -26,6 +27,7 @@ class RunFolder:
     def __init__(self, root: str) -> None:
         self.root = Path(root)
         self.plan = self.root / "launch.json"
+        self.parameters = self.root / "parameters.json"
         self.checkpoints = self.root / "checkpoints"
         self.out = self.root / "out"
         self.progress = self.root / "progress.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
 import json
@@ -28,6 +29,16 @@ POLL_SECONDS = 0.02
 SIDECAR_SECONDS = 60.0
 """If the sidecar's heartbeat is missing for this long, nothing will be uploaded. The launcher ends, and a new attempt starts."""
 TERMINATION_LOG = "/dev/termination-log"
+CANNOT_RUN = {
+    errno.ENOENT: "there is no such file, or the interpreter that its first line names is missing",
+    errno.EACCES: "the file is not executable; make it so, or run it with its interpreter, as in [python, train.py]",
+    errno.EISDIR: "it is a folder",
+    errno.ENOTDIR: "a part of its path is not a folder",
+    errno.ENOEXEC: "the file is no program of this processor and its first line names no interpreter; begin it with #!/usr/bin/env python3",
+    errno.E2BIG: "its arguments and environment are too long for Linux (128 KiB each); put long values into a file",
+}
+"""Why Linux does not start a command, by error number. Each is the command's own fault, and another attempt would meet it again."""
+LONGEST_COMMAND = 200
 ASKED_TO_END = "the pod was asked to end (SIGTERM): it was deleted, preempted or evicted, or its node was drained or shut down"
 STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")  # noqa: PTH100, PTH118, PTH120
 """Python processes of the user's command import `sitecustomize` from here, which lets them end faster."""
@@ -53,8 +64,12 @@ def main(root: str) -> int:
         causes.append(error.cause)
     except NodesMissing as error:
         causes.append({"kind": "TryAgain", "message": str(error)})
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        causes.append({"kind": "SpecError", "message": f"the command {plan.command} cannot be run in this image: {error.strerror}"})
+    except OSError as error:
+        if error.errno not in CANNOT_RUN:
+            raise
+        shown = str(plan.command)
+        shown = shown if len(shown) <= LONGEST_COMMAND else f"{shown[:LONGEST_COMMAND]}…"
+        causes.append({"kind": "SpecError", "message": f"the command {shown} cannot be run in this image: {CANNOT_RUN[error.errno]}"})
     except RuntimeError as error:  # raised by a library, for example if the CUDA driver does not match
         causes.append({"kind": "Error", "message": f"the ranks could not be started: {error}"})
     except ImportError as error:

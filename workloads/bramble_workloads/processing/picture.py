@@ -10,7 +10,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from bramble.contracts.images import Crop, Decode, ImageInput, Resize
 from bramble_workloads.processing.errors import CorruptPicture, TooLarge, UnsupportedMedia
@@ -25,6 +25,17 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
 """The first bytes of a file, its media type, and Pillow's name of the format."""
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
+
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How a picture is turned upright, by the EXIF tag Orientation (TIFF 6.0, tag 274). 1 is upright."""
 
 # Pillow's decoders raise all of these for broken files.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, OverflowError, struct.error, zlib.error)
@@ -59,12 +70,25 @@ def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image
             raise TooLarge(f"the picture has {size}; this model takes at most {limits.max_pixels} (input.maxPixels)")
         image.load()
         if operation.exif:
-            image = ImageOps.exif_transpose(image)
+            image = _upright(image)
         return _in_mode(image, operation.color)
     except UnidentifiedImageError as error:
         raise CorruptPicture(f"the picture begins like {found} but cannot be read as {found}") from error
     except DECODE_ERRORS as error:
         raise CorruptPicture(f"the {found} picture cannot be decoded: {error}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a picture by its orientation. An upright one is returned as it is, without a copy.
+
+    `ImageOps.exif_transpose` copies every picture, and writes the whole directory again, which fails on odd tags that cameras write.
+    """
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001  (whatever is wrong with the directory, the picture itself has been decoded)
+        return image
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image.transpose(turn) if turn is not None else image
 
 
 def _in_mode(image: Image.Image, color: str) -> Image.Image:

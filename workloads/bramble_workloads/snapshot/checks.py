@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from itertools import chain
@@ -33,6 +34,7 @@ def check(samples: Sequence[Sample], counts: Mapping[Split, Mapping[str, int]], 
     classes = Counter(name for sample in samples for name in set(sample.annotation.classes))
     found = chain(
         _classes(classes, task),
+        _alike(classes),
         _minimum(classes, checks),
         _imbalance(classes, checks),
         _pattern(classes, checks),
@@ -45,6 +47,17 @@ def _classes(classes: Mapping[str, int], task: TaskContract) -> Iterator[Finding
     if len(classes) < task.fewest_classes:
         message = f"the sources have {len(classes)} classes: {task.name} needs at least {task.fewest_classes}"
         yield finding("classes", "error", message, sorted(classes))
+
+
+def _alike(classes: Mapping[str, int]) -> Iterator[Finding]:
+    """Names that look the same to a person: they differ in case, in spaces, or in how Unicode composes letters (NFC and NFD)."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(classes):
+        alike[" ".join(unicodedata.normalize("NFC", name).casefold().split())].append(name)
+    if found := [name for names in alike.values() if len(names) > 1 for name in names]:
+        yield finding(
+            "classes", "warning", "class names that look alike are different classes: rename their folders if they are one", found
+        )
 
 
 def _minimum(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from bramble_workloads.errors import BadData
 
@@ -15,8 +16,20 @@ FILE_NAME = "file_name"
 """The column with the path of a file, relative to the folder."""
 
 
-def read_metadata(content: bytes, uri: str) -> dict[str, dict[str, str]]:
-    """Parse the file. Returns the other columns of each file by its path. An empty value counts as absent.
+class Metadata(NamedTuple):
+    """The content of the file.
+
+    Attributes:
+        columns: the other columns of each file, by its path. An empty value counts as absent.
+        contradicting: the paths that have several rows with different values. The first row counts.
+    """
+
+    columns: dict[str, dict[str, str]]
+    contradicting: tuple[str, ...] = ()
+
+
+def read_metadata(content: bytes, uri: str) -> Metadata:
+    """Parse the file.
 
     Args:
         content: the content of the file.
@@ -34,10 +47,13 @@ def read_metadata(content: bytes, uri: str) -> dict[str, dict[str, str]]:
         raise BadData(f"{uri} has no column {FILE_NAME!r} (it has {', '.join(header) or 'none'}); add it, with paths such as cat/1.png")
     at = header.index(FILE_NAME)
     columns: dict[str, dict[str, str]] = {}
+    contradicting: set[str] = set()
     for number, row in enumerate(rows[1:], start=2):
         if not row:
             continue
         if len(row) != len(header):
             raise BadData(f"{uri}, line {number} has {len(row)} values for {len(header)} columns")
-        columns[row[at]] = {name: value for name, value in zip(header, row, strict=True) if name != FILE_NAME and value != ""}
-    return columns
+        values = {name: value for name, value in zip(header, row, strict=True) if name != FILE_NAME and value != ""}
+        if columns.setdefault(row[at], values) != values:
+            contradicting.add(row[at])
+    return Metadata(columns, tuple(sorted(contradicting)))

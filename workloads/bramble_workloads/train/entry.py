@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -44,7 +45,7 @@ def main() -> int:
 
 
 def specified() -> Specified:
-    """Read `$BRAMBLE_TRAINER` and `$BRAMBLE_PARAMS`.
+    """Read `$BRAMBLE_TRAINER` and the hyperparameters.
 
     Raises:
         SpecError: a name is not known, or a value is out of bounds. The message lists the names and bounds.
@@ -57,7 +58,12 @@ def specified() -> Specified:
     if builtin is None:
         raise SpecError(f"trainer.builtin.task: there is no built-in program for {trainer.task}; use trainer.container")
     try:
-        wanted = builtin.hyperparameters.model_validate(json.loads(os.environ.get("BRAMBLE_PARAMS") or "{}"))
+        wanted = builtin.hyperparameters.model_validate(json.loads(_parameters()))
     except ValidationError as error:
         raise SpecError(f"hyperparameters: {describe(error, builtin.hyperparameters)}") from error
     return Specified(trainer, wanted)
+
+
+def _parameters() -> str:
+    file = os.environ.get("BRAMBLE_PARAMS_FILE")
+    return Path(file).read_text() if file else os.environ.get("BRAMBLE_PARAMS") or "{}"

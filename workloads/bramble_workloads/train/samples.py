@@ -65,7 +65,7 @@ def read_samples(data: Path, task: TaskContract) -> Samples:
     try:
         manifest = json.loads((data / "manifest.json").read_bytes())
         classes, found = tuple(manifest["classes"]), manifest["task"]
-        lines = (data / "samples.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (data / "samples.jsonl").read_bytes().splitlines()  # text would also be split at U+2028 and others
     except (OSError, ValueError, KeyError) as error:
         raise BadData(f"{data} has no dataset: {error}") from error
     if found != task.name:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections import Counter
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bramble.contracts.hyperparameters import EarlyStopping, Hyperparameters
 from bramble.contracts.images import IMAGE_OPERATIONS, Augment, ImageInput
@@ -39,6 +40,12 @@ class Label(Annotation):
         return self.label
 
 
+def _distinct(labels: tuple[str, ...]) -> tuple[str, ...]:
+    if repeated := sorted(label for label, count in Counter(labels).items() if count > 1):
+        raise ValueError(f"the labels {', '.join(repeated)} occur more than once: each output needs a label of its own")
+    return labels
+
+
 class Classify(Postprocess):
     """Logits to a label and a confidence.
 
@@ -49,7 +56,7 @@ class Classify(Postprocess):
     activation: Literal["softmax"] = "softmax"
     temperature: float = Field(1.0, gt=0)
     """Logits are divided by it before the softmax."""
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: Annotated[tuple[str, ...], Field(min_length=2), AfterValidator(_distinct)]
     positive: str | None = None
     threshold: float = 0.5
     confident_at: float = 0.8

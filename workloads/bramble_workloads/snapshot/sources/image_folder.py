@@ -7,14 +7,17 @@ from pathlib import PurePosixPath
 
 from bramble.contracts.jobs.snapshot import Finding, Source
 from bramble.contracts.sources.image_folder import IMAGE_FOLDER
+from bramble.contracts.store import OWN_FOLDERS
 from bramble.contracts.tasks.base import Annotation
 from bramble_workloads.errors import BadData
 from bramble_workloads.snapshot.findings import finding
-from bramble_workloads.snapshot.metadata import METADATA, read_metadata
+from bramble_workloads.snapshot.metadata import METADATA, Metadata, read_metadata
 from bramble_workloads.snapshot.sources.base import Candidate, Listing, SourceReader
 from bramble_workloads.store import Store
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg"})
+HIDDEN = (".", "__MACOSX")
+"""A file or folder whose name begins so is not a sample: editors, notebooks and archivers keep copies and thumbnails there."""
 DEPTH = 2
 """The number of parts of a picture's path: its class and its file."""
 
@@ -25,10 +28,15 @@ class ImageFolderReader(SourceReader):
     contract = IMAGE_FOLDER
 
     def read(self, store: Store, source: Source, annotation: type[Annotation]) -> Listing:
-        prefix = f"{(source.prefix or '').strip('/')}/"
+        folder = (source.prefix or "").strip("/")
+        prefix = f"{folder}/" if folder else ""
         entries = {entry.key.removeprefix(prefix): entry for entry in store.list(prefix)}
+        if not folder:  # the whole store, which also has what Bramble writes
+            entries = {path: entry for path, entry in entries.items() if path.partition("/")[0] not in OWN_FOLDERS}
+        hidden = {path for path in entries if any(part.startswith(HIDDEN) for part in path.split("/"))}
+        entries = {path: entry for path, entry in entries.items() if path not in hidden}
         metadata = entries.pop(METADATA, None)
-        columns = read_metadata(store.get(metadata.key), store.uri(metadata.key)) if metadata else {}
+        columns, contradicting = read_metadata(store.get(metadata.key), store.uri(metadata.key)) if metadata else Metadata({})
         pictures = {path: entry for path, entry in entries.items() if _is_picture(path)}
         if not pictures:
             where = store.uri(prefix)
@@ -37,8 +45,11 @@ class ImageFolderReader(SourceReader):
             Candidate(source.name, entry, self.annotate(source, annotation, label=PurePosixPath(path).parts[0]), columns.get(path, {}))
             for path, entry in sorted(pictures.items())
         )
-        left_out = _left_out(source.name, entries.keys() - pictures.keys(), columns.keys() - pictures.keys())
-        return Listing(tuple(candidates), tuple(left_out))
+        found = [*_left_out(source.name, hidden, entries.keys() - pictures.keys(), columns.keys() - pictures.keys() - hidden)]
+        if contradicting:
+            message = f"source {source.name}: {METADATA} has several rows with different values for a file; keep the right one"
+            found.append(finding("metadata", "error", message, contradicting))
+        return Listing(tuple(candidates), tuple(found))
 
 
 def _is_picture(path: str) -> bool:
@@ -46,7 +57,9 @@ def _is_picture(path: str) -> bool:
     return len(parts) == DEPTH and parts[0] != ".." and PurePosixPath(path).suffix.lower() in EXTENSIONS
 
 
-def _left_out(source: str, files: Iterable[str], rows: Iterable[str]) -> Iterable[Finding]:
+def _left_out(source: str, hidden: Iterable[str], files: Iterable[str], rows: Iterable[str]) -> Iterable[Finding]:
+    if found := sorted(hidden):
+        yield finding("layout", "info", f"source {source}: hidden files, and files in hidden folders, are left out", found)
     if found := sorted(files):
         yield finding("layout", "warning", f"source {source}: files that are not <class>/<file>.png or .jpg are left out", found)
     if found := sorted(rows):
