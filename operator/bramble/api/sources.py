@@ -17,8 +17,8 @@ class S3Source(SpecPart):
     """A folder of the namespace's store."""
 
     prefix: Annotated[str, Field(max_length=512, pattern=r"^([^/].*)?$")] = ""
-    """The prefix of the keys to read, below the prefix of the store itself, such as `tv-ads/`. Set it always: a snapshot fails if it is
-    empty. A source can only be in the store that the Secret `bramble-store` names."""
+    """The prefix of the keys to read, below the prefix of the store itself, such as `tv-ads/`. Empty means everything that Bramble
+    has not written itself. A source can only be in the store that the Secret `bramble-store` names."""
 
 
 def _rules(formats: tuple[SourceContract, ...]) -> Iterator[Rule]:

@@ -92,6 +92,10 @@ def test_a_run_of_one_rank_cannot_have_lost_a_peer(tmp_path: Path) -> None:
     assert told(tmp_path, Ending(code=1), [GLOO], alone=True).kind == "Error"
 
 
+def test_a_download_of_the_script_itself_that_times_out_is_no_lost_peer(tmp_path: Path) -> None:
+    assert told(tmp_path, Ending(code=1), ["requests.exceptions.ReadTimeout: Socket Timeout"]).kind == "Error"
+
+
 def test_an_error_file_says_more_than_the_output(tmp_path: Path) -> None:
     """As torch's `record` writes it."""
     error = {"message": {"message": "KeyError: 'label'", "extraInfo": {"py_callstack": "…", "timestamp": "1"}}}

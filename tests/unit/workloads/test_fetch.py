@@ -14,6 +14,7 @@ from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.train import ContainerTrainer, TrainJob
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, checkpoints_prefix
+from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads import fetch as fetching
 from bramble_workloads.errors import BadData, Corrupt, SpecError
 from bramble_workloads.fetch import fetch, launch_plan, restore, write_image_folders
@@ -21,6 +22,7 @@ from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.launch.plan import LaunchPlan
 from bramble_workloads.parallel_map import QUEUED_PER_THREAD
 from bramble_workloads.store import Store
+from bramble_workloads.train.samples import read_samples
 from tests.unit.workloads.datasets import dataset
 from tests.unit.workloads.pods import train_job
 
@@ -51,6 +53,15 @@ def test_a_trainer_sees_train_and_val_and_never_test(sharded: bool, store: Store
         assert digest_of((tmp_path / sample["file"]).read_bytes()) == sample["id"]
         assert sample["file"].split("/")[:2] == [sample["split"], sample["label"]]
         assert sample["meta"]["hand"] in {"left", "right"}
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x1c", "\x0b", "\r", "\n"])
+def test_text_that_some_readers_take_for_a_line_end_stays_within_its_line(separator: str, store: Store, tmp_path: Path) -> None:
+    title = f"one{separator}two"
+    assert {sample["meta"]["title"] for sample in laid_out(store, stocked(store, 20, title=title), tmp_path)} == {title}
+    found = read_samples(tmp_path, CLASSIFICATION)
+    assert (len(found.train), len(found.val)) == (12, 4)
+    assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 16, "a user's script may split text"
 
 
 def test_few_shards_wait_in_memory(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,9 +158,17 @@ def test_everything_that_the_launcher_needs_is_there(store: Store, tmp_path: Pat
     assert (plan.nodes, plan.node_rank, plan.processes, plan.ranks, plan.world_size) == (2, 1, 4, [4, 5, 6, 7], 8)
     assert plan.environment["BRAMBLE_DATA"] == str(tmp_path / "data")
     assert json.loads(plan.environment["BRAMBLE_PARAMS"])["epochs"] == 2
+    assert json.loads(Path(plan.environment["BRAMBLE_PARAMS_FILE"]).read_text())["epochs"] == 2
     assert json.loads(plan.environment["BRAMBLE_TRAINER"])["architecture"] == "small-cnn"
     assert (run.root / "launch/__main__.py").is_file()
     assert (run.root / "launch/bramble_launch/main.py").is_file()
+
+
+def test_hyperparameters_too_long_for_a_variable_are_in_the_file_alone(tmp_path: Path) -> None:
+    job = train_job(digest_of(b""), container=ContainerTrainer(command=("python3",)), hyperparameters={"notes": "x" * 140_000})
+    plan = launch_plan(json.loads(job.model_dump_json(by_alias=True, exclude_none=True)), tmp_path, RunFolder(str(tmp_path)))
+    assert "BRAMBLE_PARAMS" not in plan["environment"]
+    assert len(json.loads(Path(plan["environment"]["BRAMBLE_PARAMS_FILE"]).read_text())["notes"]) == 140_000
 
 
 def test_a_command_and_its_arguments_are_the_plan(tmp_path: Path) -> None:

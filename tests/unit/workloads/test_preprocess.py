@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from bramble.contracts.images import Crop, Decode, ImageInput, Normalize, Resize
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.errors import SpecError
 from bramble_workloads.processing.errors import CorruptPicture, DescriptionError, InputError, TooLarge, UnsupportedMedia
-from bramble_workloads.processing.picture import media_type
+from bramble_workloads.processing.picture import decode, media_type
 from bramble_workloads.processing.preprocess import Preprocessor
 from tests.unit.workloads.models import description, png
 
@@ -79,6 +80,50 @@ def rotated_by_exif() -> bytes:
 def test_exif_orientation(exif: bool, expected: np.ndarray[Any, Any]) -> None:
     tensor = preprocess(description(preprocess=(Decode(color="L", exif=exif), PLAIN)), rotated_by_exif())
     np.testing.assert_array_equal(tensor[0, 0], expected)
+
+
+def exif_of(*tags: tuple[int, int, int, bytes]) -> bytes:
+    """A JPEG of the ramp whose EXIF directory has these tags as (tag, type, count, four bytes), in big-endian order."""
+    entries = b"".join(struct.pack(">HHI", tag, kind, count) + value for tag, kind, count, value in sorted(tags))
+    directory = b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">H", len(tags)) + entries + b"\0\0\0\0"
+    target = io.BytesIO()
+    Image.fromarray(RAMP).save(target, "JPEG", quality=100)
+    content = target.getvalue()
+    return content[:2] + b"\xff\xe1" + struct.pack(">H", len(directory) + 2) + directory + content[2:]
+
+
+TURN = (0x0112, 3, 1, b"\0\x06\0\0")
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read")
+@pytest.mark.parametrize(
+    ("tags", "turned"),
+    [
+        pytest.param((TURN,), True, id="the orientation alone"),
+        pytest.param((TURN, (0x011A, 7, 4, b"72/1")), True, id="a resolution of an undefined type"),
+        pytest.param((TURN, (0x011A, 2, 4, b"72\0\0")), True, id="a resolution as text"),
+        pytest.param((TURN, (0x0131, 7, 4, b"abcd")), True, id="a software of an undefined type"),
+        pytest.param((TURN, (0x9286, 1, 4, b"abcd")), True, id="a comment as bytes"),
+        pytest.param((TURN, (0x0100, 2, 4, b"640\0")), True, id="a width as text"),
+        pytest.param((TURN, (0x8769, 4, 1, b"\xff\xff\xff\xff")), True, id="a directory that lies outside of the file"),
+        pytest.param(((0x0112, 2, 4, b"top\0"),), False, id="an orientation as text"),
+        pytest.param(((0x0112, 3, 1, b"\0\x63\0\0"),), False, id="an orientation that does not exist"),
+        pytest.param(((0x0112, 5, 1, b"\xff\xff\xff\0"),), False, id="an orientation whose value lies outside of the file"),
+    ],
+)
+def test_odd_tags_beside_the_orientation_do_not_matter(tags: tuple[Any, ...], turned: bool) -> None:
+    described = description(input=ImageInput(tensor=description().input.tensor), preprocess=(Decode(color="L"), PLAIN))
+    upright = preprocess(described, exif_of(*tags))[0, 0]
+    np.testing.assert_allclose(upright, np.rot90(RAMP, -1) if turned else RAMP, atol=3)
+
+
+def test_every_orientation_is_turned_as_pillow_turns_it() -> None:
+    for orientation in range(1, 9):
+        content = exif_of((0x0112, 3, 1, struct.pack(">HH", orientation, 0)))
+        expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+        np.testing.assert_array_equal(
+            np.asarray(decode(content, ImageInput(tensor=description().input.tensor), Decode(color="L"))), expected
+        )
 
 
 def with_mode(mode: str) -> bytes:

@@ -155,6 +155,66 @@ def test_keeping_duplicates_makes_them_weigh_more(store: Store, pictures: list[s
     assert {sample.weight for sample in samples(store, result(store).manifest)} == {1.0, 2.0}
 
 
+def test_hidden_copies_of_pictures_are_no_class_and_take_nothing_away(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    """Notebooks keep copies in `.ipynb_checkpoints`, macOS keeps `._` files in every folder and in archives."""
+    for number in range(3):
+        store.put(f"raw/.ipynb_checkpoints/{number}-checkpoint.png", store.get(pictures[number]))
+    store.put("raw/3/._0001.png", b"\x00\x05\x16\x07 no picture")
+    store.put("raw/__MACOSX/7.png", b"\x00\x05\x16\x07 no picture")
+    assert freeze() == 0
+    assert result(store).passed
+    assert result(store).samples == len(pictures)
+    assert (findings(store)["layout"].severity, findings(store)["layout"].count) == ("info", 5)
+    assert findings(store).keys() == {"layout"}
+
+
+@pytest.mark.parametrize("prefix", [pytest.param("", id="empty"), pytest.param("/", id="a slash")])
+def test_without_a_prefix_everything_is_read_that_bramble_has_not_written(prefix: str, store: Store, freeze: Freeze) -> None:
+    for picture, label in zip(*digits(), strict=True):
+        if label in "01":
+            store.put(f"{label}/{digest_of(picture)[7:15]}.png", picture)
+    for attempt in (1, 2):  # the second one finds the blobs, the result and the log of the first
+        assert freeze(attempt, sources=(Source(name="scans", format="image-folder", prefix=prefix),)) == 0
+        assert result(store, attempt).classes == ("0", "1")
+        assert findings(store, attempt) == {}
+
+
+@pytest.mark.usefixtures("pictures")
+def test_class_names_that_only_look_different_to_a_program_are_named(store: Store, freeze: Freeze) -> None:
+    names = ("K\u00e4se", "Ka\u0308se", "K\u00c4SE", "K\u00e4se ")
+    for number, name in enumerate(names):
+        store.put(f"raw/{name}/1.png", digits()[0][200 + number])
+    assert freeze() == 0
+    assert findings(store)["classes"].severity == "warning"
+    assert set(findings(store)["classes"].samples) == set(names)
+
+
+@pytest.mark.parametrize(
+    ("row", "severity"),
+    [
+        pytest.param("right", "error", id="another value"),
+        pytest.param("left", None, id="the same value twice"),
+    ],
+)
+def test_rows_of_metadata_that_contradict_each_other_block_training(
+    row: str, severity: str | None, store: Store, pictures: list[str], freeze: Freeze
+) -> None:
+    name = pictures[5].removeprefix("raw/")
+    store.put("raw/metadata.csv", store.get("raw/metadata.csv") + f"{name},{row}\n".encode())
+    assert freeze() == 0
+    found = findings(store).get("metadata")
+    assert (found.severity if found else None, found.samples if found else ()) == (severity, (name,) if severity else ())
+
+
+def test_a_dataset_whose_recordings_leave_a_split_empty_does_not_pass(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    rows = "".join(f"{key.removeprefix('raw/')},one\n" for key in pictures)
+    store.put("raw/metadata.csv", f"file_name,recording\n{rows}".encode())
+    assert freeze(splits=Splits(train=0.7, val=0.15, test=0.15, seed=7, group_by="recording")) == 0
+    assert not result(store).passed
+    assert result(store).splits == {"train": 120, "val": 0, "test": 0}
+    assert "test has no samples" in findings(store)["splits"].message or "val has no samples" in findings(store)["splits"].message
+
+
 @pytest.mark.usefixtures("pictures")
 @pytest.mark.parametrize(
     ("checks", "name", "says"),

@@ -163,16 +163,30 @@ def test_a_hyperparameter_nobody_knows_is_a_spec_error_with_the_names_there_are(
     assert "epoch is not known; there are epochs, batchSize, learningRate" in found.message
 
 
+def without_a_first_line(folder: Path) -> tuple[str, ...]:
+    (folder / "train.py").write_text("print('hello')\n")
+    (folder / "train.py").chmod(0o755)
+    return (str(folder / "train.py"),)
+
+
 @pytest.mark.parametrize(
-    ("command", "says"),
-    [(("no-such-program",), "cannot be run in this image"), ((sys.executable, "-c", "pass"), "wrote no model.onnx")],
+    ("made", "says"),
+    [
+        pytest.param(lambda _: ("no-such-program",), "cannot be run in this image: there is no such file", id="missing"),
+        pytest.param(lambda _: (sys.executable, "-c", "pass"), "wrote no model.onnx", id="no model"),
+        pytest.param(without_a_first_line, "begin it with #!/usr/bin/env python3", id="a script without an interpreter"),
+        pytest.param(
+            lambda _: (sys.executable, "-c", "x" * 140_000), "too long for Linux", id="an argument of 140 KB", marks=pytest.mark.chaos
+        ),
+        pytest.param(lambda _: ("/tmp",), "is not executable", id="a folder", marks=pytest.mark.chaos),
+    ],
 )
 def test_a_command_that_cannot_give_a_model_is_a_spec_error(
-    command: tuple[str, ...], says: str, store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+    made: Callable[[Path], tuple[str, ...]], says: str, store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
 ) -> None:
-    job = train_job(manifest, nodes=1, **script(command=command))
-    with pods(job, store_config, tmp_path) as made:
-        assert codes(made) == [ExitCode.SPEC_ERROR], made[0].log()
+    job = train_job(manifest, nodes=1, **script(command=made(tmp_path)))
+    with pods(job, store_config, tmp_path) as nodes:
+        assert codes(nodes) == [ExitCode.SPEC_ERROR], nodes[0].log()
     assert says in causes(store, job)[0].message
 
 

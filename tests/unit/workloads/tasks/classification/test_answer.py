@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from bramble.contracts.package import ModelDescription, Output
 from bramble.contracts.tasks.classification import Classify, Label
@@ -115,3 +116,8 @@ def test_the_tensors_of_an_answer_are_those_that_the_task_announces() -> None:
 def test_the_score_of_the_positive_label_is_a_signal_where_there_is_one() -> None:
     assert answered().signals() == pytest.approx({"confidence": 0.75, "margin": 0.5})
     assert answered("a").signals() == pytest.approx({"confidence": 0.25, "margin": 0.5, "score": 0.25})
+
+
+def test_a_label_that_occurs_twice_is_refused() -> None:
+    with pytest.raises(ValidationError, match="the labels a occur more than once"):
+        Classify(labels=("a", "b", "a"))
