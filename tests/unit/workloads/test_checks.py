@@ -15,9 +15,9 @@ from bramble_workloads.snapshot.checks import check
 NO_CHECKS = Checks()
 
 
-def found(classes: dict[str, int], checks: Checks = NO_CHECKS, **elsewhere: dict[str, int]) -> dict[str, str]:
+def found(classes: dict[str, int], checks: Checks = NO_CHECKS, elsewhere: dict[str, dict[str, int]] | None = None) -> dict[str, str]:
     """Severity of each finding by its check. All splits have all samples, unless `elsewhere` says otherwise."""
-    placed: dict[Split, dict[str, int]] = {split: elsewhere.get(split, classes) for split in SPLITS}
+    placed: dict[Split, dict[str, int]] = {split: (elsewhere or {}).get(split, classes) for split in SPLITS}
     samples = [
         Sample(
             id=f"sha256:{number:064x}", bytes=1, extension=".png", split="train", annotation=Label(label=name), group=f"sha256:{0:064x}",
@@ -57,7 +57,7 @@ def test_a_check_fails_beyond_its_limit(classes: dict[str, int], checks: Checks,
     ],
 )
 def test_every_class_is_in_every_split(placed: dict[str, dict[str, int]], expected: dict[str, str]) -> None:
-    assert found({"a": 2, "b": 2}, **placed) == expected
+    assert found({"a": 2, "b": 2}, elsewhere=placed) == expected
 
 
 @pytest.mark.parametrize("checks", [Checks(max_imbalance="ten"), Checks(class_pattern="(")])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -29,6 +31,23 @@ def sample(number: int, split: Split, of: int | None = None) -> Sample:
     return Sample(id=own, bytes=10, extension=".png", split=split, annotation=Label(label="a"), group=group_name, origin="scans")
 
 
+class Pairs:
+    """Says which pictures are near by a list of pairs."""
+
+    def __init__(self, pairs: Iterable[tuple[int, int]]) -> None:
+        self._pairs = {frozenset(pair) for pair in pairs}
+        self._added: list[int] = []
+
+    def add(self, picture: int, /) -> None:
+        self._added.append(picture)
+
+    def join(self, pictures: Iterable[int], /) -> None:
+        """All near pictures are named anyway."""
+
+    def near(self, picture: int, /) -> list[int]:
+        return sorted(other for other in self._added if frozenset((picture, other)) in self._pairs)
+
+
 def grouped(
     pictures: list[Picture],
     near: list[tuple[int, int]],
@@ -37,7 +56,7 @@ def grouped(
     group_by: str | None = None,
 ) -> Grouped:
     before = {found.id: found for found in previous or []}
-    return group(pictures, near, policy, group_by=group_by, stratify_by=(), previous=before)
+    return group(pictures, Pairs(near), policy, group_by=group_by, stratify_by=(), previous=before)
 
 
 def kept(found: Grouped) -> list[int]:
@@ -60,6 +79,30 @@ def test_drop_keeps_what_was_there_before() -> None:
 
 def test_a_chain_of_likeness_keeps_its_ends() -> None:
     assert kept(grouped([picture(1), picture(2), picture(3)], [(0, 1), (1, 2)])) == [1, 3]
+
+
+@pytest.mark.parametrize("policy", ["drop", "keep", "fail"])
+def test_near_duplicates_with_different_labels_all_stay_in_one_group_and_are_named(policy: Policy) -> None:
+    found = grouped([picture(1, "empty"), picture(2, "deer"), picture(3, "deer")], [(0, 1)], policy)
+    assert kept(found) == [1, 2, 3]
+    assert found.group_of[name(1)] == found.group_of[name(2)] != found.group_of[name(3)]
+    assert messages(found) == [("contradictions", "warning", ("deer/2-0.png and empty/1-0.png",))]
+
+
+def test_of_a_fixed_camera_one_frame_of_each_label_stays() -> None:
+    pictures = [picture(number, "empty" if number % 2 else "deer") for number in range(1, 9)]
+    found = grouped(pictures, [(one, other) for one in range(8) for other in range(one)])
+    assert kept(found) == [1, 2]
+    assert [message for message in messages(found) if message[0] == "contradictions"] == [
+        ("contradictions", "warning", ("deer/2-0.png and empty/1-0.png",))
+    ]
+
+
+def test_a_label_is_not_lost_where_its_neighbours_are_in_two_splits() -> None:
+    before = [sample(1, "train"), sample(2, "test")]
+    found = grouped([picture(1), picture(2), picture(3, "fox")], [(0, 2), (1, 2)], previous=before)
+    assert kept(found) == [1, 2, 3]
+    assert found.group_of[name(3)] == found.group_of[name(1)], "it joins the first one"
 
 
 @pytest.mark.parametrize(("policy", "severity"), [("keep", "info"), ("fail", "error")])
@@ -114,7 +157,7 @@ def test_versions_never_leak_between_splits(data: st.DataObject, policy: Policy,
         here = sorted(everything[:size])
         pictures = [picture(number, tape=tapes[number]) for number in here]
         near = sorted({(here.index(min(a, b)), here.index(max(a, b))) for a, b in alike if a != b and a in here and b in here})
-        found = group(pictures, near, policy, group_by="tape" if by_tape else None, stratify_by=(), previous=previous)
+        found = group(pictures, Pairs(near), policy, group_by="tape" if by_tape else None, stratify_by=(), previous=previous)
         placed = assign(found.groups, RATIOS, 7)
         samples = {
             kept.id: Sample(

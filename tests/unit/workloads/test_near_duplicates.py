@@ -9,8 +9,17 @@ from PIL import Image, ImageFilter
 
 from bramble_workloads.processing.images import IMAGES
 from bramble_workloads.snapshot import near
-from bramble_workloads.snapshot.near import near_duplicates, perceptual_hashes
+from bramble_workloads.snapshot.near import NearIndex, perceptual_hashes
 from tests.unit.workloads.models import digits
+
+
+def near_duplicates(pictures: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    """Every pair (i < j) that the index finds, with each picture in a set of its own."""
+    index, pairs = NearIndex(list(pictures)), []
+    for number in range(len(pictures)):
+        pairs += [(other, number) for other in index.near(number)]
+        index.add(number)
+    return sorted(pairs)
 
 
 def scene(seed: int, size: int = 256) -> Image.Image:
@@ -85,7 +94,7 @@ def test_hashes_may_differ_in_two_bits(bits: int, same: bool, monkeypatch: pytes
 
 
 def test_bands_miss_no_pair_within_the_distance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near, "_same_pixels", lambda *_: True)
+    monkeypatch.setattr(near, "PIXELS", 255.0)
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (60, 32, 32), dtype=np.uint8)
     noisy = (pictures[:20].astype(int) + random.integers(-12, 13, (20, 32, 32))).clip(0, 255).astype(np.uint8)
@@ -99,3 +108,45 @@ def test_bands_miss_no_pair_within_the_distance(monkeypatch: pytest.MonkeyPatch)
 
 def test_nothing_gives_nothing() -> None:
     assert near_duplicates(np.zeros((0, 32, 32), np.uint8)) == []
+
+
+def test_of_pictures_in_one_set_one_is_found() -> None:
+    flat = np.stack([np.full((32, 32), grey, np.uint8) for grey in (100, 101, 102, 90)])
+    index = NearIndex(list(flat))
+    for number in range(3):
+        index.add(number)
+    index.join([0, 1])
+    assert index.near(2) == [0, 2]
+    index.join([1, 2])
+    assert index.near(2) == [0]
+    assert index.near(3) == [], "it is too dark"
+
+
+def test_a_picture_without_a_thumbnail_is_near_to_none() -> None:
+    index = NearIndex([None, np.zeros((32, 32), np.uint8)])
+    index.add(0)
+    index.add(1)
+    index.join([0, 1])
+    assert (index.near(0), index.near(1)) == ([], [1])
+
+
+@pytest.mark.parametrize("policy", ["drop", "keep"])
+def test_frames_of_a_fixed_camera_take_time_like_their_number(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pixels of each frame are compared with those of a few others, however many frames there are."""
+    random = np.random.default_rng(0)
+    base = np.asarray(Image.fromarray(random.integers(0, 255, (6, 8), np.uint8)).resize((32, 32), Image.Resampling.BICUBIC), float)
+    frames = (base + random.normal(0, 0.35, (1000, 32, 32))).clip(0, 255).astype(np.uint8)
+    compared, original = list[int](), NearIndex._differences
+
+    def counted(self: NearIndex, rows: NDArray[np.int64], row: int) -> NDArray[np.float64]:
+        compared.append(len(rows))
+        return original(self, rows, row)
+
+    monkeypatch.setattr(NearIndex, "_differences", counted)
+    index = NearIndex(list(frames))
+    for number in range(len(frames)):
+        similar = index.near(number)
+        if not similar or policy == "keep":
+            index.add(number)
+            index.join([number, *similar])
+    assert sum(compared) < 20 * len(frames)

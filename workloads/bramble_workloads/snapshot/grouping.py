@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.jobs.snapshot import Finding
@@ -61,9 +61,22 @@ class _Forest:
         first.previous = min((root.previous for root in roots.values() if root.previous), default=None)
 
 
+class Near(Protocol):
+    """Finds near-duplicates among the pictures that were added, by their index; `snapshot.near.NearIndex`."""
+
+    def add(self, picture: int, /) -> None:
+        """Let later pictures be compared with this one."""
+
+    def join(self, pictures: Iterable[int], /) -> None:
+        """Make one set of these pictures: it is enough that `near` finds one of them."""
+
+    def near(self, picture: int, /) -> list[int]:
+        """The near-duplicates of a picture, one of each set."""
+
+
 def group(
     pictures: Sequence[Picture],
-    near: Iterable[tuple[int, int]],
+    near: Near,
     policy: Policy,
     *,
     group_by: str | None,
@@ -72,42 +85,61 @@ def group(
 ) -> Grouped:
     """Drop or keep duplicates as the policy says, and join groups that near-duplicates connect.
 
+    Near-duplicates with different annotations are never dropped: one of them may be wrong, or the difference is small, as an animal in the
+    frame of a fixed camera is. They are in one group.
+
     Args:
         pictures: the pictures, sorted by id.
-        near: the pairs of near-duplicates, by index.
-        policy: `drop` keeps one of each set of duplicates. `keep` keeps all of them in one group; equal files are one sample with their
-            number as its weight. `fail` does the same as `keep`, and blocks training.
+        near: has no picture yet.
+        policy: `drop` keeps one of the near-duplicates with one annotation. `keep` keeps all of them in one group; equal files are one
+            sample with their number as its weight. `fail` does the same as `keep`, and blocks training.
         group_by: the column whose values are groups. Without it, each picture is a group of its own.
         stratify_by: the columns that make the strata, besides the class.
         previous: the samples of the previous manifest, by id. If one of two pictures must be dropped, it is the one that is not in there.
     """
     order = sorted(range(len(pictures)), key=lambda index: (pictures[index].id not in previous, pictures[index].id))
-    neighbours: dict[int, list[int]] = defaultdict(list)
-    for one, other in near:
-        neighbours[one].append(other)
-        neighbours[other].append(one)
     forest, base, moved = _nodes(pictures, group_by, previous)
     kept: dict[int, Picture] = {}
     dropped: list[str] = []
     conflicting: list[str] = []
+    alike: set[int] = set()
+    contradicting: list[tuple[int, int]] = []
     for index in order:
-        similar = [other for other in neighbours[index] if other in kept]
-        names = [base[index], *(base[other] for other in similar)]
-        if similar and policy == "drop":
+        similar = near.near(index)
+        agreeing = [other for other in similar if pictures[other].annotation == pictures[index].annotation]
+        if agreeing and policy == "drop":
             dropped.append(pictures[index].keys[0])
-        elif len({root.split for root in map(forest.root, names)} - {None}) > 1:
-            conflicting.append(pictures[index].keys[0])
+            continue
+        names = [base[index], *(base[other] for other in similar)]
+        if len({root.split for root in map(forest.root, names)} - {None}) > 1:
+            if agreeing:
+                conflicting.append(pictures[index].keys[0])
+                continue
+            names = _in_one_split(names, forest)
+        forest.join(names)
+        kept[index] = pictures[index]
+        near.add(index)
+        if agreeing:  # the policy keeps all of them
+            near.join([index, *agreeing])
+            alike.update([index, *agreeing])
         else:
-            forest.join(names)
-            kept[index] = pictures[index]
+            contradicting += [(index, other) for other in similar]
     findings = [
-        *_duplicates(pictures, [pictures[index].keys[0] for index in order if neighbours[index]], dropped, policy),
+        *_duplicates(pictures, [pictures[index].keys[0] for index in sorted(alike)], dropped, policy),
+        *_contradictions(pictures, contradicting),
         *_moved(conflicting, moved, group_by),
         *_missing_columns(pictures, [*([group_by] if group_by else []), *stratify_by]),
     ]
     group_of = {picture.id: _name(forest.root(base[index])) for index, picture in kept.items()}
     groups = _groups(kept.values(), group_of, forest, base, kept, stratify_by)
     return Grouped(tuple(sorted(kept.values(), key=lambda picture: picture.id)), group_of, groups, tuple(findings))
+
+
+def _in_one_split(names: Sequence[str], forest: _Forest) -> list[str]:
+    """Those of the names that are in the split of the first one that has a split, or in none."""
+    splits = [forest.root(name).split for name in names]
+    first = next(split for split in splits if split is not None)
+    return [name for name, split in zip(names, splits, strict=True) if split in (None, first)]
 
 
 def _name(root: _Node) -> str:
@@ -173,6 +205,12 @@ def _duplicates(pictures: Sequence[Picture], near: Sequence[str], dropped: Seque
     elif found := sorted({*equal, *near}):
         severity: Literal["error", "info"] = "error" if policy == "fail" else "info"
         yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
+
+
+def _contradictions(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]]) -> Iterable[Finding]:
+    if found := sorted(f"{pictures[one].keys[0]} and {pictures[other].keys[0]}" for one, other in pairs):
+        message = "near-duplicates have different annotations; all are kept, in one split if they can be: correct them if one is wrong"
+        yield finding("contradictions", "warning", message, found)
 
 
 def _moved(conflicting: Sequence[str], moved: Sequence[str], group_by: str | None) -> Iterable[Finding]:

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs.snapshot import Checks, Finding, SnapshotJob, SnapshotResult
 from bramble.contracts.manifest import SPLITS, Manifest, Sample, read_sample
@@ -20,7 +18,7 @@ from bramble_workloads.snapshot.checks import check
 from bramble_workloads.snapshot.findings import shortened
 from bramble_workloads.snapshot.freeze import counts_of, freeze
 from bramble_workloads.snapshot.grouping import Grouped, group
-from bramble_workloads.snapshot.near import near_duplicates
+from bramble_workloads.snapshot.near import NearIndex
 from bramble_workloads.snapshot.samples import Picture, distinct
 from bramble_workloads.snapshot.sources.base import Candidate
 from bramble_workloads.snapshot.sources.catalogue import reader_of
@@ -64,7 +62,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
         raise BadData(f"none of the {len(candidates)} files can be a sample: {faults[0].samples[0] if faults else 'there is no file'}")
     grouped = group(
         pictures,
-        _near(pictures),
+        NearIndex([picture.thumbnail for picture in pictures]),
         job.checks.duplicates,
         group_by=job.splits.group_by,
         stratify_by=job.splits.stratify_by,
@@ -101,14 +99,6 @@ def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mappi
             if time.monotonic() - said >= SAY_SECONDS:
                 said = time.monotonic()
                 work.say(f"read {number} of {len(candidates)} files", metrics={"files": number, "of": len(candidates)})
-
-
-def _near(pictures: list[Picture]) -> list[tuple[int, int]]:
-    """The pairs of near-duplicates among the samples that have a thumbnail, by index."""
-    seen = [(index, picture.thumbnail) for index, picture in enumerate(pictures) if picture.thumbnail is not None]
-    if not seen:
-        return []
-    return [(seen[one][0], seen[other][0]) for one, other in near_duplicates(np.stack([thumbnail for _, thumbnail in seen]))]
 
 
 def _spooled(folder: Path, digest: str) -> Path:
