@@ -282,3 +282,22 @@ def test_preparing_says_what_is_wrong_before_torch_is_asked(monkeypatch: pytest.
     assert found["kind"] == "SpecError"
     monkeypatch.setenv("BRAMBLE_PARAMS", "{}")
     assert entry.prepare() is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "size", "params", "says"),
+    [
+        pytest.param("vit_tiny_patch16_224", 32, {}, "cannot take samples of 3x32x32", id="a transformer for another size"),
+        pytest.param("resnet18", 32, {"batchSize": 1}, "raise batchSize", id="one sample a batch, which is normalised alone"),
+    ],
+)
+def test_a_network_that_does_not_fit_is_a_spec_error_before_the_first_step(
+    architecture: str, size: int, params: dict[str, Any], says: str, run: Run
+) -> None:
+    with pytest.raises(SpecError, match=says):
+        run(architecture=architecture, size=size, channels="RGB", epochs=1, **params)
+    assert not (run.folder / "progress.jsonl").exists()
+
+
+def test_a_network_that_can_be_trained_with_single_samples_is(run: Run) -> None:
+    assert run(epochs=1, batchSize=1) == 0

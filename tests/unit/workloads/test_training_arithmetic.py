@@ -13,7 +13,7 @@ from hypothesis import given
 from bramble.contracts.hyperparameters import Hyperparameters
 from bramble_workloads.errors import SpecError
 from bramble_workloads.train.entry import specified
-from bramble_workloads.train.sampling import batches, epoch_order
+from bramble_workloads.train.sampling import batches, epoch_order, smallest_batch
 from bramble_workloads.train.schedule import learning_rate
 
 counts, sizes, worlds = st.integers(1, 200), st.integers(1, 16), st.integers(1, 4)
@@ -37,6 +37,21 @@ def test_an_epoch_goes_on_where_it_stopped(count: int, size: int, world: int, do
     whole = list(batches(order, size, 0, world))
     rest = list(batches(order, size, 0, world, start=min(count, done * size * world)))
     assert [batch.tolist() for batch in rest] == [batch.tolist() for batch in whole[done:]]
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "world", "smallest"),
+    [
+        pytest.param(16, 8, 1, 8, id="whole batches"),
+        pytest.param(19, 8, 1, 3, id="the last batch is smaller"),
+        pytest.param(17, 8, 1, 8, id="a last batch of one is left out"),
+        pytest.param(3, 8, 2, 2, id="the only batch is filled up"),
+        pytest.param(2, 8, 2, 1, id="the only batch gives each rank one"),
+        pytest.param(9, 1, 1, 1, id="a batch of one is asked for"),
+    ],
+)
+def test_the_smallest_batch(count: int, size: int, world: int, smallest: int) -> None:
+    assert smallest_batch(count, size, world) == smallest
 
 
 def test_epochs_and_seeds_have_orders_of_their_own() -> None:

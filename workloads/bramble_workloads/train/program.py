@@ -17,7 +17,8 @@ from bramble_workloads.export import export
 from bramble_workloads.tasks.base import Task
 from bramble_workloads.tasks.catalogue import task_of
 from bramble_workloads.tasks.objective import Objective
-from bramble_workloads.train import checkpoint
+from bramble_workloads.train import checkpoint, sampling
+from bramble_workloads.train.dry_run import require_fit
 from bramble_workloads.train.entry import Specified
 from bramble_workloads.train.loop import Setup, Trainer, make_optimizer
 from bramble_workloads.train.progress import Progress
@@ -49,17 +50,20 @@ def objective_of(task: Task[Any, Any]) -> type[Objective[Any]]:
 def main(specified: Specified, seed: int) -> int:
     """Train and export. Returns 0, or raises an exception, whose `code` is the exit code."""
     torch.manual_seed(seed)
-    ranks = Ranks()
     trainer, wanted = specified
     task = task_of(trainer.task)
     samples = read_samples(Path(os.environ["BRAMBLE_DATA"]), task.contract)
     objective = objective_of(task)(trainer, wanted, samples.classes, [sample.truth for sample in samples.train])
+    network = objective.network()
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    require_fit(network, objective, samples.train[0].truth, sampling.smallest_batch(len(samples.train), wanted.batch_size, world_size))
+    ranks = Ranks()
     setup = Setup(
         wanted=wanted,
         seed=seed,
         ranks=ranks,
         objective=objective,
-        network=objective.network().to(ranks.device),
+        network=network.to(ranks.device),
         train=Source(samples.train, objective, ranks.device, LOADERS),
         val=Source(samples.val, objective, ranks.device, LOADERS),
         checkpoints=Path(os.environ["BRAMBLE_CHECKPOINTS"]),

@@ -42,3 +42,8 @@ def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, sta
             return
         missing = -len(chunk) % world_size
         yield np.concatenate([chunk, np.resize(order, missing)])[rank::world_size]
+
+
+def smallest_batch(count: int, size: int, world_size: int) -> int:
+    """The number of samples that a rank gets of the smallest batch of an epoch of `count` samples."""
+    return min(len(batch) for batch in batches(np.arange(count), size, 0, world_size))

@@ -1,6 +1,7 @@
 """Fits the temperature that makes a classifier's confidences match its accuracy.
 
-Source: C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017.
+Sources: C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017; for the targets, J. Platt,
+"Probabilistic Outputs for Support Vector Machines", 1999.
 """
 
 from __future__ import annotations
@@ -15,20 +16,25 @@ HALVINGS = 60
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The T that minimises the mean negative log-likelihood of softmax(logits / T).
+    """The T that minimises the mean cross-entropy of softmax(logits / T).
+
+    The target of a sample is not 1 for its class but (N + 1) / (N + 2), the best guess of a probability after N answers that were all right
+    (Laplace). So a small validation split without an error does not make every answer on a device certain. The rest is shared by the other
+    classes; with many samples it vanishes.
 
     Args:
         logits: float32 [N, classes].
         labels: int64 [N], the true classes.
 
     Returns:
-        T between `LOWEST` and `HIGHEST`; 1.0 without samples. The likelihood is concave in 1/T, so bisection finds its one optimum. Where
-        every sample is answered right, a lower T is always better, and the result is `LOWEST`.
+        T between `LOWEST` and `HIGHEST`; 1.0 without samples. The cross-entropy is convex in 1/T, so bisection finds its one optimum.
     """
-    if len(labels) == 0:
+    count, classes = logits.shape
+    if count == 0:
         return 1.0
     scores = logits.astype(np.float64)
-    true = scores[np.arange(len(labels)), labels].mean()
+    own, rest = scores[np.arange(count), labels], 1 / (count + 2)
+    true = float(((1 - rest) * own + rest * (scores.sum(axis=1) - own) / (classes - 1)).mean())
 
     def slope(sharpness: float) -> float:
         """The derivative of the loss with respect to 1/T."""

@@ -26,6 +26,14 @@ def test_the_temperature_undoes_overconfidence(sharpness: float) -> None:
 
 def test_the_temperature_is_bounded_and_one_without_samples() -> None:
     scores = np.eye(3, dtype=np.float32) * 9
-    assert fit_temperature(scores, np.arange(3)) == LOWEST
+    assert fit_temperature((scores / 1000).astype(np.float32), np.arange(3)) == LOWEST
     assert fit_temperature(scores, np.array([1, 2, 0])) == HIGHEST
     assert fit_temperature(np.zeros((0, 3), np.float32), np.zeros(0, np.int64)) == 1.0
+
+
+@pytest.mark.parametrize("count", [3, 24, 300])
+def test_a_small_split_without_an_error_does_not_make_answers_certain(count: int) -> None:
+    """After N right answers of N, a confidence of (N + 1) / (N + 2) is honest (Laplace's rule of succession)."""
+    scores = np.eye(3, dtype=np.float32)[np.arange(count) % 3] * 9
+    scaled = np.exp(9 / fit_temperature(scores, np.arange(count) % 3))
+    assert scaled / (scaled + 2) == pytest.approx((count + 1) / (count + 2), abs=1e-3)
