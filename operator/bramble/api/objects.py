@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails
 
 from bramble.api.schema import LIST_KEYS, LIST_TYPE, NAME_RULES, Rule, SpecPart, StatusPart
 from bramble.kube.resources import Key, Manifest, Resource
@@ -191,11 +192,15 @@ def metadata_of(manifest: Manifest) -> Metadata:
 
 
 def problem_of(error: ValidationError, root: str = "spec") -> str:
-    """Every problem that pydantic found, as `field: value: what is wrong`, in one line."""
-    return "; ".join(
-        f"{'.'.join([root, *(str(part) for part in complaint['loc'])])}: {_shown(complaint['input'])}: {complaint['msg']}"
-        for complaint in error.errors(include_url=False, include_context=False)
-    )
+    """Every problem that pydantic found, as `field: value: what is wrong`, in one line. A rule over several fields names them itself."""
+    return "; ".join(_problem(complaint, root) for complaint in error.errors(include_url=False, include_context=False))
+
+
+def _problem(complaint: ErrorDetails, root: str) -> str:
+    message = complaint["msg"].removeprefix("Value error, ")  # pydantic's words for a rule of our own
+    if not complaint["loc"]:
+        return message
+    return f"{'.'.join([root, *(str(part) for part in complaint['loc'])])}: {_shown(complaint['input'])}: {message}"
 
 
 def _shown(value: Any) -> str:

@@ -352,6 +352,7 @@ class Status(KindStatus):
             "spentSeconds",
             "endedAt",
             "dataset",
+            "hyperparameters",
             "firstCause",
             "package",
             "evaluation",
@@ -381,6 +382,8 @@ class Status(KindStatus):
     """When the last attempt ended (RFC 3339). Memory."""
     dataset: DatasetPin | None = None
     """The version of the Dataset that the run trains on. Memory."""
+    hyperparameters: str = ""
+    """The digest of the hyperparameters that the run was admitted with. Memory."""
     progress: ProgressSeen | None = None
     """The progress that the attempt reported last."""
     first_cause: Cause | None = None

@@ -45,7 +45,7 @@ def test_a_spec_that_cannot_be_used_names_field_and_value(pattern: str) -> None:
     assert says(verdict) == ("False", "InvalidSpec")
     assert verdict.status is not None
     assert verdict.status["phase"] == "Failed"
-    assert f"classPattern: '{pattern}': Value error, not a regular expression" in verdict.status["conditions"][0]["message"]
+    assert f"classPattern: '{pattern}': not a regular expression" in verdict.status["conditions"][0]["message"]
 
 
 class TestNewInputs:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bramble.contracts.canonical import document_digest
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.observed import DatasetSeen
 from bramble.kinds.trainingrun.policies.admit import admit
@@ -38,6 +39,7 @@ def test_the_run_waits(dataset: DatasetSeen | None, reason: str, fragments: tupl
 def test_the_version_is_pinned() -> None:
     plan = admit(observed(dataset=FROZEN), NOW)
     assert remembered(plan)["dataset"] == {"name": "tape", "uid": "uid-dataset", "version": DATASET}
+    assert remembered(plan)["hyperparameters"] == document_digest({})
 
 
 @pytest.mark.parametrize(

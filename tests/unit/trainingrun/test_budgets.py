@@ -64,8 +64,8 @@ def test_the_message_says_what_is_left(why: Cause, left: str) -> None:
     [
         case("one failure too many", seen(failures=1), cause("Error", 1), (2, 0), "FailureBudgetSpent", "spec.budgets.failures allows 1"),
         case("one disruption too many", seen(disruptions=2), cause("NodeLost", 1), (0, 3), "DisruptionBudgetSpent", "allows 2"),
-        case("a spec error is final", seen(), cause("SpecError", 0), (0, 0), "SpecError", "No retry can mend that"),
-        case("bad data is final", seen(failures=1), cause("BadData", 0), (1, 0), "BadData", "No retry can mend that"),
+        case("a spec error is final", seen(), cause("SpecError", 0), (0, 0), "SpecError", "Another attempt would fail in the same way"),
+        case("bad data is final", seen(failures=1), cause("BadData", 0), (1, 0), "BadData", "Another attempt would fail in the same way"),
     ],
 )
 def test_no_attempt_follows(run: Observed, why: Cause, counters: tuple[int, int], reason: str, advice: str) -> None:

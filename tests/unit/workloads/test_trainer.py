@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import signal
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from bramble.contracts.images import Augment
 from bramble.contracts.package import ModelDescription
 from bramble_workloads.errors import BadData, SpecError, Stopped
 from bramble_workloads.processing.model import Model
-from bramble_workloads.train import checkpoint, entry
+from bramble_workloads.train import checkpoint, entry, loop
 from bramble_workloads.train.checkpoint import STATE, steps
 from bramble_workloads.train.images import augment
 from bramble_workloads.train.progress import Progress
@@ -126,8 +128,8 @@ def test_sigterm_saves_the_last_step_and_the_next_run_goes_on_from_it(run: Run, 
     original = Progress.first_step
     calls = iter(range(1000))
 
-    def leave_at_the_eleventh(self: Progress) -> None:
-        original(self)
+    def leave_at_the_eleventh(self: Progress, epoch: int) -> None:
+        original(self, epoch)
         if next(calls) == 10:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -137,8 +139,13 @@ def test_sigterm_saves_the_last_step_and_the_next_run_goes_on_from_it(run: Run, 
     newest = steps(another.folder / "checkpoints")[-1]
     state = json.loads((newest[1] / STATE).read_text())
     assert (newest[0], state["epoch"], state["consumed"]) == (11, 1, 24)
+    told = len(another.lines)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=count(step=10).__next__))  # 10 s pass between two looks at the clock
     another(**wanted)
     assert run.weights == another.weights
+    assert another.lines[told]["epoch"] == 1, "the next attempt goes on from there"
+    times = {line["epoch"]: line["etaSeconds"] for line in another.lines[told:] if "etaSeconds" in line}
+    assert times[2] > 20, "the epoch that is left is whole, and this attempt began within the one before"
 
 
 @pytest.mark.parametrize(

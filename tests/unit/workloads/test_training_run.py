@@ -178,6 +178,7 @@ def without_a_first_line(folder: Path) -> tuple[str, ...]:
         pytest.param(
             lambda _: (sys.executable, "-c", "x" * 140_000), "too long for Linux", id="an argument of 140 KB", marks=pytest.mark.chaos
         ),
+        pytest.param(lambda _: (sys.executable, "-c", "a\0b"), "has a NUL character", id="a NUL", marks=pytest.mark.chaos),
         pytest.param(lambda _: ("/tmp",), "is not executable", id="a folder", marks=pytest.mark.chaos),
     ],
 )

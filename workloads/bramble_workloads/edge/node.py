@@ -75,6 +75,15 @@ class Node:
         found = [model.endpoint for model in self._models.values() if model.endpoint.name == name]
         return next((endpoint for endpoint in found if endpoint.current is not None), found[0] if found else None)
 
+    @property
+    def ready(self) -> bool:
+        """False until the models of the last run have been loaded or have failed, and while none serves although one served before."""
+        if not self.restored.is_set():
+            return False
+        return any(model.endpoint.current for model in self._models.values()) or not any(
+            model.fails_to_serve for model in self._models.values()
+        )
+
     # ---------------------------------------------------------------------------------------------------- start and end
 
     async def restore(self) -> None:

@@ -72,11 +72,17 @@ def main(root: str) -> int:
         causes.append({"kind": "SpecError", "message": f"the command {shown} cannot be run in this image: {CANNOT_RUN[error.errno]}"})
     except RuntimeError as error:  # raised by a library, for example if the CUDA driver does not match
         causes.append({"kind": "Error", "message": f"the ranks could not be started: {error}"})
+    except ValueError as error:
+        if "null byte" not in str(error):
+            raise
+        causes.append(
+            {"kind": "SpecError", "message": "trainer.container.command or args has a NUL character, which no program can be given"}
+        )
     except ImportError as error:
         causes.append({"kind": "SpecError", "message": f"this image cannot run the trainer: {error}"})
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher is already ending
     pump.finish()
-    return _finish(folder, [] if succeeded else [*watch.report(final=True), *causes, *_refusal(folder)])
+    return _finish(folder, [] if succeeded else [*watch.final_causes(), *causes, *_refusal(folder)])
 
 
 def _run_ranks(attempt: Attempt) -> bool:

@@ -48,20 +48,16 @@ class Watch:
         while all(found["kind"] == "PeerLost" for found in self.causes()) and len(self._own) < len(pids) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
             self._collect(pids)
-        self.report()
+        handshake.write(self._folder.causes, {"causes": self.causes()})
         return True
 
     def causes(self) -> list[dict[str, Any]]:
         """A cause for each rank that failed by itself."""
         return [self._cause(rank, ending) for rank, ending in sorted(self._own.items()) if ending.failed]
 
-    def report(self, *, final: bool = False) -> list[dict[str, Any]]:
-        """Write the causes for the sidecar, and return them. `final` adds those of ranks that the launcher stopped."""
-        found = self.causes()
-        if final:
-            found += [self._stopped(rank) for rank in self._all if rank not in self._own]
-        handshake.write(self._folder.causes, {"causes": found})
-        return found
+    def final_causes(self) -> list[dict[str, Any]]:
+        """Those of `causes`, and one for each rank that the launcher stopped."""
+        return [*self.causes(), *(self._stopped(rank) for rank in self._all if rank not in self._own)]
 
     def _collect(self, pids: Mapping[int, int]) -> None:
         for rank, pid in pids.items():
@@ -77,7 +73,7 @@ class Watch:
             return stopped(rank, f"the pod was asked to end{f'; it said: {error.message}' if error.message else ''}", self._lines(rank))
         if error.message is not None:  # it had failed, but was stopped before it ended
             return cause(rank, Ending(code=error.code), self._folder.error(rank), self._lines(rank), alone=False)
-        return stopped(rank, "another rank had ended", self._lines(rank))
+        return stopped(rank, "the store refused this run" if self._folder.refused.exists() else "another rank had ended", self._lines(rank))
 
     def _lines(self, rank: int) -> list[str]:
         return last_lines(self._folder.log(rank), self._folder.older_log(rank), LINES)

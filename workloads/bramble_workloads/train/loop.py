@@ -129,7 +129,7 @@ class Trainer:
             self._copy(self._buffers, self._before)
             self._whole = True
             if ranks.first:
-                self._setup.progress.first_step()
+                self._setup.progress.first_step(state.epoch)
                 if self._setup.progress.due():
                     self._report_within_epoch(sums, (state.consumed - start) / (time.monotonic() - began))
             stopping.after_step()
@@ -183,7 +183,8 @@ class Trainer:
         self.save()
         if self._ranks.first:
             left = 0 if self._done() else self._wanted.epochs - state.epoch
-            self._setup.progress.write(state.epoch, metrics, left * seconds)
+            whole = seconds * len(self._setup.train) / samples if samples else None  # this attempt may have begun within the epoch
+            self._setup.progress.write(state.epoch, metrics, left * whole if whole is not None else None)
             text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
             print(f"epoch {state.epoch}/{self._wanted.epochs}: {text}", flush=True)  # noqa: T201
 

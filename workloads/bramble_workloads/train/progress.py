@@ -20,11 +20,11 @@ class Progress:
         self._first_step = ""
         self._last = 0.0
 
-    def first_step(self) -> None:
-        """Record the time of the first optimiser step of this attempt. Call it after every step."""
+    def first_step(self, epoch: int) -> None:
+        """Record the time of the first optimiser step of this attempt. Call it after every step, with the number of complete epochs."""
         if not self._first_step:
             self._first_step = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            self.write(0, {}, None)
+            self.write(epoch, {}, None)
 
     def due(self) -> bool:
         """True if the next line within the epoch is due."""

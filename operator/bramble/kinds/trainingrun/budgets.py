@@ -67,7 +67,8 @@ def charge(seen: Observed, cause: Cause) -> Charge:
     memory = {"failures": failures, "disruptions": disruptions, "stalls": stalls, "first_cause": cause}
     what = f"attempt {status.attempt} failed: {describe_cause(cause)}"
     if counts == "final":
-        return Charge(memory, cause.kind, f"{what}. No retry can mend that: correct it, then request a retry or make another TrainingRun")
+        advice = "make another TrainingRun with the right spec or, if the image or the store was wrong, correct that and request a retry"
+        return Charge(memory, cause.kind, f"{what}. Another attempt would fail in the same way: {advice}")
     if failures > budgets.failures:
         spent = f"{failures} attempts failed, and spec.budgets.failures allows {budgets.failures}"
         return Charge(memory, FAILURES_SPENT, f"{what}. {spent}: mend the cause, then raise the budget or request a retry")

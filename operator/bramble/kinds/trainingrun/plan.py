@@ -21,6 +21,7 @@ from bramble.kinds.trainingrun.policies.deleted import deleted
 from bramble.kinds.trainingrun.policies.ended import ended
 from bramble.kinds.trainingrun.policies.evaluate import evaluate
 from bramble.kinds.trainingrun.policies.gates import gates
+from bramble.kinds.trainingrun.policies.hyperparameters_changed import hyperparameters_changed
 from bramble.kinds.trainingrun.policies.publish import publish
 from bramble.kinds.trainingrun.policies.reuse import reuse
 from bramble.kinds.trainingrun.policies.suspended import suspended
@@ -32,7 +33,7 @@ from bramble.kinds.trainingrun.status import not_admitted
 Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
-    deleted, answer_request, delete_stale_children, ended,
+    deleted, answer_request, delete_stale_children, ended, hyperparameters_changed,
     trained, suspended, wait_for_store, admit, reuse, attempt_fails, begin, train, evaluate, gates, publish,
 )  # fmt: skip
 

@@ -181,6 +181,24 @@ async def test_the_last_good_version_serves_while_a_damaged_one_is_downloaded_ag
     await agent.serves(second)
 
 
+async def test_a_device_that_cannot_serve_what_it_served_before_is_not_ready(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    only = publish()
+    gateway.assign(only)
+    await agent.start()
+    await agent.serves(only)
+    await agent.kill()
+    damage(agent, gateway, only)
+    gateway.down = True
+    before = len(agent.log.read_text())
+    await agent.start(ready=False)
+    await until(lambda: "Download(" in agent.log.read_text()[before:], "the package has failed to load", agent.tail)
+    assert (await agent.get("/v2/health/live"))[0] == 200
+    assert (await agent.get("/v2/health/ready"))[0] == 503
+    gateway.down = False
+    await agent.ready()
+    assert await serving_package(agent) == only
+
+
 def damage(agent: Agent, gateway: FakeGateway, package: str) -> None:
     """Flip a byte of a package's graph on the device's disk."""
     graph = json.loads(gateway.blobs[package])["files"]["model"]["sha256"].removeprefix("sha256:")

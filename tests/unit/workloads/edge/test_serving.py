@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import numpy as np
+import pytest
 from yarl import URL
 
 from bramble.contracts.images import ImageInput
@@ -343,3 +344,17 @@ async def test_reports_describe_the_board(agent: Agent, gateway: FakeGateway, pu
     assert last.facts.page_size >= 4096
     assert last.health.memory_bytes is not None
     assert [each.sequence for each in gateway.reports] == list(range(1, len(gateway.reports) + 1))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e39", "1e30"])
+async def test_a_tensor_on_which_no_model_can_work_is_the_clients_fault(
+    value: str, agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    """It is not counted: otherwise one client could undo a version that is good."""
+    await serving(agent, gateway, publish)
+    numbers = ",".join([value, *["0.5"] * 63])
+    body = f'{{"inputs": [{{"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": [{numbers}]}}]}}'
+    status, answer = await agent.post(INFER, data=body, headers={"Content-Type": "application/json"})
+    assert (status, answer.get("error", "")[:14]) in ((400, "the tensor has"), (200, "")), answer
+    counted = [line for line in (await agent.get("/metrics"))[1].splitlines() if line.startswith("bramble_device_errors_total{")]
+    assert [line.rpartition(" ")[2] for line in counted] == ["0.0"] * len(counted)

@@ -134,6 +134,13 @@ class AssignedModel:
         if current is not None:
             await current.closed.wait()  # Python may not end while a thread runs the graph
 
+    @property
+    def fails_to_serve(self) -> bool:
+        """True while a package that has served on this node is assigned to it and no package serves."""
+        remembered = self._store.slots
+        assigned = {remembered.stable_target, remembered.candidate_target}
+        return self.endpoint.current is None and remembered.active is not None and remembered.active in assigned
+
     def required_blobs(self) -> frozenset[str]:
         """The digests of all blobs that must stay on the disk for this assignment."""
         return self._required_blobs.of_all(self._store.slots)

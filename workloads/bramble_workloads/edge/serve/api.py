@@ -100,9 +100,9 @@ class Api:
         return json_response({"live": True})
 
     async def _ready(self, model: str) -> Response:
-        """Say whether the models of the last run are loaded again. A new model that is still loading does not make the device unready."""
+        """Say whether the models of the last run serve again. A new model that is still loading does not make the device unready."""
         del model
-        ready = self._node.restored.is_set()
+        ready = self._node.ready
         return json_response({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def _metadata(self, model: str) -> Response:

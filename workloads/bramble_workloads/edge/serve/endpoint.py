@@ -24,11 +24,13 @@ from bramble_workloads.edge.serve.counters import Book, Key, Tally
 from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.protocol import Interface
 from bramble_workloads.edge.serve.workers import Workers
-from bramble_workloads.processing.errors import ModelFault
+from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model, Prediction
 
 T = TypeVar("T")
 
+LARGEST = 1e6
+"""The largest absolute value in a client's tensor on which a model must not fail. Normalised pixels stay far below it."""
 RECENT_INPUTS = 16
 RECENT_BYTES = 256 * 1024
 """A recent input larger than this is not kept: memory is for models."""
@@ -126,7 +128,7 @@ class Endpoint:
 
         Raises:
             Overloaded: too many wait already; counted as an error, because the user got no answer.
-            InputError: the picture's own fault; not counted against the model.
+            InputError: the input's own fault; not counted against the model.
             ModelFault: the graph failed; counted as an error.
         """
         label = served.label
@@ -161,7 +163,24 @@ def _predict(content: bytes, model: Model) -> Prediction:
 
 
 def _answer(tensor: NDArray[np.float32], model: Model) -> Prediction:
-    return model.answer(model.run(tensor))
+    """Run the graph on a client's own tensor. If that fails, the tensor may be the cause, and then the model is not to blame.
+
+    Raises:
+        InputError: the model failed on numbers that are not finite, or beyond what preprocessing makes of any picture.
+        ModelFault: the model failed on a tensor that it should take.
+    """
+    try:
+        return model.answer(model.run(tensor))
+    except ModelFault as error:
+        largest = float(np.abs(tensor).max(initial=0.0))
+        if largest <= LARGEST:  # false for NaN as well
+            raise
+        what = (
+            f"numbers up to {largest:g}, and a model must only answer up to {LARGEST:g}"
+            if np.isfinite(largest)
+            else "not only finite numbers"
+        )
+        raise InputError(f"the tensor has {what}: {error}") from error
 
 
 def release_memory() -> None:

@@ -31,6 +31,8 @@ BINARY = "application/octet-stream"
 PICTURE = "image"
 MAX_ID = 256
 EXTENSIONS = ("binary_tensor_data",)
+NUMBERS = "iuf"
+"""NumPy's kinds of numbers: integers and floats. Texts, true and null have other kinds."""
 DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int64": "INT64"}
 DATATYPE_OF_KIND = {"f": "FP32", "i": "INT64", "O": "BYTES"}
 """By numpy's kind of dtype; texts are arrays of Python objects."""
@@ -218,9 +220,13 @@ def _tensor_raw(raw: memoryview, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _tensor_text(data: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
     try:
-        flat = np.asarray(data, dtype=np.float32)
+        given = np.asarray(data)
     except (TypeError, ValueError, OverflowError) as error:
         raise _bad(f"the tensor's data are not numbers: {error}") from None
+    if given.dtype.kind not in NUMBERS:
+        raise _bad("the tensor's data are not numbers: each must be a JSON number that FP32 can hold")
+    with np.errstate(over="ignore"):  # a number that FP32 cannot hold becomes infinite
+        flat = given.astype(np.float32)
     if flat.size != math.prod(shape):
         raise _bad(f"{flat.size} numbers for a tensor of {list(shape)}: {math.prod(shape)} are needed")
     return flat.reshape(shape)

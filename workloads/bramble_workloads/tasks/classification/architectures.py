@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import torch
 from torch import Tensor, nn
 
@@ -49,7 +51,7 @@ def build(architecture: str, channels: int, classes: int) -> nn.Module:
     import timm
 
     if not timm.is_model(architecture):
-        near = timm.list_models(f"*{architecture.split('_', maxsplit=1)[0]}*")[:SUGGESTIONS] or timm.list_models("*lite0*")
+        near = difflib.get_close_matches(architecture, timm.list_models(), SUGGESTIONS) or timm.list_models("*lite0*")
         known = f"{SMALL_CNN}, or one of timm's such as {', '.join(near)}"
         raise SpecError(f"trainer.builtin.architecture {architecture!r} is not known: there are {known}")
     network: nn.Module = timm.create_model(architecture, pretrained=False, num_classes=classes, in_chans=channels)

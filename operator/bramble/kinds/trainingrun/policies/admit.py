@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bramble.api.trainingrun import DatasetPin
+from bramble.contracts.canonical import document_digest
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.describe import describe_pin
@@ -26,4 +27,10 @@ def admit(seen: Observed, now: datetime) -> Plan | None:
         return report(seen.run, not_admitted(seen.status, DATASET_NOT_FROZEN, message), now)
     pin = DatasetPin(name=name, uid=dataset.uid, version=dataset.version)
     status = seen.status.model_copy(update={"dataset": pin})
-    return remember(seen.run, under_way(status, "Pending", PINNED, describe_pin(pin)), now, dataset=pin)
+    return remember(
+        seen.run,
+        under_way(status, "Pending", PINNED, describe_pin(pin)),
+        now,
+        dataset=pin,
+        hyperparameters=document_digest(seen.spec.hyperparameters),
+    )
