@@ -179,6 +179,20 @@ async def test_a_body_that_is_refused_is_not_asked_for(site: Site) -> None:
         ("a coding in a trailer", HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n"),
         ("chunked in HTTP/1.0", b"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         ("an upgrade with chunks", HEAD + b"Upgrade: h2c\r\nConnection: Upgrade\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("two types", HEAD + b"Content-Type: application/json\r\ncontent-type: text/plain\r\n\r\n"),
+        ("two codings of the content", HEAD + b"Content-Encoding: identity\r\nContent-Encoding: gzip\r\n\r\n"),
+        ("two lengths of the JSON", HEAD + b"Inference-Header-Content-Length: 2\r\nInference-Header-Content-Length: 5\r\n\r\n"),
+        ("the same header twice", HEAD + b"Content-Type: application/json\r\nContent-Type: application/json\r\n\r\n"),
+        ("two hosts", HEAD + b"Host: y\r\n\r\n"),
+        ("the same host twice", HEAD + b"Host: x\r\n\r\n"),
+        ("two hosts in HTTP/1.0", HEAD.replace(b"1.1", b"1.0") + b"Host: y\r\n\r\n"),
+        ("no host", b"POST /echo HTTP/1.1\r\n\r\n"),
+        ("no host beside a whole URL", b"POST http://x/echo HTTP/1.1\r\n\r\n"),
+        ("a host with a path", b"POST /echo HTTP/1.1\r\nHost: x/y\r\n\r\n"),
+        ("a host with a user", b"POST /echo HTTP/1.1\r\nHost: me@x\r\n\r\n"),
+        ("two hosts in one header", b"POST /echo HTTP/1.1\r\nHost: x y\r\n\r\n"),
+        ("chunked twice in one header", HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
+        ("two codings, both chunked", HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         ("no method", b"/echo HTTP/1.1\r\n\r\n"),
         ("an unknown method", b"FETCH /echo HTTP/1.1\r\n\r\n"),
         ("another protocol", b"SSH-2.0-OpenSSH_9.2\r\n"),
@@ -196,6 +210,35 @@ async def test_what_could_be_read_in_two_ways_is_refused_and_the_connection_ends
     assert await client.ends() == b""
     assert "/smuggled" not in site.began
     assert site.done == []
+
+
+@pytest.mark.parametrize(
+    "codings", ["gzip, chunked", "GZIP,Chunked", "deflate, gzip, chunked", "identity, chunked", "gzip\r\nTransfer-Encoding: chunked"]
+)
+async def test_a_transfer_coding_that_is_not_decoded_is_501(site: Site, codings: str) -> None:
+    client = await site.connect()
+    await client.send(chunked(b"hello", 5).replace(b": chunked", f": {codings}".encode()) + post("/smuggled", b""))
+    answer = await client.answer()
+    assert (answer.status, answer.headers["connection"]) == (501, "close")
+    assert "only chunked is decoded" in answer.error
+    client.writer.write_eof()
+    assert await client.ends() == b""
+    assert site.began == []
+
+
+@pytest.mark.parametrize("codings", ["chunked", "Chunked", ", chunked"])
+async def test_chunked_alone_is_decoded(site: Site, codings: str) -> None:
+    sent = chunked(b"hello", 5).replace(b": chunked", f": {codings}".encode())
+    assert (await site.ask(sent)).body == b"hello"
+
+
+@pytest.mark.parametrize("host", ["", "x", "x:8090", "10.0.0.1:30090", "[::1]:8090", "agent-living_rooms.bramble-edge.svc"])
+async def test_any_host_is_taken(site: Site, host: str) -> None:
+    assert (await site.ask(f"GET /echo HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())).status == 200
+
+
+async def test_http_1_0_needs_no_host(site: Site) -> None:
+    assert (await site.ask(b"GET /echo HTTP/1.0\r\n\r\n")).status == 200
 
 
 @pytest.mark.parametrize("version", ["", " HTTP/0.9", " HTTP/2.0", " HTTP/3.0", " HTTP/1.2"])
@@ -216,10 +259,12 @@ async def test_what_is_malformed_is_told_after_the_answers_before_it(site: Site)
 
 
 async def test_a_header_without_a_value_does_not_hide_the_next(site: Site) -> None:
-    answer = await site.ask(b"POST /echo HTTP/1.1\r\nX-Empty:\r\nContent-Length: 5\r\n\r\nhello")
+    answer = await site.ask(b"POST /echo HTTP/1.1\r\nHost: x\r\nX-Empty:\r\nContent-Length: 5\r\n\r\nhello")
     assert answer.body == b"hello"
     coded = gzip.compress(b"hello")
-    answer = await site.ask(b"POST /echo HTTP/1.1\r\nX:\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(coded) + coded)
+    answer = await site.ask(
+        b"POST /echo HTTP/1.1\r\nHost: x\r\nX:\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(coded) + coded
+    )
     assert answer.body == b"hello"
 
 

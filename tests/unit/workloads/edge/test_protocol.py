@@ -125,6 +125,20 @@ def test_a_header_length_that_cannot_be(header: str) -> None:
     assert raised.value.status == 400
 
 
+@pytest.mark.parametrize("content_type", ["application/octet-stream", ""])
+def test_raw_data_without_the_length_of_the_json_names_the_missing_header(content_type: str) -> None:
+    raw = element(PICTURE)
+    text = json.dumps({"inputs": [image(data=None, parameters={"binary_data_size": len(raw)})]}).encode()
+    with pytest.raises(HttpError, match="header Inference-Header-Content-Length is missing") as raised:
+        protocol.parse(text + raw, content_type, None, INTERFACE)
+    assert raised.value.status == 400
+
+
+def test_json_alone_needs_no_length_whatever_its_content_type() -> None:
+    """Clients such as aiohttp call every body of bytes `application/octet-stream`."""
+    assert parse({"inputs": [image()]}, content_type="application/octet-stream").content == PICTURE
+
+
 def test_another_media_type_is_415() -> None:
     with pytest.raises(HttpError) as raised:
         parse({"inputs": [image()]}, content_type="image/png")

@@ -7,6 +7,8 @@ import gzip
 import json
 import time
 from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import numpy as np
@@ -42,6 +44,68 @@ async def test_health_and_metadata(agent: Agent, gateway: FakeGateway, publish: 
     assert (status, document["name"], document["versions"]) == (200, "ads.digits", ["1.0.0"])
     assert document["parameters"] == {"package": first}
     assert [each["name"] for each in document["inputs"]] == ["image", "x"]
+
+
+async def test_a_path_may_name_the_version_that_serves(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0-rc.1+a b")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    body = json.dumps(request_of(PICTURES[0], id="7")).encode()
+
+    async def ask(version: str) -> list[tuple[int, dict[str, Any]]]:
+        path = f"/v2/models/ads.digits/versions/{version}"
+        reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\nGET {path}/ready HTTP/1.1\r\nHost: x\r\n\r\n"
+            f"POST {path}/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
+        answers = (await reader.read()).split(b"HTTP/1.1 ")[1:]
+        writer.close()
+        return [(int(each[:3]), json.loads(each.partition(b"\r\n\r\n")[2])) for each in answers]
+
+    async def accepted() -> tuple[str, str]:
+        """The version that metadata names, after requests that name it."""
+        _, document = await agent.get("/v2/models/ads.digits")
+        (version,) = document["versions"]
+        (_, metadata), (_, ready), (_, answer) = found = await ask(quote(version))
+        assert [status for status, _ in found] == [200] * 3
+        assert (metadata, ready) == (document, {"name": "ads.digits", "ready": True})
+        assert answer["id"] == "7"
+        return version, answer["model_version"]
+
+    assert await accepted() == ("1.0.0", "1.0.0")
+    gateway.assign(first, second)
+    await agent.serves(second)
+    assert await accepted() == ("2.0.0-rc.1+a b", "2.0.0-rc.1+a b")
+    for status, document in await ask("1.0.0"):
+        assert status == 404
+        assert "no version '1.0.0' here: version '2.0.0-rc.1+a b' serves" in document["error"]
+    last = gateway.last
+    assert last is not None
+    assert sum(each.count("errors") for each in last.counters) == 0
+
+
+async def test_a_version_that_is_replaced_while_its_request_arrives_does_not_answer(
+    agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    await agent.start()
+    await agent.serves(first)
+    body = json.dumps(request_of(PICTURES[0])).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
+    head = "POST /v2/models/ads.digits/versions/1.0.0/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    gateway.assign(first, second)
+    await agent.serves(second)
+    writer.write(body)
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert b"version '2.0.0' serves" in answer
 
 
 async def test_requests_with_the_binary_extension_and_with_tensors(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
@@ -109,15 +173,17 @@ async def test_paths_and_methods(agent: Agent, gateway: FakeGateway, publish: Pu
         assert await ask("HEAD", "/v2/health/live") == (200, None, "")
         assert (await ask("DELETE", "/v2/health/live"))[:2] == (405, "GET,HEAD")
         assert (await ask("GET", INFER))[:2] == (405, "POST")
-        assert (await ask("OPTIONS", "/v1/feedback"))[:2] == (405, "POST")
+        for path, allowed in (("/v1/feedback", "POST"), (INFER, "POST"), ("/v2/models/ads.digits", "GET,HEAD"), ("/v2", "GET,HEAD")):
+            assert (await ask("OPTIONS", path))[:2] == (405, allowed), "there is no CORS"
         models = ("/v2/models", "/v2/models/", "/v2/models//infer", "/v2/models/ads.digits/", "/v2/models/ads.digits/x/infer")
-        for nowhere in ("/", "/v2/", "/%", "/v2/../metrics", "/v2/models/ads.digits%2Finfer", *models):
+        versions = tuple(f"/v2/models/ads.digits/versions{rest}" for rest in ("", "/", "//ready", "/1.0.0/", "/1.0.0/x", "/1.0.0%2Fready"))
+        for nowhere in ("/", "/v2/", "/%", "/v2/../metrics", "/v2/models/ads.digits%2Finfer", *models, *versions):
             assert (await ask("GET", nowhere))[0] == 404, nowhere
         async with session.get(f"{agent.url}/nowhere") as response:
             assert response.content_type == "application/json"
             assert await response.json() == {"error": "404: Not Found"}
     reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
-    writer.write(f"GET {agent.url}/v2/health/live HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
+    writer.write(f"GET {agent.url}/v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert (await reader.read()).endswith(b'{"live": true}'), "a whole URL, as clients send it to a proxy"
     writer.close()
 

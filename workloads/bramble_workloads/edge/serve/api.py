@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from bramble.contracts.tasks.catalogue import contract_of
@@ -29,8 +30,21 @@ BINARY_HEADER = protocol.BINARY_HEADER.lower()
 IGNORED_BODY = 16 * 1024
 """Bytes of a body that has no meaning, as of a GET."""
 
-Handler = Callable[[Request, str], Call]
-"""Makes a call of the head of a request; the text is the model's name in the path, or empty."""
+
+class ModelTarget(NamedTuple):
+    """What the target of a request says of a model.
+
+    Attributes:
+        name: the model's name; empty if the path is not about a model.
+        version: the version that must answer; None where the path names none.
+    """
+
+    name: str = ""
+    version: str | None = None
+
+
+Handler = Callable[[Request, ModelTarget], Call]
+"""Makes a call of the head of a request."""
 
 STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
@@ -58,12 +72,12 @@ class Api:
             "/v1/feedback": {"POST": self._feedback},
             "/metrics": _get(self._metrics),
         }
-        self._of_model: Mapping[str, Mapping[str, Handler]] = {
-            "": _get(self._metadata),
-            "/ready": _get(self._model_ready),
-            "/infer": {"POST": self._infer},
+        self._of_model: Mapping[tuple[str, ...], Mapping[str, Handler]] = {
+            (): _get(self._metadata),
+            ("ready",): _get(self._model_ready),
+            ("infer",): {"POST": self._infer},
         }
-        """By what follows `/v2/models/{model}`."""
+        """By what follows `/v2/models/{name}` or `/v2/models/{name}/versions/{version}`."""
 
     def handle(self, request: Request) -> Call:
         """Find what answers a request.
@@ -77,50 +91,53 @@ class Api:
             raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "405: Method Not Allowed", allow=",".join(methods))
         return handler(request, model)
 
-    def _route(self, target: str) -> tuple[Mapping[str, Handler], str]:
+    def _route(self, target: str) -> tuple[Mapping[str, Handler], ModelTarget]:
         """The methods of a target, and the model that it names."""
         path = target if target.startswith("/") and "?" not in target else _path(target)
         if path.startswith(MODELS):
-            name, slash, rest = path[len(MODELS) :].partition("/")
-            methods = self._of_model.get(slash + unquote(rest))
+            name, *rest = map(unquote, path[len(MODELS) :].split("/"))
+            version = None
+            if rest[:1] == ["versions"] and any(rest[1:2]):
+                version, rest = rest[1], rest[2:]
+            methods = self._of_model.get(tuple(rest))
             if name and methods is not None:
-                return methods, unquote(name)
+                return methods, ModelTarget(name, version)
         elif (methods := self._fixed.get(unquote(path))) is not None:
-            return methods, ""
+            return methods, ModelTarget()
         raise HttpError(HTTPStatus.NOT_FOUND, "404: Not Found")
 
     # ------------------------------------------------------------------------------------------------- what can be read
 
-    async def _server(self, model: str) -> Response:
+    async def _server(self, model: ModelTarget) -> Response:
         del model
         return json_response({"name": "bramble-agent", "version": self._version, "extensions": list(protocol.EXTENSIONS)})
 
-    async def _live(self, model: str) -> Response:
+    async def _live(self, model: ModelTarget) -> Response:
         del model
         return json_response({"live": True})
 
-    async def _ready(self, model: str) -> Response:
+    async def _ready(self, model: ModelTarget) -> Response:
         """Say whether the models of the last run serve again. A new model that is still loading does not make the device unready."""
         del model
         ready = self._node.ready
         return json_response({"ready": ready}, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    async def _metadata(self, model: str) -> Response:
+    async def _metadata(self, model: ModelTarget) -> Response:
         endpoint, served = self._serving(model)
         return json_response(protocol.metadata(served.package, served.label.package, endpoint.name))
 
-    async def _model_ready(self, model: str) -> Response:
+    async def _model_ready(self, model: ModelTarget) -> Response:
         endpoint, _ = self._serving(model)
         return json_response({"name": endpoint.name, "ready": True})
 
-    async def _metrics(self, model: str) -> Response:
+    async def _metrics(self, model: ModelTarget) -> Response:
         del model
         content, content_type = exposition(self._node)
         return Response(content, content_type)
 
     # ------------------------------------------------------------------------------------------------------- inference
 
-    def _infer(self, request: Request, model: str) -> Call:
+    def _infer(self, request: Request, model: ModelTarget) -> Call:
         endpoint, served = self._serving(model)
         limit = served.interface.limit
         announced = None if request.coding else request.content_length
@@ -130,14 +147,16 @@ class Api:
             raise Overloaded(f"requests of {self._bytes} bytes wait already: send fewer at once")
         self._bytes += size
         raw_begins = protocol.json_length(request.headers.get(BINARY_HEADER)) or 0
-        return Call(limit, "this model takes", partial(self._answer, request, endpoint), partial(self._release, size), raw_begins)
+        return Call(
+            limit, "this model takes", partial(self._answer, request, endpoint, model.version), partial(self._release, size), raw_begins
+        )
 
     def _release(self, size: int) -> None:
         self._bytes -= size
 
-    def _answer(self, request: Request, endpoint: Endpoint, body: bytearray | memoryview) -> Awaitable[Response]:
+    def _answer(self, request: Request, endpoint: Endpoint, version: str | None, body: bytearray | memoryview) -> Awaitable[Response]:
         """Begin a prediction at once, with the model that is current now: it may be another one than when the head arrived."""
-        served = _current(endpoint)
+        served = _current(endpoint, version)
         inference = protocol.parse(body, request.media_type, request.headers.get(BINARY_HEADER), served.interface)
         return self._predicted(endpoint, inference, endpoint.predict(served, inference.content))
 
@@ -154,7 +173,7 @@ class Api:
 
     # -------------------------------------------------------------------------------------------------------- feedback
 
-    def _feedback(self, request: Request, model: str) -> Call:
+    def _feedback(self, request: Request, model: ModelTarget) -> Call:
         del request, model
         return Call(FEEDBACK_BODY, "feedback has", self._judge, _nothing)
 
@@ -171,18 +190,18 @@ class Api:
         right = self._answers.judge(request_id, document, model, self._node.names(), time.monotonic())
         return json_response({"requestId": request_id, "right": right})
 
-    def _serving(self, name: str) -> tuple[Endpoint, Served]:
-        endpoint = self._node.endpoint(name)
+    def _serving(self, model: ModelTarget) -> tuple[Endpoint, Served]:
+        endpoint = self._node.endpoint(model.name)
         if endpoint is None:
             known = ", ".join(self._node.names()) or "none"
-            raise HttpError(HTTPStatus.NOT_FOUND, f"no model {name!r} is assigned to this node (assigned: {known})")
-        return endpoint, _current(endpoint)
+            raise HttpError(HTTPStatus.NOT_FOUND, f"no model {model.name!r} is assigned to this node (assigned: {known})")
+        return endpoint, _current(endpoint, model.version)
 
 
-def _get(answer: Callable[[str], Awaitable[Response]]) -> Mapping[str, Handler]:
+def _get(answer: Callable[[ModelTarget], Awaitable[Response]]) -> Mapping[str, Handler]:
     """The methods of what can be read. The server leaves out the body of the response to HEAD."""
 
-    def handler(request: Request, model: str) -> Call:
+    def handler(request: Request, model: ModelTarget) -> Call:
         del request
         return Call(IGNORED_BODY, "a request without input has", lambda _: answer(model), _nothing)
 
@@ -201,7 +220,13 @@ def _path(target: str) -> str:
         raise HttpError(HTTPStatus.BAD_REQUEST, f"the target {target!r} is no URL") from None
 
 
-def _current(endpoint: Endpoint) -> Served:
-    if endpoint.current is None:
+def _current(endpoint: Endpoint, version: str | None) -> Served:
+    served = endpoint.current
+    if served is None:
         raise HttpError(HTTPStatus.SERVICE_UNAVAILABLE, f"{endpoint.name} is assigned to this node and not loaded yet")
-    return endpoint.current
+    if version not in {None, served.package.version}:
+        message = (
+            f"{endpoint.name} has no version {version!r} here: version {served.package.version!r} serves; leave out the version for any"
+        )
+        raise HttpError(HTTPStatus.NOT_FOUND, message)
+    return served

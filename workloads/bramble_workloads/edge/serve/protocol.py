@@ -123,6 +123,12 @@ def parse(body: bytes | bytearray | memoryview, content_type: str, header_length
         request = _Request.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
+        if first["type"] == "json_invalid" and header_length is None and content_type != JSON:
+            stated = content_type or "not stated"
+            raise _bad(
+                f"the body is not JSON alone, the content type is {stated} and the header {BINARY_HEADER} is missing: "
+                "set it to the number of bytes of the JSON before the raw data"
+            ) from None
         raise _bad(f"the request is not one of the protocol: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
     if len(request.inputs) != 1:
         name = interface.package.input.tensor.name
@@ -152,7 +158,7 @@ def answer(package: Package, digest: str, request_id: str, prediction: Predictio
 
 
 def metadata(package: Package, digest: str, name: str) -> dict[str, Any]:
-    """`GET /v2/models/<name>`."""
+    """`GET /v2/models/<name>`. `versions` has the only version that a path may name, that of the package that serves."""
     tensor = package.input.tensor
     return {
         "name": name,

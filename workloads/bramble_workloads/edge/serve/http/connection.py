@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections import deque
 from collections.abc import Awaitable
 from http import HTTPStatus
@@ -18,7 +19,10 @@ from bramble_workloads.edge.serve.http.messages import Call, HttpError, Request,
 if TYPE_CHECKING:
     from bramble_workloads.edge.serve.http.server import HttpServer
 
-KEPT_HEADERS = {name.encode(): name for name in ("content-type", "content-encoding", "expect", "inference-header-content-length")}
+KEPT_HEADERS = {name.encode(): name for name in ("content-type", "content-encoding", "expect", "host", "inference-header-content-length")}
+"""A request with two of one of these is refused. Servers and proxies differ in which of them they read."""
+HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
+"""The characters of a Host header, empty or not (RFC 3986, section 3.2.2, and a port)."""
 VERSIONS = frozenset({"1.0", "1.1"})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NOTHING = memoryview(b"")
@@ -58,6 +62,10 @@ class Connection(asyncio.BufferedProtocol):
         self._target = b""
         self._headers: dict[str, str] = {}
         self._length: int | None = 0
+        self._codings: list[str] = []
+        """The transfer codings, in the order in which they were applied."""
+        self._repeated = ""
+        """The name of a kept header that came twice."""
         self._upgrade = False
         self._heads = 0
         """How many heads were complete."""
@@ -266,6 +274,8 @@ class Connection(asyncio.BufferedProtocol):
         self._target = b""
         self._headers = {}
         self._length = 0
+        self._codings = []
+        self._repeated = ""
         self._upgrade = False
 
     def on_url(self, url: bytes) -> None:
@@ -276,12 +286,16 @@ class Connection(asyncio.BufferedProtocol):
         if self._reading is not None:
             return
         name = name.lower()
-        if name in KEPT_HEADERS:
-            self._headers[KEPT_HEADERS[name]] = value.decode("latin-1")
+        kept = KEPT_HEADERS.get(name)
+        if kept is not None:
+            if kept in self._headers:
+                self._repeated = kept
+            self._headers[kept] = value.decode("latin-1")
         elif name == b"content-length":
             self._length = int(value)
         elif name == b"transfer-encoding":
             self._length = None
+            self._codings += [coding for each in value.decode("latin-1").split(",") if (coding := each.strip().lower())]
 
     def on_headers_complete(self) -> None:
         """Begin a request. The parser has refused heads with contradicting lengths."""
@@ -297,12 +311,31 @@ class Connection(asyncio.BufferedProtocol):
         exchange.awaits_continue = self._headers.get("expect", "").lower() == "100-continue" and not exchange.old
         exchange.keep_alive = parser.should_keep_alive() and method != "CONNECT"
         self._upgrade = parser.should_upgrade()
-        if version not in VERSIONS:
-            self._refuse(HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"the version is HTTP/{version}: send HTTP/1.1"))
-        elif self._length is None and (exchange.old or self._upgrade):
-            self._refuse(HttpError(HTTPStatus.BAD_REQUEST, "a chunked body needs HTTP/1.1 and no Upgrade"))
+        error = self._fault_of_head(version)
+        if error is not None:
+            self._refuse(error)
         else:
             self._admit(exchange)
+
+    def _fault_of_head(self, version: str) -> HttpError | None:
+        """Why a head that the parser accepts must be refused all the same (RFC 9112, sections 3.2 and 6.1); None if nothing is wrong."""
+        if version not in VERSIONS:
+            return HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"the version is HTTP/{version}: send HTTP/1.1")
+        if self._length is None and (version == "1.0" or self._upgrade):
+            return HttpError(HTTPStatus.BAD_REQUEST, "a chunked body needs HTTP/1.1 and no Upgrade")
+        if self._repeated:
+            return HttpError(HTTPStatus.BAD_REQUEST, f"the request has the header {self._repeated.title()} twice: send it once")
+        if "host" not in self._headers and version != "1.0":
+            return HttpError(HTTPStatus.BAD_REQUEST, "the request has no Host header, which HTTP/1.1 requires")
+        if not HOST.fullmatch(self._headers.get("host", "")):
+            return HttpError(HTTPStatus.BAD_REQUEST, f"the Host header is {self._headers['host']!r}: send a host and perhaps a port")
+        if self._length is None and self._codings != ["chunked"]:
+            stated = ", ".join(self._codings)
+            if self._codings.count("chunked") != 1 or self._codings[-1] != "chunked":
+                return HttpError(HTTPStatus.BAD_REQUEST, f"the Transfer-Encoding is {stated!r}: it must end with chunked, and have it once")
+            message = f"the Transfer-Encoding is {stated!r}: only chunked is decoded; name another coding of the body in Content-Encoding"
+            return HttpError(HTTPStatus.NOT_IMPLEMENTED, message)
+        return None
 
     def on_body(self, body: bytes) -> None:
         if self._reading is not None:
