@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections import deque
 from collections.abc import Awaitable
 from http import HTTPStatus
@@ -14,16 +13,12 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 
 from bramble_workloads.edge.serve.http import limits
 from bramble_workloads.edge.serve.http.body import Body
+from bramble_workloads.edge.serve.http.head import RequestHead
 from bramble_workloads.edge.serve.http.messages import Call, HttpError, Request, Response
 
 if TYPE_CHECKING:
     from bramble_workloads.edge.serve.http.server import HttpServer
 
-KEPT_HEADERS = {name.encode(): name for name in ("content-type", "content-encoding", "expect", "host", "inference-header-content-length")}
-"""A request with two of one of these is refused. Servers and proxies differ in which of them they read."""
-HOST = re.compile(r"[\w.~!$&'()*+,;=%:\[\]-]*", re.ASCII)
-"""The characters of a Host header, empty or not (RFC 3986, section 3.2.2, and a port)."""
-VERSIONS = frozenset({"1.0", "1.1"})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 NOTHING = memoryview(b"")
 FAULT = HttpError(HTTPStatus.INTERNAL_SERVER_ERROR, "the agent has an internal error; its log has the details").response
@@ -59,14 +54,7 @@ class Connection(asyncio.BufferedProtocol):
         """The last response was written."""
 
         self._parser = HttpRequestParser(self)
-        self._target = b""
-        self._headers: dict[str, str] = {}
-        self._length: int | None = 0
-        self._codings: list[str] = []
-        """The transfer codings, in the order in which they were applied."""
-        self._repeated = ""
-        """The name of a kept header that came twice."""
-        self._upgrade = False
+        self._request_head = RequestHead()
         self._heads = 0
         """How many heads were complete."""
         self._head = 0
@@ -271,31 +259,15 @@ class Connection(asyncio.BufferedProtocol):
     # --------------------------------------------------------------------------------- called by the parser, in this order
 
     def on_message_begin(self) -> None:
-        self._target = b""
-        self._headers = {}
-        self._length = 0
-        self._codings = []
-        self._repeated = ""
-        self._upgrade = False
+        self._request_head = RequestHead()
 
     def on_url(self, url: bytes) -> None:
-        self._target += url
+        self._request_head.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header. Trailers of a chunked body are ignored."""
-        if self._reading is not None:
-            return
-        name = name.lower()
-        kept = KEPT_HEADERS.get(name)
-        if kept is not None:
-            if kept in self._headers:
-                self._repeated = kept
-            self._headers[kept] = value.decode("latin-1")
-        elif name == b"content-length":
-            self._length = int(value)
-        elif name == b"transfer-encoding":
-            self._length = None
-            self._codings += [coding for each in value.decode("latin-1").split(",") if (coding := each.strip().lower())]
+        if self._reading is None:
+            self._request_head.add(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin a request. The parser has refused heads with contradicting lengths."""
@@ -303,39 +275,19 @@ class Connection(asyncio.BufferedProtocol):
         self._head = self._overhead = 0
         if self._broken:
             return
-        parser = self._parser
+        head, parser = self._request_head, self._parser
         version = parser.get_http_version()
         method = parser.get_method().decode()
-        exchange = self._start(Request(method, self._target.decode("latin-1"), self._headers, self._length))
+        head.upgrade = parser.should_upgrade()
+        exchange = self._start(Request(method, head.target.decode("latin-1"), head.headers, head.content_length))
         exchange.old = version == "1.0"
-        exchange.awaits_continue = self._headers.get("expect", "").lower() == "100-continue" and not exchange.old
+        exchange.awaits_continue = head.headers.get("expect", "").lower() == "100-continue" and not exchange.old
         exchange.keep_alive = parser.should_keep_alive() and method != "CONNECT"
-        self._upgrade = parser.should_upgrade()
-        error = self._fault_of_head(version)
-        if error is not None:
-            self._refuse(error)
-        else:
+        error = head.fault(version)
+        if error is None:
             self._admit(exchange)
-
-    def _fault_of_head(self, version: str) -> HttpError | None:
-        """Why a head that the parser accepts must be refused all the same (RFC 9112, sections 3.2 and 6.1); None if nothing is wrong."""
-        if version not in VERSIONS:
-            return HttpError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"the version is HTTP/{version}: send HTTP/1.1")
-        if self._length is None and (version == "1.0" or self._upgrade):
-            return HttpError(HTTPStatus.BAD_REQUEST, "a chunked body needs HTTP/1.1 and no Upgrade")
-        if self._repeated:
-            return HttpError(HTTPStatus.BAD_REQUEST, f"the request has the header {self._repeated.title()} twice: send it once")
-        if "host" not in self._headers and version != "1.0":
-            return HttpError(HTTPStatus.BAD_REQUEST, "the request has no Host header, which HTTP/1.1 requires")
-        if not HOST.fullmatch(self._headers.get("host", "")):
-            return HttpError(HTTPStatus.BAD_REQUEST, f"the Host header is {self._headers['host']!r}: send a host and perhaps a port")
-        if self._length is None and self._codings != ["chunked"]:
-            stated = ", ".join(self._codings)
-            if self._codings.count("chunked") != 1 or self._codings[-1] != "chunked":
-                return HttpError(HTTPStatus.BAD_REQUEST, f"the Transfer-Encoding is {stated!r}: it must end with chunked, and have it once")
-            message = f"the Transfer-Encoding is {stated!r}: only chunked is decoded; name another coding of the body in Content-Encoding"
-            return HttpError(HTTPStatus.NOT_IMPLEMENTED, message)
-        return None
+        else:
+            self._refuse(error)
 
     def on_body(self, body: bytes) -> None:
         if self._reading is not None:
@@ -344,7 +296,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_complete(self) -> None:
         """End a request. If it asks for an upgrade, the parser leaves out its body, which then follows."""
         exchange = self._reading
-        if exchange is not None and not self._broken and not (self._upgrade and exchange.request.content_length):
+        if exchange is not None and not self._broken and not (self._request_head.upgrade and exchange.request.content_length):
             self._complete(exchange)
 
     # --------------------------------------------------------------------------------------------------- the responses

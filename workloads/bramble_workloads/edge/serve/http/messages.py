@@ -17,7 +17,7 @@ class Request(NamedTuple):
     Attributes:
         method: the method, in capitals.
         target: the target as it was sent: a path, with percent signs and perhaps a query, or a whole URL.
-        headers: the values of `connection.KEPT_HEADERS`, by lower-case name.
+        headers: the values of `head.KEPT_HEADERS`, by lower-case name.
         content_length: the announced length of the body; None for a chunked body.
     """
 
