@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
-from bramble.api.schema import ATOMIC, SET, Decimal, Rule, SpecPart, StatusPart, computed, immutable, map_by
+from bramble.api.schema import ATOMIC, SET, PatternMessage, Rule, SpecPart, StatusPart, computed, immutable, map_by
 from bramble.api.sources import Source
 from bramble.api.tasks import TASK_LINES
 from bramble.contracts.cause import Cause
@@ -56,6 +56,13 @@ def _regular_expression(text: str) -> str:
     return text
 
 
+AtLeastOne = Annotated[
+    str,
+    StringConstraints(pattern=r"^[1-9][0-9]{0,8}(\.[0-9]{1,9})?$", max_length=20),
+    PatternMessage('must be a decimal number of at least 1 as a string, such as "10"'),
+]
+
+
 class Checks(SpecPart, snapshot.Checks):
     """What must hold before a TrainingRun may use the samples. A check that fails makes the condition ChecksPassed False, which names the
     samples.
@@ -63,7 +70,7 @@ class Checks(SpecPart, snapshot.Checks):
 
     min_samples_per_class: Annotated[int, Field(ge=1)] | None = None
     """The smallest number of samples that a class may have."""
-    max_imbalance: Decimal | None = None
+    max_imbalance: AtLeastOne | None = None
     """How many times as large as the smallest class the largest class may be, such as "10"."""
     duplicates: Literal["drop", "keep", "fail"] = "drop"
     """What to do with a picture that occurs more than once. `drop` keeps one of those with the same annotation (one that an

@@ -50,6 +50,14 @@ def read_sample(line: str | bytes, annotation: type[Annotation]) -> Sample:
     return Sample.model_validate({**document, "annotation": annotation.model_validate(truth)})
 
 
+class Departed(ExtensibleDocument):
+    """One line of `departed.jsonl`: a sample of an earlier version that is not in this one. If it comes back, it is in the same split."""
+
+    id: Digest
+    split: Split
+    group: Digest
+
+
 class Shard(ExtensibleDocument):
     """A tar archive with small pictures of one split, so that a fetch reads few objects. Members are named `<hex digits of the
     id><extension>`.
@@ -74,3 +82,5 @@ class Manifest(ExtensibleDocument):
     counts: dict[Split, dict[str, int]]
     """For each split and class, the number of samples that show the class."""
     shards: tuple[Shard, ...] = ()
+    departed: Digest | None = None
+    """The digest of `departed.jsonl`, ordered by id; None if every sample of every earlier version is in this one."""

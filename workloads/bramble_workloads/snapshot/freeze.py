@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bramble.contracts.canonical import canonical_json
-from bramble.contracts.manifest import SPLITS, Manifest, Sample, Shard, Split
+from bramble.contracts.manifest import SPLITS, Departed, Manifest, Sample, Shard, Split
 from bramble_workloads.store import Store
 
 SHARD_BYTES = 32 * 1024 * 1024
@@ -24,7 +24,9 @@ def counts_of(samples: Iterable[Sample]) -> dict[Split, dict[str, int]]:
     return counts
 
 
-def freeze(store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *, task: str, seed: int) -> tuple[str, Manifest]:
+def freeze(
+    store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *, task: str, seed: int, departed: Sequence[Departed] = ()
+) -> tuple[str, Manifest]:
     """Write samples, shards and manifest. Equal samples give equal digests.
 
     Args:
@@ -33,24 +35,29 @@ def freeze(store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *
         small: the local files of the pictures that go into shards, by id.
         task: the task of the dataset.
         seed: the seed of the splits.
+        departed: the samples of earlier versions that are not among these, sorted by id.
 
     Returns:
         The digest of the manifest, and the manifest.
     """
-    lines = store.put_blob(b"".join(canonical_json(sample) + b"\n" for sample in samples))
-    size = sum(len(canonical_json(sample)) + 1 for sample in samples)
+    lines = _lines(samples)
     manifest = Manifest.model_validate(
         {
             "task": task,
             "classes": tuple(sorted({name for sample in samples for name in sample.annotation.classes})),
             "seed": seed,
-            "samples": lines,
-            "samplesBytes": size,
+            "samples": store.put_blob(lines),
+            "samplesBytes": len(lines),
             "counts": counts_of(samples),
+            "departed": store.put_blob(_lines(departed)) if departed else None,
             "shards": tuple(shard for split in SPLITS for shard in _shards(store, split, samples, small)),
         }
     )
     return store.put_blob(canonical_json(manifest)), manifest
+
+
+def _lines(documents: Iterable[Sample | Departed]) -> bytes:
+    return b"".join(canonical_json(document) + b"\n" for document in documents)
 
 
 def _shards(store: Store, split: Split, samples: Iterable[Sample], small: Mapping[str, Path]) -> Iterator[Shard]:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.jobs.snapshot import Finding
-from bramble.contracts.manifest import SPLITS, Sample, Split
+from bramble.contracts.manifest import SPLITS, Departed, Sample, Split
 from bramble_workloads.snapshot.findings import finding
 from bramble_workloads.snapshot.samples import Picture
 from bramble_workloads.snapshot.splits import Group
@@ -38,7 +38,7 @@ class _Node:
 
 @dataclass
 class _Forest:
-    """Disjoint sets of nodes (union-find). The root of a set has the split from the previous manifest."""
+    """Disjoint sets of nodes (union-find). The root of a set has the split from an earlier version."""
 
     nodes: dict[str, _Node] = field(default_factory=dict)
     parent: dict[str, str] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def group(
     *,
     group_by: str | None,
     stratify_by: Sequence[str],
-    previous: Mapping[str, Sample],
+    previous: Mapping[str, Sample | Departed],
 ) -> Grouped:
     """Drop or keep duplicates as the policy says, and join groups that near-duplicates connect.
 
@@ -95,7 +95,8 @@ def group(
             sample with their number as its weight. `fail` does the same as `keep`, and blocks training.
         group_by: the column whose values are groups. Without it, each picture is a group of its own.
         stratify_by: the columns that make the strata, besides the class.
-        previous: the samples of the previous manifest, by id. If one of two pictures must be dropped, it is the one that is not in there.
+        previous: the samples of the previous version and of all before it, by id. If one of two pictures must be dropped,
+            it is the one that is not in there.
     """
     order = sorted(range(len(pictures)), key=lambda index: (pictures[index].id not in previous, pictures[index].id))
     forest, base, moved = _nodes(pictures, group_by, previous)
@@ -146,7 +147,9 @@ def _name(root: _Node) -> str:
     return root.previous or root.name
 
 
-def _nodes(pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample]) -> tuple[_Forest, list[str], list[str]]:
+def _nodes(
+    pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample | Departed]
+) -> tuple[_Forest, list[str], list[str]]:
     """Make the groups that the source states.
 
     Returns:

@@ -18,7 +18,7 @@ class Group:
         id: a digest.
         size: the number of samples.
         stratum: the class and the values of columns. The ratios of the splits hold within each stratum.
-        split: the split in the previous manifest; None for a new group.
+        split: the split in an earlier version; None for a new group.
     """
 
     id: str

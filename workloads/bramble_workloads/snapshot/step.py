@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs.snapshot import Checks, Finding, SnapshotJob, SnapshotResult
-from bramble.contracts.manifest import SPLITS, Manifest, Sample, read_sample
+from bramble.contracts.manifest import SPLITS, Departed, Manifest, Sample, read_sample
 from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.job import Work, run
@@ -71,15 +71,19 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     placed = assign(grouped.groups, ratios, job.splits.seed)  # type: ignore[arg-type]
     samples = [_sample(picture, grouped, placed, job.checks) for picture in grouped.pictures]
     small = {picture.id: path for picture in grouped.pictures if (path := _spooled(work.folder, picture.id)).exists()}
-    digest, manifest = freeze(store, samples, small, task=job.task, seed=job.splits.seed)
+    present = {sample.id for sample in samples}
+    departed = [Departed(id=each.id, split=each.split, group=each.group) for _, each in sorted(previous.items()) if each.id not in present]
+    digest, manifest = freeze(store, samples, small, task=job.task, seed=job.splits.seed, departed=departed)
     found = [finding for listing in listings for finding in listing.findings]
     found += [*faults, *grouped.findings, *check(samples, manifest.counts, job.checks, contract_of(job.task))]
     work.say(f"manifest {digest}: {len(samples)} samples of {len(manifest.classes)} classes, {len(found)} findings")
     return _result(work, digest, manifest, samples, found)
 
 
-def _read_all(work: Work[SnapshotJob], candidates: list[Candidate], known: Mapping[str, Sample]) -> Iterator[tuple[Candidate, Reading]]:
-    """Read, hash and decode every file, and make a blob of each sample that is not in the previous manifest."""
+def _read_all(
+    work: Work[SnapshotJob], candidates: list[Candidate], known: Mapping[str, Sample | Departed]
+) -> Iterator[tuple[Candidate, Reading]]:
+    """Read, hash and decode every file, and make a blob of each sample that no earlier version has."""
     medium = task_of(work.job.task).medium
 
     def freeze_one(candidate: Candidate) -> Reading:
@@ -105,13 +109,16 @@ def _spooled(folder: Path, digest: str) -> Path:
     return folder / digest.removeprefix("sha256:")
 
 
-def _previous(store: Store, digest: str) -> dict[str, Sample]:
-    """The samples of the previous manifest, by id."""
+def _previous(store: Store, digest: str) -> dict[str, Sample | Departed]:
+    """The samples of the previous version, and of all versions before it, by id."""
     try:
         manifest = Manifest.model_validate_json(store.get_blob(digest))
         annotation = contract_of(manifest.task).annotation
         lines = store.get_blob(manifest.samples).splitlines()
-        return {sample.id: sample for sample in (read_sample(line, annotation) for line in lines)}
+        gone = store.get_blob(manifest.departed).splitlines() if manifest.departed is not None else []
+        found: list[Sample | Departed] = [read_sample(line, annotation) for line in lines]
+        found += [Departed.model_validate_json(line) for line in gone]
+        return {each.id: each for each in found}
     except ValueError as error:
         raise BadData(f"the previous manifest {digest} cannot be read, so splits cannot be kept: {error}") from error
 
