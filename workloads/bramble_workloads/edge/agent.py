@@ -8,6 +8,7 @@ not a crash.
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -28,8 +29,8 @@ from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.reporting import Reporter
 from bramble_workloads.edge.serve.api import Api
 from bramble_workloads.edge.serve.http.server import HttpServer
-from bramble_workloads.edge.settings import Settings
-from bramble_workloads.errors import TryAgain, WorkloadError
+from bramble_workloads.edge.settings import Settings, needed_for
+from bramble_workloads.errors import SpecError, TryAgain, WorkloadError
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         settings = Settings.read()
-        settings.state.mkdir(parents=True, exist_ok=True)
+        with needed_for("BRAMBLE_STATE", settings.state):
+            settings.state.mkdir(parents=True, exist_ok=True)
         with lock_folder(settings.state):
             uvloop.run(serve(settings))
     except WorkloadError as error:
@@ -63,8 +65,10 @@ def lock_folder(path: Path) -> Iterator[None]:
 
     Raises:
         TryAgain: another process held the lock for longer than `LOCK_SECONDS`.
+        SpecError: the folder cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    with needed_for("BRAMBLE_STATE", path):
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     old = signal.signal(signal.SIGALRM, _raise_timeout)
     signal.setitimer(signal.ITIMER_REAL, LOCK_SECONDS)
     try:
@@ -83,7 +87,12 @@ def _raise_timeout(number: int, frame: object) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve models and follow the gateway's assignments until SIGTERM or SIGINT."""
+    """Serve models and follow the gateway's assignments until SIGTERM or SIGINT.
+
+    Raises:
+        TryAgain: another process listens on the port.
+        SpecError: the state folder cannot be written, or the host of `BRAMBLE_LISTEN` is no address of this machine.
+    """
     loop = asyncio.get_running_loop()
     stop_requested = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,7 +100,7 @@ async def serve(settings: Settings) -> None:
     async with GatewayClient(settings.gateway_url) as gateway:
         node = Node(settings, gateway)
         server = HttpServer(Api(node, __version__).handle)
-        await server.listen(settings.host, settings.port)
+        await listen(server, settings.host, settings.port)
         log.info(
             "node %s (board %s, fleet %s) listens at %s:%d", settings.node, settings.board, settings.fleet, settings.host, settings.port
         )
@@ -112,6 +121,22 @@ async def serve(settings: Settings) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.leave(DRAIN_SECONDS)
         await node.shut_down()
+
+
+async def listen(server: HttpServer, host: str, port: int) -> None:
+    """Open the API.
+
+    Raises:
+        TryAgain: another process listens on the port.
+        SpecError: it cannot be opened for another reason.
+    """
+    try:
+        await server.listen(host, port)
+    except (OSError, UnicodeError) as error:
+        where = f"BRAMBLE_LISTEN={host}:{port}"
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise TryAgain(f"{where}: another process listens on this port: end it, or use another port") from error
+        raise SpecError(f"{where}: the agent cannot listen there: {error}") from error
 
 
 async def follow_assignments(node: Node, gateway: GatewayClient) -> None:

@@ -17,7 +17,7 @@ from bramble_workloads.edge.assignment.assigned_model import AssignedModel
 from bramble_workloads.edge.node_resources import NodeResources
 from bramble_workloads.edge.serve.counters import Book
 from bramble_workloads.edge.serve.endpoint import Endpoint
-from bramble_workloads.edge.settings import Settings
+from bramble_workloads.edge.settings import Settings, needed_for
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,12 @@ class Node:
         self.changed = asyncio.Event()
         """Set when a report should be sent at once."""
         self.instance = uuid4().hex
-        self.boot_id = board.boot_id(settings.boot_id_file)
+        with needed_for("BRAMBLE_BOOT_ID_FILE", settings.boot_id_file):
+            self.boot_id = board.boot_id(settings.boot_id_file)
         self._folder = settings.state / "assignments"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._blobs = Blobs(settings.state / "blobs", settings.disk_reserve)
+        with needed_for("BRAMBLE_STATE", settings.state):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._blobs = Blobs(settings.state / "blobs", settings.disk_reserve)
         self._last_contact: float | None = None
         self._models: dict[str, AssignedModel] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.device import board
 from bramble_workloads.device.disk import write_durably
-from bramble_workloads.edge.settings import DEFAULT_STATE
+from bramble_workloads.edge.settings import DEFAULT_STATE, needed_for
 from bramble_workloads.errors import SpecError, WorkloadError
 
 AGENT_USER = 65532
@@ -23,8 +23,11 @@ FOLDER_MODE = 0o750
 
 def main() -> int:
     """Prepare the folder `BRAMBLE_STATE` for the user id `BRAMBLE_AGENT_USER` and return the exit code. Both variables have defaults."""
+    folder = Path(os.environ.get("BRAMBLE_STATE", DEFAULT_STATE))
     try:
-        prepare(Path(os.environ.get("BRAMBLE_STATE", DEFAULT_STATE)), _user(os.environ.get("BRAMBLE_AGENT_USER", str(AGENT_USER))))
+        user = _user(os.environ.get("BRAMBLE_AGENT_USER", str(AGENT_USER)))
+        with needed_for("BRAMBLE_STATE", folder):
+            prepare(folder, user)
     except WorkloadError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return int(error.code)
@@ -40,6 +43,7 @@ def prepare(folder: Path, user: int) -> None:
 
     Raises:
         SpecError: this process lacks the permissions. The message names the capabilities that it needs.
+        OSError: the folder cannot be prepared for another reason.
     """
     facts = board.facts()
     try:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
+import pytest
 
-from tests.unit.workloads.edge.agent_process import Agent, infer, until
+from tests.unit.workloads.edge.agent_process import SECONDS, Agent, infer, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
 from tests.unit.workloads.models import digits
@@ -26,6 +30,59 @@ async def test_an_assigned_package_answers_requests(agent: Agent, gateway: FakeG
     assert len(outputs["logits"]["data"]) == 10
     assert 0.1 <= outputs["confidence"]["data"][0] <= 1
     assert gateway.tokens[0] == "Bearer secret-token"
+
+
+def state_is_a_file(folder: Path) -> dict[str, str]:
+    (folder / "file").touch()
+    return {"BRAMBLE_STATE": f"{folder}/file"}
+
+
+def state_is_below_a_file(folder: Path) -> dict[str, str]:
+    (folder / "file").touch()
+    return {"BRAMBLE_STATE": f"{folder}/file/state"}
+
+
+def state_holds_a_file(folder: Path) -> dict[str, str]:
+    (folder / "state").mkdir()
+    (folder / "state" / "blobs").touch()
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "says"),
+    [
+        (state_is_a_file, "BRAMBLE_STATE={}/file: File exists"),
+        (state_is_below_a_file, "BRAMBLE_STATE={}/file/state: Not a directory"),
+        (state_holds_a_file, "BRAMBLE_STATE={0}/state: {0}/state/blobs/sha256: Not a directory"),
+        (lambda _: {"BRAMBLE_STATE": "/proc"}, "BRAMBLE_STATE=/proc: /proc/assignments: No such file or directory"),
+        (lambda folder: {"BRAMBLE_BOOT_ID_FILE": f"{folder}/none"}, "BRAMBLE_BOOT_ID_FILE={}/none: No such file or directory"),
+        (lambda _: {"BRAMBLE_LISTEN": "127.0.0.1:70000"}, "BRAMBLE_LISTEN: the port is '70000': use a whole number from 1 to 65535"),
+        (lambda _: {"BRAMBLE_LISTEN": "192.0.2.1:8090"}, "BRAMBLE_LISTEN=192.0.2.1:8090: the agent cannot listen there: "),
+        (lambda _: {"BRAMBLE_LISTEN": "a..b:8090"}, "BRAMBLE_LISTEN=a..b:8090: the agent cannot listen there: "),
+    ],
+)
+async def test_settings_that_cannot_work_end_the_agent_with_one_line(
+    agent: Agent, tmp_path: Path, prepare: Callable[[Path], dict[str, str]], says: str
+) -> None:
+    agent.environment.update(prepare(tmp_path))
+    assert await ended(agent) == 64
+    (line,) = agent.log.read_text().splitlines()
+    assert says.format(tmp_path) in line
+
+
+async def test_a_port_that_is_taken_ends_the_agent_with_one_line(agent: Agent) -> None:
+    with socket.create_server(("127.0.0.1", agent.port)):
+        assert await ended(agent) == 75
+    (line,) = agent.log.read_text().splitlines()
+    assert f"BRAMBLE_LISTEN=127.0.0.1:{agent.port}: another process listens on this port" in line
+
+
+async def ended(agent: Agent) -> int:
+    """Start an agent that ends by itself. Returns its exit code."""
+    await agent.start(ready=False)
+    assert agent.process is not None
+    async with asyncio.timeout(SECONDS):
+        return await agent.process.wait()
 
 
 async def test_a_candidate_is_tried_served_and_promoted_and_the_next_one_is_undone(

@@ -42,6 +42,24 @@ def test_settings_are_read_from_variables() -> None:
         ("a node that is not set", {"BRAMBLE_NODE": ""}, "BRAMBLE_NODE is not set"),
         ("a port that is not a number", {"BRAMBLE_LISTEN": "0.0.0.0:http"}, "BRAMBLE_LISTEN"),
         ("a budget that is not a quantity", {"BRAMBLE_MEMORY_BUDGET": "lots"}, "BRAMBLE_MEMORY_BUDGET='lots'"),
+        ("a port beyond the last", {"BRAMBLE_LISTEN": "0.0.0.0:65536"}, "BRAMBLE_LISTEN: the port is '65536': use .* from 1 to 65535"),
+        ("the port 0", {"BRAMBLE_LISTEN": "0.0.0.0:0"}, "BRAMBLE_LISTEN: the port is '0'"),
+        ("a negative port", {"BRAMBLE_LISTEN": "0.0.0.0:-1"}, "BRAMBLE_LISTEN: the port is '-1'"),
+        ("half a port", {"BRAMBLE_LISTEN": "0.0.0.0:80.5"}, "BRAMBLE_LISTEN: the port is '80.5'"),
+        ("no port", {"BRAMBLE_LISTEN": "0.0.0.0:"}, "BRAMBLE_LISTEN: the port is ''"),
+        ("a port of another alphabet", {"BRAMBLE_LISTEN": "0.0.0.0:٨٠"}, "BRAMBLE_LISTEN"),
+        ("a port of 5000 digits", {"BRAMBLE_LISTEN": "0.0.0.0:" + "1" * 5000}, "BRAMBLE_LISTEN"),
+        ("an infinite queue", {"BRAMBLE_QUEUE": "inf"}, "BRAMBLE_QUEUE"),
+        ("a queue of none", {"BRAMBLE_QUEUE": "0"}, "BRAMBLE_QUEUE: the value is '0': use a whole number from 1"),
+        ("a queue that is no number", {"BRAMBLE_QUEUE": "nan"}, "BRAMBLE_QUEUE"),
+        ("a time that is no number", {"BRAMBLE_TRIAL_SECONDS": "nan"}, "BRAMBLE_TRIAL_SECONDS='nan' is not a finite number"),
+        ("an infinite time", {"BRAMBLE_WITHDRAW_SECONDS": "1e999"}, "BRAMBLE_WITHDRAW_SECONDS='1e999' is not a finite number"),
+        ("a budget that is too large", {"BRAMBLE_MEMORY_BUDGET": "9" * 400}, "BRAMBLE_MEMORY_BUDGET=.* is too large"),
+        ("a reserve that is too large", {"BRAMBLE_DISK_RESERVE": "1" + "0" * 12 + "Gi"}, "BRAMBLE_DISK_RESERVE=.* is too large"),
+        ("a gateway without a scheme", {"BRAMBLE_GATEWAY_URL": "gateway:8443"}, "BRAMBLE_GATEWAY_URL='gateway:8443' is not a URL"),
+        ("a gateway without a host", {"BRAMBLE_GATEWAY_URL": "https://:8443"}, "BRAMBLE_GATEWAY_URL"),
+        ("a gateway whose port is too large", {"BRAMBLE_GATEWAY_URL": "https://gateway:84430"}, "BRAMBLE_GATEWAY_URL"),
+        ("a gateway that is no address", {"BRAMBLE_GATEWAY_URL": "https://[gateway"}, "BRAMBLE_GATEWAY_URL"),
         ("a time that is negative", {"BRAMBLE_CANDIDATE_TTL": "-1"}, "is negative"),
     ],
 )
@@ -113,6 +131,18 @@ def test_an_invalid_user_id_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setenv("BRAMBLE_AGENT_USER", "agent")
     assert node_setup.main() == 64
     assert "BRAMBLE_AGENT_USER='agent'" in capsys.readouterr().err
+
+
+def test_node_setup_names_a_folder_that_cannot_be_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BRAMBLE_STATE", str(tmp_path / "file" / "bramble"))
+    monkeypatch.setenv("BRAMBLE_AGENT_USER", str(os.getuid()))
+    assert node_setup.main() == 64
+    assert capsys.readouterr().err == (
+        f"BRAMBLE_STATE={tmp_path}/file/bramble: Not a directory: set a path that user {os.getuid()} can use\n"
+    )
 
 
 def test_the_memory_limit_of_a_trial_is_the_rest_of_the_budget() -> None:
