@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
-from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.serve.feedback import Answered, Answers
 from bramble_workloads.edge.serve.http.messages import HttpError
@@ -17,7 +16,9 @@ from bramble_workloads.edge.serve.metrics import cumulative_buckets
 from bramble_workloads.edge.slots import crash_log
 from bramble_workloads.edge.slots.crash_log import CrashLog, RunningMarker
 from bramble_workloads.tasks.classification.answer import Classified
+from bramble_workloads.tasks.classification.task import Classification
 from tests.unit.workloads.edge.states import BOOT, V1, V2, package
+from tests.unit.workloads.models import build_package, digits_graph
 
 
 def key(name: str = V1, attempt: int = 1, model: str = "digits", uid: str = "uid-1") -> Key:
@@ -77,6 +78,7 @@ def test_the_buckets_for_prometheus_are_cumulative() -> None:
 # ------------------------------------------------------------------------------------------------------------ feedback
 
 MODELS = ("ads.digits", "ads.letters")
+DIGITS = build_package(digits_graph(), cases=0)[0]
 
 
 def answers(*given: tuple[str, str, str, float], capacity: int = 100) -> tuple[Answers, Tally]:
@@ -84,7 +86,7 @@ def answers(*given: tuple[str, str, str, float], capacity: int = 100) -> tuple[A
     made = Answers(capacity=capacity, seconds=60)
     for request_id, model, label, at in given:
         answer = Classified(label, 1.0, np.zeros(2), None, 1.0, confident=True)
-        made.remember(request_id, Answered(model, CLASSIFICATION, answer, tally, at))
+        made.remember(request_id, Answered(model, DIGITS, answer, tally, at))
     return made, tally
 
 
@@ -120,8 +122,8 @@ def test_feedback_that_cannot_be_joined_is_refused(name: str, asked: tuple[Any, 
 
 
 def test_feedback_may_name_the_model() -> None:
-    made, _ = answers(("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
-    assert made.judge("c", {"label": "g"}, "ads.letters", MODELS, 1)
+    made, _ = answers(("c", "ads.digits", "7", 0), ("c", "ads.letters", "3", 0))
+    assert made.judge("c", {"label": "3"}, "ads.letters", MODELS, 1)
 
 
 def test_contradicting_feedback_is_refused() -> None:
@@ -130,6 +132,31 @@ def test_contradicting_feedback_is_refused() -> None:
     with pytest.raises(HttpError, match="has different feedback already"):
         made.judge("a", {"label": "8"}, None, MODELS, 1)
     assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
+
+
+def test_a_label_that_the_model_does_not_have_is_refused_and_the_right_one_still_counts() -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0))
+    for label in ("seven", "10", "7 "):
+        with pytest.raises(HttpError, match=f"ads.digits has no label {label!r}: its labels are 0, 1, 2, 3, 4, 5, 6, 7, 8, 9$") as raised:
+            made.judge("a", {"label": label}, None, MODELS, 1)
+        assert raised.value.status == 400
+    assert (tally.counts["right"], tally.counts["wrong"]) == (0, 0)
+    assert made.judge("a", {"label": "7"}, None, MODELS, 1)
+    assert (tally.counts["right"], tally.counts["wrong"]) == (1, 0)
+
+
+def test_the_message_about_an_unknown_label_names_some_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classification, "labels", lambda *_: tuple(map(str, range(1000))))
+    made, _ = answers(("a", "ads.digits", "7", 0))
+    with pytest.raises(HttpError, match=r"its labels are 0, 1, .*, 19 and 980 more$"):
+        made.judge("a", {"label": "x"}, None, MODELS, 1)
+
+
+def test_a_model_that_can_be_scored_on_any_label_takes_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classification, "labels", lambda *_: None)
+    made, tally = answers(("a", "ads.digits", "7", 0))
+    assert made.judge("a", {"label": "x"}, None, MODELS, 1) is False
+    assert tally.counts["wrong"] == 1
 
 
 def test_the_oldest_answers_are_dropped() -> None:

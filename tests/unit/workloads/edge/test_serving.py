@@ -284,7 +284,9 @@ async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: 
     async def judged(request_id: str, *, right: bool) -> None:
         _, answer = await agent.infer(PICTURES[0], id=request_id)
         label = answer["outputs"][0]["data"][0]
-        told = label if right else "something else"
+        told = label if right else next(each for each in LABELS if each != label)
+        refused, document = await agent.post("/v1/feedback", json={"requestId": request_id, "label": "something else"})
+        assert (refused, document["error"][:43]) == (400, "ads.digits has no label 'something else': i")
         status, found = await agent.post("/v1/feedback", json={"requestId": request_id, "label": told})
         assert (status, found["right"]) == (200, right)
 

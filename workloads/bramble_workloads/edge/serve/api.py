@@ -11,7 +11,6 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve import protocol
 from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Predicted, Served
@@ -166,7 +165,7 @@ class Api:
         except ERRORS as error:
             raise HttpError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error)) from error
         request_id = inference.id or secrets.token_hex(16)
-        self._answers.remember(request_id, Answered(endpoint.name, contract_of(package.task), prediction.answer, tally, time.monotonic()))
+        self._answers.remember(request_id, Answered(endpoint.name, package, prediction.answer, tally, time.monotonic()))
         answer = protocol.answer(package, label.package, request_id, prediction, endpoint.name, inference.wanted)
         headers = "" if answer.header_length is None else f"{protocol.BINARY_HEADER}: {answer.header_length}\r\n"
         return Response(answer.body, answer.content_type, headers=headers)

@@ -10,21 +10,27 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from bramble.contracts.canonical import document_digest
+from bramble.contracts.package import Package
 from bramble.contracts.tasks.base import Annotation, TaskContract
+from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.edge.serve.counters import Tally
 from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.tasks.base import Answer
+from bramble_workloads.tasks.catalogue import task_of
 
 MAX_ANSWERS = 8192
 ANSWER_SECONDS = 3600.0
 """How long an answer is kept."""
+LABELS_NAMED = 20
+"""How many labels of a model a message names at most."""
 
 
 class Answered(NamedTuple):
     """An answer for which feedback may arrive."""
 
     model: str
-    task: TaskContract
+    package: Package
+    """The package that answered."""
     answer: Answer[Any]
     tally: Tally
     at: float
@@ -66,7 +72,8 @@ class Answers:
 
         Raises:
             HttpError: 404 if no answer to this request id is kept, 409 if several models answered it and the feedback names none, 409
-                if different feedback was given before, 400 if the feedback is not an annotation of the model's task.
+                if different feedback was given before, 400 if the feedback is not an annotation of the model's task, or has a label that
+                the package does not have. Feedback that is refused is not counted, and other feedback may follow.
         """
         found = [key for each in models if (key := (request_id, each)) in self._answers and model in {None, each}]
         found = [key for key in found if now - self._answers[key].at <= self._seconds]
@@ -79,7 +86,8 @@ class Answers:
             names = ", ".join(each for _, each in found)
             raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} was answered by {names}: set the field model to one of them")
         answered = self._answers[found[0]]
-        truth = annotation_of(answered.task, stated)
+        truth = annotation_of(contract_of(answered.package.task), stated)
+        _require_known(truth, answered)
         digest = document_digest(truth)
         if answered.feedback_digest is not None and answered.feedback_digest != digest:
             raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} has different feedback already")
@@ -88,6 +96,17 @@ class Answers:
             self._answers[found[0]] = answered._replace(feedback_digest=digest)
             answered.tally.judged(right=right)
         return right
+
+
+def _require_known(truth: Annotation, answered: Answered) -> None:
+    labels = task_of(answered.package.task).labels(answered.package)
+    if labels is None:
+        return
+    unknown = [name for name in truth.classes if name not in labels]
+    if unknown:
+        more = f" and {len(labels) - LABELS_NAMED} more" if len(labels) > LABELS_NAMED else ""
+        message = f"{answered.model} has no label {unknown[0]!r}: its labels are {', '.join(labels[:LABELS_NAMED])}{more}"
+        raise HttpError(HTTPStatus.BAD_REQUEST, message)
 
 
 def annotation_of(task: TaskContract, stated: Mapping[str, Any]) -> Annotation:
