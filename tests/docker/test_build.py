@@ -1,7 +1,9 @@
 """The images as they are built: each starts under the security context that it gets in a cluster, and imports all that it runs."""
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 import yaml
@@ -10,6 +12,7 @@ from bramble.kinds.jobs.pod_template import container_security, pod_security
 from tools.cluster.cluster import find_binaries
 from tools.cluster.docker.build import Built, build
 from tools.cluster.docker.engine import Engine, engine
+from tools.cluster.errors import ClusterError
 from tools.cluster.progress import silent
 from tools.installation import CHART, LOCAL_VALUES, RELEASE, Helm
 
@@ -32,7 +35,14 @@ print(json.dumps(imported))
 
 @pytest.fixture(scope="module")
 def docker() -> Iterator[Engine]:
-    with engine(print) as running:
+    """An engine. `.ci/run` asks for these tests only where one can be started: its machine may not allow that."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(engine(print))
+        except ClusterError as error:
+            if os.environ.get("BRAMBLE_IMAGES_TEST") != "where-possible":
+                raise
+            pytest.skip(f"no engine can be started here: {error}")
         yield running
 
 
