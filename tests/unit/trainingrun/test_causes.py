@@ -150,8 +150,8 @@ def drained(seconds: float) -> AttemptSeen:
 @pytest.mark.parametrize(
     ("seen", "stage", "look_in"),
     [
-        case("a drain, just now", drained(0), "early", 1),
-        case("a drain, 1 s ago: it can be shown", drained(1), "likely", 2),
+        case("a drain, just now: it can be shown at once", drained(0), "likely", 1),
+        case("a drain, 1 s ago", drained(1), "likely", 2),
         case("a drain, 69 s ago: the grace period is over, and a clock may differ", drained(69), "likely", 1),
         case("a drain, 70 s ago: the ranks have had their time", drained(70), "settled", 0),
         case("a drain, and both ranks have ended", attempt(pod(0, 75, conditions=(disrupted(),)), pod(1, 75)), "settled", 2),
@@ -185,6 +185,24 @@ def test_stages(seen: AttemptSeen, stage: str, look_in: float) -> None:
     found = judge(seen)
     assert found.stage == stage
     assert (found.look_at - NOW).total_seconds() == look_in
+
+
+@pytest.mark.parametrize(
+    ("known", "pods", "says"),
+    [
+        case("the cluster's word is remembered", "p-1", ({}, pod(1, 75)), "taken away (EvictionByEvictionAPI)"),
+        case(
+            "the pod is still there and says it itself", "p-1", (pod(0, 75, conditions=(disrupted("Preempted"),)), pod(1, 75)), "Preempted"
+        ),
+        case("what is remembered is about a pod of an earlier attempt", "p-0", ({}, pod(1, 75)), "Disrupted happened"),
+    ],
+)
+def test_a_pod_that_is_gone_was_taken_by_whom_the_cluster_said_before(known: str, pods: tuple[Any, ...], says: str) -> None:
+    remembered = cause("Disrupted", node_rank=0, pod=known).model_copy(update={"message": "taken away (EvictionByEvictionAPI)"})
+    seen = attempt(*pods, job_=FAILED, reported={0: cause("Disrupted", 0, pod="p-1", node_rank=0), 1: cause("Terminated", 1)})
+    found = ending(seen, BY_NAME, NOW, remembered)
+    assert found is not None
+    assert says in found.cause.message
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,14 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
     if attempt is None:
         return None
     if seen.store is not None:
-        return ending(attempt, nodes, now)
+        return ending(attempt, nodes, now, seen.status.first_cause)
     if (stored := attempt.stored) is not None:
         if isinstance(stored.result, TrainResult):
             return Trained(stored.result, stored.content)
         return Ending(Cause(kind="Error", message=stored.problem), "settled", now)
     if attempt.job is not None and attempt.job.overran:
         return Overran()
-    if (end := ending(attempt, nodes, now)) is not None:
+    if (end := ending(attempt, nodes, now, seen.status.first_cause)) is not None:
         return end
     if attempt.job is None:
         return Absent()

@@ -45,11 +45,13 @@ SILENCE_SECONDS = 60
 """How long a rank may report nothing while its pod runs on, before the attempt is charged for what the others reported."""
 
 
-def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> Ending | None:
+def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime, known: Cause | None = None) -> Ending | None:
     """The first cause so far; None while no rank has failed and the Job has not failed either.
 
     Args:
         nodes: the cluster's nodes by name.
+        known: the first cause that was shown last, perhaps of an earlier attempt. A pod that was taken away may be gone by now, and with
+            it the cluster's word by whom.
     """
     failure = attempt.job.failure if attempt.job is not None else None
     failing = failure is not None or any(has_failed(pod) for pod in attempt.pods.values())
@@ -68,6 +70,8 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime) -> En
     since = min([*_failed_at(attempt), *job_failed_at], default=now)
     silent = [rank for rank in range(attempt.nodes) if rank not in accounts and _may_report(attempt, rank, job_failed=failure is not None)]
     if cause.kind == "Disrupted":
+        if known is not None and known.kind == "Disrupted" and known.pod == cause.pod and cause.node_rank not in attempt.pods:
+            cause = known
         silent = [rank for rank, pod in attempt.pods.items() if not _is_over(pod)]
     stage = _stage(cause, silent, now - since)
     return Ending(_name_silent(cause, silent), stage, _look_at(attempt, cause, nodes, since, now))
@@ -79,7 +83,7 @@ def _stage(cause: Cause, silent: list[int], age: timedelta) -> Stage:
     patience = {"TryAgain": TRY_AGAIN_SECONDS, "Disrupted": SAVE_SECONDS}.get(cause.kind, SILENCE_SECONDS)
     if cause.kind in OWN_FAULT or not silent or seconds >= patience:
         return "settled"
-    if seconds < EARLY_SECONDS:
+    if seconds < EARLY_SECONDS and cause.kind != "Disrupted":
         return "early"
     return "likely" if cause.kind in EXPLAINS else "open"
 
