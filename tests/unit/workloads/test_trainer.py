@@ -148,6 +148,30 @@ def test_sigterm_saves_the_last_step_and_the_next_run_goes_on_from_it(run: Run, 
     assert times[2] > 20, "the epoch that is left is whole, and this attempt began within the one before"
 
 
+def test_another_sigterm_does_not_end_a_rank_that_saves_its_last_step(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher stops the ranks of a node as soon as the first of them has ended, and rank 0 may still be writing."""
+    fatal: list[int] = []
+    original, before = checkpoint.save, signal.signal(signal.SIGTERM, lambda number, _: fatal.append(number))
+
+    def ask(self: Progress, epoch: int) -> None:
+        del self, epoch
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def save(*values: Any) -> Path:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(*values)
+
+    monkeypatch.setattr(Progress, "first_step", ask)
+    monkeypatch.setattr(checkpoint, "save", save)
+    try:
+        with pytest.raises(Stopped):
+            run(epochs=3)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert fatal == []
+    assert steps(run.folder / "checkpoints")[-1][0] == 1
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "call", "saved"),
     [

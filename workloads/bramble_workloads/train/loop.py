@@ -79,7 +79,7 @@ class Trainer:
         self._saved = self.state.step
         self._copy(self._buffers, self._before)
         self._require_same_step()
-        with _SaveLastStep(self), Stopping(self._ranks) as stopping:
+        with Stopping(self._ranks) as stopping, _SaveLastStep(self):  # another SIGTERM does not end the rank while it saves
             while self.state.epoch < self._wanted.epochs and not self._done():
                 began, before = time.monotonic(), self.state.consumed
                 sums = self._epoch(stopping)
