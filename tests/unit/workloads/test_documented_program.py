@@ -62,7 +62,7 @@ def test_the_script_saves_a_checkpoint_on_sigterm_and_the_next_attempt_goes_on_f
         until(lambda: any(entry.key.endswith(".json") for entry in store.list(saved)), LONG, made)
         made[0].processes["train"].send_signal(signal.SIGTERM)
         assert codes(made) == [ExitCode.TRY_AGAIN]
-        assert [cause.kind for cause in causes(store, first).values()] == ["Terminated"]
+        assert [cause.kind for cause in causes(store, first).values()] == ["Disrupted"]
     newest = max(int(entry.key.removesuffix(".json").rpartition("step-")[2]) for entry in store.list(saved) if entry.key.endswith(".json"))
     second = train_job(manifest, **attempt(2, newest + 1, (first.prefix,)))
     with pods(second, store_config, tmp_path / "second") as made:
