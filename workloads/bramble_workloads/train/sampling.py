@@ -46,4 +46,6 @@ def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, sta
 
 def smallest_batch(count: int, size: int, world_size: int) -> int:
     """The number of samples that a rank gets of the smallest batch of an epoch of `count` samples."""
-    return min(len(batch) for batch in batches(np.arange(count), size, 0, world_size))
+    whole = size * world_size
+    last = (count - 1) // whole * whole
+    return min((len(batch) for batch in batches(np.arange(count), size, 0, world_size, last)), default=size)

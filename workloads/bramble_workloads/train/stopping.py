@@ -38,9 +38,7 @@ class Stopping:
             Stopped: this rank was asked to end.
             StoppedWithPeer: another rank was.
         """
-        asked = self._exchange.result() if self._exchange is not None else -1
-        self._exchange = None
-        self._raise(asked)
+        self._read()
         if self._ranks.world_size > 1:
             self._exchange = Exchange(self._ranks, asked=self._asked)
         elif self._asked:
@@ -49,6 +47,9 @@ class Stopping:
     def settle(self) -> None:
         """The same as `after_step`, for signals that arrived until now. It waits for all ranks."""
         self.after_step()
+        self._read()
+
+    def _read(self) -> None:
         if self._exchange is not None:
             asked, self._exchange = self._exchange.result(), None
             self._raise(asked)

@@ -70,6 +70,12 @@ class Agent:
         if ready:
             await self.ready()
 
+    async def start_serving(self, package: str) -> None:
+        """Assign a package as the stable version, start, and wait until it serves."""
+        self.gateway.assign(package)
+        await self.start()
+        await self.serves(package)
+
     async def ready(self) -> None:
         deadline = time.monotonic() + SECONDS
         async with aiohttp.ClientSession() as session:

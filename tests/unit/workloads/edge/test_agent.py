@@ -18,9 +18,7 @@ from tests.unit.workloads.models import digits
 
 async def test_an_assigned_package_answers_requests(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first = publish()
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     pictures, labels = digits()
     status, answer = await agent.infer(pictures[0], id="frame-1")
     assert (status, answer["id"], answer["model_name"]) == (200, "frame-1", "ads.digits")
@@ -89,9 +87,7 @@ async def test_a_candidate_is_tried_served_and_promoted_and_the_next_one_is_undo
     agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
     first, second, third = publish("1.0.0"), publish("2.0.0"), publish("3.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     gateway.assign(first, second)
     await agent.serves(second)
     running = gateway.running()
@@ -110,9 +106,7 @@ async def test_a_candidate_is_tried_served_and_promoted_and_the_next_one_is_undo
 async def test_no_request_is_lost_or_mixed_up_while_packages_are_swapped(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     """Twelve clients send requests during six swaps. The outputs of each answer must be those of the package that the answer names."""
     first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     pictures, _ = digits()
     expected: dict[str, list[list[float]]] = {}
     done = asyncio.Event()

@@ -64,9 +64,7 @@ async def test_the_last_good_version_serves_after_a_restart_without_a_network(
     how: str, agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
     first = publish()
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     await gateway.stop()
     if how == "power cut":
         await agent.reboot()
@@ -82,9 +80,7 @@ async def test_the_last_good_version_serves_after_a_restart_without_a_network(
 
 async def test_after_a_crash_the_candidate_waits_for_the_gateway(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     gateway.assign(first, second)
     await agent.serves(second)
     await agent.kill()
@@ -159,9 +155,7 @@ async def test_the_agent_recovers_from_a_kill_at_any_write(
 async def upgraded(agent: Agent, gateway: FakeGateway, publish: Publish) -> tuple[str, str]:
     """Start the agent, let it serve a first version and then a second one. Returns both packages."""
     first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     gateway.assign(second)
     await agent.serves(second)
     return first, second
@@ -183,9 +177,7 @@ async def test_the_last_good_version_serves_while_a_damaged_one_is_downloaded_ag
 
 async def test_a_device_that_cannot_serve_what_it_served_before_is_not_ready(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     only = publish()
-    gateway.assign(only)
-    await agent.start()
-    await agent.serves(only)
+    await agent.start_serving(only)
     await agent.kill()
     damage(agent, gateway, only)
     gateway.down = True
@@ -245,9 +237,7 @@ async def test_with_a_read_only_disk_the_agent_still_serves_and_an_undo_still_wo
 
 async def test_damaged_slots_are_renamed_and_the_gateway_assigns_again(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first = publish()
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     await agent.stop()
     overwrite(next(agent.state.glob("assignments/*/slots.json")), b"\0" * 400)
     gateway.reports.clear()
@@ -262,9 +252,7 @@ def overwrite(path: Path, content: bytes) -> None:
 
 async def test_a_reboot_during_a_trial_refuses_the_candidate(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     await agent.stop()
     gateway.assign(first, second)
     # writes of slots.json: 1 at the start, 2 when it serves again, 3 for the new assignment, 4 for the new attempt

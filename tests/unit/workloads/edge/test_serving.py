@@ -26,16 +26,14 @@ PICTURES, LABELS = digits()
 INFER = "/v2/models/ads.digits/infer"
 
 
-async def serving(agent: Agent, gateway: FakeGateway, publish: Publish) -> str:
+async def serving(agent: Agent, publish: Publish) -> str:
     first = publish()
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     return first
 
 
-async def test_health_and_metadata(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    first = await serving(agent, gateway, publish)
+async def test_health_and_metadata(agent: Agent, publish: Publish) -> None:
+    first = await serving(agent, publish)
     assert (await agent.get("/v2"))[1]["extensions"] == ["binary_tensor_data"]
     assert (await agent.get("/v2/health/live"))[0] == 200
     assert (await agent.get("/v2/health/ready"))[0] == 200
@@ -48,9 +46,7 @@ async def test_health_and_metadata(agent: Agent, gateway: FakeGateway, publish: 
 
 async def test_a_path_may_name_the_version_that_serves(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0-rc.1+a b")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     body = json.dumps(request_of(PICTURES[0], id="7")).encode()
 
     async def ask(version: str) -> list[tuple[int, dict[str, Any]]]:
@@ -91,9 +87,7 @@ async def test_a_version_that_is_replaced_while_its_request_arrives_does_not_ans
     agent: Agent, gateway: FakeGateway, publish: Publish
 ) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     body = json.dumps(request_of(PICTURES[0])).encode()
     reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
     head = "POST /v2/models/ads.digits/versions/1.0.0/infer HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
@@ -108,8 +102,8 @@ async def test_a_version_that_is_replaced_while_its_request_arrives_does_not_ans
     assert b"version '2.0.0' serves" in answer
 
 
-async def test_requests_with_the_binary_extension_and_with_tensors(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    await serving(agent, gateway, publish)
+async def test_requests_with_the_binary_extension_and_with_tensors(agent: Agent, publish: Publish) -> None:
+    await serving(agent, publish)
     _, expected = await agent.infer(PICTURES[3])
     raw = len(PICTURES[3]).to_bytes(4, "little") + PICTURES[3]
     given = {"name": "image", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(raw)}}
@@ -133,7 +127,7 @@ async def chunked(size: int) -> AsyncIterator[bytes]:
 
 
 async def test_every_error_has_a_status_and_a_message(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    await serving(agent, gateway, publish)
+    await serving(agent, publish)
     cases = [
         (await agent.infer(b"hello"), 415, "no known media type"),
         (await agent.infer(PICTURES[0][:50]), 400, "cannot be decoded"),
@@ -160,8 +154,8 @@ async def test_every_error_has_a_status_and_a_message(agent: Agent, gateway: Fak
     assert [each.count("errors") for each in last.counters] in ([], [0]), "invalid requests must not count as errors of the package"
 
 
-async def test_paths_and_methods(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    await serving(agent, gateway, publish)
+async def test_paths_and_methods(agent: Agent, publish: Publish) -> None:
+    await serving(agent, publish)
     async with aiohttp.ClientSession() as session:
 
         async def ask(method: str, target: str) -> tuple[int, str | None, str]:
@@ -238,8 +232,8 @@ async def test_the_agent_waits_for_a_slow_model_when_it_shuts_down(agent: Agent,
     assert "Traceback" not in agent.tail(1000)
 
 
-async def test_a_body_may_be_compressed(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    await serving(agent, gateway, publish)
+async def test_a_body_may_be_compressed(agent: Agent, publish: Publish) -> None:
+    await serving(agent, publish)
     body = gzip.compress(json.dumps(request_of(PICTURES[0])).encode())
     headers = {"Content-Type": "application/json; charset=utf-8", "Content-Encoding": "gzip"}
     assert (await agent.post(INFER, data=body, headers=headers))[0] == 200
@@ -248,13 +242,11 @@ async def test_a_body_may_be_compressed(agent: Agent, gateway: FakeGateway, publ
     assert (status, document["error"][:24]) == (413, "the request is too large")
 
 
-async def test_requests_together_may_not_have_more_bytes_than_wait(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+async def test_requests_together_may_not_have_more_bytes_than_wait(agent: Agent, publish: Publish) -> None:
     """Each announces far less than its model takes; the one that goes beyond 64 MiB is refused before any of its body is read."""
     limits = ImageInput(max_bytes=30 * 2**20, max_pixels=1_000_000, tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW"))
     first = publish(input=limits)
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {30 * 2**20}\r\n\r\n".encode()
     connections = [await asyncio.open_connection("127.0.0.1", agent.port) for _ in range(3)]
     found = []
@@ -277,9 +269,7 @@ async def test_requests_together_may_not_have_more_bytes_than_wait(agent: Agent,
 
 async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
 
     async def judged(request_id: str, *, right: bool) -> None:
         _, answer = await agent.infer(PICTURES[0], id=request_id)
@@ -306,8 +296,8 @@ async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: 
     await until(lambda: counts() == expected, "counted", counts)
 
 
-async def test_prometheus_metrics_have_digests_in_their_labels(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    first = await serving(agent, gateway, publish)
+async def test_prometheus_metrics_have_digests_in_their_labels(agent: Agent, publish: Publish) -> None:
+    first = await serving(agent, publish)
     await agent.infer(PICTURES[0])
     status, text = await agent.get("/metrics")
     assert status == 200
@@ -321,7 +311,7 @@ async def test_prometheus_metrics_have_digests_in_their_labels(agent: Agent, gat
 
 async def test_requests_beyond_the_queue_are_answered_with_429(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     agent.environment["BRAMBLE_QUEUE"] = "2"
-    await serving(agent, gateway, publish)
+    await serving(agent, publish)
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector) as session:
         found = await asyncio.gather(*(infer(session, agent.url, PICTURES[0]) for _ in range(200)))
@@ -358,7 +348,7 @@ async def test_a_withdrawn_model_is_deleted_and_the_others_go_on(agent: Agent, g
 async def test_an_assignment_that_is_missing_for_a_moment_is_not_withdrawn(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     """A gateway replica with a stale cache answers without the assignment. The model must go on serving."""
     agent.environment["BRAMBLE_WITHDRAW_SECONDS"] = "30"
-    first = await serving(agent, gateway, publish)
+    first = await serving(agent, publish)
     kept = gateway.assignments.pop("ads/digits")
     gateway.publish()
     before = len(gateway.reports)
@@ -370,8 +360,8 @@ async def test_an_assignment_that_is_missing_for_a_moment_is_not_withdrawn(agent
     await agent.serves(gateway.assignments["ads/digits"].stable["virtual"])
 
 
-async def test_requests_under_way_are_answered_when_the_agent_shuts_down(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    await serving(agent, gateway, publish)
+async def test_requests_under_way_are_answered_when_the_agent_shuts_down(agent: Agent, publish: Publish) -> None:
+    await serving(agent, publish)
     async with aiohttp.ClientSession() as session:
         body = json.dumps(request_of(PICTURES[0])).encode()
 
@@ -404,7 +394,7 @@ async def test_after_an_undone_first_rollout_the_node_serves_nothing(agent: Agen
 
 
 async def test_reports_describe_the_board(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
-    await serving(agent, gateway, publish)
+    await serving(agent, publish)
     last = gateway.last
     assert last is not None
     assert (last.node, last.fleet, last.board, last.boot_id) == ("pi-1", "rooms", "virtual", "boot-1")
@@ -415,11 +405,9 @@ async def test_reports_describe_the_board(agent: Agent, gateway: FakeGateway, pu
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e39", "1e30"])
-async def test_a_tensor_on_which_no_model_can_work_is_the_clients_fault(
-    value: str, agent: Agent, gateway: FakeGateway, publish: Publish
-) -> None:
+async def test_a_tensor_on_which_no_model_can_work_is_the_clients_fault(value: str, agent: Agent, publish: Publish) -> None:
     """It is not counted: otherwise one client could undo a version that is good."""
-    await serving(agent, gateway, publish)
+    await serving(agent, publish)
     numbers = ",".join([value, *["0.5"] * 63])
     body = f'{{"inputs": [{{"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": [{numbers}]}}]}}'
     status, answer = await agent.post(INFER, data=body, headers={"Content-Type": "application/json"})

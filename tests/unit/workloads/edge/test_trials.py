@@ -45,9 +45,7 @@ def huge_graph(mebibytes: int) -> bytes:
 
 async def refused(agent: Agent, gateway: FakeGateway, stable: str, candidate: str) -> str:
     """Assign a candidate, wait until it is refused, and return the reason. The stable version must answer all the time."""
-    gateway.assign(stable)
-    await agent.start()
-    await agent.serves(stable)
+    await agent.start_serving(stable)
     gateway.assign(stable, candidate)
 
     def state() -> str | None:
@@ -108,9 +106,7 @@ async def test_a_package_is_refused_after_two_trials_that_take_too_long(agent: A
 async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     agent.environment["BRAMBLE_CANDIDATE_TTL"] = "10"  # twice the time between two reports, so that only silence ends it
     first, second = publish("1.0.0"), publish("2.0.0")
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     gateway.assign(first, second)
     await agent.serves(second)
     served: list[str] = []
@@ -141,9 +137,7 @@ async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, 
 async def test_an_undo_does_not_wait_for_a_download_or_a_trial(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
     first = publish("1.0.0")
     heavy = publish("2.0.0", graph=huge_graph(8), tolerance=GoldenTolerance(raw=1.0))
-    gateway.assign(first)
-    await agent.start()
-    await agent.serves(first)
+    await agent.start_serving(first)
     gateway.slow = 0.05  # the graph would take more than a minute
     gateway.assign(first, heavy)
     await until(lambda: (running := gateway.running()) and running.candidate, "downloading", agent.tail)
