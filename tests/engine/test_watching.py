@@ -116,6 +116,7 @@ async def test_a_terminal_error_is_a_condition_and_others_go_on(local: Cluster, 
         await api.create(DATASET, dataset(namespace))
         told = await says(api, DATASET, namespace, "tape", "NameConflict")
         assert f"ConfigMap {namespace}/tape-snapshot-1 exists and is not ours" in told
+        assert await api.get(JOB, namespace, "tape-snapshot-1") is None, "its pod would mount somebody else's ConfigMap"
         await api.create(DATASET, dataset(namespace, "other"))
 
         async def other_goes_on() -> bool:

@@ -94,6 +94,9 @@ class Executor:
         if plan.status is not None:
             check_memory(former, plan.status, memory, plan.remember)
         for item in plan.items:
+            if isinstance(item, CreateOnce) and (found := states.get(key_of(item.manifest))) is not None:
+                require_ours(found, item.manifest)  # before the first write: a pod would mount somebody else's ConfigMap of that name
+        for item in plan.items:
             planned = await self._item(planned, item, states)
         if plan.status is None:
             await self._emit(planned, plan.events)

@@ -150,8 +150,8 @@ class TestSnapshot:
     def test_its_children_are_created_once(self) -> None:
         verdict = plan(observed(attempt=1, seen={"snapshot": ABSENT}), NOW)
         assert [(type(item), item.manifest["kind"]) for item in verdict.items if isinstance(item, CreateOnce)] == [
-            (CreateOnce, "ConfigMap"),
             (CreateOnce, "Job"),
+            (CreateOnce, "ConfigMap"),
         ]
 
     def test_the_next_snapshot_is_told_the_version_before(self) -> None:

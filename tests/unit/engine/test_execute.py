@@ -165,6 +165,15 @@ async def test_a_child_in_the_cache_is_checked_to_be_ours_before_it_counts_as_cr
     assert world.api.sent == []
 
 
+async def test_nothing_is_created_while_the_pass_has_seen_a_name_taken(world: World) -> None:
+    """A Job is created before its ConfigMap. Its pod must not mount somebody else's."""
+    theirs = world.api.put(made("ConfigMap", "child"))
+    job = {**child({}), "kind": "Job", "metadata": {**child({})["metadata"], "name": "job"}}
+    with pytest.raises(NameConflict):
+        await world.items(CreateOnce(job), CreateOnce(child({"a": "1"})), states={CHILD: theirs})
+    assert world.api.sent == []
+
+
 async def test_a_child_that_only_the_api_server_knows_is_checked_to_be_ours(world: World) -> None:
     world.api.put(made("ConfigMap", "child"))
     with pytest.raises(NameConflict):

@@ -32,7 +32,8 @@ def pod(state: dict[str, Any] | None = None, *, node: str | None = "n1", conditi
 
 def step_seen(job: Manifest | None = None, pods: tuple[Manifest, ...] = (), **more: Any) -> StepSeen:
     """An attempt with this Job and these pods, parsed as a pass parses them."""
-    return StepSeen(Job.of(job) if job is not None else None, tuple(Pod.of(each) for each in pods), **more)
+    present = Job.of(job) if job is not None else None
+    return StepSeen(present, tuple(Pod.of(each) for each in pods), **{"begun": present is not None, **more})
 
 
 def ended(code: int, message: str = "", reason: str = "") -> dict[str, Any]:

@@ -15,19 +15,23 @@ from bramble.kube.resources import Manifest, Resource
 from tests.unit.jobs.seen import CONTENT, OWNER, PREFIX, ended, job, pod, word
 
 RESULT = f"{PREFIX}result.json"
+CAUSE = f"{PREFIX}causes/0.json"
 EMPTY: Mapping[str, bytes] = {}
 
 
 class FakeSources:
-    """One Job, its pods, and a store; every fetch is recorded."""
+    """One Job, its pods, and a store; every fetch is recorded. `begun`: whether the ConfigMap of the Job is there."""
 
-    def __init__(self, job: dict[str, Any] | None, pods: tuple[dict[str, Any], ...] = (), store: Mapping[str, bytes] = EMPTY) -> None:
+    def __init__(
+        self, job: dict[str, Any] | None, pods: tuple[dict[str, Any], ...] = (), store: Mapping[str, bytes] = EMPTY, *, begun: bool = True
+    ) -> None:
         self.job = {**job, "metadata": {**job["metadata"], "labels": {OWNER_UID: OWNER.uid}}} if job else None
+        self.config_map = {"metadata": {"labels": {OWNER_UID: OWNER.uid}}} if begun else None
         self.pods, self.store, self.fetched = pods, dict(store), list[str]()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
-        assert (resource.kind, namespace, name) == ("Job", "ads", "tape-snapshot-1")
-        return self.job
+        assert (namespace, name) == ("ads", "tape-snapshot-1")
+        return {"Job": self.job, "ConfigMap": self.config_map}[resource.kind]
 
     def list(self, resource: Resource, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> tuple[Manifest, ...]:
         assert (resource.kind, namespace) == ("Pod", "ads")
@@ -52,9 +56,10 @@ async def test_while_it_runs_the_store_is_not_asked() -> None:
 
 
 async def test_before_the_first_job_its_result_and_the_filed_one_are_looked_up() -> None:
-    sources = FakeSources(None, (), {"results/snapshot/x.json": CONTENT})
+    sources = FakeSources(None, (), {"results/snapshot/x.json": CONTENT}, begun=False)
     seen = await gathered(sources, "results/snapshot/x.json")
-    assert sources.fetched == [RESULT, "results/snapshot/x.json"]
+    assert sources.fetched == [RESULT, CAUSE, "results/snapshot/x.json"]
+    assert not seen.begun
     assert seen.filed is not None
     assert seen.filed.result is not None
 
@@ -81,11 +86,20 @@ async def test_a_failed_attempt_is_asked_for_its_cause() -> None:
     assert (await gathered(sources)).cause == cause
 
 
+async def test_a_job_that_is_gone_is_asked_for_its_cause() -> None:
+    """A policy of the cluster may remove a Job as soon as it has ended, and its pods with it."""
+    cause = Cause(kind="Error", message="boom")
+    seen = await gathered(FakeSources(None, (), {CAUSE: canonical_json(cause)}))
+    assert (seen.job, seen.begun, seen.cause) == (None, True, cause)
+
+
 async def test_a_job_of_an_earlier_object_of_the_name_is_not_ours() -> None:
     sources = FakeSources(job())
     assert sources.job is not None
-    sources.job["metadata"]["labels"] = {OWNER_UID: "uid-0"}
-    assert (await gathered(sources)).job is None
+    assert sources.config_map is not None
+    sources.job["metadata"]["labels"] = sources.config_map["metadata"]["labels"] = {OWNER_UID: "uid-0"}
+    seen = await gathered(sources)
+    assert (seen.job, seen.begun) == (None, False)
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,19 @@ def test_without_a_job_it_is_created() -> None:
     outcome = step(StepSeen())
     assert isinstance(outcome, UnderWay)
     assert outcome.message == "conversion attempt 2 starts"
-    assert [item.manifest["kind"] for item in outcome.items] == ["ConfigMap", "Job"]
+    assert [item.manifest["kind"] for item in outcome.items] == ["Job", "ConfigMap"]
 
 
 def test_a_job_without_a_pod_is_waited_for() -> None:
-    outcome = step(StepSeen(job=Job(name="j")))
+    outcome = step(StepSeen(job=Job(name="j"), begun=True))
     assert outcome == UnderWay("Job j has no pod yet; `kubectl describe job j` says why if it stays so")
+
+
+def test_a_config_map_that_was_not_made_with_its_job_is_made_afterwards() -> None:
+    """The operator ended in between, or the API server refused it."""
+    outcome = step(StepSeen(job=Job(name="j")))
+    assert isinstance(outcome, UnderWay)
+    assert [item.manifest["kind"] for item in outcome.items] == ["Job", "ConfigMap"]
 
 
 def test_a_running_container_is_waited_for_and_its_node_is_named() -> None:

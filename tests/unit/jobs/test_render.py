@@ -31,13 +31,14 @@ STEP = Step(owner=OWNER, job=JOB, image="a/convert@sha256:0", gateway_ca="PEM")
 
 
 def rendered(step: Step) -> tuple[dict[str, Any], dict[str, Any]]:
-    config_map, job = (item.manifest for item in render_step(step))
+    job, config_map = (item.manifest for item in render_step(step))
     return dict(config_map), dict(job)
 
 
-def test_the_config_map_comes_first_and_holds_the_job_for_good() -> None:
-    config_map, job = rendered(STEP)
-    assert (config_map["kind"], job["kind"], config_map["immutable"]) == ("ConfigMap", "Job", True)
+def test_the_config_map_comes_last_and_holds_the_job_for_good() -> None:
+    assert [item.manifest["kind"] for item in render_step(STEP)] == ["Job", "ConfigMap"], "no pod runs before its ConfigMap is there"
+    config_map, _ = rendered(STEP)
+    assert config_map["immutable"] is True
     assert JobFile.parse(config_map["data"]["job.json"].encode()) == JOB
     assert config_map["data"]["ca.crt"] == "PEM"
 

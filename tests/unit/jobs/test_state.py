@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bramble.contracts.cause import Cause, CauseKind
-from bramble.kinds.jobs.explain import container_cause, disruption_cause
+from bramble.kinds.jobs.explain import JOB_GONE, container_cause, disruption_cause
 from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.pod import RANK, Pod
 from bramble.kinds.jobs.state import Absent, Done, Failed, Running, Waiting, failure_cause, step_state
@@ -21,6 +21,10 @@ CAUSE = Cause(kind="BadData", message="picture a/1.png is corrupt", exit_code=65
     ("name", "seen", "kind"),
     [
         ("there is no Job and no result", step_seen(), Absent),
+        ("its Job is gone, and nothing says why it ended", step_seen(begun=True), Failed),
+        ("its Job is gone, and so is its ConfigMap, but it has left a cause", step_seen(cause=CAUSE), Failed),
+        ("its Job is gone, and its pod is still there", step_seen(begun=True, pods=(pod({"running": {}}),)), Running),
+        ("its Job is gone, and its pod has failed", step_seen(begun=True, pods=(pod(ended(1)),)), Failed),
         ("the Job has no pod yet", step_seen(job=job()), Waiting),
         ("the pod is running", step_seen(job=job(), pods=(pod({"running": {}}),)), Running),
         ("a result is there, and the Job is complete", step_seen(job=job(("Complete", "")), stored=STORED), Done),
@@ -216,7 +220,7 @@ def test_the_newest_pod_tells_how_the_attempt_stands() -> None:
     ("seen", "message"),
     [
         (step_seen(job=job(("Failed", "Backoff"))), "the Job failed and its pod is gone: Backoff "),
-        (step_seen(), "the Job failed and its pod is gone"),
+        (step_seen(begun=True), f"the Job {JOB_GONE}"),
         (step_seen(job=job(("Failed", "DeadlineExceeded"))), "the attempt took longer than its deadline and was ended"),
     ],
     ids=["the Job says why", "the Job is gone", "the Job ran too long"],

@@ -56,7 +56,7 @@ def test_every_board_is_begun_in_memory_first() -> None:
 
 
 def told(plan: Any) -> tuple[BenchmarkJob, dict[str, Any]]:
-    config_map, made_job = (item.manifest for item in plan.items)
+    made_job, config_map = (item.manifest for item in plan.items)
     parsed = JobFile.parse(config_map["data"]["job.json"].encode())
     assert isinstance(parsed, BenchmarkJob)
     return parsed, made_job
@@ -98,7 +98,7 @@ def test_a_board_that_cannot_be_used_is_waited_for(reason: str, why: str) -> Non
 def test_one_board_that_waits_does_not_hold_the_other() -> None:
     boards = {RPI5: BoardSeen(blocker=Blocker("FleetMissing", "no")), RPI4: BoardSeen(SELECTOR)}
     plan = benchmark(benchmarking({RPI4: StepSeen()}, works=(work(RPI4),), boards=boards, spec=TWO), NOW)
-    assert made(plan) == [("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
+    assert made(plan) == [("CreateOnce", "Job"), ("CreateOnce", "ConfigMap")]
 
 
 def test_the_evidence_is_remembered_and_the_fastest_that_passes_is_chosen() -> None:

@@ -45,9 +45,9 @@ def test_nothing_to_do(seen: Any) -> None:
 
 def test_one_job_makes_and_validates_every_variant() -> None:
     plan = convert(converting(StepSeen()), NOW)
-    assert made(plan) == [("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
+    assert made(plan) == [("CreateOnce", "Job"), ("CreateOnce", "ConfigMap")]
     assert plan is not None
-    told = JobFile.parse(plan.items[0].manifest["data"]["job.json"].encode())  # type: ignore[union-attr]
+    told = JobFile.parse(plan.items[1].manifest["data"]["job.json"].encode())  # type: ignore[union-attr]
     assert isinstance(told, ConvertJob)
     assert (told.package, told.model, told.version, told.max_drop) == (EXPORT, "ads", "1.0.0", {"accuracy": "0.01"})
     assert [(each.name, each.precision) for each in told.variants] == [("onnx-fp32", "float32"), ("onnx-int8", "int8")]

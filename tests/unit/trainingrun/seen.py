@@ -157,7 +157,7 @@ def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[s
     """An attempt with these pods; two running ranks if none are given. An empty dictionary stands for a missing pod."""
     given = pods or (pod(0), pod(1))
     by_rank = {rank: Pod.of(each) for rank, each in enumerate(given) if each}
-    return AttemptSeen(number, nodes, Job.of(job_ if job_ is not None else job()), by_rank, **more)
+    return AttemptSeen(number, nodes, Job.of(job_ if job_ is not None else job()), by_rank, **{"begun": True, **more})
 
 
 def node(name: str, *, ready: bool = True, since: float | None = 3600, gpus: int = 1, simulated: bool = True, **more: Any) -> Node:

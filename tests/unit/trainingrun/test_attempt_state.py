@@ -24,6 +24,9 @@ SILENT = (NODES[0], node("gpu-2", ready=False, since=12))
     [
         case("there is no attempt", observed(), type(None)),
         case("there is no Job and no result", training(AttemptSeen(1, 2)), Absent),
+        case("the Job is gone, and nothing says why it ended", training(AttemptSeen(1, 2, begun=True)), Ending),
+        case("the Job is gone, and a rank has left a cause", training(AttemptSeen(1, 2, reported={1: cause("Error", 1)})), Ending),
+        case("the Job is gone, and its pods go on", training(AttemptSeen(1, 2, None, attempt().pods, begun=True)), Training),
         case("Kueue holds the Job back", training(attempt({}, {}, job_=job(suspend=True))), Waiting),
         case("a pod is missing", training(attempt(pod(0), {})), Waiting),
         case("a rank has not started", training(attempt(pod(0), pod(1, waiting={"reason": "ContainerCreating"}))), Waiting),
@@ -79,7 +82,7 @@ def test_when_to_look_again(nodes: Any, look_at: Any) -> None:
 def test_pods_that_are_missing(present: AttemptSeen, missing: str) -> None:
     state = attempt_state(training(present), NOW)
     assert isinstance(state, Waiting)
-    assert state.message.startswith(f"{missing} of Job run-train-1")
+    assert state.message.startswith(f"{missing} of attempt 1")
     assert not state.queued
 
 

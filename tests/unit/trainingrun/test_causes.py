@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.trainingrun.attempt import AttemptSeen, Ending
 from bramble.kinds.trainingrun.causes import ending, lost_at
 from tests.unit.trainingrun.seen import NODES, NOW, ago, attempt, case, cause, disrupted, job, node, pod
@@ -51,6 +52,22 @@ def test_no_rank_has_failed(seen: AttemptSeen) -> None:
             "rank 0 reports a lost peer, and rank 1 reports its own error, which explains it",
             attempt(pod(0, 1), pod(1, 1), reported={0: cause("PeerLost", 0), 1: cause("Error", 1)}),
             ("Error", 1, "settled"),
+        ),
+        case(
+            "the Job is gone, and rank 1 has left its error",
+            AttemptSeen(1, 2, reported={1: cause("Error", 1)}, begun=True),
+            ("Error", 1, "settled"),
+        ),
+        case("the Job is gone, and no rank has left anything", AttemptSeen(1, 2, begun=True), ("Unknown", None, "settled")),
+        case(
+            "somebody deleted the Job, and its pods are ending",
+            AttemptSeen(1, 2, None, {rank: Pod.of(pod(rank, deleted=9)) for rank in (0, 1)}, begun=True),
+            ("Unknown", None, "open"),
+        ),
+        case(
+            "somebody deleted the Job, and the ranks report that they were asked to end",
+            AttemptSeen(1, 2, reported={rank: cause("Disrupted", rank) for rank in (0, 1)}, begun=True),
+            ("Disrupted", 0, "settled"),
         ),
         case("rank 1's launcher was killed and reports nothing", attempt(pod(0), pod(1, 137)), ("Signal", 1, "settled")),
         case(

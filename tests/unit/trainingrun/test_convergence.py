@@ -28,7 +28,7 @@ ends = st.lists(st.sampled_from(["result", "error", "lost", "final"]), min_size=
 crashes = st.sets(st.integers(min_value=0, max_value=120), max_size=20)
 
 
-def cluster(ends: list[End], passes: bool) -> World:
+def cluster(ends: list[End], passes: bool, vanish: bool = False) -> World:
     api = FakeApi()
     ready = {"type": "Ready", "status": "True", "reason": "Snapshotted", "message": ""}
     dataset = {"name": "tape", "namespace": "ns", "uid": "uid-dataset"}
@@ -41,7 +41,7 @@ def cluster(ends: list[End], passes: bool) -> World:
         beats = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
         api.put({"kind": "Node", "metadata": {"name": name}, "spec": {}, "status": {"conditions": [beats], "allocatable": {"pods": "10"}}})
     api.put(manifest({"modelVersion": TEMPLATE, "evaluation": GATES, "budgets": BUDGETS}))
-    return World(api, FakeStore(), ends, passes)
+    return World(api, FakeStore(), ends, passes, vanish)
 
 
 async def live_on(world: World, crash_at: set[int]) -> None:
@@ -83,7 +83,8 @@ def check_end(world: World) -> None:
     names = sorted(int(key.name.rsplit("-", 1)[1]) for key in made if key.kind == "Job" and "-train-" in key.name)
     assert names == list(range(1, attempt + 1)), "one Job an attempt"
     left = [job["metadata"]["name"] for job in world.api.of_kind("Job") if "-train-" in job["metadata"]["name"]]
-    assert left == ([f"run-train-{attempt}"] if outcome in ("Succeeded", "GatesFailed") else []), "Jobs of ended attempts are gone"
+    kept = outcome in ("Succeeded", "GatesFailed") and not world.vanish
+    assert left == ([f"run-train-{attempt}"] if kept else []), "Jobs of ended attempts are gone"
     version = world.api.objects.get(VERSION)
     assert (version is not None) == (outcome == "Succeeded")
     if version is not None:
@@ -99,13 +100,13 @@ def memory(world: World) -> dict[str, Any]:
     return {"run": found, "version": kept}
 
 
-@given(ends=ends, crashes=crashes, passes=st.booleans())
+@given(ends=ends, crashes=crashes, passes=st.booleans(), vanish=st.booleans())
 @settings(max_examples=120)
-def test_it_ends_the_same_whatever_crashes(ends: list[End], crashes: set[int], passes: bool) -> None:
+def test_it_ends_the_same_whatever_crashes(ends: list[End], crashes: set[int], passes: bool, vanish: bool) -> None:
     async def run() -> None:
         remembered = []
         for drawn in (set[int](), crashes):
-            world = cluster(ends, passes)
+            world = cluster(ends, passes, vanish)
             await live_on(world, drawn)
             check_end(world)
             remembered.append(memory(world))

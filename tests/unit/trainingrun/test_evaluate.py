@@ -49,7 +49,7 @@ def test_nothing_to_do(seen: Any) -> None:
 
 def test_the_attempt_is_remembered_before_it_is_made() -> None:
     assert remembered(evaluate(trained(evaluating=None), NOW))["evaluating"]["attempt"] == 1
-    assert made(evaluate(trained(StepSeen()), NOW)) == [("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
+    assert made(evaluate(trained(StepSeen()), NOW)) == [("CreateOnce", "Job"), ("CreateOnce", "ConfigMap")]
 
 
 def test_the_result_is_filed_then_remembered() -> None:

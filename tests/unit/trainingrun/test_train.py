@@ -39,7 +39,7 @@ def test_no_attempt() -> None:
 
 def test_the_attempt_that_memory_names_is_made() -> None:
     plan = train(training(AttemptSeen(1, 2)), NOW)
-    assert made(plan) == [("Apply", "Service"), ("CreateOnce", "ConfigMap"), ("CreateOnce", "Job")]
+    assert made(plan) == [("Apply", "Service"), ("CreateOnce", "Job"), ("CreateOnce", "ConfigMap")]
     assert condition(plan) == ("False", "Starting")
 
 

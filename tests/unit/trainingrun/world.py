@@ -13,6 +13,7 @@ from bramble.contracts.jobs.files import AnyResult
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.store import cause_key, result_key, run_prefix
+from bramble.kube.resources import key_of
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import FakeStore
 from tests.unit.modelversion.seen import board_outcome, board_result, convert_result
@@ -29,16 +30,21 @@ def package_of(attempt: int) -> str:
 
 @dataclass
 class World:
-    """Attempts end in the order of `ends`; the last of them repeats. `passes`: whether the package reaches its gate."""
+    """Attempts end in the order of `ends`; the last of them repeats.
+
+    `passes`: whether the package reaches its gate. `vanish`: a Job that has ended is removed at once, and its pods with it.
+    """
 
     api: FakeApi
     store: FakeStore
     ends: list[End]
     passes: bool = True
+    vanish: bool = False
 
     def run_one(self) -> bool:
-        """End one Job that runs. False if no Job runs."""
-        running = [job for job in self.api.of_kind("Job") if not job.get("status")]
+        """End one Job that runs. False if no Job runs. A pod does not run before its ConfigMap is there."""
+        begun = {config_map["metadata"]["name"] for config_map in self.api.of_kind("ConfigMap")}
+        running = [job for job in self.api.of_kind("Job") if not job.get("status") and job["metadata"]["name"] in begun]
         for job in sorted(running, key=lambda job: (job["metadata"]["labels"][STEP], int(job["metadata"]["labels"][ATTEMPT]))):
             self._end(job)
             return True
@@ -94,6 +100,9 @@ class World:
     def _turn(self, job: dict[str, Any], condition: str | None) -> None:
         stated = [{"type": condition, "status": "True", "reason": "", "lastTransitionTime": LONG_AGO}] if condition else []
         self.api.put({**job, "status": {"conditions": stated, "active": 0}})
+        if condition and self.vanish:
+            del self.api.objects[key_of(job)]
+            self.api.collect_garbage()
 
     def _pod(
         self, job: dict[str, Any], rank: int, state: dict[str, Any], conditions: tuple[Any, ...] = (), container: str = "train"

@@ -24,6 +24,12 @@ KIND_BY_CODE: Mapping[int, CauseKind] = {
 SIGNAL_BASE = 128
 """A container that signal n ended has the exit code 128 + n (POSIX shells, container runtimes)."""
 
+JOB_GONE = (
+    "is gone and left neither a result nor a cause in the store: it was deleted, by somebody or because of ttlSecondsAfterFinished, which"
+    " a policy of the cluster may set"
+)
+"""What is said of a Job that was there and is not there any more."""
+
 CHART_REMEDY = "correct the chart's images values"
 LOGIN_REMEDY = "from a private registry, ServiceAccount default needs an imagePullSecret"
 

@@ -17,7 +17,7 @@ from bramble.kinds.jobs.pod import End, Pod
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import Sources
-from bramble.kube.resources import JOB, POD
+from bramble.kube.resources import CONFIG_MAP, JOB, POD, Manifest, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class StepSeen:
 
     Attributes:
         job: the attempt's Job; None if there is none, or only one of an earlier object of the same name.
+        begun: the attempt's ConfigMap exists. It is created after the Job, so without a Job it says that the Job was there and is gone.
         pods: the attempt's pods, oldest first.
         stored: the attempt's result, checked against the digest that the pod reported, if it reported one.
         cause: why the job failed, as the job itself reported it in the store.
@@ -46,6 +47,7 @@ class StepSeen:
     stored: Stored | None = None
     cause: Cause | None = None
     filed: Stored | None = None
+    begun: bool = False
 
 
 def read_result(content: bytes, step: str, sha256: str | None = None) -> Stored:
@@ -85,10 +87,20 @@ def _ends(pods: tuple[Pod, ...]) -> list[End]:
 
 async def read_job(sources: Sources, owner: Owner, step: str, attempt: int) -> Job | None:
     """The attempt's Job; None if there is none, or only one of an earlier object of the same name."""
-    manifest = await sources.get(JOB, owner.namespace, owner.job_name(step, attempt))
+    manifest = await _read_child(sources, JOB, owner, step, attempt)
+    return Job.of(manifest) if manifest is not None else None
+
+
+async def has_begun(sources: Sources, owner: Owner, step: str, attempt: int) -> bool:
+    """Whether the attempt's ConfigMap exists, which is created after its Job."""
+    return await _read_child(sources, CONFIG_MAP, owner, step, attempt) is not None
+
+
+async def _read_child(sources: Sources, resource: Resource, owner: Owner, step: str, attempt: int) -> Manifest | None:
+    manifest = await sources.get(resource, owner.namespace, owner.job_name(step, attempt))
     if manifest is None or (manifest["metadata"].get("labels") or {}).get(OWNER_UID) != owner.uid:
         return None
-    return Job.of(manifest)
+    return manifest
 
 
 def read_pods(sources: Sources, owner: Owner, step: str, attempt: int) -> tuple[Pod, ...]:
@@ -116,10 +128,10 @@ async def gather_step(sources: Sources, owner: Owner, name: str, attempt: int, *
         words = [word for pod in pods if (word := last_word(pod, CONTAINER)) is not None and word.key == result_key(prefix)]
         content = await sources.fetch(owner.namespace, result_key(prefix))
         stored = read_result(content, kind, words[0].sha256 if words else None) if content is not None else None
-    if has_failed and stored is None:
+    if (job is None or has_failed) and stored is None:
         content = await sources.fetch(owner.namespace, cause_key(prefix, 0))
         cause = read_cause(content) if content is not None else None
     if filed_key and (job is None or stored is not None):
         content = await sources.fetch(owner.namespace, filed_key)
         filed = read_result(content, kind) if content is not None else None
-    return StepSeen(job, pods, stored, cause, filed)
+    return StepSeen(job, pods, stored, cause, filed, begun=await has_begun(sources, owner, name, attempt))

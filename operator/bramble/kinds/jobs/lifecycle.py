@@ -109,7 +109,7 @@ def advance(
         case Absent():
             return UnderWay(f"{name} starts", render_step(step))
         case Waiting(message):
-            return UnderWay(message)
+            return UnderWay(message, () if seen.begun else render_step(step))
         case Running(node):
             return UnderWay(f"{name} runs on node {node}")
         case Failed(cause, counts_as):

@@ -1,4 +1,4 @@
-"""The objects of one attempt at a step: an immutable ConfigMap and a Job. Both are created once and never changed."""
+"""The objects of one attempt at a step: a Job and an immutable ConfigMap. Both are created once and never changed."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ CONTAINER = "step"
 
 
 def render_step(step: Step) -> tuple[CreateOnce, ...]:
-    """The ConfigMap, then the Job that mounts it."""
+    """The Job, then the ConfigMap that its pod mounts.
+
+    The pod cannot start before the ConfigMap exists. So where there is a ConfigMap and no Job, the Job has run and is gone; where there is
+    neither, nothing has run.
+    """
     config_map = job_config_map(step.owner, step.job_name, step.labels, step.job, step.gateway_ca)
-    return CreateOnce(config_map), CreateOnce(_job(step))
+    return CreateOnce(_job(step)), CreateOnce(config_map)
 
 
 def _parts(step: Step) -> list[Part]:

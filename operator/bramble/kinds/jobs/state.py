@@ -7,7 +7,7 @@ from typing import Literal
 
 from bramble.contracts.cause import Cause, CauseKind, first_cause
 from bramble.contracts.jobs.files import AnyResult
-from bramble.kinds.jobs.explain import container_cause, disruption_cause, waiting_message
+from bramble.kinds.jobs.explain import JOB_GONE, container_cause, disruption_cause, waiting_message
 from bramble.kinds.jobs.gather import StepSeen, failed, succeeded
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
@@ -77,21 +77,22 @@ def step_state(seen: StepSeen) -> StepState:
         return Done(seen.stored.result, seen.stored.content, filed=seen.filed is not None)
     if seen.filed is not None and seen.filed.result is not None:
         return Done(seen.filed.result, seen.filed.content, filed=True)
-    if seen.job is None:
-        return Absent()
-    if failed(seen.job, seen.pods):
-        cause = failure_cause(seen)
-        return Failed(cause, COUNTS_AS[cause.kind])
-    if succeeded(seen.job, seen.pods):
+    if succeeded(seen.job, seen.pods) and not failed(seen.job, seen.pods):
         message = "the job ended with 0 but left no result in the store; see its log"
         return Failed(Cause(kind="Unknown", message=message), "failure")
+    if seen.cause is not None or failed(seen.job, seen.pods) or (seen.job is None and seen.begun and not seen.pods):
+        cause = failure_cause(seen)
+        return Failed(cause, COUNTS_AS[cause.kind])
+    if seen.job is None and not seen.pods:
+        return Absent()
     return _under_way(seen.job, seen.pods)
 
 
-def _under_way(job: Job, pods: tuple[Pod, ...]) -> StepState:
-    if job.suspended:
+def _under_way(job: Job | None, pods: tuple[Pod, ...]) -> StepState:
+    """The state of an attempt that has not ended. Without a Job, its pods go on or are about to be deleted with it."""
+    if job is not None and job.suspended:
         return Waiting(f"Job {job.name} is suspended: its queue has no room for it yet")
-    if not pods:
+    if job is not None and not pods:
         return Waiting(f"Job {job.name} has no pod yet; `kubectl describe job {job.name}` says why if it stays so")
     newest = pods[-1]
     return Running(newest.node) if newest.has_started(CONTAINER) else Waiting(waiting_message(newest))
@@ -111,6 +112,7 @@ def failure_cause(seen: StepSeen) -> Cause:
         return found
     if seen.job is not None and seen.job.overran:
         return Cause(kind="Error", message="the attempt took longer than its deadline and was ended")
-    failure = seen.job.failure if seen.job is not None else None
-    detail = f": {failure.reason} {failure.message}" if failure is not None else ""
+    if seen.job is None:
+        return Cause(kind="Unknown", message=f"the Job {JOB_GONE}")
+    detail = f": {seen.job.failure.reason} {seen.job.failure.message}" if seen.job.failure is not None else ""
     return Cause(kind="Unknown", message=f"the Job failed and its pod is gone{detail}")

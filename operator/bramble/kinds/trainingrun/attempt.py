@@ -35,6 +35,7 @@ class AttemptSeen:
         reported: why ranks failed, as their launchers reported it in the store, by node rank.
         stored: its result, checked against the digest that rank 0's pod reported, if it reported one.
         progress: the last progress that it reported to the gateway.
+        begun: the object that is created last exists. Without a `job` it says that the `job` was there and is gone.
     """
 
     number: int
@@ -44,11 +45,12 @@ class AttemptSeen:
     reported: Mapping[int, Cause] = field(default_factory=dict)
     stored: Stored | None = None
     progress: Progress | None = None
+    begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """There is no Job of this attempt, and no result."""
+    """Nothing of this attempt exists yet."""
 
 
 @dataclass(frozen=True, slots=True)

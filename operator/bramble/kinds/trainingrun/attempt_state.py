@@ -8,7 +8,6 @@ from datetime import datetime
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.jobs.explain import CHART_REMEDY, waiting_message
-from bramble.kinds.jobs.job import Job
 from bramble.kinds.trainingrun.attempt import TRAIN, Absent, AttemptSeen, AttemptState, Ending, Overran, Trained, Training, Waiting
 from bramble.kinds.trainingrun.causes import ending, lost_at
 from bramble.kinds.trainingrun.nodes import Node
@@ -35,20 +34,20 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
         return Overran()
     if (end := ending(attempt, nodes, now, seen.status.first_cause)) is not None:
         return end
-    if attempt.job is None:
+    if attempt.job is None and not attempt.begun and not attempt.pods:
         return Absent()
-    if attempt.job.succeeded:
+    if attempt.job is not None and attempt.job.succeeded:
         message = "every rank ended with 0 but left no result in the store; see rank 0's log"
         return Ending(Cause(kind="Unknown", message=message), "settled", now)
-    return _under_way(attempt, attempt.job, nodes, IMAGE_REMEDY if seen.spec.trainer.container is not None else CHART_REMEDY)
+    return _under_way(attempt, nodes, IMAGE_REMEDY if seen.spec.trainer.container is not None else CHART_REMEDY)
 
 
-def _under_way(attempt: AttemptSeen, job: Job, nodes: Mapping[str, Node], image_remedy: str) -> AttemptState:
-    if job.suspended:
-        return Waiting(f"Job {job.name} is queued: Kueue starts it when its queue has room", queued=True)
+def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: str) -> AttemptState:
+    if attempt.job is not None and attempt.job.suspended:
+        return Waiting(f"Job {attempt.job.name} is queued: Kueue starts it when its queue has room", queued=True)
     missing = attempt.nodes - len(attempt.pods)
     if missing > 0:
-        return Waiting(f"{missing} of {attempt.nodes} pods of Job {job.name} are not there yet")
+        return Waiting(f"{missing} of {attempt.nodes} pods of attempt {attempt.number} are not there yet")
     waiting = [pod for pod in attempt.pods.values() if not pod.has_started(TRAIN)]
     if waiting:
         return Waiting(waiting_message(waiting[0], image_remedy))

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from bramble.api.conditions import rfc3339
 from bramble.contracts.cause import Cause, CauseKind, first_cause
-from bramble.kinds.jobs.explain import container_cause, deletion_cause, disruption_cause
+from bramble.kinds.jobs.explain import JOB_GONE, container_cause, deletion_cause, disruption_cause
 from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS, TRAIN, AttemptSeen, Ending, Stage
@@ -53,7 +53,7 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime, known
         known: the first cause that was shown last, perhaps of an earlier attempt. A pod that was taken away may be gone by now, and with
             it the cluster's word by whom.
     """
-    failure = attempt.job.failure if attempt.job is not None else None
+    failure = attempt.job.failure if attempt.job is not None else _gone(attempt)
     failing = failure is not None or any(has_failed(pod) for pod in attempt.pods.values())
     # While all ranks run, a node has half a minute to answer again. Once a rank has failed, a silent node explains it at once.
     silent_since = now if failing else now - timedelta(seconds=LOST_AFTER_SECONDS)
@@ -68,7 +68,8 @@ def ending(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime, known
         cause = _unexplained(failure)
     job_failed_at = [failure.at] if failure is not None and failure.at is not None else []
     since = min([*_failed_at(attempt), *job_failed_at], default=now)
-    silent = [rank for rank in range(attempt.nodes) if rank not in accounts and _may_report(attempt, rank, job_failed=failure is not None)]
+    no_more_pods = failure is not None or attempt.job is None
+    silent = [rank for rank in range(attempt.nodes) if rank not in accounts and _may_report(attempt, rank, no_more_pods=no_more_pods)]
     if cause.kind == "Disrupted":
         if known is not None and known.kind == "Disrupted" and known.pod == cause.pod and cause.node_rank not in attempt.pods:
             cause = known
@@ -182,10 +183,16 @@ def _failed_at(attempt: AttemptSeen) -> list[datetime]:
     return [at for at in (*ended, *disrupted, *deleted) if at is not None]
 
 
-def _may_report(attempt: AttemptSeen, rank: int, *, job_failed: bool) -> bool:
+def _may_report(attempt: AttemptSeen, rank: int, *, no_more_pods: bool) -> bool:
     """Whether a rank without an account may still give one: its pod runs, or has not been made yet."""
     pod = attempt.pods.get(rank)
-    return not job_failed if pod is None else not _is_over(pod)
+    return not no_more_pods if pod is None else not _is_over(pod)
+
+
+def _gone(attempt: AttemptSeen) -> Failure | None:
+    """The end of an attempt whose Job was there and is not there any more; None while a pod of it goes on, or if there was no Job yet."""
+    goes_on = any(pod.deleted is None and not _is_over(pod) for pod in attempt.pods.values())
+    return Failure(message=f"it {JOB_GONE}") if attempt.begun and not goes_on else None
 
 
 def _unexplained(failure: Failure) -> Cause:

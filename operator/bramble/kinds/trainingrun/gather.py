@@ -153,9 +153,9 @@ async def _result(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Sto
 
 
 async def _causes(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Mapping[int, Cause]:
-    """What launchers reported of every rank that has failed and, once the Job has failed, of ranks whose pods are gone."""
-    job_failed = attempt.job is not None and attempt.job.failure is not None
-    asked = [rank for rank in range(attempt.nodes) if (has_failed(attempt.pods[rank]) if rank in attempt.pods else job_failed)]
+    """What launchers reported of every rank that has failed and, once the Job has failed or is gone, of ranks whose pods are gone."""
+    over = attempt.job is None or attempt.job.failure is not None
+    asked = [rank for rank in range(attempt.nodes) if (has_failed(attempt.pods[rank]) if rank in attempt.pods else over)]
     prefix, namespace = seen.owner.prefix(TRAIN, attempt.number), seen.owner.namespace
     contents = await asyncio.gather(*(sources.fetch(namespace, cause_key(prefix, rank)) for rank in asked))
     causes = ((rank, read_cause(content)) for rank, content in zip(asked, contents, strict=True) if content is not None)

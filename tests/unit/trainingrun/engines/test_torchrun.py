@@ -27,7 +27,7 @@ OWN = {"trainer": {"container": {**CONTAINER, "env": ENV}}}
 
 def rendered(spec: dict[str, Any] | None = None, **current: Any) -> tuple[TrainJob, dict[str, Any]]:
     seen = training(spec=spec, gateway_ca="PEM")
-    config_map, job = ENGINE.attempt_children(seen, CurrentAttempt(**{"number": 3, "nodes": 2, **current}))
+    job, config_map = ENGINE.attempt_children(seen, CurrentAttempt(**{"number": 3, "nodes": 2, **current}))
     told = JobFile.parse(config_map.manifest["data"]["job.json"].encode())
     assert isinstance(told, TrainJob)
     assert config_map.manifest["immutable"] is True
@@ -171,7 +171,7 @@ def test_kueue_decides_when_it_starts() -> None:
 )
 def test_the_rest_of_the_deadline(deadline: str, spent: int, left: int) -> None:
     seen = training(spec={"budgets": {"deadline": deadline}}, status={"spent_seconds": spent})
-    _, job = ENGINE.attempt_children(seen, CurrentAttempt(number=2, nodes=1))
+    job, _ = ENGINE.attempt_children(seen, CurrentAttempt(number=2, nodes=1))
     assert job.manifest["spec"]["activeDeadlineSeconds"] == left
 
 

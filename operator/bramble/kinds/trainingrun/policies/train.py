@@ -28,7 +28,9 @@ def train(seen: Observed, now: datetime) -> Plan | None:
             return report(seen.run, update, now, items=items, fields={"progress": None})
         case Waiting(message, queued):
             update = under_way(seen.status, "Training", QUEUED if queued else STARTING, message)
-            return report(seen.run, update, now, items=shared)
+            begun = seen.attempt is not None and seen.attempt.begun
+            missing = () if begun else engine.attempt_children(seen, current)
+            return report(seen.run, update, now, items=(*shared, *missing))
         case Training(look_at):
             update = under_way(seen.status, "Training", TRAINING, _message(seen, current), running=True)
             fields = {"progress": progress_of(seen.progress, seen.status.progress)}

@@ -54,7 +54,10 @@ class Engine(ABC):
 
     @abstractmethod
     def attempt_children(self, seen: Observed, current: CurrentAttempt) -> tuple[CreateOnce, ...]:
-        """The objects of one attempt. They are created once and never changed."""
+        """The objects of one attempt. They are created once and never changed.
+
+        The last of them must be one without which no pod starts: `AttemptSeen.begun` tells whether it exists.
+        """
 
     @abstractmethod
     async def gather(self, seen: Observed, current: CurrentAttempt, sources: Sources) -> AttemptSeen:

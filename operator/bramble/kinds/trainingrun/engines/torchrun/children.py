@@ -1,4 +1,4 @@
-"""The objects of a run and of one attempt: a headless Service, and for each attempt an immutable ConfigMap and an Indexed Job. Pure."""
+"""The objects of a run and of one attempt: a headless Service, and for each attempt an Indexed Job and an immutable ConfigMap. Pure."""
 
 from __future__ import annotations
 
@@ -47,13 +47,15 @@ def service(owner: Owner) -> Apply:
 
 
 def attempt_children(seen: Observed, current: CurrentAttempt, job: TrainJob) -> tuple[CreateOnce, ...]:
-    """The ConfigMap with `job.json`, then the Job that mounts it."""
+    """The Job, then the ConfigMap with `job.json` that its pods mount: they cannot start before, so a ConfigMap without a Job says that the
+    Job is gone.
+    """
     owner, labels = seen.owner, seen.owner.labels(TRAIN, current.number)
     name = owner.job_name(TRAIN, current.number)
     config_map = job_config_map(owner, name, labels, job, seen.gateway_ca)
     metadata = child_metadata(owner, name, {**labels, **_queue(seen.spec)})
     manifest = {"apiVersion": JOB.api_version, "kind": JOB.kind, "metadata": metadata, "spec": _job_spec(seen, current, name)}
-    return CreateOnce(config_map), CreateOnce(manifest)
+    return CreateOnce(manifest), CreateOnce(config_map)
 
 
 def _queue(spec: Spec) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bramble.api.engines.torchrun import Torchrun
 from bramble.api.trainingrun import CurrentAttempt, Spec
-from bramble.kinds.jobs.gather import read_job, read_pods
+from bramble.kinds.jobs.gather import has_begun, read_job, read_pods
 from bramble.kinds.plan import Apply, CreateOnce
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.attempt import TRAIN, AttemptSeen
@@ -44,4 +44,5 @@ class TorchrunEngine(Engine):
         await sources.get(SERVICE, seen.owner.namespace, children.service_name(seen.owner))  # its state is what an apply is conditional on
         job = await read_job(sources, seen.owner, TRAIN, current.number)
         newest = {pod.rank: pod for pod in read_pods(sources, seen.owner, TRAIN, current.number) if pod.rank is not None}
-        return AttemptSeen(current.number, current.nodes, job, newest)
+        begun = await has_begun(sources, seen.owner, TRAIN, current.number)
+        return AttemptSeen(current.number, current.nodes, job, newest, begun=begun)
