@@ -2,12 +2,13 @@
 
 WorkloadError
 ├── SpecError              64  the specification cannot be carried out as written; another attempt cannot succeed
-│   └── StoreRefused           the store refuses the key, or has no such bucket
+│   └── StoreRefused           the key may not do this, or there is no such bucket
 ├── BadData                65  the input is corrupt or cannot be used
 │   ├── Missing                the store has no object with this key
 │   └── Corrupt                the bytes of an object do not hash to its digest
 └── TryAgain               75  something outside the job failed for a while
     ├── StoreUnavailable       the store did not answer in time
+    ├── KeyRefused             the store does not accept the access key that the Secret has at this time
     └── Stopped                SIGTERM: the pod was asked to end
         └── StoppedWithPeer    another rank's pod was asked to end, and this rank stopped with it
 """
@@ -64,6 +65,13 @@ class TryAgain(WorkloadError):
 
 class StoreUnavailable(TryAgain):
     """The store did not answer, or answered with server errors only, for as long as the client tried."""
+
+
+class KeyRefused(TryAgain):
+    """The store does not accept the access key, and no other came in time.
+
+    The operator had found that it does before the attempt began, so the key was rotated, and the operator waits for the new one.
+    """
 
 
 class Stopped(TryAgain):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+import time
 from pathlib import Path
 
 from bramble.contracts.store import StoreConfig, StoreError, blob_key
 from bramble.objectstore.bucket import CHUNK, Bucket, Entry, Patience
 from bramble_workloads import paths
-from bramble_workloads.errors import Corrupt, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
+from bramble_workloads.errors import Corrupt, KeyRefused, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
 
 RETRIES = 8
 """How often a failed request is repeated, which takes about 20 s. After that the operator decides whether to start another attempt."""
+KEY_SECONDS = 150.0
+"""How long to wait for a new key after the store has refused the mounted one. The kubelet brings a changed Secret into a running pod within
+its sync period, one minute by default, and the delay of its cache (https://kubernetes.io/docs/concepts/configuration/secret/)."""
+KEY_LOOK_SECONDS = 1.0
 SMALL_COPY = 256 * 1024
 """Up to this many bytes, a copy through the job costs less than the two requests of a copy inside the store."""
 
@@ -20,28 +26,64 @@ class Store(Bucket):
     """The objects and blobs of one namespace. Threads may share an instance.
 
     Requests that fail for a while (no connection, 5xx, throttling) are repeated for about 20 s. An error that is raised is final for the
-    attempt: `StoreUnavailable` after that time, `StoreRefused` if the store refuses the request, `Missing` if an object does not exist.
+    attempt: `StoreUnavailable` after that time, `StoreRefused` if the store refuses the request, `KeyRefused` if it does not accept the
+    access key, `Missing` if an object does not exist.
     """
 
     absent = Missing
     changed = TryAgain
     refused = StoreRefused
+    key_refused = KeyRefused
     unavailable = StoreUnavailable
 
     def __init__(self, config: StoreConfig, *, connections: int = 16, retries: int = RETRIES) -> None:
         super().__init__(config, Patience(connect_seconds=5, read_seconds=60, retries=retries), connections=connections)
+        self._folder: Path | None = None
+        self._key_seconds = 0.0
+        self._renewing = threading.Lock()
 
     @classmethod
-    def mounted(cls, *, connections: int = 16) -> Store:
-        """The store of the Secret that is mounted in this pod.
+    def mounted(cls, *, connections: int = 16, key_seconds: float = KEY_SECONDS) -> Store:
+        """The store of the Secret that is mounted in this pod. A key that is rotated while the pod runs is read again.
+
+        Args:
+            connections: how many connections are kept open for reuse.
+            key_seconds: how long a request waits for a new key after the store has refused the present one.
 
         Raises:
             SpecError: the Secret lacks a key, or holds one that cannot be used.
         """
+        folder = paths.store_folder()
         try:
-            return cls(StoreConfig.read(paths.store_folder()), connections=connections)
+            store = cls(StoreConfig.read(folder), connections=connections)
         except StoreError as error:
             raise SpecError(str(error)) from error
+        store._folder, store._key_seconds = folder, key_seconds
+        return store
+
+    def _renewed(self, used: StoreConfig) -> bool:
+        """Read the mounted Secret until it has another key for the same place than `used`. False if none comes in time."""
+        deadline = time.monotonic() + self._key_seconds
+        while not self._read_again(used):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(KEY_LOOK_SECONDS)
+        return True
+
+    def _read_again(self, used: StoreConfig) -> bool:
+        with self._renewing:
+            if self.config != used:  # another thread has read it
+                return True
+            if self._folder is None:
+                return False
+            try:
+                found = StoreConfig.read(self._folder)
+            except StoreError:  # no attempt goes on with a Secret that is incomplete; it may be corrected in time
+                return False
+            if found == used or _place(found) != _place(used):
+                return False
+            self._use(found)
+            return True
 
     def put_blob(self, content: bytes) -> str:
         """Write an immutable blob. Returns its digest. Writing it again does no harm, because equal digests mean equal bytes."""
@@ -96,6 +138,11 @@ class Store(Bucket):
         if found != digest:
             path.unlink()
         _verify(digest, found)
+
+
+def _place(config: StoreConfig) -> tuple[str, str, str]:
+    """Where objects lie. A job that began in one place cannot go on in another."""
+    return config.endpoint, config.bucket, config.prefix
 
 
 def _digest(content: bytes) -> str:

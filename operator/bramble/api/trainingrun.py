@@ -114,8 +114,9 @@ class Budgets(SpecPart):
     """How many attempts may fail by their own fault, such as a crash or an error of the script, and be followed by another."""
     disruptions: Annotated[int, Field(ge=0, le=1000)] = 20
     """How many attempts may be ended by something outside, such as a lost node or preemption, and be followed by another."""
-    deadline: Duration | None = None
-    """How long all attempts together may run. Time between attempts, or while suspended, does not count. Unset means no limit."""
+    deadline: Duration = "24h"
+    """How long all attempts together may run. Time between attempts, or while suspended, does not count. A run that reaches it keeps its
+    checkpoints, and goes on from the newest one when the deadline is raised."""
 
 
 class GateSpec(SpecPart, Gate):

@@ -21,11 +21,13 @@ from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError, no_sec
 from bramble.errors import StoreRefused
 from bramble.kube.resources import SECRET, Manifest, Resource
 from bramble.kube.store import NamespaceStore
-from bramble.objectstore.answers import error_code
+from bramble.objectstore.answers import Meaning, error_code, meaning
 from bramble.objectstore.trust import trust
 
 CACHE_SECONDS = 60.0
 """How long a Secret that was read is used. A key that was changed is used after this time at the latest."""
+REFUSED_SECONDS = 5.0
+"""The same, once the store has refused the key: it was probably rotated."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
 """There is no limit for a whole transfer, only for the time without any bytes."""
 OK, PARTIAL, NOT_FOUND, CONFLICT, PRECONDITION_FAILED, UNSATISFIABLE = 200, 206, 404, 409, 412, 416
@@ -39,13 +41,15 @@ class Reads(Protocol):
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Store:
     """The store of one namespace."""
 
     client: NamespaceStore
     session: aiohttp.ClientSession
     tls: ssl.SSLContext | bool
+    key_refused: bool = False
+    """Whether the store has refused the key since the Secret was read."""
 
     @property
     def config(self) -> StoreConfig:
@@ -114,7 +118,9 @@ class Store:
             raise self.client.silence(key, error) from error
 
     async def _problem(self, response: aiohttp.ClientResponse, key: str) -> Exception:
-        return self.client.problem(key, response.status, error_code(await response.content.read(ERROR_BYTES)))
+        code = error_code(await response.content.read(ERROR_BYTES))
+        self.key_refused |= meaning(response.status, code) is Meaning.KEY_REFUSED
+        return self.client.problem(key, response.status, code)
 
 
 class Stores:
@@ -134,17 +140,18 @@ class Stores:
             StoreRefused: there is no Secret, or it cannot be used.
             bramble.errors.ApiUnavailable: the API server did not answer.
         """
-        until, store = self._known.get(namespace, (0.0, None))
-        if store is not None and self._clock() < until:
+        read_at, store = self._known.get(namespace, (0.0, None))
+        if store is not None and self._clock() < read_at + (REFUSED_SECONDS if store.key_refused else CACHE_SECONDS):
             return store
         async with self._reading:
             client = await self._client(namespace)
             if store is None or store.config != client.config:
                 store = Store(client, self._session, trust(client.config) or True)
+            store.key_refused = False
             now = self._clock()
             # Namespaces are created and deleted, so stores that were not used lately are dropped.
-            self._known = {name: entry for name, entry in self._known.items() if entry[0] > now - CACHE_SECONDS}
-            self._known[namespace] = (now + CACHE_SECONDS, store)
+            self._known = {name: entry for name, entry in self._known.items() if entry[0] > now - 2 * CACHE_SECONDS}
+            self._known[namespace] = (now, store)
         return store
 
     async def _client(self, namespace: str) -> NamespaceStore:

@@ -15,6 +15,7 @@ class NamespaceStore(Bucket):
     """The objects of one namespace, with the operator's errors."""
 
     refused = StoreRefused
+    key_refused = StoreRefused
     unavailable = StoreUnavailable
 
     def __init__(self, config: StoreConfig, namespace: str) -> None:

@@ -15,6 +15,8 @@ class Meaning(Enum):
     """The condition of a conditional request does not hold."""
     UNAVAILABLE = auto()
     """The store is busy or has failed. The same request may succeed later."""
+    KEY_REFUSED = auto()
+    """The store does not accept the access key. It will not until the Secret has another; a key that was rotated is such a one."""
     REFUSED = auto()
     """The store refuses the request. It will refuse it again until somebody changes the Secret, the bucket or the permissions."""
 
@@ -24,12 +26,18 @@ CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 BUSY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"})
 BUSY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
+KEY_REFUSED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "XAdminUserNotFound"})
+"""The last one is versitygw's."""
+
 ADVICE = {
     "AccessDenied": "the access key may not do this; give it s3:GetObject and s3:PutObject below the prefix and s3:ListBucket on the bucket"
     " (without ListBucket, AWS answers AccessDenied for an object that is only missing)",
     "AllAccessDisabled": "access to the bucket is disabled; enable it, or correct bucket",
     "InvalidAccessKeyId": "the store does not know the access key; correct accessKey",
+    "XAdminUserNotFound": "the store does not know the access key; correct accessKey",
     "SignatureDoesNotMatch": "the secret key is wrong; correct secretKey",
+    "ExpiredToken": "the access key has expired; write a new accessKey and secretKey",
+    "InvalidToken": "the access key has expired or was withdrawn; write a new accessKey and secretKey",
     "InvalidBucketName": "no bucket can have this name; correct bucket",
     "NoSuchBucket": "the bucket does not exist; create it, or correct bucket",
     "PermanentRedirect": "the bucket is in another region; correct region or endpoint",
@@ -45,6 +53,8 @@ def meaning(status: int, code: str) -> Meaning:
         return Meaning.ABSENT
     if code in CHANGED or status == HTTPStatus.PRECONDITION_FAILED:
         return Meaning.CHANGED
+    if code in KEY_REFUSED:
+        return Meaning.KEY_REFUSED
     if code not in ADVICE and (code in BUSY or status in BUSY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR):
         return Meaning.UNAVAILABLE
     return Meaning.REFUSED

@@ -64,12 +64,14 @@ class Bucket:
         absent: there is no object with this key.
         changed: the object changed while it was read.
         refused: the store refuses the request, or the key lies outside the prefix. A person must change something.
+        key_refused: the store does not accept the access key, and the Secret has no other.
         unavailable: the store did not answer, or answered with server errors, for as long as `patience` allows.
     """
 
     absent: ClassVar[type[Exception]] = Absent
     changed: ClassVar[type[Exception]] = Changed
     refused: ClassVar[type[Exception]]
+    key_refused: ClassVar[type[Exception]]
     unavailable: ClassVar[type[Exception]]
 
     def __init__(self, config: StoreConfig, patience: Patience, *, connections: int = 4, secret: str = f"Secret {SECRET_NAME}") -> None:
@@ -111,14 +113,17 @@ class Bucket:
 
         The minio client has no conditional write, so this sends a presigned request with the condition as a header.
         """
-        url = self.presigned("PUT", key)
-        response = self._guarded(key, lambda: self._pool.request("PUT", url, body=content, headers={"If-None-Match": "*"}))
-        if response.status == HTTPStatus.OK:
-            return True
-        problem = self.problem(key, response.status, error_code(response.data))
-        if isinstance(problem, self.changed):
-            return False
-        raise problem
+
+        def write() -> bool:
+            response = self._pool.request("PUT", self.presigned("PUT", key), body=content, headers={"If-None-Match": "*"})
+            if response.status == HTTPStatus.OK:
+                return True
+            code = error_code(response.data)
+            if meaning(response.status, code) is Meaning.CHANGED:
+                return False
+            raise self.problem(key, response.status, code)
+
+        return self._guarded(key, write)
 
     def upload(self, key: str, path: Path) -> None:
         """Write a file of any size. A large file is uploaded in parts."""
@@ -140,12 +145,23 @@ class Bucket:
 
     def stat(self, key: str) -> Entry | None:
         """The size and the entity tag of an object; None if it does not exist."""
+        from minio.error import S3Error
+
         full = self.full(key)
+
+        def head() -> Entry:
+            try:
+                found = self._client.stat_object(self.config.bucket, full)
+            except S3Error as error:
+                if error.response.status == HTTPStatus.FORBIDDEN:  # without a body a HEAD does not say what is forbidden, and a GET does
+                    self._client.get_object(self.config.bucket, full, length=1).close()
+                raise
+            return Entry(key, found.size or 0, found.etag or "")
+
         try:
-            found = self._guarded(key, lambda: self._client.stat_object(self.config.bucket, full))
+            return self._guarded(key, head)
         except self.absent:
             return None
-        return Entry(key, found.size or 0, found.etag or "")
 
     def list(self, prefix: str) -> Iterator[Entry]:
         """Yield all objects below a prefix, sorted by key."""
@@ -196,9 +212,10 @@ class Bucket:
                 return self.changed(f"{self.uri(key)} changed while it was read; do not write to a source while it is snapshotted")
             case Meaning.UNAVAILABLE:
                 return self.unavailable(f"{where} answered {status} {code} {reason}".rstrip())
-            case Meaning.REFUSED:
+            case (Meaning.KEY_REFUSED | Meaning.REFUSED) as refusal:
                 advice = ADVICE.get(code, f"{reason or 'it gives no reason'}; check endpoint, bucket, accessKey and secretKey")
-                return self.refused(f"{where} refuses the request with {code or status}: {advice} in {self._secret}")
+                error = self.key_refused if refusal is Meaning.KEY_REFUSED else self.refused
+                return error(f"{where} refuses the request with {code or status}: {advice} in {self._secret}")
 
     def silence(self, key: str, error: BaseException) -> Exception:
         """The exception for a request that got no answer."""
@@ -239,6 +256,26 @@ class Bucket:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _guarded(self, key: str, call: Callable[[], T]) -> T:
+        """Make a call, and make it again with the Secret's new key if the store no longer accepts the present one."""
+        while True:
+            used = self.config
+            try:
+                return self._translated(key, call)
+            except self.key_refused:
+                if not self._renewed(used):
+                    raise
+
+    def _renewed(self, used: StoreConfig) -> bool:
+        """Whether `config` has another key by now than `used`, which the store refused. A subclass may look for one."""
+        return self.config != used
+
+    def _use(self, config: StoreConfig) -> None:
+        """Go on with another key to the same place. Requests of other threads that are under way end with the old one."""
+        self.config = config
+        for made in ("_client", "_pool"):
+            self.__dict__.pop(made, None)
+
+    def _translated(self, key: str, call: Callable[[], T]) -> T:
         """Make a call, and translate the exceptions of minio and urllib3."""
         from minio.error import InvalidResponseError, S3Error, ServerError
         from urllib3.exceptions import HTTPError

@@ -118,6 +118,23 @@ async def test_a_store_that_does_not_answer_is_a_503_and_one_that_refuses_a_502(
     assert (answer.status, "has no Secret bramble-store" in (await answer.json())["error"]) == (502, True)
 
 
+async def test_a_key_that_was_rotated_is_used_seconds_after_the_old_one_was_refused(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(replica.gateway.calls.stores, "_clock", lambda: now)
+    assigned(replica, b"ours")
+    replica.store.put_blob(b"ours")
+    good = replica.api.objects["Secret", "ads", "bramble-store"]
+    replica.api.objects["Secret", "ads", "bramble-store"] = {**good, "data": {**good["data"], "accessKey": "b2xkLWtleQ=="}}
+    assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 502
+    replica.api.objects["Secret", "ads", "bramble-store"] = good
+    now = stores.REFUSED_SECONDS - 1
+    assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 502, "a wrong key does not cost a read of the Secret a call"
+    now = stores.REFUSED_SECONDS
+    assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 200
+
+
 async def test_too_many_at_once_are_told_to_come_back(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     assigned(replica, b"ours")
     replica.store.put_blob(b"ours")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bramble.contracts.canonical import document_digest
+from bramble.contracts.jobs.evaluate import Gate
+from bramble.contracts.manifest import Manifest
 from bramble.kinds.blockers import Blocker
+from bramble.kinds.trainingrun.gate_check import unmeasurable
 from bramble.kinds.trainingrun.observed import DatasetSeen
 from bramble.kinds.trainingrun.policies.admit import admit
 from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
@@ -34,6 +38,50 @@ def test_the_run_waits(dataset: DatasetSeen | None, reason: str, fragments: tupl
     assert [fragment for fragment in fragments if fragment not in message(plan)] == []
     assert plan is not None
     assert not plan.remember
+
+
+HEADER = Manifest(
+    task="image-classification",
+    classes=("ad", "news", "sport"),
+    seed=0,
+    samples=DATASET,
+    samples_bytes=1,
+    counts={"train": {"ad": 8, "news": 8, "sport": 8}, "val": {"ad": 2, "news": 2, "sport": 2}, "test": {"ad": 2, "news": 2}},
+)
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        case("no such class", {"metric": "recall", "min": "0.9", "label": "adz"}, ("'adz'", "none of its classes (ad, news, sport)")),
+        case("none of it in test", {"metric": "recall", "min": "0.9", "label": "sport"}, ("'sport'", "the test split has no sample")),
+        case("a metric of another task", {"metric": "map50", "min": "0.9"}, ("map50", "image-classification measures accuracy")),
+    ],
+)
+def test_a_gate_that_cannot_be_measured_is_refused_before_training(gate: dict[str, Any], said: tuple[str, ...]) -> None:
+    seen = observed({"evaluation": {"gates": [{"metric": "accuracy", "min": "0.5"}]}}, dataset=replace(FROZEN, manifest=HEADER))
+    gates = (*seen.spec.evaluation.gates, Gate.model_construct(**gate))
+    evaluation = seen.spec.evaluation.model_copy(update={"gates": gates})
+    run = replace(seen.run, spec=seen.spec.model_copy(update={"evaluation": evaluation}))
+    plan = admit(replace(seen, run=run), NOW)
+    assert condition(plan, "Admitted") == ("False", "GateNotMeasurable")
+    assert [part for part in (*said, "correct the gate in another TrainingRun") if part not in message(plan)] == []
+    assert plan is not None
+    assert not plan.remember
+
+
+@pytest.mark.parametrize("manifest", [HEADER, None])
+def test_gates_that_can_be_measured_hold_nothing_up(manifest: Manifest | None) -> None:
+    gates = [{"metric": "recall", "min": "0.9", "label": "ad"}, {"metric": "accuracy", "min": "0.9"}]
+    seen = observed({"evaluation": {"gates": gates}}, dataset=replace(FROZEN, manifest=manifest))
+    assert "dataset" in remembered(admit(seen, NOW))
+
+
+def test_many_classes_are_not_all_named() -> None:
+    gate = Gate(metric="recall", min="0.9", label="ad")
+    said = unmeasurable([gate], HEADER.model_copy(update={"classes": tuple(f"c{number}" for number in range(1000))}))
+    assert said is not None
+    assert said.endswith("(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 990 more)")
 
 
 def test_the_version_is_pinned() -> None:

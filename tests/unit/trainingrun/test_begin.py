@@ -21,7 +21,6 @@ from tests.unit.trainingrun.seen import (
     node,
     observed,
     remembered,
-    stated,
     training,
 )
 
@@ -95,7 +94,3 @@ def test_the_deadline(spent: int, begins: bool) -> None:
     memory = remembered(begin(between({"budgets": {"deadline": "1h"}}, spent_seconds=spent), NOW))
     assert ("current" in memory) is begins
     assert memory.get("outcome", {}).get("reason") == (None if begins else "DeadlineExceeded")
-
-
-def test_without_a_deadline_there_is_always_time() -> None:
-    assert "current" in stated(begin(between(spent_seconds=10**9), NOW))

@@ -10,7 +10,8 @@ from bramble.api.labels import ATTEMPT, MANAGED_BY_BRAMBLE, OWNER_UID, STEP
 from bramble.api.objects import Invalid
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.termination import Termination
-from bramble.contracts.store import cause_key, result_key, run_prefix
+from bramble.contracts.manifest import Manifest
+from bramble.contracts.store import blob_key, cause_key, result_key, run_prefix
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen
@@ -46,6 +47,9 @@ from tests.unit.trainingrun.seen import pod as pod_of
 RUN = Key("TrainingRun", "ns", "run")
 PINNED = {"name": "tape", "uid": "uid-dataset", "version": PIN.version}
 CURRENT = {"number": 2, "nodes": 2}
+HEADER = canonical_json(
+    Manifest(task="image-classification", classes=("ad",), seed=0, samples=DATASET, samples_bytes=1, counts={"test": {"ad": 1}})
+)
 PREFIX = run_prefix("TrainingRun", "ns", "run", UID, "train", 2)
 
 
@@ -207,6 +211,27 @@ def dataset(ready: str = "True", generation: int = 1, version: str = DATASET, **
 )
 async def test_the_dataset(found: dict[str, Any], expected: DatasetSeen | None) -> None:
     assert (await seen_of({"dataset": None}, (found,))).dataset == expected
+
+
+@pytest.mark.parametrize(
+    ("gates", "content", "classes"),
+    [
+        case("with gates the version's header is read", True, HEADER, ("ad",)),
+        case("without gates it is not", False, HEADER, None),
+        case("it is not in the store", True, None, None),
+        case("it is another document", True, b"{}", None),
+    ],
+)
+async def test_the_header_of_the_version(gates: bool, content: bytes | None, classes: tuple[str, ...] | None) -> None:
+    version = digest_of(content or HEADER)
+    documents = FakeStore()
+    if content is not None:
+        documents.documents["ns", blob_key(version)] = content
+    run = manifest({"evaluation": {"gates": [{"metric": "accuracy", "min": "0.5"}] if gates else []}})
+    seen = await gathered(CONTROLLER, RUN, [run, dataset(version=version)], documents)
+    assert isinstance(seen, Observed)
+    assert seen.dataset is not None
+    assert (seen.dataset.manifest.classes if seen.dataset.manifest is not None else None) == classes
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bramble.contracts.canonical import digest_of
+from bramble.contracts.exit_codes import ExitCode
 from bramble.contracts.store import StoreConfig, blob_key
-from bramble_workloads.errors import Corrupt, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
+from bramble_workloads.errors import Corrupt, KeyRefused, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
 from bramble_workloads.store import SMALL_COPY, Store
 
 CONTENT = bytes(range(256)) * 10
@@ -80,18 +83,96 @@ def test_a_source_that_changed_while_it_was_read_is_tried_again(store: Store) ->
 
 
 @pytest.mark.parametrize(
-    ("changed", "advice"),
+    ("changed", "refusal", "advice"),
     [
-        ({"secret_key": "other"}, "correct secretKey in Secret bramble-store"),
-        ({"access_key": "nobody"}, "accessKey"),
-        ({"bucket": "no-such-bucket"}, "correct bucket in Secret bramble-store"),
+        ({"secret_key": "other"}, KeyRefused, "correct secretKey in Secret bramble-store"),
+        ({"access_key": "nobody"}, KeyRefused, "accessKey"),
+        ({"bucket": "no-such-bucket"}, StoreRefused, "correct bucket in Secret bramble-store"),
     ],
 )
-def test_a_refusal_says_what_to_correct_and_no_secret(changed: dict[str, str], advice: str, store_config: StoreConfig) -> None:
-    with pytest.raises(StoreRefused, match=advice) as caught:
+def test_a_refusal_says_what_to_correct_and_no_secret(
+    changed: dict[str, str], refusal: type[Exception], advice: str, store_config: StoreConfig
+) -> None:
+    with pytest.raises(refusal, match=advice) as caught:
         Store(store_config._replace(**changed)).put("a", b"")
     assert store_config.endpoint in str(caught.value)
     assert store_config.secret_key not in str(caught.value)
+
+
+@pytest.fixture
+def old_key(store_folder: Path) -> Path:
+    """The mounted Secret before the kubelet has brought the new key."""
+    (store_folder / "secretKey").rename(store_folder / "new")
+    (store_folder / "secretKey").write_text("old-key")
+    return store_folder
+
+
+def bring_new_key(folder: Path, monkeypatch: pytest.MonkeyPatch, looks: int = 3) -> list[float]:
+    """Let the kubelet bring the new key after this many looks; the pauses between the looks so far."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == looks:
+            (folder / "new").rename(folder / "secretKey")
+
+    monkeypatch.setattr("bramble_workloads.store.time.sleep", pause)
+    return pauses
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(lambda store, _: store.put("a", b"1"), id="put"),
+        pytest.param(lambda store, _: store.put_once("a", b"1"), id="conditional put"),
+        pytest.param(lambda store, file: store.upload("a", file), id="upload"),
+        pytest.param(lambda store, _: store.find("a"), id="read"),
+        pytest.param(lambda store, _: store.stat("a"), id="stat"),
+        pytest.param(lambda store, _: list(store.list("")), id="list"),
+    ],
+)
+def test_a_key_that_was_rotated_is_read_again(
+    request_: Callable[[Store, Path], object], old_key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    store = Store.mounted()
+    pauses = bring_new_key(old_key, monkeypatch)
+    request_(store, tmp_path / "file")
+    assert len(pauses) == 3
+    store.put("b", b"2")
+    assert len(pauses) == 3, "the new key is kept"
+
+
+def test_threads_that_share_a_store_read_the_new_key_once(old_key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.mounted()
+    bring_new_key(old_key, monkeypatch, looks=1)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: store.put(f"a/{number}", b"1"), range(16)))
+    assert len(list(store.list("a/"))) == 16
+
+
+@pytest.mark.usefixtures("old_key")
+def test_without_a_new_key_the_attempt_may_be_tried_again() -> None:
+    with pytest.raises(KeyRefused, match="the secret key is wrong; correct secretKey") as caught:
+        Store.mounted(key_seconds=0).put("a", b"")
+    assert caught.value.code == ExitCode.TRY_AGAIN
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("bucket", "other", id="another bucket, where the job's objects are not"),
+        pytest.param("endpoint", "", id="a Secret that lacks a key"),
+    ],
+)
+def test_a_secret_that_a_job_cannot_go_on_with_is_not_taken(key: str, value: str, old_key: Path) -> None:
+    store = Store.mounted(key_seconds=0)
+    before = store.config
+    (old_key / "new").rename(old_key / "secretKey")
+    (old_key / key).write_text(value)
+    with pytest.raises(KeyRefused):
+        store.put("a", b"")
+    assert store.config == before
 
 
 def test_a_store_that_is_not_there_is_tried_again(store_config: StoreConfig) -> None:

@@ -342,10 +342,10 @@ def test_a_sidecar_that_dies_is_made_up_for(store: Store, store_config: StoreCon
 
 def test_a_store_that_refuses_stops_the_run_and_says_so(store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
     job = train_job(manifest)
-    with pods(job, store_config._replace(secret_key="wrong"), tmp_path) as made:
+    with pods(job, store_config._replace(bucket="no-such-bucket"), tmp_path) as made:
         assert [pod.fetch_code for pod in made] == [ExitCode.SPEC_ERROR] * 2
-        assert "correct secretKey in Secret bramble-store" in made[0].log("fetch")
-        assert "correct secretKey" in termination(made[0])["message"]
+        assert "correct bucket in Secret bramble-store" in made[0].log("fetch")
+        assert "correct bucket" in termination(made[0])["message"]
 
 
 def test_a_missing_dataset_is_bad_data(store: Store, store_config: StoreConfig, tmp_path: Path) -> None:

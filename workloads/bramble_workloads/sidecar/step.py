@@ -6,13 +6,15 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bramble.contracts.store import log_key
 from bramble_workloads import paths
-from bramble_workloads.errors import SpecError, TryAgain, WorkloadError
+from bramble_workloads.errors import KeyRefused, SpecError, TryAgain, WorkloadError
 from bramble_workloads.launch import handshake
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.sidecar.causes import CauseFeed
@@ -32,7 +34,7 @@ AGAIN_SECONDS = 2.0
 START_SECONDS = 15.0
 """After this time the start of a node counts as over. On node rank 0 it is over earlier, as soon as there is progress."""
 THREADS = 2
-"""One for a checkpoint, and one for the heartbeat during the last upload. Each tracker has one more."""
+"""One for a checkpoint, and one for the heartbeat while the loop waits for the store. Each tracker has one more."""
 LAST_PROGRESS_SECONDS = {True: 10.0, False: 1.0}
 """How long a run waits for its trackers, by whether it succeeded. The cause of a failure is shown only after this time."""
 LOG_BYTES = 10 * 1024 * 1024
@@ -89,11 +91,12 @@ class Sidecar:
             return
         try:
             if self._causes.changed():
-                self._causes.upload()
+                with self._beating():
+                    self._causes.upload()
             self._background()
             if (finished := handshake.read(self._run.finished)) is not None:
                 self._finish(int(finished["code"]))
-        except SpecError as error:
+        except (SpecError, KeyRefused) as error:
             self._refuse(error)
         except TryAgain as error:
             print(f"this will be tried again: {error}", flush=True)  # noqa: T201
@@ -138,9 +141,7 @@ class Sidecar:
         handshake.write(self._run.acknowledged, answer)
 
     def _ending(self, code: int) -> dict[str, Any]:
-        stopped = threading.Event()
-        beat = self._pool.submit(self._keep_beating, stopped)
-        try:
+        with self._beating():
             self._await_upload()
             if (folder := self._checkpoints.pending()) is not None:
                 self._checkpoints.upload(folder)
@@ -154,9 +155,6 @@ class Sidecar:
             if self._context.node_rank != 0:
                 return _answer(0, *log, "")
             return self._complete()
-        finally:
-            stopped.set()
-            beat.result()
 
     def _complete(self) -> dict[str, Any]:
         from bramble.contracts.store import cause_key, result_key
@@ -169,6 +167,17 @@ class Sidecar:
             self._causes.upload()
             content = self._context.store.get(cause_key(self._context.prefix, self._context.node_rank))
             return _answer(error.code, cause_key(self._context.prefix, self._context.node_rank), content, str(error))
+
+    @contextmanager
+    def _beating(self) -> Iterator[None]:
+        """Keep the heartbeat up while the loop waits for the store."""
+        stopped = threading.Event()
+        beat = self._pool.submit(self._keep_beating, stopped)
+        try:
+            yield
+        finally:
+            stopped.set()
+            beat.result()
 
     def _keep_beating(self, stopped: threading.Event) -> None:
         while not stopped.wait(HEARTBEAT_SECONDS):
@@ -192,7 +201,7 @@ class Sidecar:
             print(f"the logs could not be uploaded: {error}", flush=True)  # noqa: T201
 
     def _refuse(self, error: WorkloadError) -> None:
-        """Stop the run now, because the store refuses its uploads. Otherwise it would fail only at its end."""
+        """Stop the run now, because the store refuses its uploads. Otherwise all that it does from now on would be lost."""
         if not self._run.refused.exists():
             print(f"{type(error).__name__}: {error}", flush=True)  # noqa: T201
             handshake.write(self._run.refused, {"code": error.code, "message": str(error)})

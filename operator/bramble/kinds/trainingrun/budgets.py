@@ -91,8 +91,8 @@ def _counts(seen: Observed, cause: Cause) -> tuple[CountsAs, int]:
 
 
 def seconds_left(spec: Spec, spent_seconds: int) -> float:
-    """How many seconds further attempts may run; infinite without a deadline."""
-    return seconds(spec.budgets.deadline) - spent_seconds if spec.budgets.deadline is not None else float("inf")
+    """How many seconds further attempts may run."""
+    return seconds(spec.budgets.deadline) - spent_seconds
 
 
 def deadline_exceeded(spec: Spec, spent_seconds: int, now: datetime) -> Outcome:

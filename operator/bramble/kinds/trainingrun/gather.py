@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
+from pydantic import ValidationError
+
 from bramble.api.conditions import find, is_true
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, Status
+from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
-from bramble.contracts.store import cause_key, result_key
+from bramble.contracts.manifest import Manifest
+from bramble.contracts.store import blob_key, cause_key, result_key
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_result
@@ -51,7 +55,11 @@ async def _present_stage(seen: Observed, sources: Sources) -> Observed:
     status, namespace = seen.status, seen.run.metadata.namespace
     if status.dataset is None:
         dataset = await _dataset(seen, sources)
-        problem = await sources.store_problem(namespace) if dataset is not None and dataset.frozen else None
+        if dataset is None or not dataset.frozen:
+            return replace(seen, dataset=dataset)
+        problem = await sources.store_problem(namespace)
+        if problem is None and seen.spec.evaluation.gates:
+            dataset = replace(dataset, manifest=await _manifest(namespace, dataset.version, sources))
         return replace(seen, dataset=dataset, store=problem)
     if status.package is None:
         return await _training(seen, sources)
@@ -80,6 +88,15 @@ async def _dataset(seen: Observed, sources: Sources) -> DatasetSeen | None:
         frozen=bool(version) and current and is_true(conditions, "Ready"),
         message=ready["message"] if ready is not None and ready["status"] != "True" else "",
     )
+
+
+async def _manifest(namespace: str, version: str, sources: Sources) -> Manifest | None:
+    """The header of a version; None if it cannot be read. Then the job that fetches the version says why."""
+    content = await sources.fetch(namespace, blob_key(version))
+    try:
+        return Manifest.model_validate_json(content) if content is not None and digest_of(content) == version else None
+    except ValidationError:
+        return None
 
 
 async def _model_version(seen: Observed, sources: Sources) -> ModelVersionSeen | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bramble.api.objects import Object
 from bramble.api.trainingrun import Spec, Status
+from bramble.contracts.manifest import Manifest
 from bramble.contracts.report import Progress
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen, Stored
@@ -24,6 +25,7 @@ class DatasetSeen:
     Attributes:
         frozen: its present spec is snapshotted, and every check passed.
         message: why it is not, as the Dataset itself says it.
+        manifest: the header of the version, by which gates are checked; None without gates.
     """
 
     name: str
@@ -31,6 +33,7 @@ class DatasetSeen:
     version: str
     frozen: bool
     message: str = ""
+    manifest: Manifest | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ FAILED = "Failed"
 PINNED = "Pinned"
 DATASET_MISSING = "DatasetMissing"
 DATASET_NOT_FROZEN = "DatasetNotFrozen"
+GATE_NOT_MEASURABLE = "GateNotMeasurable"
 SUSPENDED = "Suspended"
 BETWEEN_ATTEMPTS = "BetweenAttempts"
 STARTING = "Starting"
@@ -52,6 +53,7 @@ EVENTS: Mapping[str, EventType] = {
     SUCCEEDED: "Normal",
     INVALID_SPEC: "Warning",
     DATASET_MISSING: "Warning",
+    GATE_NOT_MEASURABLE: "Warning",
     NAME_CONFLICT: "Warning",
     GATES_FAILED: "Warning",
     EVALUATION_FAILED: "Warning",

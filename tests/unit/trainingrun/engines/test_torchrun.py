@@ -53,7 +53,7 @@ def test_one_attempt_is_one_indexed_job() -> None:
     assert (spec["completionMode"], spec["completions"], spec["parallelism"], spec["backoffLimit"]) == ("Indexed", 2, 2, 0)
     assert spec["podReplacementPolicy"] == "Failed"
     assert [rule["action"] for rule in spec["podFailurePolicy"]["rules"]] == ["FailJob", "FailJob"]
-    assert "activeDeadlineSeconds" not in spec
+    assert spec["activeDeadlineSeconds"] == 24 * 3600
     assert "suspend" not in spec
     assert pod_of(job)["restartPolicy"] == "Never"
 

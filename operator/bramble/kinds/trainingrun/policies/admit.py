@@ -9,12 +9,15 @@ from bramble.contracts.canonical import document_digest
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.describe import describe_pin
+from bramble.kinds.trainingrun.gate_check import unmeasurable
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, PINNED, not_admitted, under_way
+from bramble.kinds.trainingrun.status import DATASET_MISSING, DATASET_NOT_FROZEN, GATE_NOT_MEASURABLE, PINNED, not_admitted, under_way
 
 
 def admit(seen: Observed, now: datetime) -> Plan | None:
-    """Wait until the Dataset is snapshotted and every check has passed. Then pin its version, which never changes again."""
+    """Wait until the Dataset is snapshotted, every check has passed, and its test split can measure every gate. Then pin its version, which
+    never changes again.
+    """
     if seen.status.dataset is not None:
         return None
     name, namespace = seen.spec.dataset_ref.name, seen.run.metadata.namespace
@@ -25,6 +28,9 @@ def admit(seen: Observed, now: datetime) -> Plan | None:
     if not dataset.frozen:
         message = f"Dataset {name} is not ready to train on: {dataset.message or 'it has not been snapshotted yet'}"
         return report(seen.run, not_admitted(seen.status, DATASET_NOT_FROZEN, message), now)
+    if (problem := unmeasurable(seen.spec.evaluation.gates, dataset.manifest)) is not None:
+        advice = "correct the gate in another TrainingRun, or add such samples to the Dataset, and the run begins"
+        return report(seen.run, not_admitted(seen.status, GATE_NOT_MEASURABLE, f"Dataset {name}: {problem}; {advice}"), now)
     pin = DatasetPin(name=name, uid=dataset.uid, version=dataset.version)
     status = seen.status.model_copy(update={"dataset": pin})
     return remember(

@@ -71,6 +71,7 @@ def _job_spec(seen: Observed, current: CurrentAttempt, name: str) -> dict[str, A
         "backoffLimit": 0,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": failure_policy(TRAIN),
+        "activeDeadlineSeconds": max(1, ceil(seconds_left(seen.spec, seen.status.spent_seconds))),
         "template": {
             "metadata": {"labels": seen.owner.labels(TRAIN, current.number)},
             "spec": {**pod, "subdomain": service_name(seen.owner)},
@@ -78,6 +79,4 @@ def _job_spec(seen: Observed, current: CurrentAttempt, name: str) -> dict[str, A
     }
     if seen.spec.queue_name is not None:
         spec["suspend"] = True  # Kueue sets it to false when there is room; from then on the field is Kueue's.
-    if seen.spec.budgets.deadline is not None:
-        spec["activeDeadlineSeconds"] = max(1, ceil(seconds_left(seen.spec, seen.status.spent_seconds)))
     return spec
