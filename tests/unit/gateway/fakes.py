@@ -111,7 +111,7 @@ def benchmark_job(**changes: Any) -> BenchmarkJob:
 def put_job(api: FakeApi, job: BenchmarkJob | None = None) -> None:
     """A pod, its Job and its job.json, as the operator and the Job controller make them."""
     job = job or benchmark_job()
-    config_map, rendered = (
+    rendered, config_map = (
         item.manifest for item in render_step(Step(owner=OWNER, job=job, image=SETTINGS.images_edge, name="benchmark-virtual", store=False))
     )
     api.put(config_map)
