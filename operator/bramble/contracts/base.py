@@ -53,15 +53,22 @@ UnknownFields = Literal["forbid", "ignore"]
 """What one reader does with unknown fields in the whole of a document, whatever the classes of its parts say."""
 
 
-def problems_of(error: ValidationError) -> str:
-    """Every problem that pydantic found, in one line: path of the field, what is wrong, value."""
-    return "; ".join(_problem(found) for found in error.errors(include_url=False, include_context=False))
+UNKNOWN = f"this field is not known to version {__version__} of Bramble; correct its name, or use a newer image"
 
 
-def _problem(found: ErrorDetails) -> str:
+def problems_of(error: ValidationError, unknown: str = UNKNOWN) -> str:
+    """Every problem that pydantic found, in one line: path of the field, what is wrong, value.
+
+    Args:
+        unknown: what to say about a field that the document does not have.
+    """
+    return "; ".join(_problem(found, unknown) for found in error.errors(include_url=False, include_context=False))
+
+
+def _problem(found: ErrorDetails, unknown: str) -> str:
     path = ".".join(map(str, found["loc"])) or "document"
     if found["type"] == "extra_forbidden":
-        return f"{path}: this field is not known to version {__version__} of Bramble; correct its name, or use a newer image"
+        return f"{path}: {unknown}"
     return f"{path}: {found['msg']} (is {found['input']!r:.80})"
 
 

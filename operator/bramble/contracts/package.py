@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from bramble.contracts.base import Digest, Document
+from bramble.contracts.base import Digest, Document, problems_of
 from bramble.contracts.runtimes import FLOAT32, RUNTIMES, PrecisionName, RuntimeName
 from bramble.contracts.tasks.catalogue import ROLES, AnyInput, AnyOperation, AnyPostprocess, Role, TaskName, contract_of
 
@@ -115,6 +115,11 @@ class ModelDescription(Document):
         if wrong := [each.role for each in self.outputs if each.role not in contract.roles]:
             raise ValueError(f"outputs: the task {self.task} has no role {', '.join(wrong)}; it has {', '.join(contract.roles)}")
         return self
+
+
+def description_problems(error: ValidationError) -> str:
+    """Every problem of a model description in one line, with what to do about a field that there is not."""
+    return problems_of(error, "a model description has no such field: remove it, or correct its name")
 
 
 class Package(ModelDescription):

@@ -130,6 +130,11 @@ def cause_key(prefix: str, node_rank: int) -> str:
     return f"{prefix}causes/{node_rank}.json"
 
 
+def output_key(prefix: str) -> str:
+    """The listing of what an attempt's program left in `$BRAMBLE_OUT`, as a `TrainingOutput`. It is written after the files."""
+    return f"{prefix}output.json"
+
+
 def log_key(prefix: str, rank: int) -> str:
     """The last 10 MiB of the output of one rank."""
     return f"{prefix}logs/rank-{rank}.log"

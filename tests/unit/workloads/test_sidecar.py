@@ -12,10 +12,12 @@ import pytest
 from bramble.contracts.store import checkpoints_prefix
 from bramble_workloads.errors import StoreUnavailable
 from bramble_workloads.launch.handshake import RunFolder
-from bramble_workloads.sidecar import completion, step
+from bramble_workloads.sidecar import step
 from bramble_workloads.sidecar.causes import CauseFeed
 from bramble_workloads.sidecar.context import Context
+from bramble_workloads.sidecar.progress import ProgressFile
 from bramble_workloads.sidecar.step import Sidecar
+from bramble_workloads.sidecar.summary import SUMMARY, summary_of
 from bramble_workloads.store import Store
 
 PREFIX = "runs/digits/1/"
@@ -57,10 +59,25 @@ def test_what_a_program_says_of_itself_cannot_spoil_its_result(
 ) -> None:
     run = RunFolder(str(tmp_path))
     run.make()
-    (run.out / completion.SUMMARY).write_text(summary)
+    (run.out / SUMMARY).write_text(summary)
     run.progress.write_text(progress)
-    told = completion.summary_of(Context({}, None, run, 0, 1))  # type: ignore[arg-type]
+    told = summary_of(Context({}, None, run, 0, 1))  # type: ignore[arg-type]
     assert (told.metrics, told.epochs) == (metrics, epochs)
+
+
+@pytest.mark.parametrize("lines", [["linked"], ["x" * 2000, "y"], ["y"]])
+def test_progress_that_cannot_be_read_is_ignored(lines: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(str(tmp_path / "run"))
+    run.make()
+    (tmp_path / "other").write_text('{"epoch": 1}\n')
+    if lines == ["linked"]:
+        run.progress.symlink_to(tmp_path / "other")
+    else:
+        run.progress.write_text("".join(f"{line}\n" for line in lines) + '{"epoch": 1}\n')
+    monkeypatch.setattr("bramble_workloads.sidecar.progress.MOST_BYTES", 1000)
+    file = ProgressFile(Context({"object": {}, "attempt": 1, "nodes": 1}, None, run, 0, 1))  # type: ignore[arg-type]
+    found = [line["epoch"] for _ in range(4) for line in file.read()]
+    assert found == ([] if lines == ["linked"] else [1])
 
 
 def test_an_upload_that_failed_is_told_once_and_made_again(store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

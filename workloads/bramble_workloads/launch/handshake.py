@@ -8,6 +8,7 @@
 | handshake/finished.json | launcher | the exit code of the run; nothing more will be written |
 | handshake/refused.json | sidecar | the store will not take anything of this run, so the ranks must be stopped |
 | handshake/heartbeat | sidecar | empty; its modification time shows that the sidecar is alive |
+| handshake/packaging | sidecar | a byte for each time that the sidecar has begun to make the package |
 | handshake/acknowledged.json | sidecar | everything is uploaded; the exit code and the termination message to end with |
 
 Each file is written under another name and then renamed, so a reader never sees half of it.
@@ -38,6 +39,7 @@ class RunFolder:
         self.finished = self._handshake / "finished.json"
         self.refused = self._handshake / "refused.json"
         self.heartbeat = self._handshake / "heartbeat"
+        self.packaging = self._handshake / "packaging"
         self.acknowledged = self._handshake / "acknowledged.json"
 
     def make(self) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from bramble.contracts.jobs.convert import VariantSpec
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.runtimes import RuntimeContract
 from bramble_workloads.errors import BadData
+from bramble_workloads.packaging.output import Output
 from bramble_workloads.runtimes.base import Floats
 
 
@@ -52,6 +53,23 @@ class Converter(ABC):
     @abstractmethod
     def libraries(self) -> dict[str, str]:
         """The versions of the libraries that make graphs, by name, for the package's lineage."""
+
+    @abstractmethod
+    def merge(self, exported: Path, name: str, output: Output, whole: BinaryIO) -> bool:
+        """Write an exported file, together with what it keeps in files beside it, as one file.
+
+        Args:
+            exported: the file that `contract.made_from` names, as the training program left it.
+            name: its name in `output`, for messages.
+            output: all files that the program left. Data lies in one of these or cannot be used: what the file names is no path.
+            whole: the file to write.
+
+        Returns:
+            False if the exported file is whole already; then nothing is written. So it is for a format that keeps everything in one file.
+
+        Raises:
+            SpecError: a file beside it is missing or too short, or one file cannot hold everything.
+        """
 
     @abstractmethod
     def make(

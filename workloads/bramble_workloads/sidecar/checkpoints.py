@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from bramble.contracts.store import checkpoints_prefix
+from bramble_workloads.errors import SpecError
 from bramble_workloads.launch import handshake
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.trusted import opened
@@ -28,7 +29,13 @@ class Checkpoints:
         """The folder to upload next; None if there is nothing new. Only node rank 0 writes checkpoints."""
         if self._context.node_rank != 0:
             return None
-        found = ((FOLDER.fullmatch(path.name), path) for path in self._context.run.checkpoints.iterdir())
+        try:
+            paths = list(self._context.run.checkpoints.iterdir())
+        except (FileNotFoundError, NotADirectoryError):  # the program has removed the folder: there is no checkpoint
+            return None
+        except PermissionError as error:
+            raise SpecError(f"$BRAMBLE_CHECKPOINTS cannot be read ({error.strerror}): leave its permissions as they are") from error
+        found = ((FOLDER.fullmatch(path.name), path) for path in paths)
         whole = sorted((int(match[1]), path) for match, path in found if match)
         if not whole or whole[-1][0] <= self._uploaded():
             return None
@@ -38,7 +45,7 @@ class Checkpoints:
         """Upload one checkpoint. If the trainer deletes the folder meanwhile, nothing is uploaded: there is a newer checkpoint then.
 
         Raises:
-            SpecError: something in the folder is not a regular file in the run folder.
+            SpecError: it is no folder, or something in it is not a regular file in the run folder that can be read.
             WorkloadError: the store refuses the upload or does not answer.
         """
         files = {}
@@ -50,6 +57,12 @@ class Checkpoints:
                     files[path.name] = {"sha256": digest, "bytes": file.stat().st_size}
         except FileNotFoundError:
             return
+        except NotADirectoryError:
+            raise SpecError(
+                f"checkpoints/{folder.name} is a file: save a checkpoint as a folder, tmp-…, with files in it, and rename that"
+            ) from None
+        except PermissionError as error:
+            raise SpecError(f"checkpoints/{folder.name} cannot be read ({error.strerror}): leave its permissions as they are") from error
         step = int(folder.name.removeprefix("step-"))
         marker = {"step": step, "files": files}
         self._context.store.put(f"{self._prefix}{folder.name}.json", json.dumps(marker, sort_keys=True).encode())

@@ -9,12 +9,15 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
+from bramble_workloads.errors import SpecError
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.trackers.base import Tracker
 from bramble_workloads.sidecar.trusted import opened
 
 MOST_LINES = 1000
 """The most lines that wait for a tracker that does not answer. The oldest are dropped first."""
+MOST_BYTES = 8 * 1024 * 1024
+"""Bytes that are read at a time."""
 FIELDS = ("epoch", "epochs", "etaSeconds", "metrics", "device", "worldSize", "firstStepAt", "message")
 
 
@@ -27,14 +30,17 @@ class ProgressFile:
         self._first_step_at: str | None = None
 
     def read(self) -> list[dict[str, Any]]:
-        """The new lines since the last call. A line without its line end is left for the next call."""
-        path = self._context.run.progress
-        if not path.exists() or path.stat().st_size <= self._offset:
+        """The new lines since the last call. A line without its line end is left for the next call.
+
+        A file that cannot be read gives none, because progress is only information. Of a line that is too long the parts are ignored.
+        """
+        try:
+            with opened(self._context.run.progress, self._context.run.root) as name, name.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read(MOST_BYTES)
+        except (FileNotFoundError, SpecError):
             return []
-        with opened(path, self._context.run.root) as name, name.open("rb") as file:
-            file.seek(self._offset)
-            content = file.read()
-        whole = content[: content.rfind(b"\n") + 1]
+        whole = content if len(content) == MOST_BYTES and b"\n" not in content else content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
         return [self._complete(found) for line in whole.splitlines() if (found := _parsed(line))]
 

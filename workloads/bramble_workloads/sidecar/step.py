@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bramble.contracts.store import log_key
 from bramble_workloads import paths
-from bramble_workloads.errors import KeyRefused, SpecError, TryAgain, WorkloadError
+from bramble_workloads.errors import KeyRefused, SpecError, StoreRefused, TryAgain, WorkloadError
 from bramble_workloads.launch import handshake
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.sidecar.causes import CauseFeed
@@ -25,10 +25,14 @@ from bramble_workloads.sidecar.trackers.catalogue import open_trackers
 from bramble_workloads.sidecar.trusted import opened
 from bramble_workloads.store import Store
 
+if TYPE_CHECKING:
+    from bramble_workloads.sidecar.out_folder import OutFolder
+
 LOOK_SECONDS = 0.05
 HEARTBEAT_SECONDS = 1.0
 PATIENCE_SECONDS = 300.0
-"""How long the last upload of a run waits for a store that does not answer. After that the attempt has failed, and a new one starts."""
+"""How long the last upload of a run waits for a store that does not answer. A training that is done waits as long as it has taken, if that
+is longer: another attempt would take as long again. After that the attempt has failed."""
 AGAIN_SECONDS = 2.0
 """The time between two tries of the last upload."""
 START_SECONDS = 15.0
@@ -37,6 +41,12 @@ THREADS = 2
 """One for a checkpoint, and one for the heartbeat while the loop waits for the store. Each tracker has one more."""
 LAST_PROGRESS_SECONDS = {True: 10.0, False: 1.0}
 """How long a run waits for its trackers, by whether it succeeded. The cause of a failure is shown only after this time."""
+KEEP_SECONDS = 45.0
+"""How long the output of a run that failed may be uploaded after the end of the run. It is within the grace period of the pod."""
+PACKAGING_DEATHS = 2
+"""How often the sidecar may be killed while it makes the package, most likely for want of memory. After that it only keeps the output."""
+LONGEST_PROBLEM = 480
+"""Characters of a problem in a cause, so that what follows it is not cut."""
 LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -72,6 +82,8 @@ class Sidecar:
         self._began = time.monotonic()
         self._beat = 0.0
         self._warm = False
+        self._packaging = False
+        self._packaging_deaths = 0
 
     def serve(self, stop: threading.Event) -> None:
         """Serve the run until `stop`, and then once more, for files that the trainer wrote while it was being ended."""
@@ -126,25 +138,34 @@ class Sidecar:
             uploading.result()
 
     def _finish(self, code: int) -> None:
-        """Upload everything that is left, and acknowledge the end. If the store does not answer, this waits, and the heartbeat goes on."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        answer: dict[str, Any] | None = None
-        while answer is None:
-            try:
-                answer = self._ending(code)
-            except TryAgain as error:
-                print(f"this will be tried again: {error}", flush=True)  # noqa: T201
-                if time.monotonic() >= deadline:
-                    answer = _answer(error.code, "", b"", str(error))
-                else:
-                    time.sleep(AGAIN_SECONDS)
+        """Upload everything that is left, and acknowledge the end. If the store does not answer, this waits, and the heartbeat goes on.
+
+        A training that is done also waits for a store that refuses it, since a person may correct that in time.
+        """
+        began = time.monotonic()
+        patience = max(PATIENCE_SECONDS, began - self._began) if code == 0 else PATIENCE_SECONDS
+        while (answer := self._try_ending(code, time.monotonic() - began, patience)) is None:
+            time.sleep(AGAIN_SECONDS)
         handshake.write(self._run.acknowledged, answer)
+        if code != 0:
+            self._keep_after_failure(code)
+
+    def _try_ending(self, code: int, waited: float, patience: float) -> dict[str, Any] | None:
+        """The acknowledgement; None if it is worth waiting for the store."""
+        try:
+            return self._ending(code)
+        except TryAgain as error:
+            print(f"this will be tried again: {error}", flush=True)  # noqa: T201
+            return _answer(error.code, "", b"", str(error)) if waited >= patience else None
+        except StoreRefused as error:
+            if code != 0 or waited >= PATIENCE_SECONDS:
+                raise
+            print(f"this will be tried again: {error}", flush=True)  # noqa: T201
+            return None
 
     def _ending(self, code: int) -> dict[str, Any]:
         with self._beating():
-            self._await_upload()
-            if (folder := self._checkpoints.pending()) is not None:
-                self._checkpoints.upload(folder)
+            self._upload_last_checkpoint()
             log = self._upload_logs()
             self._read_progress()
             for feed in self._feeds:
@@ -156,17 +177,80 @@ class Sidecar:
                 return _answer(0, *log, "")
             return self._complete()
 
-    def _complete(self) -> dict[str, Any]:
-        from bramble.contracts.store import cause_key, result_key
-        from bramble_workloads.sidecar.completion import complete
-
+    def _upload_last_checkpoint(self) -> None:
+        """One that cannot be used is only reported: the run has ended, with a cause of its own or with a model that needs none."""
         try:
-            return _answer(0, result_key(self._context.prefix), complete(self._context, time.monotonic() - self._began), "")
+            self._await_upload()
+            if (folder := self._checkpoints.pending()) is not None:
+                self._checkpoints.upload(folder)
+        except StoreRefused:
+            raise
         except SpecError as error:
-            handshake.write(self._run.causes, {"causes": [{"kind": error.kind, "exitCode": error.code, "message": str(error)[:600]}]})
-            self._causes.upload()
-            content = self._context.store.get(cause_key(self._context.prefix, self._context.node_rank))
-            return _answer(error.code, cause_key(self._context.prefix, self._context.node_rank), content, str(error))
+            print(f"the last checkpoint is not kept: {error}", flush=True)  # noqa: T201
+
+    def _complete(self) -> dict[str, Any]:
+        """Make the package or, if that is not possible, upload the cause and keep the output."""
+        from bramble.contracts.store import result_key
+        from bramble_workloads.sidecar.completion import complete
+        from bramble_workloads.sidecar.out_folder import OutFolder
+
+        out, seconds = OutFolder(self._run), time.monotonic() - self._began
+        try:
+            self._require_few_deaths()
+            return _answer(0, result_key(self._context.prefix), complete(self._context, out, seconds), "")
+        except StoreRefused:
+            raise
+        except SpecError as error:
+            return self._keep_instead(out, seconds, str(error))
+        except OSError as error:  # the node's disk is full or broken; another attempt would train again for nothing
+            return self._keep_instead(out, seconds, f"the package could not be made on this node: {error.strerror or error}")
+
+    def _require_few_deaths(self) -> None:
+        """Raises SpecError if earlier processes of this container were killed while they made the package."""
+        if not self._packaging:
+            with self._run.packaging.open("ab") as begun:
+                self._packaging_deaths = begun.tell()
+                begun.write(b"x")
+            self._packaging = True
+        if self._packaging_deaths >= PACKAGING_DEATHS:
+            raise SpecError(
+                f"the sidecar was ended {self._packaging_deaths} times while it checked the model, most likely by its memory limit of 1Gi:"
+                " give more memory to a TrainingRun that packages the output (resources.limits.memory)"
+            )
+
+    def _keep_instead(self, out: OutFolder, seconds: float, problem: str) -> dict[str, Any]:
+        """Upload the cause, then the output, and then tell in the cause what is kept."""
+        from bramble_workloads.sidecar.kept import describe_kept, keep
+
+        shown = problem if len(problem) <= LONGEST_PROBLEM else f"{problem[:LONGEST_PROBLEM]}…"
+        self._upload_spec_error(shown)
+        listing = keep(self._context, out, problem, seconds)
+        return _answer(SpecError.code, *self._upload_spec_error(f"{shown}; {describe_kept(listing)}"), shown)
+
+    def _upload_spec_error(self, message: str) -> tuple[str, bytes]:
+        """Upload a cause. Returns its key and its content."""
+        handshake.write(self._run.causes, {"causes": [{"kind": SpecError.kind, "exitCode": SpecError.code, "message": message}]})
+        uploaded = self._causes.upload()
+        assert uploaded is not None  # noqa: S101  (it was just written)
+        return uploaded
+
+    def _keep_after_failure(self, code: int) -> None:
+        """Keep what a failed run left. Its end is acknowledged already, so this delays neither the cause nor the next attempt."""
+        if self._context.node_rank != 0:
+            return
+        from bramble_workloads.sidecar.kept import keep
+        from bramble_workloads.sidecar.out_folder import OutFolder
+
+        now = time.monotonic()
+        out = OutFolder(self._run)
+        if not out.sizes:
+            return
+        try:
+            known = self._causes.upload()
+            problem = json.loads(known[1])["message"] if known is not None else f"the run ended with code {code}"
+            keep(self._context, out, problem, now - self._began, until=now + KEEP_SECONDS)
+        except WorkloadError as error:
+            print(f"the output is not kept: {error}", flush=True)  # noqa: T201
 
     @contextmanager
     def _beating(self) -> Iterator[None]:
@@ -219,8 +303,12 @@ def _answer(code: int, key: str, content: bytes, message: str) -> dict[str, Any]
 
 
 def _tail(path: Path, root: Path) -> bytes:
-    if not path.exists():
+    """The end of a log. The program may have removed or replaced the file, and its model is not lost for that."""
+    try:
+        with opened(path, root) as name, name.open("rb") as file:
+            file.seek(max(0, name.stat().st_size - LOG_BYTES))
+            return file.read(LOG_BYTES)
+    except FileNotFoundError:
         return b""
-    with opened(path, root) as name, name.open("rb") as file:
-        file.seek(max(0, name.stat().st_size - LOG_BYTES))
-        return file.read()
+    except SpecError as error:
+        return f"[sidecar] {error}\n".encode()

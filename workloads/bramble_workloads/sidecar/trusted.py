@@ -21,14 +21,17 @@ def opened(path: Path, root: Path) -> Iterator[Path]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        SpecError: it is not a regular file, or not below `root`.
+        SpecError: it is not a regular file, cannot be read, or is not below `root`.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise SpecError(f"{path.relative_to(root)} is a link: copy the file itself there") from error
-        raise
+        problem = f"{path.relative_to(root)} cannot be read ({error.strerror}): leave regular files that their owner may read"
+        raise SpecError(problem) from error
     try:
         name = Path(f"/proc/self/fd/{descriptor}")
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -47,14 +47,21 @@ class TrainJob(Job):
     _removed = removed_fields("master", "masterPort")
 
 
-class TrainResult(Result):
+class PackageResult(Result):
     """The package as exported, before any variant is made of it."""
 
-    step: Literal["train"] = "train"
     package: Digest
     weights: Digest | None = None
+    output: Digest | None = None
+    """The listing (`TrainingOutput`) of what the training program left."""
     metrics: dict[str, float] = Field(default_factory=dict)
     """As the training program reports them. Gates never read them."""
     epochs: int
     device: str
     world_size: int
+
+
+class TrainResult(PackageResult):
+    """The package that an attempt has trained."""
+
+    step: Literal["train"] = "train"

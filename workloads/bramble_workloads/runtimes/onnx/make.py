@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import onnx
 import onnxruntime
@@ -11,8 +12,10 @@ import onnxruntime
 from bramble.contracts.jobs.convert import VariantSpec
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.runtimes import FLOAT32, INT8, ONNX
+from bramble_workloads.packaging.output import Output
 from bramble_workloads.runtimes.base import Floats
 from bramble_workloads.runtimes.converter import Converter, Form, NotConvertible
+from bramble_workloads.runtimes.onnx.external_data import merge
 from bramble_workloads.runtimes.onnx.quantize import quantise
 
 
@@ -23,6 +26,9 @@ class OnnxConverter(Converter):
 
     def libraries(self) -> dict[str, str]:
         return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+
+    def merge(self, exported: Path, name: str, output: Output, whole: BinaryIO) -> bool:
+        return merge(exported, name, output, whole)
 
     def make(
         self, exported: Path, description: ModelDescription, variant: VariantSpec, calibration: Iterator[Floats], folder: Path

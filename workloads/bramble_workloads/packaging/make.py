@@ -1,0 +1,138 @@
+"""Checks a trained model and its description, and makes a package of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription, Package, Variant, description_problems
+from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, RUNTIMES, Export
+from bramble_workloads.errors import SpecError
+from bramble_workloads.export import DESCRIPTION
+from bramble_workloads.packaging.output import Output
+from bramble_workloads.processing.model import Model
+from bramble_workloads.runtimes.base import runtime_named
+from bramble_workloads.runtimes.converter import converter_of
+from bramble_workloads.store import Store
+
+WEIGHTS = "weights.safetensors"
+SHOWN = 8
+"""How many files a message names."""
+
+
+class Identity(NamedTuple):
+    """The fields of a package that its training and its TrainingRun decide."""
+
+    model: str
+    version: str
+    lineage: Lineage
+
+
+class Made(NamedTuple):
+    """The digest of the package, and that of the final weights if there are any."""
+
+    package: str
+    weights: str | None
+
+
+def make_package(
+    store: Store, output: Output, identity: Identity, *, description: ModelDescription | None = None, model: str = MODEL.file
+) -> Made:
+    """Upload a package.
+
+    Args:
+        store: the store of the namespace.
+        output: what the training program left.
+        identity: what else the package states.
+        description: replaces the output's `package.json`; None to read that.
+        model: the file to take as the float32 graph.
+
+    Raises:
+        SpecError: a file is missing, cannot be used or is too large, or the description does not match the graph. The message says what
+            to write.
+        TryAgain: the store did not answer.
+    """
+    if model not in output.names():
+        raise SpecError(_no_model(output, model))
+    description = description or read_description(output)
+    release = runtime_named(RUNTIMES[0].runtime).release()
+    package = Package(
+        **dict(description),
+        model=identity.model,
+        version=identity.version,
+        variant=Variant(name=EXPORTED_NAME, min_runtime=".".join(release.split(".")[:2])),
+        files={form.name: file for form in EXPORTS if (file := _upload(store, output, form, description, model)) is not None},
+        lineage=identity.lineage,
+    )
+    content = canonical_json(package)
+    if len(content) > MAX_BYTES:
+        raise SpecError(f"package.json has {len(content)} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
+    weights = None
+    if WEIGHTS in output.names():
+        with output.opened(WEIGHTS) as path:
+            weights = store.upload_blob(path)[0]
+    return Made(store.put_blob(content), weights)
+
+
+def read_description(output: Output) -> ModelDescription:
+    """Read `package.json`.
+
+    Raises:
+        SpecError: there is none, or it is not a model description.
+    """
+    if DESCRIPTION not in output.names():
+        raise SpecError(
+            f"the training program wrote no {DESCRIPTION} to $BRAMBLE_OUT{_beside(output)}: call bramble_workloads.export at its end"
+        )
+    with output.opened(DESCRIPTION) as file:
+        if (size := file.stat().st_size) > MAX_BYTES:
+            raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION} has {size} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
+        content = file.read_bytes()
+    try:
+        return ModelDescription.model_validate_json(content)
+    except ValidationError as error:
+        raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}") from error
+
+
+def _upload(store: Store, output: Output, form: Export, description: ModelDescription, model: str) -> File | None:
+    """Upload one exported form of the model, in one piece; None if the program left none. The graph must match the description."""
+    name = model if form == MODEL else form.file
+    if name not in output.names():
+        return None
+    with output.opened(name) as exported, _whole(output, form, name, exported) as file:
+        if form == MODEL:
+            Model.load(description, file)
+        digest, size = store.upload_blob(file)
+    return File(sha256=digest, bytes=size, media_type=form.media_type)
+
+
+@contextmanager
+def _whole(output: Output, form: Export, name: str, exported: Path) -> Iterator[Path]:
+    """The exported file itself or, if it keeps data in files beside it, one file with everything.
+
+    That file has no name, so nobody who shares the folder for temporary files can replace it.
+    """
+    first = next(runtime for runtime in RUNTIMES if runtime.made_from == form)
+    with TemporaryFile() as merged:
+        whole = converter_of(first).merge(exported, name, output, merged)
+        merged.flush()
+        yield Path(f"/proc/self/fd/{merged.fileno()}") if whole else exported
+
+
+def _no_model(output: Output, model: str) -> str:
+    if model != MODEL.file:
+        return f"there is no file {model} in the output{_beside(output)}: name one of these"
+    return f"the training program wrote no {MODEL.file} to $BRAMBLE_OUT{_beside(output)}: call bramble_workloads.export at its end"
+
+
+def _beside(output: Output) -> str:
+    """The files that there are, for a message about one that is missing."""
+    names = output.names()
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f" (there are {', '.join(names[:SHOWN])}{more})" if names else ""
