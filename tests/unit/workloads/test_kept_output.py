@@ -44,6 +44,11 @@ def another_name(out: Path) -> None:
     (out / "model.onnx").rename(out / "best.onnx")
 
 
+def undescribed(out: Path) -> None:
+    write_model(out)
+    (out / "package.json").unlink()
+
+
 def linked(out: Path) -> None:
     another_name(out)
     (out / "model.onnx").symlink_to(out / "best.onnx")
@@ -78,7 +83,7 @@ def without_data(out: Path) -> None:
     [
         pytest.param(lambda out: write_model(out, accuracy=0.9), "accuracy: a model description has no such field", 2, id="a field"),
         pytest.param(lambda out: write_model(out, outputs=None), "outputs: Field required", 2, id="a field is missing"),
-        pytest.param(lambda out: (write_model(out), (out / "package.json").unlink()), "wrote no package.json", 1, id="no description"),
+        pytest.param(undescribed, "wrote no package.json", 1, id="no description"),
         pytest.param(another_name, "wrote no model.onnx to $BRAMBLE_OUT (there are best.onnx, package.json)", 2, id="another name"),
         pytest.param(linked, "wrote no model.onnx", 2, id="a link"),
         pytest.param(float16, "the graph's output 'logits' is float32 [1, 10]; the package states float32 [1, 11]", 2, id="another shape"),
