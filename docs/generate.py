@@ -192,7 +192,8 @@ def settings_page() -> str:
     rows: list[tuple[str, ...]] = []
     for node, after in zip(body, [*body[1:], ast.Pass()], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            default = "**required**" if node.value is None else code(ast.literal_eval(node.value))
+            literal = isinstance(node.value, ast.Constant)
+            default = "**required**" if node.value is None else code(ast.literal_eval(node.value)) if literal else ""
             told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
             meaning = " ".join(str(after.value.value).split()) if told else ""  # type: ignore[attr-defined]
             rows.append((code(f"BRAMBLE_{node.target.id.upper()}"), cell(ast.unparse(node.annotation)), default, meaning))

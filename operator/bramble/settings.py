@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal, Self, get_type_hints
+
+from pydantic import ValidationError
+
+from bramble.api.jobs import JobDefaults
+from bramble.api.objects import problem_of
 
 
 class SettingsError(ValueError):
@@ -83,6 +88,9 @@ class Settings:
     fault_log: str = ""
     """For tests only: a file in which each write site is recorded as it is passed. A site that has killed once does not kill again."""
 
+    jobs: JobDefaults = field(default_factory=JobDefaults)
+    """What is added to all Jobs and to their pods, as JSON: annotations, labels, and resources by step (the chart's value `jobs`)."""
+
     gateway_port: int = 8443
     """TLS port of the gateway."""
 
@@ -98,16 +106,18 @@ class Settings:
         """
         hints = get_type_hints(cls)
         values: dict[str, object] = {}
-        for field in fields(cls):
-            name = f"BRAMBLE_{field.name.upper()}"
+        for each in fields(cls):
+            name = f"BRAMBLE_{each.name.upper()}"
             text = environment.get(name)
             if text is None or text == "":
                 continue
-            kind = hints[field.name]
+            kind = hints[each.name]
             try:
-                values[field.name] = kind(text) if kind in (int, float) else text
+                values[each.name] = kind(text) if kind in (int, float) else text
             except ValueError as error:
                 raise SettingsError(f"{name}={text!r} is not a number") from error
+            if kind is JobDefaults:
+                values[each.name] = _job_defaults(name, text)
             allowed = getattr(kind, "__args__", ())
             if allowed and text not in allowed:
                 raise SettingsError(f"{name}={text!r}: use one of {', '.join(allowed)}")
@@ -115,3 +125,10 @@ class Settings:
             return cls(**values)  # type: ignore[arg-type]
         except TypeError as error:
             raise SettingsError(f"settings are incomplete: {error}; the chart sets them all") from error
+
+
+def _job_defaults(name: str, text: str) -> JobDefaults:
+    try:
+        return JobDefaults.model_validate_json(text)
+    except ValidationError as error:
+        raise SettingsError(f"{name}: {problem_of(error, 'jobs')}") from error

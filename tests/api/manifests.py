@@ -24,6 +24,7 @@ DATASET: Manifest = {
         "sources": [{"name": "tape", "s3": {"prefix": "tv-ads/"}, "format": "image-folder"}],
         "splits": {"train": 0.7, "val": 0.15, "test": 0.15, "stratifyBy": ["channel"], "groupBy": "recording", "seed": 7},
         "checks": {"minSamplesPerClass": 10, "maxImbalance": "10", "duplicates": "drop", "classPattern": "^[A-Z0-9 ]+$"},
+        "jobs": {"labels": {"example.org/team": "tv"}, "resources": {"snapshot": {"limits": {"memory": "16Gi"}}}},
     },
 }
 TRAINING_RUN: Manifest = {
@@ -42,6 +43,10 @@ TRAINING_RUN: Manifest = {
         "queueName": "gpu",
         "suspend": False,
         "budgets": {"failures": 2, "disruptions": 20, "deadline": "12h"},
+        "jobs": {
+            "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+            "resources": {"evaluate": {"limits": {"cpu": 2}}},
+        },
         "evaluation": {
             "slices": ["channel"],
             "gates": [{"metric": "f1", "min": "0.9"}, {"metric": "recall", "label": "ad", "min": "0.9", "slice": "channel=rai1"}],
@@ -67,6 +72,7 @@ MODEL_VERSION: Manifest = {
             {"name": "onnx-int8", "format": "onnx", "precision": "int8", "calibrationSamples": 200},
         ],
         "validation": {"maxDrop": {"accuracy": "0.01"}},
+        "jobs": {"resources": {"convert": {"requests": {"cpu": "4"}}}},
         "benchmark": [{"fleet": "living-rooms", "board": "rpi5", "iterations": 1000, "limits": {"p99": "50ms", "memory": "280Mi"}}],
     },
 }

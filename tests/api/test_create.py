@@ -62,6 +62,20 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         case("a threshold as a number", DATASET, {"spec.checks.maxImbalance": 10}, "spec.checks.maxImbalance", "string"),
         case("a threshold in words", DATASET, {"spec.checks.maxImbalance": "ten"}, "spec.checks.maxImbalance", '"ten"', 'such as "10"'),
         case("an imbalance that no dataset has", DATASET, {"spec.checks.maxImbalance": "0.5"}, "spec.checks.maxImbalance", "at least 1"),
+        case("a label of Bramble's", DATASET, {"spec.jobs": {"labels": {"bramble.dev/step": "x"}}}, "spec.jobs", "bramble.dev/step"),
+        case(
+            "a label of Kueue's", TRAINING_RUN, {"spec.jobs": {"labels": {"kueue.x-k8s.io/queue-name": "q"}}}, "kueue.x-k8s.io/queue-name"
+        ),
+        case(
+            "an annotation that lets a container into pods with the Secret",
+            MODEL_VERSION,
+            {"spec.jobs": {"annotations": {"team": "a", "sidecar.istio.io/inject": "true"}}},
+            "spec.jobs",
+            "sidecar.istio.io/inject",
+            "the chart's value jobs",
+        ),
+        case("a label that is none", DATASET, {"spec.jobs": {"labels": {"team": "of two"}}}, "jobs.labels.team", "of two"),
+        case("benchmarks are the administrator's", MODEL_VERSION, {"spec.jobs": {"resources": {"benchmark": {}}}}, "benchmark"),
         case("both trainers", TRAINING_RUN, {"spec.trainer.container": {"image": "i", "command": ["c"]}}, TRAINERS),
         case("no trainer", TRAINING_RUN, {"spec.trainer": {}}, "spec.trainer", TRAINERS),
         case("more minNodes than nodes", TRAINING_RUN, {"spec.engine.torchrun.minNodes": 5}, "minNodes: 5", "nodes: 4", "lower minNodes"),

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
+from bramble.api.jobs import OwnJobs, Resources, StepResources
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
 from bramble.api.schema import ATOMIC, SET, PatternMessage, Rule, SpecPart, StatusPart, computed, immutable, map_by
 from bramble.api.sources import Source
@@ -79,6 +80,20 @@ class Checks(SpecPart, snapshot.Checks):
     """A regular expression that the whole name of every class must match."""
 
 
+class DatasetSteps(StepResources):
+    """The resources of the containers of a Dataset's steps."""
+
+    snapshot: Resources | None = None
+    """The snapshot. Its memory grows with the number of samples."""
+
+
+class DatasetJobs(OwnJobs):
+    """What is added to the Dataset's Jobs and to their pods. It takes precedence over the chart's value `jobs`."""
+
+    resources: DatasetSteps | None = None
+    """The resources of the steps."""
+
+
 class Spec(SpecPart):
     """The samples to freeze."""
 
@@ -93,6 +108,8 @@ class Spec(SpecPart):
     """How samples are divided into train, val and test."""
     checks: Checks = Checks()
     """What must hold before a TrainingRun may use the samples."""
+    jobs: DatasetJobs | None = None
+    """What is added to the Dataset's Jobs and to their pods. It may change, which makes no new version; the next attempt uses it."""
 
     def job_sources(self) -> tuple[snapshot.Source, ...]:
         """The sources as the snapshot job reads them."""

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
+from bramble.api.jobs import OwnJobs, Resources, StepResources
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.api.schema import (
     ATOMIC,
@@ -163,6 +164,22 @@ Variants = Annotated[tuple[Variant, ...], Field(min_length=1, max_length=4), map
 FP32 = Variant(name=EXPORTED_NAME, format=RUNTIMES[0].format)
 
 
+class VersionSteps(StepResources):
+    """The resources of the containers of a ModelVersion's steps. Those of benchmarks are decided by the chart's value `jobs`, because
+    benchmarks run on other people's boards.
+    """
+
+    convert: Resources | None = None
+    """The conversion of all variants."""
+
+
+class VersionJobs(OwnJobs):
+    """What is added to the version's Jobs and to their pods. It takes precedence over the chart's value `jobs`."""
+
+    resources: VersionSteps | None = None
+    """The resources of the steps."""
+
+
 class PackageSource(SpecPart):
     """A package in the namespace's store."""
 
@@ -209,6 +226,8 @@ class Spec(SpecPart):
     """What every variant must keep to."""
     benchmark: Targets = ()
     """The boards to measure the variants on. Targets can be added later; then only the new ones are measured."""
+    jobs: VersionJobs | None = None
+    """What is added to the version's Jobs and to their pods. It may change; the next attempt uses it."""
 
 
 PASSED = "Passed"

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 
 from bramble.api.engines.catalogue import DEFAULT, Engine
+from bramble.api.jobs import OwnJobs, Resources, StepResources
 from bramble.api.labels import EDGE_TAINT
-from bramble.api.modelversion import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionText
+from bramble.api.modelversion import FP32, NAMED_RULE, ModelName, Targets, Validation, Variants, VersionJobs, VersionText
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.api.schema import (
     ATOMIC,
@@ -69,14 +70,30 @@ class Trainer(SpecPart):
     """A training program of your own."""
 
 
-class Resources(SpecPart):
+class TrainResources(Resources):
     """The resources of each pod's training container, as in a pod."""
 
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
     """The most that the container may use: cpu, memory, nvidia.com/gpu. If the built-in trainer gets GPUs and finds no CUDA, the run ends
     as SpecError."""
-    requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
-    """What the scheduler reserves for the container: cpu, memory."""
+
+
+class RunSteps(StepResources):
+    """The resources of the containers of Bramble's own in a run's pods. Those of the training container are `spec.resources`."""
+
+    fetch: Resources | None = None
+    """The container that downloads the dataset and the checkpoint before training. Each node has one."""
+    sidecar: Resources | None = None
+    """The container that uploads checkpoints and results. Each node has one."""
+    evaluate: Resources | None = None
+    """The evaluation of the exported package."""
+
+
+class RunJobs(OwnJobs):
+    """What is added to the run's Jobs and to their pods. It takes precedence over the chart's value `jobs`."""
+
+    resources: RunSteps | None = None
+    """The resources of Bramble's own containers."""
 
 
 class Toleration(SpecPart):
@@ -164,6 +181,8 @@ class ModelVersionTemplate(SpecPart):
     """What every variant must keep to."""
     benchmark: Targets = ()
     """The boards to measure the variants on."""
+    jobs: VersionJobs | None = None
+    """What is added to the Jobs of the ModelVersion and to their pods."""
 
 
 DEEPEST = 16
@@ -212,8 +231,10 @@ class Spec(SpecPart):
     environment variable BRAMBLE_PARAMS, as JSON, or from the file that BRAMBLE_PARAMS_FILE names."""
     engine: Engine = DEFAULT
     """How several nodes train together. Defaults to torchrun with one node."""
-    resources: Resources | None = None
+    resources: TrainResources | None = None
     """The resources of each pod's training container."""
+    jobs: RunJobs | None = None
+    """What is added to the run's Jobs and to their pods. It may change; the next attempt uses it."""
     node_selector: Annotated[dict[str, LabelValue], Field(max_length=16)] = Field(default_factory=dict)
     """Labels of the nodes that attempts may run on."""
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=16), ATOMIC] = ()

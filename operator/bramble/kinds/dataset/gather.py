@@ -29,6 +29,7 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         image=settings.images_convert,
         gateway=Gateway(url=settings.gateway_url),
         gateway_ca=sources.gateway_ca,
+        job_defaults=settings.jobs,
     )
     if dataset.metadata.deleted is not None:
         return seen

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bramble.api.dataset import Spec, Status
+from bramble.api.jobs import JobDefaults
 from bramble.api.objects import Invalid, Object, StepAttempts
 from bramble.contracts.jobs.base import Gateway
 from bramble.kinds.blockers import Blocker
@@ -28,6 +29,7 @@ class Observed:
         store: why the namespace's store cannot be used. It is only asked while an attempt is under way.
         stale_children: Jobs and ConfigMaps of attempts that are over.
         image: the image of snapshot Jobs.
+        job_defaults: what the administrator adds to all Jobs.
         gateway, gateway_ca: how Jobs reach the gateway, and the CA of its certificate (PEM).
     """
 
@@ -38,6 +40,7 @@ class Observed:
     image: str
     gateway: Gateway | None = None
     gateway_ca: str = ""
+    job_defaults: JobDefaults = field(default_factory=JobDefaults)
 
     @property
     def owner(self) -> Owner:

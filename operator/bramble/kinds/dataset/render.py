@@ -6,6 +6,7 @@ from bramble.api.dataset import Spec
 from bramble.contracts.canonical import document_digest
 from bramble.contracts.jobs.snapshot import SnapshotJob
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed
+from bramble.kinds.jobs.additions import Additions
 from bramble.kinds.jobs.step import Step
 
 
@@ -38,4 +39,5 @@ def snapshot_job(seen: Observed) -> SnapshotJob:
 
 def snapshot_step(seen: Observed) -> Step:
     """The present attempt."""
-    return Step(owner=seen.owner, job=snapshot_job(seen), image=seen.image, gateway_ca=seen.gateway_ca)
+    additions = Additions.of(seen.job_defaults, seen.dataset.spec.jobs)
+    return Step(owner=seen.owner, job=snapshot_job(seen), image=seen.image, gateway_ca=seen.gateway_ca, additions=additions)

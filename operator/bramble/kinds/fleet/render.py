@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from bramble.api.fleet import Board
+from bramble.api.jobs import Resources
 from bramble.api.labels import AGENT, EDGE_TAINT, FLEET, STEP, agent_label, child_name, owner_labels
 from bramble.contracts.pod import GATEWAY_CA
 from bramble.kinds.fleet.folders import NODE_ANNOTATION, Folder
 from bramble.kinds.fleet.observed import NODE_SETUP, Observed
+from bramble.kinds.jobs.additions import Additions
 from bramble.kinds.jobs.pod_template import (
     CA_KEY,
     USER,
@@ -28,6 +30,7 @@ PORT = 8090
 STATE = "/var/lib/bramble"
 """The agent's folder, on the node and in its container. The chart's admission policy allows agents no other folder of the node."""
 SETUP_CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
+SETUP_RESOURCES = Resources(requests={"cpu": "10m", "memory": "64Mi"}, limits={"memory": "128Mi"})
 SETUP_KEPT_SECONDS = 3600
 """How long a Job that prepared a folder is kept after its end, so that its log can be read."""
 
@@ -135,9 +138,12 @@ def _agent_pod(seen: Observed, board: Board, selector: Mapping[str, str]) -> dic
 
 def setup_job(seen: Observed, folder: Folder) -> CreateOnce:
     """The Job that creates the agent's folder on a node and gives it to the agent's user. Only this pod of Bramble's runs as root."""
+    additions = Additions.of(seen.settings.jobs, None)
     child = _child(seen, JOB.api_version, JOB.kind, folder.job)
     child["metadata"]["labels"][STEP] = NODE_SETUP
     child["metadata"]["annotations"] = {NODE_ANNOTATION: folder.member.name}
+    template_metadata = additions.pod_metadata(child["metadata"]["labels"])
+    child["metadata"] = additions.job_metadata(child["metadata"])
     pod_volumes, mounts = volumes(
         [({"name": "slots", "hostPath": {"path": STATE, "type": "DirectoryOrCreate"}}, {"name": "slots", "mountPath": STATE}), tmp_volume()]
     )
@@ -147,7 +153,7 @@ def setup_job(seen: Observed, folder: Folder) -> CreateOnce:
         "image": seen.settings.images_edge,
         "command": ["python", "-m", "bramble_workloads", NODE_SETUP],
         "env": [{"name": "BRAMBLE_STATE", "value": STATE}, {"name": "BRAMBLE_AGENT_USER", "value": str(USER)}, *telemetry_off()],
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+        "resources": additions.resources(NODE_SETUP, SETUP_RESOURCES),
         "securityContext": security | {"runAsUser": 0, "capabilities": {"drop": ["ALL"], "add": SETUP_CAPABILITIES}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
@@ -165,7 +171,7 @@ def setup_job(seen: Observed, folder: Folder) -> CreateOnce:
         "containers": [container],
         "volumes": pod_volumes,
     }
-    template = {"metadata": {"labels": dict(child["metadata"]["labels"])}, "spec": pod}
+    template = {"metadata": template_metadata, "spec": pod}
     spec = {"backoffLimit": 2, "ttlSecondsAfterFinished": SETUP_KEPT_SECONDS, "template": template}
     return CreateOnce(child | {"spec": spec})
 

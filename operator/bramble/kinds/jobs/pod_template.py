@@ -8,7 +8,7 @@ from typing import Any
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.exit_codes import ExitCode
 from bramble.contracts.jobs.base import TOKEN_AUDIENCE, Job
-from bramble.contracts.pod import GATEWAY_CA, GATEWAY_TOKEN, JOB_FILE, STORE_FOLDER, TELEMETRY_OFF
+from bramble.contracts.pod import CODE_FOLDER, GATEWAY_CA, GATEWAY_TOKEN, JOB_FILE, STORE_FOLDER, TELEMETRY_OFF
 from bramble.contracts.store import SECRET_NAME
 from bramble.kinds.jobs.step import Owner
 from bramble.kube.resources import CONFIG_MAP, GROUP, VERSION
@@ -85,6 +85,15 @@ def environment() -> list[dict[str, Any]]:
         {"name": "PYTHONUNBUFFERED", "value": "1"},
         *telemetry_off(),
     ]
+
+
+def code_path() -> list[dict[str, Any]]:
+    """Where Python finds Bramble's code in Bramble's own images.
+
+    The images say it as well. But what is put into pods by a cluster's add-on, such as automatic instrumentation, replaces a variable of the
+    image and extends one of the pod.
+    """
+    return [{"name": "PYTHONPATH", "value": CODE_FOLDER}]
 
 
 def telemetry_off() -> list[dict[str, Any]]:

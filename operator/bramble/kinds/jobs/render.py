@@ -7,6 +7,7 @@ from typing import Any
 from bramble.kinds.jobs.pod_template import (
     Part,
     child_metadata,
+    code_path,
     container_security,
     environment,
     failure_policy,
@@ -47,13 +48,12 @@ def _parts(step: Step) -> list[Part]:
 
 def _job(step: Step) -> dict[str, Any]:
     pod_volumes, mounts = volumes(_parts(step))
-    wanted = step.resources
     container = {
         "name": CONTAINER,
         "image": step.image,
         "command": ["python", "-m", "bramble_workloads", step.job.step],
-        "env": environment(),
-        "resources": {"requests": {"cpu": wanted.cpu, "memory": wanted.memory}, "limits": {"memory": wanted.memory_limit}},
+        "env": [*environment(), *code_path()],
+        "resources": step.additions.resources(step.job.step, step.resources),
         "securityContext": container_security(),
         "volumeMounts": mounts,
     }
@@ -73,7 +73,7 @@ def _job(step: Step) -> dict[str, Any]:
     return {
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
-        "metadata": child_metadata(step.owner, step.job_name, step.labels),
+        "metadata": step.additions.job_metadata(child_metadata(step.owner, step.job_name, step.labels)),
         "spec": {
             "backoffLimit": 0,
             "completions": 1,
@@ -81,6 +81,6 @@ def _job(step: Step) -> dict[str, Any]:
             "activeDeadlineSeconds": step.deadline_seconds,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": failure_policy(CONTAINER),
-            "template": {"metadata": {"labels": step.labels}, "spec": pod},
+            "template": {"metadata": step.additions.pod_metadata(step.labels), "spec": pod},
         },
     }

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from bramble.api.jobs import Resources
 from bramble.api.labels import ATTEMPT, STEP, child_name, owner_labels
 from bramble.contracts.jobs.files import AnyJob
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import run_prefix
+from bramble.kinds.jobs.additions import Additions
 
 STEP_DEADLINE_SECONDS = 6 * 3600
 """How long one attempt at a step may run. Freezing a million pictures takes well under this."""
@@ -41,13 +43,8 @@ class Owner(NamedTuple):
         return {**owner_labels(self.kind, self.name, self.uid), STEP: step, ATTEMPT: str(attempt)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """The resources of a step's container, as Kubernetes quantities."""
-
-    cpu: str = "250m"
-    memory: str = "256Mi"
-    memory_limit: str = "2Gi"
+STEP_RESOURCES = Resources(requests={"cpu": "250m", "memory": "256Mi"}, limits={"memory": "2Gi"})
+"""Of the container of a step, unless the chart or the object sets others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +59,7 @@ class Step:
         store: whether the pod mounts the Secret of the namespace's store. Pods on boards do not.
         gateway_ca: the CA of the gateway's certificate (`Sources.gateway_ca`); nothing is mounted if it is empty.
         deadline_seconds: how long the attempt may run.
+        resources: of the container, unless `additions` has others.
     """
 
     owner: Owner
@@ -71,7 +69,8 @@ class Step:
     store: bool = True
     gateway_ca: str = ""
     deadline_seconds: int = STEP_DEADLINE_SECONDS
-    resources: Resources = Resources()
+    resources: Resources = STEP_RESOURCES
+    additions: Additions = field(default_factory=Additions)
     node_selector: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bramble.api.jobs import Resources
 from bramble.api.labels import EDGE_TAINT, child_name
 from bramble.api.modelversion import PASSED, Target, VariantSeen
 from bramble.contracts.canonical import digest_of, short
@@ -10,7 +11,8 @@ from bramble.contracts.jobs.benchmark import BenchmarkJob, Limits
 from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.runtimes import FLOAT32
 from bramble.contracts.store import filed_result_key
-from bramble.kinds.jobs.step import Resources, Step
+from bramble.kinds.jobs.additions import Additions
+from bramble.kinds.jobs.step import Step
 from bramble.kinds.modelversion.observed import BoardKey, Observed
 
 CONVERT = "convert"
@@ -18,7 +20,7 @@ BENCHMARK = "benchmark"
 STEP_NAME_LIMIT = 45
 """The step's name is the value of a label (at most 63 characters) and part of the Job's name."""
 
-BOARD_RESOURCES = Resources(cpu="500m", memory="256Mi", memory_limit="1Gi")
+BOARD_RESOURCES = Resources(requests={"cpu": "500m", "memory": "256Mi"}, limits={"memory": "1Gi"})
 """Of a benchmark's pod. A board may have no more than 1 GiB of memory in all."""
 
 ITERATIONS = BenchmarkJob.model_fields["iterations"].default
@@ -51,7 +53,11 @@ def convert_step(seen: Observed, attempt: int) -> Step | None:
         variants=tuple(variant.job_variant() for variant in spec.variants),
         max_drop=spec.validation.job_max_drop(),
     )
-    return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca)
+    return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca, additions=_additions(seen))
+
+
+def _additions(seen: Observed) -> Additions:
+    return Additions.of(seen.settings.jobs, seen.spec.jobs)
 
 
 def convert_filed_key(step: Step) -> str:
@@ -92,6 +98,7 @@ def benchmark_step(seen: Observed, target: Target, attempt: int) -> Step | None:
         store=False,
         gateway_ca=seen.gateway_ca,
         resources=BOARD_RESOURCES,
+        additions=_additions(seen),
         node_selector=board.selector,
         tolerations=({"key": EDGE_TAINT, "operator": "Exists"},),
     )

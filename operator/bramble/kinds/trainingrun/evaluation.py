@@ -27,7 +27,7 @@ def evaluate_step(seen: Observed, attempt: int) -> Step | None:
         slices=wanted.slices,
         gates=wanted.gates,
     )
-    return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca)
+    return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca, additions=seen.additions)
 
 
 def evaluate_filed_key(step: Step) -> str:

@@ -9,6 +9,7 @@ from bramble.api.trainingrun import Spec, Status
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.report import Progress
 from bramble.kinds.blockers import Blocker
+from bramble.kinds.jobs.additions import Additions
 from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.stale_children import Child
@@ -91,6 +92,11 @@ class Observed:
     def owner(self) -> Owner:
         """The run, as its children refer to it."""
         return Owner(*self.run.metadata.key, self.run.metadata.uid)
+
+    @property
+    def additions(self) -> Additions:
+        """What is added to the run's Jobs."""
+        return Additions.of(self.settings.jobs, self.spec.jobs)
 
     @property
     def job(self) -> Job | None:

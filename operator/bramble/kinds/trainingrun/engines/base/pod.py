@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bramble.api.jobs import Resources
 from bramble.api.trainingrun import CurrentAttempt, Spec
 from bramble.contracts.pod import DATA_FOLDER, LAUNCHER, RUN_FOLDER
 from bramble.kinds.jobs.pod_template import (
     Part,
+    code_path,
     container_security,
     environment,
     gateway_ca_volume,
@@ -27,6 +29,9 @@ from bramble.kinds.trainingrun.observed import Observed
 SIDECAR = "sidecar"
 GRACE_SECONDS = 60
 """How long a pod that has to go may take for a last checkpoint and its upload."""
+
+BRAMBLE_RESOURCES = Resources(requests={"cpu": "50m", "memory": "128Mi"}, limits={"memory": "1Gi"})
+"""Of Bramble's own containers in a pod that trains, unless the chart or the run sets others."""
 
 PROTECTED_VARIABLES = frozenset({"NODE_NAME", "POD_NAME", "HOME"})
 """Variables that a user's `env` cannot replace: Bramble's launcher relies on them."""
@@ -81,8 +86,8 @@ def _bramble(seen: Observed, step: str, parts: list[Part]) -> dict[str, Any]:
         "name": step,
         "image": seen.settings.images_convert,
         "command": ["python", "-m", "bramble_workloads", step],
-        "env": environment(),
-        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+        "env": [*environment(), *code_path()],
+        "resources": seen.additions.resources(step, BRAMBLE_RESOURCES),
         "securityContext": container_security(),
         "volumeMounts": volumes(parts)[1],
     }
@@ -95,7 +100,7 @@ def _trainer(seen: Observed, parts: list[Part], variables: Mapping[str, str]) ->
         [{"name": each.name, "value": each.value} for each in own.env if each.name not in PROTECTED_VARIABLES] if own is not None else []
     )
     named = {each["name"] for each in theirs}
-    ours = [*environment(), *({"name": name, "value": value} for name, value in variables.items())]
+    ours = [*environment(), *(code_path() if own is None else ()), *({"name": name, "value": value} for name, value in variables.items())]
     container: dict[str, Any] = {
         "name": TRAIN,
         "image": train_image(seen),

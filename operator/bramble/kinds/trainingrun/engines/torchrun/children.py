@@ -53,7 +53,7 @@ def attempt_children(seen: Observed, current: CurrentAttempt, job: TrainJob) -> 
     owner, labels = seen.owner, seen.owner.labels(TRAIN, current.number)
     name = owner.job_name(TRAIN, current.number)
     config_map = job_config_map(owner, name, labels, job, seen.gateway_ca)
-    metadata = child_metadata(owner, name, {**labels, **_queue(seen.spec)})
+    metadata = seen.additions.job_metadata(child_metadata(owner, name, {**labels, **_queue(seen.spec)}))
     manifest = {"apiVersion": JOB.api_version, "kind": JOB.kind, "metadata": metadata, "spec": _job_spec(seen, current, name)}
     return CreateOnce(manifest), CreateOnce(config_map)
 
@@ -73,7 +73,7 @@ def _job_spec(seen: Observed, current: CurrentAttempt, name: str) -> dict[str, A
         "podFailurePolicy": failure_policy(TRAIN),
         "activeDeadlineSeconds": max(1, ceil(seconds_left(seen.spec, seen.status.spent_seconds))),
         "template": {
-            "metadata": {"labels": seen.owner.labels(TRAIN, current.number)},
+            "metadata": seen.additions.pod_metadata(seen.owner.labels(TRAIN, current.number)),
             "spec": {**pod, "subdomain": service_name(seen.owner)},
         },
     }

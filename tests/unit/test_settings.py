@@ -1,0 +1,42 @@
+"""The operator's settings: what stands in them as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bramble.settings import Settings, SettingsError
+
+REQUIRED = {f"BRAMBLE_{name}": "x" for name in ("NAMESPACE", "IMAGES_TRAIN", "IMAGES_CONVERT", "IMAGES_EDGE", "GATEWAY_URL")}
+
+
+def read(jobs: Any) -> Settings:
+    return Settings.read({**REQUIRED, "BRAMBLE_JOBS": json.dumps(jobs)})
+
+
+def test_what_is_added_to_jobs() -> None:
+    found = read({"labels": {"team": "a"}, "resources": {"nodeSetup": {"limits": {"cpu": 1}}, "convert": {}}}).jobs
+    assert found.labels == {"team": "a"}
+    assert found.resources.of("node-setup") is not None
+    assert found.resources.of("snapshot") is None
+    assert Settings.read(REQUIRED).jobs.labels == {}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        pytest.param(
+            {"labels": {"bramble.dev/step": "x"}}, "BRAMBLE_JOBS: jobs.labels: .*'bramble.dev/step' is set by Bramble", id="a key of ours"
+        ),
+        pytest.param(
+            {"resources": {"snapshot": {"limits": {"memory": "lots"}}}}, "jobs.resources.snapshot.limits.memory.*'lots'", id="a quantity"
+        ),
+        pytest.param({"resources": {"train": {}}}, "jobs.resources.train", id="a step that does not exist"),
+        pytest.param([], "BRAMBLE_JOBS", id="no object"),
+    ],
+)
+def test_what_cannot_be_used_is_named(jobs: Any, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        read(jobs)
