@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -95,6 +95,11 @@ class Plan:
     def __post_init__(self) -> None:
         if self.remember and (self.items or self.status is None):
             raise ValueError("a plan that changes memory writes a status and has no items")
+
+    def no_later_than(self, moment: datetime | None) -> Plan:
+        """The same plan, after which the object is planned again at this time or earlier."""
+        times = [time for time in (self.wake_at, moment) if time is not None]
+        return replace(self, wake_at=min(times, default=None))
 
 
 NOTHING = Plan()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from bramble.kinds.dataset.render import inputs_of
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.stale_children import Child
+from bramble.kinds.plan import Delete
 from bramble.kube.resources import Key
 from tests.unit.dataset.observed import NOW, SPEC, V1, observed, says
 from tests.unit.engine.replica import SETTINGS, FakeStore
@@ -83,3 +85,29 @@ async def test_a_store_that_falls_silent_after_it_was_tried_is_told() -> None:
     told = plan(await gathered(CONTROLLER, KEY, [dataset(status)], BrokenStore(StoreUnavailable("no answer"))), NOW)
     assert says(told) == ("False", "StoreUnavailable")
     assert told.wake_at is not None
+
+
+def held(job: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """This Job with a pod whose container has ended, and into which something else has put one that goes on."""
+    done = {"name": "step", "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T00:00:00Z"}}}
+    status = {"phase": "Running", "containerStatuses": [done, {"name": "mesh", "state": {"running": {}}}]}
+    metadata = {"name": "p", "namespace": "ads", "uid": "uid-p", "labels": job["metadata"]["labels"]}
+    return job, {"kind": "Pod", "metadata": metadata, "spec": {}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("status", "outlived"),
+    [
+        row(RECORDED, ["tape-snapshot-2"], id="its result is recorded"),
+        row({"attempt": 2, "firstCause": {"kind": "BadData", "message": "x"}}, ["tape-snapshot-2"], id="it was given up"),
+        row({"attempt": 2, "firstCause": {"kind": "Error", "message": "x"}}, [], id="it is the next attempt, which is under way"),
+    ],
+)
+async def test_a_job_whose_pod_is_kept_alive_is_deleted_once_its_outcome_is_recorded(status: dict[str, Any], outlived: list[str]) -> None:
+    whole = {"inputs": inputs_of(observed().dataset.spec), **status}
+    seen = await gathered(CONTROLLER, KEY, [dataset(whole), *held(job(2))])
+    assert [each.job.key.name for each in seen.outlived] == outlived
+    assert [item.key.name for item in plan(seen, NOW).items if isinstance(item, Delete)] == outlived
+    if outlived:
+        before = plan(seen, seen.outlived[0].due - timedelta(seconds=9))
+        assert (before.items, before.wake_at) == ((), seen.outlived[0].due)

@@ -171,7 +171,8 @@ def test_whether_a_result_is_filed_is_told() -> None:
             pod(ended(137, reason="OOMKilled")),
             cause_in_pod(
                 "Signal",
-                "container step used more memory than its limit and was killed; raise its memory limit",
+                "container step used more memory than its limit and was killed; raise its memory limit"
+                " (spec.jobs.resources or the chart's jobs.resources)",
                 exit_code=137,
                 signal="SIGKILL",
             ),
@@ -227,3 +228,92 @@ def test_the_newest_pod_tells_how_the_attempt_stands() -> None:
 )
 def test_what_is_known_without_a_pod(seen: StepSeen, message: str) -> None:
     assert failure_cause(seen).message == message
+
+
+def guests(*statuses: tuple[str, dict[str, Any]], own: dict[str, Any], phase: str = "Failed", init: bool = False) -> dict[str, Any]:
+    """A pod into which something else has put these containers."""
+    made = pod(own)
+    added = [{"name": name, "image": "mesh/proxy:1", "state": state} for name, state in statuses]
+    if init:
+        made["status"] |= {"phase": phase, "initContainerStatuses": added}
+    else:
+        made["status"] |= {"phase": phase, "containerStatuses": [*added, *made["status"]["containerStatuses"]]}
+    return made
+
+
+FAILED = job(("Failed", "BackoffLimitExceeded"))
+KUBELET = {**pod(), "status": {"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource: cpu"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "kind", "said"),
+    [
+        (
+            "its init container failed, so ours never ran",
+            guests(("istio-init", ended(1)), own=waiting("PodInitializing"), init=True),
+            "Error",
+            "container istio-init, which something else in the cluster has put into the pod, failed with exit code 1",
+        ),
+        (
+            "it was killed for its memory, and another one was stopped after that",
+            guests(("agent", ended(143)), ("proxy", ended(137, reason="OOMKilled")), own=ended(0)),
+            "Error",
+            "container proxy, which something else in the cluster has put into the pod, used more memory than its limit",
+        ),
+        (
+            "our own failed as well, which counts",
+            guests(("proxy", ended(1)), own=ended(65)),
+            "BadData",
+            "container step ended with exit code 65",
+        ),
+        (
+            "the kubelet refused the pod",
+            KUBELET,
+            "Disrupted",
+            "did not run pod tape-snapshot-1-x (OutOfcpu): Node didn't have enough resource",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_said_of_other_peoples_containers(name: str, found: dict[str, Any], kind: str, said: str) -> None:
+    state = step_state(step_seen(job=FAILED, pods=(found,)))
+    assert isinstance(state, Failed), name
+    assert state.cause.kind == kind
+    assert said in state.cause.message
+
+
+def test_a_proxy_that_fails_beside_a_result_does_not_matter() -> None:
+    seen = step_seen(job=FAILED, pods=(guests(("proxy", ended(1)), own=ended(0)),), stored=STORED)
+    assert isinstance(step_state(seen), Done)
+
+
+def test_a_proxy_that_ends_while_ours_runs_does_not_matter() -> None:
+    seen = step_seen(job=job(), pods=(guests(("proxy", ended(1)), own={"running": {}}, phase="Running"),))
+    assert step_state(seen) == Running("n1")
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "said"),
+    [
+        (
+            "its image cannot be pulled",
+            guests(("proxy", waiting("ErrImagePull", "not found")), own=waiting("PodInitializing"), phase="Pending", init=True),
+            "image mesh/proxy:1 of container proxy, which something else in the cluster has put into the pod, cannot be pulled",
+        ),
+        (
+            "it cannot be made",
+            guests(("proxy", waiting("CreateContainerConfigError", "no Secret")), own=waiting("PodInitializing"), phase="Pending"),
+            "container proxy, which something else in the cluster has put into the pod, of pod tape-snapshot-1-x cannot be made",
+        ),
+        (
+            "it runs first",
+            guests(("proxy-init", {"running": {}}), own=waiting("PodInitializing"), phase="Pending", init=True),
+            "starts on node n1, where container proxy-init, which something else in the cluster has put into the pod, already runs",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_peoples_containers_that_are_waited_for(name: str, found: dict[str, Any], said: str) -> None:
+    state = step_state(step_seen(job=job(), pods=(found,)))
+    assert isinstance(state, Waiting), name
+    assert said in state.message

@@ -19,7 +19,7 @@ from bramble.kinds.modelversion.controller import CONTROLLER, depends_on
 from bramble.kinds.modelversion.observed import BoardSeen, Observed, Unusable
 from bramble.kinds.modelversion.plan import plan
 from bramble.kinds.modelversion.render import benchmark_name, convert_filed_key, convert_step
-from bramble.kinds.plan import Plan
+from bramble.kinds.plan import Delete, Plan
 from bramble.kube.resources import FLEET, ROLLOUT, Key
 from tests.unit.engine.replica import SETTINGS, FakeStore
 from tests.unit.jobs.reading import BlockedStore, BrokenStore, gathered
@@ -253,3 +253,28 @@ def test_what_wakes_a_version(spec: Any, status: Any, expected: list[Key]) -> No
 
 def test_a_version_without_a_spec_is_woken_by_nothing() -> None:
     assert list(depends_on({"metadata": {"namespace": "ns"}})) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "outlived"),
+    [
+        case("the conversion is under way", "convert", {"conversion": RUNNING}, False),
+        case("the conversion is recorded", "convert", DONE, True),
+        case("the conversion was given up", "convert", {"conversion": {"attempt": 1, "state": "Failed"}}, True),
+        case("the board is being measured", benchmark_name(RPI5), MEASURING, False),
+        case(
+            "the board is measured",
+            benchmark_name(RPI5),
+            {**DONE, "benchmarks": [{**RPI5._asdict(), "attempt": 1, "state": "Measured"}]},
+            True,
+        ),
+    ],
+)
+async def test_a_job_whose_pod_is_kept_alive_is_deleted_once_its_outcome_is_recorded(step: str, state: Any, outlived: bool) -> None:
+    made = job(step, 1)
+    done = {"name": "step", "state": {"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T00:00:00Z"}}}
+    status = {"phase": "Running", "containerStatuses": [done, {"name": "mesh", "state": {"running": {}}}]}
+    metadata = {"name": "p", "namespace": "ns", "uid": "uid-p", "labels": made["metadata"]["labels"]}
+    seen = await seen_of({"lineage": LINEAGE, **state}, made, {"kind": "Pod", "metadata": metadata, "spec": {}, "status": status})
+    assert [each.job.step for each in seen.outlived] == ([step] if outlived else [])
+    assert [item.key.name for item in plan(seen, NOW).items if isinstance(item, Delete)] == ([made["metadata"]["name"]] if outlived else [])

@@ -17,6 +17,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.stale_children import Child
+from bramble.kinds.plan import Delete
 from bramble.kinds.trainingrun.controller import CONTROLLER, depends_on
 from bramble.kinds.trainingrun.evaluation import evaluate_filed_key, evaluate_step
 from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed
@@ -385,3 +386,27 @@ def test_what_wakes_a_run(spec: Any, status: Any, expected: list[Key]) -> None:
 
 def test_a_run_without_a_spec_is_woken_by_nothing() -> None:
     assert list(depends_on({"metadata": {"namespace": "ns"}})) == []
+
+
+EVALUATED = {"attempt": 1, "package": {"digest": PACKAGE}, "evaluating": {"attempt": 1}}
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "outlived"),
+    [
+        case("the attempt made the package", "train", EVALUATED, ["run-train-1"]),
+        case("the evaluation is under way", "evaluate", EVALUATED, []),
+        case("the evaluation is recorded", "evaluate", {**EVALUATED, "evaluation": {"samples": 1}}, ["run-evaluate-1"]),
+        case("the evaluation was given up", "evaluate", {**EVALUATED, "outcome": OUTCOME}, ["run-evaluate-1"]),
+    ],
+)
+async def test_a_job_whose_pod_is_kept_alive_is_deleted_once_its_outcome_is_recorded(
+    step: str, status: dict[str, Any], outlived: list[str]
+) -> None:
+    kept = pod_of(0, 0, container="train" if step == "train" else "step", ended=60)
+    kept["metadata"]["labels"] |= labels(step, 1)
+    field = "containerStatuses" if step == "train" else "initContainerStatuses"
+    kept["status"][field].append({"name": "mesh", "state": {"running": {}}})
+    seen = await seen_of(status, (child(step, 1), kept))
+    assert [each.job.key.name for each in seen.outlived] == outlived
+    assert [item.key.name for item in plan(seen, NOW).items if isinstance(item, Delete)] == outlived

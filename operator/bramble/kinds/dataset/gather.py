@@ -10,6 +10,8 @@ from bramble.contracts.jobs.base import Gateway
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed, Seen
 from bramble.kinds.jobs.gather import gather_step
+from bramble.kinds.jobs.outlived import outlived_jobs
+from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.stale_children import stale_children
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import DATASET, Key
@@ -33,7 +35,12 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
     )
     if dataset.metadata.deleted is not None:
         return seen
-    seen = replace(seen, stale_children=stale_children(sources, seen.owner, {SNAPSHOT: attempt}))
+    over = {SNAPSHOT: attempt} if seen.is_recorded or seen.is_given_up else {}
+    seen = replace(
+        seen,
+        stale_children=stale_children(sources, seen.owner, {SNAPSHOT: attempt}),
+        outlived=outlived_jobs(sources, seen.owner, over, (CONTAINER,)),
+    )
     if attempt == 0 or seen.is_recorded:
         return seen
     if (problem := await sources.store_problem(key.namespace)) is not None:

@@ -11,6 +11,7 @@ from bramble.contracts.jobs.base import Gateway
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.attempts import is_exhausted
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.outlived import Outlived
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.state import COUNTS_AS
 from bramble.kinds.jobs.step import Owner
@@ -28,6 +29,7 @@ class Observed:
         snapshot: the present attempt; None before the first one, and where it is not needed.
         store: why the namespace's store cannot be used. It is only asked while an attempt is under way.
         stale_children: Jobs and ConfigMaps of attempts that are over.
+        outlived: Jobs that go on although their attempt is over.
         image: the image of snapshot Jobs.
         job_defaults: what the administrator adds to all Jobs.
         gateway, gateway_ca: how Jobs reach the gateway, and the CA of its certificate (PEM).
@@ -37,6 +39,7 @@ class Observed:
     snapshot: StepSeen | None = None
     store: Blocker | None = None
     stale_children: tuple[Child, ...] = ()
+    outlived: tuple[Outlived, ...] = ()
     image: str
     gateway: Gateway | None = None
     gateway_ca: str = ""

@@ -15,6 +15,7 @@ from bramble.kinds.dataset.policies.recorded import recorded
 from bramble.kinds.dataset.policies.snapshot import snapshot
 from bramble.kinds.dataset.policies.wait_for_store import wait_for_store
 from bramble.kinds.dataset.status import not_snapshotted
+from bramble.kinds.jobs.outlived import next_due
 from bramble.kinds.plan import NOTHING, Plan
 from bramble.kinds.status_update import INVALID_SPEC, report
 
@@ -25,4 +26,5 @@ def plan(seen: Seen, now: datetime) -> Plan:
     """The plan of the first policy that has one. Each policy is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
         return report(seen, not_snapshotted(INVALID_SPEC, seen.problem, failed=True), now)
-    return next((plan for policy in POLICIES if (plan := policy(seen, now)) is not None), NOTHING)
+    found = next((plan for policy in POLICIES if (plan := policy(seen, now)) is not None), NOTHING)
+    return found.no_later_than(next_due(seen.outlived))

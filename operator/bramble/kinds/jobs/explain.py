@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from pydantic import ValidationError
 
 from bramble.contracts.cause import Cause, CauseKind
 from bramble.contracts.exit_codes import ExitCode
 from bramble.contracts.jobs.termination import Termination
-from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.jobs.pod import End, Pod
 
 PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
@@ -21,8 +21,12 @@ KIND_BY_CODE: Mapping[int, CauseKind] = {
     int(ExitCode.BAD_DATA): "BadData",
     int(ExitCode.TRY_AGAIN): "TryAgain",
 }
+OOM = "OOMKilled"
 SIGNAL_BASE = 128
 """A container that signal n ended has the exit code 128 + n (POSIX shells, container runtimes)."""
+
+STOPPED_CODES = (SIGNAL_BASE + signal.SIGTERM, SIGNAL_BASE + signal.SIGKILL)
+"""Exit codes of containers that the kubelet asked to end, because the pod ended."""
 
 JOB_GONE = (
     "is gone and left neither a result nor a cause in the store: it was deleted, by somebody or because of ttlSecondsAfterFinished, which"
@@ -31,20 +35,43 @@ JOB_GONE = (
 """What is said of a Job that was there and is not there any more."""
 
 CHART_REMEDY = "correct the chart's images values"
+GUEST = "which something else in the cluster has put into the pod"
+"""What is said of a container that is not of Bramble's pod template, such as the proxy of a service mesh."""
+
+GUEST_REMEDY = "whoever runs that must correct it, or keep it out of Bramble's Jobs"
+
+MEMORY_FIELDS: Mapping[str, str] = {
+    "step": "spec.jobs.resources or the chart's jobs.resources",
+    "train": "spec.resources.limits.memory",
+    "fetch": "spec.jobs.resources.fetch.limits.memory",
+}
+"""Where the memory limit of a container is set."""
+
 LOGIN_REMEDY = "from a private registry, ServiceAccount default needs an imagePullSecret"
 
 
-def waiting_message(pod: Pod, image_remedy: str = CHART_REMEDY) -> str:
-    """Why this pod does not run yet, and what to do about it where something can be done."""
+def waiting_message(pod: Pod, own: Collection[str], image_remedy: str = CHART_REMEDY) -> str:
+    """Why this pod does not run yet, and what to do about it where something can be done.
+
+    Args:
+        own: the names of the containers of Bramble's pod template.
+    """
     if pod.unschedulable is not None:
         return f"pod {pod.name} cannot be scheduled: {pod.unschedulable} Add such a node, or free or relabel one."
     for container in pod.containers:
+        why, guest = f"{container.waiting}: {container.message}", container.name not in own
+        if container.waiting in PULL_REASONS and guest:
+            return f"image {container.image} of container {container.name}, {GUEST}, cannot be pulled ({why}); {GUEST_REMEDY}"
         if container.waiting in PULL_REASONS:
-            why = f"{container.waiting}: {container.message}"
             return f"image {container.image} cannot be pulled ({why}); {image_remedy}; {LOGIN_REMEDY}"
         if container.waiting in CONFIG_REASONS:
-            return f"container {container.name} of pod {pod.name} cannot be made ({container.waiting}: {container.message})"
-    return f"pod {pod.name} starts on node {pod.node}" if pod.node is not None else f"pod {pod.name} waits for a node"
+            said = f", {GUEST}," if guest else ""
+            return f"container {container.name}{said} of pod {pod.name} cannot be made ({why})"
+    if pod.node is None:
+        return f"pod {pod.name} waits for a node"
+    guests = [container.name for container in pod.containers if container.running and container.name not in own]
+    first = f", where container {guests[0]}, {GUEST}, already runs" if guests else ""
+    return f"pod {pod.name} starts on node {pod.node}{first}"
 
 
 def last_word(pod: Pod, container: str) -> Termination | None:
@@ -80,10 +107,42 @@ def container_cause(pod: Pod, container: str) -> Cause | None:
     return Cause(kind=kind, message=message, exit_code=end.code, signal=ended_by, pod=pod.name, node=pod.node, node_rank=pod.rank)
 
 
+def pod_cause(pod: Pod, works: Sequence[str], helps: Collection[str] = ()) -> Cause | None:
+    """Why this pod failed, as the kubelet reports it; None if it has not failed.
+
+    The first of Bramble's own containers that failed explains it; else, once the whole pod has failed, another container, or the kubelet,
+    which refused the pod.
+
+    Args:
+        works: the names of the containers that do the work, the most telling first.
+        helps: those of the other containers of Bramble's pod template. How they end decides nothing.
+    """
+    ours = next((cause for container in works if (cause := container_cause(pod, container)) is not None), None)
+    if ours is not None or pod.phase != "Failed":
+        return ours
+    guests = [(each.name, each.end) for each in pod.containers if each.name not in (*works, *helps) and each.end is not None]
+    failed = [(name, end) for name, end in guests if end.code != 0]
+    if not failed and not pod.reason:
+        return None
+    kind: CauseKind = "Disrupted"
+    message, code = f"the kubelet did not run pod {pod.name} ({pod.reason}): {pod.message}", None
+    if failed:
+        name, end = min(failed, key=lambda each: each[1].code in STOPPED_CODES and each[1].reason != OOM)
+        kind, message, code = "Error", f"container {name}, {GUEST}, {_guest_end(end)}", end.code
+    return Cause(kind=kind, message=message, exit_code=code, pod=pod.name, node=pod.node, node_rank=pod.rank)
+
+
+def _guest_end(end: End) -> str:
+    if end.reason == OOM:
+        return f"used more memory than its limit and was killed; {GUEST_REMEDY}"
+    return f"failed with exit code {end.code}, and the pod with it; {GUEST_REMEDY}"
+
+
 def _explain(container: str, code: int, reason: str) -> tuple[CauseKind, str | None, str]:
     """The kind of cause, the signal, and the message, of a container that ended with this code."""
-    if reason == "OOMKilled":
-        return "Signal", "SIGKILL", f"container {container} used more memory than its limit and was killed; raise its memory limit"
+    if reason == OOM:
+        where = f" ({MEMORY_FIELDS[container]})" if container in MEMORY_FIELDS else ""
+        return "Signal", "SIGKILL", f"container {container} used more memory than its limit and was killed; raise its memory limit{where}"
     if kind := KIND_BY_CODE.get(code):
         return kind, None, f"container {container} ended with exit code {code} and left no cause; its log says more"
     if name := signal_name(code):

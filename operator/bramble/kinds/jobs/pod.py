@@ -86,6 +86,8 @@ class Pod:
     Attributes:
         node: the node it is bound to, None while it has none.
         rank: its index in an Indexed Job, None for other pods.
+        reason: why the kubelet refused or ended it, such as `OutOfcpu`; empty otherwise.
+        message: the same as a sentence.
         deleted: when somebody deleted it; it is about to end.
         unschedulable: why no node takes it; None if the scheduler does not complain.
         disruption: the cluster takes it away.
@@ -95,6 +97,8 @@ class Pod:
     name: str
     node: str | None = None
     phase: str = ""
+    reason: str = ""
+    message: str = ""
     rank: int | None = None
     deleted: datetime | None = None
     unschedulable: str | None = None
@@ -112,6 +116,8 @@ class Pod:
             name=metadata["name"],
             node=(manifest.get("spec") or {}).get("nodeName") or None,
             phase=status.get("phase", ""),
+            reason=status.get("reason", ""),
+            message=status.get("message", ""),
             rank=int(rank) if rank is not None else None,
             deleted=_deleted_at(metadata),
             unschedulable=next((item.get("message", "") for item in refused), None),

@@ -90,8 +90,8 @@ def environment() -> list[dict[str, Any]]:
 def code_path() -> list[dict[str, Any]]:
     """Where Python finds Bramble's code in Bramble's own images.
 
-    The images say it as well. But what is put into pods by a cluster's add-on, such as automatic instrumentation, replaces a variable of the
-    image and extends one of the pod.
+    The images say it as well. But a cluster's add-on, such as automatic instrumentation, replaces a variable of the image, and extends one
+    of the pod.
     """
     return [{"name": "PYTHONPATH", "value": CODE_FOLDER}]
 

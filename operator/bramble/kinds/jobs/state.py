@@ -7,7 +7,7 @@ from typing import Literal
 
 from bramble.contracts.cause import Cause, CauseKind, first_cause
 from bramble.contracts.jobs.files import AnyResult
-from bramble.kinds.jobs.explain import JOB_GONE, container_cause, disruption_cause, waiting_message
+from bramble.kinds.jobs.explain import JOB_GONE, disruption_cause, pod_cause, waiting_message
 from bramble.kinds.jobs.gather import StepSeen, failed, succeeded
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
@@ -95,7 +95,7 @@ def _under_way(job: Job | None, pods: tuple[Pod, ...]) -> StepState:
     if job is not None and not pods:
         return Waiting(f"Job {job.name} has no pod yet; `kubectl describe job {job.name}` says why if it stays so")
     newest = pods[-1]
-    return Running(newest.node) if newest.has_started(CONTAINER) else Waiting(waiting_message(newest))
+    return Running(newest.node) if newest.has_started(CONTAINER) else Waiting(waiting_message(newest, (CONTAINER,)))
 
 
 def failure_cause(seen: StepSeen) -> Cause:
@@ -106,7 +106,7 @@ def failure_cause(seen: StepSeen) -> Cause:
     disruptions = [cause for pod in seen.pods if (cause := disruption_cause(pod)) is not None]
     if seen.cause is not None and not (seen.cause.kind == "Disrupted" and disruptions):
         return seen.cause
-    ends = [cause for pod in seen.pods if (cause := container_cause(pod, CONTAINER)) is not None]
+    ends = [cause for pod in seen.pods if (cause := pod_cause(pod, (CONTAINER,))) is not None]
     found = first_cause(disruptions or ends)
     if found is not None:
         return found

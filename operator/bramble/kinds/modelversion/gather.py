@@ -9,6 +9,8 @@ from bramble.api.modelversion import CONVERTED, FAILED, KIND, OVER, Target
 from bramble.api.objects import Invalid, parse
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.jobs.gather import StepSeen, gather_step
+from bramble.kinds.jobs.outlived import outlived_jobs
+from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.modelversion.observed import BoardKey, BoardSeen, Observed, Unusable
 from bramble.kinds.modelversion.render import BENCHMARK, CONVERT, benchmark_name, convert_filed_key, convert_step
@@ -31,7 +33,8 @@ async def gather(key: Key, sources: Sources) -> Observed | Unusable | None:
     seen = Observed(version=version, settings=sources.settings, gateway_ca=sources.gateway_ca, used_by=used_by)
     if version.metadata.deleted is not None:
         return seen
-    seen = replace(seen, stale_children=_stale(seen, sources))
+    outlived = outlived_jobs(sources, seen.owner, _over(seen), (CONTAINER,))
+    seen = replace(seen, stale_children=_stale(seen, sources), outlived=outlived)
     try:
         return await _stage(seen, sources)
     except STORE_ERRORS as error:
@@ -104,3 +107,10 @@ def _stale(seen: Observed, sources: Sources) -> tuple[Child, ...]:
     if seen.status.conversion is not None:
         present[CONVERT] = seen.status.conversion.attempt
     return stale_children(sources, seen.owner, present)
+
+
+def _over(seen: Observed) -> dict[str, int]:
+    """The attempts whose outcome is recorded, by step."""
+    over = {benchmark_name(BoardKey.of(target)): target.attempt for target in seen.status.benchmarks if target.state in OVER}
+    conversion = seen.status.conversion
+    return {**over, CONVERT: conversion.attempt} if conversion is not None and conversion.state in (CONVERTED, FAILED) else over

@@ -11,6 +11,7 @@ from bramble.api.modelversion import BenchmarkSeen, Chosen, LineageSeen, Spec, S
 from bramble.api.objects import Invalid, Object
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.outlived import Outlived
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
 from bramble.settings import Settings
@@ -69,6 +70,7 @@ class Observed:
         boards: the board of each target that is not measured yet.
         benchmarks: the present attempt at each of these targets.
         stale_children: Jobs and ConfigMaps of attempts that are over.
+        outlived: Jobs that go on although their attempt is over.
         used_by: `namespace/name` of the Rollouts that use the version.
     """
 
@@ -82,6 +84,7 @@ class Observed:
     boards: Mapping[BoardKey, BoardSeen] = field(default_factory=dict)
     benchmarks: Mapping[BoardKey, StepSeen] = field(default_factory=dict)
     stale_children: tuple[Child, ...] = ()
+    outlived: tuple[Outlived, ...] = ()
     used_by: tuple[str, ...] = ()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from bramble.kinds.jobs.outlived import next_due
 from bramble.kinds.modelversion.observed import Observed, Unusable
 from bramble.kinds.modelversion.policies.answer_request import answer_request
 from bramble.kinds.modelversion.policies.benchmark import benchmark
@@ -29,4 +30,5 @@ def plan(seen: Observed | Unusable, now: datetime) -> Plan:
     """The plan of the first policy that has one. Each policy is a file under policies/ with its own table of tests."""
     if isinstance(seen, Unusable):
         return deletion(seen, now) or finalizer(seen, now) or report_version(seen, no_source(INVALID_SPEC, seen.version.problem), now)
-    return next((plan for policy in POLICIES if (plan := policy(seen, now)) is not None), NOTHING)
+    found = next((plan for policy in POLICIES if (plan := policy(seen, now)) is not None), NOTHING)
+    return found.no_later_than(next_due(seen.outlived))

@@ -20,6 +20,9 @@ TRAIN = "train"
 FETCH = "fetch"
 """The init container that fetches what the trainer needs."""
 
+SIDECAR = "sidecar"
+"""The container that uploads and reports while the trainer runs."""
+
 LOST_AFTER_SECONDS = 30
 """A node whose kubelet has not answered for this long is lost: its pods are given up, and an attempt that still runs ends."""
 

@@ -8,7 +8,19 @@ from datetime import datetime
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.jobs.explain import CHART_REMEDY, waiting_message
-from bramble.kinds.trainingrun.attempt import TRAIN, Absent, AttemptSeen, AttemptState, Ending, Overran, Trained, Training, Waiting
+from bramble.kinds.trainingrun.attempt import (
+    FETCH,
+    SIDECAR,
+    TRAIN,
+    Absent,
+    AttemptSeen,
+    AttemptState,
+    Ending,
+    Overran,
+    Trained,
+    Training,
+    Waiting,
+)
 from bramble.kinds.trainingrun.causes import ending, lost_at
 from bramble.kinds.trainingrun.nodes import Node
 from bramble.kinds.trainingrun.observed import Observed
@@ -50,5 +62,5 @@ def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: st
         return Waiting(f"{missing} of {attempt.nodes} pods of attempt {attempt.number} are not there yet")
     waiting = [pod for pod in attempt.pods.values() if not pod.has_started(TRAIN)]
     if waiting:
-        return Waiting(waiting_message(waiting[0], image_remedy))
+        return Waiting(waiting_message(waiting[0], (TRAIN, FETCH, SIDECAR), image_remedy))
     return Training(lost_at(attempt.pods.values(), nodes))

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 
 from bramble.api.conditions import rfc3339
 from bramble.contracts.cause import Cause, CauseKind, first_cause
-from bramble.kinds.jobs.explain import JOB_GONE, container_cause, deletion_cause, disruption_cause
+from bramble.kinds.jobs.explain import JOB_GONE, deletion_cause, disruption_cause, pod_cause
 from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.jobs.pod import Pod
-from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS, TRAIN, AttemptSeen, Ending, Stage
+from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS, SIDECAR, TRAIN, AttemptSeen, Ending, Stage
 from bramble.kinds.trainingrun.nodes import Node
 
 OWN_FAULT: frozenset[CauseKind] = frozenset({"SpecError", "BadData", "Error", "Signal", "NodeLost"})
@@ -169,7 +169,7 @@ def _deletes_pods(job: Job | None, at: datetime) -> bool:
 
 def _container_end(pod: Pod) -> Cause | None:
     """The kubelet's report. If somebody deleted the pod, the signal that ended it explains nothing."""
-    cause = container_cause(pod, TRAIN) or container_cause(pod, FETCH)
+    cause = pod_cause(pod, (TRAIN, FETCH), (SIDECAR,))
     if cause is not None and cause.kind == "Signal" and pod.deleted is not None:
         return cause.model_copy(update={"kind": "Terminated", "message": f"pod {pod.name} was deleted"})
     return cause

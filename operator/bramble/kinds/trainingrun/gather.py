@@ -18,6 +18,8 @@ from bramble.contracts.store import blob_key, cause_key, result_key
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_result
+from bramble.kinds.jobs.outlived import outlived_jobs
+from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.attempt import TRAIN, AttemptSeen
@@ -42,7 +44,8 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     seen = Observed(run=run, settings=sources.settings, gateway_ca=sources.gateway_ca)
     if run.metadata.deleted is not None:
         return seen
-    seen = replace(seen, stale_children=_stale_children(seen, sources))
+    outlived = outlived_jobs(sources, seen.owner, _over(seen), (TRAIN, CONTAINER))
+    seen = replace(seen, stale_children=_stale_children(seen, sources), outlived=outlived)
     if run.status.outcome is not None:
         return seen
     try:
@@ -188,3 +191,11 @@ def _stale_children(seen: Observed, sources: Sources) -> tuple[Child, ...]:
         EVALUATE: status.evaluating.attempt if status.evaluating is not None else 0,
     }
     return stale_children(sources, seen.owner, present, engine_of(seen.spec).more_resources)
+
+
+def _over(seen: Observed) -> dict[str, int]:
+    """The attempts whose outcome is recorded and whose objects stay, by step."""
+    status = seen.status
+    trained = {TRAIN: status.attempt} if status.package is not None else {}
+    ended = status.evaluation is not None or status.outcome is not None
+    return {**trained, EVALUATE: status.evaluating.attempt} if ended and status.evaluating is not None else trained

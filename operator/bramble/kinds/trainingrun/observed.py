@@ -12,6 +12,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.additions import Additions
 from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.outlived import Outlived
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.trainingrun.attempt import AttemptSeen, AttemptState
@@ -59,6 +60,7 @@ class Observed:
         attempt: what was read of the attempt in `status.current`.
         state: the state of that attempt. `plan` computes it once a pass, since it depends on the time.
         stale_children: objects of attempts that have ended.
+        outlived: Jobs that go on although their attempt has ended.
         nodes: the nodes of the cluster.
         filed_key: where a result of the same inputs is filed; empty if the inputs do not determine the result.
         filed: the result that is filed there.
@@ -74,6 +76,7 @@ class Observed:
     attempt: AttemptSeen | None = None
     state: AttemptState | None = None
     stale_children: tuple[Child, ...] = ()
+    outlived: tuple[Outlived, ...] = ()
     nodes: tuple[Node, ...] = ()
     filed_key: str = ""
     filed: Stored | None = None

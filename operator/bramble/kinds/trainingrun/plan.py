@@ -8,6 +8,7 @@ from datetime import datetime
 
 from bramble.api.objects import Invalid
 from bramble.api.trainingrun import Status
+from bramble.kinds.jobs.outlived import next_due
 from bramble.kinds.plan import NOTHING, Plan
 from bramble.kinds.status_update import INVALID_SPEC, report
 from bramble.kinds.trainingrun.attempt_state import attempt_state
@@ -43,4 +44,5 @@ def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
     if isinstance(seen, Invalid):
         return report(seen, not_admitted(seen.status, INVALID_SPEC, seen.problem), now)
     seen = replace(seen, state=attempt_state(seen, now))
-    return next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)
+    found = next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)
+    return found.no_later_than(next_due(seen.outlived))

@@ -21,12 +21,11 @@ from bramble.kinds.jobs.pod_template import (
     token_volume,
     volumes,
 )
-from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS, TRAIN
+from bramble.kinds.trainingrun.attempt import FETCH, LOST_AFTER_SECONDS, SIDECAR, TRAIN
 from bramble.kinds.trainingrun.images import train_image
 from bramble.kinds.trainingrun.nodes import SIMULATED, gpus
 from bramble.kinds.trainingrun.observed import Observed
 
-SIDECAR = "sidecar"
 GRACE_SECONDS = 60
 """How long a pod that has to go may take for a last checkpoint and its upload."""
 
