@@ -110,5 +110,7 @@ class World:
         labels = {**job["metadata"]["labels"], "batch.kubernetes.io/job-completion-index": str(rank)}
         metadata = {"name": f"{job['metadata']['name']}-{rank}-x", "namespace": NAMESPACE, "labels": labels}
         metadata["ownerReferences"] = [{"uid": job["metadata"]["uid"]}]
-        status = {"phase": "Running", "conditions": list(conditions), "containerStatuses": [{"name": container, "state": state}]}
+        ended = state.get("terminated")
+        phase = "Running" if ended is None else "Failed" if ended["exitCode"] else "Succeeded"
+        status = {"phase": phase, "conditions": list(conditions), "containerStatuses": [{"name": container, "state": state}]}
         self.api.put({"kind": "Pod", "metadata": metadata, "spec": {"nodeName": f"gpu-{rank}"}, "status": status})
