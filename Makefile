@@ -23,10 +23,10 @@ demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, 
 
 test: lint  ## lint, unit tests, and everything on the local cluster that fits in 20 minutes
 	@$(PYTHON) -m pytest -m "alone" tests
-	@$(PYTHON) -m pytest -m "not chaos and not alone and not images" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
+	@$(PYTHON) -m pytest -m "not chaos and not alone and not images and not compat" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
 
 unit: $(PYTHON)  ## the tests that need no cluster
-	@$(PYTHON) -m pytest -m "not cluster and not chaos and not images" tests
+	@$(PYTHON) -m pytest -m "not cluster and not chaos and not images and not compat" tests
 
 chaos: $(PYTHON)  ## kill the operator before and after every write it makes; other examples of every property
 	@$(PYTHON) -m pytest -m chaos tests
@@ -35,8 +35,9 @@ chaos: $(PYTHON)  ## kill the operator before and after every write it makes; ot
 mutants: $(PYTHON)  ## which small faults in kinds, engine and guardrails no unit test notices (WHAT="bramble.kinds.rollout.*" SAMPLE=300)
 	@$(PYTHON) -m tools.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(WHAT)
 
-compat: $(PYTHON)  ## the store's tests against MinIO as well
+compat: $(PYTHON)  ## the store's tests against MinIO; the jobs on a slow and on a failing store; a key that is rotated in the middle of a run
 	@BRAMBLE_TEST_STORE=minio $(PYTHON) -m pytest tests/unit/workloads/test_store.py tests/unit/workloads/test_snapshot.py
+	@$(PYTHON) -m pytest -m compat tests/compat
 
 lint: $(PYTHON)  ## ruff, mypy, import contracts, generated files up to date
 	@echo "lint: ruff";            $(PYTHON) -m ruff check --quiet .

@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ class Chain:
 
     def stock(self, collections: tuple[str, ...] = ("1",)) -> None:
         """The namespace, its store, and the pictures of some collections of the example."""
-        stock(self.cluster, self.namespace, collections, endpoint=STORE_ENDPOINT)
+        stock(self.cluster, self.namespace, collections, s3=replace(self.cluster.s3, pod_endpoint=STORE_ENDPOINT))
 
     @cached_property
     def store(self) -> Minio:

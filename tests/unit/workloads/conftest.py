@@ -9,6 +9,7 @@ import pytest
 from bramble.contracts.store import StoreConfig
 from bramble_workloads.store import Store
 from tests.unit.workloads import s3
+from tests.unit.workloads.pods import mount
 
 _numbers = itertools.count()
 
@@ -33,13 +34,5 @@ def store(store_config: StoreConfig) -> Store:
 @pytest.fixture
 def store_folder(store_config: StoreConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The store's Secret as a pod has it mounted."""
-    return mount(store_config, tmp_path / "secret", monkeypatch)
-
-
-def mount(config: StoreConfig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder.mkdir()
-    keys = {"endpoint": config.endpoint, "bucket": config.bucket, "accessKey": config.access_key, "secretKey": config.secret_key}
-    for name, value in (keys | {"prefix": config.prefix}).items():
-        (folder / name).write_text(value)
-    monkeypatch.setenv("BRAMBLE_STORE_FOLDER", str(folder))
-    return folder
+    monkeypatch.setenv("BRAMBLE_STORE_FOLDER", str(tmp_path / "secret"))
+    return mount(store_config, tmp_path / "secret")

@@ -82,32 +82,41 @@ class Pod:
             return []
 
 
+def mount(config: StoreConfig, folder: Path) -> Path:
+    """Write the store's Secret as a pod has it mounted; a Secret that is there is changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = {"endpoint": config.endpoint, "bucket": config.bucket, "accessKey": config.access_key, "secretKey": config.secret_key}
+    for name, value in (keys | {"prefix": config.prefix}).items():
+        (folder / name).write_text(value)
+    return folder
+
+
+def environment(folder: Path, secret: Path, rank: int) -> dict[str, str]:
+    """The variables of a pod whose files are in `folder`."""
+    return os.environ | {
+        "BRAMBLE_JOB_FILE": str(folder / "job.json"),
+        "BRAMBLE_STORE_FOLDER": str(secret),
+        "BRAMBLE_DATA_FOLDER": str(folder / "data"),
+        "BRAMBLE_RUN_FOLDER": str(folder / "run"),
+        "BRAMBLE_TERMINATION_LOG": str(folder / "termination"),
+        "JOB_COMPLETION_INDEX": str(rank),
+        "NODE_NAME": f"gpu-{rank}",
+        "POD_NAME": f"digits-{rank}",
+        "OMP_NUM_THREADS": "1",
+    }
+
+
 @contextmanager
 def pods(job: TrainJob, config: StoreConfig, folder: Path, extra: dict[str, str] | None = None) -> Iterator[list[Pod]]:
     """Fetched, with sidecar and launcher running; all ended afterwards."""
-    secret = folder / "secret"
-    secret.mkdir(parents=True)
-    values = {"endpoint": config.endpoint, "bucket": config.bucket, "accessKey": config.access_key, "secretKey": config.secret_key}
-    for name, value in (values | {"prefix": config.prefix}).items():
-        (secret / name).write_text(value)
+    secret = mount(config, folder / "secret")
     (folder / "job.json").write_text(job.model_dump_json(by_alias=True, exclude_none=True))
     made = []
     for rank in range(job.nodes):
         own = folder / f"node-{rank}"
         own.mkdir()
-        environment = os.environ | {
-            "BRAMBLE_JOB_FILE": str(folder / "job.json"),
-            "BRAMBLE_STORE_FOLDER": str(secret),
-            "BRAMBLE_DATA_FOLDER": str(own / "data"),
-            "BRAMBLE_RUN_FOLDER": str(own / "run"),
-            "BRAMBLE_TERMINATION_LOG": str(own / "termination"),
-            "JOB_COMPLETION_INDEX": str(rank),
-            "NODE_NAME": f"gpu-{rank}",
-            "POD_NAME": f"digits-{rank}",
-            "OMP_NUM_THREADS": "1",
-            **(extra or {}),
-        }
-        made.append(Pod(job, rank, own, environment))
+        variables = environment(own, secret, rank) | {"BRAMBLE_JOB_FILE": str(folder / "job.json"), **(extra or {})}
+        made.append(Pod(job, rank, own, variables))
     try:
         for pod in made:
             pod.start("sidecar", [*STEPS, "sidecar"])
@@ -159,4 +168,4 @@ def termination(pod: Pod) -> dict[str, Any]:
     return document
 
 
-__all__ = ["ROOT", "ExitCode", "Pod", "causes", "codes", "pods", "termination", "train_job", "until"]
+__all__ = ["ROOT", "ExitCode", "Pod", "causes", "codes", "environment", "mount", "pods", "termination", "train_job", "until"]
