@@ -20,7 +20,7 @@ from bramble_workloads.job import Work
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import DescriptionError, InputError
 from bramble_workloads.processing.model import Model
-from bramble_workloads.runtimes.base import Floats, runtime_named
+from bramble_workloads.runtimes.base import Floats
 from bramble_workloads.runtimes.converter import Form, NotConvertible, converter_of
 
 
@@ -100,14 +100,10 @@ def _make(work: Work[ConvertJob], source: Source, spec: VariantSpec) -> VariantG
 
 
 def _variant(source: Source, spec: VariantSpec, contract: RuntimeContract, form: Form) -> Variant:
-    """The variant of a graph.
-
-    A graph that was made here needs at least the release of the runtime that checks it here. The exported graph keeps the release that its
-    package states.
-    """
+    """The variant of a graph. The exported graph keeps that of its package."""
     if form.graph == source.graph:
         return source.package.variant
-    release = ".".join(runtime_named(contract.runtime).release().split(".")[:2])
+    release = converter_of(contract).least_release(form.graph)
     return Variant(name=spec.name, runtime=contract.runtime, min_runtime=release, precision=spec.precision, derived_from=source.digest)
 
 

@@ -17,7 +17,6 @@ from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION
 from bramble_workloads.packaging.output import Output
 from bramble_workloads.processing.model import Model
-from bramble_workloads.runtimes.base import runtime_named
 from bramble_workloads.runtimes.converter import converter_of
 from bramble_workloads.store import Store
 
@@ -61,13 +60,15 @@ def make_package(
     if model not in output.names():
         raise SpecError(_no_model(output, model))
     description = description or read_description(output)
-    release = runtime_named(RUNTIMES[0].runtime).release()
+    files = {form.name: file for form in EXPORTS if (file := _upload(store, output, form, description, model)) is not None}
+    with output.opened(model) as graph:
+        release = converter_of(RUNTIMES[0]).least_release(graph)
     package = Package(
         **dict(description),
         model=identity.model,
         version=identity.version,
-        variant=Variant(name=EXPORTED_NAME, min_runtime=".".join(release.split(".")[:2])),
-        files={form.name: file for form in EXPORTS if (file := _upload(store, output, form, description, model)) is not None},
+        variant=Variant(name=EXPORTED_NAME, min_runtime=release),
+        files=files,
         lineage=identity.lineage,
     )
     content = canonical_json(package)

@@ -72,6 +72,10 @@ class Converter(ABC):
         """
 
     @abstractmethod
+    def least_release(self, graph: Path) -> str:
+        """The least release of the runtime that loads a graph, such as 1.17, for `variant.minRuntime`."""
+
+    @abstractmethod
     def make(
         self, exported: Path, description: ModelDescription, variant: VariantSpec, calibration: Iterator[Floats], folder: Path
     ) -> Form:

@@ -17,6 +17,7 @@ from bramble_workloads.runtimes.base import Floats
 from bramble_workloads.runtimes.converter import Converter, Form, NotConvertible
 from bramble_workloads.runtimes.onnx.external_data import merge
 from bramble_workloads.runtimes.onnx.quantize import quantise
+from bramble_workloads.runtimes.onnx.releases import least_release
 
 
 class OnnxConverter(Converter):
@@ -29,6 +30,9 @@ class OnnxConverter(Converter):
 
     def merge(self, exported: Path, name: str, output: Output, whole: BinaryIO) -> bool:
         return merge(exported, name, output, whole)
+
+    def least_release(self, graph: Path) -> str:
+        return least_release(graph)
 
     def make(
         self, exported: Path, description: ModelDescription, variant: VariantSpec, calibration: Iterator[Floats], folder: Path
