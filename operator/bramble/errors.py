@@ -3,6 +3,7 @@
 BrambleError
 ├── Retryable                  the pass is tried again with back-off
 │   ├── ApiUnavailable         the API server did not answer, or answered 401, 408, 410, 429 or 5xx
+│   │   └── NotAdmitted        an admission webhook of the cluster did not answer the API server
 │   ├── Conflict               409 on a conditional write: the object has changed, and the watch will deliver it
 │   │   └── AlreadyExists      409 on a create
 │   ├── NotFound               404 on a write: the object was deleted
@@ -27,6 +28,10 @@ class Retryable(BrambleError):
 
 class ApiUnavailable(Retryable):
     """The API server did not answer, or cannot answer now."""
+
+
+class NotAdmitted(ApiUnavailable):
+    """The API server could not ask an admission webhook, which must be asked before the object may be written."""
 
 
 class Conflict(Retryable):

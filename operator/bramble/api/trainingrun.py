@@ -348,6 +348,15 @@ class CurrentAttempt(StatusPart):
     simulated."""
 
 
+class Released(StatusPart):
+    """Attempts that were ended because they got only a part of their pods. Memory."""
+
+    times: int = 0
+    """How many attempts in a row."""
+    message: str = ""
+    """Why the last of them got only a part."""
+
+
 class Outcome(StatusPart):
     """How the run ended."""
 
@@ -373,6 +382,7 @@ class Status(KindStatus):
             "evaluating",
             "spentSeconds",
             "endedAt",
+            "released",
             "dataset",
             "hyperparameters",
             "firstCause",
@@ -402,6 +412,8 @@ class Status(KindStatus):
     """How long all ended attempts together ran, in seconds. Memory."""
     ended_at: str = ""
     """When the last attempt ended (RFC 3339). Memory."""
+    released: Released | None = None
+    """Set while the last attempt got only a part of its pods and was therefore ended. Memory."""
     dataset: DatasetPin | None = None
     """The version of the Dataset that the run trains on. Memory."""
     hyperparameters: str = ""

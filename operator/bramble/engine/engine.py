@@ -16,6 +16,7 @@ from bramble.engine.gateway_poll import GatewayPoller
 from bramble.engine.lease import Holder, Lease
 from bramble.engine.liveness import Liveness
 from bramble.engine.metrics import Metrics
+from bramble.engine.object_events import ObjectEvents
 from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
@@ -63,7 +64,7 @@ class Engine:
         self.metrics = Metrics()
         self._queue = WorkQueue()
         self.changes = Changes(Cache(), self._queue, by_kind)
-        self._stores, reports = Stores(api), DeviceReports()
+        self._stores, reports, events = Stores(api), DeviceReports(), ObjectEvents(api)
         self._watches = WatchProgress()
         self._relist = Relist(api, self.changes, self.metrics, self.watched, self._watches)
         self._lease = Lease(api, Holder(settings.namespace, settings.pod_name, settings.lease_seconds), self._leads)
@@ -76,7 +77,7 @@ class Engine:
             by_kind,
             self._queue,
             self.changes,
-            lambda: PassReader(api, settings, self.changes, self._stores, reports),
+            lambda: PassReader(api, settings, self.changes, self._stores, reports, events),
             executor,
             self.metrics,
             self._relist.request,

@@ -9,6 +9,7 @@ from typing import Protocol
 from bramble.contracts.report import ObjectRef, SeenProgress
 from bramble.engine.changes import Changes, is_watched
 from bramble.engine.device_reports import DeviceReports
+from bramble.engine.object_events import ObjectEvents
 from bramble.engine.trim import trim
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.sources import Devices
@@ -34,8 +35,11 @@ class PassReader:
         states: the state of every object that this pass read, by key; None for one that a GET did not find.
     """
 
-    def __init__(self, api: Api, settings: Settings, changes: Changes, stores: Documents, reports: DeviceReports) -> None:
+    def __init__(
+        self, api: Api, settings: Settings, changes: Changes, stores: Documents, reports: DeviceReports, events: ObjectEvents
+    ) -> None:
         self._api, self._settings, self._changes, self._stores, self._reports = api, settings, changes, stores, reports
+        self._events = events
         self.states: dict[Key, Manifest | None] = {}
 
     @property
@@ -73,6 +77,10 @@ class PassReader:
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:
         """A small document of the namespace's store, or None when it does not exist."""
         return await self._stores.fetch(namespace, store_key)
+
+    async def warning(self, namespace: str, uid: str) -> str:
+        """The newest Event about an object, if it is a Warning; asked of the API server."""
+        return await self._events.warning(namespace, uid)
 
     def devices(self, fleet: str) -> Devices:
         """The newest reports of the fleet's devices."""

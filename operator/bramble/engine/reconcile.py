@@ -16,7 +16,7 @@ from bramble.engine.lease import Lease
 from bramble.engine.metrics import Metrics
 from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
-from bramble.errors import BrambleError, Conflict, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
+from bramble.errors import BrambleError, Conflict, NotAdmitted, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import events_of
@@ -112,7 +112,8 @@ class Reconciler:
             delay = self._queue.retry(key)
             log.info("%s: %s: %s; next try in %.1f s", label(key), type(error).__name__, error, delay)
             described = describe_retryable(error)
-            if described is not None and self._queue.failures(key) >= FAILURES_BEFORE_REPORT:
+            enough = 1 if isinstance(error, NotAdmitted) else FAILURES_BEFORE_REPORT
+            if described is not None and self._queue.failures(key) >= enough:
                 await self._report(key, *described)
         except Exception as error:  # the queue loop: one object's fault must not stop the others (house style, rule 12)
             self._count(key, error)
@@ -153,7 +154,7 @@ def not_ready(planned: Manifest, reason: str, message: str) -> Plan:
 
 def describe_retryable(error: Exception) -> tuple[str, str] | None:
     """Reason and message for the Ready condition; None for errors that a status cannot explain, such as an API server that is away."""
-    if isinstance(error, StoreUnavailable):
+    if isinstance(error, StoreUnavailable | NotAdmitted):
         return type(error).__name__, str(error)
     if isinstance(error, TimeoutError):
         return PASS_TIMED_OUT, (

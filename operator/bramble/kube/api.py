@@ -33,8 +33,8 @@ class Api(Protocol):
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """One object, or None when it does not exist."""
 
-    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
-        """All objects of a namespace, or of all namespaces when `namespace` is empty."""
+    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Listing:
+        """All objects of a namespace that the selectors select, or of all namespaces when `namespace` is empty."""
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
         """Create an object.

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NotFound, Refused
+from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NotAdmitted, NotFound, Refused
 from bramble.kube.api import Applied, Listing, Propagation
 from bramble.kube.config import ClusterConfig
 from bramble.kube.fields import OPERATOR, OPERATOR_STATUS
@@ -26,6 +26,9 @@ CONTENT_APPLY = "application/apply-patch+yaml"
 CONTENT_MERGE = "application/merge-patch+json"
 SILENT_SECONDS = 75
 """A watch that receives no data for this many seconds has lost its connection. The API server sends a bookmark every minute."""
+
+WEBHOOK = "failed calling webhook"
+"""How the API server says that an admission webhook with `failurePolicy: Fail` did not answer it (its status is 500)."""
 
 Params = Mapping[str, str]
 
@@ -56,7 +59,7 @@ class Client:
         except NotFound:
             return None
 
-    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
+    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Listing:
         """All objects of a namespace, or of all namespaces when it is empty. They are read page by page; each gets its kind and
         apiVersion.
         """
@@ -64,6 +67,8 @@ class Client:
         params = {"limit": str(PAGE)}
         if label_selector:
             params["labelSelector"] = label_selector
+        if field_selector:
+            params["fieldSelector"] = field_selector
         while True:
             page = await self.call("GET", resource.path(namespace), params=params)
             items += ({"apiVersion": resource.api_version, "kind": resource.kind, **item} for item in page["items"])
@@ -232,5 +237,5 @@ def error_of(status: int, call: str, text: str) -> BrambleError:
     if status == 409:  # noqa: PLR2004
         return AlreadyExists(message) if answer.get("reason") == "AlreadyExists" else Conflict(message)
     if status in (401, 408, 410, 429) or status >= 500:  # noqa: PLR2004
-        return ApiUnavailable(message)
+        return NotAdmitted(message) if WEBHOOK in message else ApiUnavailable(message)
     return Refused(message)

@@ -30,7 +30,7 @@ class FakeApi:
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         return self._copy(Key(resource.kind, namespace if resource.namespaced else "", name))
 
-    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
+    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Listing:
         wanted = dict(part.split("=", 1) for part in label_selector.split(",") if part)
         items = [
             copy.deepcopy(item)
@@ -38,6 +38,7 @@ class FakeApi:
             if key.kind == resource.kind
             and (not namespace or key.namespace == namespace)
             and wanted.items() <= item["metadata"].get("labels", {}).items()
+            and (not field_selector or field_selector == f"regarding.uid={item.get('regarding', {}).get('uid')}")
         ]
         return Listing(tuple(items), next(self._versions))
 

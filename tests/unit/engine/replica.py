@@ -15,6 +15,7 @@ from bramble.engine.device_reports import DeviceReports
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults, Site
 from bramble.engine.metrics import Metrics
+from bramble.engine.object_events import ObjectEvents
 from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
@@ -133,7 +134,7 @@ class Replica:
             by_kind,
             self.queue,
             self.changes,
-            lambda: PassReader(api, settings, self.changes, store, DeviceReports(time)),
+            lambda: PassReader(api, settings, self.changes, store, DeviceReports(time), ObjectEvents(api, time)),
             executor,
             metrics,
             self.relist.request,

@@ -12,7 +12,7 @@ import pytest
 from bramble.engine import reconcile
 from bramble.engine.faults import Faults
 from bramble.engine.reconcile import FAILURES_BEFORE_REPORT
-from bramble.errors import ApiUnavailable, BrambleError, Conflict, NotFound, NotLeader, StoreRefused, StoreUnavailable
+from bramble.errors import ApiUnavailable, BrambleError, Conflict, NotAdmitted, NotFound, NotLeader, StoreRefused, StoreUnavailable
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
 from bramble.kinds.sources import Sources
@@ -90,6 +90,12 @@ async def test_what_lasts_is_told_and_goes_with_the_next_pass_that_goes_through(
     world.raises = lambda _: None
     await world.live(seconds=120)
     assert world.told()[:2] == ("True", "Fine")
+
+
+async def test_a_webhook_that_does_not_answer_is_told_at_once() -> None:
+    world = World(lambda _: NotAdmitted('failed calling webhook "policy.example.org"'))
+    await world.live(seconds=0)
+    assert world.told() == ("False", "NotAdmitted", 'failed calling webhook "policy.example.org"')
 
 
 async def test_what_to_do_about_a_fault_is_said_however_long_its_text_is() -> None:

@@ -34,7 +34,7 @@ class Script:
     watches: list[list[Event | ApiUnavailable]]
     asked: list[int] = field(default_factory=list)
 
-    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "") -> Listing:
+    async def list(self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Listing:  # noqa: ARG002
         assert (resource.kind, namespace, label_selector) == ("ConfigMap", "bramble-system", "bramble.dev/assignment")
         answer = self.lists.pop(0)
         if isinstance(answer, ApiUnavailable):

@@ -7,6 +7,7 @@ from typing import Any
 
 from bramble.engine.device_reports import DeviceReports
 from bramble.engine.faults import Faults
+from bramble.engine.object_events import ObjectEvents
 from bramble.engine.pass_reader import PassReader
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.controller import Controller
@@ -52,4 +53,4 @@ async def gathered(
         api.put(each)
     replica = Replica(api, documents, (controller,), Faults(), time, also=also)
     await replica.relist.compare()
-    return await controller.gather(key, PassReader(api, SETTINGS, replica.changes, documents, DeviceReports(time)))
+    return await controller.gather(key, PassReader(api, SETTINGS, replica.changes, documents, DeviceReports(time), ObjectEvents(api, time)))

@@ -28,6 +28,7 @@ class FakeSources:
         self.job = {**job, "metadata": {**job["metadata"], "labels": {OWNER_UID: OWNER.uid}}} if job else None
         self.config_map = {"metadata": {"labels": {OWNER_UID: OWNER.uid}}} if begun else None
         self.pods, self.store, self.fetched = pods, dict(store), list[str]()
+        self.warnings: dict[str, str] = {}
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         assert (namespace, name) == ("ads", "tape-snapshot-1")
@@ -38,6 +39,10 @@ class FakeSources:
         assert labels is not None
         assert labels[OWNER_UID] == OWNER.uid
         return self.pods
+
+    async def warning(self, namespace: str, uid: str) -> str:
+        assert namespace == "ads"
+        return self.warnings.get(uid, "")
 
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:
         assert namespace == "ads"
@@ -84,6 +89,16 @@ async def test_a_failed_attempt_is_asked_for_its_cause() -> None:
     cause = Cause(kind="BadData", message="corrupt")
     sources = FakeSources(job(("FailureTarget", "PodFailurePolicy")), (), {f"{PREFIX}causes/0.json": canonical_json(cause)})
     assert (await gathered(sources)).cause == cause
+
+
+async def test_a_job_without_pods_is_asked_for_what_kubernetes_warned_of() -> None:
+    waits = job()
+    waits["metadata"]["uid"] = "u-job"
+    sources = FakeSources(waits)
+    sources.warnings = {"u-job": "FailedCreate: exceeded quota"}
+    assert (await gathered(sources)).warning == "FailedCreate: exceeded quota"
+    sources.pods = (pod(ended(1)),)
+    assert (await gathered(sources)).warning == "", "an attempt that has ended waits for nothing"
 
 
 async def test_a_job_that_is_gone_is_asked_for_its_cause() -> None:

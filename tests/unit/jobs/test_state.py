@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -211,6 +212,17 @@ def test_what_the_cluster_reports_of_a_pod_that_it_takes_away(reason: str, kind:
 )
 def test_what_a_pod_that_does_not_run_waits_for(seen: StepSeen, message: str) -> None:
     assert step_state(seen) == Waiting(message)
+
+
+def test_what_kubernetes_warned_of_is_said_and_looked_for_again() -> None:
+    since = "2026-01-01T12:00:00Z"
+    created = {**job(), "metadata": {"name": "tape-snapshot-1", "uid": "u", "creationTimestamp": since}}
+    at = datetime.fromisoformat(since)
+    quota = step_state(step_seen(job=created, warning="FailedCreate: exceeded quota: tenant"))
+    assert quota == Waiting("Job tape-snapshot-1 has no pod (FailedCreate: exceeded quota: tenant)", at)
+    mount = step_state(step_seen(job=created, pods=(pod(),), warning='FailedMount: configmap "istio-ca" not found'))
+    assert mount == Waiting('pod tape-snapshot-1-x does not start on node n1 (FailedMount: configmap "istio-ca" not found)', at)
+    assert step_state(step_seen(job=created, pods=(pod(node=None),))) == Waiting("pod tape-snapshot-1-x waits for a node", None)
 
 
 def test_the_newest_pod_tells_how_the_attempt_stands() -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NotFound, Refused
+from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NotAdmitted, NotFound, Refused
 from bramble.kube import client as module
 from bramble.kube.client import Client, error_of
 from bramble.kube.config import ClusterConfig
@@ -36,6 +36,13 @@ def test_the_class_of_an_error_says_what_to_do(status: int, reason: str, kind: t
     error = error_of(status, "POST /x", json.dumps({"reason": reason, "message": "what is wrong"}))
     assert type(error) is kind
     assert "what is wrong (POST /x:" in str(error)
+
+
+def test_a_webhook_that_does_not_answer_is_told_apart_from_an_api_server_that_does_not() -> None:
+    said = 'Internal error occurred: failed calling webhook "policy.example.org": failed to call webhook: Post "https://policy": refused'
+    error = error_of(500, "POST /jobs", json.dumps({"reason": "InternalError", "message": said}))
+    assert type(error) is NotAdmitted
+    assert said in str(error)
 
 
 def test_an_answer_that_is_no_status_is_told_as_it_is() -> None:

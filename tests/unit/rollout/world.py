@@ -329,6 +329,9 @@ class FakeSources:
     async def store_problem(self, namespace: str) -> Blocker | None:
         raise NotImplementedError("a Rollout looks at single documents only")
 
+    async def warning(self, namespace: str, uid: str) -> str:
+        raise NotImplementedError("a Rollout has no Jobs")
+
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:
         if self.world.store_away:
             raise StoreUnavailable("the store is away")

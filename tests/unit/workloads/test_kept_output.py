@@ -327,7 +327,6 @@ def with_folder(pod: Pod) -> None:
     (pod.run.checkpoints / "step-5/nested").mkdir(parents=True)
 
 
-
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [

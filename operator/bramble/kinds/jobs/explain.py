@@ -50,11 +50,12 @@ MEMORY_FIELDS: Mapping[str, str] = {
 LOGIN_REMEDY = "from a private registry, ServiceAccount default needs an imagePullSecret"
 
 
-def waiting_message(pod: Pod, own: Collection[str], image_remedy: str = CHART_REMEDY) -> str:
+def waiting_message(pod: Pod, own: Collection[str], image_remedy: str = CHART_REMEDY, warning: str = "") -> str:
     """Why this pod does not run yet, and what to do about it where something can be done.
 
     Args:
         own: the names of the containers of Bramble's pod template.
+        warning: what Kubernetes last warned of about the pod.
     """
     if pod.unschedulable is not None:
         return f"pod {pod.name} cannot be scheduled: {pod.unschedulable} Add such a node, or free or relabel one."
@@ -69,6 +70,8 @@ def waiting_message(pod: Pod, own: Collection[str], image_remedy: str = CHART_RE
             return f"container {container.name}{said} of pod {pod.name} cannot be made ({why})"
     if pod.node is None:
         return f"pod {pod.name} waits for a node"
+    if warning:
+        return f"pod {pod.name} does not start on node {pod.node} ({warning})"
     guests = [container.name for container in pod.containers if container.running and container.name not in own]
     first = f", where container {guests[0]}, {GUEST}, already runs" if guests else ""
     return f"pod {pod.name} starts on node {pod.node}{first}"

@@ -16,6 +16,7 @@ from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import End, Pod
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.step import Owner
+from bramble.kinds.jobs.waiting import read_warning
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import CONFIG_MAP, JOB, POD, Manifest, Resource
 
@@ -40,6 +41,7 @@ class StepSeen:
         stored: the attempt's result, checked against the digest that the pod reported, if it reported one.
         cause: why the job failed, as the job itself reported it in the store.
         filed: a result of the same inputs, whichever object made it.
+        warning: why the attempt does not start, as Kubernetes' Events say; empty if they do not, or if it runs.
     """
 
     job: Job | None = None
@@ -48,6 +50,7 @@ class StepSeen:
     cause: Cause | None = None
     filed: Stored | None = None
     begun: bool = False
+    warning: str = ""
 
 
 def read_result(content: bytes, step: str, sha256: str | None = None) -> Stored:
@@ -134,4 +137,6 @@ async def gather_step(sources: Sources, owner: Owner, name: str, attempt: int, *
     if filed_key and (job is None or stored is not None):
         content = await sources.fetch(owner.namespace, filed_key)
         filed = read_result(content, kind) if content is not None else None
-    return StepSeen(job, pods, stored, cause, filed, begun=await has_begun(sources, owner, name, attempt))
+    is_over = has_failed or succeeded(job, pods)
+    warning = await read_warning(sources, owner.namespace, job, pods[-1:], CONTAINER) if not is_over else ""
+    return StepSeen(job, pods, stored, cause, filed, begun=await has_begun(sources, owner, name, attempt), warning=warning)

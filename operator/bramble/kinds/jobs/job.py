@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bramble.api.objects import moment
@@ -34,9 +34,12 @@ class Job:
         started: when its first pod was started; None before.
         succeeded: it has completed, or is about to.
         failure: it has failed, or is about to.
+        since: since when it should have pods: its start, or its creation before its controller has seen it.
     """
 
     name: str
+    uid: str = field(default="", compare=False)
+    since: datetime | None = field(default=None, compare=False)
     suspended: bool = False
     started: datetime | None = None
     succeeded: bool = False
@@ -50,12 +53,15 @@ class Job:
         ended, and on a lost node no pod ever does.
         Source: https://kubernetes.io/docs/concepts/workloads/controllers/job/#termination-of-job-pods
         """
-        status = manifest.get("status") or {}
+        metadata, status = manifest["metadata"], manifest.get("status") or {}
         started = status.get("startTime")
+        created = metadata.get("creationTimestamp")
         failed = true_condition(manifest, "FailureTarget") or true_condition(manifest, "Failed")
         since = failed.get("lastTransitionTime") if failed is not None else None
         return cls(
-            name=manifest["metadata"]["name"],
+            name=metadata["name"],
+            uid=metadata.get("uid", ""),
+            since=moment(started or created) if started or created else None,
             suspended=bool((manifest.get("spec") or {}).get("suspend")),
             started=moment(started) if started else None,
             succeeded=any(true_condition(manifest, type_) for type_ in ("Complete", "SuccessCriteriaMet")),

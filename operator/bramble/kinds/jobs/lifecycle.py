@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from bramble.contracts.cause import Cause, describe_cause
@@ -32,10 +33,12 @@ class UnderWay:
     Attributes:
         message: what it does now, for a condition.
         items: the Job and its ConfigMap, to be created if there are none yet.
+        since: since when it waits for something that only Events tell about; None otherwise.
     """
 
     message: str
     items: tuple[CreateOnce, ...] = ()
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,8 @@ def advance(
     match state:
         case Absent():
             return UnderWay(f"{name} starts", render_step(step))
-        case Waiting(message):
-            return UnderWay(message, () if seen.begun else render_step(step))
+        case Waiting(message, since):
+            return UnderWay(message, () if seen.begun else render_step(step), since)
         case Running(node):
             return UnderWay(f"{name} runs on node {node}")
         case Failed(cause, counts_as):

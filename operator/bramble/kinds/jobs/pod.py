@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -95,6 +95,7 @@ class Pod:
     """
 
     name: str
+    uid: str = field(default="", compare=False)
     node: str | None = None
     phase: str = ""
     reason: str = ""
@@ -114,6 +115,7 @@ class Pod:
         refused = (item for item in status.get("conditions") or () if item["type"] == "PodScheduled" and item["status"] == "False")
         return cls(
             name=metadata["name"],
+            uid=metadata.get("uid", ""),
             node=(manifest.get("spec") or {}).get("nodeName") or None,
             phase=status.get("phase", ""),
             reason=status.get("reason", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from bramble.contracts.cause import Cause, CauseKind, first_cause
@@ -37,9 +38,14 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The container does not run yet; the message says why and what to do."""
+    """The container does not run yet; the message says why and what to do.
+
+    Attributes:
+        since: since when it waits for something that only Events tell about; None otherwise.
+    """
 
     message: str
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +91,21 @@ def step_state(seen: StepSeen) -> StepState:
         return Failed(cause, COUNTS_AS[cause.kind])
     if seen.job is None and not seen.pods:
         return Absent()
-    return _under_way(seen.job, seen.pods)
+    return _under_way(seen.job, seen.pods, seen.warning)
 
 
-def _under_way(job: Job | None, pods: tuple[Pod, ...]) -> StepState:
+def _under_way(job: Job | None, pods: tuple[Pod, ...], warning: str) -> StepState:
     """The state of an attempt that has not ended. Without a Job, its pods go on or are about to be deleted with it."""
+    since = job.since if job is not None else None
     if job is not None and job.suspended:
         return Waiting(f"Job {job.name} is suspended: its queue has no room for it yet")
     if job is not None and not pods:
-        return Waiting(f"Job {job.name} has no pod yet; `kubectl describe job {job.name}` says why if it stays so")
+        said = f" ({warning})" if warning else f" yet; `kubectl describe job {job.name}` says why if it stays so"
+        return Waiting(f"Job {job.name} has no pod{said}", since)
     newest = pods[-1]
-    return Running(newest.node) if newest.has_started(CONTAINER) else Waiting(waiting_message(newest, (CONTAINER,)))
+    if newest.has_started(CONTAINER):
+        return Running(newest.node)
+    return Waiting(waiting_message(newest, (CONTAINER,), warning=warning), since if newest.node is not None else None)
 
 
 def failure_cause(seen: StepSeen) -> Cause:

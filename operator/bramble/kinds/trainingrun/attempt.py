@@ -38,6 +38,7 @@ class AttemptSeen:
         reported: why ranks failed, as their launchers reported it in the store, by node rank.
         stored: its result, checked against the digest that rank 0's pod reported, if it reported one.
         progress: the last progress that it reported to the gateway.
+        warning: why it does not start, as Kubernetes' Events say; empty if they do not, or if it runs.
         begun: the object that is created last exists. Without a `job` it says that the `job` was there and is gone.
     """
 
@@ -49,6 +50,7 @@ class AttemptSeen:
     stored: Stored | None = None
     progress: Progress | None = None
     begun: bool = False
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,20 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Not every rank runs yet; the message says why and what to do. `queued`: Kueue holds the attempt back."""
+    """Not every rank runs yet; the message says why and what to do.
+
+    Attributes:
+        queued: Kueue holds the attempt back.
+        refused: the API server refuses pods of the attempt, for example because of a quota.
+        since: since when it waits for something that only Events tell about; None otherwise.
+        release_at: when the attempt will be ended, because only a part of its pods has got nodes; None if that is not so.
+    """
 
     message: str
     queued: bool = False
+    refused: bool = False
+    since: datetime | None = None
+    release_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

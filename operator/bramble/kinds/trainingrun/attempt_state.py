@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.jobs.explain import CHART_REMEDY, waiting_message
+from bramble.kinds.jobs.waiting import FAILED_CREATE
 from bramble.kinds.trainingrun.attempt import (
     FETCH,
     SIDECAR,
@@ -54,13 +55,36 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
     return _under_way(attempt, nodes, IMAGE_REMEDY if seen.spec.trainer.container is not None else CHART_REMEDY)
 
 
+REFUSED_SECONDS = 60
+"""How long some pods of an attempt hold their nodes while the API server refuses the others."""
+
+UNSCHEDULED_SECONDS = 300
+"""How long some pods of an attempt hold their nodes while no node takes the others. A cluster autoscaler needs some minutes for a node. The
+launchers wait for each other for twice as long."""
+
+
 def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: str) -> AttemptState:
     if attempt.job is not None and attempt.job.suspended:
         return Waiting(f"Job {attempt.job.name} is queued: Kueue starts it when its queue has room", queued=True)
+    since = attempt.job.since if attempt.job is not None else None
     missing = attempt.nodes - len(attempt.pods)
     if missing > 0:
-        return Waiting(f"{missing} of {attempt.nodes} pods of attempt {attempt.number} are not there yet")
+        refused = attempt.warning.startswith(FAILED_CREATE)
+        said = f" ({attempt.warning})" if attempt.warning else ""
+        message = f"{missing} of {attempt.nodes} pods of attempt {attempt.number} are not there yet{said}"
+        release_at = _release_at(attempt, since, REFUSED_SECONDS) if refused else None
+        return Waiting(message, refused=refused, since=since, release_at=release_at)
     waiting = [pod for pod in attempt.pods.values() if not pod.has_started(TRAIN)]
     if waiting:
-        return Waiting(waiting_message(waiting[0], (TRAIN, FETCH, SIDECAR), image_remedy))
+        first = next((pod for pod in waiting if pod.unschedulable is not None), waiting[0])
+        release_at = _release_at(attempt, since, UNSCHEDULED_SECONDS) if first.unschedulable is not None else None
+        message = waiting_message(first, (TRAIN, FETCH, SIDECAR), image_remedy, attempt.warning)
+        return Waiting(message, since=since if first.node is not None else None, release_at=release_at)
     return Training(lost_at(attempt.pods.values(), nodes))
+
+
+def _release_at(attempt: AttemptSeen, since: datetime | None, seconds: float) -> datetime | None:
+    """When the attempt must have all its pods; None if none of them holds a node."""
+    if since is None or all(pod.node is None for pod in attempt.pods.values()):
+        return None
+    return since + timedelta(seconds=seconds)

@@ -42,6 +42,7 @@ def close_attempt(seen: Observed, now: datetime) -> dict[str, Any]:
         "spent_seconds": seen.status.spent_seconds + _elapsed(seen, now),
         "ended_at": rfc3339(now),
         "epoch": max(seen.status.epoch, reached),
+        "released": None,
     }
 
 

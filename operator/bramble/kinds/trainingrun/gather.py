@@ -21,6 +21,7 @@ from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_resu
 from bramble.kinds.jobs.outlived import outlived_jobs
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.stale_children import Child, stale_children
+from bramble.kinds.jobs.waiting import read_warning
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.attempt import TRAIN, AttemptSeen
 from bramble.kinds.trainingrun.causes import has_failed
@@ -120,6 +121,9 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
         filed = await _filed(seen, sources) if status.attempt == 0 else None
         return replace(seen, filed=filed)
     attempt = _with_progress(seen, await engine.gather(seen, status.current, sources), sources)
+    waits = [pod for pod in attempt.pods.values() if not has_failed(pod)]
+    warning = await read_warning(sources, seen.owner.namespace, attempt.job, waits, TRAIN, attempt.nodes)
+    attempt = replace(attempt, warning=warning)
     seen = replace(seen, attempt=attempt, nodes=await _with_hosts(seen.nodes, attempt, sources))
     try:
         attempt = await _with_stored(seen, attempt, sources)

@@ -24,6 +24,7 @@ from bramble.kinds.trainingrun.policies.evaluate import evaluate
 from bramble.kinds.trainingrun.policies.gates import gates
 from bramble.kinds.trainingrun.policies.hyperparameters_changed import hyperparameters_changed
 from bramble.kinds.trainingrun.policies.publish import publish
+from bramble.kinds.trainingrun.policies.release_part import release_part
 from bramble.kinds.trainingrun.policies.reuse import reuse
 from bramble.kinds.trainingrun.policies.suspended import suspended
 from bramble.kinds.trainingrun.policies.train import train
@@ -35,7 +36,7 @@ Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
     deleted, answer_request, delete_stale_children, ended, hyperparameters_changed,
-    trained, suspended, wait_for_store, admit, reuse, attempt_fails, begin, train, evaluate, gates, publish,
+    trained, suspended, wait_for_store, admit, reuse, attempt_fails, begin, release_part, train, evaluate, gates, publish,
 )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ SUSPENDED = "Suspended"
 BETWEEN_ATTEMPTS = "BetweenAttempts"
 STARTING = "Starting"
 QUEUED = "Queued"
+PODS_REFUSED = "PodsRefused"
+INCOMPLETE = "Incomplete"
 TRAINING = "Training"
 ENDING = "AttemptEnding"
 EVALUATING = "Evaluating"
@@ -47,6 +49,8 @@ EVENTS: Mapping[str, EventType] = {
     PINNED: "Normal",
     STARTING: "Normal",
     QUEUED: "Normal",
+    PODS_REFUSED: "Warning",
+    INCOMPLETE: "Warning",
     SUSPENDED: "Normal",
     ATTEMPT_FAILED: "Normal",
     TRAINED: "Normal",

@@ -9,6 +9,7 @@ from bramble.kinds.dataset.observed import SNAPSHOT, Observed
 from bramble.kinds.dataset.render import snapshot_step
 from bramble.kinds.dataset.status import findings_of, memory_of, samples_of, snapshot_failed, snapshotted, snapshotting
 from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.status_update import remember, report
 
@@ -19,8 +20,8 @@ def snapshot(seen: Observed, now: datetime) -> Plan | None:
     if seen.snapshot is None:
         return None
     match advance(SNAPSHOT, seen.attempts, snapshot_step(seen), seen.snapshot, SnapshotResult):
-        case UnderWay(message, items):
-            return report(dataset, snapshotting(message), now, items=items)
+        case UnderWay(message, items, since):
+            return report(dataset, snapshotting(message), now, items=items, wake_at=look_again(since, now))
         case NotFiled(item):
             return Plan(items=(item,), wake_at=now)
         case Finished(result):

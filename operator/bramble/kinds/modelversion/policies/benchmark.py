@@ -11,6 +11,7 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkResult
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.modelversion.choice import choose, with_evidence
 from bramble.kinds.modelversion.observed import BoardKey, Observed
 from bramble.kinds.modelversion.render import BENCHMARK, benchmark_step
@@ -34,6 +35,7 @@ class BoardPlan:
         result: the result to record.
         cause: why an attempt failed in this pass.
         event: the same as an event, where another attempt follows.
+        since: since when its Job waits for something that only Events tell about.
     """
 
     target: TargetSeen | None = None
@@ -42,6 +44,7 @@ class BoardPlan:
     result: BenchmarkResult | None = None
     cause: Cause | None = None
     event: Emit | None = None
+    since: datetime | None = None
 
 
 def benchmark(seen: Observed, now: datetime) -> Plan | None:
@@ -65,7 +68,8 @@ def benchmark(seen: Observed, now: datetime) -> Plan | None:
         memory = {"benchmarks": targets, "variants": variants, "first_cause": cause, "targets": chosen}
         return remember_version(seen, update, now, events=events, **memory)
     items = [item for board in boards for item in board.items]
-    return report_version(seen, update, now, items=items, fields={"targets": chosen})
+    newest = max((board.since for board in boards if board.since is not None), default=None)
+    return report_version(seen, update, now, items=items, fields={"targets": chosen}, wake_at=look_again(newest, now))
 
 
 def _open(boards: Sequence[Blocker]) -> Blocker | None:
@@ -88,8 +92,8 @@ def _plan_board(seen: Observed, wanted: Target, present: TargetSeen | None) -> B
     if step is None or found is None:
         return BoardPlan(present, _benchmarking(key, f"attempt {present.attempt} begins"))
     match advance(BENCHMARK, present, step, found, BenchmarkResult, problem_of=lambda result: _problem(key, result)):
-        case UnderWay(message, items):
-            return BoardPlan(present, _benchmarking(key, message), items)
+        case UnderWay(message, items, since):
+            return BoardPlan(present, _benchmarking(key, message), items, since=since)
         case NotFiled(item):
             return BoardPlan(present, _benchmarking(key, "the result is being filed"), (item,))
         case Finished(result):

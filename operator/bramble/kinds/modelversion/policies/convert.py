@@ -7,6 +7,7 @@ from datetime import datetime
 from bramble.api.modelversion import CONVERTED, FAILED
 from bramble.contracts.jobs.convert import ConvertResult
 from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.modelversion.observed import Observed
 from bramble.kinds.modelversion.render import convert_filed_key, convert_step
 from bramble.kinds.modelversion.status import after_conversion, conversion_failed, converting, remember_version, report_version, variants_of
@@ -26,8 +27,8 @@ def convert(seen: Observed, now: datetime) -> Plan | None:
     if step is None or seen.conversion is None:
         return None
     match advance("conversion", conversion, step, seen.conversion, ConvertResult, filed_key=convert_filed_key(step)):
-        case UnderWay(message, items):
-            return report_version(seen, converting(message), now, items=items)
+        case UnderWay(message, items, since):
+            return report_version(seen, converting(message), now, items=items, wake_at=look_again(since, now))
         case NotFiled(item):
             return Plan(items=(item,), wake_at=now)
         case Finished(result):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from zlib import crc32
 
 from bramble.api.conditions import rfc3339
 from bramble.api.objects import moment
@@ -15,10 +16,14 @@ from bramble.kinds.trainingrun.budgets import deadline_exceeded, seconds_left
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.nodes import cpu_allowed
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, STARTING, run_ended, under_way
+from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, INCOMPLETE, STARTING, run_ended, under_way
 
 FIRST_WAIT_SECONDS = 10
 """How long the next attempt waits after the first one that asked to be tried again. The wait doubles with each further one."""
+
+RELEASED_SECONDS, RELEASED_MOST_SECONDS = 30, 1800
+"""How long the next attempt waits after one that got only a part of its pods. The wait doubles up to half an hour. Up to half a minute is
+added, which differs from run to run, so that two runs that took each other's nodes do not do so again."""
 
 
 def begin(seen: Observed, now: datetime) -> Plan | None:
@@ -31,9 +36,14 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         return remember(seen.run, run_ended(final, status.evaluation), now, outcome=final)
     cause = status.first_cause
     if (begins := _not_before(seen)) > now:
-        why = f": {describe_cause(cause)}" if cause is not None else ""
-        message = f"attempt {status.attempt + 1} begins at {rfc3339(begins)}, since the last one asked to be tried again later{why}"
-        return report(seen.run, under_way(status, "Training", BETWEEN_ATTEMPTS, message), now, wake_at=begins)
+        reason, why = (
+            BETWEEN_ATTEMPTS,
+            f"the last one asked to be tried again later{f': {describe_cause(cause)}' if cause is not None else ''}",
+        )
+        if status.released is not None:
+            reason, why = INCOMPLETE, f"attempt {status.attempt} got only a part of its pods: {status.released.message}"
+        message = f"attempt {status.attempt + 1} begins at {rfc3339(begins)}, since {why}"
+        return report(seen.run, under_way(status, "Training", reason, message), now, wake_at=begins)
     disrupted = cause is not None and COUNTS_AS[cause.kind] == "disruption"
     wanted = engine.size(seen.spec, seen.nodes, disrupted=False)
     current = CurrentAttempt(
@@ -49,9 +59,14 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
 
 
 def _not_before(seen: Observed) -> datetime:
-    """The earliest time of the next attempt. It follows at once, unless the last one asked to be tried again and had not got further."""
+    """The earliest time of the next attempt. It follows at once, unless the last one got only a part of its pods, or asked to be tried
+    again and had not got further.
+    """
     status = seen.status
     ended_at = moment(status.ended_at) if status.ended_at else datetime.min.replace(tzinfo=seen.run.metadata.created.tzinfo)
+    if status.released is not None:
+        spread = crc32(f"{seen.run.metadata.uid}/{status.attempt}".encode()) % RELEASED_SECONDS
+        return ended_at + timedelta(seconds=spread + min(RELEASED_SECONDS * 2 ** (status.released.times - 1), RELEASED_MOST_SECONDS))
     if status.stalls == 0 or status.first_cause is None or status.first_cause.kind != "TryAgain":
         return ended_at
     return ended_at + timedelta(seconds=FIRST_WAIT_SECONDS * 2 ** (status.stalls - 1))

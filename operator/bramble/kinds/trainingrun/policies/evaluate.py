@@ -7,6 +7,7 @@ from datetime import datetime
 from bramble.api.objects import StepAttempts
 from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.status_update import StatusUpdate, remember, report
 from bramble.kinds.trainingrun.describe import describe_gates
@@ -30,8 +31,8 @@ def evaluate(seen: Observed, now: datetime) -> Plan | None:
         return None
     key = evaluate_filed_key(step)
     match advance("evaluation", status.evaluating, step, seen.evaluation, EvaluateResult, filed_key=key):
-        case UnderWay(message, items):
-            return report(run, _evaluating(seen, message), now, items=items)
+        case UnderWay(message, items, since):
+            return report(run, _evaluating(seen, message), now, items=items, wake_at=look_again(since, now))
         case NotFiled(item):
             return Plan(items=(item,), wake_at=now)
         case Finished(result):

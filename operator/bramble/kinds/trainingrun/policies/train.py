@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bramble.api.trainingrun import CurrentAttempt
+from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import Item, Plan
 from bramble.kinds.status_update import report
 from bramble.kinds.trainingrun.attempt import Absent, Training, Waiting
@@ -12,7 +13,7 @@ from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.nodes import gpus
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.results import progress_of
-from bramble.kinds.trainingrun.status import QUEUED, STARTING, TRAINING, under_way
+from bramble.kinds.trainingrun.status import PODS_REFUSED, QUEUED, STARTING, TRAINING, under_way
 
 
 def train(seen: Observed, now: datetime) -> Plan | None:
@@ -26,11 +27,12 @@ def train(seen: Observed, now: datetime) -> Plan | None:
             update = under_way(seen.status, "Training", STARTING, f"attempt {current.number} is being made on {current.nodes} nodes")
             items: list[Item] = [*shared, *engine.attempt_children(seen, current)]
             return report(seen.run, update, now, items=items, fields={"progress": None})
-        case Waiting(message, queued):
-            update = under_way(seen.status, "Training", QUEUED if queued else STARTING, message)
+        case Waiting(message, queued, refused) as waits:
+            update = under_way(seen.status, "Training", QUEUED if queued else PODS_REFUSED if refused else STARTING, message)
             begun = seen.attempt is not None and seen.attempt.begun
             missing = () if begun else engine.attempt_children(seen, current)
-            return report(seen.run, update, now, items=(*shared, *missing))
+            wake_at = look_again(waits.since, now)
+            return report(seen.run, update, now, items=(*shared, *missing), wake_at=wake_at).no_later_than(waits.release_at)
         case Training(look_at):
             update = under_way(seen.status, "Training", TRAINING, _message(seen, current), running=True)
             fields = {"progress": progress_of(seen.progress, seen.status.progress)}

@@ -1,0 +1,49 @@
+"""A Job that does not start: of what object the warnings are read, what is said, and how soon it is looked at again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.pod import Container, Pod
+from bramble.kinds.jobs.waiting import look_again, read_warning
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+JOB = Job(name="j", uid="u-job")
+RUNS = Pod(name="p", uid="u-runs", node="n1", containers=(Container(name="step", running=True),))
+STARTS = Pod(name="p", uid="u-starts", node="n1")
+NOWHERE = Pod(name="p", uid="u-nowhere")
+
+
+class Events:
+    """Says which object it was asked for."""
+
+    async def warning(self, namespace: str, uid: str) -> str:
+        return f"{namespace}/{uid}"
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "wanted", "asked"),
+    [
+        pytest.param(None, (), 1, "", id="there is no Job"),
+        pytest.param(replace(JOB, suspended=True), (), 1, "", id="Kueue holds it back"),
+        pytest.param(JOB, (), 1, "ads/u-job", id="it has no pod"),
+        pytest.param(JOB, (RUNS,), 2, "ads/u-job", id="it has a part of its pods"),
+        pytest.param(JOB, (RUNS, STARTS), 2, "ads/u-starts", id="a pod has a node and does not start"),
+        pytest.param(JOB, (NOWHERE,), 1, "", id="a pod has no node, which its own condition explains"),
+        pytest.param(JOB, (RUNS, RUNS), 2, "", id="everything runs"),
+    ],
+)
+async def test_whose_warnings_are_read(job: Job | None, pods: tuple[Pod, ...], wanted: int, asked: str) -> None:
+    sources: Any = Events()
+    assert await read_warning(sources, "ads", job, pods, "step", wanted) == asked
+
+
+@pytest.mark.parametrize(("age", "wait"), [(0, 2), (9, 2), (20, 4), (100, 20), (9999, 60)], ids=lambda seconds: f"{seconds} s")
+def test_how_soon_it_is_looked_at_again(age: int, wait: int) -> None:
+    assert look_again(NOW - timedelta(seconds=age), NOW) == NOW + timedelta(seconds=wait)
+    assert look_again(None, NOW) is None
