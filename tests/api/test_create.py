@@ -77,6 +77,7 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         case("a label that is none", DATASET, {"spec.jobs": {"labels": {"team": "of two"}}}, "jobs.labels.team", "of two"),
         case("benchmarks are the administrator's", MODEL_VERSION, {"spec.jobs": {"resources": {"benchmark": {}}}}, "benchmark"),
         case("both trainers", TRAINING_RUN, {"spec.trainer.container": {"image": "i", "command": ["c"]}}, TRAINERS),
+        case("a path", TRAINING_RUN, {"spec.datasetRef.name": "../../victim/datasets/d"}, "datasetRef.name", "must be a DNS label"),
         case("no trainer", TRAINING_RUN, {"spec.trainer": {}}, "spec.trainer", TRAINERS),
         case("more minNodes than nodes", TRAINING_RUN, {"spec.engine.torchrun.minNodes": 5}, "minNodes: 5", "nodes: 4", "lower minNodes"),
         case("no processes", TRAINING_RUN, {"spec.engine.torchrun.processesPerNode": 0}, "1 to 64 or auto", "this is 0"),

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from pydantic import Field, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
-from bramble.api.schema import LIST_KEYS, LIST_TYPE, NAME_RULES, Rule, SpecPart, StatusPart
+from bramble.api.schema import LIST_KEYS, LIST_TYPE, NAME_RULES, Name, Rule, SpecPart, StatusPart
 from bramble.kube.resources import Key, Manifest, Resource
 
 CONDITIONS_SCHEMA: dict[str, Any] = {
@@ -233,5 +233,5 @@ def dump(status: KindStatus) -> dict[str, Any]:
 class Reference(SpecPart):
     """Names an object of the same namespace. The object may be created later; until then the one that refers to it waits."""
 
-    name: Annotated[str, Field(min_length=1, max_length=253)]
+    name: Name
     """The object's name."""

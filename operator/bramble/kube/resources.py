@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from bramble.errors import NotFound
 
 Manifest = Mapping[str, Any]
 """An object as the API server sends or accepts it."""
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a URL path.
+
+    The API server lets no object have such a name (`IsValidPathSegmentName` of k8s.io/apimachinery); all names that Bramble uses are ASCII.
+    """
+    if not name.isascii() or name in (".", "..") or "/" in name or "%" in name:
+        raise NotFound(f"no object can have the name {name[:100]!r}")
+    return quote(name, safe=":")
 
 
 class Resource(NamedTuple):
@@ -23,13 +36,17 @@ class Resource(NamedTuple):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """The URL path of the collection, of one object, or of one of its subresources."""
+        """The URL path of the collection, of one object, or of one of its subresources.
+
+        Raises:
+            NotFound: no object can have this name. A name may come from a spec, so it must never lead to another object.
+        """
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         parts = [root]
         if self.namespaced and namespace:
-            parts.append(f"namespaces/{namespace}")
+            parts.append(f"namespaces/{_segment(namespace)}")
         parts.append(self.plural)
-        parts += [part for part in (name, subresource) if part]
+        parts += [_segment(part) for part in (name, subresource) if part]
         return "/".join(parts)
 
 
