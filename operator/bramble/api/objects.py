@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from pydantic import Field, ValidationError, WithJsonSchema
+from pydantic import ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from bramble.api.schema import LIST_KEYS, LIST_TYPE, NAME_RULES, Name, Rule, SpecPart, StatusPart

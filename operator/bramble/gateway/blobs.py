@@ -32,6 +32,9 @@ STREAMS = 64
 NAMESPACE_STREAMS = 16
 """Blobs sent at the same time from one namespace's store, so that a slow store leaves room for all other fleets."""
 
+CALLER_STREAMS = 4
+"""Blobs sent at the same time to one device or job, so that one that reads nothing leaves room for the others of its namespace."""
+
 WAIT_SECONDS = 20.0
 """How long a call waits for its turn before it is answered with 503."""
 
@@ -75,9 +78,9 @@ class Blobs:
         self._closures = Closures()
         self._metrics = metrics
         self._streams = asyncio.Semaphore(STREAMS)
-        self._of_namespace: WeakValueDictionary[str, asyncio.Semaphore] = (
-            WeakValueDictionary()
-        )  # an entry lives while a call holds it or waits for it
+        # An entry of the following lives while a call holds it or waits for it.
+        self._of_namespace: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._of_caller: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
 
     async def get(self, wanted: BlobRequest, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Answer `request` with the whole blob, or with the wanted range.
@@ -88,7 +91,7 @@ class Blobs:
             Busy: too many blobs are being sent already.
         """
         namespace, store = await self._store_for(caller, wanted.digest)
-        async with self._turn(namespace), store.open(blob_key(wanted.digest), wanted.byte_range) as source:
+        async with self._turn(namespace, caller), store.open(blob_key(wanted.digest), wanted.byte_range) as source:
             if source.status == NOT_FOUND:
                 raise Missing(f"{wanted.digest} is not in the store of its namespace")
             return await self._pass_on(request, source, wanted.digest)
@@ -112,16 +115,18 @@ class Blobs:
         return job.ref.namespace, store
 
     @asynccontextmanager
-    async def _turn(self, namespace: str) -> AsyncIterator[None]:
+    async def _turn(self, namespace: str, caller: Caller) -> AsyncIterator[None]:
         """Wait until another blob may be sent, and count it while the body runs."""
         of_namespace = self._of_namespace.setdefault(namespace, asyncio.Semaphore(NAMESPACE_STREAMS))
+        of_caller = self._of_caller.setdefault((caller.node or "", caller.pod_uid or ""), asyncio.Semaphore(CALLER_STREAMS))
         async with AsyncExitStack() as held:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
+                    await held.enter_async_context(of_caller)
                     await held.enter_async_context(of_namespace)
                     await held.enter_async_context(self._streams)
             except TimeoutError:
-                limit = f"{STREAMS} in all, {NAMESPACE_STREAMS} from namespace {namespace}"
+                limit = f"{STREAMS} in all, {NAMESPACE_STREAMS} from namespace {namespace}, {CALLER_STREAMS} to one caller"
                 raise Busy(f"too many blobs are being sent already (the limit is {limit}); try again") from None
             yield
 

@@ -15,7 +15,7 @@ from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import BlobRequest, Blobs
 from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.jobs import JobCaller, Jobs
-from bramble.gateway.refusals import Busy, Forbidden, Invalid, TooLarge
+from bramble.gateway.refusals import Busy, Encoded, Forbidden, Invalid, TooLarge
 from bramble.gateway.reports import ReceivedReports
 from bramble.gateway.stores import Stores
 from bramble.settings import Settings
@@ -126,7 +126,7 @@ class Calls:
         return answer
 
     async def _caller(self, request: web.Request) -> Caller:
-        return await self.identities.of(bearer(request.headers.get("Authorization")))
+        return await self.identities.of(bearer(request.headers.get("Authorization")), request.remote or "")
 
     async def _job(self, request: web.Request) -> JobCaller:
         return await self.jobs.of(await self._caller(request))
@@ -136,9 +136,12 @@ async def _body(request: web.Request, model: type[Body], limit: int) -> Body:
     """The request's body, parsed as this model.
 
     Raises:
+        Encoded: the body is compressed.
         TooLarge: the body has more than `limit` bytes, whatever its header says.
         Invalid: the body did not arrive in time, or does not fit the model.
     """
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Encoded(f"{request.path} accepts no Content-Encoding: send the JSON as it is")
     if (request.content_length or 0) > limit:
         raise TooLarge(f"{request.path} accepts at most {limit} bytes")
     content = bytearray()

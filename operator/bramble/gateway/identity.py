@@ -12,14 +12,14 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field
 
 from bramble.contracts.jobs.base import TOKEN_AUDIENCE
-from bramble.gateway.refusals import Forbidden, Unauthenticated
+from bramble.gateway.refusals import Forbidden, Throttled, Unauthenticated
 from bramble.kube.resources import TOKEN_REVIEW, Manifest, Resource
 from bramble.settings import Settings
 
@@ -30,6 +30,20 @@ REFUSED_SECONDS = 5.0
 """How long a refused token stays refused without asking again."""
 
 CACHE_SIZE = 20_000
+REFUSED_SIZE = 5_000
+"""Refused tokens are kept apart, so that any number of them takes no valid caller's place."""
+
+REVIEWS_AT_ONCE = 32
+"""Questions to the API server at the same time; others wait."""
+
+REFUSALS = 20
+REFUSALS_SECONDS = 60.0
+"""An address from which so many tokens were refused in so many seconds may only use tokens that are known already. Otherwise each made-up
+token would cost the API server a review."""
+
+ADDRESSES = 10_000
+"""How many addresses are remembered for their refused tokens. The one that was refused longest ago is forgotten first."""
+
 TOKEN_CHARACTERS = 8192
 
 USER_PREFIX = "system:serviceaccount:"
@@ -110,32 +124,78 @@ def caller_of(status: ReviewStatus) -> Caller:
     return Caller(namespace, account, user.bound(NODE_EXTRA), user.bound(POD_EXTRA), user.bound(POD_UID_EXTRA))
 
 
+Refused = Unauthenticated | Forbidden
+
+
+class RefusedTokens:
+    """Remembers from which addresses tokens were refused lately."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._since: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def add(self, address: str) -> None:
+        """Count a refused token."""
+        since, count = self._since.pop(address, (self._clock(), 0))
+        self._since[address] = (since, count + 1) if self._clock() < since + REFUSALS_SECONDS else (self._clock(), 1)
+        _drop_oldest(self._since, ADDRESSES)
+
+    def check(self, address: str) -> None:
+        """Check that an unknown token from this address may be reviewed.
+
+        Raises:
+            Throttled: too many tokens from there were refused.
+        """
+        since, count = self._since.get(address, (0.0, 0))
+        if count >= REFUSALS and self._clock() < since + REFUSALS_SECONDS:
+            raise Throttled(f"{count} tokens from {address} were refused within {REFUSALS_SECONDS:g} s; try again later with a valid one")
+
+
 class Identities:
     """Asks the API server which caller a token belongs to, at most once per minute for each token, also if several calls use it at once."""
 
     def __init__(self, api: Creates, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._clock = clock
-        self._known: OrderedDict[bytes, tuple[float, Caller | Unauthenticated | Forbidden]] = OrderedDict()
-        self._asking: dict[bytes, asyncio.Task[Caller | Unauthenticated | Forbidden]] = {}
+        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self._refused: OrderedDict[bytes, tuple[float, Refused]] = OrderedDict()
+        self._refused_from = RefusedTokens(clock)
+        self._asking: dict[bytes, asyncio.Task[Caller | Refused]] = {}
+        self._reviews = asyncio.Semaphore(REVIEWS_AT_ONCE)
 
-    async def of(self, token: str) -> Caller:
+    async def of(self, token: str, address: str = "") -> Caller:
         """The caller that this token belongs to.
+
+        Args:
+            token: as the caller sent it.
+            address: where the call comes from.
 
         Raises:
             Unauthenticated: the token is not valid, or not valid for the gateway.
             Forbidden: the token is valid but does not belong to a service account.
+            Throttled: the token is not known, and too many tokens from this address were refused.
             bramble.errors.ApiUnavailable: the API server did not answer.
         """
         key = hashlib.sha256(token.encode()).digest()
-        until, found = self._known.get(key, (0.0, None))
-        if found is None or self._clock() >= until:
+        found = self._remembered(key)
+        if found is None:
+            self._refused_from.check(address)
             found = await self._ask_once(key, token)
+            if not isinstance(found, Caller):
+                self._refused_from.add(address)
         if isinstance(found, Caller):
             return found
         raise type(found)(*found.args)
 
-    async def _ask_once(self, key: bytes, token: str) -> Caller | Unauthenticated | Forbidden:
+    def _remembered(self, key: bytes) -> Caller | Refused | None:
+        answers: tuple[Mapping[bytes, tuple[float, Caller | Refused]], ...] = (self._known, self._refused)
+        for answer in answers:
+            until, found = answer.get(key, (0.0, None))
+            if found is not None and self._clock() < until:
+                return found
+        return None
+
+    async def _ask_once(self, key: bytes, token: str) -> Caller | Refused:
         """Ask the API server, or wait for a request about the same token. A caller that disconnects does not cancel it for the others."""
         task = self._asking.get(key)
         if task is None:
@@ -143,27 +203,30 @@ class Identities:
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _ask(self, key: bytes, token: str) -> Caller | Unauthenticated | Forbidden:
-        review = await self._api.create(
-            TOKEN_REVIEW,
-            {
-                "apiVersion": TOKEN_REVIEW.api_version,
-                "kind": TOKEN_REVIEW.kind,
-                "metadata": {},
-                "spec": {"token": token, "audiences": [TOKEN_AUDIENCE]},
-            },
-        )
-        found: Caller | Unauthenticated | Forbidden
+    async def _ask(self, key: bytes, token: str) -> Caller | Refused:
+        body = {
+            "apiVersion": TOKEN_REVIEW.api_version,
+            "kind": TOKEN_REVIEW.kind,
+            "metadata": {},
+            "spec": {"token": token, "audiences": [TOKEN_AUDIENCE]},
+        }
+        async with self._reviews:
+            review = await self._api.create(TOKEN_REVIEW, body)
         try:
             found = caller_of(ReviewStatus.model_validate(review.get("status", {})))
         except (Unauthenticated, Forbidden) as refusal:
-            found = refusal
-        keep = CACHE_SECONDS if isinstance(found, Caller) else REFUSED_SECONDS
-        self._known[key] = (self._clock() + keep, found)
+            self._refused[key] = (self._clock() + REFUSED_SECONDS, refusal)
+            _drop_oldest(self._refused, REFUSED_SIZE)
+            return refusal
+        self._known[key] = (self._clock() + CACHE_SECONDS, found)
         self._known.move_to_end(key)
-        while len(self._known) > CACHE_SIZE:
-            self._known.popitem(last=False)
+        _drop_oldest(self._known, CACHE_SIZE)
         return found
+
+
+def _drop_oldest(kept: OrderedDict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)
 
 
 def require_agent(caller: Caller, settings: Settings) -> str:

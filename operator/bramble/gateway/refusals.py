@@ -7,6 +7,8 @@ Refusal
 ├── Missing           404  the object or blob does not exist
 ├── Taken             409  another result of the same attempt exists
 ├── TooLarge          413  the body is larger than the call allows
+├── Encoded           415  the body is compressed
+├── Throttled         429  too many calls of this kind came from there
 └── Busy              503  the call is not possible now; the caller should try again
 """
 
@@ -55,6 +57,18 @@ class TooLarge(Refusal):
     """The body is larger than the call allows."""
 
     status = 413
+
+
+class Encoded(Refusal):
+    """The body is compressed. The gateway decompresses nothing, since a few kilobytes could become gigabytes."""
+
+    status = 415
+
+
+class Throttled(Refusal):
+    """Too many calls of this kind came from the same place."""
+
+    status = 429
 
 
 class Busy(Refusal):

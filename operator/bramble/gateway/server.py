@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -45,6 +46,9 @@ CERTIFICATE_SECONDS = 60.0
 """Seconds between two checks of the certificate's files, which change when their Secret is renewed."""
 
 TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 429, 502, 503
+
+PARSING: dict[str, Any] = {"keepalive_timeout": 75, "auto_decompress": False}
+"""How requests are read. A compressed body would otherwise be decompressed before anybody knows who has sent it."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -179,7 +183,7 @@ async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
     """Serve on both ports while the body runs; then stop gracefully."""
     async with AsyncExitStack() as stack:
         # Transparent decompression would change the bytes that the digest was computed from.
-        connector = aiohttp.TCPConnector(limit=256, keepalive_timeout=30)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)  # each namespace has a limit of its own (`stores.REQUESTS`)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, auto_decompress=False))
         gateway = Gateway.of(client, settings, session)
         folder = Path(settings.gateway_tls)
@@ -188,7 +192,7 @@ async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
             (gateway.side_application(), settings.http_port, None),
             (gateway.application(), settings.gateway_port, context),
         ):
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, keepalive_timeout=75)
+            runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, **PARSING)
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
             await web.TCPSite(runner, port=port, ssl_context=tls, backlog=1024).start()

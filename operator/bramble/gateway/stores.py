@@ -11,7 +11,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import aiohttp
@@ -30,6 +30,10 @@ REFUSED_SECONDS = 5.0
 """The same, once the store has refused the key: it was probably rotated."""
 TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=60)
 """There is no limit for a whole transfer, only for the time without any bytes."""
+REQUESTS = 32
+"""Requests at the same time to the store of one namespace, so that a store that hangs holds up nobody else's."""
+TURN_SECONDS = 5.0
+"""How long a request waits for earlier ones to the same store."""
 OK, PARTIAL, NOT_FOUND, CONFLICT, PRECONDITION_FAILED, UNSATISFIABLE = 200, 206, 404, 409, 412, 416
 ERROR_BYTES = 4096
 """How much of an error document is read. It usually has a few hundred bytes."""
@@ -48,6 +52,7 @@ class Store:
     client: NamespaceStore
     session: aiohttp.ClientSession
     tls: ssl.SSLContext | bool
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(REQUESTS))
     key_refused: bool = False
     """Whether the store has refused the key since the Secret was read."""
 
@@ -109,6 +114,7 @@ class Store:
         signed = URL(
             self.client.presigned(method, key), encoded=True
         )  # the URL is sent unchanged: if it were quoted again, it would not match its signature
+        await self._turn(key)
         try:
             async with self.session.request(
                 method, signed, headers=headers, data=data, ssl=self.tls, allow_redirects=False, timeout=TIMEOUT
@@ -116,6 +122,20 @@ class Store:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self.client.silence(key, error) from error
+        finally:
+            self.turns.release()
+
+    async def _turn(self, key: str) -> None:
+        """Wait until fewer than `REQUESTS` others to this store are under way. The caller releases the turn.
+
+        Raises:
+            StoreUnavailable: none of them ended in time.
+        """
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self.turns.acquire()
+        except TimeoutError as error:
+            raise self.client.silence(key, TimeoutError(f"{REQUESTS} earlier requests have not ended")) from error
 
     async def _problem(self, response: aiohttp.ClientResponse, key: str) -> Exception:
         code = error_code(await response.content.read(ERROR_BYTES))

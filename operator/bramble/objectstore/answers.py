@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from http import HTTPStatus
 
@@ -60,8 +61,13 @@ def meaning(status: int, code: str) -> Meaning:
     return Meaning.REFUSED
 
 
+CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
+
+
 def error_code(body: bytes) -> str:
-    """The code in an S3 error document, or the beginning of any other body."""
-    text = body.decode(errors="replace")
-    _, found, rest = text.partition("<Code>")
-    return rest.partition("</Code>")[0] if found else text[:200]
+    """The code in an S3 error document; empty for any other body.
+
+    Nothing else of the body is used. A tenant's Secret may name an address that the tenant cannot reach, and messages are shown to tenants.
+    """
+    found = CODE.search(body)
+    return found[1].decode() if found else ""

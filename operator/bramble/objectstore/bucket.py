@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 CHUNK = 1024 * 1024
 READ_ATTEMPTS = 3
+REASON_CHARACTERS = 200
+"""How much of a store's own explanation is passed on."""
 LINK_LIFE = timedelta(minutes=15)
 """How long a presigned request is valid. This is long enough for clocks that differ. A link is only used in the process that made it."""
 
@@ -283,9 +285,10 @@ class Bucket:
         try:
             return call()
         except S3Error as error:
-            raise self.problem(key, error.response.status, error.code or "", error.message or "") from error
+            raise self.problem(key, error.response.status, error.code or "", (error.message or "")[:REASON_CHARACTERS]) from error
         except (InvalidResponseError, ServerError) as error:
-            raise self.unavailable(f"{self.uri(key)}: {self.config.endpoint} returned an answer that is not S3: {error}") from error
+            what = str(error).partition(", Body:")[0]  # the body may be of a server that the tenant cannot reach, and is not shown
+            raise self.unavailable(f"{self.uri(key)}: {self.config.endpoint} returned an answer that is not S3: {what}") from error
         except (HTTPError, OSError) as error:
             raise self.silence(key, error) from error
         except ValueError as error:

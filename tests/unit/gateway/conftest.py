@@ -14,7 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from bramble.contracts.store import StoreConfig
-from bramble.gateway.server import Gateway
+from bramble.gateway.server import PARSING, Gateway
 from bramble.kube.client import Client
 from bramble_workloads.store import Store
 from tests.unit.gateway.fakes import JOB_POD, OPERATOR, SETTINGS, FakeApi, agent_of, put_job, store_secret
@@ -52,7 +52,9 @@ async def replica(s3_server: StoreConfig) -> AsyncIterator[Replica]:
     put_job(api)
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         gateway = Gateway.of(cast(Client, api), SETTINGS, session)
-        async with TestClient(TestServer(gateway.application())) as client:
+        server = TestServer(gateway.application())
+        await server.start_server(**PARSING)
+        async with TestClient(server) as client:
             yield Replica(gateway, api, Store(config), client)
 
 

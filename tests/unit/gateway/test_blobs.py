@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import itertools
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -18,7 +19,9 @@ from bramble.contracts.manifest import Manifest, Sample, Shard
 from bramble.contracts.package import File, Output, Package, Variant
 from bramble.contracts.tasks.base import Tensor
 from bramble.contracts.tasks.classification import Classify, Label
+from bramble.errors import StoreUnavailable
 from bramble.gateway import blobs, closures, stores
+from bramble.gateway.identity import Caller
 from bramble.gateway.refusals import Busy
 from tests.unit.gateway.conftest import Replica, until
 from tests.unit.gateway.fakes import benchmark_job, other_job_file, put_job, store_secret
@@ -143,27 +146,61 @@ async def test_too_many_at_once_are_told_to_come_back(replica: Replica, monkeypa
     assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
 
 
+SECRET_OF_A_STORE = {"endpoint": "http://127.0.0.1:9", "bucket": "bucket", "accessKey": "a", "secretKey": "s"}
+_numbers = itertools.count()
+
+
+def device() -> Caller:
+    """An agent on a node of its own."""
+    return Caller("bramble-edge", "bramble-agent", node=f"pi-{next(_numbers)}", pod="agent", pod_uid="u")
+
+
 async def test_one_namespaces_slow_store_leaves_room_for_the_others(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blobs, "WAIT_SECONDS", 0.05)
     streams = replica.gateway.calls.blobs
     async with AsyncExitStack() as slow:
         for _ in range(blobs.NAMESPACE_STREAMS):
-            await slow.enter_async_context(streams._turn("slow"))
+            await slow.enter_async_context(streams._turn("slow", device()))
         with pytest.raises(Busy, match="16 from namespace slow"):
-            await slow.enter_async_context(streams._turn("slow"))
-        async with streams._turn("ads"):
+            await slow.enter_async_context(streams._turn("slow", device()))
+        async with streams._turn("ads", device()):
             pass
         assert streams._streams._value == blobs.STREAMS - blobs.NAMESPACE_STREAMS, "who got no place holds none"
-    async with streams._turn("slow"):
+    async with streams._turn("slow", device()):
         pass
+
+
+async def test_a_device_that_reads_nothing_leaves_room_for_the_others(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "WAIT_SECONDS", 0.05)
+    streams, greedy = replica.gateway.calls.blobs, device()
+    async with AsyncExitStack() as held:
+        for _ in range(blobs.CALLER_STREAMS):
+            await held.enter_async_context(streams._turn("ads", greedy))
+        with pytest.raises(Busy, match="4 to one caller"):
+            await held.enter_async_context(streams._turn("ads", greedy))
+        async with streams._turn("ads", device()):
+            pass
+
+
+async def test_a_store_that_hangs_holds_up_no_other_namespace(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "TURN_SECONDS", 0.05)
+    replica.api.put(store_secret("good", **SECRET_OF_A_STORE))
+    hanging, good = await replica.gateway.calls.stores.of("ads"), await replica.gateway.calls.stores.of("good")
+    for _ in range(stores.REQUESTS):
+        await hanging.turns.acquire()
+    with pytest.raises(StoreUnavailable, match=f"{stores.REQUESTS} earlier requests have not ended"):
+        await hanging._turn("a")
+    await good._turn("a")
 
 
 async def test_a_namespace_whose_blobs_nobody_reads_is_forgotten(replica: Replica) -> None:
     streams = replica.gateway.calls.blobs
-    async with streams._turn("ads"):
+    async with streams._turn("ads", device()):
         assert set(streams._of_namespace) == {"ads"}
+        assert len(streams._of_caller) == 1
     gc.collect()
     assert not streams._of_namespace
+    assert not streams._of_caller
 
 
 async def test_a_device_that_hangs_up_gives_its_place_back(replica: Replica) -> None:

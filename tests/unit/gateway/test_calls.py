@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from bramble.contracts.report import Observed
 from bramble.gateway import calls
+from bramble.gateway.server import PARSING
 from tests.unit.gateway.conftest import Replica, until
 from tests.unit.gateway.fakes import account, review
 from tests.unit.gateway.test_assignments import assignment, config_map
@@ -180,6 +184,27 @@ async def test_a_body_is_never_read_beyond_its_limit(replica: Replica, path: str
     answer = await replica.call("POST", path, token, data=io.BytesIO(b" " * 2_000_000) if announced else endless())
     assert answer.status == 413
     assert "at most" in (await answer.json())["error"]
+
+
+COMPRESSED = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+
+
+async def test_a_compressed_body_is_refused(replica: Replica) -> None:
+    answer = await replica.call("POST", "/v1/status", DEVICE, data=gzip.compress(b"{}"), headers=COMPRESSED)
+    assert answer.status == 415
+    assert (await answer.json())["error"] == "/v1/status accepts no Content-Encoding: send the JSON as it is"
+
+
+async def test_nothing_is_decompressed_before_the_caller_is_known() -> None:
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(text=str(len(await request.read())))
+
+    application, bomb = web.Application(), gzip.compress(b" " * 500_000)
+    application.router.add_post("/", read)
+    server = TestServer(application)
+    await server.start_server(**PARSING)
+    async with TestClient(server) as client:
+        assert await (await client.post("/", data=bomb, headers=COMPRESSED)).text() == str(len(bomb))
 
 
 async def test_a_path_that_is_none_has_the_one_form_of_an_error(replica: Replica) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
+from bramble.gateway.identity import REFUSALS, REFUSALS_SECONDS, Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.refusals import Forbidden, Unauthenticated
 from tests.unit.gateway.fakes import OPERATOR, SETTINGS, FakeApi, account, agent_of, caller, review
 
@@ -93,6 +93,40 @@ async def test_an_answer_stands_for_a_minute_and_a_refusal_for_seconds() -> None
     clock.now += 6
     api.tokens["unknown"] = agent_of("pi-1")
     assert (await identities.of("unknown")).node == "pi-1"
+
+
+async def test_made_up_tokens_cost_few_reviews_and_evict_nobody() -> None:
+    devices = {f"pi-{number}": agent_of(f"pi-{number}") for number in range(50)}
+    api, clock = FakeApi(tokens=dict(devices)), Clock()
+    identities = Identities(api, clock)
+    for token in devices:
+        await identities.of(token, "10.0.0.1")
+    api.reviews = 0
+    answers = [await asyncio.gather(identities.of(f"made-up-{number}", "10.0.0.9"), return_exceptions=True) for number in range(1000)]
+    assert api.reviews == REFUSALS
+    assert [type(answer).__name__ for (answer,) in answers] == ["Unauthenticated"] * REFUSALS + ["Throttled"] * (1000 - REFUSALS)
+    for token in devices:
+        await identities.of(token, "10.0.0.9")
+    assert api.reviews == REFUSALS, "known callers are let in from there too, and nobody is asked again"
+    api.tokens["new"] = agent_of("pi-99")
+    assert (await identities.of("new", "10.0.0.1")).node == "pi-99", "other addresses are not concerned"
+    clock.now += REFUSALS_SECONDS
+    with pytest.raises(Unauthenticated):
+        await identities.of("made-up", "10.0.0.9")
+
+
+async def test_refused_tokens_from_everywhere_evict_no_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bramble.gateway.identity.REFUSED_SIZE", 10)
+    api = FakeApi(tokens={"t": agent_of("pi-0")})
+    identities = Identities(api, Clock())
+    await identities.of("t")
+    for number in range(100):
+        with pytest.raises(Unauthenticated):
+            await identities.of(f"made-up-{number}", f"10.0.{number}.1")
+    assert len(identities._refused) == 10
+    api.reviews = 0
+    await identities.of("t")
+    assert api.reviews == 0
 
 
 async def test_a_token_revoked_is_refused_after_a_minute() -> None:
