@@ -53,7 +53,7 @@ class GoldenTolerance(Document):
 
     tensor: float = 1e-5
     raw: float = 1e-3
-    """The largest difference of an output, in units of `step`."""
+    """The largest difference of an output, in units of `step`. The conversion measures it for each variant."""
     step: float = Field(1.0, gt=0)
     """One unit of `raw` in the output's own units: the quantisation step of an int8 graph's output; 1 for float32."""
     margin: float = 0.1
@@ -81,7 +81,11 @@ class Golden(Document):
 
 
 class Lineage(Document):
-    """Where the model came from. Measurements of the model are never here, because its identity must not depend on them."""
+    """Where the model came from.
+
+    Measurements of the finished model are never here, because its identity must not depend on them. `converter` has how many samples of
+    the validation split the ways to make the graph answered right: the graph, and so the identity, already depends on that.
+    """
 
     run: dict[str, Any] | None = None
     dataset: Digest | None = None

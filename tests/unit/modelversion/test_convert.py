@@ -51,6 +51,7 @@ def test_one_job_makes_and_validates_every_variant() -> None:
     assert isinstance(told, ConvertJob)
     assert (told.package, told.model, told.version, told.max_drop) == (EXPORT, "ads", "1.0.0", {"accuracy": "0.01"})
     assert [(each.name, each.precision) for each in told.variants] == [("onnx-fp32", "float32"), ("onnx-int8", "int8")]
+    assert told.choice_seconds == plan.items[0].manifest["spec"]["activeDeadlineSeconds"] / 4  # type: ignore[union-attr]
 
 
 def test_it_is_filed_then_remembered() -> None:

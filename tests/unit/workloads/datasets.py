@@ -12,8 +12,11 @@ from bramble.contracts.tasks.classification import Label
 from tests.unit.workloads.models import LABELS, digits
 
 
-def dataset(count: int = 400, *, sharded: bool = True, **meta: Any) -> tuple[str, dict[str, bytes]]:
-    """`count` digits, 60/20/20, a column `hand` of two values; the manifest's digest, and every blob by digest."""
+def dataset(count: int = 400, *, sharded: bool = True, test_label: str | None = None, **meta: Any) -> tuple[str, dict[str, bytes]]:
+    """`count` digits, 60/20/20, a column `hand` of two values; the manifest's digest, and every blob by digest.
+
+    `test_label` replaces the label of every test sample.
+    """
     pictures, labels = digits()
     blobs: dict[str, bytes] = {}
     samples: dict[str, Sample] = {}
@@ -27,7 +30,7 @@ def dataset(count: int = 400, *, sharded: bool = True, **meta: Any) -> tuple[str
                 "bytes": len(picture),
                 "extension": ".png",
                 "split": split,
-                "annotation": Label(label=label),
+                "annotation": Label(label=test_label if test_label is not None and split == "test" else label),
                 "group": digest,
                 "origin": "digits",
                 "meta": {"hand": "left" if position % 3 else "right", **meta},

@@ -80,6 +80,47 @@ def outlier_graph() -> bytes:
     return save(nodes, {"widen": widen, "nothing": np.zeros(65), "w": head, "b": initializers["b"]})
 
 
+def rare_outlier_graph() -> bytes:
+    """The digits' graph behind a layer that makes rare pictures a thousand times as large, as squeeze-and-excitation can.
+
+    One of 50 pictures, those with the most ink, is multiplied. That changes no answer, because every logit but the bias is multiplied.
+    """
+    ink = _tensors().reshape(-1, 64).mean(axis=1)
+    threshold = float(np.sort(ink)[-len(ink) // 50])
+    model = onnx.load_from_string(digits_graph())
+    head = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+    rows = np.concatenate([head["w"], head["b"][np.newaxis]])  # the bias belongs to a 65th value, which is multiplied as well
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["ink"], axes=[2, 3], keepdims=1),
+        helper.make_node("Sub", ["ink", "threshold"], ["more"]),
+        helper.make_node("Sign", ["more"], ["is_more"]),
+        helper.make_node("Relu", ["is_more"], ["rare"]),
+        helper.make_node("Mul", ["rare", "thousand"], ["larger"]),
+        helper.make_node("Add", ["larger", "one"], ["gain"]),
+        helper.make_node("Flatten", ["x"], ["row"]),
+        helper.make_node("Concat", ["row", "unit"], ["wide"], axis=1),
+        helper.make_node("Flatten", ["gain"], ["factor"]),
+        helper.make_node("Mul", ["wide", "factor"], ["excited"]),
+        helper.make_node("MatMul", ["excited", "w"], ["logits"]),
+    ]
+    single = {"threshold": threshold, "thousand": 999.0, "one": 1.0}
+    return save(nodes, {**{name: np.array([[[[value]]]]) for name, value in single.items()}, "unit": np.ones((1, 1)), "w": rows})
+
+
+def cancelling_graph() -> bytes:
+    """Logits that are small differences of large numbers: rounding one of them otherwise changes a logit by many quantisation steps."""
+    random = np.random.default_rng(5)
+    first, small = random.normal(size=(64, 256)), random.normal(size=(64, 256))
+    head = random.normal(size=(256, 10))
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["row"]),
+        helper.make_node("Gemm", ["row", "first", "nothing"], ["large"]),
+        helper.make_node("Gemm", ["large", "back", "none"], ["logits"]),
+    ]
+    both = np.concatenate([first, first + 0.01 * small], axis=1)
+    return save(nodes, {"first": both, "nothing": np.zeros(512), "back": np.concatenate([-head, head]), "none": np.zeros(10)})
+
+
 def plain_graph() -> bytes:
     """Distances to the class means by operators that the quantiser leaves as they are."""
     rows, labels = _tensors().reshape(-1, 64), np.array(digits()[1], dtype=int)

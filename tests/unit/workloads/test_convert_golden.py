@@ -37,14 +37,35 @@ def answered(name: str, label: str, margin: float) -> Answered:
 def test_clear_answers_come_first_and_labels_in_turn() -> None:
     clear = [answered(f"{label}{number}", label, CLEAR) for label in "abc" for number in range(5)]
     unclear = [answered("u1", "a", 0.1), answered("u2", "b", 0.4), answered("u3", "c", 0.2)]
-    found = order([*unclear, *clear])
+    found = order([*unclear, *clear], lambda _: True)
     labels = {each.sample.id: each.answer.truth().stratum for each in clear}
     assert [labels[sample.id] for sample in found[:15]] == list("abc") * 5
     assert [each.id for each in found[15:]] == [sample("u2").id, sample("u3").id, sample("u1").id]
-    assert order(list(reversed([*unclear, *clear]))) == found
+    assert order(list(reversed([*unclear, *clear])), lambda _: True) == found
 
 
-def model(size: int, *geometry: Operation, max_bytes: int = 8 * 2**20) -> Model:
+def test_an_answer_that_is_not_steady_comes_after_the_steady_ones_however_clear_it_seems() -> None:
+    """With a low temperature a small difference of the outputs is a large margin."""
+    seeming = answered("seeming", "b", 0.99)
+    clear = [seeming, *(answered(f"a{number}", "a", CLEAR) for number in range(3))]
+    found = order([*clear, answered("unclear", "b", 0.2)], lambda each: each != seeming.sample)
+    assert [each.id for each in found[3:]] == [seeming.sample.id, sample("unclear").id]
+
+
+def test_answers_that_may_differ_within_the_tolerance_are_not_compared() -> None:
+    """The temperature is low, so that every margin is near 1, and the outputs may differ by more than the logits do."""
+    pictures = {sample(str(number)).id: jpeg(noise(64, number)) for number in range(5)}
+    loaded = model(32, Resize(edge="both", size=32), temperature=0.05)
+    names = [sample(str(number)) for number in range(5)]
+    wide = make_golden(loaded, names, pictures.__getitem__, GoldenTolerance(raw=100, step=0.1)).golden
+    margins = [loaded.predict(pictures[each.id]).answer.margin for each in names]
+    assert wide.tolerance.margin > 0.5
+    assert wide.tolerance.margin >= max(margins) - 0.1
+    narrow = make_golden(loaded, names, pictures.__getitem__, GoldenTolerance(raw=1e-3)).golden
+    assert narrow.tolerance.margin == 0
+
+
+def model(size: int, *geometry: Operation, max_bytes: int = 8 * 2**20, temperature: float = 1.0) -> Model:
     """The mean of each half of a colour picture of that size: two logits."""
     graph = helper.make_graph(
         [
@@ -63,7 +84,7 @@ def model(size: int, *geometry: Operation, max_bytes: int = 8 * 2**20) -> Model:
         input=ImageInput(max_bytes=max_bytes, tensor=Tensor(name="x", shape=(1, 3, size, size), layout="NCHW")),
         preprocess=(Decode(color="RGB"), *geometry, Normalize(mean=(0.5,) * 3, std=(0.2,) * 3)),
         outputs=(Output(name="logits", shape=(1, 2)),),
-        postprocess=Classify(labels=("red", "blue")),
+        postprocess=Classify(labels=("red", "blue"), temperature=temperature),
     )
     return Model.load(described, bytes(made.SerializeToString()))
 

@@ -11,7 +11,7 @@ from bramble_workloads.evaluate.samples import hash_order
 PURPOSE = "calibration"
 
 
-def choose(train: Iterable[Sample], count: int) -> tuple[Sample, ...]:
+def choose_samples(train: Iterable[Sample], count: int) -> tuple[Sample, ...]:
     """Choose `count` samples of the train split, or all when there are fewer.
 
     Classes take turns, so that the ranges cover rare classes as well. Within a class the order is by hash, so that every machine chooses

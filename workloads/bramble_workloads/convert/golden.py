@@ -5,16 +5,28 @@ They are part of the package, so they must be small. Boards run them before they
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import File, Golden, GoldenTolerance
 from bramble_workloads.convert.calibration import round_robin
+from bramble_workloads.convert.tolerance import steady
 from bramble_workloads.evaluate.samples import hash_order
 from bramble_workloads.evaluate.table import Answered
 from bramble_workloads.processing.errors import InputError, TooLarge
-from bramble_workloads.processing.golden import MAX_BYTES, MAX_CASES, MIN_CASES, MadeCase, make_case
+from bramble_workloads.processing.golden import (
+    MAX_BYTES,
+    MAX_CASES,
+    MIN_CASES,
+    MadeCase,
+    decode_array,
+    make_case,
+    row_length,
+    unflatten,
+)
 from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.package import GetBlob
 from bramble_workloads.runtimes.converter import NotConvertible
@@ -23,7 +35,9 @@ from bramble_workloads.tasks.catalogue import task_of
 PURPOSE = "golden"
 NPY = "application/x-npy"
 CLEAR = 0.5
-"""With at least this margin, the int8 arithmetic of another processor gives the same answer."""
+"""The least margin of a clear answer."""
+MARGIN_STEPS = 10_000
+"""Margins are rounded up to so many steps, because another processor computes their last digits otherwise."""
 CASE_BYTES = MAX_BYTES // MIN_CASES
 """The most bytes of one case with its blobs, so that the smallest allowed number of cases always fits."""
 
@@ -45,24 +59,26 @@ class MadeGolden(NamedTuple):
         }
 
 
-def order(answered: Sequence[Answered]) -> tuple[Sample, ...]:
+def order(answered: Sequence[Answered], is_steady: Callable[[Sample], bool]) -> tuple[Sample, ...]:
     """Sort samples by how well they serve as cases.
 
-    Clear answers come before unclear ones. Clear ones take turns between the strata of the answers, in hash order within a stratum; unclear
-    ones are sorted by margin.
+    Clear answers that are steady come first: another answer of the device is then an error. They take turns between the strata of the
+    answers, so that labels in another order are noticed, in hash order within a stratum. All others follow by margin.
+
+    Args:
+        answered: samples with the model's answers.
+        is_steady: whether the answer to a sample is the same on every processor.
     """
     answers = {each.sample.id: each.answer for each in answered}
     samples = {each.sample.id: each.sample for each in answered}
     clear: dict[str, list[Sample]] = {}
-    unclear: list[Sample] = []
     for sample in hash_order(samples.values(), PURPOSE):
-        answer = answers[sample.id]
-        if answer.margin >= CLEAR:
-            clear.setdefault(answer.truth().stratum, []).append(sample)
-        else:
-            unclear.append(sample)
-    unclear.sort(key=lambda sample: -answers[sample.id].margin)
-    return (*round_robin([clear[stratum] for stratum in sorted(clear)]), *unclear)
+        if answers[sample.id].margin >= CLEAR:
+            clear.setdefault(answers[sample.id].truth().stratum, []).append(sample)
+    first = round_robin([list(islice(filter(is_steady, clear[stratum]), MAX_CASES)) for stratum in sorted(clear)])
+    taken = {sample.id for sample in first}
+    others = [sample for sample in hash_order(samples.values(), PURPOSE) if sample.id not in taken]
+    return (*first, *sorted(others, key=lambda sample: -answers[sample.id].margin))
 
 
 def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, tolerance: GoldenTolerance) -> MadeGolden:
@@ -72,7 +88,8 @@ def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, t
         model: the package's model, loaded here.
         candidates: samples, best first (`order`).
         get_blob: reads a sample by its digest.
-        tolerance: the package's tolerance.
+        tolerance: the package's tolerance. Its `margin` is replaced by the greatest margin of a case whose answer is not steady, so that
+            no answer is compared that could be another one within the tolerance of the outputs.
 
     Raises:
         NotConvertible: fewer than four candidates are suitable.
@@ -95,8 +112,21 @@ def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, t
             f"only {len(made)} of {len(candidates)} pictures of the val split can be golden cases and {MIN_CASES} are needed: "
             f"give val more samples, or a smaller input tensor (a case may have {CASE_BYTES} bytes with its tensor)"
         )
-    golden = Golden(tolerance=tolerance, cases=tuple(case.case for case in made))
+    golden = Golden(
+        tolerance=tolerance.model_copy(update={"margin": _unsteady_margin(model, made, tolerance)}),
+        cases=tuple(case.case for case in made),
+    )
     return MadeGolden(golden, blobs, task_of(model.description.task).medium.golden_media_type)
+
+
+def _unsteady_margin(model: Model, made: Sequence[MadeCase], tolerance: GoldenTolerance) -> float:
+    """The greatest margin of an answer that is not steady, rounded up; 0 if every answer is steady."""
+    margins = [0.0]
+    for case in made:
+        row = decode_array(case.blobs[case.case.raw], (row_length(model.description),))
+        if not steady(model, row, tolerance.raw * tolerance.step):
+            margins.append(model.decode(unflatten(model.description, row)).margin)
+    return math.ceil(max(margins) * MARGIN_STEPS) / MARGIN_STEPS
 
 
 def _fitting(model: Model, content: bytes) -> MadeCase | None:

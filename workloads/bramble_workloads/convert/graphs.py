@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,14 +12,15 @@ from bramble.contracts.jobs.convert import ConvertJob, VariantSpec
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import Variant
 from bramble.contracts.runtimes import FLOAT32, RUNTIMES, RuntimeContract, by_format, precision_named
-from bramble_workloads.convert.calibration import choose
+from bramble_workloads.convert.calibration import choose_samples
+from bramble_workloads.convert.choice import Choice, choose
 from bramble_workloads.convert.source import Source, fetch_export
 from bramble_workloads.errors import BadData
 from bramble_workloads.evaluate.answers import processors
 from bramble_workloads.evaluate.samples import name_of, read_files
 from bramble_workloads.job import Work
 from bramble_workloads.parallel_map import parallel_map
-from bramble_workloads.processing.errors import DescriptionError, InputError
+from bramble_workloads.processing.errors import InputError
 from bramble_workloads.processing.model import Model
 from bramble_workloads.runtimes.base import Floats
 from bramble_workloads.runtimes.converter import Form, NotConvertible, converter_of
@@ -44,12 +46,21 @@ EXPORTED = VariantSpec(name="exported", format=RUNTIMES[0].format, precision=FLO
 class VariantGraph:
     """A graph that was made and loaded."""
 
-    form: Form
     variant: Variant
     """The runtime and the precision of all packages with this graph. The name of the variant differs between them."""
-    model: Model
+    choice: Choice
     calibration: str | None = None
     """The digest of the list of the ids of its calibration samples; None for a graph that is not calibrated."""
+
+    @property
+    def form(self) -> Form:
+        """The graph's file, and how it was made."""
+        return self.choice.form
+
+    @property
+    def model(self) -> Model:
+        """The graph, loaded here with one thread."""
+        return self.choice.model
 
     @property
     def bytes(self) -> int:
@@ -65,38 +76,49 @@ def key_of(spec: VariantSpec) -> GraphKey:
 def make_graphs(work: Work[ConvertJob], source: Source) -> dict[GraphKey, VariantGraph | NotConvertible]:
     """Make each distinct graph once, first the exported one. A graph that cannot be made is an error in the result, not an exception.
 
+    The time for trying ways to make a graph (`choiceSeconds` of the job) is shared equally by the graphs that are still to be made.
+
     Raises:
-        BadData: a calibration sample cannot be processed or read.
+        BadData: a sample of train or val cannot be processed or read.
         DescriptionError: the exported graph cannot be loaded.
     """
     graphs: dict[GraphKey, VariantGraph | NotConvertible] = {}
+    specs: dict[GraphKey, VariantSpec] = {}
     for spec in (EXPORTED, *work.job.variants):
-        if key_of(spec) not in graphs:
-            try:
-                graphs[key_of(spec)] = _make(work, source, spec)
-            except NotConvertible as reason:
-                graphs[key_of(spec)] = reason
+        specs.setdefault(key_of(spec), spec)
+    left = float(work.job.choice_seconds)
+    for key, spec in specs.items():
+        began = time.monotonic()
+        try:
+            graphs[key] = _make(work, source, spec, began + left / (len(specs) - len(graphs)))
+        except NotConvertible as reason:
+            graphs[key] = reason
+        left = max(0.0, left - (time.monotonic() - began))
     return graphs
 
 
-def _make(work: Work[ConvertJob], source: Source, spec: VariantSpec) -> VariantGraph:
+def _make(work: Work[ConvertJob], source: Source, spec: VariantSpec, until: float) -> VariantGraph:
     key, contract = key_of(spec), by_format(spec.format)
     exported = fetch_export(work, source.package, contract.made_from)
-    samples = choose(source.train, key.calibration_samples)
+    samples = choose_samples(source.train, key.calibration_samples)
     if samples:
         work.say(f"{key}: calibrating on {len(samples)} of {len(source.train)} train samples")
     folder = work.folder / f"{key.format}-{key.precision}-{key.calibration_samples}"
     folder.mkdir()
-    form = converter_of(contract).make(exported, source.package, spec, _tensors(work, source, samples), folder)
+    candidates = converter_of(contract).candidates(exported, source.package, spec, _tensors(work, source, samples), folder)
     calibration = work.store.put_blob(canonical_json([sample.id for sample in samples])) if samples else None
-    variant = _variant(source, spec, contract, form)
-    try:
-        model = Model.load(source.package.model_copy(update={"variant": variant}), form.graph, threads=1)
-    except DescriptionError as error:
-        if spec is EXPORTED:
-            raise
-        raise NotConvertible(f"the {key} graph cannot be loaded: {error}") from error
-    return VariantGraph(form, variant, model, calibration)
+
+    def load(form: Form) -> Model:
+        variant = _variant(source, spec, contract, form)
+        return Model.load(source.package.model_copy(update={"variant": variant}), form.graph, threads=1)
+
+    if spec is EXPORTED:
+        (make,) = candidates.values()
+        form = make()
+        choice = Choice(form, load(form))
+    else:
+        choice = choose(work, source, str(key), candidates, load, until)
+    return VariantGraph(_variant(source, spec, contract, choice.form), choice, calibration)
 
 
 def _variant(source: Source, spec: VariantSpec, contract: RuntimeContract, form: Form) -> Variant:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bramble.contracts.jobs.convert import ConvertJob, ConvertResult, VariantOutcome, VariantSpec
 from bramble.contracts.package import Package
@@ -70,13 +71,14 @@ class _Conversion:
             fitted = self.fitted(key)
             package = make_package(self.work, spec, graph, fitted, (self.val.samples, self.val.of(key)))
         except NotConvertible as reason:
-            return VariantOutcome(name=spec.name, package=None, passed=False, reason=str(reason))
+            return VariantOutcome(name=spec.name, package=None, passed=False, reason=str(reason), **_choice(graph))
         made = VariantOutcome(
             name=spec.name,
             package=package,
             bytes=graph.bytes,
             compression=round(self.source.graph.stat().st_size / graph.bytes, 3),
             passed=False,
+            **_choice(graph),
         )
         try:
             found = self.metrics(key, fitted)
@@ -108,6 +110,13 @@ class _Conversion:
         for sample, outputs in zip(self.test.samples, self.test.of(key), strict=True):
             scorer.add(sample.annotation, decode(outputs))
         return scorer.scores().overall.metrics
+
+
+def _choice(graph: VariantGraph | NotConvertible) -> dict[str, Any]:
+    """The fields of an outcome that say which way to make the graph was taken."""
+    if isinstance(graph, NotConvertible):
+        return {}
+    return {"taken": graph.choice.taken, "tried": graph.choice.tried, "untried": graph.choice.untried}
 
 
 def _sentence(outcome: VariantOutcome) -> str:

@@ -82,7 +82,7 @@ def check(model: Model, golden: Golden, read_blob: ReadBlob) -> GoldenOutcome:
 def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read_blob: ReadBlob) -> tuple[Stage, str] | None:
     description = model.description
     expected_tensor = decode_array(read_blob(case.tensor), description.input.tensor.shape, description.input.tensor.dtype)
-    expected_raw = decode_array(read_blob(case.raw), (sum(int(np.prod(output.shape)) for output in description.outputs),))
+    expected_raw = decode_array(read_blob(case.raw), (row_length(description),))
     tensor = model.preprocessor(read_blob(case.input))
     difference = greatest_difference(tensor, expected_tensor)
     if not difference <= tolerance.tensor:
@@ -116,6 +116,11 @@ def greatest_difference(found: NDArray[Any], expected: NDArray[Any]) -> float:
         return float("inf")
     difference = float(np.max(np.abs(found.astype(np.float64) - expected.astype(np.float64)), initial=0.0))
     return float("inf") if np.isnan(difference) else difference
+
+
+def row_length(description: ModelDescription) -> int:
+    """How many numbers all outputs have together."""
+    return sum(int(np.prod(output.shape)) for output in description.outputs)
 
 
 def flatten(description: ModelDescription, outputs: Mapping[str, Floats]) -> Floats:

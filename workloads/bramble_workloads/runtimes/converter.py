@@ -6,7 +6,7 @@ A runtime's `make.py` defines `CONVERTER`, a `Converter`. Only the converter's i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +17,7 @@ from bramble.contracts.package import ModelDescription
 from bramble.contracts.runtimes import RuntimeContract
 from bramble_workloads.errors import BadData
 from bramble_workloads.packaging.output import Output
-from bramble_workloads.runtimes.base import Floats
+from bramble_workloads.runtimes.base import Floats, Graph
 
 
 class NotConvertible(BadData):
@@ -25,12 +25,12 @@ class NotConvertible(BadData):
 
 
 class Quantised(NamedTuple):
-    """How far the outputs of a quantised graph may differ between two processors."""
+    """The unit in which the outputs of a quantised graph differ between two processors."""
 
     step: float
     """The quantisation step of the output, in the output's own units."""
-    tolerance: float
-    """The greatest difference in steps."""
+    least_tolerance: float
+    """The difference in steps that golden cases tolerate at least, however little the graph's alternatives differ."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Form:
     """None for a float graph."""
     method: Mapping[str, str] = field(default_factory=dict)
     """The method and settings by which it was made, for the package's lineage."""
+
+
+Candidates = Mapping[str, Callable[[], Form]]
+"""The graphs of which the conversion takes one, in order of preference: a name for people, and a function that makes the graph. The
+function raises NotConvertible if the graph cannot be made in this way."""
 
 
 class Converter(ABC):
@@ -76,10 +81,13 @@ class Converter(ABC):
         """The least release of the runtime that loads a graph, such as 1.17, for `variant.minRuntime`."""
 
     @abstractmethod
-    def make(
+    def candidates(
         self, exported: Path, description: ModelDescription, variant: VariantSpec, calibration: Iterator[Floats], folder: Path
-    ) -> Form:
-        """Make one graph. Its inputs and outputs have the names and shapes of the description.
+    ) -> Candidates:
+        """Prepare the graphs that can be made for a variant. Their inputs and outputs have the names and shapes of the description.
+
+        The conversion makes them one after the other, as far as its time allows, and takes the one that answers best. Work that all of
+        them need, such as running the calibration samples, is done here.
 
         Args:
             exported: the file that `contract.made_from` names.
@@ -88,10 +96,22 @@ class Converter(ABC):
             calibration: preprocessed samples of the train split, each in the shape of the input; empty for a precision that is not
             calibrated.
                 An exception of the iterator is not the graph's fault and must pass through.
-            folder: an empty folder that belongs to this graph.
+            folder: an empty folder that belongs to this variant.
 
         Raises:
-            NotConvertible: the graph cannot be made of this model.
+            NotConvertible: no such graph can be made of this model.
+        """
+
+    @abstractmethod
+    def alternatives(self, form: Form, description: ModelDescription, count: int) -> Iterator[Graph]:
+        """Load a graph in other ways, which differ from how a board computes it only as processors differ from each other.
+
+        Golden cases tolerate as much as the outputs of these differ, so they must differ at least as much as two processors do.
+
+        Args:
+            form: a graph that this converter made.
+            description: its inputs and outputs.
+            count: how many are wanted. A converter that has fewer ways yields fewer.
         """
 
 

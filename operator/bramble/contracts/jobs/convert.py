@@ -34,6 +34,19 @@ class ConvertJob(Job):
     variants: tuple[VariantSpec, ...]
     max_drop: dict[str, str] = Field(default_factory=dict)
     """The largest allowed drop by metric, as decimal strings."""
+    choice_seconds: int = 5400
+    """How long ways to make a graph may be tried, for all variants together. For each variant at least one is tried."""
+
+
+class Trial(ExtensibleDocument):
+    """One way to make a graph, such as a method of calibration, and how many samples of the validation split it answered right."""
+
+    name: str
+    right: int = 0
+    of: int = 0
+    """The number of samples; 0 if the graph could not be made."""
+    reason: str = ""
+    """Why it could not be made."""
 
 
 class VariantOutcome(ExtensibleDocument):
@@ -50,6 +63,11 @@ class VariantOutcome(ExtensibleDocument):
     """The task's metrics on the test split."""
     drop: dict[str, float] = Field(default_factory=dict)
     """By how much each metric is worse than the exported graph's."""
+    taken: str = ""
+    """The name of the trial whose graph was taken; empty if there was only one way to make the graph."""
+    tried: tuple[Trial, ...] = ()
+    untried: tuple[str, ...] = ()
+    """The names of the ways that were not tried, because `choiceSeconds` were over."""
     passed: bool
     reason: str = ""
     """Why it could not be made, or which limits its drops exceed."""

@@ -12,7 +12,7 @@ from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.runtimes import FLOAT32
 from bramble.contracts.store import filed_result_key
 from bramble.kinds.jobs.additions import Additions
-from bramble.kinds.jobs.step import Step
+from bramble.kinds.jobs.step import STEP_DEADLINE_SECONDS, Step
 from bramble.kinds.modelversion.observed import BoardKey, Observed
 
 CONVERT = "convert"
@@ -22,6 +22,10 @@ STEP_NAME_LIMIT = 45
 
 BOARD_RESOURCES = Resources(requests={"cpu": "500m", "memory": "256Mi"}, limits={"memory": "1Gi"})
 """Of a benchmark's pod. A board may have no more than 1 GiB of memory in all."""
+
+CHOICE_SHARE = 4
+"""Ways to make graphs may be tried for this part of the deadline of the conversion's Job. Making packages and measuring them takes the
+rest."""
 
 ITERATIONS = BenchmarkJob.model_fields["iterations"].default
 
@@ -52,6 +56,7 @@ def convert_step(seen: Observed, attempt: int) -> Step | None:
         version=spec.version,
         variants=tuple(variant.job_variant() for variant in spec.variants),
         max_drop=spec.validation.job_max_drop(),
+        choice_seconds=STEP_DEADLINE_SECONDS // CHOICE_SHARE,
     )
     return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca, additions=_additions(seen))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from bramble_workloads.processing.model import Model
-from bramble_workloads.runtimes.converter import NotConvertible
-from bramble_workloads.runtimes.onnx.quantize import quantise
+from bramble_workloads.runtimes.converter import Form, NotConvertible
+from bramble_workloads.runtimes.onnx.quantize import candidates
 from tests.unit.workloads.graphs import conv_graph, plain_graph, save
 from tests.unit.workloads.models import description, digits, digits_graph
 
@@ -23,29 +24,52 @@ def tensors(count: int = 60) -> Iterator[NDArray[np.float32]]:
     return (model.preprocessor(picture) for picture in digits()[0][:count])
 
 
+NAMES = [
+    f"{method} ranges, weights per {unit}" for unit in ("channel", "tensor") for method in ("average", "percentile", "min-max", "entropy")
+]
+MIN_MAX = NAMES[2]
+
+
+def quantise(graph: Path, tensors: Iterator[NDArray[np.float32]], folder: Path, name: str = MIN_MAX) -> Form:
+    folder.mkdir(exist_ok=True)
+    return candidates(graph, "x", tensors, folder)[name]()
+
+
 def written(graph: bytes, folder: Path) -> Path:
     path = folder / "float32.onnx"
     path.write_bytes(graph)
     return path
 
 
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("graph", [conv_graph(), digits_graph()], ids=["conv", "linear"])
-def test_int8_answers_nearly_as_float32_does(graph: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    made = quantise(written(graph, tmp_path), "x", tensors(), tmp_path / "int8.onnx")
+def test_int8_answers_nearly_as_float32_does(graph: bytes, name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    made = quantise(written(graph, tmp_path), tensors(), tmp_path / "int8", name)
     ours, theirs = Model.load(description(), made.graph), Model.load(description(), graph)
     pairs = [(ours.run(tensor)["logits"], theirs.run(tensor)["logits"]) for tensor in tensors(400)]
     found, expected = (np.concatenate(column) for column in zip(*pairs, strict=True))
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.95
     assert made.quantised is not None
     assert np.abs(found - expected).mean() < 3 * made.quantised.step
-    assert made.quantised.step == pytest.approx((expected[:60].max() - expected[:60].min()) / 255, rel=0.1)
-    assert not any(folder.suffix == ".onnx" for folder in tmp_path.iterdir() if folder.name not in {"float32.onnx", "int8.onnx"})
+    if name == MIN_MAX:
+        assert made.quantised.step == pytest.approx((expected[:60].max() - expected[:60].min()) / 255, rel=0.1)
+    assert {path.name for path in (tmp_path / "int8").iterdir()} == {"prepared.onnx", made.graph.name}
     assert capfd.readouterr() == ("", "")
+
+
+def test_every_candidate_is_another_graph_from_one_run_of_the_samples(tmp_path: Path) -> None:
+    folder = tmp_path / "int8"
+    folder.mkdir()
+    ways = candidates(written(conv_graph(), tmp_path), "x", tensors(), folder)
+    assert list(ways) == NAMES, "in the documented order of preference"
+    forms = [make() for make in ways.values()]
+    assert len({form.graph.read_bytes() for form in forms}) == len(NAMES)
+    assert len({(form.method["ranges"], form.method["weights"]) for form in forms}) == len(NAMES)
 
 
 def test_weights_are_int8_and_the_output_stays_float(tmp_path: Path) -> None:
     """A logit beyond what calibration saw must not be clipped."""
-    made = quantise(written(conv_graph(), tmp_path), "x", tensors(), tmp_path / "int8.onnx")
+    made = quantise(written(conv_graph(), tmp_path), tensors(), tmp_path / "int8")
     model = onnx.load(str(made.graph))
     onnx.checker.check_model(model, full_check=True)
     makers = {name: node.op_type for node in model.graph.node for name in node.output}
@@ -61,10 +85,12 @@ def test_weights_are_int8_and_the_output_stays_float(tmp_path: Path) -> None:
     assert float(np.abs(Model.load(description(), made.graph).run(far)["logits"]).max()) != pytest.approx(seen, rel=0.01)
 
 
-def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_the_same_pictures_give_the_same_bytes(name: str, tmp_path: Path) -> None:
     source = written(conv_graph(), tmp_path)
-    first = quantise(source, "x", tensors(), tmp_path / "a.onnx").graph.read_bytes()
-    assert quantise(source, "x", reversed(list(tensors())), tmp_path / "b.onnx").graph.read_bytes() == first
+    make = partial(quantise, source, name=name)
+    first = make(tensors(), tmp_path / "a").graph.read_bytes()
+    assert make(reversed(list(tensors())), tmp_path / "b").graph.read_bytes() == first
 
 
 def unknown_operator() -> bytes:
@@ -88,7 +114,7 @@ def old_opset() -> bytes:
 )
 def test_a_graph_that_cannot_be_quantised(name: str, graph: bytes, says: str, tmp_path: Path) -> None:
     with pytest.raises(NotConvertible, match=says):
-        print(name, quantise(written(graph, tmp_path), "x", tensors(), tmp_path / "int8.onnx"))
+        print(name, quantise(written(graph, tmp_path), tensors(), tmp_path / "int8"))
 
 
 def test_an_error_in_the_pictures_is_not_the_graphs(tmp_path: Path) -> None:
@@ -100,4 +126,4 @@ def test_an_error_in_the_pictures_is_not_the_graphs(tmp_path: Path) -> None:
         raise StoreGone
 
     with pytest.raises(StoreGone):
-        quantise(written(conv_graph(), tmp_path), "x", broken(), tmp_path / "int8.onnx")
+        quantise(written(conv_graph(), tmp_path), broken(), tmp_path / "int8")

@@ -1,4 +1,4 @@
-"""Makes ONNX graphs: the float32 graph is the one that training exported, and the int8 graph is quantised from it."""
+"""Makes ONNX graphs: the float32 graph is the one that training exported, and the int8 graphs are quantised from it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from bramble.contracts.jobs.convert import VariantSpec
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.runtimes import FLOAT32, INT8, ONNX
 from bramble_workloads.packaging.output import Output
-from bramble_workloads.runtimes.base import Floats
-from bramble_workloads.runtimes.converter import Converter, Form, NotConvertible
+from bramble_workloads.runtimes.base import Floats, Graph
+from bramble_workloads.runtimes.converter import Candidates, Converter, Form, NotConvertible
+from bramble_workloads.runtimes.onnx.alternatives import alternatives
 from bramble_workloads.runtimes.onnx.external_data import merge
-from bramble_workloads.runtimes.onnx.quantize import quantise
+from bramble_workloads.runtimes.onnx.quantize import candidates
 from bramble_workloads.runtimes.onnx.releases import least_release
 
 
@@ -34,14 +35,17 @@ class OnnxConverter(Converter):
     def least_release(self, graph: Path) -> str:
         return least_release(graph)
 
-    def make(
+    def candidates(
         self, exported: Path, description: ModelDescription, variant: VariantSpec, calibration: Iterator[Floats], folder: Path
-    ) -> Form:
+    ) -> Candidates:
         if variant.precision == FLOAT32.name:
-            return Form(exported)
+            return {variant.precision: lambda: Form(exported)}
         if variant.precision == INT8.name:
-            return quantise(exported, description.input.tensor.name, calibration, folder / "int8.onnx")
+            return candidates(exported, description.input.tensor.name, calibration, folder)
         raise NotConvertible(f"an ONNX graph in {variant.precision} cannot be made")
+
+    def alternatives(self, form: Form, description: ModelDescription, count: int) -> Iterator[Graph]:
+        return alternatives(form, description, count)
 
 
 CONVERTER = OnnxConverter()

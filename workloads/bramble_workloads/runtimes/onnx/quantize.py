@@ -1,33 +1,42 @@
-"""Quantises a float32 graph to int8 with ONNX Runtime: static, QDQ, int8 activations, int8 weights with a scale for each channel.
+"""Quantises a float32 graph to int8 with ONNX Runtime: static, QDQ, int8 activations and int8 weights.
 
 ARM's dot-product kernels take int8 for both without conversion. On x86, ONNX Runtime converts to what the processor has.
 Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+
+No method of choosing ranges suits every network, nor do weights with a scale for each channel always answer better than weights with one
+scale. So there is a candidate for each method and each kind of weights, all from one run of the calibration samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
 from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from bramble_workloads.runtimes.base import Floats, first_line
-from bramble_workloads.runtimes.converter import Form, NotConvertible, Quantised
+from bramble_workloads.runtimes.converter import Candidates, Form, NotConvertible, Quantised
+from bramble_workloads.runtimes.onnx.activations import collect
+from bramble_workloads.runtimes.onnx.ranges import METHODS, Range
 from bramble_workloads.runtimes.onnx.run import LOG_ERROR, RUNTIME_ERRORS
 
 OPSET = 13
 """The first opset whose DequantizeLinear takes a scale for each channel."""
-TOLERANCE = 8
-"""How many quantisation steps an output may differ by on another processor. Measured between two of ONNX Runtime's own ways to compute an
-int8 graph (integer kernels, float emulation), the greatest difference is 0.1 steps for a small convolutional net and 4.5 for
-EfficientNet-Lite0. A kernel that saturates is off by tens of steps."""
-METHOD = {"method": "static", "format": "QDQ", "activations": "int8", "weights": "int8 per channel", "ranges": "min-max"}
+LEAST_TOLERANCE = 8
+"""How many quantisation steps an output may differ by on another processor even if the graph's alternatives hardly differ. A kernel that
+saturates is off by tens of steps."""
+METHOD = {"method": "static", "format": "QDQ", "activations": "int8"}
+WEIGHTS = {"weights per channel": True, "weights per tensor": False}
+"""Whether weights have a scale for each output channel, in the order of preference."""
 
 # ONNX Runtime's quantiser documents no errors. For a graph that it cannot handle it raises whatever its Python code runs into.
 QUANTISER_ERRORS = (
@@ -44,58 +53,81 @@ QUANTISER_ERRORS = (
 )
 
 
-class _Tensors(CalibrationDataReader):  # type: ignore[misc]
-    """Gives the quantiser the calibration tensors one by one."""
+def candidates(graph: Path, name: str, tensors: Iterator[Floats], folder: Path) -> Candidates:
+    """Prepare an int8 graph for each method of choosing ranges and each kind of weights.
 
-    def __init__(self, name: str, tensors: Iterator[Floats]) -> None:
-        self._name = name
-        self._tensors = tensors
-
-    def get_next(self) -> dict[str, Floats] | None:
-        tensor = next(self._tensors, None)
-        return None if tensor is None else {self._name: tensor}
-
-
-def quantise(graph: Path, name: str, tensors: Iterator[Floats], target: Path) -> Form:
-    """Make an int8 graph.
-
-    The graph's outputs stay float32. Their ranges are known from the calibration samples only, and clipping a logit to its range would
+    The graphs' outputs stay float32. Their ranges are known from the calibration samples only, and clipping a logit to its range would
     change answers.
 
     Args:
         graph: a float32 ONNX file, opset 13 or newer.
         name: the name of its input.
         tensors: preprocessed calibration samples, each in the input's shape.
-        target: the file to write.
+        folder: the folder for the graphs.
+
+    Raises:
+        NotConvertible: ONNX Runtime cannot prepare the graph for its quantiser or run it.
+    """
+    onnxruntime.set_default_logger_severity(LOG_ERROR)  # the quantiser's own sessions would warn about its unfinished graphs
+    prepared = folder / "prepared.onnx"
+    try:
+        _require_opset(onnx.load(str(graph)))
+        quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)  # symbolic shapes need sympy, and ours are static
+        activations = collect(prepared, name, tensors)
+    except QUANTISER_ERRORS as error:
+        raise _cannot(error) from error
+
+    @cache
+    def ranges(method: str) -> dict[str, Range]:
+        return {tensor: METHODS[method](values) for tensor, values in activations.items()}
+
+    def make(method: str, weights: str) -> Form:
+        target = folder / f"{method}-{weights.replace(' ', '-')}.onnx"
+        stated = {**METHOD, "weights": weights.replace("weights", "int8"), "ranges": method}
+        return _quantise(prepared, ranges(method), target, per_channel=WEIGHTS[weights], method=stated)
+
+    return {f"{method} ranges, {weights}": partial(make, method, weights) for weights in WEIGHTS for method in METHODS}
+
+
+def _quantise(prepared: Path, ranges: Mapping[str, Range], target: Path, *, per_channel: bool, method: Mapping[str, str]) -> Form:
+    """Write the int8 graph with these ranges.
 
     Raises:
         NotConvertible: the graph has nothing that can be quantised, or ONNX Runtime's quantiser fails on it.
     """
-    onnxruntime.set_default_logger_severity(LOG_ERROR)  # the quantiser's own sessions would warn about its unfinished graphs
-    prepared = target.with_suffix(".prepared.onnx")
+    stored = target.with_suffix(".json")
     try:
-        _require_opset(onnx.load(str(graph)))
-        quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)  # symbolic shapes need sympy, and ours are static
+        save_tensors_data(_as_calibrated(ranges), stored)
         quantize_static(
             str(prepared),
             str(target),
-            _Tensors(name, tensors),
+            calibration_cache_path=stored,
             quant_format=QuantFormat.QDQ,
             activation_type=QuantType.QInt8,
             weight_type=QuantType.QInt8,
-            per_channel=True,
+            per_channel=per_channel,
         )
         model = onnx.load(str(target))
     except QUANTISER_ERRORS as error:
-        raise NotConvertible(f"ONNX Runtime {onnxruntime.__version__} cannot quantise the graph: {_line(error)}") from error
+        raise _cannot(error) from error
     finally:
-        prepared.unlink(missing_ok=True)
+        stored.unlink(missing_ok=True)
     if not any(node.op_type == "DequantizeLinear" for node in model.graph.node):
         kinds = ", ".join(sorted({node.op_type for node in model.graph.node}))
         raise NotConvertible(f"the graph has nothing that can be quantised (operators: {kinds})")
     step = _remove_output_quantisation(model)
     onnx.save(model, str(target))
-    return Form(target, Quantised(step, TOLERANCE), METHOD)
+    return Form(target, Quantised(step, LEAST_TOLERANCE), method)
+
+
+def _as_calibrated(ranges: Mapping[str, Range]) -> TensorsData:
+    """The ranges as `quantize_static` reads them, whatever method they come from."""
+    data = {tensor: TensorData(lowest=np.float32(low), highest=np.float32(high)) for tensor, (low, high) in ranges.items()}
+    return TensorsData(CalibrationMethod.MinMax, data)
+
+
+def _cannot(error: BaseException) -> NotConvertible:
+    return NotConvertible(f"ONNX Runtime {onnxruntime.__version__} cannot quantise the graph: {_line(error)}")
 
 
 def _require_opset(model: onnx.ModelProto) -> None:
