@@ -26,6 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bramble.contracts.tasks.classification import CLASSIFICATION
 from examples.digits.pictures import collections
 from examples.digits.stocking import freeze
 from tools.cluster import Cluster
@@ -50,7 +51,8 @@ def layout(collection: str) -> bytes:
             split = "val" if number % 5 == 0 else "train"
             lines.append(json.dumps({"id": f"sha256:{number:064x}", "file": file, "split": split, "label": picture.label, "weight": 1.0}))
         archive.writestr("samples.jsonl", "\n".join(lines) + "\n")
-        archive.writestr("manifest.json", json.dumps({"classes": sorted({picture.label for picture in pictures})}))
+        manifest = {"task": CLASSIFICATION.name, "classes": sorted({picture.label for picture in pictures})}
+        archive.writestr("manifest.json", json.dumps(manifest))
     return buffer.getvalue()
 
 

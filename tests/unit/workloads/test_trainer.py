@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,14 +15,16 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from torch import distributed, nn
+from torch._C._distributed_c10d import HashStore
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.images import Augment
 from bramble.contracts.package import ModelDescription
 from bramble_workloads.errors import BadData, SpecError, Stopped
 from bramble_workloads.processing.model import Model
-from bramble_workloads.train import checkpoint, entry, loop
-from bramble_workloads.train.checkpoint import STATE, steps
+from bramble_workloads.train import checkpoint, entry, loop, program
+from bramble_workloads.train.checkpoint import BEST, STATE, WEIGHTS, Parts, State, steps
 from bramble_workloads.train.images import augment
 from bramble_workloads.train.progress import Progress
 from bramble_workloads.train.ranks import Ranks
@@ -172,11 +175,38 @@ def test_another_sigterm_does_not_end_a_rank_that_saves_its_last_step(run: Run, 
     assert steps(run.folder / "checkpoints")[-1][0] == 1
 
 
+@pytest.fixture
+def no_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The export takes longer than a short training."""
+    monkeypatch.setattr(program, "_export", lambda *_: None)
+
+
+@pytest.fixture
+def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process is rank 0 of two, and its peer, which is not there, does the same as itself."""
+    begin = distributed.init_process_group
+
+    def end() -> None:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+    def alone(*_: Any, **__: Any) -> None:
+        end()  # that of a run that was lost
+        begin("gloo", store=HashStore(), rank=0, world_size=1)
+
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(distributed, "init_process_group", alone)
+    monkeypatch.setattr(Ranks, "total", lambda _, values: values * 2)
+    yield
+    end()
+
+
+@pytest.mark.usefixtures("peer")
 @pytest.mark.parametrize(
     ("owner", "name", "call", "saved"),
     [
-        pytest.param(torch.Tensor, "backward", 10, 10, id="within a step"),
-        pytest.param(Ranks, "share", 1, 16, id="at the end of an epoch"),
+        pytest.param(torch.Tensor, "backward", 5, 5, id="within a step"),
+        pytest.param(Ranks, "share", 1, 8, id="at the end of an epoch"),
     ],
 )
 def test_a_lost_peer_leaves_the_last_whole_step_with_its_statistics(
@@ -198,6 +228,61 @@ def test_a_lost_peer_leaves_the_last_whole_step_with_its_statistics(
     assert steps(another.folder / "checkpoints")[-1][0] == saved
     another(**wanted)
     assert run.weights == another.weights
+
+
+@pytest.mark.usefixtures("no_export")
+def test_what_no_step_needs_is_not_done_in_each(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To seed everything formats stack traces, and the statistics from before a step are needed only where a peer can be lost."""
+    seeds, statistics, original = list[int](), list[nn.Module](), torch.manual_seed
+
+    def seed(value: int) -> torch.Generator:
+        seeds.append(value)
+        return original(value)
+
+    monkeypatch.setattr(torch, "manual_seed", seed)
+    monkeypatch.setattr(loop, "Statistics", statistics.append)
+    run(epochs=2)
+    assert seeds == [7]
+    assert statistics == []
+
+
+@pytest.mark.usefixtures("no_export")
+@pytest.mark.parametrize(
+    ("seconds", "saved"),
+    [
+        pytest.param(0.0, [8, 16, 24, 32, 40, 48], id="which takes no time: each epoch"),
+        pytest.param(3.0, [8, 32, 48], id="which takes 3 s: not before 300 s are over, and the last epoch"),
+    ],
+)
+def test_checkpoints_take_no_more_than_a_hundredth_of_the_time(
+    seconds: float, saved: list[int], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, found, original = [0.0], list[int](), checkpoint.save
+
+    def save(folder: Path, state: State, parts: Parts) -> Path:
+        found.append(state.step)
+        now[0] += seconds
+        return original(folder, state, parts)
+
+    def step(self: Progress, epoch: int) -> None:
+        del self, epoch
+        now[0] += 15  # an epoch has 8 steps
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(checkpoint, "save", save)
+    monkeypatch.setattr(Progress, "first_step", step)
+    run(epochs=6)
+    assert found == saved
+
+
+@pytest.mark.usefixtures("no_export")
+def test_the_best_weights_are_not_written_twice(run: Run, another: Run) -> None:
+    """After an epoch that was the best so far, they are those of the network."""
+    run(epochs=1)
+    another(epochs=2, earlyStopping={"patience": 9, "metric": "loss", "minDelta": 100})  # the first epoch stays the best
+    for each, same in ((run, True), (another, False)):
+        folder = steps(each.folder / "checkpoints")[-1][1]
+        assert (folder / BEST).samefile(folder / WEIGHTS) is same
 
 
 def test_early_stopping_ends_a_run_that_no_longer_improves_and_exports_its_best(run: Run) -> None:

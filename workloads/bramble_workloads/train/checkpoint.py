@@ -45,6 +45,11 @@ class State:
     stale: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def is_best(self) -> bool:
+        """True if the weights are those of the best epoch."""
+        return self.consumed == 0 and self.best_epoch == self.epoch - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -64,7 +69,9 @@ def save(folder: Path, state: State, parts: Parts) -> Path:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     save_file(weights_of(parts.network), aside / WEIGHTS)
-    if parts.best:
+    if parts.best and state.is_best:
+        (aside / BEST).hardlink_to(aside / WEIGHTS)
+    elif parts.best:
         save_file(parts.best, aside / BEST)
     torch.save({"optimizer": parts.optimizer.state_dict(), "scaler": parts.scaler.state_dict()}, aside / OPTIMIZER)
     (aside / STATE).write_text(json.dumps(asdict(state)))

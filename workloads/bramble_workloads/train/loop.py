@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from bramble.contracts.hyperparameters import Hyperparameters
@@ -23,11 +23,17 @@ from bramble_workloads.train import checkpoint, sampling
 from bramble_workloads.train.checkpoint import Parts, State
 from bramble_workloads.train.precision import Precision
 from bramble_workloads.train.progress import Progress
+from bramble_workloads.train.randomness import Randomness
 from bramble_workloads.train.ranks import Ranks
 from bramble_workloads.train.samples import Batch, Source
 from bramble_workloads.train.schedule import learning_rate
+from bramble_workloads.train.statistics import Statistics
 from bramble_workloads.train.stopping import Stopping
-from bramble_workloads.train.validation import improved, means_of, sums_of, validate
+from bramble_workloads.train.sums import Sums
+from bramble_workloads.train.validation import improved, validate
+
+CHECKPOINT_SHARE = 0.01
+"""The share of the time that checkpoints at the end of epochs may take. Where an epoch takes less than a second, not each has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class Trainer:
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
         self._wanted, self._ranks, self._objective = setup.wanted, setup.ranks, setup.objective
-        self._train_names = [_of_training(name) for name in ("loss", *setup.objective.figures)]
+        self._randomness = Randomness(setup.ranks.device)
         self._precision = Precision(setup.wanted.mixed_precision, setup.ranks.device)
         network = setup.network
         self._model: nn.Module = network
@@ -65,8 +71,8 @@ class Trainer:
         self.state = State()
         self._whole = True
         self._saved = 0
-        self._buffers = list(network.buffers())
-        self._before = [buffer.clone() for buffer in self._buffers]
+        self._next_save = -math.inf
+        self._statistics = Statistics(network) if setup.ranks.world_size > 1 and setup.ranks.first else None
 
     def run(self) -> State:
         """Train to the last epoch, or until early stopping. The network then holds the weights of the best epoch.
@@ -77,7 +83,7 @@ class Trainer:
         """
         self.state = checkpoint.restore(self._setup.checkpoints, self._parts, self._ranks.device)
         self._saved = self.state.step
-        self._copy(self._buffers, self._before)
+        self._keep_statistics()
         self._require_same_step()
         with Stopping(self._ranks) as stopping, _SaveLastStep(self):  # another SIGTERM does not end the rank while it saves
             while self.state.epoch < self._wanted.epochs and not self._done():
@@ -91,17 +97,20 @@ class Trainer:
     def save(self) -> None:
         """In rank 0, write a checkpoint of the last complete optimiser step, unless it exists."""
         if self._ranks.first and self._whole and self.state.step != self._saved:
+            began = time.monotonic()
             checkpoint.save(self._setup.checkpoints, self.state, self._parts)
-            self._saved = self.state.step
+            self._saved, ended = self.state.step, time.monotonic()
+            self._next_save = ended + (ended - began) / CHECKPOINT_SHARE
 
-    def restore_statistics(self) -> None:
-        """Restore the running statistics from before an unfinished step. The weights change only at the end of a step."""
-        self._copy(self._before, self._buffers)
+    def save_after_loss(self) -> None:
+        """The same where a peer was lost, perhaps within a step. The weights change only at the end of a step; the statistics do not."""
+        if self._statistics is not None:
+            self._statistics.restore()
+        self.save()
 
-    @staticmethod
-    def _copy(sources: list[Tensor], targets: list[Tensor]) -> None:
-        if sources:
-            torch._foreach_copy_(targets, sources)
+    def _keep_statistics(self) -> None:
+        if self._statistics is not None:
+            self._statistics.keep()
 
     def _done(self) -> bool:
         stopping = self._wanted.early_stopping
@@ -113,11 +122,11 @@ class Trainer:
         if int(steps.item()) != self.state.step * self._ranks.world_size:
             raise CheckpointsDiffer(f"this node restored step {self.state.step}, and another node restored a different one")
 
-    def _epoch(self, stopping: Stopping) -> Tensor:
-        """Take optimiser steps until the epoch's samples are used up; return the sums of this rank (`sums_of`)."""
+    def _epoch(self, stopping: Stopping) -> Sums:
+        """Take optimiser steps until the epoch's samples are used up; return the sums of this rank."""
         state, wanted, ranks = self.state, self._wanted, self._ranks
         self._model.train()
-        sums = torch.zeros(2 + len(self._objective.figures), dtype=torch.float64, device=ranks.device)
+        sums = Sums(self._objective.figures, ranks.device)
         order = sampling.epoch_order(len(self._setup.train), self._setup.seed, state.epoch)
         indices = sampling.batches(order, wanted.batch_size, ranks.rank, ranks.world_size, state.consumed)
         whole, began, start = wanted.batch_size * ranks.world_size, time.monotonic(), state.consumed
@@ -126,7 +135,7 @@ class Trainer:
             self._step(group, seen, sums)
             state.consumed = seen
             state.step += 1
-            self._copy(self._buffers, self._before)
+            self._keep_statistics()
             self._whole = True
             if ranks.first:
                 self._setup.progress.first_step(state.epoch)
@@ -136,34 +145,32 @@ class Trainer:
         stopping.settle()
         return sums
 
-    def _step(self, group: list[Batch], seen: int, sums: Tensor) -> None:
+    def _step(self, group: list[Batch], seen: int, sums: Sums) -> None:
         """Take one optimiser step with a group of batches, after which `seen` samples of the epoch are used up."""
         state, wanted, samples = self.state, self._wanted, len(self._setup.train)
         rate = learning_rate(state.epoch + state.consumed / samples, state.epoch + seen / samples, wanted)
         for settings in self._parts.optimizer.param_groups:
             settings["lr"] = rate
-        chance = sampling.seed_of(self._setup.seed, state.epoch, state.consumed, self._ranks.rank)
-        torch.manual_seed(chance)  # for dropout and other random layers
-        generator = torch.Generator().manual_seed(chance)
+        self._randomness.seed(self._setup.seed, state.epoch, state.consumed, self._ranks.rank)
         self._parts.optimizer.zero_grad(set_to_none=True)
         for number, batch in enumerate(group, start=1):
-            inputs, targets = self._objective.prepare(batch.inputs, batch.targets, generator)
+            inputs, targets = self._objective.prepare(batch.inputs, batch.targets, self._randomness.cpu)
             last = number == len(group)
             with contextlib.nullcontext() if last or self._ranks.world_size == 1 else self._model.no_sync():  # type: ignore[operator]
                 with self._precision.autocast():
                     outputs = self._model(inputs)
                     losses = self._objective.losses(outputs, targets, training=True)
-                    loss = (losses * batch.weights).sum() / batch.weights.sum() / len(group)
+                    loss = torch.dot(losses, batch.weights / (batch.weights.sum() * len(group)))
                 self._precision.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():
-                sums += sums_of(losses.detach(), self._objective.measure(outputs, targets))
+                sums.add(losses, self._objective.measure(outputs, targets))
         self._whole = False
         self._precision.step(self._parts.optimizer, self._setup.network, wanted.clip_norm)
 
-    def _close_epoch(self, sums: Tensor, seconds: float, samples: int, stopping: Stopping) -> None:
-        """Validate, keep the weights if they are the best so far, save a checkpoint, and report progress."""
+    def _close_epoch(self, sums: Sums, seconds: float, samples: int, stopping: Stopping) -> None:
+        """Validate, keep the weights if they are the best so far, save a checkpoint if one is due, and report progress."""
         state = self.state
-        metrics = means_of(self._ranks.total(sums), self._train_names)
+        metrics = _of_training(sums.means(self._ranks))
         self._ranks.share(self._setup.network)
         metrics |= validate(self._setup.network, self._objective, self._setup.val, self._ranks, self._wanted.batch_size, stopping)
         for split, name in (("train", "trainLoss"), ("val", "loss")):
@@ -180,17 +187,18 @@ class Trainer:
             state.stale += 1
         state.epoch, state.consumed = state.epoch + 1, 0
         self._whole, self._saved = True, -1
-        self.save()
+        left = 0 if self._done() else self._wanted.epochs - state.epoch
+        if not left or time.monotonic() >= self._next_save:
+            self.save()
         if self._ranks.first:
-            left = 0 if self._done() else self._wanted.epochs - state.epoch
             whole = seconds * len(self._setup.train) / samples if samples else None  # this attempt may have begun within the epoch
             self._setup.progress.write(state.epoch, metrics, left * whole if whole is not None else None)
             text = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
             print(f"epoch {state.epoch}/{self._wanted.epochs}: {text}", flush=True)  # noqa: T201
 
-    def _report_within_epoch(self, sums: Tensor, speed: float) -> None:
+    def _report_within_epoch(self, sums: Sums, speed: float) -> None:
         state, total = self.state, len(self._setup.train)
-        metrics = {**means_of(sums, self._train_names), "samplesPerSecond": speed}
+        metrics = {**_of_training(sums.means()), "samplesPerSecond": speed}
         left = (total - state.consumed) + (self._wanted.epochs - state.epoch - 1) * total
         self._setup.progress.write(state.epoch, metrics, left / max(speed, 1e-9))
 
@@ -212,8 +220,7 @@ class _SaveLastStep:
         if isinstance(error, Stopped):
             self._trainer.save()
         elif LOST_PEER.search(str(error)):
-            self._trainer.restore_statistics()
-            self._trainer.save()
+            self._trainer.save_after_loss()
 
 
 def make_optimizer(network: nn.Module, wanted: Hyperparameters) -> torch.optim.Optimizer:
@@ -225,9 +232,9 @@ def make_optimizer(network: nn.Module, wanted: Hyperparameters) -> torch.optim.O
     return kind(weights, lr=wanted.learning_rate, weight_decay=wanted.weight_decay)
 
 
-def _of_training(name: str) -> str:
-    """The name of a metric when it is measured on the train split: `trainLoss`."""
-    return f"train{name[0].upper()}{name[1:]}"
+def _of_training(metrics: dict[str, float]) -> dict[str, float]:
+    """The same values under the names that they have when they are measured on the train split, such as `trainLoss`."""
+    return {f"train{name[0].upper()}{name[1:]}": value for name, value in metrics.items()}
 
 
 def _grouped(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -13,7 +14,7 @@ SMALLEST = 2
 
 def seed_of(*parts: int) -> int:
     """Mix several numbers, such as (seed, epoch, step, rank), to one seed of 63 bits."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "little") >> 1
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -40,8 +41,9 @@ def batches(order: NDArray[np.int64], size: int, rank: int, world_size: int, sta
         chunk = order[offset : offset + whole]
         if len(chunk) < min(SMALLEST, size) * world_size and offset > 0:
             return
-        missing = -len(chunk) % world_size
-        yield np.concatenate([chunk, np.resize(order, missing)])[rank::world_size]
+        if missing := -len(chunk) % world_size:
+            chunk = np.concatenate([chunk, np.resize(order, missing)])
+        yield chunk[rank::world_size]
 
 
 def smallest_batch(count: int, size: int, world_size: int) -> int:

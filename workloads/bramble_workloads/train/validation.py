@@ -16,26 +16,7 @@ from bramble_workloads.tasks.objective import NetworkOutputs, Objective
 from bramble_workloads.train.ranks import Ranks
 from bramble_workloads.train.samples import Source
 from bramble_workloads.train.stopping import Stopping
-
-FORWARD = 4
-"""How many training batches are put into one forward pass, which needs less memory without gradients."""
-
-
-def sums_of(losses: Tensor, figures: Sequence[Tensor]) -> Tensor:
-    """The sums over the samples of a batch, float64: the loss, each figure, and the number of samples."""
-    count = torch.tensor(float(len(losses)), dtype=torch.float64, device=losses.device)
-    return torch.stack([losses.sum().double(), *(figure.sum().double() for figure in figures), count])
-
-
-def means_of(sums: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """The means over the samples, by name; empty without samples.
-
-    Args:
-        sums: the sums that `sums_of` returns.
-        names: the names of the loss and the figures.
-    """
-    *values, count = sums.tolist()
-    return {name: value / count for name, value in zip(names, values, strict=True)} if count else {}
+from bramble_workloads.train.sums import Sums
 
 
 def validate(
@@ -48,15 +29,15 @@ def validate(
     """
     if len(val) == 0:
         return {}
-    sums = torch.zeros(2 + len(objective.figures), dtype=torch.float64, device=ranks.device)
-    shared = len(val) // ranks.world_size // (batch_size * FORWARD)
+    sums = Sums(objective.figures, ranks.device)
+    shared = len(val) // ranks.world_size // batch_size
     indices = np.arange(ranks.rank, len(val), ranks.world_size)
     for number, (outputs, targets) in enumerate(forward(network, objective, val, indices, batch_size)):
-        sums += sums_of(objective.losses(outputs, targets, training=False), objective.measure(outputs, targets))
+        sums.add(objective.losses(outputs, targets, training=False), objective.measure(outputs, targets))
         if number < shared:  # every rank has as many batches
             stopping.after_step()
     stopping.settle()
-    return means_of(ranks.total(sums), ("loss", *objective.figures))
+    return sums.means(ranks)
 
 
 def graph_outputs(network: nn.Module, objective: Objective[Any], source: Source, batch_size: int) -> list[Outputs]:
@@ -76,7 +57,7 @@ def forward(
     """The network's outputs and the targets, batch by batch, in evaluation mode."""
     was = network.training
     network.eval()
-    for batch in source.batches(_slices(indices, batch_size * FORWARD)):
+    for batch in source.batches(_slices(indices, batch_size)):
         inputs, targets = objective.prepare(batch.inputs, batch.targets, None)
         yield network(inputs), targets
     network.train(was)

@@ -75,7 +75,7 @@ class ClassificationObjective(Objective[Label]):
 
     def measure(self, outputs: NetworkOutputs, targets: Tensor) -> tuple[Tensor, ...]:
         """1 for each sample whose greatest logit is that of the true class, else 0."""
-        return ((_logits(outputs).argmax(1) == targets).double(),)
+        return (_logits(outputs).argmax(1) == targets,)
 
 
 def _logits(outputs: NetworkOutputs) -> Tensor:
