@@ -1,0 +1,136 @@
+"""What the cluster does not admit stands in status within ten seconds, in the API server's or the Job controller's words."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from bramble.api.labels import ATTEMPT
+from bramble.kinds.dataset.controller import CONTROLLER
+from bramble.kube.client import Client
+from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, Manifest
+from tests.engine.running import client, eventually, running, says
+from tests.engine.test_watching import dataset, secret
+from tools.cluster import Cluster
+
+pytestmark = pytest.mark.cluster
+
+SECONDS = 10.0
+QUOTA = 'Error creating: pods "tape-snapshot-1-x" is forbidden: failed quota: tenant: must specify limits.cpu'
+
+
+def jobs_of(namespace: str) -> dict[str, Any]:
+    """The Jobs of one namespace, as admission rules select them."""
+    return {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+        "rules": [{"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}],
+    }
+
+
+def policy(namespace: str) -> list[dict[str, Any]]:
+    """A policy that allows no Jobs in this namespace."""
+    api, name, rules = "admissionregistration.k8s.io/v1", {"name": f"no-jobs-{namespace}"}, jobs_of(namespace)
+    constraints = {"namespaceSelector": rules["namespaceSelector"], "resourceRules": rules["rules"]}
+    validations = [{"expression": "false", "message": "no Jobs in this namespace"}]
+    return [
+        {
+            "apiVersion": api,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": name,
+            "spec": {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": validations},
+        },
+        {
+            "apiVersion": api,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": name,
+            "spec": {"policyName": name["name"], "validationActions": ["Deny"]},
+        },
+    ]
+
+
+def webhook(namespace: str) -> dict[str, Any]:
+    """A webhook for Jobs at an address where nobody listens."""
+    hook = {
+        "name": "away.example.org",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "failurePolicy": "Fail",
+        "timeoutSeconds": 1,
+        **jobs_of(namespace),
+    }
+    kind = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    return {**kind, "metadata": {"name": f"away-{namespace}"}, "webhooks": [hook]}
+
+
+async def in_force(api: Client, namespace: str) -> None:
+    """Until the API server refuses a Job in this namespace: it reads its rules a moment after they were written."""
+    spec = {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}
+    probe = {"apiVersion": JOB.api_version, "kind": "Job", "metadata": {"name": "probe", "namespace": namespace}, "spec": spec}
+
+    async def refused() -> bool:
+        try:
+            await api.call("POST", JOB.path(namespace), probe, {"dryRun": "All"})
+        except Exception as error:  # noqa: BLE001 - whatever is said
+            return "no Jobs in this namespace" in str(error) or "away.example.org" in str(error)
+        return False
+
+    await eventually(refused)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "part"),
+    [
+        pytest.param("policy", "Refused", "no Jobs in this namespace", id="a policy that refuses the Job"),
+        pytest.param("webhook", "NotAdmitted", 'failed calling webhook "away.example.org"', id="a webhook that does not answer"),
+    ],
+)
+async def test_a_job_that_is_not_admitted(local: Cluster, namespace: str, kind: str, reason: str, part: str) -> None:
+    rules = policy(namespace) if kind == "policy" else [webhook(namespace)]
+    local.apply(secret(local, namespace))
+    for rule in rules:
+        local.apply(rule)
+    try:
+        async with client(local) as api, running(local, (CONTROLLER,)) as engine:
+            await in_force(api, namespace)
+            await api.create(DATASET, dataset(namespace))
+            async with asyncio.timeout(SECONDS):
+                await says(api, DATASET, namespace, "tape", reason, part=part)
+            assert await api.get(CONFIG_MAP, namespace, "tape-snapshot-1") is None, "nothing says that the attempt has begun"
+            for rule in rules:
+                local.kubectl("delete", rule["kind"], rule["metadata"]["name"])
+
+            async def made() -> Manifest | None:
+                engine.changes.wake_all()  # it would look again by itself after half a minute
+                return await api.get(CONFIG_MAP, namespace, "tape-snapshot-1")
+
+            await eventually(made, 30)
+            job = await api.get(JOB, namespace, "tape-snapshot-1")
+            assert job is not None
+            assert job["metadata"]["labels"][ATTEMPT] == "1", "the same attempt: a refusal costs nothing"
+    finally:
+        for rule in rules:
+            local.kubectl("delete", "--ignore-not-found", rule["kind"], rule["metadata"]["name"])
+
+
+async def test_a_job_that_gets_no_pods(local: Cluster, namespace: str) -> None:
+    """There is no Job controller here: the test writes its Event, in the older form that it uses."""
+    local.apply(secret(local, namespace))
+    async with client(local) as api, running(local, (CONTROLLER,)):
+        await api.create(DATASET, dataset(namespace))
+
+        async def made() -> Manifest | None:
+            return await api.get(JOB, namespace, "tape-snapshot-1")
+
+        job = await eventually(made, 30)
+        about = {"apiVersion": "batch/v1", "kind": "Job", "name": "tape-snapshot-1", "namespace": namespace, "uid": job["metadata"]["uid"]}
+        last = "2026-01-01T00:00:00Z"
+        event = {"type": "Warning", "reason": "FailedCreate", "message": QUOTA, "firstTimestamp": last, "lastTimestamp": last, "count": 3}
+        metadata = {"name": "tape-snapshot-1.1", "namespace": namespace}
+        source = {"source": {"component": "job-controller"}}
+        local.apply({"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about, **event, **source})
+        async with asyncio.timeout(SECONDS):
+            said = await says(api, DATASET, namespace, "tape", "Snapshotting", part="must specify limits.cpu")
+        assert said == f"Job tape-snapshot-1 has no pod (FailedCreate: {QUOTA})"
