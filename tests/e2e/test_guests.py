@@ -18,7 +18,7 @@ from tools.installation import NAMESPACE, install
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
 
 Object = dict[str, Any]
-API = "admissionregistration.k8s.io/v1beta1"
+API = "admissionregistration.k8s.io/v1"
 GUEST = """
 [JSONPatch{op: "add", path: "/spec/containers/-", value: Object.spec.containers{
   name: "guest", image: object.spec.containers[0].image, command: ["python3", "-c", "import time; time.sleep(100000)"],
@@ -143,7 +143,7 @@ def test_half_a_gang_holds_its_gpu_for_a_minute_and_costs_nothing(place: Place) 
     assert "exceeded quota: half" in place.ready("trainingrun", "half")["message"]
     place.until(lambda: place.ready("trainingrun", "half")["reason"] == "Incomplete", 90)
     assert time.monotonic() - began > 50
-    place.until(lambda: place.pods("train") == [], 70)
+    place.until(lambda: place.jobs("train") == [], 10)
     status = place.status("trainingrun", "half")
     assert (status.get("failures", 0), status.get("disruptions", 0), status["released"]["times"]) == (0, 0, 1)
     assert "exceeded quota: half" in status["released"]["message"]
@@ -154,7 +154,7 @@ def test_a_job_that_a_guest_keeps_alive_is_ended(place: Place) -> None:
     once = "!object.spec.containers.exists(c, c.name == 'guest')"
     mutation = {"patchType": "JSONPatch", "jsonPatch": {"expression": GUEST}}
     with mutated(place.cluster, place.namespace, "", "pods", mutation, once):
-        place.until(lambda: admits(place, "guest"), 30)
+        place.until(lambda: len(created(place, "Pod", "v1", RESTRICTED)["containers"]) == 2, 30)
         place.snapshot_again('{"id": "guest", "action": "snapshot"}')
         place.until(lambda: place.is_snapshotted(3), 60)
         (pod,) = [each for each in place.pods("snapshot") if each["metadata"]["labels"]["bramble.dev/attempt"] == "3"]
@@ -163,23 +163,27 @@ def test_a_job_that_a_guest_keeps_alive_is_ended(place: Place) -> None:
     assert place.is_snapshotted(3), "the result stays, and no Job follows"
 
 
-def admits(place: Place, guest: str) -> bool:
-    """Whether a pod would get this container."""
-    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container = {"name": "c", "image": "i", "securityContext": security}
-    spec = {
-        "containers": [container],
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
-    }
-    probe = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": spec})
+def created(place: Place, kind: str, api: str, spec: Object) -> Object:
+    """The spec of an object as the API server would store it. It reads its policies a moment after they were written."""
+    probe = json.dumps({"apiVersion": api, "kind": kind, "metadata": {"name": "probe"}, "spec": spec})
     made = place.cluster.kubectl("create", "-n", place.namespace, "--dry-run=server", "-o", "json", "-f", "-", stdin=probe)
-    return any(each["name"] == guest for each in json.loads(made)["spec"]["containers"])
+    found: Object = json.loads(made)["spec"]
+    return found
+
+
+RESTRICTED = {
+    "restartPolicy": "Never",
+    "securityContext": {"runAsNonRoot": True, "runAsUser": 1, "seccompProfile": {"type": "RuntimeDefault"}},
+    "containers": [{"name": "c", "image": "i", "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}],
+}
 
 
 def test_a_failed_attempt_whose_job_is_gone_does_not_run_twice(place: Place) -> None:
     """Every Job is cleaned up as soon as it has ended, and the operator is away when that happens."""
     mutation = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": AT_ONCE}}
     with mutated(place.cluster, place.namespace, "batch", "jobs", mutation):
+        probe = {"template": {"spec": RESTRICTED}}
+        place.until(lambda: created(place, "Job", "batch/v1", probe).get("ttlSecondsAfterFinished") == 0, 30)
         place.train(
             "gone", 1, "import time; print('here', flush=True); time.sleep(15); raise SystemExit(7)", {"failures": 0, "disruptions": 0}
         )
