@@ -114,8 +114,10 @@ def test_a_graph_that_is_not_as_described(changes: dict[str, object], says: str)
 
 
 def test_bytes_that_are_no_graph() -> None:
-    with pytest.raises(DescriptionError, match="refuses the graph"):
+    with pytest.raises(DescriptionError, match="the graph is no ONNX file"):
         Model.load(description(), b"not a graph at all")
+    with pytest.raises(DescriptionError, match="refuses the graph"):
+        Model.load(description(), b"")
 
 
 def test_a_package_for_a_newer_runtime() -> None:

@@ -12,6 +12,7 @@ from bramble.contracts.package import ModelDescription
 from bramble.contracts.runtimes import ONNX
 from bramble_workloads.processing.errors import DescriptionError, ModelFault
 from bramble_workloads.runtimes.base import Floats, Graph, Port, Runtime, first_line, require_described, require_shapes
+from bramble_workloads.runtimes.onnx.one_file import require_one_file
 
 DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int64)": "int64"}
 LOG_ERROR = 3
@@ -62,6 +63,7 @@ class OnnxRuntime(Runtime):
         return version
 
     def load(self, description: ModelDescription, graph: Path | bytes, threads: int) -> Graph:
+        require_one_file(graph)
         content = graph if isinstance(graph, bytes) else str(graph)
         try:
             session = onnxruntime.InferenceSession(content, session_options(threads), providers=["CPUExecutionProvider"])
