@@ -11,6 +11,7 @@ STEPS = MappingProxyType(
         "snapshot": "bramble_workloads.snapshot.step",
         "fetch": "bramble_workloads.fetch",
         "sidecar": "bramble_workloads.sidecar.step",
+        "package": "bramble_workloads.packaging.step",
         "evaluate": "bramble_workloads.evaluate.step",
         "convert": "bramble_workloads.convert.step",
         "benchmark": "bramble_workloads.benchmark.step",

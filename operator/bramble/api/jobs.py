@@ -62,6 +62,7 @@ class AllSteps(StepResources):
     snapshot: Resources | None = None
     fetch: Resources | None = None
     sidecar: Resources | None = None
+    package: Resources | None = None
     evaluate: Resources | None = None
     convert: Resources | None = None
     benchmark: Resources | None = None

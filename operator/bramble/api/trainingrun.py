@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from bramble.api.engines.catalogue import DEFAULT, Engine
 from bramble.api.jobs import OwnJobs, Resources, StepResources
@@ -13,6 +13,7 @@ from bramble.api.modelversion import FP32, NAMED_RULE, ModelName, Targets, Valid
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, StepAttempts, condition_column
 from bramble.api.schema import (
     ATOMIC,
+    NAME_RULES,
     SET,
     Duration,
     LabelValue,
@@ -22,14 +23,18 @@ from bramble.api.schema import (
     Share,
     SpecPart,
     StatusPart,
+    computed,
     exactly_one,
     immutable,
     map_by,
+    quoted,
 )
 from bramble.api.tasks import Builtin, describe_metrics, gate_rules
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.evaluate import Gate
+from bramble.contracts.output import LONGEST_NAME
+from bramble.contracts.package import ModelDescription, description_problems
 from bramble.contracts.tasks.catalogue import MetricName
 from bramble.kube.resources import TRAINING_RUN
 
@@ -59,15 +64,74 @@ class Container(SpecPart):
     """Further environment variables."""
 
 
-class Trainer(SpecPart):
-    """The training program: one that comes with Bramble, or your own."""
+DEEPEST = 16
+"""How deep free-form fields may be nested. The API server accepts thousands of levels, and readers of JSON do not."""
 
-    RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("builtin", "container"),)
+
+def _portable(document: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is not portable JSON: jobs read it as JSON, and the identity of a run has its digest."""
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        nested = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [value for values in nested for value in values if isinstance(value, dict | list)]
+    if level:
+        raise ValueError(f"nested more than {DEEPEST} levels deep: write deeper parts as texts, or as files of the trainer's image")
+    try:
+        canonical_json(document)
+    except ValueError as error:
+        raise ValueError(f"cannot be written as portable JSON ({error}): write whole numbers below 2**53, others as texts") from error
+    return document
+
+
+FreeForm = Annotated[
+    dict[str, Any], AfterValidator(_portable), WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
+]
+
+
+def _described(document: Any) -> Any:
+    """Check a model description as the job does that reads it."""
+    if not isinstance(document, dict):
+        return document
+    try:
+        return ModelDescription.model_validate_json(canonical_json(_portable(document)))
+    except ValidationError as error:
+        raise ValueError(description_problems(error)) from error
+
+
+class KeptOutput(SpecPart):
+    """What the program of another TrainingRun left in $BRAMBLE_OUT. It is packaged without training, on a CPU, and then evaluated like a
+    model that was just trained.
+    """
+
+    training_run_ref: Reference
+    """The TrainingRun that trained. Its `status.keptOutput` says what it left."""
+    attempt: Annotated[int, Field(ge=1)] | None = None
+    """The attempt whose output is taken. Unset means the one in the other run's `status.keptOutput`."""
+    graph: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)] | None = None
+    """The kept file to take as the float32 ONNX graph, if it is not named model.onnx."""
+    package: (
+        Annotated[
+            ModelDescription,
+            BeforeValidator(_described),
+            WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True}),
+        ]
+        | None
+    ) = None
+    """The model description that replaces the kept package.json as a whole (docs/kinds/training-program.md). Unset means that the kept one
+    is read."""
+
+
+class Trainer(SpecPart):
+    """Where the model comes from: a training program that comes with Bramble, one of your own, or what another run's program left."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (exactly_one("builtin", "container", "keptOutput"),)
 
     builtin: Builtin | None = None
     """A training program that comes with Bramble."""
     container: Container | None = None
     """A training program of your own."""
+    kept_output: KeptOutput | None = None
+    """What the program of another TrainingRun left. Nothing is trained: `engine` and `budgets`, which have defaults, have no effect."""
 
 
 class TrainResources(Resources):
@@ -84,7 +148,9 @@ class RunSteps(StepResources):
     fetch: Resources | None = None
     """The container that downloads the dataset and the checkpoint before training. Each node has one."""
     sidecar: Resources | None = None
-    """The container that uploads checkpoints and results. Each node has one."""
+    """The container that uploads checkpoints and results, and checks the model. Each node has one."""
+    package: Resources | None = None
+    """The packaging of a kept output (`trainer.keptOutput`)."""
     evaluate: Resources | None = None
     """The evaluation of the exported package."""
 
@@ -185,28 +251,17 @@ class ModelVersionTemplate(SpecPart):
     """What is added to the Jobs of the ModelVersion and to their pods."""
 
 
-DEEPEST = 16
-"""How deep hyperparameters may be nested. The API server accepts thousands of levels, and readers of JSON do not."""
+NOT_WITHOUT_TRAINING = ("hyperparameters", "resources", "nodeSelector", "tolerations", "priorityClassName", "queueName")
+"""Fields that only a training uses. `engine` and `budgets` have defaults, so a rule cannot tell whether somebody wrote them."""
 
 
-def _portable(document: dict[str, Any]) -> dict[str, Any]:
-    """Refuse hyperparameters that are not portable JSON: the trainer reads them as JSON, and the run's identity has their digest."""
-    level: list[Any] = [document]
-    for _ in range(DEEPEST):
-        nested = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [value for values in nested for value in values if isinstance(value, dict | list)]
-    if level:
-        raise ValueError(f"nested more than {DEEPEST} levels deep: write deeper parts as texts, or as files of the trainer's image")
-    try:
-        canonical_json(document)
-    except ValueError as error:
-        raise ValueError(f"cannot be written as portable JSON ({error}): write whole numbers below 2**53, others as texts") from error
-    return document
-
-
-FreeForm = Annotated[
-    dict[str, Any], AfterValidator(_portable), WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
-]
+def _kept_rule() -> Rule:
+    unused = {name: f"has(self.{name})" for name in NOT_WITHOUT_TRAINING}
+    return computed(
+        f"!has(self.trainer.keptOutput) || !({' || '.join(unused.values())})",
+        f"{'%s' * len(unused)}cannot be set with trainer.keptOutput, because nothing is trained: remove what is named",
+        *(f"({test} ? {quoted(name + ' ')} : '')" for name, test in unused.items()),
+    )
 
 
 class Spec(SpecPart):
@@ -219,12 +274,14 @@ class Spec(SpecPart):
             "they decide the result; make another TrainingRun with another name",
         ),
         *gate_rules(),
+        _kept_rule(),
     )
 
     dataset_ref: Reference
-    """The Dataset to train on. Its version at the time when the run is admitted is pinned in `status.dataset`."""
+    """The Dataset to train on. Its version at the time when the run is admitted is pinned in `status.dataset`. With `trainer.keptOutput` it
+    is the Dataset that the other run was trained on, in the version of that run."""
     trainer: Trainer
-    """The training program."""
+    """Where the model comes from."""
     hyperparameters: FreeForm = Field(default_factory=dict)
     """The hyperparameters. The built-in trainer has epochs, batchSize, learningRate, optimizer, weightDecay, scheduler, warmupEpochs,
     earlyStopping, augment and others (docs/reference/hyperparameters.md). A program of your own reads whatever you write here from the
@@ -293,6 +350,29 @@ class ProgressSeen(StatusPart):
     """The number of processes that train together."""
     first_step_at: str = ""
     """When the attempt made its first step (RFC 3339)."""
+
+
+class OutputSeen(StatusPart):
+    """What a training program left in $BRAMBLE_OUT. A TrainingRun with `spec.trainer.keptOutput` packages it without training."""
+
+    run: str = ""
+    """The TrainingRun that trained."""
+    attempt: int = 0
+    """The attempt that left it."""
+    files: int = 0
+    """How many files are kept."""
+    bytes: int = 0
+    """Their size in bytes."""
+    left_out: int = 0
+    """How many files were not kept; the listing names them."""
+    problem: str = ""
+    """Why no package was made of it. Unset if one was made."""
+    uri: str = ""
+    """The key in the store of the listing, which names every file with the digest of its blob."""
+    digest: str = ""
+    """The digest of the listing."""
+    description: str = ""
+    """In a run that packages it: the digest of the model description that replaces the kept one."""
 
 
 class PackageSeen(StatusPart):
@@ -386,6 +466,8 @@ class Status(KindStatus):
             "dataset",
             "hyperparameters",
             "firstCause",
+            "keptOutput",
+            "packaging",
             "package",
             "evaluation",
             "modelVersion",
@@ -423,6 +505,11 @@ class Status(KindStatus):
     first_cause: Cause | None = None
     """Why the last failed attempt failed: the cause that explains the others, with its rank, its node and the last lines of its log.
     Memory."""
+    kept_output: OutputSeen | None = None
+    """What the newest attempt that left anything in $BRAMBLE_OUT left; with `spec.trainer.keptOutput`, the output that is packaged.
+    Memory."""
+    packaging: StepAttempts | None = None
+    """The attempts at packaging the kept output of another run. Memory."""
     package: PackageSeen | None = None
     """The package that training exported. Memory."""
     evaluation: EvaluationSeen | None = None
@@ -439,6 +526,14 @@ KIND = Kind(
     status=Status,
     description="Trains one model on one frozen dataset, in as many attempts as its budgets allow, and evaluates the result.",
     short_names=("trun",),
+    rules=(
+        *NAME_RULES,
+        Rule(
+            "!has(self.spec.trainer) || !has(self.spec.trainer.keptOutput) ||"
+            " self.spec.trainer.keptOutput.trainingRunRef.name != self.metadata.name",
+            "spec.trainer.keptOutput.trainingRunRef.name: a run cannot package its own output: name the run that trained",
+        ),
+    ),
     columns=(
         Column("Phase", ".status.phase"),
         Column("Progress", ".status.progress.summary"),

@@ -14,6 +14,7 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.jobs.evaluate import EvaluateJob
 from bramble.contracts.jobs.files import AnyResult, ResultFile
+from bramble.contracts.jobs.package import PackagingJob
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import cause_key, result_key, run_prefix
@@ -35,22 +36,22 @@ class StepPod:
         for content in blobs:
             self.store.put_blob(content)
 
-    def write(self, job: EvaluateJob | ConvertJob) -> None:
+    def write(self, job: EvaluateJob | ConvertJob | PackagingJob) -> None:
         (self.folder / "job.json").write_bytes(canonical_json(job))
         (self.folder / "termination").unlink(missing_ok=True)
 
-    def run(self, main: Callable[[], int], job: EvaluateJob | ConvertJob) -> int:
+    def run(self, main: Callable[[], int], job: EvaluateJob | ConvertJob | PackagingJob) -> int:
         self.write(job)
         return main()
 
-    def result(self, job: EvaluateJob | ConvertJob) -> AnyResult:
+    def result(self, job: EvaluateJob | ConvertJob | PackagingJob) -> AnyResult:
         """What was filed; the termination message must name it."""
         content = self.store.get(result_key(job.prefix))
         last = Termination.model_validate_json((self.folder / "termination").read_bytes())
         assert (last.code, last.key, last.sha256) == (0, result_key(job.prefix), digest_of(content))
         return ResultFile.parse(content)
 
-    def cause(self, job: EvaluateJob | ConvertJob) -> Cause:
+    def cause(self, job: EvaluateJob | ConvertJob | PackagingJob) -> Cause:
         return Cause.model_validate_json(self.store.get(cause_key(job.prefix, 0)))
 
 
@@ -65,6 +66,11 @@ def evaluate_job(**fields: Any) -> EvaluateJob:
 def convert_job(*variants: dict[str, Any], **fields: Any) -> ConvertJob:
     values: dict[str, Any] = {"object": OWNER, "attempt": 1, "prefix": prefix("convert"), "model": "digits", "version": "1.2.3"}
     return ConvertJob.model_validate({**values, "variants": variants, **fields})
+
+
+def packaging_job(**fields: Any) -> PackagingJob:
+    values: dict[str, Any] = {"object": OWNER, "attempt": 1, "prefix": prefix("package"), "model": "digits", "version": "1.2.3"}
+    return PackagingJob.model_validate({**values, **fields})
 
 
 def environment(hash_seed: int) -> dict[str, str]:

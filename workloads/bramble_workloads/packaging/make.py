@@ -41,7 +41,7 @@ class Made(NamedTuple):
 
 
 def make_package(
-    store: Store, output: Output, identity: Identity, *, description: ModelDescription | None = None, model: str = MODEL.file
+    store: Store, output: Output, identity: Identity, *, description: ModelDescription | None = None, graph: str = MODEL.file
 ) -> Made:
     """Upload a package.
 
@@ -50,19 +50,19 @@ def make_package(
         output: what the training program left.
         identity: what else the package states.
         description: replaces the output's `package.json`; None to read that.
-        model: the file to take as the float32 graph.
+        graph: the file to take as the float32 graph.
 
     Raises:
         SpecError: a file is missing, cannot be used or is too large, or the description does not match the graph. The message says what
             to write.
         TryAgain: the store did not answer.
     """
-    if model not in output.names():
-        raise SpecError(_no_model(output, model))
+    if graph not in output.names():
+        raise SpecError(_no_graph(output, graph))
     description = description or read_description(output)
-    files = {form.name: file for form in EXPORTS if (file := _upload(store, output, form, description, model)) is not None}
-    with output.opened(model) as graph:
-        release = converter_of(RUNTIMES[0]).least_release(graph)
+    files = {form.name: file for form in EXPORTS if (file := _upload(store, output, form, description, graph)) is not None}
+    with output.opened(graph) as path:
+        release = converter_of(RUNTIMES[0]).least_release(path)
     package = Package(
         **dict(description),
         model=identity.model,
@@ -101,9 +101,9 @@ def read_description(output: Output) -> ModelDescription:
         raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}") from error
 
 
-def _upload(store: Store, output: Output, form: Export, description: ModelDescription, model: str) -> File | None:
+def _upload(store: Store, output: Output, form: Export, description: ModelDescription, graph: str) -> File | None:
     """Upload one exported form of the model, in one piece; None if the program left none. The graph must match the description."""
-    name = model if form == MODEL else form.file
+    name = graph if form == MODEL else form.file
     if name not in output.names():
         return None
     with output.opened(name) as exported, _whole(output, form, name, exported) as file:
@@ -126,9 +126,9 @@ def _whole(output: Output, form: Export, name: str, exported: Path) -> Iterator[
         yield Path(f"/proc/self/fd/{merged.fileno()}") if whole else exported
 
 
-def _no_model(output: Output, model: str) -> str:
-    if model != MODEL.file:
-        return f"there is no file {model} in the output{_beside(output)}: name one of these"
+def _no_graph(output: Output, graph: str) -> str:
+    if graph != MODEL.file:
+        return f"there is no file {graph} in the output{_beside(output)}: name one of these"
     return f"the training program wrote no {MODEL.file} to $BRAMBLE_OUT{_beside(output)}: call bramble_workloads.export at its end"
 
 

@@ -214,8 +214,8 @@ class Sidecar:
             self._packaging = True
         if self._packaging_deaths >= PACKAGING_DEATHS:
             raise SpecError(
-                f"the sidecar was ended {self._packaging_deaths} times while it checked the model, most likely by its memory limit of 1Gi:"
-                " give more memory to a TrainingRun that packages the output (resources.limits.memory)"
+                f"the sidecar was ended {self._packaging_deaths} times while it checked the model, most likely by its memory"
+                " limit: raise spec.jobs.resources.sidecar or, in a TrainingRun that packages the output, spec.jobs.resources.package"
             )
 
     def _keep_instead(self, out: OutFolder, seconds: float, problem: str) -> dict[str, Any]:

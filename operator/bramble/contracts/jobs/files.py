@@ -10,10 +10,11 @@ from bramble.contracts.base import UnknownFields
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult
 from bramble.contracts.jobs.convert import ConvertJob, ConvertResult
 from bramble.contracts.jobs.evaluate import EvaluateJob, EvaluateResult
+from bramble.contracts.jobs.package import PackagingJob, PackagingResult
 from bramble.contracts.jobs.snapshot import SnapshotJob, SnapshotResult
 from bramble.contracts.jobs.train import TrainJob, TrainResult
 
-AnyJob = Annotated[SnapshotJob | TrainJob | EvaluateJob | ConvertJob | BenchmarkJob, Field(discriminator="step")]
+AnyJob = Annotated[SnapshotJob | TrainJob | PackagingJob | EvaluateJob | ConvertJob | BenchmarkJob, Field(discriminator="step")]
 
 
 class JobFile(BaseModel):
@@ -36,7 +37,9 @@ class JobFile(BaseModel):
         return cls.model_validate_json(b'{"job":' + content + b"}", extra=unknown_fields).job
 
 
-AnyResult = Annotated[SnapshotResult | TrainResult | EvaluateResult | ConvertResult | BenchmarkResult, Field(discriminator="step")]
+AnyResult = Annotated[
+    SnapshotResult | TrainResult | PackagingResult | EvaluateResult | ConvertResult | BenchmarkResult, Field(discriminator="step")
+]
 
 
 class ResultFile(BaseModel):

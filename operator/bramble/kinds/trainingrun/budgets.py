@@ -8,15 +8,22 @@ from typing import Any
 
 from bramble.api.conditions import rfc3339
 from bramble.api.schema import seconds
-from bramble.api.trainingrun import Outcome, Spec
+from bramble.api.trainingrun import Outcome, OutputSeen, Spec
 from bramble.contracts.cause import Cause, describe_cause
 from bramble.contracts.exit_codes import ExitCode
 from bramble.kinds.jobs.state import COUNTS_AS, CountsAs
+from bramble.kinds.trainingrun.kept_output import advice
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import DEADLINE_EXCEEDED, DISRUPTIONS_SPENT, FAILURES_SPENT, outcome
 
 STALLS_ALLOWED = 2
 """How many attempts in a row may ask to be tried again without getting further. One more is a failure."""
+
+
+OTHER_ADVICE = (
+    "Another attempt would fail in the same way: make another TrainingRun with the right spec or, if the image or the store was wrong,"
+    " correct that and request a retry"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +66,24 @@ def _elapsed(seen: Observed, now: datetime) -> int:
     return max(0, int(((failed_at or now) - job.started).total_seconds()))
 
 
-def charge(seen: Observed, cause: Cause) -> Charge:
-    """Charge the attempt to the budget that its cause belongs to."""
+def charge(seen: Observed, cause: Cause, output: OutputSeen | None = None) -> Charge:
+    """Charge the attempt to the budget that its cause belongs to. `output` is what it, or an attempt before it, left."""
     status, budgets = seen.status, seen.spec.budgets
     counts, stalls = _counts(seen, cause)
     failures = status.failures + (counts == "failure")
     disruptions = status.disruptions + (counts == "disruption")
     memory = {"failures": failures, "disruptions": disruptions, "stalls": stalls, "first_cause": cause}
     what = f"attempt {status.attempt} failed: {describe_cause(cause)}"
+    kept = advice(output, seen.run.metadata.name)
+    also = f". {kept}" if kept else ""
     if counts == "final":
-        advice = "make another TrainingRun with the right spec or, if the image or the store was wrong, correct that and request a retry"
-        return Charge(memory, cause.kind, f"{what}. Another attempt would fail in the same way: {advice}")
+        return Charge(memory, cause.kind, f"{what}. {kept or OTHER_ADVICE}")
     if failures > budgets.failures:
         spent = f"{failures} attempts failed, and spec.budgets.failures allows {budgets.failures}"
-        return Charge(memory, FAILURES_SPENT, f"{what}. {spent}: mend the cause, then raise the budget or request a retry")
+        return Charge(memory, FAILURES_SPENT, f"{what}. {spent}: mend the cause, then raise the budget or request a retry{also}")
     if disruptions > budgets.disruptions:
         spent = f"{disruptions} attempts were disrupted, and spec.budgets.disruptions allows {budgets.disruptions}"
-        return Charge(memory, DISRUPTIONS_SPENT, f"{what}. {spent}: raise the budget or request a retry")
+        return Charge(memory, DISRUPTIONS_SPENT, f"{what}. {spent}: raise the budget or request a retry{also}")
     remaining = f"{budgets.failures - failures} failures and {budgets.disruptions - disruptions} disruptions are left"
     return Charge(memory, "", f"{what}. Attempt {status.attempt + 1} follows; {remaining}")
 

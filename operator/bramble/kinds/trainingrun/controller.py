@@ -18,12 +18,17 @@ ANY = "*"
 
 
 def depends_on(run: Manifest) -> Iterable[Key]:
-    """Which objects wake the run: its Dataset until that is pinned, all nodes during an attempt, and the ModelVersion until it is made."""
+    """Which objects wake the run: its Dataset, and the run whose output it packages, until they are pinned, all nodes during an attempt,
+    and the ModelVersion until it is made.
+    """
     status, spec, namespace = run.get("status") or {}, run.get("spec") or {}, run["metadata"]["namespace"]
     if status.get("outcome"):
         return
     if not status.get("dataset") and (name := (spec.get("datasetRef") or {}).get("name")):
         yield Key(DATASET.kind, namespace, name)
+    kept = (spec.get("trainer") or {}).get("keptOutput") or {}
+    if not status.get("dataset") and (name := (kept.get("trainingRunRef") or {}).get("name")):
+        yield Key(TRAINING_RUN.kind, namespace, name)
     if status.get("current"):
         yield Key(NODE.kind, "", ANY)
     template = spec.get("modelVersion") or {}

@@ -9,10 +9,12 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from bramble.api.conditions import find, is_true
+from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, Status
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
+from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, cause_key, result_key
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
@@ -21,17 +23,23 @@ from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_resu
 from bramble.kinds.jobs.outlived import outlived_jobs
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.stale_children import Child, stale_children
+from bramble.kinds.jobs.step import Owner
 from bramble.kinds.jobs.waiting import read_warning
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.attempt import TRAIN, AttemptSeen
 from bramble.kinds.trainingrun.causes import has_failed
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.evaluation import EVALUATE, evaluate_filed_key, evaluate_step
+from bramble.kinds.trainingrun.kept_output import Listing, output_named, output_of_attempt
 from bramble.kinds.trainingrun.model_version import model_version_name
 from bramble.kinds.trainingrun.nodes import Node
-from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed
+from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed, SourceSeen
+from bramble.kinds.trainingrun.packaging import PACKAGE, package_step
 from bramble.kinds.trainingrun.train_job import filed_key
-from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, POD, TRAINING_RUN, Key
+
+LATE_ATTEMPTS = 3
+"""How many attempts of a run are searched for output that its status does not name: it was uploaded while the pod ended."""
 
 
 async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | None:
@@ -48,7 +56,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     outlived = outlived_jobs(sources, seen.owner, _over(seen), (TRAIN, CONTAINER))
     seen = replace(seen, stale_children=_stale_children(seen, sources), outlived=outlived)
     if run.status.outcome is not None:
-        return seen
+        return await _with_late_output(seen, sources)
     try:
         return await _present_stage(seen, sources)
     except STORE_ERRORS as error:
@@ -57,6 +65,8 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
 
 async def _present_stage(seen: Observed, sources: Sources) -> Observed:
     status, namespace = seen.status, seen.run.metadata.namespace
+    if status.dataset is None and seen.spec.trainer.kept_output is not None:
+        return replace(seen, source=await _source(seen, sources))
     if status.dataset is None:
         dataset = await _dataset(seen, sources)
         if dataset is None or not dataset.frozen:
@@ -65,6 +75,11 @@ async def _present_stage(seen: Observed, sources: Sources) -> Observed:
         if problem is None and seen.spec.evaluation.gates:
             dataset = replace(dataset, manifest=await _manifest(namespace, dataset.version, sources))
         return replace(seen, dataset=dataset, store=problem)
+    if status.package is None and seen.spec.trainer.kept_output is not None:
+        packaging = package_step(seen, status.packaging.attempt) if status.packaging is not None else None
+        if packaging is None:
+            return seen
+        return replace(seen, packaging=await gather_step(sources, seen.owner, PACKAGE, packaging.job.attempt))
     if status.package is None:
         return await _training(seen, sources)
     if status.evaluation is None:
@@ -94,6 +109,48 @@ async def _dataset(seen: Observed, sources: Sources) -> DatasetSeen | None:
     )
 
 
+async def _source(seen: Observed, sources: Sources) -> SourceSeen | None:
+    """The run whose output is to be packaged; None if there is none. What it left is read once it has ended, or at once if the spec names
+    the attempt.
+    """
+    kept, namespace = seen.spec.trainer.kept_output, seen.run.metadata.namespace
+    manifest = await sources.get(TRAINING_RUN, namespace, kept.training_run_ref.name) if kept is not None else None
+    if kept is None or manifest is None:
+        return None
+    status = Status.model_validate(manifest.get("status") or {})
+    ended = status.outcome is not None or status.package is not None
+    known, pin = status.kept_output, status.dataset
+    owner = Owner(TRAINING_RUN.kind, namespace, manifest["metadata"]["name"], manifest["metadata"]["uid"])
+    listing = None
+    if kept.attempt is not None:
+        listing = await output_of_attempt(sources, owner, kept.attempt)
+    elif ended and known is not None:
+        listing = await output_named(sources, namespace, known.digest)
+    elif ended:
+        newest = range(status.attempt, max(0, status.attempt - LATE_ATTEMPTS), -1)
+        found = [await output_of_attempt(sources, owner, number) for number in newest]
+        listing = next((each for each in found if each is not None), None)
+    header = await _manifest(namespace, pin.version, sources) if pin is not None and seen.spec.evaluation.gates else None
+    return SourceSeen(ended, pin, listing, header)
+
+
+async def _with_late_output(seen: Observed, sources: Sources) -> Observed:
+    """Add what the last attempt left, if it is not remembered and pods of the attempt are still there: they upload it while they end.
+
+    A store that cannot be read is not an error here, because nothing else is read for a run that is over.
+    """
+    status, known = seen.status, seen.status.kept_output
+    if status.package is not None or status.attempt == 0 or (known is not None and known.attempt >= status.attempt):
+        return seen
+    labels = {OWNER_UID: seen.owner.uid, STEP: TRAIN, ATTEMPT: str(status.attempt)}
+    if not sources.list(POD, seen.owner.namespace, labels):
+        return seen
+    try:
+        return replace(seen, late_output=await output_of_attempt(sources, seen.owner, status.attempt))
+    except STORE_ERRORS:
+        return seen
+
+
 async def _manifest(namespace: str, version: str, sources: Sources) -> Manifest | None:
     """The header of a version; None if it cannot be read. Then the job that fetches the version says why."""
     content = await sources.fetch(namespace, blob_key(version))
@@ -118,8 +175,10 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
     status, engine = seen.status, engine_of(seen.spec)
     seen = replace(seen, nodes=tuple(Node.of(node) for node in sources.list(NODE)), filed_key=filed_key(seen, engine))
     if status.current is None:
-        filed = await _filed(seen, sources) if status.attempt == 0 else None
-        return replace(seen, filed=filed)
+        if status.attempt > 0:
+            return await _with_late_output(seen, sources)
+        filed = await _filed(seen, sources)
+        return replace(seen, filed=filed, listing=await _listing_of(seen, filed, sources))
     attempt = _with_progress(seen, await engine.gather(seen, status.current, sources), sources)
     waits = [pod for pod in attempt.pods.values() if not has_failed(pod)]
     warning = await read_warning(sources, seen.owner.namespace, attempt.job, waits, TRAIN, attempt.nodes)
@@ -128,9 +187,24 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
     try:
         attempt = await _with_stored(seen, attempt, sources)
         filed = await _filed(seen, sources) if attempt.stored is not None else None
+        listing = await _listing_of(seen, attempt.stored, sources) if attempt.stored is not None else await _left(seen, attempt, sources)
     except STORE_ERRORS as error:
         return replace(seen, store=store_blocker(error))
-    return replace(seen, attempt=attempt, filed=filed)
+    return replace(seen, attempt=attempt, filed=filed, listing=listing)
+
+
+async def _listing_of(seen: Observed, stored: Stored | None, sources: Sources) -> Listing | None:
+    """What the training that gave this result left."""
+    result = stored.result if stored is not None else None
+    if not isinstance(result, TrainResult) or result.output is None:
+        return None
+    return await output_named(sources, seen.owner.namespace, result.output)
+
+
+async def _left(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Listing | None:
+    """What an attempt without a result has left by now. It is read if the pod of node rank 0, which uploads it, has ended or is gone."""
+    over = has_failed(attempt.pods[0]) if 0 in attempt.pods else attempt.job is None or attempt.job.failure is not None
+    return await output_of_attempt(sources, seen.owner, attempt.number) if over else None
 
 
 def _with_progress(seen: Observed, attempt: AttemptSeen, sources: Sources) -> AttemptSeen:
@@ -192,6 +266,7 @@ def _stale_children(seen: Observed, sources: Sources) -> tuple[Child, ...]:
     between_attempts = status.current is None and status.package is None
     present = {
         TRAIN: status.attempt + 1 if between_attempts else status.attempt,
+        PACKAGE: status.packaging.attempt if status.packaging is not None else 0,
         EVALUATE: status.evaluating.attempt if status.evaluating is not None else 0,
     }
     return stale_children(sources, seen.owner, present, engine_of(seen.spec).more_resources)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bramble.api.objects import Object
-from bramble.api.trainingrun import Spec, Status
+from bramble.api.trainingrun import DatasetPin, Spec, Status
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.report import Progress
 from bramble.kinds.blockers import Blocker
@@ -16,6 +16,7 @@ from bramble.kinds.jobs.outlived import Outlived
 from bramble.kinds.jobs.stale_children import Child
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.trainingrun.attempt import AttemptSeen, AttemptState
+from bramble.kinds.trainingrun.kept_output import Listing
 from bramble.kinds.trainingrun.nodes import Node
 from bramble.settings import Settings
 
@@ -35,6 +36,23 @@ class DatasetSeen:
     version: str
     frozen: bool
     message: str = ""
+    manifest: Manifest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSeen:
+    """The run whose output is to be packaged.
+
+    Attributes:
+        ended: its training is over.
+        dataset: what it was trained on; None before it was admitted.
+        listing: what it left; None if it left nothing, or is under way and has left nothing yet.
+        manifest: the header of the dataset's version; None if no gate needs it, or if it cannot be read.
+    """
+
+    ended: bool
+    dataset: DatasetPin | None
+    listing: Listing | None
     manifest: Manifest | None = None
 
 
@@ -64,6 +82,10 @@ class Observed:
         nodes: the nodes of the cluster.
         filed_key: where a result of the same inputs is filed; empty if the inputs do not determine the result.
         filed: the result that is filed there.
+        listing: what the present attempt, or the attempt whose result is filed, left in `$BRAMBLE_OUT`.
+        late_output: what the last attempt left, if that is not remembered yet.
+        source: the run whose output this run packages, until that is pinned.
+        packaging: the present attempt at packaging it.
         evaluation: the present attempt at the evaluation.
         model_version: the object that has the name of the ModelVersion to make.
     """
@@ -80,6 +102,10 @@ class Observed:
     nodes: tuple[Node, ...] = ()
     filed_key: str = ""
     filed: Stored | None = None
+    listing: Listing | None = None
+    late_output: Listing | None = None
+    source: SourceSeen | None = None
+    packaging: StepSeen | None = None
     evaluation: StepSeen | None = None
     model_version: ModelVersionSeen | None = None
 

@@ -19,14 +19,18 @@ from bramble.kinds.trainingrun.policies.attempt_fails import attempt_fails
 from bramble.kinds.trainingrun.policies.begin import begin
 from bramble.kinds.trainingrun.policies.delete_stale_children import delete_stale_children
 from bramble.kinds.trainingrun.policies.deleted import deleted
+from bramble.kinds.trainingrun.policies.description_changed import description_changed
 from bramble.kinds.trainingrun.policies.ended import ended
 from bramble.kinds.trainingrun.policies.evaluate import evaluate
 from bramble.kinds.trainingrun.policies.gates import gates
 from bramble.kinds.trainingrun.policies.hyperparameters_changed import hyperparameters_changed
+from bramble.kinds.trainingrun.policies.note_output import note_output
+from bramble.kinds.trainingrun.policies.package_output import package_output
 from bramble.kinds.trainingrun.policies.publish import publish
 from bramble.kinds.trainingrun.policies.release_part import release_part
 from bramble.kinds.trainingrun.policies.reuse import reuse
 from bramble.kinds.trainingrun.policies.suspended import suspended
+from bramble.kinds.trainingrun.policies.take_output import take_output
 from bramble.kinds.trainingrun.policies.train import train
 from bramble.kinds.trainingrun.policies.trained import trained
 from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
@@ -35,8 +39,9 @@ from bramble.kinds.trainingrun.status import not_admitted
 Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
-    deleted, answer_request, delete_stale_children, ended, hyperparameters_changed,
-    trained, suspended, wait_for_store, admit, reuse, attempt_fails, begin, release_part, train, evaluate, gates, publish,
+    deleted, answer_request, note_output, delete_stale_children, ended, hyperparameters_changed, description_changed,
+    trained, suspended, wait_for_store, take_output, package_output, admit, reuse, attempt_fails, begin, release_part, train,
+    evaluate, gates, publish,
 )  # fmt: skip
 
 

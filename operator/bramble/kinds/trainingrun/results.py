@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bramble.api.trainingrun import EvaluationSeen, GateSeen, PackageSeen, ProgressSeen
 from bramble.contracts.jobs.evaluate import EvaluateResult
-from bramble.contracts.jobs.train import TrainResult
+from bramble.contracts.jobs.train import PackageResult
 from bramble.contracts.report import Progress
 from bramble.kinds.trainingrun.describe import describe_gate
 
@@ -33,7 +33,7 @@ def progress_of(progress: Progress | None, former: ProgressSeen | None) -> Progr
     )
 
 
-def final_progress(result: TrainResult, progress: Progress | None, former: ProgressSeen | None) -> ProgressSeen:
+def final_progress(result: PackageResult, progress: Progress | None, former: ProgressSeen | None) -> ProgressSeen:
     """The progress of an attempt that left a result. The result tells it even if the attempt ended before it reported anything."""
     known = progress_of(progress, former) or ProgressSeen()
     if not result.epochs:
@@ -47,7 +47,7 @@ def _rounded(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(f"{value:.6g}") for name, value in list(metrics.items())[:METRICS_KEPT]}
 
 
-def package_of(result: TrainResult, image: str) -> PackageSeen:
+def package_of(result: PackageResult, image: str) -> PackageSeen:
     """The exported package. `image` is the image that trained, in case the result does not say it."""
     return PackageSeen(
         digest=result.package, weights=result.weights or "", epochs=result.epochs, device=result.device, image=result.image or image

@@ -31,6 +31,9 @@ PODS_REFUSED = "PodsRefused"
 INCOMPLETE = "Incomplete"
 TRAINING = "Training"
 ENDING = "AttemptEnding"
+KEPT_OUTPUT_MISSING = "KeptOutputMissing"
+KEPT_OUTPUT_PENDING = "KeptOutputPending"
+PACKAGING = "Packaging"
 EVALUATING = "Evaluating"
 TRAINED = "Trained"
 PUBLISHING = "MakingModelVersion"
@@ -38,6 +41,7 @@ NAME_CONFLICT = "NameConflict"
 
 SUCCEEDED = "Succeeded"
 GATES_FAILED = "GatesFailed"
+PACKAGING_FAILED = "PackagingFailed"
 EVALUATION_FAILED = "EvaluationFailed"
 FAILURES_SPENT = "FailureBudgetSpent"
 DISRUPTIONS_SPENT = "DisruptionBudgetSpent"
@@ -58,6 +62,8 @@ EVENTS: Mapping[str, EventType] = {
     INVALID_SPEC: "Warning",
     DATASET_MISSING: "Warning",
     GATE_NOT_MEASURABLE: "Warning",
+    KEPT_OUTPUT_MISSING: "Warning",
+    PACKAGING_FAILED: "Warning",
     NAME_CONFLICT: "Warning",
     GATES_FAILED: "Warning",
     EVALUATION_FAILED: "Warning",

@@ -11,7 +11,7 @@ from bramble.kinds import requests
 from bramble.kinds.plan import Plan
 from bramble.kinds.requests import Accepted, Refused
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, EVALUATION_FAILED, SUCCEEDED, under_way
+from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, EVALUATION_FAILED, PACKAGING_FAILED, SUCCEEDED, under_way
 
 FRESH: dict[str, Any] = {"outcome": None, "failures": 0, "disruptions": 0, "stalls": 0, "spent_seconds": 0, "first_cause": None}
 
@@ -34,8 +34,13 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
 def _again(seen: Observed) -> dict[str, Any]:
     """The memory of a retry. If the evaluation failed, only that is repeated; otherwise the run trains again."""
     ended = seen.status.outcome
-    made = seen.status.evaluating
-    fresh = {**FRESH, "evaluating": StepAttempts(attempt=made.attempt + 1) if made is not None else None}
+    fresh = {**FRESH, "evaluating": _next(seen.status.evaluating)}
     if ended is not None and ended.reason == EVALUATION_FAILED:
         return fresh
+    if ended is not None and ended.reason == PACKAGING_FAILED:
+        fresh["packaging"] = _next(seen.status.packaging)
     return {**fresh, "package": None, "evaluation": None}
+
+
+def _next(made: StepAttempts | None) -> StepAttempts | None:
+    return StepAttempts(attempt=made.attempt + 1) if made is not None else None

@@ -10,6 +10,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.attempt import Ending, Overran
 from bramble.kinds.trainingrun.budgets import charge, close_attempt, deadline_exceeded
+from bramble.kinds.trainingrun.kept_output import output_seen
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import ENDING, outcome, run_ended, under_way
 
@@ -39,8 +40,9 @@ def _show(seen: Observed, ending: Ending, now: datetime) -> Plan:
 
 
 def _charge(seen: Observed, ending: Ending, now: datetime) -> Plan:
-    charged = charge(seen, ending.cause)
-    memory = close_attempt(seen, now) | charged.memory
+    output = output_seen(seen.listing) if seen.listing is not None else seen.status.kept_output
+    charged = charge(seen, ending.cause, output)
+    memory = close_attempt(seen, now) | charged.memory | {"kept_output": output}
     if not charged.reason:
         return remember(seen.run, under_way(seen.status, "Training", ATTEMPT_FAILED, charged.message), now, **memory)
     final = outcome(charged.reason, charged.message, now)

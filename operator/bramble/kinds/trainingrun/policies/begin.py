@@ -27,9 +27,9 @@ added, which differs from run to run, so that two runs that took each other's no
 
 
 def begin(seen: Observed, now: datetime) -> Plan | None:
-    """Remember the next attempt; the pass that sees it makes its objects."""
+    """Remember the next attempt; the pass that sees it makes its objects. A run that packages a kept output has none."""
     status, engine = seen.status, engine_of(seen.spec)
-    if status.current is not None or status.package is not None:
+    if status.current is not None or status.package is not None or seen.spec.trainer.kept_output is not None:
         return None
     if seconds_left(seen.spec, status.spent_seconds) <= 0:
         final = deadline_exceeded(seen.spec, status.spent_seconds, now)

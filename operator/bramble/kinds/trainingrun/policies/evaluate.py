@@ -16,7 +16,10 @@ from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.results import evaluation_of
 from bramble.kinds.trainingrun.status import EVALUATING, EVALUATION_FAILED, outcome, run_ended, under_way
 
-REMEDY = "The package is kept: correct the cause, then request a retry"
+REMEDY = (
+    "The package is kept: correct the cause, then request a retry. If the model's description was wrong, correct it in a TrainingRun with"
+    " spec.trainer.keptOutput"
+)
 
 
 def evaluate(seen: Observed, now: datetime) -> Plan | None:

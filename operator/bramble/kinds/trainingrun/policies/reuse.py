@@ -9,6 +9,7 @@ from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember
 from bramble.kinds.trainingrun.images import train_image
+from bramble.kinds.trainingrun.kept_output import output_seen
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.results import package_of
 from bramble.kinds.trainingrun.status import TRAINED, under_way
@@ -23,4 +24,5 @@ def reuse(seen: Observed, now: datetime) -> Plan | None:
         return None
     message = f"package {short(result.package)} of the same inputs was in the store already: nothing to train"
     update = under_way(seen.status, "Evaluating", TRAINED, message)
-    return remember(seen.run, update, now, package=package_of(result, train_image(seen)))
+    output = output_seen(seen.listing) if seen.listing is not None else None
+    return remember(seen.run, update, now, kept_output=output, package=package_of(result, train_image(seen)))

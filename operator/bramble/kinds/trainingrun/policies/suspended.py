@@ -14,10 +14,11 @@ from bramble.kinds.trainingrun.status import SUSPENDED, under_way
 def suspended(seen: Observed, now: datetime) -> Plan | None:
     """End the present attempt, which is charged to no budget, and begin none. A run that has trained is still evaluated.
 
-    If the store cannot be read, wait: the present attempt may have left its result there.
+    If the store cannot be read, wait: the present attempt may have left its result there. A kept output that is being packaged was trained
+    as well.
     """
     unread = seen.store is not None and seen.status.current is not None
-    if not seen.spec.suspend or seen.status.package is not None or unread:
+    if not seen.spec.suspend or seen.status.package is not None or seen.status.packaging is not None or unread:
         return None
     message = "suspended by spec.suspend; set it to false to go on from the newest checkpoint"
     update = under_way(seen.status, "Suspended", SUSPENDED, message)
