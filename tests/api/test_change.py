@@ -15,6 +15,8 @@ RUN = "make another TrainingRun"
 TEMPLATE = TRAINING_RUN["spec"]["modelVersion"]
 TARGETS = MODEL_VERSION["spec"]["benchmark"]
 VERSION = "make a new version"
+KEPT = {"keptOutput": {"trainingRunRef": {"name": "first"}, "package": {"task": "a"}}}
+PACKAGES = {"spec": {"datasetRef": {"name": "tv-ads"}, "trainer": KEPT}}
 
 
 def case(says: str, base: Manifest, spec: dict[str, Any], *fragments: str, start: dict[str, Any] | None = None) -> Any:
@@ -28,6 +30,7 @@ CASES = [
     case("another source", DATASET, {"sources": [{"name": "new", "s3": {}, "format": "image-folder"}]}),
     case("another dataset", TRAINING_RUN, {"datasetRef": {"name": "other"}}, "datasetRef", RUN),
     case("another architecture", TRAINING_RUN, {"trainer": {"builtin": {"architecture": "resnet50"}}}, "trainer", RUN),
+    case("another description", TRAINING_RUN, {"trainer": {"keptOutput": {"package": {"task": "b"}}}}, "trainer", RUN, start=PACKAGES),
     case("another hyperparameter", TRAINING_RUN, {"hyperparameters": {"epochs": 51}}, "hyperparameters", RUN),
     case("one hyperparameter more", TRAINING_RUN, {"hyperparameters": {"dropout": 0.1}}, "hyperparameters", RUN),
     case("hyperparameters unset", TRAINING_RUN, {"hyperparameters": None}, "hyperparameters", RUN),

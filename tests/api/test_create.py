@@ -43,6 +43,14 @@ TRAINERS = "exactly one of builtin, container"
 SOURCES = "exactly one of trainingRunRef, package"
 DIGEST = f"sha256:{'a' * 64}"
 STEPS = "spec.strategy.canary.steps"
+
+
+def packages(name: str = "first", **more: Any) -> Manifest:
+    """The spec of a run that packages what another run left."""
+    trainer = {"keptOutput": {"trainingRunRef": {"name": name}, **more}}
+    return {"datasetRef": {"name": "tv-ads"}, "trainer": trainer, "jobs": {"resources": {"package": {"limits": {"memory": "4Gi"}}}}}
+
+
 RATIOS = ("spec.splits", "must sum to 1", "change one of them")
 
 
@@ -76,6 +84,17 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         ),
         case("a label that is none", DATASET, {"spec.jobs": {"labels": {"team": "of two"}}}, "jobs.labels.team", "of two"),
         case("benchmarks are the administrator's", MODEL_VERSION, {"spec.jobs": {"resources": {"benchmark": {}}}}, "benchmark"),
+        case("two trainers", TRAINING_RUN, {"spec.trainer.keptOutput": packages()["trainer"]["keptOutput"]}, TRAINERS),
+        case("its own output", TRAINING_RUN, {"metadata.name": "first", "spec": packages()}, "trainingRunRef.name", "the run that trained"),
+        case(
+            "fields without effect",
+            TRAINING_RUN,
+            {"spec.trainer": packages()["trainer"]},
+            "hyperparameters resources nodeSelector tolerations priorityClassName queueName cannot be set with trainer.keptOutput",
+        ),
+        case("output of a path", TRAINING_RUN, {"spec": packages("../a/b")}, "trainingRunRef.name", "DNS label"),
+        case("output of no run", TRAINING_RUN, {"spec": packages(), "spec.trainer": {"keptOutput": {}}}, "trainingRunRef: Required value"),
+        case("output of attempt 0", TRAINING_RUN, {"spec": packages(attempt=0)}, "keptOutput.attempt", "to 1"),
         case("both trainers", TRAINING_RUN, {"spec.trainer.container": {"image": "i", "command": ["c"]}}, TRAINERS),
         case("a path", TRAINING_RUN, {"spec.datasetRef.name": "../../victim/datasets/d"}, "datasetRef.name", "must be a DNS label"),
         case("no trainer", TRAINING_RUN, {"spec.trainer": {}}, "spec.trainer", TRAINERS),
@@ -169,6 +188,12 @@ def test_refused(admission: Admission, manifest: Manifest, fragments: tuple[str,
             "the least there is to say",
             TRAINING_RUN,
             {"spec": {"datasetRef": {"name": "later"}, "trainer": {"builtin": BUILTIN}}},
+        ),
+        case("the output of another run", TRAINING_RUN, {"spec": packages()}),
+        case(
+            "the output of another run, with all that can be said",
+            TRAINING_RUN,
+            {"spec": packages(package={"task": "x", "deep": [{"a": None}]}, attempt=2, graph="best.onnx")},
         ),
         case("free-form hyperparameters", TRAINING_RUN, {"spec.hyperparameters": {"layers": [1, {"deep": None}], "lr": 1e-4}}),
         case("quantities of every form", TRAINING_RUN, {"spec.resources": {"limits": QUANTITIES}}),

@@ -31,11 +31,14 @@ from bramble.kinds.plan import Apply, CreateOnce
 from bramble.kinds.rollout.assignment import desired, render
 from bramble.kinds.trainingrun.engines.torchrun.engine import TorchrunEngine
 from bramble.kinds.trainingrun.evaluation import evaluate_step
+from bramble.kinds.trainingrun.kept_output import output_seen
 from bramble.kinds.trainingrun.model_version import model_version
+from bramble.kinds.trainingrun.packaging import package_step
 from tests.unit.dataset import observed as datasets
 from tests.unit.fleet import rows as fleets
 from tests.unit.modelversion import seen as versions
 from tests.unit.rollout import rows as rollouts
+from tests.unit.trainingrun import kept
 from tests.unit.trainingrun import seen as runs
 
 FILES = Path(__file__).parent / "manifests"
@@ -112,6 +115,11 @@ def evaluate() -> list[Manifest]:
     return step(evaluate_step(runs.observed({"evaluation": evaluation}, status=status, gateway_ca=CA), 2))
 
 
+def package() -> list[Manifest]:
+    status = {"dataset": runs.PIN, "kept_output": output_seen(kept.listing())}
+    return step(package_step(runs.observed(kept.spec(package=kept.DESCRIBED, graph="best.onnx"), status=status, gateway_ca=CA), 2))
+
+
 def converted_version() -> list[Manifest]:
     template = {"model": "ads", "version": "1.0.0", "variants": versions.VARIANTS, "benchmark": [versions.TARGET]}
     return one(model_version(runs.observed({"modelVersion": template})))
@@ -142,6 +150,7 @@ CASES: Mapping[str, Callable[[], list[Manifest]]] = {
     "trainingrun-service": train_service,
     "trainingrun-train": lambda: train(None, number=1, nodes=1),
     "trainingrun-train-with-options": lambda: train(TRAINING, number=2, nodes=2, cpu_allowed=True),
+    "trainingrun-package": package,
     "trainingrun-evaluate": evaluate,
     "trainingrun-modelversion": converted_version,
     "modelversion-convert": lambda: step(convert_step(versions.observed(status={"lineage": versions.LINEAGE}, gateway_ca=CA), 2)),

@@ -90,3 +90,11 @@ def test_retry(status: dict[str, Any], kept: str | None) -> None:
     assert "evaluation" not in after
     assert after.get("evaluating", {}).get("attempt") == (2 if "evaluating" in status else None)
     assert after["lastRequest"]["result"] == "Accepted"
+
+
+def test_a_retry_of_a_packaging_packages_again() -> None:
+    """The corrected cause may lie outside of the run, such as the memory of the step."""
+    status = {"outcome": Outcome(reason="PackagingFailed"), "packaging": StepAttempts(attempt=1, failures=3)}
+    after = remembered(answer_request(asked(RETRY, **status), NOW))
+    assert after["packaging"] == {"attempt": 2, "failures": 0, "disruptions": 0}
+    assert "outcome" not in after
