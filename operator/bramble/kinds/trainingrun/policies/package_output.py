@@ -8,6 +8,7 @@ from bramble.api.objects import StepAttempts
 from bramble.contracts.canonical import short
 from bramble.contracts.jobs.package import PackagingResult
 from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.status_update import StatusUpdate, remember, report
 from bramble.kinds.trainingrun.observed import Observed
@@ -29,8 +30,8 @@ def package_output(seen: Observed, now: datetime) -> Plan | None:
     if step is None or seen.packaging is None:
         return None
     match advance("packaging", status.packaging, step, seen.packaging, PackagingResult):
-        case UnderWay(message, items):
-            return report(run, _packaging(seen, message), now, items=items)
+        case UnderWay(message, items, since):
+            return report(run, _packaging(seen, message), now, items=items, wake_at=look_again(since, now))
         case NotFiled(item):
             return Plan(items=(item,), wake_at=now)
         case Finished(result):
