@@ -60,6 +60,7 @@ class Runs:
             "budgets": {"failures": 0, "disruptions": 0},
             **spec,
         }
+        wanted = {field: value for field, value in wanted.items() if value is not None}
         metadata = {"name": name, "namespace": self.namespace}
         self.cluster.apply({"apiVersion": "bramble.dev/v1alpha1", "kind": "TrainingRun", "metadata": metadata, "spec": wanted})
 
@@ -129,6 +130,34 @@ def test_a_plain_script_trains_on_two_nodes_and_its_package_is_evaluated(runs: R
     assert status["package"]["digest"].startswith("sha256:")
     assert status["evaluation"]["metrics"]["accuracy"] > 0.3
     assert status["attempt"] == 1
+
+
+def test_a_package_with_an_error_is_mended_without_training(runs: Runs) -> None:
+    """The run fails for a formality. Another one takes what it left, and its ModelVersion is made without a pod that trains."""
+    one_node = {"torchrun": {"nodes": 1, "processesPerNode": 1}}
+    runs.start("formal", {"0": "describe"}, hyperparameters={"epochs": 30, "faults": {"0": "describe"}}, engine=one_node)
+    status = runs.until("formal", "Failed")
+    assert status["firstCause"]["kind"] == "SpecError"
+    assert "accuracy: a model description has no such field: remove it" in status["firstCause"]["message"]
+    assert (status["keptOutput"]["attempt"], status["keptOutput"]["files"]) == (1, 2)
+    described = runs.cluster.kubectl("describe", "trainingrun", "formal", "-n", runs.namespace)
+    assert "Kept Output:" in described
+    assert "spec.trainer.keptOutput.trainingRunRef.name: formal packages it without training" in described
+    package = {
+        "task": "image-classification",
+        "input": {"kind": "image", "tensor": {"name": "x", "shape": [1, 1, 8, 8], "layout": "NCHW"}},
+        "preprocess": [{"op": "decode", "color": "L"}, {"op": "normalize", "mean": [0.5], "std": [0.5]}],
+        "outputs": [{"name": "y", "shape": [1, 10]}],
+        "postprocess": {"kind": "classify", "labels": [str(digit) for digit in range(10)]},
+    }
+    trainer = {"keptOutput": {"trainingRunRef": {"name": "formal"}, "package": package}}
+    template = {"model": "mended", "version": "1.0.0", "validation": {"maxDrop": {"accuracy": "1"}}}
+    runs.start("mended", {}, trainer=trainer, modelVersion=template, hyperparameters=None, resources=None)
+    status = runs.until("mended", "Complete")
+    assert status["evaluation"]["metrics"]["accuracy"] > 0.3
+    assert (status.get("attempt", 0), status["package"]["image"], status["progress"]["epoch"]) == (0, runs.image, 30)
+    assert runs.pods("mended") == []
+    assert runs.cluster.get("modelversion", "mended-1-0-0", runs.namespace)["spec"]["source"] == {"trainingRunRef": {"name": "mended"}}
 
 
 @pytest.mark.parametrize(

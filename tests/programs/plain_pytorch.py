@@ -1,7 +1,8 @@
 """A plain PyTorch script, as a user would bring it: DDP on whatever ranks it is given, by the contract's variables alone.
 
 `faults` in the parameters is for tests: {"1": "exception"} makes rank 1 raise after its second step; `exception abort`, die by SIGABRT as
-well; `exit 65`, leave with that code; `hang`, stay in the loop; `quiet`, end without a word.
+well; `exit 65`, leave with that code; `hang`, stay in the loop; `quiet`, end without a word; `describe`, write a field into
+package.json that a description has not.
 """
 
 from __future__ import annotations
@@ -57,6 +58,9 @@ def main() -> None:
                 progress.write(json.dumps({"epoch": epoch + 1, "epochs": epochs, "metrics": {"loss": loss.item()}}) + "\n")
     if rank == 0:
         export.export(network, torch.zeros(1, 1, 8, 8), spec)
+        if parameters.get("faults", {}).get("0") == "describe":
+            described = Path(os.environ["BRAMBLE_OUT"]) / "package.json"
+            described.write_text(json.dumps({**json.loads(described.read_text()), "accuracy": 0.9}))
     distributed.barrier()
     distributed.destroy_process_group()
 

@@ -13,8 +13,9 @@ from bramble.kinds.trainingrun import controller as trainingrun
 from bramble.kube.resources import Key
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import CountedFaults, FakeStore, Replica, Time, live_through
+from tests.unit.trainingrun import kept
 from tests.unit.trainingrun.seen import DATASET, manifest
-from tests.unit.trainingrun.world import End, World
+from tests.unit.trainingrun.world import End, World, package_of
 
 RUN, VERSION = Key("TrainingRun", "ns", "run"), Key("ModelVersion", "ns", "ads-1-0-0")
 FAILURES, DISRUPTIONS = 1, 2
@@ -111,6 +112,33 @@ def test_it_ends_the_same_whatever_crashes(ends: list[End], crashes: set[int], p
             check_end(world)
             remembered.append(memory(world))
         assert remembered[0] == remembered[1], "crashes changed what is remembered"
+
+    asyncio.run(run())
+
+
+@given(crashes=crashes, passes=st.booleans(), vanish=st.booleans())
+@settings(max_examples=20)
+def test_a_kept_output_is_packaged_the_same_whatever_crashes(crashes: set[int], passes: bool, vanish: bool) -> None:
+    async def run() -> None:
+        world = cluster(["final"], passes, vanish)
+        world.leaves = True
+        mended = manifest({**kept.spec(package=kept.DESCRIBED), "modelVersion": TEMPLATE, "evaluation": GATES})
+        mended["spec"]["trainer"]["keptOutput"]["trainingRunRef"]["name"] = RUN.name
+        mended["metadata"] |= {"name": "mended", "uid": "uid-mended"}
+        world.api.put(mended)
+        await live_on(world, crashes)
+        status = world.api.objects[Key("TrainingRun", "ns", "mended")]["status"]
+        assert status["outcome"]["reason"] == ("Succeeded" if passes else "GatesFailed")
+        assert (status.get("attempt", 0), status["packaging"]["attempt"], status["package"]["digest"]) == (0, 1, package_of(7))
+        assert status["dataset"]["version"] == DATASET
+        made = {key.name: count for key, count in world.api.created.items() if key.kind == "Job"}
+        steps = ["mended-evaluate-1", "mended-package-1", "run-train-1"]
+        assert sorted(name for name in made if "ads-1-0-0" not in name) == steps, "nothing is trained"
+        assert set(made.values()) == {1}
+        version = world.api.objects.get(VERSION)
+        assert (version is not None) == passes
+        if version is not None:
+            assert version["spec"]["source"] == {"trainingRunRef": {"name": "mended"}}
 
     asyncio.run(run())
 

@@ -10,13 +10,15 @@ from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.evaluate import Gate, GateOutcome
 from bramble.contracts.jobs.files import AnyResult
+from bramble.contracts.jobs.package import PackagingResult
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.jobs.train import TrainResult
-from bramble.contracts.store import cause_key, result_key, run_prefix
+from bramble.contracts.store import blob_key, cause_key, output_key, result_key, run_prefix
 from bramble.kube.resources import key_of
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import FakeStore
 from tests.unit.modelversion.seen import board_outcome, board_result, convert_result
+from tests.unit.trainingrun.kept import output
 from tests.unit.trainingrun.seen import evaluate_result
 
 NAMESPACE = "ns"
@@ -33,6 +35,7 @@ class World:
     """Attempts end in the order of `ends`; the last of them repeats.
 
     `passes`: whether the package reaches its gate. `vanish`: a Job that has ended is removed at once, and its pods with it.
+    `leaves`: whether an attempt that ends as final has left output.
     """
 
     api: FakeApi
@@ -40,6 +43,7 @@ class World:
     ends: list[End]
     passes: bool = True
     vanish: bool = False
+    leaves: bool = False
 
     def run_one(self) -> bool:
         """End one Job that runs. False if no Job runs. A pod does not run before its ConfigMap is there."""
@@ -58,6 +62,9 @@ class World:
         step, attempt = labels[STEP], int(labels[ATTEMPT])
         if step == "train":
             self._end_attempt(job, self.end_of(attempt))
+        elif step == "package":
+            packaged = PackagingResult(seconds=1, package=package_of(7), epochs=5, device="cuda", world_size=8)
+            self._finish(job, packaged, "step")
         elif step == "evaluate":
             gate = GateOutcome(gate=Gate(metric="f1", min="0.9"), value=0.95 if self.passes else 0.5, passed=self.passes)
             result = evaluate_result(0.95, (gate.gate, gate.value, gate.passed))
@@ -86,6 +93,10 @@ class World:
         code = 1 if end == "error" else 64
         cause = Cause(kind="Error" if end == "error" else "SpecError", message=end, rank=1, exit_code=code)
         self.store.documents[NAMESPACE, cause_key(prefix, 1)] = canonical_json(cause)
+        if self.leaves and end == "final":
+            content = output(attempt).encode()
+            self.store.documents[NAMESPACE, output_key(prefix)] = content
+            self.store.documents[NAMESPACE, blob_key(digest_of(content))] = content
         self._pod(job, 0, {"running": {}})
         self._pod(job, 1, {"terminated": {"exitCode": code, "finishedAt": LONG_AGO}})
         self._turn(job, "FailureTarget")

@@ -276,5 +276,7 @@ def _over(seen: Observed) -> dict[str, int]:
     """The attempts whose outcome is recorded and whose objects stay, by step."""
     status = seen.status
     trained = {TRAIN: status.attempt} if status.package is not None else {}
+    if status.packaging is not None and (status.package is not None or status.outcome is not None):
+        trained[PACKAGE] = status.packaging.attempt
     ended = status.evaluation is not None or status.outcome is not None
     return {**trained, EVALUATE: status.evaluating.attempt} if ended and status.evaluating is not None else trained
