@@ -260,7 +260,7 @@ def _kept_rule() -> Rule:
     return computed(
         f"!has(self.trainer.keptOutput) || !({' || '.join(unused.values())})",
         f"{'%s' * len(unused)}cannot be set with trainer.keptOutput, because nothing is trained: remove what is named",
-        *(f"({test} ? {quoted(name + ' ')} : '')" for name, test in unused.items()),
+        *(f"(!{test} ? '' : {quoted(name + ' ')})" for name, test in unused.items()),
     )
 
 
