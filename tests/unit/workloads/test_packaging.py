@@ -77,7 +77,7 @@ def test_a_graph_of_another_name_and_its_weights_beside_it_are_taken(step: StepP
     [
         pytest.param({}, "accuracy: a model description has no such field", id="nothing mended"),
         pytest.param({"graph": "../job.json"}, "there is no file ../job.json in the output (there are model.onnx", id="no file"),
-        pytest.param({"graph": "package.json", "description": description()}, "ONNX Runtime", id="no graph"),
+        pytest.param({"graph": "package.json", "description": description()}, "the graph is no ONNX file", id="no graph"),
         pytest.param(
             {"description": description(outputs=({"name": "y", "shape": (1, 10)},))}, "the graph's outputs are logits", id="another output"
         ),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bramble.api.trainingrun import Container, EnvVar, Spec
+from bramble.api.trainer import Container, EnvVar
+from bramble.api.trainingrun import Spec
 from bramble.contracts.jobs.base import Gateway, inputs_digest
 from bramble.contracts.jobs.train import ContainerTrainer, TrainJob
 from bramble.contracts.store import filed_result_key
