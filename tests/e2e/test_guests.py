@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -135,18 +134,13 @@ def test_a_quota_is_named_and_met_by_limits_of_ones_own(place: Place) -> None:
     place.cluster.kubectl("delete", "resourcequota", "tenant", "-n", place.namespace)
 
 
-def test_half_a_gang_holds_its_gpu_for_a_minute_and_costs_nothing(place: Place) -> None:
+def test_half_a_gang_says_why(place: Place) -> None:
     place.apply("ResourceQuota", "half", {"hard": {"requests.nvidia.com/gpu": "1"}}, "v1")
     place.train("half", 2, "pass", {"failures": 0, "disruptions": 0})
-    began = time.monotonic()
     place.until(lambda: place.ready("trainingrun", "half")["reason"] == "PodsRefused", 10)
-    assert "exceeded quota: half" in place.ready("trainingrun", "half")["message"]
-    place.until(lambda: place.ready("trainingrun", "half")["reason"] == "Incomplete", 90)
-    assert time.monotonic() - began > 50
-    place.until(lambda: place.jobs("train") == [], 10)
-    status = place.status("trainingrun", "half")
-    assert (status.get("failures", 0), status.get("disruptions", 0), status["released"]["times"]) == (0, 0, 1)
-    assert "exceeded quota: half" in status["released"]["message"]
+    message = place.ready("trainingrun", "half")["message"]
+    assert "1 of 2 pods" in message
+    assert "exceeded quota: half" in message
     place.cluster.kubectl("delete", "trainingrun/half", "resourcequota/half", "-n", place.namespace)
 
 

@@ -229,3 +229,11 @@ class TestSnapshot:
         assert verdict.status is not None
         assert verdict.status["attempt"] == 2
         assert "firstCause" not in verdict.status
+
+
+def test_a_job_that_gets_no_pod_is_looked_at_again_by_itself() -> None:
+    """No Event wakes an object."""
+    waits = StepSeen(job=Job(name="j", uid="u", since=NOW - timedelta(seconds=20)), begun=True, warning="FailedCreate: quota")
+    verdict = plan(observed(attempt=1, seen={"snapshot": waits}), NOW)
+    assert verdict.wake_at == NOW + timedelta(seconds=4)
+    assert "FailedCreate: quota" in str(verdict.status)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from bramble.contracts.jobs.benchmark import BenchmarkJob
 from bramble.contracts.jobs.files import JobFile
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.modelversion.observed import BoardKey, BoardSeen
 from bramble.kinds.modelversion.policies.benchmark import benchmark
 from bramble.kinds.modelversion.render import benchmark_name
@@ -195,3 +197,11 @@ def test_long_names_of_fleet_and_board_fit_a_label() -> None:
     assert len(made_job["metadata"]["labels"]["bramble.dev/step"]) <= 63
     assert len(made_job["metadata"]["name"]) <= 52
     assert made_job["metadata"]["labels"]["bramble.dev/step"] in asked.prefix
+
+
+def test_the_board_whose_job_waits_for_the_shortest_time_decides_when_to_look_again() -> None:
+    ages = {RPI5: timedelta(seconds=20), RPI4: timedelta(seconds=200)}
+    waits = {board: StepSeen(job=Job(name="j", uid="u", since=NOW - age), begun=True) for board, age in ages.items()}
+    plan = benchmark(benchmarking(waits, works=(work(), work(RPI4)), spec=TWO), NOW)
+    assert plan is not None
+    assert plan.wake_at == NOW + timedelta(seconds=4)

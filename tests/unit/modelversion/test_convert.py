@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from bramble.api.modelversion import Conversion
 from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.jobs.files import JobFile
 from bramble.kinds.jobs.gather import StepSeen
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.modelversion.policies.convert import convert
 from tests.unit.modelversion.seen import (
     CONVERTED,
@@ -121,3 +123,11 @@ def test_a_failure_is_tried_again_and_given_up_in_the_end() -> None:
     assert condition(plan) == condition(plan, "Converted") == ("False", "ConversionFailed")
     given_up = Conversion(attempt=3, failures=2, state="Failed", message="attempt 3 failed; request a retry")
     assert message(convert(converting(None, given_up), NOW)) == given_up.message
+
+
+def test_a_job_that_gets_no_pod_is_looked_at_again_by_itself() -> None:
+    waits = StepSeen(job=Job(name="j", uid="u", since=NOW - timedelta(seconds=20)), begun=True, warning="FailedCreate: quota")
+    plan = convert(converting(waits), NOW)
+    assert plan is not None
+    assert plan.wake_at == NOW + timedelta(seconds=4)
+    assert "FailedCreate: quota" in message(plan)

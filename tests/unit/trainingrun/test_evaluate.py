@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.trainingrun.seen import (
     NOW,
     PIN,
     TRAINED_PACKAGE,
+    ago,
     case,
     cause,
     condition,
@@ -100,3 +102,11 @@ def test_gates(measured: Any, missed: bool) -> None:
     assert remembered(plan)["outcome"]["reason"] == "GatesFailed"
     assert condition(plan, "GatesPassed") == ("False", "GatesFailed")
     assert message(plan).startswith("recall of ad at least 0.9: missed with"), "the missed one stands first"
+
+
+def test_a_job_that_gets_no_pod_is_looked_at_again_by_itself() -> None:
+    waits = StepSeen(job=Job(name="j", uid="u", since=ago(20)), begun=True, warning="FailedCreate: quota")
+    plan = evaluate(trained(waits), NOW)
+    assert plan is not None
+    assert plan.wake_at == NOW + timedelta(seconds=4)
+    assert "FailedCreate: quota" in message(plan)

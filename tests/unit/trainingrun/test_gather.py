@@ -410,3 +410,13 @@ async def test_a_job_whose_pod_is_kept_alive_is_deleted_once_its_outcome_is_reco
     seen = await seen_of(status, (child(step, 1), kept))
     assert [each.job.key.name for each in seen.outlived] == outlived
     assert [item.key.name for item in plan(seen, NOW).items if isinstance(item, Delete)] == outlived
+
+
+async def test_what_kubernetes_warned_of_is_read_while_pods_are_missing() -> None:
+    about = {"kind": "Event", "metadata": {"name": "e", "namespace": "ns"}, "regarding": {"uid": "uid-job"}, "type": "Warning"}
+    event = {**about, "reason": "FailedCreate", "note": "exceeded quota", "eventTime": "2026-01-01T00:00:00Z"}
+    part = await seen_of({"attempt": 2, "current": CURRENT}, (*of_attempt_2(job_of(), pod_of(0)), event))
+    whole = await seen_of({"attempt": 2, "current": CURRENT}, (*of_attempt_2(job_of(), pod_of(0), pod_of(1)), event))
+    assert part.attempt is not None
+    assert whole.attempt is not None
+    assert (part.attempt.warning, whole.attempt.warning) == ("FailedCreate: exceeded quota", "")

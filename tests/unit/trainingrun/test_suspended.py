@@ -40,3 +40,9 @@ def test_no_attempt_begins() -> None:
     plan = suspended(observed(WISH), NOW)
     assert plan is not None
     assert (stated(plan)["phase"], plan.remember, plan.items) == ("Suspended", False, ())
+
+
+def test_a_run_that_waits_for_all_of_its_pods_begins_at_once_when_it_is_resumed() -> None:
+    released = {"times": 7, "message": "1 of 2 pods are not there"}
+    memory = remembered(suspended(observed(WISH, status={"dataset": PIN, "attempt": 7, "released": released}), NOW))
+    assert "released" not in memory

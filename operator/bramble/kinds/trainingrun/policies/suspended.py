@@ -22,6 +22,6 @@ def suspended(seen: Observed, now: datetime) -> Plan | None:
         return None
     message = "suspended by spec.suspend; set it to false to go on from the newest checkpoint"
     update = under_way(seen.status, "Suspended", SUSPENDED, message)
-    if seen.status.current is not None:
+    if seen.status.current is not None or seen.status.released is not None:  # the next attempt begins at once when the run is resumed
         return remember(seen.run, update, now, **close_attempt(seen, now))
     return report(seen.run, update, now)
