@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of, document_digest
+from bramble.contracts.images import Normalize
 from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
 from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.contracts.package import MAX_BYTES, GoldenTolerance, Package
@@ -127,6 +128,24 @@ def test_golden_cases_hold_on_a_board_that_has_only_the_store(pod: StepPod) -> N
         sizes = {digest: len(pod.store.get_blob(digest)) for case in cases for digest in (case.input, case.tensor, case.raw)}
         assert sum(sizes.values()) <= golden.MAX_BYTES
         assert {digest: package.blobs()[digest] for digest in sizes} == sizes, "devices are told every size in advance"
+
+
+def test_golden_cases_notice_a_wrong_package(pod: StepPod) -> None:
+    """The device's own code with other labels, another preprocessing or another graph."""
+    source, manifest = prepared(pod, conv_graph())
+    package = stored(pod, convert(pod, INT8, package=source, manifest=manifest)["onnx-int8"])
+    assert package.golden is not None
+    graph = pod.store.get_blob(package.files["model"].sha256)
+    decode = package.preprocess[0]
+    wrong = [(package, digits_graph()), (package.model_copy(update={"preprocess": (decode, Normalize(mean=(0.303,), std=(0.4,)))}), graph)]
+    assert isinstance(package.postprocess, Classify)
+    for first, second in combinations(range(len(LABELS)), 2):
+        labels = list(LABELS)
+        labels[first], labels[second] = labels[second], labels[first]
+        wrong.append((package.model_copy(update={"postprocess": package.postprocess.model_copy(update={"labels": tuple(labels)})}), graph))
+    stages = [golden.check(Model.load(each, content), package.golden, pod.store.get_blob).stage for each, content in wrong]
+    assert stages == ["raw", "tensor", *["decoded"] * 45]
+    assert golden.check(Model.load(package, graph), package.golden, pod.store.get_blob).passed
 
 
 def test_int8_golden_cases_count_quantisation_steps(pod: StepPod) -> None:

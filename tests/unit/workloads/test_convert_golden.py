@@ -46,10 +46,22 @@ def test_clear_answers_come_first_and_labels_in_turn() -> None:
 
 def test_an_answer_that_is_not_steady_comes_after_the_steady_ones_however_clear_it_seems() -> None:
     """With a low temperature a small difference of the outputs is a large margin."""
-    seeming = answered("seeming", "b", 0.99)
-    clear = [seeming, *(answered(f"a{number}", "a", CLEAR) for number in range(3))]
-    found = order([*clear, answered("unclear", "b", 0.2)], lambda each: each != seeming.sample)
+    seeming = answered("seeming", "a", 0.99)
+    clear = [answered(f"a{number}", "a", CLEAR) for number in range(3)]
+    found = order([seeming, *clear, answered("unclear", "a", 0.2)], lambda each: each != seeming.sample)
+    assert {each.id for each in found[:3]} == {each.sample.id for each in clear}
     assert [each.id for each in found[3:]] == [seeming.sample.id, sample("unclear").id]
+
+
+def test_every_label_has_a_case_even_if_none_of_its_answers_is_steady() -> None:
+    """Otherwise nothing would notice that two labels are swapped."""
+    steady = {sample(f"a{number}").id for number in range(20)}
+    clear = [answered(f"a{number}", "a", 0.9) for number in range(20)]
+    rare = [answered("b0", "b", 0.99), answered("c0", "c", 0.1), answered("c1", "c", 0.2)]
+    found = [each.id for each in order([*clear, *rare], lambda each: each.id in steady)]
+    assert found[1:3] == [sample("b0").id, sample("c1").id]
+    assert {found[0], *found[3:22]} == steady
+    assert found[22:] == [sample("c0").id]
 
 
 def test_answers_that_may_differ_within_the_tolerance_are_not_compared() -> None:

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from bramble.contracts.images import ImageInput
 from bramble.contracts.tasks.base import Tensor
@@ -24,18 +23,16 @@ def test_a_device_refuses_at_most_once_in_ten_thousand() -> None:
     """The differences of outputs have tails like a normal distribution's. The true probability is known here."""
     refusals = []
     for seed in range(200):
-        found = np.abs(np.random.default_rng(seed).normal(size=1000))
+        found = np.abs(np.random.default_rng(seed).normal(size=2000))
         beyond = math.erfc(tolerated(found) / math.sqrt(2))
         refusals.append(1 - (1 - beyond) ** MAX_CASES)
+    assert np.max(refusals) < CHANCE
+
+
+def test_a_device_refuses_seldom_even_with_an_exponential_tail() -> None:
+    """The heaviest tail that is reckoned with, estimated from as few samples as there are."""
+    refusals = [MAX_CASES * math.exp(-tolerated(np.random.default_rng(seed).exponential(size=2000))) for seed in range(200)]
     assert np.mean(refusals) < CHANCE
-    assert np.max(refusals) < 3 * CHANCE
-
-
-def test_an_exponential_tail_is_met_on_average() -> None:
-    """The heaviest tail that is reckoned with: it is estimated without bias."""
-    exact = math.log(MAX_CASES / CHANCE)
-    found = [tolerated(np.random.default_rng(seed).exponential(size=1000)) for seed in range(200)]
-    assert np.mean(found) == pytest.approx(exact, rel=0.02)
 
 
 def test_equal_outputs_differ_by_nothing() -> None:
@@ -43,7 +40,7 @@ def test_equal_outputs_differ_by_nothing() -> None:
 
 
 def test_few_samples_need_more_alternatives_and_large_tensors_fewer_samples() -> None:
-    assert [count_alternatives(samples) for samples in (4, 20, 64)] == [64, 50, 16]
+    assert [count_alternatives(samples) for samples in (4, 40, 128)] == [64, 50, 16]
     assert count_samples(description()) == MOST_SAMPLES
     large = description(input=ImageInput(tensor=Tensor(name="x", shape=(1, 3, 1024, 1024), layout="NCHW")))
     assert count_samples(large) == 5

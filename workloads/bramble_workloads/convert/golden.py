@@ -6,7 +6,7 @@ They are part of the package, so they must be small. Boards run them before they
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -62,23 +62,31 @@ class MadeGolden(NamedTuple):
 def order(answered: Sequence[Answered], is_steady: Callable[[Sample], bool]) -> tuple[Sample, ...]:
     """Sort samples by how well they serve as cases.
 
-    Clear answers that are steady come first: another answer of the device is then an error. They take turns between the strata of the
-    answers, so that labels in another order are noticed, in hash order within a stratum. All others follow by margin.
+    The best sample of each stratum of the answers comes first, so that labels in another order are noticed: a clear answer that is
+    steady, for then another answer of the device is an error, or else the one with the largest margin. The other steady ones follow,
+    with the strata in turn and in hash order within a stratum, and then all others by margin.
 
     Args:
         answered: samples with the model's answers.
         is_steady: whether the answer to a sample is the same on every processor.
     """
-    answers = {each.sample.id: each.answer for each in answered}
-    samples = {each.sample.id: each.sample for each in answered}
-    clear: dict[str, list[Sample]] = {}
-    for sample in hash_order(samples.values(), PURPOSE):
-        if answers[sample.id].margin >= CLEAR:
-            clear.setdefault(answers[sample.id].truth().stratum, []).append(sample)
-    first = round_robin([list(islice(filter(is_steady, clear[stratum]), MAX_CASES)) for stratum in sorted(clear)])
-    taken = {sample.id for sample in first}
-    others = [sample for sample in hash_order(samples.values(), PURPOSE) if sample.id not in taken]
-    return (*first, *sorted(others, key=lambda sample: -answers[sample.id].margin))
+    margins = {each.sample.id: each.answer.margin for each in answered}
+    strata: dict[str, list[Sample]] = {}
+    answers = {each.sample.id: each for each in answered}
+    for sample in hash_order((each.sample for each in answered), PURPOSE):
+        strata.setdefault(answers[sample.id].answer.truth().stratum, []).append(sample)
+    ordered = [strata[stratum] for stratum in sorted(strata)]
+    steady_ones = [list(islice(filter(is_steady, _clear(samples, margins)), MAX_CASES)) for samples in ordered]
+    clearest = [max(samples, key=lambda sample: margins[sample.id]) for samples in ordered]
+    steady_firsts = [samples[0] for samples in steady_ones if samples]
+    other_firsts = [sample for sample, samples in zip(clearest, steady_ones, strict=True) if not samples]
+    others = sorted((sample for samples in ordered for sample in samples), key=lambda sample: -margins[sample.id])
+    by_id = {sample.id: sample for sample in (*steady_firsts, *other_firsts, *round_robin(steady_ones), *others)}
+    return tuple(by_id.values())
+
+
+def _clear(samples: Iterable[Sample], margins: Mapping[str, float]) -> Iterator[Sample]:
+    return (sample for sample in samples if margins[sample.id] >= CLEAR)
 
 
 def make_golden(model: Model, candidates: Sequence[Sample], get_blob: GetBlob, tolerance: GoldenTolerance) -> MadeGolden:
