@@ -140,6 +140,7 @@ class Components:
             "versitygw",
             f"--port={addresses.CORE}:{addresses.STORE_PORT}",
             f"--region={STORE_REGION}",
+            "--keep-alive",  # as other stores do
             "posix",
             str(self.state.store),
             ROOT_ACCESS_KEY=access_key,

@@ -41,7 +41,7 @@ def server(folder: Path) -> Iterator[StoreConfig]:
         command = [str(ensure_minio(print)), "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder)]
     elif (binary := versitygw()) is not None:
         names = {"ROOT_ACCESS_KEY": ACCESS, "ROOT_SECRET_KEY": SECRET}
-        command = [str(binary), "--port", f"127.0.0.1:{port}", "--region", "us-east-1", "--quiet", "posix", str(folder)]
+        command = [str(binary), "--port", f"127.0.0.1:{port}", "--region", "us-east-1", "--keep-alive", "--quiet", "posix", str(folder)]
     else:
         yield from _moto(port, endpoint)
         return

@@ -17,7 +17,7 @@ from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.errors import SpecError
 from bramble_workloads.processing.errors import CorruptPicture, DescriptionError, InputError, TooLarge, UnsupportedMedia
-from bramble_workloads.processing.picture import decode, media_type
+from bramble_workloads.processing.picture import decode, media_type, thumbnail
 from bramble_workloads.processing.preprocess import Preprocessor
 from tests.unit.workloads.models import description, png
 
@@ -228,3 +228,64 @@ def test_the_media_type_is_read_from_the_bytes() -> None:
     assert media_type(png(RAMP)) == "image/png"
     assert media_type(jpeg(RAMP)) == "image/jpeg"
     assert media_type(b"RIFF") is None
+
+
+def photograph(mode: str, kind: str, size: tuple[int, int] = (640, 480), **options: Any) -> bytes:
+    random = np.random.default_rng(0)
+    canvas = sum(
+        np.asarray(Image.fromarray(random.integers(0, 256, (edge, edge, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC), float)
+        for edge in (4, 8, 16, 64)
+    )
+    target = io.BytesIO()
+    Image.fromarray((np.asarray(canvas) / 4).astype(np.uint8)).convert(mode).save(target, kind, **options)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(lambda exif: photograph("RGB", "JPEG", quality=90, exif=exif), id="a colour JPEG"),
+        pytest.param(lambda exif: photograph("L", "JPEG", quality=90, exif=exif), id="a grey JPEG"),
+        pytest.param(lambda exif: photograph("CMYK", "JPEG", quality=90, exif=exif), id="a CMYK JPEG"),
+        pytest.param(lambda exif: photograph("RGB", "JPEG", (90, 70), quality=90, exif=exif), id="a small JPEG"),
+        pytest.param(lambda exif: photograph("RGB", "PNG", (320, 240), exif=exif), id="a colour PNG"),
+        pytest.param(lambda exif: photograph("RGBA", "PNG", (320, 240), exif=exif), id="a PNG with alpha"),
+        pytest.param(lambda exif: photograph("P", "PNG", (320, 240), exif=exif), id="a PNG with a palette"),
+        pytest.param(lambda exif: png(RAMP, exif=exif), id="smaller than the thumbnail"),
+    ],
+)
+def test_a_thumbnail_is_the_whole_picture_made_smaller(content: Any, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    made, limits = content(exif.tobytes()), ImageInput(tensor=description().input.tensor)
+    whole = decode(made, limits, Decode(color="L")).resize((32, 32), Image.Resampling.BILINEAR)
+    difference = np.abs(np.asarray(thumbnail(made, limits, 32)).astype(int) - np.asarray(whole))
+    assert difference.max() <= 3
+    assert difference.mean() < 1
+
+
+def test_a_large_jpeg_is_decoded_smaller_and_an_upright_picture_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes, original = list[tuple[int, int]](), Image.Image.resize
+    limits, content = ImageInput(tensor=description().input.tensor), photograph("L", "JPEG", (1024, 1024))
+
+    def resized(self: Image.Image, *args: Any, **named: Any) -> Image.Image:
+        sizes.append(self.size)
+        return original(self, *args, **named)
+
+    def copied(*_: Any, **__: Any) -> Image.Image:
+        raise AssertionError("it was upright and had the right mode")
+
+    monkeypatch.setattr(Image.Image, "resize", resized)
+    for name in ("transpose", "copy", "convert"):
+        monkeypatch.setattr(Image.Image, name, copied)
+    thumbnail(content, limits, 32)
+    assert sizes == [(128, 128)]
+    decode(content, limits, Decode(color="L"))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+def test_a_jpeg_that_ends_early_has_no_thumbnail(kept: float) -> None:
+    content = photograph("RGB", "JPEG")
+    with pytest.raises(CorruptPicture, match="cannot be decoded"):
+        thumbnail(content[: int(len(content) * kept)], ImageInput(tensor=description().input.tensor), 32)

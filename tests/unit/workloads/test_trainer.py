@@ -23,7 +23,7 @@ from bramble.contracts.images import Augment
 from bramble.contracts.package import ModelDescription
 from bramble_workloads.errors import BadData, SpecError, Stopped
 from bramble_workloads.processing.model import Model
-from bramble_workloads.train import checkpoint, entry, loop, program
+from bramble_workloads.train import checkpoint, entry, loop, program, samples
 from bramble_workloads.train.checkpoint import BEST, STATE, WEIGHTS, Parts, State, steps
 from bramble_workloads.train.images import augment
 from bramble_workloads.train.progress import Progress
@@ -273,6 +273,28 @@ def test_checkpoints_take_no_more_than_a_hundredth_of_the_time(
     monkeypatch.setattr(Progress, "first_step", step)
     run(epochs=6)
     assert found == saved
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more loaders than this machine has cores
+@pytest.mark.usefixtures("no_export")
+def test_loaders_are_as_many_as_the_rank_has_cores_and_their_number_changes_no_weight(
+    run: Run, another: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers, original = list[int](), samples.DataLoader
+
+    def loader(*given: Any, num_workers: int, **named: Any) -> Any:
+        workers.append(num_workers)
+        return original(*given, num_workers=num_workers, **named)
+
+    run(epochs=2)
+    monkeypatch.setattr(samples, "KEPT_BYTES", 0)  # too many for memory
+    monkeypatch.setattr(samples, "DataLoader", loader)
+    monkeypatch.setattr(program, "usable_cores", lambda: 6)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    another(epochs=2)
+    assert workers == [3, 3]  # of train and val, in the first epoch
+    folders = [steps(each.folder / "checkpoints")[-1][1] for each in (run, another)]
+    assert (folders[0] / WEIGHTS).read_bytes() == (folders[1] / WEIGHTS).read_bytes()
 
 
 @pytest.mark.usefixtures("no_export")

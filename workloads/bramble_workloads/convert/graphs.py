@@ -16,9 +16,9 @@ from bramble_workloads.convert.calibration import choose_samples
 from bramble_workloads.convert.choice import Choice, choose
 from bramble_workloads.convert.source import Source, fetch_export
 from bramble_workloads.errors import BadData
-from bramble_workloads.evaluate.answers import processors
 from bramble_workloads.evaluate.samples import name_of, read_files
 from bramble_workloads.job import Work
+from bramble_workloads.limits import usable_cores
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import InputError
 from bramble_workloads.processing.model import Model
@@ -131,7 +131,8 @@ def _variant(source: Source, spec: VariantSpec, contract: RuntimeContract, form:
 
 def _tensors(work: Work[ConvertJob], source: Source, samples: tuple[Sample, ...]) -> Iterator[Floats]:
     """Yield the preprocessed samples. Their order is not defined."""
-    return parallel_map(lambda picture: _tensor(source, *picture), read_files(work.store.get_blob, source.manifest, samples), processors())
+    contents = read_files(work.store.get_blob, source.manifest, samples)
+    return parallel_map(lambda picture: _tensor(source, *picture), contents, usable_cores())
 
 
 def _tensor(source: Source, sample: Sample, content: bytes) -> Floats:

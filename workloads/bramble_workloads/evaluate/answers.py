@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +13,7 @@ from bramble.contracts.package import ModelDescription
 from bramble_workloads.errors import BadData
 from bramble_workloads.evaluate.samples import name_of
 from bramble_workloads.evaluate.table import Answered
+from bramble_workloads.limits import usable_cores
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model
@@ -30,11 +30,6 @@ class Row(NamedTuple):
     outputs: tuple[Outputs | ModelFault, ...]
 
 
-def processors() -> int:
-    """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 def answers(model: Model, contents: Iterable[Content], threads: int | None = None) -> Iterator[Answered]:
     """Yield a model's answers in the order of the samples. There is one thread for each processor that this process may use.
 
@@ -49,7 +44,7 @@ def answers(model: Model, contents: Iterable[Content], threads: int | None = Non
         except (InputError, ModelFault) as error:
             raise _about(sample, error) from error
 
-    return parallel_map(answer, contents, threads or processors())
+    return parallel_map(answer, contents, threads or usable_cores())
 
 
 def rows(models: Sequence[Model], contents: Iterable[Content], threads: int | None = None) -> Iterator[Row]:
@@ -67,7 +62,7 @@ def rows(models: Sequence[Model], contents: Iterable[Content], threads: int | No
             raise _about(sample, error) from error
         return Row(sample, tuple(_outputs(model, tensor) for model in models))
 
-    return parallel_map(row, contents, threads or processors())
+    return parallel_map(row, contents, threads or usable_cores())
 
 
 def require_known(samples: Iterable[Sample], manifest: Manifest, description: ModelDescription) -> None:

@@ -13,7 +13,7 @@ from bramble.contracts.images import Decode, ImageInput
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.processing.errors import InputError
-from bramble_workloads.processing.picture import decode, media_type
+from bramble_workloads.processing.picture import decode, media_type, thumbnail
 from bramble_workloads.processing.preprocess import Preprocessor, image_input
 from bramble_workloads.tasks.base import Medium, Reading
 
@@ -34,11 +34,10 @@ class Images(Medium):
         """Hash and decode the file, and make its thumbnail."""
         digest, extension = digest_of(content), EXTENSIONS.get(media_type(content) or "", "")
         try:
-            grey = decode(content, LIMITS, Decode(color="L"))
+            grey = thumbnail(content, LIMITS, THUMBNAIL)
         except InputError as error:
             return Reading(digest, len(content), extension, fault=str(error))
-        thumbnail = np.asarray(grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR), dtype=np.uint8)
-        return Reading(digest, len(content), extension, thumbnail)
+        return Reading(digest, len(content), extension, np.asarray(grey, dtype=np.uint8))
 
     def preprocessor(self, description: ModelDescription) -> Preprocessor:
         """The operations decode, resize, crop and normalise of the package."""

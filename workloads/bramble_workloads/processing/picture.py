@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -37,6 +38,13 @@ UPRIGHT = {
 }
 """How a picture is turned upright, by the EXIF tag Orientation (TIFF 6.0, tag 274). 1 is upright."""
 
+DRAFT = 4
+"""How many times larger than the thumbnail a JPEG is decoded, at least."""
+REDUCING_GAP = 2.0
+"""Before it is resampled, a picture is reduced by a whole factor to at least so many times the size of the thumbnail."""
+SMOOTH = frozenset({"L", "RGB"})
+"""The modes in which a picture can be made smaller before it becomes grey."""
+
 # Pillow's decoders raise all of these for broken files.
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFError, OverflowError, struct.error, zlib.error)
 
@@ -56,6 +64,36 @@ def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image
         UnsupportedMedia: the first bytes are not of one of `limits.media_types`.
         CorruptPicture: the decoder refuses the bytes.
     """
+
+    def finish(image: Image.Image) -> Image.Image:
+        return _in_mode(_upright(image) if operation.exif else image, operation.color)
+
+    return _decoded(content, limits, None, finish)
+
+
+def thumbnail(content: bytes, limits: ImageInput, edge: int) -> Image.Image:
+    """Decode a picture into a grey one of edge x edge pixels, upright.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size, as long as its edges are still `DRAFT` times those of the thumbnail.
+    This takes half the time, and the values differ by 1 of 255 on average, or less, from those of the whole picture made smaller.
+
+    Raises:
+        InputError: as in `decode`. Every byte of the picture is read, so that a file that ends early is refused.
+    """
+
+    def finish(image: Image.Image) -> Image.Image:
+        plain = image if image.mode in SMOOTH else _in_mode(image, "L")
+        small = plain.resize((edge, edge), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
+        turn = _turn(image)
+        return _in_mode(small.transpose(turn) if turn is not None else small, "L")
+
+    return _decoded(content, limits, (edge * DRAFT, edge * DRAFT), finish)
+
+
+def _decoded(
+    content: bytes, limits: ImageInput, draft: tuple[int, int] | None, finish: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+    """Check and decode a picture, then finish it. With `draft`, a JPEG may be decoded in grey and smaller, but no smaller than that."""
     if len(content) > limits.max_bytes:
         raise TooLarge(f"the picture has {len(content)} bytes; this model takes at most {limits.max_bytes} (input.maxBytes)")
     found = media_type(content)
@@ -68,10 +106,10 @@ def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image
         if pixels > limits.max_pixels:
             size = f"{image.width}x{image.height} = {pixels} pixels"
             raise TooLarge(f"the picture has {size}; this model takes at most {limits.max_pixels} (input.maxPixels)")
+        if draft is not None:
+            image.draft("L", draft)
         image.load()
-        if operation.exif:
-            image = _upright(image)
-        return _in_mode(image, operation.color)
+        return finish(image)
     except UnidentifiedImageError as error:
         raise CorruptPicture(f"the picture begins like {found} but cannot be read as {found}") from error
     except DECODE_ERRORS as error:
@@ -83,12 +121,17 @@ def _upright(image: Image.Image) -> Image.Image:
 
     `ImageOps.exif_transpose` copies every picture, and writes the whole directory again, which fails on odd tags that cameras write.
     """
+    turn = _turn(image)
+    return image.transpose(turn) if turn is not None else image
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How a decoded picture is turned upright; None if it is upright, or if it does not say so."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # noqa: BLE001  (whatever is wrong with the directory, the picture itself has been decoded)
-        return image
-    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return image.transpose(turn) if turn is not None else image
+        return None
+    return UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 
 
 def _in_mode(image: Image.Image, color: str) -> Image.Image:

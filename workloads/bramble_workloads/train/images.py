@@ -31,7 +31,7 @@ class PixelReader:
             InputError: the bytes are not a picture that the description can process.
         """
         picture = np.asarray(self._preprocessor.picture(content), dtype=np.uint8)
-        return np.ascontiguousarray(picture[None] if picture.ndim == GREY_DIMENSIONS else picture.transpose(2, 0, 1))
+        return np.array(picture[None] if picture.ndim == GREY_DIMENSIONS else picture.transpose(2, 0, 1), order="C")
 
 
 class Normalizer:

@@ -14,10 +14,12 @@ from torch import nn
 from bramble.contracts.hyperparameters import Hyperparameters
 from bramble_workloads.errors import SpecError
 from bramble_workloads.export import export
+from bramble_workloads.limits import usable_cores
 from bramble_workloads.tasks.base import Task
 from bramble_workloads.tasks.catalogue import task_of
 from bramble_workloads.tasks.objective import Objective
 from bramble_workloads.train import checkpoint, sampling
+from bramble_workloads.train.decoded import room
 from bramble_workloads.train.dry_run import require_fit
 from bramble_workloads.train.entry import Specified
 from bramble_workloads.train.loop import Setup, Trainer, make_optimizer
@@ -26,8 +28,8 @@ from bramble_workloads.train.ranks import Ranks
 from bramble_workloads.train.samples import Source, read_samples
 from bramble_workloads.train.validation import graph_outputs
 
-LOADERS = 2
-"""The number of loader processes of a rank, if the samples do not fit into memory."""
+MOST_LOADERS = 16
+"""The most loader processes of a rank, however many cores the node has. Each of them holds batches in memory."""
 
 
 def warm_up() -> None:
@@ -58,14 +60,18 @@ def main(specified: Specified, seed: int) -> int:
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     require_fit(network, objective, samples.train[0].truth, sampling.smallest_batch(len(samples.train), wanted.batch_size, world_size))
     ranks = Ranks()
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    loaders = min(MOST_LOADERS, max(1, usable_cores() // processes))
+    space = room(processes) if wanted.epochs > 1 else 0  # with one epoch, nothing is decoded twice
+    train = Source(samples.train, objective, ranks.device, loaders, space)
     setup = Setup(
         wanted=wanted,
         seed=seed,
         ranks=ranks,
         objective=objective,
         network=network.to(ranks.device),
-        train=Source(samples.train, objective, ranks.device, LOADERS),
-        val=Source(samples.val, objective, ranks.device, LOADERS),
+        train=train,
+        val=Source(samples.val, objective, ranks.device, loaders, space - train.decoded_bytes),
         checkpoints=Path(os.environ["BRAMBLE_CHECKPOINTS"]),
         progress=Progress(Path(os.environ["BRAMBLE_PROGRESS"]) if ranks.first else None, wanted.epochs, ranks.name, ranks.world_size),
     )

@@ -1,7 +1,10 @@
-"""Reads the samples of `$BRAMBLE_DATA` as tensors. They stay in memory if they fit; otherwise loader processes read them."""
+"""Reads the samples of `$BRAMBLE_DATA` as tensors. They stay in memory if they fit; otherwise loader processes decode them, and what they
+decode stays in a file that is mapped into memory, if that fits.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from bramble.contracts.tasks.base import Annotation, TaskContract
 from bramble_workloads.errors import BadData, SpecError
+from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import InputError
 from bramble_workloads.tasks.objective import Objective
+from bramble_workloads.train.decoded import DecodedSamples
 
 KEPT_BYTES = 512 * 1024 * 1024
 KEPT_SAMPLES = 20_000
@@ -81,21 +86,27 @@ def read_samples(data: Path, task: TaskContract) -> Samples:
 
 
 class Files(Dataset[tuple[Tensor, Tensor, float]]):
-    """Samples read from their files, one at a time."""
+    """Samples read from their files, one at a time, or taken from what was decoded before."""
 
     def __init__(self, samples: Sequence[Sample], objective: Objective[Any]) -> None:
         self._samples = samples
         self._objective = objective
+        self.decoded: DecodedSamples | None = None
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, float]:
         sample = self._samples[index]
-        return torch.from_numpy(self.read(index)), torch.from_numpy(self._objective.target(sample.truth)), sample.weight
+        found = self.decoded.get(index) if self.decoded is not None else None
+        if found is None:
+            found = self.read(index)
+            if self.decoded is not None:
+                self.decoded.put(index, found)
+        return torch.from_numpy(found), torch.from_numpy(self._objective.target(sample.truth)), sample.weight
 
     def read(self, index: int) -> NDArray[Any]:
-        """Read one sample.
+        """Read and decode one sample.
 
         Raises:
             BadData: the file cannot be processed.
@@ -108,27 +119,45 @@ class Files(Dataset[tuple[Tensor, Tensor, float]]):
 
 
 class Source:
-    """Gives batches of samples by index, from memory or through loader processes."""
+    """Gives batches of samples by index. Their order, and every number in them, is the same however they are read.
 
-    def __init__(self, samples: Sequence[Sample], objective: Objective[Any], device: torch.device, workers: int) -> None:
+    Args:
+        samples: the samples of a split.
+        objective: reads them.
+        device: the device to which batches go.
+        workers: the number of loader processes, if the samples do not fit into memory; 0 decodes them in this process.
+        room: how many bytes of decoded samples may be kept in a file.
+    """
+
+    def __init__(self, samples: Sequence[Sample], objective: Objective[Any], device: torch.device, workers: int, room: int = 0) -> None:
         self.truths = [sample.truth for sample in samples]
         self._files = Files(samples, objective)
         self._device = device
         self._workers = workers
         self._kept: Batch | None = None
-        if samples and len(samples) <= KEPT_SAMPLES and len(samples) * self._files.read(0).nbytes <= KEPT_BYTES:
-            self._kept = self._keep(samples, objective)
+        self.decoded_bytes = 0
+        if not samples:
+            return
+        first = self._files.read(0)
+        self._targets = torch.from_numpy(np.stack([objective.target(sample.truth) for sample in samples]))
+        self._weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
+        if len(samples) <= KEPT_SAMPLES and len(samples) * first.nbytes <= KEPT_BYTES:
+            self._kept = self._keep()
+        elif DecodedSamples.bytes_of(len(samples), first) <= room:
+            with contextlib.suppress(OSError):  # the disk is fuller than it said
+                self._files.decoded = DecodedSamples(len(samples), first)
+                self.decoded_bytes = DecodedSamples.bytes_of(len(samples), first)
 
     def __len__(self) -> int:
         return len(self._files)
 
-    def _keep(self, samples: Sequence[Sample], objective: Objective[Any]) -> Batch:
+    def _keep(self) -> Batch:
         with ThreadPoolExecutor(THREADS) as pool:
-            inputs = list(pool.map(self._files.read, range(len(samples))))
-        targets = np.stack([objective.target(sample.truth) for sample in samples])
-        weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
-        parts = (torch.from_numpy(np.stack(inputs)), torch.from_numpy(targets), weights)
-        return Batch(*(part.to(self._device) for part in parts))
+            inputs = list(pool.map(self._files.read, range(len(self))))
+        return self._on_device(torch.from_numpy(np.stack(inputs)), self._targets, self._weights)
+
+    def _on_device(self, *parts: Tensor) -> Batch:
+        return Batch(*(part.to(self._device, non_blocking=True) for part in parts))
 
     def batches(self, indices: Iterator[NDArray[np.int64]]) -> Iterator[Batch]:
         """Yield one batch for each array of indices, in that order."""
@@ -137,11 +166,18 @@ class Source:
                 at = torch.from_numpy(chosen).to(self._device)
                 yield Batch(self._kept.inputs[at], self._kept.targets[at], self._kept.weights[at])
             return
+        wanted, decoded = list(indices), self._files.decoded
+        if decoded is not None:
+            decoded.refresh()
+            if decoded.has(wanted):
+                for at, inputs in zip(wanted, parallel_map(decoded.take, wanted, 1), strict=True):
+                    yield self._on_device(torch.from_numpy(inputs), self._targets[at], self._weights[at])
+                return
         loader: DataLoader[Any] = DataLoader(
             self._files,
-            batch_sampler=(chosen.tolist() for chosen in indices),
+            batch_sampler=[chosen.tolist() for chosen in wanted],
             num_workers=self._workers,
             pin_memory=self._device.type == "cuda",
         )
         for inputs, targets, weights in loader:
-            yield Batch(*(part.to(self._device, non_blocking=True) for part in (inputs, targets, weights.float())))
+            yield self._on_device(inputs, targets, weights.float())
