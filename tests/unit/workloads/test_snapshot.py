@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3.connection import HTTPConnection
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
@@ -22,9 +23,10 @@ from bramble.contracts.manifest import Manifest, Sample, read_sample
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import blob_key, cause_key, log_key, result_key, run_prefix
 from bramble.contracts.tasks.classification import Label
-from bramble_workloads.snapshot.step import main
+from bramble_workloads.snapshot.step import THREADS, main
 from bramble_workloads.store import Store
 from tests.unit.workloads.models import digits
+from tests.unit.workloads.s3 import versitygw
 
 Freeze = Callable[..., int]
 SOURCES = (Source(name="scans", format="image-folder", prefix="raw/"),)
@@ -106,6 +108,20 @@ def test_a_folder_of_pictures_becomes_a_manifest_of_digests(store: Store, freeze
     assert termination["sha256"] == digest_of(store.get(result_key(prefix())))
     assert len((tmp_path / "termination").read_bytes()) <= 1024
     assert b"120 samples of 10 classes" in store.get(log_key(prefix(), 0))
+
+
+@pytest.mark.skipif(versitygw() is None, reason="moto's server closes every connection")
+@pytest.mark.usefixtures("pictures")
+def test_connections_to_the_store_are_kept(freeze: Freeze, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, original = list[str](), HTTPConnection.connect
+
+    def connect(self: HTTPConnection) -> None:
+        opened.append(self.host)
+        original(self)
+
+    monkeypatch.setattr(HTTPConnection, "connect", connect)
+    assert freeze() == 0
+    assert len(opened) <= 1 + THREADS, "for 120 pictures, which are read and written"
 
 
 @pytest.mark.usefixtures("pictures")
