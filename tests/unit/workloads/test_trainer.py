@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import distributed, nn
 from torch._C._distributed_c10d import HashStore
+from torch.utils.data import DataLoader
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.images import Augment
@@ -280,11 +281,11 @@ def test_checkpoints_take_no_more_than_a_hundredth_of_the_time(
 def test_loaders_are_as_many_as_the_rank_has_cores_and_their_number_changes_no_weight(
     run: Run, another: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workers, original = list[int](), samples.DataLoader
+    workers = list[int]()
 
-    def loader(*given: Any, num_workers: int, **named: Any) -> Any:
-        workers.append(num_workers)
-        return original(*given, num_workers=num_workers, **named)
+    def loader(files: Any, **named: Any) -> DataLoader[Any]:
+        workers.append(named["num_workers"])
+        return DataLoader(files, **named)
 
     run(epochs=2)
     monkeypatch.setattr(samples, "KEPT_BYTES", 0)  # too many for memory
