@@ -170,8 +170,8 @@ class Source:
         if decoded is not None:
             decoded.refresh()
             if decoded.has(wanted):
-                for at, inputs in zip(wanted, parallel_map(decoded.take, wanted, 1), strict=True):
-                    yield self._on_device(torch.from_numpy(inputs), self._targets[at], self._weights[at])
+                for rows, found in zip(wanted, parallel_map(decoded.take, wanted, 1), strict=True):
+                    yield self._on_device(torch.from_numpy(found), self._targets[rows], self._weights[rows])
                 return
         loader: DataLoader[Any] = DataLoader(
             self._files,
