@@ -13,6 +13,7 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.files import JobFile, ResultFile
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.manifest import Manifest, read_sample
+from bramble.contracts.output import TrainingOutput
 from bramble.contracts.package import ModelDescription, Package
 from bramble.contracts.report import Observed, Progress, Report
 from bramble.contracts.tasks.classification import ClassifierHyperparameters, Label
@@ -47,6 +48,7 @@ READERS = (
     Reader("a step reads the job that it carries out", "job-*.json", JobFile.parse, refuses=True),
     Reader("the gateway reads whose job a pod has", "job-*.json", lambda content: JobFile.parse(content, "ignore"), refuses=False),
     Reader("the operator reads results", "result-*.json", ResultFile.parse, refuses=False),
+    Reader("the operator and jobs read what a training left", "training-output*.json", TrainingOutput.parse, refuses=False),
     Reader("the operator reads causes", "cause*.json", Cause.model_validate_json, refuses=False),
     Reader("the operator reads termination messages", "termination-*.json", Termination.model_validate_json, refuses=False),
     Reader("the gateway reads progress", "progress*.json", Progress.model_validate_json, refuses=False),
