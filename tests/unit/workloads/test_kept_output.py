@@ -85,7 +85,7 @@ def without_data(out: Path) -> None:
         pytest.param(lambda out: write_model(out, outputs=None), "outputs: Field required", 2, id="a field is missing"),
         pytest.param(undescribed, "wrote no package.json", 1, id="no description"),
         pytest.param(another_name, "wrote no model.onnx to $BRAMBLE_OUT (there are best.onnx, package.json)", 2, id="another name"),
-        pytest.param(linked, "wrote no model.onnx", 2, id="a link"),
+        pytest.param(linked, "package best.onnx by trainer.keptOutput.graph", 2, id="a link"),
         pytest.param(float16, "the graph's output 'logits' is float32 [1, 10]; the package states float32 [1, 11]", 2, id="another shape"),
         pytest.param(not_json, "package.json: document: Invalid JSON", 2, id="not JSON"),
         pytest.param(large, "has 70000 bytes of at most 65536", 2, id="a large description"),

@@ -129,7 +129,9 @@ def _whole(output: Output, form: Export, name: str, exported: Path) -> Iterator[
 def _no_graph(output: Output, graph: str) -> str:
     if graph != MODEL.file:
         return f"there is no file {graph} in the output{_beside(output)}: name one of these"
-    return f"the training program wrote no {MODEL.file} to $BRAMBLE_OUT{_beside(output)}: call bramble_workloads.export at its end"
+    other = next((name for name in output.names() if name.endswith(Path(MODEL.file).suffix)), None)
+    advice = f", or package {other} by trainer.keptOutput.graph of another TrainingRun" if other is not None else ""
+    return f"the training program wrote no {MODEL.file} to $BRAMBLE_OUT{_beside(output)}: call bramble_workloads.export at its end{advice}"
 
 
 def _beside(output: Output) -> str:
