@@ -106,7 +106,7 @@ def job(*conditions: tuple[str, str], started: float = 600, suspend: bool = Fals
         "kind": "Job",
         "metadata": {"name": "run-train-1", "namespace": "ns", "uid": "uid-job", "labels": {"bramble.dev/owner-uid": UID}},
         "spec": {"suspend": True} if suspend else {},
-        "status": {"conditions": stated, "startTime": rfc3339(ago(started))},
+        "status": {"conditions": stated, "startTime": rfc3339(ago(started)), "failed": 1},
     }
 
 

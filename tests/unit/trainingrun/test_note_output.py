@@ -194,9 +194,7 @@ NAMED = {"keptOutput": {"attempt": 2, "digest": digest_of(output().encode())}}
         case("nothing is there", source(), {}, FakeStore(), None),
     ],
 )
-async def test_the_output_of_the_other_run(
-    run: dict[str, Any], kept: dict[str, Any], documents: FakeStore, attempt_: int | None
-) -> None:
+async def test_the_output_of_the_other_run(run: dict[str, Any], kept: dict[str, Any], documents: FakeStore, attempt_: int | None) -> None:
     found = (await source_seen(run, documents, **kept)).source
     assert found is not None
     assert (found.listing.output.attempt if found.listing is not None else None) == attempt_

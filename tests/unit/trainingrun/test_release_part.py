@@ -89,3 +89,15 @@ def test_the_next_attempt_waits_longer_each_time(times: int, least: int) -> None
 def test_an_attempt_that_ends_in_another_way_begins_the_count_anew() -> None:
     seen = training(attempt(pod(0), pod(1, 1)), status={"released": {"times": 3, "message": "x"}})
     assert "released" not in remembered(plan(seen, NOW))
+
+
+def test_a_job_that_never_had_a_pod_has_not_used_up_the_deadline() -> None:
+    """Its own deadline counts from its creation, also while a quota refuses every pod."""
+    never = job(("Failed", "DeadlineExceeded"))
+    del never["status"]["failed"]
+    memory = remembered(plan(training(attempt({}, {}, job_=never)), NOW))
+    assert "outcome" not in memory
+    assert memory.get("spentSeconds", 0) == 0
+    assert memory["released"]["message"] == "none of the 2 pods of attempt 1 was admitted"
+    ran = remembered(plan(training(attempt({}, {}, job_=job(("Failed", "DeadlineExceeded")))), NOW))
+    assert ran["outcome"]["reason"] == "DeadlineExceeded"

@@ -23,6 +23,17 @@ def test_what_was_put_is_got_and_listed_in_order_of_key(store: Store) -> None:
     assert store.stat("a/3") is None
 
 
+def test_no_proxy_that_a_pod_is_told_of_stands_between_a_job_and_its_store(
+    store_config: StoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        for told in (name, name.lower()):
+            monkeypatch.setenv(told, "http://127.0.0.1:1")
+    store = Store(store_config, retries=0)
+    store.put("a", b"1")
+    assert store.get("a") == b"1"
+
+
 def test_keys_stay_below_the_prefix(store: Store, store_config: StoreConfig) -> None:
     store.put("a", b"1")
     assert Store(store_config._replace(prefix="")).get(f"{store_config.prefix}a") == b"1"

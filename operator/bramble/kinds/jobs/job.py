@@ -34,12 +34,14 @@ class Job:
         started: when its first pod was started; None before.
         succeeded: it has completed, or is about to.
         failure: it has failed, or is about to.
+        had_pods: it has or had a pod.
         since: since when it should have pods: its start, or its creation before its controller has seen it.
     """
 
     name: str
     uid: str = field(default="", compare=False)
     since: datetime | None = field(default=None, compare=False)
+    had_pods: bool = field(default=True, compare=False)
     suspended: bool = False
     started: datetime | None = None
     succeeded: bool = False
@@ -61,6 +63,7 @@ class Job:
         return cls(
             name=metadata["name"],
             uid=metadata.get("uid", ""),
+            had_pods=any(status.get(count) for count in ("active", "failed", "succeeded", "terminating")),
             since=moment(started or created) if started or created else None,
             suspended=bool((manifest.get("spec") or {}).get("suspend")),
             started=moment(started) if started else None,

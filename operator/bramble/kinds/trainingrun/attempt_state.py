@@ -44,7 +44,7 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
             return Trained(stored.result, stored.content)
         return Ending(Cause(kind="Error", message=stored.problem), "settled", now)
     if attempt.job is not None and attempt.job.overran:
-        return Overran()
+        return Overran() if attempt.job.had_pods or attempt.pods else _never_ran(attempt, now)
     if (end := ending(attempt, nodes, now, seen.status.first_cause)) is not None:
         return end
     if attempt.job is None and not attempt.begun and not attempt.pods:
@@ -81,6 +81,11 @@ def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: st
         message = waiting_message(first, (TRAIN, FETCH, SIDECAR), image_remedy, attempt.warning)
         return Waiting(message, since=since if first.node is not None else None, release_at=release_at)
     return Training(lost_at(attempt.pods.values(), nodes))
+
+
+def _never_ran(attempt: AttemptSeen, now: datetime) -> Waiting:
+    """The state of an attempt whose Job ended by the run's deadline without ever having a pod: that time was not spent on training."""
+    return Waiting(f"none of the {attempt.nodes} pods of attempt {attempt.number} was admitted", refused=True, release_at=now)
 
 
 def _release_at(attempt: AttemptSeen, since: datetime | None, seconds: float) -> datetime | None:

@@ -135,6 +135,22 @@ def test_gpus_processes_and_threads() -> None:
     assert container(job, "train")["resources"] == {"limits": {"nvidia.com/gpu": 2, "cpu": 8}}
 
 
+@pytest.mark.parametrize(
+    ("spec", "name", "set_"),
+    [
+        case("fetch", OWN, "fetch", True),
+        case("the sidecar", OWN, "sidecar", True),
+        case("the built-in trainer", None, "train", True),
+        case("a user's own image, which has code of its own", OWN, "train", False),
+    ],
+)
+def test_what_puts_instrumentation_into_pods_does_not_hide_brambles_code(spec: Any, name: str, set_: bool) -> None:
+    """It extends the variable of the pod, and would replace that of the image."""
+    _, job = rendered(spec)
+    env = {each["name"]: each.get("value") for each in container(job, name)["env"]}
+    assert (env.get("PYTHONPATH") == "/opt/bramble/code") is set_
+
+
 @pytest.mark.parametrize("name", ["train", "fetch", "sidecar"])
 def test_libraries_are_told_not_to_report_to_their_makers(name: str) -> None:
     _, job = rendered(OWN)
