@@ -22,8 +22,8 @@ from bramble_workloads.tasks.base import Outputs
 CHANCE = 1e-4
 """The greatest probability with which a device may refuse a good package."""
 MARGIN = 10
-"""The tail is estimated from a part of the samples, so the tolerance is made for a probability that is so many times smaller. Measured on
-other samples and alternatives, the estimate is wrong by up to 6 times (benchmarks/int8.py)."""
+"""The tail is estimated from some samples, so the tolerance is made for a probability that is so many times smaller. From half as many
+samples, the estimate was wrong by up to 6 times (benchmarks/int8.py)."""
 TAIL = 0.1
 """The share of the differences, the largest ones, that the tail is estimated from."""
 DIFFERENCES = 2000
