@@ -39,9 +39,9 @@ def frames(kind: str, count: int) -> NDArray[np.uint8]:
 
 def search(kind: str, count: int, policy: str) -> float:
     """Seconds of one core that the search takes."""
-    pictures = list(frames(kind, count))
+    pictures = frames(kind, count)
     began = time.process_time()
-    index = NearIndex(pictures)
+    index = NearIndex(pictures, range(count))
     for number in range(count):
         similar = index.near(number)
         if not similar or policy == "keep":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from bramble.contracts.jobs.snapshot import Checks
-from bramble.contracts.manifest import SPLITS, Sample, Split
-from bramble.contracts.tasks.classification import CLASSIFICATION, Label
+from bramble.contracts.manifest import SPLITS, Split
+from bramble.contracts.tasks.classification import CLASSIFICATION
 from bramble_workloads.errors import SpecError
 from bramble_workloads.snapshot.checks import check
 
@@ -18,14 +16,7 @@ NO_CHECKS = Checks()
 def found(classes: dict[str, int], checks: Checks = NO_CHECKS, elsewhere: dict[str, dict[str, int]] | None = None) -> dict[str, str]:
     """Severity of each finding by its check. All splits have all samples, unless `elsewhere` says otherwise."""
     placed: dict[Split, dict[str, int]] = {split: (elsewhere or {}).get(split, classes) for split in SPLITS}
-    samples = [
-        Sample(
-            id=f"sha256:{number:064x}", bytes=1, extension=".png", split="train", annotation=Label(label=name), group=f"sha256:{0:064x}",
-            origin="tape",
-        )
-        for number, name in enumerate(Counter(classes).elements())
-    ]  # fmt: skip
-    return {each.check: each.severity for each in check(samples, placed, checks, CLASSIFICATION)}
+    return {each.check: each.severity for each in check(classes, placed, checks, CLASSIFICATION)}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.unit.workloads.models import digits
 
 def near_duplicates(pictures: NDArray[np.uint8]) -> list[tuple[int, int]]:
     """Every pair (i < j) that the index finds, with each picture in a set of its own."""
-    index, pairs = NearIndex(list(pictures)), []
+    index, pairs = NearIndex(pictures, range(len(pictures))), []
     for number in range(len(pictures)):
         pairs += [(other, number) for other in index.near(number)]
         index.add(number)
@@ -112,7 +112,7 @@ def test_nothing_gives_nothing() -> None:
 
 def test_of_pictures_in_one_set_one_is_found() -> None:
     flat = np.stack([np.full((32, 32), grey, np.uint8) for grey in (100, 101, 102, 90)])
-    index = NearIndex(list(flat))
+    index = NearIndex(flat, range(len(flat)))
     for number in range(3):
         index.add(number)
     index.join([0, 1])
@@ -123,7 +123,7 @@ def test_of_pictures_in_one_set_one_is_found() -> None:
 
 
 def test_a_picture_without_a_thumbnail_is_near_to_none() -> None:
-    index = NearIndex([None, np.zeros((32, 32), np.uint8)])
+    index = NearIndex(np.zeros((1, 32, 32), np.uint8), [None, 0])
     index.add(0)
     index.add(1)
     index.join([0, 1])
@@ -143,7 +143,7 @@ def test_frames_of_a_fixed_camera_take_time_like_their_number(policy: str, monke
         return original(self, rows, row)
 
     monkeypatch.setattr(NearIndex, "_differences", counted)
-    index = NearIndex(list(frames))
+    index = NearIndex(frames, range(len(frames)))
     for number in range(len(frames)):
         similar = index.near(number)
         if not similar or policy == "keep":

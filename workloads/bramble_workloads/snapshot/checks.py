@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from itertools import chain
 
 from bramble.contracts.jobs.snapshot import Checks, Finding
-from bramble.contracts.manifest import Sample, Split
+from bramble.contracts.manifest import Split
 from bramble.contracts.tasks.base import TaskContract
 from bramble_workloads.errors import SpecError
 from bramble_workloads.snapshot.findings import finding
@@ -19,11 +19,13 @@ NEEDED_FOR: Mapping[Split, str] = {"val": "training chooses the best epoch by th
 """The splits beside train, and what their samples are for."""
 
 
-def check(samples: Sequence[Sample], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
+def check(
+    classes: Mapping[str, int], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract
+) -> tuple[Finding, ...]:
     """Check the classes of a dataset and return the findings.
 
     Args:
-        samples: all samples of the dataset.
+        classes: for each class, the number of samples that show it.
         counts: for each split and class, the number of samples that show the class.
         checks: the checks in the specification.
         task: the task of the dataset.
@@ -31,7 +33,6 @@ def check(samples: Sequence[Sample], counts: Mapping[Split, Mapping[str, int]], 
     Raises:
         SpecError: a check cannot be carried out as written.
     """
-    classes = Counter(name for sample in samples for name in set(sample.annotation.classes))
     found = chain(
         _classes(classes, task),
         _alike(classes),

@@ -4,83 +4,99 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.manifest import SPLITS, Departed, Manifest, Sample, Shard, Split
+from bramble_workloads.snapshot.samples import Picture
+from bramble_workloads.snapshot.spool import Spool
 from bramble_workloads.store import Store
 
 SHARD_BYTES = 32 * 1024 * 1024
 """The approximate size of a shard. Shards must be few, and small enough for several to be fetched at a time."""
 
 
-def counts_of(samples: Iterable[Sample]) -> dict[Split, dict[str, int]]:
-    """For each split and class, the number of samples that show the class. Classes are ordered by name."""
-    counts: dict[Split, dict[str, int]] = {split: {} for split in SPLITS}
-    found = sorted((name, sample.split) for sample in samples for name in set(sample.annotation.classes))
-    for name, split in found:
-        counts[split][name] = counts[split].get(name, 0) + 1
-    return counts
+class Frozen(NamedTuple):
+    """A frozen version: the digest of its manifest, the manifest, and how many samples each split has."""
+
+    digest: str
+    manifest: Manifest
+    splits: dict[Split, int]
+    bytes: int
+    """Of all samples together."""
 
 
 def freeze(
-    store: Store, samples: Sequence[Sample], small: Mapping[str, Path], *, task: str, seed: int, departed: Sequence[Departed] = ()
-) -> tuple[str, Manifest]:
+    store: Store,
+    folder: Path,
+    samples: Iterable[tuple[Sample, Picture]],
+    spool: Spool,
+    *,
+    task: str,
+    seed: int,
+    departed: Sequence[Departed],
+) -> Frozen:
     """Write samples, shards and manifest. Equal samples give equal digests.
 
     Args:
         store: the store, which has the pictures as blobs already.
-        samples: the samples, sorted by id.
-        small: the local files of the pictures that go into shards, by id.
+        folder: a folder for a file with the samples.
+        samples: the samples, sorted by id, with their pictures.
+        spool: has the bytes of the pictures that go into shards.
         task: the task of the dataset.
         seed: the seed of the splits.
         departed: the samples of earlier versions that are not among these, sorted by id.
-
-    Returns:
-        The digest of the manifest, and the manifest.
     """
-    lines = _lines(samples)
+    counts: dict[Split, Counter[str]] = {split: Counter() for split in SPLITS}
+    splits: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+    small: dict[Split, list[Picture]] = {split: [] for split in SPLITS}
+    size, path = 0, folder / "samples.jsonl"
+    with path.open("wb") as lines:
+        for sample, picture in samples:
+            lines.write(canonical_json(sample) + b"\n")
+            counts[sample.split].update(set(sample.annotation.classes))
+            splits[sample.split] += 1
+            size += sample.bytes
+            if picture.spooled is not None:
+                small[sample.split].append(picture)
+    digest, written = store.upload_blob(path)
     manifest = Manifest.model_validate(
         {
             "task": task,
-            "classes": tuple(sorted({name for sample in samples for name in sample.annotation.classes})),
+            "classes": tuple(sorted({name for shown in counts.values() for name in shown})),
             "seed": seed,
-            "samples": store.put_blob(lines),
-            "samplesBytes": len(lines),
-            "counts": counts_of(samples),
-            "departed": store.put_blob(_lines(departed)) if departed else None,
-            "shards": tuple(shard for split in SPLITS for shard in _shards(store, split, samples, small)),
+            "samples": digest,
+            "samplesBytes": written,
+            "counts": {split: dict(sorted(shown.items())) for split, shown in counts.items()},
+            "departed": store.put_blob(b"".join(canonical_json(each) + b"\n" for each in departed)) if departed else None,
+            "shards": tuple(shard for split in SPLITS for shard in _shards(store, split, small[split], spool)),
         }
     )
-    return store.put_blob(canonical_json(manifest)), manifest
+    return Frozen(store.put_blob(canonical_json(manifest)), manifest, splits, size)
 
 
-def _lines(documents: Iterable[Sample | Departed]) -> bytes:
-    return b"".join(canonical_json(document) + b"\n" for document in documents)
-
-
-def _shards(store: Store, split: Split, samples: Iterable[Sample], small: Mapping[str, Path]) -> Iterator[Shard]:
-    batch: list[Sample] = []
+def _shards(store: Store, split: Split, pictures: Iterable[Picture], spool: Spool) -> Iterator[Shard]:
+    batch: list[Picture] = []
     size = 0
-    for sample in samples:
-        if sample.split == split and sample.id in small:
-            batch.append(sample)
-            size += sample.bytes
-            if size >= SHARD_BYTES:
-                yield _shard(store, split, batch, small)
-                batch, size = [], 0
+    for picture in pictures:
+        batch.append(picture)
+        size += picture.bytes
+        if size >= SHARD_BYTES:
+            yield _shard(store, split, batch, spool)
+            batch, size = [], 0
     if batch:
-        yield _shard(store, split, batch, small)
+        yield _shard(store, split, batch, spool)
 
 
-def _shard(store: Store, split: Split, samples: Sequence[Sample], small: Mapping[str, Path]) -> Shard:
+def _shard(store: Store, split: Split, pictures: Sequence[Picture], spool: Spool) -> Shard:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for sample in samples:
-            content = small[sample.id].read_bytes()
-            member = tarfile.TarInfo(f"{sample.id.removeprefix('sha256:')}{sample.extension}")
-            member.size, member.mode = len(content), 0o444
-            archive.addfile(member, io.BytesIO(content))
+        for picture in pictures:
+            member = tarfile.TarInfo(f"{picture.id.removeprefix('sha256:')}{picture.extension}")
+            member.size, member.mode = picture.bytes, 0o444
+            archive.addfile(member, io.BytesIO(spool.read(picture.spooled or 0, picture.bytes)))
     content = buffer.getvalue()
-    return Shard(split=split, sha256=store.put_blob(content), bytes=len(content), count=len(samples))
+    return Shard(split=split, sha256=store.put_blob(content), bytes=len(content), count=len(pictures))

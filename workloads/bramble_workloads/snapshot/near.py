@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -28,6 +28,16 @@ FIRST, BLOCK = 8, 64
 """How many pictures' pixels are compared at first, which is enough where most are in one set, and then at a time."""
 ROUNDING = 0.01
 """The largest error of a mean brightness in float32."""
+CHUNK = 1024
+"""How many pictures are hashed at a time."""
+ABSENT = -1
+
+
+class Pixels(Protocol):
+    """Thumbnails in a file (`snapshot.spool.Thumbnails`), or an array of them."""
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """The thumbnails of some rows, uint8 [N, 32, 32]."""
 
 
 def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -48,84 +58,97 @@ class NearIndex:
     one picture of each set, and `join` makes one set of pictures that belong together.
 
     Args:
-        thumbnails: uint8 [32, 32], grey, of each picture; None for one that has no near-duplicates.
+        pixels: thumbnails, uint8 [32, 32] each, grey: an array of rows gives uint8 [N, 32, 32], as a numpy array does.
+        rows: the row of each picture in `pixels`; None for one that has no near-duplicates.
     """
 
-    def __init__(self, thumbnails: Sequence[NDArray[np.uint8] | None]) -> None:
-        at = [index for index, thumbnail in enumerate(thumbnails) if thumbnail is not None]
-        self._row = {index: row for row, index in enumerate(at)}
-        self._index = at
-        self._small = np.stack([thumbnails[index] for index in at]) if at else np.zeros((0, 32, 32), np.uint8)  # type: ignore[misc]
-        self._hashes = perceptual_hashes(self._small)
-        self._brightness = self._small.mean(axis=(1, 2), dtype=np.float32)
-        self._bands = [(self._hashes >> np.uint64(64 - high)) & np.uint64((1 << (high - low)) - 1) for low, high in BANDS]
-        self._buckets: list[dict[int, _Rows]] = [{} for _ in BANDS]
-        self._set = np.arange(len(at))
-        """The set of each row, by the row of one of its pictures."""
+    def __init__(self, pixels: Pixels, rows: Sequence[int | None]) -> None:
+        self._pixels = pixels
+        self._rows = np.array([ABSENT if row is None else row for row in rows], np.int64)
+        count = len(rows)
+        self._hashes, self._brightness = np.zeros(count, np.uint64), np.zeros(count, np.float32)
+        present = np.flatnonzero(self._rows != ABSENT)
+        for start in range(0, len(present), CHUNK):
+            chunk = present[start : start + CHUNK]
+            small = pixels[self._rows[chunk]]
+            self._hashes[chunk], self._brightness[chunk] = perceptual_hashes(small), small.mean(axis=(1, 2), dtype=np.float32)
+        self._buckets: list[dict[int, int | _Members]] = [{} for _ in BANDS]
+        self._set = np.arange(count)
+        """The set of each picture, by one of its pictures."""
 
     def add(self, picture: int) -> None:
         """Let later pictures be compared with this one, which is in a set of its own."""
-        row = self._row.get(picture)
-        if row is not None:
-            for band, buckets in zip(self._bands, self._buckets, strict=True):
-                buckets.setdefault(int(band[row]), _Rows()).append(row)
+        if self._rows[picture] != ABSENT:
+            for value, buckets in zip(self._values(picture), self._buckets, strict=True):
+                found = buckets.setdefault(value, picture)
+                if isinstance(found, _Members):
+                    found.append(picture)
+                elif found != picture:
+                    buckets[value] = _Members(found, picture)
 
     def join(self, pictures: Iterable[int]) -> None:
         """Make one set of the sets that these pictures are in."""
-        sets = {int(self._set[self._row[picture]]) for picture in pictures if picture in self._row}
+        sets = {int(self._set[picture]) for picture in pictures if self._rows[picture] != ABSENT}
         for other in sets - {min(sets, default=0)}:
             self._set[self._set == other] = min(sets)
 
     def near(self, picture: int) -> list[int]:
         """Of each set that has a near-duplicate of this picture, one such near-duplicate; sorted."""
-        row = self._row.get(picture)
-        if row is None:
+        if self._rows[picture] == ABSENT:
             return []
         found: list[int] = []
-        rows = self._alike(row)
+        others = self._alike(picture)
         size = FIRST
-        while len(rows):
-            block, rows, size = rows[:size], rows[size:], BLOCK
-            near = block[self._differences(block, row) <= PIXELS]
+        while len(others):
+            block, others, size = others[:size], others[size:], BLOCK
+            near = block[self._differences(block, picture) <= PIXELS]
             if len(near):
                 sets, first = np.unique(self._set[near], return_index=True)
-                found += [self._index[each] for each in near[first]]
-                rows = rows[~np.isin(self._set[rows], sets)]
+                found += near[first].tolist()
+                others = others[~np.isin(self._set[others], sets)]
         return sorted(found)
 
-    def _differences(self, rows: NDArray[np.int64], row: int) -> NDArray[np.float64]:
-        """The mean absolute differences between the pixels of each of some rows and those of one row."""
-        difference: NDArray[np.float64] = np.abs(self._small[rows].astype(np.int16) - self._small[row]).mean(axis=(1, 2))
+    def _differences(self, others: NDArray[np.int64], picture: int) -> NDArray[np.float64]:
+        """The mean absolute differences between the pixels of each of some pictures and those of one picture."""
+        own, theirs = self._pixels[self._rows[[picture]]], self._pixels[self._rows[others]]
+        difference: NDArray[np.float64] = np.abs(theirs.astype(np.int16) - own).mean(axis=(1, 2))
         return difference
 
-    def _alike(self, row: int) -> NDArray[np.int64]:
-        """The added rows whose hash is close and whose brightness may be."""
-        members = [buckets[value] for band, buckets in zip(self._bands, self._buckets, strict=True) if (value := int(band[row])) in buckets]
-        seen = np.zeros(len(self._hashes), np.bool_)
-        for each in members:
-            seen[self._close(each.rows, row)] = True
-        rows = np.flatnonzero(seen)
-        alike: NDArray[np.int64] = rows[np.abs(self._brightness[rows] - self._brightness[row]) <= PIXELS + ROUNDING]
+    def _alike(self, picture: int) -> NDArray[np.int64]:
+        """The added pictures whose hash is close and whose brightness may be, in order."""
+        found = [buckets[value] for value, buckets in zip(self._values(picture), self._buckets, strict=True) if value in buckets]
+        if not found:
+            return np.zeros(0, np.int64)
+        close = [self._close(each.pictures if isinstance(each, _Members) else np.array([each]), picture) for each in found]
+        pictures = np.unique(np.concatenate(close))
+        alike: NDArray[np.int64] = pictures[np.abs(self._brightness[pictures] - self._brightness[picture]) <= PIXELS + ROUNDING]
         return alike
 
-    def _close(self, rows: NDArray[np.int64], row: int) -> NDArray[np.int64]:
-        close: NDArray[np.int64] = rows[np.bitwise_count(self._hashes[rows] ^ self._hashes[row]) <= DISTANCE]
+    def _close(self, others: NDArray[np.int64], picture: int) -> NDArray[np.int64]:
+        close: NDArray[np.int64] = others[np.bitwise_count(self._hashes[others] ^ self._hashes[picture]) <= DISTANCE]
         return close
 
+    def _values(self, picture: int) -> tuple[int, ...]:
+        """The bits of each band of a picture's hash."""
+        bits = int(self._hashes[picture])
+        return tuple(bits >> (64 - high) & (1 << (high - low)) - 1 for low, high in BANDS)
 
-class _Rows:
-    """A growing array of rows."""
 
-    def __init__(self) -> None:
-        self._space = np.zeros(4, np.int64)
-        self._count = 0
+class _Members:
+    """A growing array of pictures."""
+
+    __slots__ = ("_count", "_space")
+
+    def __init__(self, *pictures: int) -> None:
+        self._space = np.array(pictures, np.int64)
+        self._count = len(pictures)
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def pictures(self) -> NDArray[np.int64]:
         return self._space[: self._count]
 
-    def append(self, row: int) -> None:
+    def append(self, picture: int) -> None:
         if self._count == len(self._space):
             self._space = np.concatenate([self._space, np.zeros(self._count, np.int64)])
-        self._space[self._count] = row
+        self._space[self._count] = picture
         self._count += 1

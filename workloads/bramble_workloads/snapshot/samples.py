@@ -2,60 +2,78 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from bramble.contracts.jobs.snapshot import Finding
 from bramble_workloads.snapshot.findings import finding
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from bramble.contracts.tasks.base import Annotation
     from bramble_workloads.snapshot.sources.base import Candidate
+    from bramble_workloads.snapshot.spool import Spool, Thumbnails
     from bramble_workloads.tasks.base import Reading
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """One picture. `keys` names all files with this picture. Annotation, origin and meta are those of the first one."""
+    """One picture. `keys` names all files with this picture. Annotation, origin and meta are those of the first one.
+
+    Attributes:
+        thumbnail: its row in the thumbnails; None for a medium without pictures.
+        spooled: the place of its bytes in the spool; None for a picture that is too large for shards.
+    """
 
     id: str
     bytes: int
     extension: str
     annotation: Annotation
     origin: str
-    meta: dict[str, str]
+    meta: Mapping[str, str]
     keys: tuple[str, ...]
-    thumbnail: NDArray[np.uint8] | None
+    thumbnail: int | None = None
+    spooled: int | None = None
 
 
-def distinct(read: Iterable[tuple[Candidate, Reading]]) -> tuple[list[Picture], list[Finding]]:
+class Read(NamedTuple):
+    """A file that was read: where it comes from, what was found in it, and its bytes if they are needed for a shard."""
+
+    candidate: Candidate
+    reading: Reading
+    small: bytes | None = None
+
+
+def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tuple[list[Picture], list[Finding]]:
     """Find the distinct pictures. Returns them sorted by digest, and findings about the files.
 
     A file that is not a picture blocks training. Files with equal bytes and different annotations contradict each other, and none of them
     is kept.
     """
-    files: dict[str, list[tuple[Candidate, Reading]]] = defaultdict(list)
+    pictures: dict[str, Picture] = {}
+    contradicting: set[str] = set()
     faults: list[str] = []
-    for candidate, reading in read:
+    for candidate, reading, small in read:
         if reading.fault:
             faults.append(f"{candidate.key}: {reading.fault}")
+        elif (known := pictures.get(reading.digest)) is not None:
+            pictures[reading.digest] = replace(known, keys=(*known.keys, candidate.key))
+            if candidate.annotation != known.annotation:
+                contradicting.add(reading.digest)
         else:
-            files[reading.digest].append((candidate, reading))
-    pictures: list[Picture] = []
-    contradictions: list[str] = []
-    for digest in sorted(files):
-        (first, reading), keys = files[digest][0], tuple(candidate.key for candidate, _ in files[digest])
-        if any(candidate.annotation != first.annotation for candidate, _ in files[digest]):
-            contradictions.extend(keys)
-        else:
-            shown = (first.annotation, first.origin, first.meta)
-            pictures.append(Picture(digest, reading.bytes, reading.extension, *shown, keys, reading.thumbnail))
-    return pictures, list(_findings(faults, contradictions))
+            pictures[reading.digest] = Picture(
+                reading.digest,
+                reading.bytes,
+                reading.extension,
+                candidate.annotation,
+                candidate.origin,
+                candidate.meta,
+                (candidate.key,),
+                thumbnails.add(reading.thumbnail) if reading.thumbnail is not None else None,
+                spool.append(small) if small is not None else None,
+            )
+    contradictions = [key for digest in contradicting for key in pictures[digest].keys]
+    return [pictures[digest] for digest in sorted(pictures.keys() - contradicting)], list(_findings(faults, contradictions))
 
 
 def _findings(faults: list[str], contradictions: list[str]) -> Iterator[Finding]:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs.snapshot import Checks, Finding, SnapshotJob, SnapshotResult
-from bramble.contracts.manifest import SPLITS, Departed, Manifest, Sample, read_sample
+from bramble.contracts.manifest import Departed, Manifest, Sample, read_sample
 from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.job import Work, run
+from bramble_workloads.parallel_map import parallel_map
+from bramble_workloads.processing.images import THUMBNAIL
 from bramble_workloads.snapshot.checks import check
 from bramble_workloads.snapshot.findings import shortened
-from bramble_workloads.snapshot.freeze import counts_of, freeze
+from bramble_workloads.snapshot.freeze import Frozen, freeze
 from bramble_workloads.snapshot.grouping import Grouped, group
 from bramble_workloads.snapshot.near import NearIndex
-from bramble_workloads.snapshot.samples import Picture, distinct
+from bramble_workloads.snapshot.samples import Picture, Read, distinct
 from bramble_workloads.snapshot.sources.base import Candidate
 from bramble_workloads.snapshot.sources.catalogue import reader_of
 from bramble_workloads.snapshot.splits import assign
+from bramble_workloads.snapshot.spool import Spool, Thumbnails
 from bramble_workloads.store import Store
-from bramble_workloads.tasks.base import Reading
 from bramble_workloads.tasks.catalogue import task_of
 
 THREADS = 8
@@ -55,58 +56,58 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     previous = _previous(store, job.previous) if job.previous else {}
     annotation = contract_of(job.task).annotation
     listings = [reader_of(source.format).read(store, source, annotation) for source in job.sources]
-    candidates = [candidate for listing in listings for candidate in listing.candidates]
-    work.say(f"{len(candidates)} files in {len(listings)} sources")
-    pictures, faults = distinct(_read_all(work, candidates, previous))
-    if not pictures:
-        raise BadData(f"none of the {len(candidates)} files can be a sample: {faults[0].samples[0] if faults else 'there is no file'}")
-    grouped = group(
-        pictures,
-        NearIndex([picture.thumbnail for picture in pictures]),
-        job.checks.duplicates,
-        group_by=job.splits.group_by,
-        stratify_by=job.splits.stratify_by,
-        previous=previous,
-    )
-    placed = assign(grouped.groups, ratios, job.splits.seed)  # type: ignore[arg-type]
-    samples = [_sample(picture, grouped, placed, job.checks) for picture in grouped.pictures]
-    small = {picture.id: path for picture in grouped.pictures if (path := _spooled(work.folder, picture.id)).exists()}
-    present = {sample.id for sample in samples}
-    departed = [Departed(id=each.id, split=each.split, group=each.group) for _, each in sorted(previous.items()) if each.id not in present]
-    digest, manifest = freeze(store, samples, small, task=job.task, seed=job.splits.seed, departed=departed)
+    candidates = deque(candidate for listing in listings for candidate in listing.candidates)
     found = [finding for listing in listings for finding in listing.findings]
-    found += [*faults, *grouped.findings, *check(samples, manifest.counts, job.checks, contract_of(job.task))]
-    work.say(f"manifest {digest}: {len(samples)} samples of {len(manifest.classes)} classes, {len(found)} findings")
-    return _result(work, digest, manifest, samples, found)
+    work.say(f"{len(candidates)} files in {len(listings)} sources")
+    del listings  # candidates are let go one by one as they are read
+    with Spool(work.folder / "spool") as spool, Thumbnails(work.folder / "thumbnails", THUMBNAIL) as thumbnails:
+        frozen, further = _freeze(work, candidates, previous, spool, thumbnails)
+    found += further
+    samples, classes = sum(frozen.splits.values()), len(frozen.manifest.classes)
+    work.say(f"manifest {frozen.digest}: {samples} samples of {classes} classes, {len(found)} findings")
+    return _result(work, frozen, found)
 
 
-def _read_all(
-    work: Work[SnapshotJob], candidates: list[Candidate], known: Mapping[str, Sample | Departed]
-) -> Iterator[tuple[Candidate, Reading]]:
-    """Read, hash and decode every file, and make a blob of each sample that no earlier version has."""
+def _freeze(
+    work: Work[SnapshotJob], candidates: deque[Candidate], previous: Mapping[str, Sample | Departed], spool: Spool, thumbnails: Thumbnails
+) -> tuple[Frozen, list[Finding]]:
+    """Read the candidates, group and split them, and write the version."""
+    job, splits, count = work.job, work.job.splits, len(candidates)
+    pictures, faults = distinct(_read_all(work, candidates, previous), spool, thumbnails)
+    if not pictures:
+        raise BadData(f"none of the {count} files can be a sample: {faults[0].samples[0] if faults else 'there is no file'}")
+    near, policy = NearIndex(thumbnails, [picture.thumbnail for picture in pictures]), job.checks.duplicates
+    grouped = group(pictures, near, policy, group_by=splits.group_by, stratify_by=splits.stratify_by, previous=previous)
+    del pictures, near
+    placed = assign(grouped.groups, {"train": splits.train, "val": splits.val, "test": splits.test}, splits.seed)
+    present = {picture.id for picture in grouped.pictures} if previous else set()
+    departed = [Departed(id=each.id, split=each.split, group=each.group) for _, each in sorted(previous.items()) if each.id not in present]
+    samples = ((_sample(picture, grouped, placed, job.checks), picture) for picture in grouped.pictures)
+    frozen = freeze(work.store, work.folder, samples, spool, task=job.task, seed=splits.seed, departed=departed)
+    classes = Counter[str]()
+    for shown in frozen.manifest.counts.values():
+        classes.update(shown)
+    return frozen, [*faults, *grouped.findings, *check(classes, frozen.manifest.counts, job.checks, contract_of(job.task))]
+
+
+def _read_all(work: Work[SnapshotJob], candidates: deque[Candidate], known: Mapping[str, Sample | Departed]) -> Iterator[Read]:
+    """Read, hash and decode every file, and make a blob of each sample that no earlier version has. It empties `candidates`."""
     medium = task_of(work.job.task).medium
 
-    def freeze_one(candidate: Candidate) -> Reading:
+    def freeze_one(candidate: Candidate) -> Read:
         content = candidate.content(work.store)
         reading = medium.read(content)
-        if not reading.fault:
-            if reading.digest not in known:
-                candidate.freeze(work.store, content, reading.digest)
-            if len(content) <= SHARDED_BYTES:
-                _spooled(work.folder, reading.digest).write_bytes(content)
-        return reading
+        if not reading.fault and reading.digest not in known:
+            candidate.freeze(work.store, content, reading.digest)
+        return Read(candidate, reading, content if len(content) <= SHARDED_BYTES else None)
 
-    said = time.monotonic()
-    with ThreadPoolExecutor(THREADS) as pool:
-        for number, (candidate, reading) in enumerate(zip(candidates, pool.map(freeze_one, candidates), strict=True), start=1):
-            yield candidate, reading
-            if time.monotonic() - said >= SAY_SECONDS:
-                said = time.monotonic()
-                work.say(f"read {number} of {len(candidates)} files", metrics={"files": number, "of": len(candidates)})
-
-
-def _spooled(folder: Path, digest: str) -> Path:
-    return folder / digest.removeprefix("sha256:")
+    said, count = time.monotonic(), len(candidates)
+    taken = (candidates.popleft() for _ in range(count))
+    for number, read in enumerate(parallel_map(freeze_one, taken, THREADS), start=1):
+        yield read
+        if time.monotonic() - said >= SAY_SECONDS:
+            said = time.monotonic()
+            work.say(f"read {number} of {count} files", metrics={"files": number, "of": count})
 
 
 def _previous(store: Store, digest: str) -> dict[str, Sample | Departed]:
@@ -140,18 +141,17 @@ def _sample(picture: Picture, grouped: Grouped, placed: Mapping[str, str], check
     )
 
 
-def _result(work: Work[SnapshotJob], digest: str, manifest: Manifest, samples: Iterable[Sample], found: list[Finding]) -> SnapshotResult:
+def _result(work: Work[SnapshotJob], frozen: Frozen, found: list[Finding]) -> SnapshotResult:
     key = f"{work.job.prefix}findings.json"
     work.store.put(key, canonical_json([json.loads(finding.model_dump_json()) for finding in found]))
-    samples = list(samples)
     return SnapshotResult(
         seconds=work.seconds,
-        manifest=digest,
-        counts={split: dict(classes) for split, classes in counts_of(samples).items()},
-        splits={split: sum(sample.split == split for sample in samples) for split in SPLITS},
-        classes=manifest.classes,
-        samples=len(samples),
-        bytes=sum(sample.bytes for sample in samples),
+        manifest=frozen.digest,
+        counts=dict(frozen.manifest.counts.items()),
+        splits=dict(frozen.splits.items()),
+        classes=frozen.manifest.classes,
+        samples=sum(frozen.splits.values()),
+        bytes=frozen.bytes,
         passed=all(finding.severity != "error" for finding in found),
         findings=shortened(found),
         findings_key=key,

@@ -41,8 +41,11 @@ class ImageFolderReader(SourceReader):
         if not pictures:
             where = store.uri(prefix)
             raise BadData(f"source {source.name}: {where} has no <class>/<file>.png or .jpg; put some there, or correct s3.prefix")
+        labels = sorted({path.partition("/")[0] for path in pictures})
+        annotations = {label: self.annotate(source, annotation, label=label) for label in labels}  # shared by the pictures of a class
+        nothing: dict[str, str] = {}
         candidates = (
-            Candidate(source.name, entry, self.annotate(source, annotation, label=PurePosixPath(path).parts[0]), columns.get(path, {}))
+            Candidate(source.name, entry, annotations[path.partition("/")[0]], columns.get(path, nothing))
             for path, entry in sorted(pictures.items())
         )
         found = [*_left_out(source.name, hidden, entries.keys() - pictures.keys(), columns.keys() - pictures.keys() - hidden)]
