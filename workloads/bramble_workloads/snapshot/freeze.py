@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,7 +42,7 @@ def freeze(
 
     Args:
         store: the store, which has the pictures as blobs already.
-        folder: a folder for a file with the samples.
+        folder: a folder for the files that are uploaded.
         samples: the samples, sorted by id, with their pictures.
         spool: has the bytes of the pictures that go into shards.
         task: the task of the dataset.
@@ -72,31 +71,35 @@ def freeze(
             "samplesBytes": written,
             "counts": {split: dict(sorted(shown.items())) for split, shown in counts.items()},
             "departed": store.put_blob(b"".join(canonical_json(each) + b"\n" for each in departed)) if departed else None,
-            "shards": tuple(shard for split in SPLITS for shard in _shards(store, split, small[split], spool)),
+            "shards": tuple(shard for split in SPLITS for shard in _shards(store, folder, split, small[split], spool)),
         }
     )
     return Frozen(store.put_blob(canonical_json(manifest)), manifest, splits, size)
 
 
-def _shards(store: Store, split: Split, pictures: Iterable[Picture], spool: Spool) -> Iterator[Shard]:
+def _shards(store: Store, folder: Path, split: Split, pictures: Iterable[Picture], spool: Spool) -> Iterator[Shard]:
     batch: list[Picture] = []
     size = 0
     for picture in pictures:
         batch.append(picture)
         size += picture.bytes
         if size >= SHARD_BYTES:
-            yield _shard(store, split, batch, spool)
+            yield _shard(store, folder, split, batch, spool)
             batch, size = [], 0
     if batch:
-        yield _shard(store, split, batch, spool)
+        yield _shard(store, folder, split, batch, spool)
 
 
-def _shard(store: Store, split: Split, pictures: Sequence[Picture], spool: Spool) -> Shard:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+def _shard(store: Store, folder: Path, split: Split, pictures: Sequence[Picture], spool: Spool) -> Shard:
+    path = folder / "shard.tar"
+    with path.open("wb") as file:
         for picture in pictures:
             member = tarfile.TarInfo(f"{picture.id.removeprefix('sha256:')}{picture.extension}")
             member.size, member.mode = picture.bytes, 0o444
-            archive.addfile(member, io.BytesIO(spool.read(picture.spooled or 0, picture.bytes)))
-    content = buffer.getvalue()
-    return Shard(split=split, sha256=store.put_blob(content), bytes=len(content), count=len(pictures))
+            file.write(member.tobuf(tarfile.USTAR_FORMAT))  # `TarFile.addfile` would keep every member in memory
+            file.write(spool.read(picture.spooled or 0, picture.bytes))
+            file.write(bytes(-picture.bytes % tarfile.BLOCKSIZE))
+        file.write(bytes(2 * tarfile.BLOCKSIZE))
+        file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
+    digest, size = store.upload_blob(path)
+    return Shard(split=split, sha256=digest, bytes=size, count=len(pictures))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal, Protocol
 
 from bramble.contracts.canonical import digest_of
@@ -27,38 +28,49 @@ class Grouped:
     findings: tuple[Finding, ...]
 
 
-@dataclass
-class _Node:
-    """One group that the source states, before near-duplicates join groups."""
-
-    name: str
-    split: Split | None = None
-    previous: str | None = None
-
-
-@dataclass
 class _Forest:
-    """Disjoint sets of nodes (union-find). The root of a set has the split from an earlier version."""
+    """Disjoint sets of groups that the source states (union-find), by number: near-duplicates join them. The root of a set has the split
+    and the name from an earlier version.
+    """
 
-    nodes: dict[str, _Node] = field(default_factory=dict)
-    parent: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._parents: list[int] = []
+        self._splits: list[Split | None] = []
+        self._previous: list[str | None] = []
 
-    def add(self, node: _Node) -> None:
-        self.nodes[node.name], self.parent[node.name] = node, node.name
+    def add(self, name: str, split: Split | None, previous: str | None) -> int:
+        """Add a group. Returns its number."""
+        self._names.append(name)
+        self._parents.append(len(self._parents))
+        self._splits.append(split)
+        self._previous.append(previous)
+        return len(self._parents) - 1
 
-    def root(self, name: str) -> _Node:
-        while self.parent[name] != name:
-            self.parent[name] = self.parent[self.parent[name]]
-            name = self.parent[name]
-        return self.nodes[name]
+    def split(self, number: int) -> Split | None:
+        """The split of the set that a group is in."""
+        return self._splits[self._root(number)]
 
-    def join(self, names: Iterable[str]) -> None:
-        roots = {root.name: root for root in map(self.root, names)}
-        first = roots[min(roots)]
-        for root in roots.values():
-            self.parent[root.name] = first.name
-        first.split = next((root.split for root in roots.values() if root.split), None)
-        first.previous = min((root.previous for root in roots.values() if root.previous), default=None)
+    def name(self, number: int) -> str:
+        """The name of that set."""
+        root = self._root(number)
+        return self._previous[root] or self._names[root]
+
+    def join(self, numbers: Iterable[int]) -> None:
+        """Make one set of those that these groups are in."""
+        roots = list(dict.fromkeys(map(self._root, numbers)))
+        first = min(roots, key=lambda root: self._names[root])
+        split = next((self._splits[root] for root in roots if self._splits[root]), None)
+        previous = min((name for root in roots if (name := self._previous[root])), default=None)
+        for root in roots:
+            self._parents[root] = first
+        self._splits[first], self._previous[first] = split, previous
+
+    def _root(self, number: int) -> int:
+        parents = self._parents
+        while parents[number] != number:
+            parents[number] = number = parents[parents[number]]
+        return number
 
 
 class Near(Protocol):
@@ -112,7 +124,7 @@ def group(
             dropped.append(pictures[index].keys[0])
             continue
         names = [base[index], *(base[other] for other in similar)]
-        if len({root.split for root in map(forest.root, names)} - {None}) > 1:
+        if len(set(map(forest.split, names)) - {None}) > 1:
             if agreeing:
                 conflicting.append(pictures[index].keys[0])
                 continue
@@ -131,45 +143,44 @@ def group(
         *_moved(conflicting, moved, group_by),
         *_missing_columns(pictures, [*([group_by] if group_by else []), *stratify_by]),
     ]
-    group_of = {picture.id: _name(forest.root(base[index])) for index, picture in kept.items()}
-    groups = _groups(kept.values(), group_of, forest, base, kept, stratify_by)
+    group_of = {picture.id: forest.name(base[index]) for index, picture in kept.items()}
+    groups = _groups(kept, group_of, forest, base, stratify_by)
     return Grouped(tuple(sorted(kept.values(), key=lambda picture: picture.id)), group_of, groups, tuple(findings))
 
 
-def _in_one_split(names: Sequence[str], forest: _Forest) -> list[str]:
-    """Those of the names that are in the split of the first one that has a split, or in none."""
-    splits = [forest.root(name).split for name in names]
+def _in_one_split(numbers: Sequence[int], forest: _Forest) -> list[int]:
+    """Those of the groups that are in the split of the first one that has a split, or in none."""
+    splits = [forest.split(number) for number in numbers]
     first = next(split for split in splits if split is not None)
-    return [name for name, split in zip(names, splits, strict=True) if split in (None, first)]
-
-
-def _name(root: _Node) -> str:
-    return root.previous or root.name
+    return [number for number, split in zip(numbers, splits, strict=True) if split in (None, first)]
 
 
 def _nodes(
     pictures: Sequence[Picture], group_by: str | None, previous: Mapping[str, Sample | Departed]
-) -> tuple[_Forest, list[str], list[str]]:
+) -> tuple[_Forest, list[int], list[str]]:
     """Make the groups that the source states.
 
     Returns:
-        The groups, the name of each picture's group, and the ids of pictures that change their split because of a changed `group_by`.
+        The groups, the number of each picture's group, and the ids of pictures that change their split because of a changed `group_by`.
     """
     forest = _Forest()
-    base: list[str] = []
+    members: dict[str, list[int]] = defaultdict(list)
+    base = [-1] * len(pictures)
     moved: list[str] = []
-    members: dict[str, list[Picture]] = defaultdict(list)
-    for picture in pictures:
+    for index, picture in enumerate(pictures):
         value = picture.meta.get(group_by) if group_by else None
-        name = digest_of(f"{group_by}={value}".encode()) if value is not None else picture.id
-        base.append(name)
-        members[name].append(picture)
+        if value is not None:
+            members[digest_of(f"{group_by}={value}".encode())].append(index)
+        else:
+            before = previous.get(picture.id)
+            base[index] = forest.add(picture.id, *((before.split, before.group) if before else (None, None)))
     for name, held in members.items():
-        before = [previous[picture.id] for picture in held if picture.id in previous]
-        count = Counter(sample.split for sample in before)
-        split = _most_common(count) if before else None
-        forest.add(_Node(name, split, min((sample.group for sample in before if sample.split == split), default=None)))
-        moved.extend(sample.id for sample in before if sample.split != split)
+        former = [previous[pictures[index].id] for index in held if pictures[index].id in previous]
+        split = _most_common(Counter(sample.split for sample in former)) if former else None
+        number = forest.add(name, split, min((sample.group for sample in former if sample.split == split), default=None))
+        for index in held:
+            base[index] = number
+        moved.extend(sample.id for sample in former if sample.split != split)
     return forest, base, sorted(moved)
 
 
@@ -179,19 +190,16 @@ def _most_common(count: Mapping[Split, int]) -> Split:
 
 
 def _groups(
-    kept: Iterable[Picture],
-    group_of: Mapping[str, str],
-    forest: _Forest,
-    base: Sequence[str],
-    indices: Iterable[int],
-    stratify_by: Sequence[str],
+    kept: Mapping[int, Picture], group_of: Mapping[str, str], forest: _Forest, base: Sequence[int], stratify_by: Sequence[str]
 ) -> tuple[Group, ...]:
-    members: dict[str, list[Picture]] = defaultdict(list)
-    split: dict[str, Split | None] = {}
-    for index, picture in zip(indices, kept, strict=True):
-        members[group_of[picture.id]].append(picture)
-        split[group_of[picture.id]] = forest.root(base[index]).split
-    return tuple(Group(name, len(held), _stratum(held, stratify_by), split[name]) for name, held in sorted(members.items()))
+    strata: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object of equal ones
+    found = []
+    order = sorted(kept, key=lambda index: (group_of[kept[index].id], index))
+    for name, indices in groupby(order, key=lambda index: group_of[kept[index].id]):
+        held = list(indices)
+        stratum = _stratum([kept[index] for index in held], stratify_by)
+        found.append(Group(name, len(held), strata.setdefault(stratum, stratum), forest.split(base[held[0]])))
+    return tuple(found)
 
 
 def _stratum(pictures: Iterable[Picture], columns: Sequence[str]) -> tuple[str, ...]:

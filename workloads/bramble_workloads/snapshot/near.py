@@ -28,8 +28,10 @@ FIRST, BLOCK = 8, 64
 """How many pictures' pixels are compared at first, which is enough where most are in one set, and then at a time."""
 ROUNDING = 0.01
 """The largest error of a mean brightness in float32."""
-CHUNK = 1024
+CHUNK = 256
 """How many pictures are hashed at a time."""
+MANY = 64
+"""A bucket of more pictures has an array of its own."""
 ABSENT = -1
 
 
@@ -72,19 +74,17 @@ class NearIndex:
             chunk = present[start : start + CHUNK]
             small = pixels[self._rows[chunk]]
             self._hashes[chunk], self._brightness[chunk] = perceptual_hashes(small), small.mean(axis=(1, 2), dtype=np.float32)
-        self._buckets: list[dict[int, int | _Members]] = [{} for _ in BANDS]
+        self._added = np.zeros(count, np.bool_)
+        self._buckets = [_Buckets((self._hashes >> np.uint64(64 - high)) & np.uint64((1 << (high - low)) - 1)) for low, high in BANDS]
         self._set = np.arange(count)
         """The set of each picture, by one of its pictures."""
 
     def add(self, picture: int) -> None:
         """Let later pictures be compared with this one, which is in a set of its own."""
         if self._rows[picture] != ABSENT:
-            for value, buckets in zip(self._values(picture), self._buckets, strict=True):
-                found = buckets.setdefault(value, picture)
-                if isinstance(found, _Members):
-                    found.append(picture)
-                elif found != picture:
-                    buckets[value] = _Members(found, picture)
+            self._added[picture] = True
+            for buckets in self._buckets:
+                buckets.add(picture)
 
     def join(self, pictures: Iterable[int]) -> None:
         """Make one set of the sets that these pictures are in."""
@@ -116,11 +116,10 @@ class NearIndex:
 
     def _alike(self, picture: int) -> NDArray[np.int64]:
         """The added pictures whose hash is close and whose brightness may be, in order."""
-        found = [buckets[value] for value, buckets in zip(self._values(picture), self._buckets, strict=True) if value in buckets]
-        if not found:
-            return np.zeros(0, np.int64)
-        close = [self._close(each.pictures if isinstance(each, _Members) else np.array([each]), picture) for each in found]
-        pictures = np.unique(np.concatenate(close))
+        seen = np.zeros(len(self._hashes), np.bool_)
+        for buckets in self._buckets:
+            seen[self._close(buckets.same(picture, self._added), picture)] = True
+        pictures = np.flatnonzero(seen)
         alike: NDArray[np.int64] = pictures[np.abs(self._brightness[pictures] - self._brightness[picture]) <= PIXELS + ROUNDING]
         return alike
 
@@ -128,10 +127,37 @@ class NearIndex:
         close: NDArray[np.int64] = others[np.bitwise_count(self._hashes[others] ^ self._hashes[picture]) <= DISTANCE]
         return close
 
-    def _values(self, picture: int) -> tuple[int, ...]:
-        """The bits of each band of a picture's hash."""
-        bits = int(self._hashes[picture])
-        return tuple(bits >> (64 - high) & (1 << (high - low)) - 1 for low, high in BANDS)
+
+class _Buckets:
+    """The pictures by the bits of one band: those with equal bits are one bucket.
+
+    A sorted array takes eight bytes a picture. A bucket of many, as the frames of a fixed camera are, also has an array of those that
+    were added, so that the others need not be looked at.
+    """
+
+    def __init__(self, values: NDArray[np.uint64]) -> None:
+        self._values = values
+        self._order = np.argsort(values, kind="stable")
+        self._many: dict[int, _Members] = {}
+
+    def add(self, picture: int) -> None:
+        """Let `same` find a picture."""
+        first, end = self._place(picture)
+        if end - first > MANY:
+            self._many.setdefault(first, _Members()).append(picture)
+
+    def same(self, picture: int, added: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The pictures that were added to the bucket of this one."""
+        first, end = self._place(picture)
+        if end - first > MANY:
+            return self._many.get(first, EMPTY).pictures
+        bucket = self._order[first:end]
+        return bucket[added[bucket]]
+
+    def _place(self, picture: int) -> tuple[int, int]:
+        """Where the bucket of a picture begins and ends in the order."""
+        value = self._values[picture]
+        return tuple(int(np.searchsorted(self._values, value, side, sorter=self._order)) for side in ("left", "right"))  # type: ignore[return-value]
 
 
 class _Members:
@@ -139,9 +165,9 @@ class _Members:
 
     __slots__ = ("_count", "_space")
 
-    def __init__(self, *pictures: int) -> None:
-        self._space = np.array(pictures, np.int64)
-        self._count = len(pictures)
+    def __init__(self) -> None:
+        self._space = np.zeros(MANY, np.int64)
+        self._count = 0
 
     @property
     def pictures(self) -> NDArray[np.int64]:
@@ -152,3 +178,6 @@ class _Members:
             self._space = np.concatenate([self._space, np.zeros(self._count, np.int64)])
         self._space[self._count] = picture
         self._count += 1
+
+
+EMPTY = _Members()
