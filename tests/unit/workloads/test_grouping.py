@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import hypothesis.strategies as st
-import numpy as np
 import pytest
 from hypothesis import given
 
@@ -13,7 +12,6 @@ from bramble_workloads.snapshot.grouping import Grouped, Policy, group
 from bramble_workloads.snapshot.samples import Picture
 from bramble_workloads.snapshot.splits import assign
 
-SMALL = np.zeros((32, 32), np.uint8)
 RATIOS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
@@ -23,7 +21,7 @@ def name(number: int) -> str:
 
 def picture(number: int, label: str = "a", copies: int = 1, **meta: str) -> Picture:
     keys = tuple(f"{label}/{number}-{copy}.png" for copy in range(copies))
-    return Picture(name(number), 10, ".png", Label(label=label), "scans", meta, keys, SMALL)
+    return Picture(name(number), 10, ".png", Label(label=label), "scans", meta, keys)
 
 
 def sample(number: int, split: Split, of: int | None = None) -> Sample:
