@@ -24,28 +24,30 @@ class Meaning(Enum):
 
 ABSENT = frozenset({"NoSuchKey", "NotFound", "404"})
 CHANGED = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
-BUSY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"})
+BUSY = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted", "RequestTimeTooSkewed"})
+"""`RequestTimeTooSkewed` is about the clock of one node, and the next attempt may run on another."""
 BUSY_STATUSES = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 KEY_REFUSED = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "XAdminUserNotFound"})
 """The last one is versitygw's."""
 
 ADVICE = {
-    "AccessDenied": "the access key may not do this; give it s3:GetObject and s3:PutObject below the prefix and s3:ListBucket on the bucket"
-    " (without ListBucket, AWS answers AccessDenied for an object that is only missing)",
-    "AllAccessDisabled": "access to the bucket is disabled; enable it, or correct bucket",
-    "InvalidAccessKeyId": "the store does not know the access key; correct accessKey",
-    "XAdminUserNotFound": "the store does not know the access key; correct accessKey",
-    "SignatureDoesNotMatch": "the secret key is wrong; correct secretKey",
-    "ExpiredToken": "the access key has expired; write a new accessKey and secretKey",
-    "InvalidToken": "the access key has expired or was withdrawn; write a new accessKey and secretKey",
-    "InvalidBucketName": "no bucket can have this name; correct bucket",
-    "NoSuchBucket": "the bucket does not exist; create it, or correct bucket",
-    "PermanentRedirect": "the bucket is in another region; correct region or endpoint",
-    "AuthorizationHeaderMalformed": "the region is wrong; correct region",
+    "AccessDenied": "the access key may not do this; give the key of {secret} s3:GetObject and s3:PutObject below the prefix and"
+    " s3:ListBucket on the bucket (without ListBucket, AWS answers AccessDenied for an object that is only missing)",
+    "AllAccessDisabled": "access to the bucket is disabled; enable it, or correct bucket in {secret}",
+    "InvalidAccessKeyId": "the store does not know the access key; correct accessKey in {secret}",
+    "XAdminUserNotFound": "the store does not know the access key; correct accessKey in {secret}",
+    "SignatureDoesNotMatch": "the secret key is wrong; correct secretKey in {secret}",
+    "ExpiredToken": "the access key has expired; write a new accessKey and secretKey into {secret}",
+    "InvalidToken": "the access key has expired or was withdrawn; write a new accessKey and secretKey into {secret}",
+    "InvalidBucketName": "no bucket can have this name; correct bucket in {secret}",
+    "NoSuchBucket": "the bucket does not exist; create it, or correct bucket in {secret}",
+    "PermanentRedirect": "the bucket is in another region; correct region or endpoint in {secret}",
+    "AuthorizationHeaderMalformed": "the region is wrong; correct region in {secret}",
     "RequestTimeTooSkewed": "the clock of this node differs from the clock of the store; set the time of the node",
 }
-"""The advice for each error code, for messages. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList."""
+"""The advice for each error code, for messages; `{secret}` stands for the name of the Secret.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList."""
 
 
 def meaning(status: int, code: str) -> Meaning:
@@ -56,7 +58,7 @@ def meaning(status: int, code: str) -> Meaning:
         return Meaning.CHANGED
     if code in KEY_REFUSED:
         return Meaning.KEY_REFUSED
-    if code not in ADVICE and (code in BUSY or status in BUSY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR):
+    if code in BUSY or (code not in ADVICE and (status in BUSY_STATUSES or status >= HTTPStatus.INTERNAL_SERVER_ERROR)):
         return Meaning.UNAVAILABLE
     return Meaning.REFUSED
 

@@ -213,11 +213,13 @@ class Bucket:
             case Meaning.CHANGED:
                 return self.changed(f"{self.uri(key)} changed while it was read; do not write to a source while it is snapshotted")
             case Meaning.UNAVAILABLE:
-                return self.unavailable(f"{where} answered {status} {code} {reason}".rstrip())
+                advice = f": {ADVICE[code]}" if code in ADVICE else f" {reason}"
+                return self.unavailable(f"{where} answered {status} {code}{advice}".rstrip())
             case (Meaning.KEY_REFUSED | Meaning.REFUSED) as refusal:
-                advice = ADVICE.get(code, f"{reason or 'it gives no reason'}; check endpoint, bucket, accessKey and secretKey")
+                unknown = f"{reason or 'it gives no reason'}; check endpoint, bucket, accessKey and secretKey in {{secret}}"
+                advice = ADVICE.get(code, unknown).replace("{secret}", self._secret)
                 error = self.key_refused if refusal is Meaning.KEY_REFUSED else self.refused
-                return error(f"{where} refuses the request with {code or status}: {advice} in {self._secret}")
+                return error(f"{where} refuses the request with {code or status}: {advice}")
 
     def silence(self, key: str, error: BaseException) -> Exception:
         """The exception for a request that got no answer."""

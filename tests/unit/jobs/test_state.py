@@ -182,8 +182,17 @@ def test_whether_a_result_is_filed_is_told() -> None:
             pod(ended(65)),
             cause_in_pod("BadData", "container step ended with exit code 65 and left no cause; its log says more", exit_code=65),
         ),
+        (
+            pod(ended(128, reason="StartError", message='exec: "python3": executable file\nnot found in $PATH')),
+            cause_in_pod(
+                "SpecError",
+                'container step cannot be started (exec: "python3": executable file not found in $PATH);'
+                " correct the image, its command or its variables",
+                exit_code=128,
+            ),
+        ),
     ],
-    ids=["it ended well", "it runs", "it failed", "a signal ended it", "it used too much memory", "its exit code says why"],
+    ids=["it ended well", "it runs", "it failed", "a signal ended it", "it used too much memory", "its exit code says why", "no program"],
 )
 def test_what_the_kubelet_reports_of_a_container(pod_: dict[str, Any], expected: Cause | None) -> None:
     assert container_cause(Pod.of(pod_), "step") == expected

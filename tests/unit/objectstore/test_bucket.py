@@ -51,8 +51,9 @@ def test_what_no_client_can_be_made_of_is_named_before_a_request(changed: dict[s
 @pytest.mark.parametrize(
     ("status", "code", "kind", "message"),
     [
-        pytest.param(403, "AccessDenied", StoreRefused, "give it s3:GetObject .* in Secret bramble-store of namespace ads", id="advice"),
+        pytest.param(403, "AccessDenied", StoreRefused, "give the key of Secret bramble-store of namespace ads s3:GetObject", id="advice"),
         pytest.param(400, "New", StoreRefused, "refuses the request with New: odd; check endpoint", id="no advice: the store's own words"),
+        pytest.param(403, "RequestTimeTooSkewed", StoreUnavailable, "the store; set the time of the node$", id="a wrong clock"),
         pytest.param(503, "SlowDown", StoreUnavailable, "answered 503 SlowDown odd", id="busy"),
         pytest.param(404, "NoSuchKey", STORE.absent, "s3://bramble/ads/k is not in the store", id="absent"),
     ],

@@ -38,11 +38,22 @@ def told(tmp_path: Path, found: Ending, lines: list[str], error: object = None, 
     return Cause.model_validate(cause(1, found, path, lines, alone=alone))
 
 
+GROUP = [
+    "  + Exception Group Traceback (most recent call last):",
+    "  | ExceptionGroup: two pages (1 sub-exception)",
+    "  +-+---------------- 1 ----------------",
+    "    | ValueError: torn",
+    "    +------------------------------------",
+]
+
+
 @pytest.mark.parametrize(
     ("found", "lines", "kind", "says"),
     [
         pytest.param(Ending(code=1), [*TRACE, "ValueError: boom"], "Error", "ValueError: boom", id="an exception"),
         pytest.param(Ending(code=1), [*TRACE, "my.own.TapeError: torn", "bye"], "Error", "my.own.TapeError: torn", id="of the user's own"),
+        pytest.param(Ending(code=1), GROUP, "Error", "ended with code 1: ValueError: torn", id="a group of exceptions"),
+        pytest.param(Ending(code=3), ["\x1b[96mgiving\x1b[0m  up"], "Error", "ended with code 3: giving up", id="a word in colour"),
         pytest.param(Ending(code=3), ["giving up"], "Error", "ended with code 3: giving up", id="a code and a word"),
         pytest.param(Ending(code=3), [], "Error", "no error was printed", id="no word at all"),
         pytest.param(Ending(code=3), ["giving up", " "], "Error", "no error was printed", id="an empty last line"),

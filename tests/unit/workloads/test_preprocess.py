@@ -191,6 +191,21 @@ def test_bad_input_is_named(name: str, content: bytes, error: type[InputError], 
     assert says in str(raised.value), name
 
 
+def test_a_thin_picture_is_refused_before_it_is_resized_to_gigabytes() -> None:
+    described = description(preprocess=(Decode(color="L"), Resize(size=8), Crop(size=(8, 8)), PLAIN))
+    with pytest.raises(TooLarge, match=r"20000x1 and would be resized to 160000x8 = 1280000 pixels; this model takes at most 1000000"):
+        preprocess(described, png(np.zeros((1, 20000), np.uint8)))
+
+
+def test_a_picture_that_is_not_thin_is_taken_however_few_pixels_a_model_takes() -> None:
+    described = description(
+        input=takes(1, 1, 8, 8, max_pixels=64), preprocess=(Decode(color="L"), Resize(size=8), Crop(size=(8, 8)), PLAIN)
+    )
+    assert preprocess(described, png(np.zeros((1, 16), np.uint8))).shape == (1, 1, 8, 8)
+    with pytest.raises(TooLarge, match="would be resized to"):
+        preprocess(described, png(np.zeros((1, 17), np.uint8)))
+
+
 def test_a_media_type_that_the_package_does_not_take() -> None:
     described = description(input=takes(1, 1, 8, 8, media_types=("image/jpeg",)))
     with pytest.raises(UnsupportedMedia, match="the picture is image/png; this model takes image/jpeg"):

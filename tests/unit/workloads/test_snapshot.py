@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from urllib3.connection import HTTPConnection
 
@@ -25,7 +27,7 @@ from bramble.contracts.store import blob_key, cause_key, log_key, result_key, ru
 from bramble.contracts.tasks.classification import Label
 from bramble_workloads.snapshot.step import THREADS, main
 from bramble_workloads.store import Store
-from tests.unit.workloads.models import digits
+from tests.unit.workloads.models import digits, png
 from tests.unit.workloads.s3 import versitygw
 
 Freeze = Callable[..., int]
@@ -303,16 +305,79 @@ def test_what_cannot_be_done_is_filed_with_its_kind(
 
 
 @pytest.mark.usefixtures("pictures")
-def test_metadata_that_cannot_be_understood_is_bad_data(store: Store, freeze: Freeze) -> None:
-    store.put("raw/metadata.csv", b"name,hand\n0/0.png,left\n")
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param("name,hand\n0/0.png,left\n", "has no column 'file_name' (it has name, hand)", id="no column for the path"),
+        pytest.param("file_name;hand\n0/0.png;left\n", "values must be separated by commas", id="semicolons"),
+        pytest.param("file_name,hand,hand\n0/0.png,a,b\n", "has several columns 'hand'", id="a column twice"),
+        pytest.param("file_name,file_name\n0/0.png,a\n", "has several columns 'file_name'", id="the path twice"),
+        pytest.param("file_name,\n0/0.png,a\n", "column 2 of 2 has no name", id="a column without a name"),
+        pytest.param('file_name,hand\n0/0.png,"left\n', "line 2: unexpected end of data; close every quote", id="an open quote"),
+        pytest.param("\ufefffile_name\n".encode("utf-16"), "is not in UTF-8", id="UTF-16"),
+    ],
+)
+def test_metadata_that_cannot_be_understood_is_bad_data(content: str | bytes, says: str, store: Store, freeze: Freeze) -> None:
+    store.put("raw/metadata.csv", content if isinstance(content, bytes) else content.encode())
     assert freeze() == 65
-    assert "has no column 'file_name' (it has name, hand)" in store.get(cause_key(prefix(), 0)).decode()
+    assert says in Cause.model_validate_json(store.get(cause_key(prefix(), 0))).message
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        pytest.param(lambda path: path.replace("/", "\\"), True, id="backslashes"),
+        pytest.param(lambda path: f"./{path}", True, id="from here"),
+        pytest.param(lambda path: f"raw/{path}", True, id="with the folder's own path"),
+        pytest.param(str.upper, True, id="capitals"),
+        pytest.param(lambda path: f"nowhere/{path}", False, id="other files"),
+    ],
+)
+def test_a_table_of_which_no_row_has_its_file_blocks_training(
+    written: Callable[[str], str], hint: bool, store: Store, pictures: list[str], freeze: Freeze
+) -> None:
+    rows = "".join(f"{written(key.removeprefix('raw/'))},left\n" for key in pictures)
+    store.put("raw/metadata.csv", f"file_name, hand\n{rows}".encode())
+    assert freeze() == 0
+    found = findings(store)["metadata"]
+    assert (found.severity, found.count) == ("error", len(pictures))
+    assert ("is meant to be" in found.message) is hint
 
 
 @pytest.mark.usefixtures("pictures")
-def test_a_store_that_refuses_the_key_is_said_in_the_last_word(freeze: Freeze, store_folder: Path, tmp_path: Path) -> None:
+def test_spaces_around_the_names_of_columns_do_not_matter(store: Store, freeze: Freeze) -> None:
+    store.put("raw/metadata.csv", store.get("raw/metadata.csv").replace(b"file_name,hand", b" file_name , hand"))
+    assert freeze() == 0
+    assert samples(store, result(store).manifest)[0].meta == {"hand": "left"}
+
+
+def test_names_that_a_file_system_does_not_have_are_left_out(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    odd = ["two\nlines/1.png", "3/tab\there.png"]
+    for name in odd:
+        store.put(f"raw/{name}", store.get(pictures[0]))
+    assert freeze() == 0
+    assert set(findings(store)["layout"].samples) == set(odd)
+    assert result(store).passed
+
+
+def test_pictures_that_no_model_takes_are_no_corrupt_files(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    store.put("raw/3/thin.png", png(np.zeros((1, 300), np.uint8)))
+    store.put("raw/3/heavy.png", store.get(pictures[0]) + b"\0" * 8_400_000)
+    assert freeze() == 0
+    assert not result(store).passed
+    thin, heavy = sorted(findings(store)["large"].samples, reverse=True)
+    assert "the longer edge of the picture is more than 100 times its shorter one" in thin
+    assert "models take at most 8388608 (input.maxBytes)" in heavy
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_store_that_refuses_the_key_is_said_in_the_last_word(
+    freeze: Freeze, store_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (store_folder / "secretKey").write_text("wrong")
-    assert freeze() == 64
+    monkeypatch.setattr("bramble_workloads.store.time.sleep", lambda _: None)
+    monkeypatch.setattr("bramble_workloads.store.time.monotonic", itertools.count(step=60.0).__next__)
+    assert freeze() == 75
     word = json.loads((tmp_path / "termination").read_text())
     assert word["key"] == ""
     assert "correct secretKey in Secret bramble-store" in word["message"]

@@ -35,11 +35,14 @@ LOST_PEER = re.compile(
 )
 """Matches the errors by which a collective operation reports a lost peer, in the error of a rank or in the end of its output."""
 
-EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Exit|Interrupt|Warning|Iteration|Fault)(?::.*)?$")
+EXCEPTION = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Za-z_]\w*(?:Error|Exception|Exit|Group|Interrupt|Warning|Iteration|Fault)(?::.*)?$")
 """The last line of a Python traceback."""
 
 RANK = re.compile(r"^\[rank\d+\]:\s?")
 """The prefix that torch gives every line of a traceback, once the rank has a process group."""
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""A control sequence of a terminal (ECMA-48, section 5.4)."""
 
 LEFT_THREADS = "terminate called without an active exception"
 """The C++ runtime prints this if a process ends while threads of gloo run. It happens at times, after an exception or `sys.exit`."""
@@ -125,7 +128,7 @@ def cause(rank: int, ending: Ending, error: Path, lines: list[str], alone: bool)
             kind = found.kind
         message = f"ended with code {ending.code}: {said or _last_line(lines) or 'no error was printed'}"
         document.update(exitCode=ending.code)
-    return dict(document, kind=kind, message=f"rank {rank} {message}"[:MESSAGE])
+    return dict(document, kind=kind, message=f"rank {rank} {_one_line(message)}"[:MESSAGE])
 
 
 def _of_a_signal(number: int, said: str | None, lines: list[str], lost: bool) -> tuple[str, str]:
@@ -172,7 +175,12 @@ def _last_line(lines: list[str]) -> str:
     return lines[-1].strip() if lines else ""
 
 
+def _one_line(text: str) -> str:
+    """The text without the escapes that colour a terminal, and on one line."""
+    return " ".join(ESCAPE.sub("", text).split())
+
+
 def _last_exception(lines: list[str]) -> str | None:
     """The last line that ends a traceback; None if there is none."""
-    bare = [RANK.sub("", line).strip() for line in lines]
+    bare = [RANK.sub("", line).strip(" |") for line in lines]  # lines of an ExceptionGroup begin with `|`
     return next((line for line in reversed(bare) if EXCEPTION.match(line)), None)

@@ -12,7 +12,7 @@ from bramble.contracts.canonical import digest_of
 from bramble.contracts.images import Decode, ImageInput
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Tensor
-from bramble_workloads.processing.errors import InputError
+from bramble_workloads.processing.errors import InputError, TooLarge
 from bramble_workloads.processing.picture import decode, media_type, thumbnail
 from bramble_workloads.processing.preprocess import Preprocessor, image_input
 from bramble_workloads.tasks.base import Medium, Reading
@@ -35,6 +35,8 @@ class Images(Medium):
         digest, extension = digest_of(content), EXTENSIONS.get(media_type(content) or "", "")
         try:
             grey = thumbnail(content, LIMITS, THUMBNAIL)
+        except TooLarge as error:
+            return Reading(digest, len(content), extension, fault=str(error).replace("this model takes", "models take"), too_large=True)
         except InputError as error:
             return Reading(digest, len(content), extension, fault=str(error))
         return Reading(digest, len(content), extension, np.asarray(grey, dtype=np.uint8))

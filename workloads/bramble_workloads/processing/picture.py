@@ -38,6 +38,11 @@ UPRIGHT = {
 }
 """How a picture is turned upright, by the EXIF tag Orientation (TIFF 6.0, tag 274). 1 is upright."""
 
+ALWAYS_TAKEN = 16
+"""How many times as long as its shorter edge the longer edge of a picture may be, however few pixels a model takes."""
+THINNEST = 100
+"""The same for a picture of a dataset, whatever a model may resize it to."""
+
 DRAFT = 4
 """How many times larger than the thumbnail a JPEG is decoded, at least."""
 REDUCING_GAP = 2.0
@@ -78,10 +83,13 @@ def thumbnail(content: bytes, limits: ImageInput, edge: int) -> Image.Image:
     This takes half the time, and the values differ by 1 of 255 on average, or less, from those of the whole picture made smaller.
 
     Raises:
+        TooLarge: as in `decode`, or the picture is so thin that a model would make it too large.
         InputError: as in `decode`. Every byte of the picture is read, so that a file that ends early is refused.
     """
 
     def finish(image: Image.Image) -> Image.Image:
+        if max(image.size) > THINNEST * min(image.size):
+            raise TooLarge(f"the longer edge of the picture is more than {THINNEST} times its shorter one, by which models resize it")
         plain = image if image.mode in SMOOTH else _in_mode(image, "L")
         small = plain.resize((edge, edge), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
         turn = _turn(image)
@@ -144,13 +152,24 @@ def _in_mode(image: Image.Image, color: str) -> Image.Image:
     return image.convert(color)
 
 
-def resize(image: Image.Image, operation: Resize) -> Image.Image:
-    """Resize with antialiasing: the shorter edge to `size` and the longer one in proportion, in whole pixels; or both edges to `size`."""
+def resize(image: Image.Image, operation: Resize, max_pixels: int) -> Image.Image:
+    """Resize with antialiasing: the shorter edge to `size` and the longer one in proportion, in whole pixels; or both edges to `size`.
+
+    Raises:
+        TooLarge: the result would have more than `max_pixels` pixels, and its longer edge would be more than `ALWAYS_TAKEN` times the
+            shorter one. A picture of 20000x2 pixels has 200 bytes, and with a shorter edge of 224 it takes 1.5 GB.
+    """
     if operation.edge == "both":
         size = (operation.size, operation.size)
     else:
         shorter = min(image.size)
         size = (max(1, round(image.width * operation.size / shorter)), max(1, round(image.height * operation.size / shorter)))
+    if (pixels := size[0] * size[1]) > max(max_pixels, ALWAYS_TAKEN * operation.size**2):
+        made = f"{size[0]}x{size[1]} = {pixels} pixels"
+        raise TooLarge(
+            f"the picture is {image.width}x{image.height} and would be resized to {made}; this model takes at most {max_pixels}"
+            f" (input.maxPixels): cut out a part that is less thin"
+        )
     return image if size == image.size else image.resize(size, FILTERS[operation.filter])
 
 

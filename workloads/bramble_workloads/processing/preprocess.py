@@ -41,7 +41,7 @@ class Preprocessor:
         """The picture after decode, resize and crop, before its values are normalised."""
         image = decode(content, self._limits, self._decode)
         for operation in self._geometry:
-            image = resize(image, operation) if isinstance(operation, Resize) else crop(image, operation)
+            image = resize(image, operation, self._limits.max_pixels) if isinstance(operation, Resize) else crop(image, operation)
         return image
 
     def tensor(self, image: Image.Image) -> NDArray[np.float32]:

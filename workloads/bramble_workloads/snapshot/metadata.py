@@ -38,13 +38,8 @@ def read_metadata(content: bytes, uri: str) -> Metadata:
     Raises:
         BadData: it is not a CSV in UTF-8, lacks the column with the path, or a row has another number of values than the header.
     """
-    try:
-        rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"{uri} is not a CSV in UTF-8: {error}") from error
-    header: Sequence[str] = rows[0] if rows else ()
-    if FILE_NAME not in header:
-        raise BadData(f"{uri} has no column {FILE_NAME!r} (it has {', '.join(header) or 'none'}); add it, with paths such as cat/1.png")
+    rows = _rows(content, uri)
+    header = _header(rows, uri)
     at = header.index(FILE_NAME)
     columns: dict[str, dict[str, str]] = {}
     contradicting: set[str] = set()
@@ -57,3 +52,34 @@ def read_metadata(content: bytes, uri: str) -> Metadata:
         if columns.setdefault(row[at], values) != values:
             contradicting.add(row[at])
     return Metadata(columns, tuple(sorted(contradicting)))
+
+
+def _rows(content: bytes, uri: str) -> list[list[str]]:
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+    except UnicodeDecodeError as error:
+        raise BadData(f"{uri} is not in UTF-8 ({error}): save it as CSV UTF-8") from error
+    rows: list[list[str]] = []
+    try:
+        rows.extend(reader)
+    except csv.Error as error:
+        raise BadData(f"{uri}, line {reader.line_num}: {error}; close every quote, and double a quote within a value") from error
+    return rows
+
+
+def _header(rows: Sequence[Sequence[str]], uri: str) -> list[str]:
+    """The names of the columns, without spaces around them.
+
+    Raises:
+        BadData: there is none for the path, one has no name, or two have the same.
+    """
+    header = [name.strip() for name in rows[0]] if rows else []
+    if FILE_NAME not in header:
+        hint = "; values must be separated by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
+        there = ", ".join(header) or "none"
+        raise BadData(f"{uri} has no column {FILE_NAME!r} (it has {there}); add it, with paths such as cat/1.png{hint}")
+    if unnamed := [number for number, name in enumerate(header, start=1) if not name]:
+        raise BadData(f"{uri}: column {unnamed[0]} of {len(header)} has no name in the first line; name it, or remove it")
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise BadData(f"{uri} has several columns {twice[0]!r}; rename or remove all but one")
+    return header

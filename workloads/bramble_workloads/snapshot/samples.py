@@ -52,10 +52,11 @@ def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tupl
     """
     pictures: dict[str, Picture] = {}
     contradicting: set[str] = set()
-    faults: list[str] = []
+    corrupt: list[str] = []
+    large: list[str] = []
     for candidate, reading, small in read:
         if reading.fault:
-            faults.append(f"{candidate.key}: {reading.fault}")
+            (large if reading.too_large else corrupt).append(f"{candidate.key}: {reading.fault}")
         elif (known := pictures.get(reading.digest)) is not None:
             pictures[reading.digest] = replace(known, keys=(*known.keys, candidate.key))
             if candidate.annotation != known.annotation:
@@ -73,12 +74,14 @@ def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tupl
                 spool.append(small) if small is not None else None,
             )
     contradictions = [key for digest in contradicting for key in pictures[digest].keys]
-    return [pictures[digest] for digest in sorted(pictures.keys() - contradicting)], list(_findings(faults, contradictions))
+    return [pictures[digest] for digest in sorted(pictures.keys() - contradicting)], list(_findings(corrupt, large, contradictions))
 
 
-def _findings(faults: list[str], contradictions: list[str]) -> Iterator[Finding]:
-    if faults:
-        yield finding("corrupt", "error", "files that cannot be read: repair or remove them", sorted(faults))
+def _findings(corrupt: list[str], large: list[str], contradictions: list[str]) -> Iterator[Finding]:
+    if corrupt:
+        yield finding("corrupt", "error", "files that cannot be read: repair or remove them", sorted(corrupt))
+    if large:
+        yield finding("large", "error", "pictures that no model takes as they are: make them smaller, or cut them", sorted(large))
     if contradictions:
         message = "the same picture has two different annotations and is left out: keep the right one"
         yield finding("contradictions", "warning", message, sorted(contradictions))

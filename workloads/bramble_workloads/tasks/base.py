@@ -116,6 +116,7 @@ class Reading:
         extension: the extension that the file gets for a trainer, such as `.png`.
         thumbnail: uint8 [32, 32], grey, by which near-duplicates are found; None for a medium without pictures.
         fault: why the file cannot be a sample; empty for a usable file.
+        too_large: the fault is the size of a file that is otherwise in order.
     """
 
     digest: str
@@ -123,6 +124,7 @@ class Reading:
     extension: str
     thumbnail: NDArray[np.uint8] | None = None
     fault: str = ""
+    too_large: bool = False
 
 
 class Medium(ABC):

@@ -22,6 +22,12 @@ KIND_BY_CODE: Mapping[int, CauseKind] = {
     int(ExitCode.TRY_AGAIN): "TryAgain",
 }
 OOM = "OOMKilled"
+NOT_STARTED = ("StartError", "ContainerCannotRun")
+"""Reasons of the container runtime for a process that it could not start, such as a program that the image does not have."""
+
+LONGEST_REASON = 400
+"""How many characters of a container runtime's own words are shown."""
+
 SIGNAL_BASE = 128
 """A container that signal n ended has the exit code 128 + n (POSIX shells, container runtimes)."""
 
@@ -104,7 +110,7 @@ def container_cause(pod: Pod, container: str) -> Cause | None:
     end = pod.end(container)
     if end is None or end.code == 0:
         return None
-    kind, ended_by, message = _explain(container, end.code, end.reason)
+    kind, ended_by, message = _explain(container, end)
     if (word := last_word(pod, container)) is not None and word.message:
         message = word.message
     return Cause(kind=kind, message=message, exit_code=end.code, signal=ended_by, pod=pod.name, node=pod.node, node_rank=pod.rank)
@@ -141,9 +147,13 @@ def _guest_end(end: End) -> str:
     return f"failed with exit code {end.code}, and the pod with it; {GUEST_REMEDY}"
 
 
-def _explain(container: str, code: int, reason: str) -> tuple[CauseKind, str | None, str]:
-    """The kind of cause, the signal, and the message, of a container that ended with this code."""
-    if reason == OOM:
+def _explain(container: str, end: End) -> tuple[CauseKind, str | None, str]:
+    """The kind of cause, the signal, and the message, of a container that ended so."""
+    code = end.code
+    if end.reason in NOT_STARTED:
+        why = " ".join(end.message.split())[:LONGEST_REASON] or end.reason
+        return "SpecError", None, f"container {container} cannot be started ({why}); correct the image, its command or its variables"
+    if end.reason == OOM:
         where = f" ({MEMORY_FIELDS[container]})" if container in MEMORY_FIELDS else ""
         return "Signal", "SIGKILL", f"container {container} used more memory than its limit and was killed; raise its memory limit{where}"
     if kind := KIND_BY_CODE.get(code):

@@ -21,7 +21,7 @@ class End:
 
     Attributes:
         reason: the kubelet's word for it, such as `OOMKilled`.
-        message: what the container wrote into its termination log.
+        message: what the container wrote into its termination log, or why the container runtime could not start it.
         at: when; None if the kubelet gives no time.
     """
 

@@ -10,6 +10,7 @@ from bramble.contracts.sources.catalogue import FORMATS
 from bramble.contracts.tasks.base import Annotation
 from bramble.contracts.tasks.classification import Label
 from bramble_workloads.errors import SpecError
+from bramble_workloads.snapshot.sources import image_folder
 from bramble_workloads.snapshot.sources.base import Listing, SourceReader
 from bramble_workloads.snapshot.sources.catalogue import READERS, reader_of
 from bramble_workloads.store import Store
@@ -58,3 +59,22 @@ def test_a_reader_states_what_the_task_needs_or_says_what_is_missing() -> None:
     assert Table().annotate(source(), Label, label="cat") == Label(label="cat")
     with pytest.raises(SpecError, match="states boxes, and the dataset's task needs label; use another format"):
         Table().annotate(source(), Label, boxes=())
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("cat/1.png", True),
+        ("cat/1.JPG", True),
+        ("\u00e9" * 127 + "/1.png", True),
+        ("\u00e9" * 128 + "/1.png", False),
+        ("/1.png", False),
+        ("cat//1.png", False),
+        ("cat/sub/1.png", False),
+        ("../1.png", False),
+        ("cat\x00/1.png", False),
+        ("cat/1.txt", False),
+    ],
+)
+def test_a_picture_is_a_file_in_a_folder_that_any_file_system_can_have(path: str, taken: bool) -> None:
+    assert image_folder._is_picture(path) is taken

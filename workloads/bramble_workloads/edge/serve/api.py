@@ -54,6 +54,8 @@ STATUSES: tuple[tuple[type[Exception], HTTPStatus], ...] = (
 )
 """The status of an error of a prediction. The first entry whose class matches decides."""
 ERRORS = tuple(kind for kind, _ in STATUSES)
+OUT_OF_MEMORY = "this node has no memory left for the request: try again, or send a smaller picture"
+"""The message for a MemoryError, which has none."""
 
 
 class Api:
@@ -163,7 +165,7 @@ class Api:
         try:
             prediction, package, label, tally = await predicting
         except ERRORS as error:
-            raise HttpError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error)) from error
+            raise HttpError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error) or OUT_OF_MEMORY) from error
         request_id = inference.id or secrets.token_hex(16)
         self._answers.remember(request_id, Answered(endpoint.name, package, prediction.answer, tally, time.monotonic()))
         answer = protocol.answer(package, label.package, request_id, prediction, endpoint.name, inference.wanted)

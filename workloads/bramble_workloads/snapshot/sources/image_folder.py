@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 
 from bramble.contracts.jobs.snapshot import Finding, Source
@@ -18,6 +20,8 @@ from bramble_workloads.store import Store
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg"})
 HIDDEN = (".", "__MACOSX")
 """A file or folder whose name begins so is not a sample: editors, notebooks and archivers keep copies and thumbnails there."""
+LONGEST_NAME = 255
+"""Bytes of a name of a folder or file on Linux. Training gets the pictures in folders that are named after the classes."""
 DEPTH = 2
 """The number of parts of a picture's path: its class and its file."""
 
@@ -48,7 +52,10 @@ class ImageFolderReader(SourceReader):
             Candidate(source.name, entry, annotations[path.partition("/")[0]], columns.get(path, nothing))
             for path, entry in sorted(pictures.items())
         )
-        found = [*_left_out(source.name, hidden, entries.keys() - pictures.keys(), columns.keys() - pictures.keys() - hidden)]
+        found = [
+            *_left_out(source.name, hidden, entries.keys() - pictures.keys()),
+            *_unmatched(source.name, prefix, columns.keys() - hidden, pictures.keys()),
+        ]
         if contradicting:
             message = f"source {source.name}: {METADATA} has several rows with different values for a file; keep the right one"
             found.append(finding("metadata", "error", message, contradicting))
@@ -56,14 +63,37 @@ class ImageFolderReader(SourceReader):
 
 
 def _is_picture(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return len(parts) == DEPTH and parts[0] != ".." and PurePosixPath(path).suffix.lower() in EXTENSIONS
+    """Whether a path is `<class>/<file>` with the extension of a picture. A store allows parts that no file system has: empty ones."""
+    parts = path.split("/")
+    return len(parts) == DEPTH and all(map(_is_name, parts)) and PurePosixPath(path).suffix.lower() in EXTENSIONS
 
 
-def _left_out(source: str, hidden: Iterable[str], files: Iterable[str], rows: Iterable[str]) -> Iterable[Finding]:
+def _is_name(part: str) -> bool:
+    return part not in ("", "..") and part.isprintable() and len(part.encode()) <= LONGEST_NAME
+
+
+def _left_out(source: str, hidden: Iterable[str], files: Iterable[str]) -> Iterable[Finding]:
     if found := sorted(hidden):
         yield finding("layout", "info", f"source {source}: hidden files, and files in hidden folders, are left out", found)
     if found := sorted(files):
-        yield finding("layout", "warning", f"source {source}: files that are not <class>/<file>.png or .jpg are left out", found)
-    if found := sorted(rows):
-        yield finding("metadata", "warning", f"source {source}: {METADATA} has rows for files that do not exist", found)
+        message = f"files that are not <class>/<file>.png or .jpg, with printable names of at most {LONGEST_NAME} bytes, are left out"
+        yield finding("layout", "warning", f"source {source}: {message}", found)
+
+
+def _unmatched(source: str, prefix: str, rows: AbstractSet[str], files: AbstractSet[str]) -> Iterable[Finding]:
+    """Rows for files that do not exist. If no row has its file, the whole table is written in another way, and that blocks training."""
+    missing = sorted(rows - files)
+    if not missing:
+        return
+    message = f"source {source}: {METADATA} has rows for files that do not exist"
+    alike = {_plain(file, ""): file for file in files}
+    if (row := next((row for row in missing if _plain(row, prefix) in alike), None)) is not None:
+        message += f"; {row!a} is meant to be {alike[_plain(row, prefix)]!a}: write paths below the source's folder, letter by letter"
+    yield finding("metadata", "warning" if rows & files else "error", message, missing)
+
+
+def _plain(path: str, prefix: str) -> str:
+    """A path without the differences that people do not see, or do not mean: the direction of slashes, the folder's own path, the case, and
+    how Unicode composes letters.
+    """
+    return unicodedata.normalize("NFC", path).replace("\\", "/").removeprefix("./").removeprefix("/").removeprefix(prefix).casefold()
