@@ -47,8 +47,11 @@ def _tensors() -> Floats:
 
 
 @lru_cache(maxsize=1)
-def conv_graph() -> bytes:
-    """Random 3x3 filters, Relu, pooling, and a logistic regression fitted to what they give for the train split of `datasets.dataset`."""
+def conv_graph(*last: str) -> bytes:
+    """Random 3x3 filters, Relu, pooling, and a logistic regression fitted to what they give for the train split of `datasets.dataset`.
+
+    `last` names operators of one input that follow; none of them is quantised.
+    """
     filters = np.random.default_rng(3).normal(size=(FILTERS, 1, 3, 3)).astype(np.float32)
     weights = {"filters": filters}
     features = [
@@ -62,8 +65,10 @@ def conv_graph() -> bytes:
     train = np.arange(len(rows)) % 5 < 3
     with threadpool_limits(1):  # small matrices: more threads only wait for each other
         fitted = LogisticRegression(C=0.01, max_iter=2000).fit(rows[train], np.array(digits()[1], dtype=int)[train])
-    head = [helper.make_node("Flatten", ["pooled"], ["row"]), helper.make_node("Gemm", ["row", "w", "b"], ["logits"])]
-    return save([*features, *head], {**weights, "w": fitted.coef_.T, "b": fitted.intercept_})
+    names = [*(f"before-{each}" for each in last), "logits"]
+    head = [helper.make_node("Flatten", ["pooled"], ["row"]), helper.make_node("Gemm", ["row", "w", "b"], [names[0]])]
+    tail = [helper.make_node(each, [before], [after]) for each, before, after in zip(last, names, names[1:], strict=False)]
+    return save([*features, *head, *tail], {**weights, "w": fitted.coef_.T, "b": fitted.intercept_})
 
 
 def outlier_graph() -> bytes:

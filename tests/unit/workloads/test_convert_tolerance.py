@@ -72,6 +72,7 @@ def test_the_alternatives_of_a_graph_compute_nearly_the_same(tmp_path: Path) -> 
     differences = {number: max(float(np.abs(a - b).max()) for a, b in zip(row, expected, strict=True)) for number, row in rows.items()}
     assert all(differences[number] > 0 for number in (1, 2, 3)), "other scales round some numbers otherwise"
     assert len(set(differences.values())) == 4, "each in its own way"
+    assert form.quantised.step is not None
     assert max(differences.values()) < 8 * form.quantised.step
 
 

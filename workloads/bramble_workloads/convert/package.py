@@ -33,6 +33,8 @@ FLOAT_SHARE = 1e-4
 of the seven decimal digits of single precision."""
 FLOAT_LEAST = 1e-3
 """The same, where the outputs hardly differ from each other."""
+INT8_STEPS = 255
+"""The steps of an int8 number. A graph that computes its output in float is measured by a 255th of the output's range."""
 
 
 def make_package(
@@ -130,7 +132,7 @@ def _tolerance(work: Work[ConvertJob], spec: VariantSpec, graph: VariantGraph, v
         raise NotConvertible(f"another way to compute its graph fails: {fault}") from fault
     if not np.isfinite(found).all():
         raise NotConvertible("another way to compute its graph gives outputs that are not finite")
-    step = quantised.step if quantised is not None else 1.0
+    step = 1.0 if quantised is None else quantised.step or max(FLOAT_LEAST, _output_range(val[1])) / INT8_STEPS
     least = quantised.least_tolerance if quantised is not None else _float_tolerance(val[1])
     raw = max(least, tolerated(found) / step)
     work.say(
@@ -141,9 +143,13 @@ def _tolerance(work: Work[ConvertJob], spec: VariantSpec, graph: VariantGraph, v
 
 
 def _float_tolerance(outputs: list[Outputs]) -> float:
+    return max(FLOAT_LEAST, FLOAT_SHARE * _output_range(outputs))
+
+
+def _output_range(outputs: list[Outputs]) -> float:
     lowest = min(float(array.min()) for each in outputs for array in each.values())
     highest = max(float(array.max()) for each in outputs for array in each.values())
-    return max(FLOAT_LEAST, FLOAT_SHARE * (highest - lowest))
+    return highest - lowest
 
 
 def _rounded_up(value: float) -> float:

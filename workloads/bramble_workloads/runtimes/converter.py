@@ -27,8 +27,8 @@ class NotConvertible(BadData):
 class Quantised(NamedTuple):
     """The unit in which the outputs of a quantised graph differ between two processors."""
 
-    step: float
-    """The quantisation step of the output, in the output's own units."""
+    step: float | None
+    """The quantisation step of the output, in the output's own units; None if the graph computes its output in float."""
     least_tolerance: float
     """The difference in steps that golden cases tolerate at least, however little the graph's alternatives differ."""
 

@@ -141,10 +141,10 @@ def _require_opset(model: onnx.ModelProto) -> None:
         raise NotConvertible(f"the graph has ONNX opset {opset} and int8 needs {OPSET}: export it with opset {OPSET} or newer")
 
 
-def _remove_output_quantisation(model: onnx.ModelProto) -> float:
-    """Remove the quantise-dequantise pair before each output. Returns the greatest quantisation step of them, 1.0 when there is none."""
+def _remove_output_quantisation(model: onnx.ModelProto) -> float | None:
+    """Remove the quantise-dequantise pair before each output. Returns the greatest quantisation step of them, None when there is none."""
     steps = [_remove_pair(model.graph, output.name) for output in model.graph.output]
-    return max((step for step in steps if step is not None), default=1.0)
+    return max((step for step in steps if step is not None), default=None)
 
 
 def _remove_pair(graph: onnx.GraphProto, output: str) -> float | None:
