@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError
 from bramble.objectstore.answers import ADVICE, Meaning, error_code, meaning
+from bramble.objectstore.quick import QuickRequests
 from bramble.objectstore.trust import trust
 
 if TYPE_CHECKING:
@@ -93,6 +94,8 @@ class Bucket:
     # ------------------------------------------------------------------------------------------------------- requests
     def get(self, key: str, limit: int | None = None) -> bytes:
         """Read a whole object, for documents and small blobs. An object with more than `limit` bytes is refused."""
+        if limit is None and (found := self._sent("GET", key)) is not None:
+            return found
         content = self._consumed(key, lambda stream: stream.read(-1 if limit is None else limit + 1))
         if limit is not None and len(content) > limit:
             raise self.too_large(key, limit)
@@ -107,6 +110,8 @@ class Bucket:
 
     def put(self, key: str, content: bytes) -> None:
         """Write an object."""
+        if self._sent("PUT", key, content) is not None:
+            return
         full = self.full(key)
         self._guarded(key, lambda: self._client.put_object(self.config.bucket, full, io.BytesIO(content), len(content)))
 
@@ -242,6 +247,11 @@ class Bucket:
         return f"{self.config.prefix}{key}"
 
     # --------------------------------------------------------------------------------------------------------- inside
+    def _sent(self, method: str, key: str, content: bytes | None = None) -> bytes | None:
+        """The answer to a request for a whole object; None if the client has to make it."""
+        url = self.presigned(method, key)
+        return self._guarded(key, lambda: self._quick.send(method, url, content))
+
     def _consumed(self, key: str, consume: Callable[[IO[bytes]], T]) -> T:
         """Open an object and read it. If the connection breaks, it is opened again and the object is read from its start."""
         from urllib3.exceptions import HTTPError
@@ -276,7 +286,7 @@ class Bucket:
     def _use(self, config: StoreConfig) -> None:
         """Go on with another key to the same place. Requests of other threads that are under way end with the old one."""
         self.config = config
-        for made in ("_client", "_pool"):
+        for made in ("_client", "_pool", "_quick"):
             self.__dict__.pop(made, None)
 
     def _translated(self, key: str, call: Callable[[], T]) -> T:
@@ -310,6 +320,11 @@ class Bucket:
         )
         timeout = urllib3.Timeout(connect=self._patience.connect_seconds, read=self._patience.read_seconds)
         return urllib3.PoolManager(maxsize=self._connections, retries=retries, timeout=timeout, ssl_context=trust(self.config))
+
+    @cached_property
+    def _quick(self) -> QuickRequests:
+        tls = trust(self.config)
+        return QuickRequests(self.config.endpoint, tls, self._patience.connect_seconds, self._patience.read_seconds)
 
     @cached_property
     def _client(self) -> Minio:
