@@ -19,6 +19,11 @@ logs, and the files by which launcher and sidecar talk to each other."""
 LAUNCHER = f"{RUN_FOLDER}/launch"
 """The program of the container `train`: `python3 /bramble/run/launch`."""
 
+DISK_LIMIT = "BRAMBLE_DISK_LIMIT"
+"""The environment variable with the bytes that the built-in trainer's pod may write before the kubelet evicts it. Without a limit in the
+spec it is what the node has, and 0 if the node does not say. Source:
+https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/#local-ephemeral-storage"""
+
 TELEMETRY_OFF = {"ORT_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 """Environment variables by which libraries that report to their makers stay silent. They must be set before a library is first imported, so
 every image, every pod and `import bramble_workloads` sets them. docs/security.md says what each library would do."""

@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bramble.contracts.pod import DISK_LIMIT
 from bramble.contracts.tasks.classification import ClassifierHyperparameters, ClassifierTrainer, Label
 from bramble_workloads.tasks.classification.objective import ClassificationObjective
 from bramble_workloads.train import decoded, samples
@@ -129,6 +130,10 @@ def test_room_is_half_of_what_disk_and_memory_have_shared_by_the_ranks_of_a_node
     monkeypatch.setattr(decoded, "usable_memory", lambda: 1000)
     assert decoded.room(1) == 500
     assert decoded.room(2) == 250
+    monkeypatch.setenv(DISK_LIMIT, "0")
+    assert decoded.room(1) == 500, "the node does not say"
+    monkeypatch.setenv(DISK_LIMIT, "600")
+    assert decoded.room(1) == 300, "the kubelet would evict a pod that writes more"
 
 
 def test_an_empty_split_gives_no_batches(files: list[Sample]) -> None:

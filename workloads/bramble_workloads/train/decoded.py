@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bramble.contracts.pod import DISK_LIMIT
 from bramble_workloads.limits import usable_memory
 
 SHARE = 0.5
@@ -20,7 +21,9 @@ SHARE = 0.5
 
 def room(processes: int) -> int:
     """How many bytes each of the training processes on this node may keep."""
-    return int(SHARE * min(shutil.disk_usage(tempfile.gettempdir()).free, usable_memory()) / processes)
+    limit = int(os.environ.get(DISK_LIMIT, "0"))  # the kubelet evicts a pod that writes more, however much of the disk is free
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    return int(SHARE * min(free, usable_memory(), *([limit] if limit else [])) / processes)
 
 
 class DecodedSamples:

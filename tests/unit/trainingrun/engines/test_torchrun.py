@@ -9,7 +9,7 @@ import pytest
 from bramble.api.trainingrun import CurrentAttempt, Spec
 from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.jobs.train import TrainJob
-from bramble.contracts.pod import TELEMETRY_OFF
+from bramble.contracts.pod import DISK_LIMIT, TELEMETRY_OFF
 from bramble.kinds.trainingrun.engines.torchrun import sizing
 from bramble.kinds.trainingrun.engines.torchrun.engine import TorchrunEngine
 from bramble.kinds.trainingrun.nodes import Node
@@ -149,6 +149,12 @@ def test_what_puts_instrumentation_into_pods_does_not_hide_brambles_code(spec: A
     _, job = rendered(spec)
     env = {each["name"]: each.get("value") for each in container(job, name)["env"]}
     assert (env.get("PYTHONPATH") == "/opt/bramble/code") is set_
+
+
+def test_the_built_in_trainer_knows_what_it_may_write() -> None:
+    _, job = rendered()
+    (limit,) = [each for each in container(job, "train")["env"] if each["name"] == DISK_LIMIT]
+    assert limit["valueFrom"] == {"resourceFieldRef": {"resource": "limits.ephemeral-storage"}}
 
 
 @pytest.mark.parametrize("name", ["train", "fetch", "sidecar"])

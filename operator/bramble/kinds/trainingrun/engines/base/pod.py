@@ -7,7 +7,7 @@ from typing import Any
 
 from bramble.api.jobs import Resources
 from bramble.api.trainingrun import CurrentAttempt, Spec
-from bramble.contracts.pod import DATA_FOLDER, LAUNCHER, RUN_FOLDER
+from bramble.contracts.pod import DATA_FOLDER, DISK_LIMIT, LAUNCHER, RUN_FOLDER
 from bramble.kinds.jobs.pod_template import (
     Part,
     code_path,
@@ -99,7 +99,9 @@ def _trainer(seen: Observed, parts: list[Part], variables: Mapping[str, str]) ->
         [{"name": each.name, "value": each.value} for each in own.env if each.name not in PROTECTED_VARIABLES] if own is not None else []
     )
     named = {each["name"] for each in theirs}
-    ours = [*environment(), *(code_path() if own is None else ()), *({"name": name, "value": value} for name, value in variables.items())]
+    ours = [*environment(), *({"name": name, "value": value} for name, value in variables.items())]
+    if own is None:
+        ours += [*code_path(), {"name": DISK_LIMIT, "valueFrom": {"resourceFieldRef": {"resource": "limits.ephemeral-storage"}}}]
     container: dict[str, Any] = {
         "name": TRAIN,
         "image": train_image(seen),
