@@ -99,8 +99,8 @@ class Budgets(SpecPart):
     disruptions: Annotated[int, Field(ge=0, le=1000)] = 20
     """How many attempts may be ended by something outside, such as a lost node or preemption, and be followed by another."""
     deadline: Duration = "24h"
-    """How long all attempts together may run. Time between attempts, or while suspended, does not count. A run that reaches it keeps its
-    checkpoints, and goes on from the newest one when the deadline is raised."""
+    """How long all attempts together may run, a day unless set. Time between attempts, or while suspended, does not count. A run that
+    reaches it keeps its checkpoints, and goes on from the newest one when the deadline is raised."""
 
 
 class GateSpec(SpecPart, Gate):
@@ -110,9 +110,10 @@ class GateSpec(SpecPart, Gate):
     min: Share
     """The smallest value that passes, such as "0.9"."""
     label: Annotated[str, Field(min_length=1, max_length=128)] | None = None
-    """The class to measure. Unset means all classes."""
+    """The class to measure. Unset means all classes. With a class that the Dataset does not have, the run does not begin."""
     slice: Annotated[str, Field(min_length=3, max_length=256, pattern=r"^[^=]+=.+$")] | None = None
-    """The samples to measure, as `column=value`. The column must be in `slices`. Unset means all samples of the test split."""
+    """The samples to measure, as `column=value`. The column must be in `slices`. Unset means all samples of the test split.
+    Without a sample in the slice the gate is missed."""
 
 
 class Evaluation(SpecPart):

@@ -103,7 +103,7 @@ def choose(
         raise next(iter(reasons.values()))
     taken = best({name: each.right for name, each in made.items()})
     late = f"; for lack of time not tried: {', '.join(untried)}" if untried else ""
-    work.say(f"{what}: {taken} is taken, the best of {len(made)} on val{late}")
+    work.say(f"{what}: {taken} is taken; of {len(made)} it is the first that is not clearly worse on val than the best{late}")
     for name, each in made.items():
         if name != taken:
             each.form.graph.unlink(missing_ok=True)

@@ -13,6 +13,11 @@ def describe_pin(pin: DatasetPin) -> str:
     return f"trains on {short(pin.version)} of Dataset {pin.name}"
 
 
+def describe_nodes(number: int) -> str:
+    """How many nodes an attempt has."""
+    return "1 node" if number == 1 else f"{number} nodes"
+
+
 def describe_gates(evaluation: EvaluationSeen) -> str:
     """Every gate with the measured value, missed gates first."""
     if not evaluation.gates:

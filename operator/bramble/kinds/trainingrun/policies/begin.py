@@ -13,6 +13,7 @@ from bramble.kinds.jobs.state import COUNTS_AS
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember, report
 from bramble.kinds.trainingrun.budgets import deadline_exceeded, seconds_left
+from bramble.kinds.trainingrun.describe import describe_nodes
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.nodes import cpu_allowed
 from bramble.kinds.trainingrun.observed import Observed
@@ -53,7 +54,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         cpu_allowed=cpu_allowed(seen.spec, seen.nodes),
     )
     smaller = f", fewer than the {wanted} wanted, since no more fit the nodes that are left" if current.nodes < wanted else ""
-    message = f"attempt {current.number} begins on {current.nodes} nodes{smaller}"
+    message = f"attempt {current.number} begins on {describe_nodes(current.nodes)}{smaller}"
     update = under_way(status, "Training", STARTING, message)
     return remember(seen.run, update, now, attempt=current.number, current=current)
 

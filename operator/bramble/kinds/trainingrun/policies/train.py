@@ -9,6 +9,7 @@ from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import Item, Plan
 from bramble.kinds.status_update import report
 from bramble.kinds.trainingrun.attempt import Absent, Training, Waiting
+from bramble.kinds.trainingrun.describe import describe_nodes
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.nodes import gpus
 from bramble.kinds.trainingrun.observed import Observed
@@ -24,7 +25,8 @@ def train(seen: Observed, now: datetime) -> Plan | None:
     shared = engine.run_children(seen)
     match seen.state:
         case Absent():
-            update = under_way(seen.status, "Training", STARTING, f"attempt {current.number} is being made on {current.nodes} nodes")
+            message = f"attempt {current.number} is being made on {describe_nodes(current.nodes)}"
+            update = under_way(seen.status, "Training", STARTING, message)
             items: list[Item] = [*shared, *engine.attempt_children(seen, current)]
             return report(seen.run, update, now, items=items, fields={"progress": None})
         case Waiting(message, queued, refused) as waits:
@@ -43,7 +45,7 @@ def train(seen: Observed, now: datetime) -> Plan | None:
 
 def _message(seen: Observed, current: CurrentAttempt) -> str:
     progress = seen.progress
-    message = f"attempt {current.number} trains on {current.nodes} nodes"
+    message = f"attempt {current.number} trains on {describe_nodes(current.nodes)}"
     if progress is not None and progress.epochs:
         message += f", epoch {progress.epoch} of {progress.epochs}"
         if progress.eta_seconds is not None:
