@@ -21,16 +21,17 @@ settings.register_profile("same", settings.get_profile("other"), derandomize=Tru
 settings.load_profile("same")
 
 WITH_NODES = ("tests/chaos/", "tests/e2e/")
-"""Folders whose tests start clusters with nodes. One process runs them all, the chaos tests first, whose cluster ends with them: a kernel
-has inotify instances for two such clusters by default, and then for no third, not even a small one of the other process."""
+"""Folders whose tests start a cluster with nodes. Two processes run them side by side, since they wait more than they compute. A kernel has
+inotify instances for two such clusters by default, and then for no third, not even a small one: the cluster of the chaos tests ends with
+them, before their process takes tests that need another."""
 
 
-class OneProcessForNodes(LoadFileScheduling):  # type: ignore[misc]  # it has no types
-    """Every file is a unit of work, and the folders above are one together."""
+class OneProcessForACluster(LoadFileScheduling):  # type: ignore[misc]  # it has no types
+    """Every file is a unit of work, and each of the folders above is one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return WITH_NODES[0] if nodeid.startswith(WITH_NODES) else super()._split_scope(nodeid)
+        return next((folder for folder in WITH_NODES if nodeid.startswith(folder)), None) or super()._split_scope(nodeid)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneProcessForNodes:
-    return OneProcessForNodes(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneProcessForACluster:
+    return OneProcessForACluster(config, log)

@@ -45,7 +45,10 @@ def expanded(rules: Iterable[dict[str, Any]]) -> Iterator[Right]:
 
 
 def used(log: Path, account: str, namespace: str) -> tuple[set[Right], set[Right]]:
-    """What a service account asked for on resources: what it was allowed, and what it was refused."""
+    """What a service account asked for on resources: what its rights allowed, and what they did not.
+
+    Admission may refuse what rights allow, such as an object in a namespace that is being deleted.
+    """
     user = f"system:serviceaccount:{namespace}:{account}"
     allowed: set[Right] = set()
     refused: set[Right] = set()
@@ -55,5 +58,6 @@ def used(log: Path, account: str, namespace: str) -> tuple[set[Right], set[Right
             continue
         sub = f"/{about['subresource']}" if about.get("subresource") else ""
         right = Right(about.get("apiGroup", ""), about["resource"] + sub, event["verb"])
-        (refused if event.get("responseStatus", {}).get("code") == 403 else allowed).add(right)
+        decision = event.get("annotations", {}).get("authorization.k8s.io/decision")
+        (refused if decision == "forbid" else allowed).add(right)
     return allowed, refused

@@ -137,11 +137,12 @@ def test_a_quota_is_named_and_met_by_limits_of_ones_own(place: Place) -> None:
 def test_half_a_gang_says_why(place: Place) -> None:
     place.apply("ResourceQuota", "half", {"hard": {"requests.nvidia.com/gpu": "1"}}, "v1")
     place.train("half", 2, "pass", {"failures": 0, "disruptions": 0})
-    place.until(lambda: place.ready("trainingrun", "half")["reason"] == "PodsRefused", 10)
-    message = place.ready("trainingrun", "half")["message"]
-    assert "1 of 2 pods" in message
-    assert "exceeded quota: half" in message
-    place.cluster.kubectl("delete", "trainingrun/half", "resourcequota/half", "-n", place.namespace)
+    try:
+        place.until(lambda: place.ready("trainingrun", "half")["reason"] == "PodsRefused", 10)
+        place.until(lambda: "1 of 2 pods" in place.ready("trainingrun", "half")["message"], 10)
+        assert "exceeded quota: half" in place.ready("trainingrun", "half")["message"]
+    finally:
+        place.cluster.kubectl("delete", "trainingrun/half", "resourcequota/half", "-n", place.namespace)
 
 
 def test_a_job_that_a_guest_keeps_alive_is_ended(place: Place) -> None:
