@@ -9,7 +9,7 @@ from hypothesis import given
 from bramble.contracts.manifest import Sample, Split
 from bramble.contracts.tasks.classification import Label
 from bramble_workloads.snapshot.grouping import Grouped, Policy, group
-from bramble_workloads.snapshot.samples import Picture
+from bramble_workloads.snapshot.pictures import Picture
 from bramble_workloads.snapshot.splits import assign
 
 RATIOS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -61,6 +61,11 @@ def kept(found: Grouped) -> list[int]:
     return [int(picture.id.removeprefix("sha256:"), 16) for picture in found.pictures]
 
 
+def group_of(found: Grouped) -> dict[str, str]:
+    """The name of each picture's group, by the picture's id."""
+    return {picture.id: found.groups[number].id for picture, number in zip(found.pictures, found.group_of, strict=True)}
+
+
 def messages(found: Grouped) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(finding.check, finding.severity, finding.samples) for finding in found.findings]
 
@@ -83,7 +88,7 @@ def test_a_chain_of_likeness_keeps_its_ends() -> None:
 def test_near_duplicates_with_different_labels_all_stay_in_one_group_and_are_named(policy: Policy) -> None:
     found = grouped([picture(1, "empty"), picture(2, "deer"), picture(3, "deer")], [(0, 1)], policy)
     assert kept(found) == [1, 2, 3]
-    assert found.group_of[name(1)] == found.group_of[name(2)] != found.group_of[name(3)]
+    assert group_of(found)[name(1)] == group_of(found)[name(2)] != group_of(found)[name(3)]
     assert messages(found) == [("contradictions", "warning", ("deer/2-0.png and empty/1-0.png",))]
 
 
@@ -100,14 +105,14 @@ def test_a_label_is_not_lost_where_its_neighbours_are_in_two_splits() -> None:
     before = [sample(1, "train"), sample(2, "test")]
     found = grouped([picture(1), picture(2), picture(3, "fox")], [(0, 2), (1, 2)], previous=before)
     assert kept(found) == [1, 2, 3]
-    assert found.group_of[name(3)] == found.group_of[name(1)], "it joins the first one"
+    assert group_of(found)[name(3)] == group_of(found)[name(1)], "it joins the first one"
 
 
 @pytest.mark.parametrize(("policy", "severity"), [("keep", "info"), ("fail", "error")])
 def test_keep_and_fail_keep_all_in_one_group(policy: Policy, severity: str) -> None:
     found = grouped([picture(1), picture(2), picture(3)], [(0, 1)], policy)
     assert kept(found) == [1, 2, 3]
-    assert found.group_of[name(1)] == found.group_of[name(2)] != found.group_of[name(3)]
+    assert group_of(found)[name(1)] == group_of(found)[name(2)] != group_of(found)[name(3)]
     assert messages(found) == [("duplicates", severity, ("a/1-0.png", "a/2-0.png"))]
 
 
@@ -120,13 +125,13 @@ def test_a_near_duplicate_of_two_splits_is_left_out_and_named() -> None:
 
 def test_a_new_sample_joins_the_group_it_is_like_under_its_old_name() -> None:
     found = grouped([picture(1), picture(2)], [(0, 1)], "keep", [sample(2, "val", of=9)])
-    assert {found.group_of[name(1)], found.group_of[name(2)]} == {name(9)}
+    assert {group_of(found)[name(1)], group_of(found)[name(2)]} == {name(9)}
     assert [group.split for group in found.groups] == ["val"]
 
 
 def test_a_column_makes_groups() -> None:
     found = grouped([picture(1, tape="x"), picture(2, tape="y"), picture(3, tape="x")], [], group_by="tape")
-    assert found.group_of[name(1)] == found.group_of[name(3)] != found.group_of[name(2)]
+    assert group_of(found)[name(1)] == group_of(found)[name(3)] != group_of(found)[name(2)]
     assert [group.size for group in found.groups] in ([2, 1], [1, 2])
 
 
@@ -156,18 +161,18 @@ def test_versions_never_leak_between_splits(data: st.DataObject, policy: Policy,
         pictures = [picture(number, tape=tapes[number]) for number in here]
         near = sorted({(here.index(min(a, b)), here.index(max(a, b))) for a, b in alike if a != b and a in here and b in here})
         found = group(pictures, Pairs(near), policy, group_by="tape" if by_tape else None, stratify_by=(), previous=previous)
-        placed = assign(found.groups, RATIOS, 7)
+        placed, names = assign(found.groups, RATIOS, 7), group_of(found)
         samples = {
             kept.id: Sample(
                 id=kept.id,
                 bytes=1,
                 extension=".png",
-                split=placed[found.group_of[kept.id]],
+                split=placed[number],
                 annotation=Label(label="a"),
-                group=found.group_of[kept.id],
+                group=names[kept.id],
                 origin="scans",
             )
-            for kept in found.pictures
+            for kept, number in zip(found.pictures, found.group_of, strict=True)
         }
         stays = [samples[name].split == before.split for name, before in previous.items() if name in samples]
         assert all(stays)

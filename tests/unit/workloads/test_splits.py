@@ -5,17 +5,23 @@ import pytest
 from hypothesis import given
 
 from bramble.contracts.manifest import SPLITS, Split
-from bramble_workloads.snapshot.splits import Group, assign
+from bramble_workloads.snapshot import splits
+from bramble_workloads.snapshot.splits import Group
 
 RATIOS: dict[Split, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 ids = st.integers(0, 5000).map(lambda number: f"sha256:{number:064x}")
 group_lists = st.lists(
-    st.builds(Group, id=ids, size=st.integers(1, 5), stratum=st.sampled_from([("a",), ("b",), ("a", "x")])),
+    st.builds(Group, id=ids, size=st.integers(1, 5), stratum=st.sampled_from([("a",), ("b",), ("a", "x")]), split=st.none()),
     max_size=80,
     unique_by=lambda group: group.id,
 )
 seeds = st.integers(0, 3)
+
+
+def assign(groups: list[Group], ratios: dict[Split, float], seed: int) -> dict[str, Split]:
+    """The split of each group by its id."""
+    return dict(zip((group.id for group in groups), splits.assign(groups, ratios, seed), strict=True))
 
 
 def after(groups: list[Group], placed: dict[str, Split]) -> list[Group]:

@@ -14,7 +14,7 @@ from bramble.contracts.manifest import Manifest, Sample
 from bramble.contracts.tasks.classification import Label
 from bramble_workloads.snapshot import freeze as freezing
 from bramble_workloads.snapshot.freeze import freeze
-from bramble_workloads.snapshot.samples import Picture
+from bramble_workloads.snapshot.pictures import Picture
 from bramble_workloads.snapshot.spool import Spool, Thumbnails
 from bramble_workloads.store import Store
 
@@ -48,7 +48,7 @@ def test_shards_are_archives_of_the_small_pictures(store: Store, tmp_path: Path,
             Sample(id=each.id, bytes=each.bytes, extension=".png", split="train", annotation=each.annotation, group=each.id, origin="scans")
             for each in pictures
         ]
-        frozen = freeze(store, tmp_path, zip(samples, pictures, strict=True), spool, task="image-classification", seed=0, departed=())
+        frozen = freeze(store, tmp_path, samples, pictures, spool, task="image-classification", seed=0, departed=())
     manifest = Manifest.model_validate_json(store.get_blob(frozen.digest))
     assert [(shard.split, shard.count) for shard in manifest.shards] == [("train", 4), ("train", 2)]
     found: dict[str, bytes] = {}

@@ -6,14 +6,43 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from bramble_workloads.errors import BadData
+from bramble_workloads.snapshot.columns import Texts
 
 METADATA = "metadata.csv"
+ENCODING = "utf-8-sig"
 FILE_NAME = "file_name"
 """The column with the path of a file, relative to the folder."""
+
+
+class Columns(Mapping[str, dict[str, str]]):
+    """The values of the other columns of each file, by its path. They are held as JSON, which takes less memory than dictionaries."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._values = Texts()
+
+    def append(self, path: str, values: Mapping[str, str]) -> None:
+        """Add the values of a file that has none yet."""
+        self._rows[path] = len(self._values)
+        self._values.append(json.dumps(values))
+
+    def __getitem__(self, path: str) -> dict[str, str]:
+        found: dict[str, str] = json.loads(self._values[self._rows[path]])
+        return found
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 class Metadata(NamedTuple):
@@ -24,7 +53,7 @@ class Metadata(NamedTuple):
         contradicting: the paths that have several rows with different values. The first row counts.
     """
 
-    columns: dict[str, dict[str, str]]
+    columns: Mapping[str, dict[str, str]]
     contradicting: tuple[str, ...] = ()
 
 
@@ -39,41 +68,42 @@ def read_metadata(content: bytes, uri: str) -> Metadata:
         BadData: it is not a CSV in UTF-8, lacks the column with the path, or a row has another number of values than the header.
     """
     rows = _rows(content, uri)
-    header = _header(rows, uri)
+    header = _header(next(rows, []), uri)
     at = header.index(FILE_NAME)
-    columns: dict[str, dict[str, str]] = {}
+    columns = Columns()
     contradicting: set[str] = set()
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in enumerate(rows, start=2):
         if not row:
             continue
         if len(row) != len(header):
             raise BadData(f"{uri}, line {number} has {len(row)} values for {len(header)} columns")
         values = {name: value for name, value in zip(header, row, strict=True) if name != FILE_NAME and value != ""}
-        if columns.setdefault(row[at], values) != values:
+        if row[at] not in columns:
+            columns.append(row[at], values)
+        elif columns[row[at]] != values:
             contradicting.add(row[at])
     return Metadata(columns, tuple(sorted(contradicting)))
 
 
-def _rows(content: bytes, uri: str) -> list[list[str]]:
+def _rows(content: bytes, uri: str) -> Iterator[list[str]]:
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        content.decode(ENCODING)
     except UnicodeDecodeError as error:
         raise BadData(f"{uri} is not in UTF-8 ({error}): save it as CSV UTF-8") from error
-    rows: list[list[str]] = []
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), ENCODING, newline=""), strict=True)
     try:
-        rows.extend(reader)
+        yield from reader
     except csv.Error as error:
         raise BadData(f"{uri}, line {reader.line_num}: {error}; close every quote, and double a quote within a value") from error
-    return rows
 
 
-def _header(rows: Sequence[Sequence[str]], uri: str) -> list[str]:
+def _header(first: Sequence[str], uri: str) -> list[str]:
     """The names of the columns, without spaces around them.
 
     Raises:
         BadData: there is none for the path, one has no name, or two have the same.
     """
-    header = [name.strip() for name in rows[0]] if rows else []
+    header = [name.strip() for name in first]
     if FILE_NAME not in header:
         hint = "; values must be separated by commas" if len(header) == 1 and any(mark in header[0] for mark in ";\t|") else ""
         there = ", ".join(header) or "none"

@@ -66,7 +66,7 @@ class NearIndex:
 
     def __init__(self, pixels: Pixels, rows: Sequence[int | None]) -> None:
         self._pixels = pixels
-        self._rows = np.array([ABSENT if row is None else row for row in rows], np.int64)
+        self._rows = np.fromiter((ABSENT if row is None else row for row in rows), np.int64, len(rows))
         count = len(rows)
         self._hashes, self._brightness = np.zeros(count, np.uint64), np.zeros(count, np.float32)
         present = np.flatnonzero(self._rows != ABSENT)
@@ -117,8 +117,7 @@ class NearIndex:
     def _alike(self, picture: int) -> NDArray[np.int64]:
         """The added pictures whose hash is close and whose brightness may be, in order."""
         seen = np.zeros(len(self._hashes), np.bool_)
-        for buckets in self._buckets:
-            seen[self._close(buckets.same(picture, self._added), picture)] = True
+        seen[self._close(np.concatenate([buckets.same(picture, self._added) for buckets in self._buckets]), picture)] = True
         pictures = np.flatnonzero(seen)
         alike: NDArray[np.int64] = pictures[np.abs(self._brightness[pictures] - self._brightness[picture]) <= PIXELS + ROUNDING]
         return alike
@@ -157,7 +156,8 @@ class _Buckets:
     def _place(self, picture: int) -> tuple[int, int]:
         """Where the bucket of a picture begins and ends in the order."""
         value = self._values[picture]
-        return tuple(int(np.searchsorted(self._values, value, side, sorter=self._order)) for side in ("left", "right"))  # type: ignore[return-value]
+        find = self._values.searchsorted
+        return int(find(value, "left", self._order)), int(find(value, "right", self._order))
 
 
 class _Members:

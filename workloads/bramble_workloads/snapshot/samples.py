@@ -1,39 +1,19 @@
-"""The pictures of a dataset while it is being frozen. Files with equal bytes are one picture."""
+"""Finds the distinct pictures among the files that were read. Files with equal bytes are one picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from bramble.contracts.jobs.snapshot import Finding
+from bramble_workloads.snapshot.columns import Selected, raw
 from bramble_workloads.snapshot.findings import finding
+from bramble_workloads.snapshot.pictures import Picture, Pictures
 
 if TYPE_CHECKING:
-    from bramble.contracts.tasks.base import Annotation
     from bramble_workloads.snapshot.sources.base import Candidate
     from bramble_workloads.snapshot.spool import Spool, Thumbnails
     from bramble_workloads.tasks.base import Reading
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Picture:
-    """One picture. `keys` names all files with this picture. Annotation, origin and meta are those of the first one.
-
-    Attributes:
-        thumbnail: its row in the thumbnails; None for a medium without pictures.
-        spooled: the place of its bytes in the spool; None for a picture that is too large for shards.
-    """
-
-    id: str
-    bytes: int
-    extension: str
-    annotation: Annotation
-    origin: str
-    meta: Mapping[str, str]
-    keys: tuple[str, ...]
-    thumbnail: int | None = None
-    spooled: int | None = None
 
 
 class Read(NamedTuple):
@@ -44,25 +24,26 @@ class Read(NamedTuple):
     small: bytes | None = None
 
 
-def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tuple[list[Picture], list[Finding]]:
+def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tuple[Selected[Picture], list[Finding]]:
     """Find the distinct pictures. Returns them sorted by digest, and findings about the files.
 
     A file that is not a picture blocks training. Files with equal bytes and different annotations contradict each other, and none of them
     is kept.
     """
-    pictures: dict[str, Picture] = {}
-    contradicting: set[str] = set()
+    pictures = Pictures()
+    rows: dict[bytes, int] = {}
+    contradicting: set[int] = set()
     corrupt: list[str] = []
     large: list[str] = []
     for candidate, reading, small in read:
         if reading.fault:
             (large if reading.too_large else corrupt).append(f"{candidate.key}: {reading.fault}")
-        elif (known := pictures.get(reading.digest)) is not None:
-            pictures[reading.digest] = replace(known, keys=(*known.keys, candidate.key))
-            if candidate.annotation != known.annotation:
-                contradicting.add(reading.digest)
+        elif (row := rows.get(digest := raw(reading.digest))) is not None:
+            pictures.append_key(row, candidate.key)
+            if candidate.annotation != pictures.annotation(row):
+                contradicting.add(row)
         else:
-            pictures[reading.digest] = Picture(
+            picture = Picture(
                 reading.digest,
                 reading.bytes,
                 reading.extension,
@@ -73,8 +54,11 @@ def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tupl
                 thumbnails.add(reading.thumbnail) if reading.thumbnail is not None else None,
                 spool.append(small) if small is not None else None,
             )
-    contradictions = [key for digest in contradicting for key in pictures[digest].keys]
-    return [pictures[digest] for digest in sorted(pictures.keys() - contradicting)], list(_findings(corrupt, large, contradictions))
+            rows[digest] = pictures.append(picture)
+    del rows  # they take as much memory as the pictures
+    contradictions = [key for row in contradicting for key in pictures.keys(row)]
+    kept = (row for row in pictures.by_id() if row not in contradicting)
+    return Selected(pictures, kept), list(_findings(corrupt, large, contradictions))
 
 
 def _findings(corrupt: list[str], large: list[str], contradictions: list[str]) -> Iterator[Finding]:

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs.snapshot import Checks, Finding, SnapshotJob, SnapshotResult
-from bramble.contracts.manifest import Departed, Manifest, Sample, read_sample
+from bramble.contracts.manifest import Sample, Split
 from bramble.contracts.tasks.catalogue import contract_of
 from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.job import Work, run
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.images import THUMBNAIL
 from bramble_workloads.snapshot.checks import check
+from bramble_workloads.snapshot.columns import Rows
 from bramble_workloads.snapshot.findings import shortened
 from bramble_workloads.snapshot.freeze import Frozen, freeze
 from bramble_workloads.snapshot.grouping import Grouped, group
 from bramble_workloads.snapshot.near import NearIndex
-from bramble_workloads.snapshot.samples import Picture, Read, distinct
-from bramble_workloads.snapshot.sources.base import Candidate
+from bramble_workloads.snapshot.pictures import Picture
+from bramble_workloads.snapshot.previous import Previous, read_previous
+from bramble_workloads.snapshot.samples import Read, distinct
+from bramble_workloads.snapshot.sources.base import Candidate, Listing
 from bramble_workloads.snapshot.sources.catalogue import reader_of
 from bramble_workloads.snapshot.splits import assign
 from bramble_workloads.snapshot.spool import Spool, Thumbnails
-from bramble_workloads.store import Store
 from bramble_workloads.tasks.catalogue import task_of
 
 THREADS = 8
@@ -53,45 +56,51 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     ratios = {"train": job.splits.train, "val": job.splits.val, "test": job.splits.test}
     if abs(sum(ratios.values()) - 1) > RATIO_TOLERANCE or min(ratios.values()) < 0:
         raise SpecError(f"splits are {ratios}: they must be between 0 and 1 and sum to 1")
-    previous = _previous(store, job.previous) if job.previous else {}
+    previous = read_previous(store, job.previous, work.folder) if job.previous else Previous()
     annotation = contract_of(job.task).annotation
     listings = [reader_of(source.format).read(store, source, annotation) for source in job.sources]
-    candidates = deque(candidate for listing in listings for candidate in listing.candidates)
     found = [finding for listing in listings for finding in listing.findings]
-    work.say(f"{len(candidates)} files in {len(listings)} sources")
-    del listings  # candidates are let go one by one as they are read
+    count = _count(listings)
+    work.say(f"{count} files in {len(listings)} sources")
     with Spool(work.folder / "spool") as spool, Thumbnails(work.folder / "thumbnails", THUMBNAIL) as thumbnails:
-        frozen, further = _freeze(work, candidates, previous, spool, thumbnails)
-    found += further
+        pictures, faults = distinct(_read_all(work, listings, previous), spool, thumbnails)
+        if not pictures:
+            raise BadData(f"none of the {count} files can be a sample: {faults[0].samples[0] if faults else 'there is no file'}")
+        del listings
+        frozen, further = _freeze(work, pictures, previous, spool, thumbnails)
+    found += [*faults, *further]
     samples, classes = sum(frozen.splits.values()), len(frozen.manifest.classes)
     work.say(f"manifest {frozen.digest}: {samples} samples of {classes} classes, {len(found)} findings")
     return _result(work, frozen, found)
 
 
 def _freeze(
-    work: Work[SnapshotJob], candidates: deque[Candidate], previous: Mapping[str, Sample | Departed], spool: Spool, thumbnails: Thumbnails
+    work: Work[SnapshotJob], pictures: Rows[Picture], previous: Previous, spool: Spool, thumbnails: Thumbnails
 ) -> tuple[Frozen, list[Finding]]:
-    """Read the candidates, group and split them, and write the version."""
-    job, splits, count = work.job, work.job.splits, len(candidates)
-    pictures, faults = distinct(_read_all(work, candidates, previous), spool, thumbnails)
-    if not pictures:
-        raise BadData(f"none of the {count} files can be a sample: {faults[0].samples[0] if faults else 'there is no file'}")
+    """Group and split the pictures, and write the version."""
+    job, splits = work.job, work.job.splits
     near, policy = NearIndex(thumbnails, [picture.thumbnail for picture in pictures]), job.checks.duplicates
     grouped = group(pictures, near, policy, group_by=splits.group_by, stratify_by=splits.stratify_by, previous=previous)
-    del pictures, near
+    del near
     placed = assign(grouped.groups, {"train": splits.train, "val": splits.val, "test": splits.test}, splits.seed)
-    present = {picture.id for picture in grouped.pictures} if previous else set()
-    departed = [Departed(id=each.id, split=each.split, group=each.group) for _, each in sorted(previous.items()) if each.id not in present]
-    samples = ((_sample(picture, grouped, placed, job.checks), picture) for picture in grouped.pictures)
-    frozen = freeze(work.store, work.folder, samples, spool, task=job.task, seed=splits.seed, departed=departed)
+    frozen = freeze(
+        work.store,
+        work.folder,
+        _samples(grouped, placed, job.checks),
+        grouped.pictures,
+        spool,
+        task=job.task,
+        seed=splits.seed,
+        departed=previous.departed(picture.id for picture in grouped.pictures),
+    )
     classes = Counter[str]()
     for shown in frozen.manifest.counts.values():
         classes.update(shown)
-    return frozen, [*faults, *grouped.findings, *check(classes, frozen.manifest.counts, job.checks, contract_of(job.task))]
+    return frozen, [*grouped.findings, *check(classes, frozen.manifest.counts, job.checks, contract_of(job.task))]
 
 
-def _read_all(work: Work[SnapshotJob], candidates: deque[Candidate], known: Mapping[str, Sample | Departed]) -> Iterator[Read]:
-    """Read, hash and decode every file, and make a blob of each sample that no earlier version has. It empties `candidates`."""
+def _read_all(work: Work[SnapshotJob], listings: Iterable[Listing], known: Container[str]) -> Iterator[Read]:
+    """Read, hash and decode every file, and make a blob of each sample that no earlier version has."""
     medium = task_of(work.job.task).medium
 
     def freeze_one(candidate: Candidate) -> Read:
@@ -101,44 +110,34 @@ def _read_all(work: Work[SnapshotJob], candidates: deque[Candidate], known: Mapp
             candidate.freeze(work.store, content, reading.digest)
         return Read(candidate, reading, content if len(content) <= SHARDED_BYTES else None)
 
-    said, count = time.monotonic(), len(candidates)
-    taken = (candidates.popleft() for _ in range(count))
-    for number, read in enumerate(parallel_map(freeze_one, taken, THREADS), start=1):
+    said, count = time.monotonic(), _count(listings)
+    candidates = chain.from_iterable(listing.candidates for listing in listings)
+    for number, read in enumerate(parallel_map(freeze_one, candidates, THREADS), start=1):
         yield read
         if time.monotonic() - said >= SAY_SECONDS:
             said = time.monotonic()
             work.say(f"read {number} of {count} files", metrics={"files": number, "of": count})
 
 
-def _previous(store: Store, digest: str) -> dict[str, Sample | Departed]:
-    """The samples of the previous version, and of all versions before it, by id."""
-    try:
-        manifest = Manifest.model_validate_json(store.get_blob(digest))
-        annotation = contract_of(manifest.task).annotation
-        lines = store.get_blob(manifest.samples).splitlines()
-        gone = store.get_blob(manifest.departed).splitlines() if manifest.departed is not None else []
-        found: list[Sample | Departed] = [read_sample(line, annotation) for line in lines]
-        found += [Departed.model_validate_json(line) for line in gone]
-        return {each.id: each for each in found}
-    except ValueError as error:
-        raise BadData(f"the previous manifest {digest} cannot be read, so splits cannot be kept: {error}") from error
+def _count(listings: Iterable[Listing]) -> int:
+    return sum(len(listing.candidates) for listing in listings)
 
 
-def _sample(picture: Picture, grouped: Grouped, placed: Mapping[str, str], checks: Checks) -> Sample:
-    name = grouped.group_of[picture.id]
-    return Sample.model_validate(
-        {
-            "id": picture.id,
-            "bytes": picture.bytes,
-            "extension": picture.extension,
-            "split": placed[name],
-            "annotation": picture.annotation,
-            "group": name,
-            "weight": 1.0 if checks.duplicates == "drop" else float(len(picture.keys)),
-            "origin": picture.origin,
-            "meta": picture.meta,
-        }
-    )
+def _samples(grouped: Grouped, placed: Sequence[Split], checks: Checks) -> Iterator[Sample]:
+    for picture, group_number in zip(grouped.pictures, grouped.group_of, strict=True):
+        yield Sample.model_validate(
+            {
+                "id": picture.id,
+                "bytes": picture.bytes,
+                "extension": picture.extension,
+                "split": placed[group_number],
+                "annotation": picture.annotation,
+                "group": grouped.groups[group_number].id,
+                "weight": 1.0 if checks.duplicates == "drop" else float(len(picture.keys)),
+                "origin": picture.origin,
+                "meta": picture.meta,
+            }
+        )
 
 
 def _result(work: Work[SnapshotJob], frozen: Frozen, found: list[Finding]) -> SnapshotResult:

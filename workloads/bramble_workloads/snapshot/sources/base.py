@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,35 @@ from bramble.contracts.sources.base import SourceContract, SourceOptions
 from bramble.contracts.tasks.base import Annotation
 from bramble.objectstore.bucket import Entry
 from bramble_workloads.errors import SpecError
+from bramble_workloads.snapshot.columns import Rows, Texts
 from bramble_workloads.store import Store
+
+
+class Entries:
+    """A growing table of objects of the store. It holds columns, and makes an `Entry` when a row is read."""
+
+    def __init__(self) -> None:
+        self._keys = Texts()
+        self._sizes = array("q")
+        self._etags = Texts()
+
+    def append(self, entry: Entry) -> None:
+        self._keys.append(entry.key)
+        self._sizes.append(entry.size)
+        self._etags.append(entry.etag)
+
+    def by_key(self) -> list[int]:
+        """All rows, sorted by key."""
+        return sorted(range(len(self)), key=self._keys.__getitem__)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __getitem__(self, row: int) -> Entry:
+        return Entry(self._keys[row], self._sizes[row], self._etags[row])
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.__getitem__, range(len(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +80,8 @@ class Candidate:
 class Listing:
     """The content of a source: its candidates in a fixed order, and findings about files that cannot become samples."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: Rows[Candidate]
+    """A tuple, or for many pictures a table that makes each candidate when it is asked for."""
     findings: tuple[Finding, ...] = ()
 
 
