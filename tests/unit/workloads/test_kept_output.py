@@ -73,6 +73,23 @@ def truncated(out: Path) -> None:
     os.truncate(out / "model.onnx.data", 100)
 
 
+def beyond(out: Path) -> None:
+    write_external(out)
+    graph = onnx.load(str(out / "model.onnx"), load_external_data=False)
+    for each in graph.graph.initializer:
+        if each.external_data:
+            kept = [(entry.key, entry.value) for entry in each.external_data if entry.key != "offset"]
+            del each.external_data[:]
+            for key, value in [*kept, ("offset", str(2**70))]:
+                each.external_data.add(key=key, value=value)
+    (out / "model.onnx").write_bytes(graph.SerializeToString())
+
+
+def with_zeros(out: Path) -> None:
+    write_model(out)
+    os.truncate(out / "model.onnx", (out / "model.onnx").stat().st_size + 5_000_000)
+
+
 def without_data(out: Path) -> None:
     write_external(out)
     (out / "model.onnx.data").rename(out / "weights.bin")
@@ -90,6 +107,8 @@ def without_data(out: Path) -> None:
         pytest.param(not_json, "package.json: document: Invalid JSON", 2, id="not JSON"),
         pytest.param(large, "has 70000 bytes of at most 65536", 2, id="a large description"),
         pytest.param(truncated, "model.onnx.data ends before the weights 'w'", 3, id="half of the external data"),
+        pytest.param(beyond, "model.onnx.data ends before the weights 'w'", 3, id="external data beyond every file"),
+        pytest.param(with_zeros, "the graph is no ONNX file: it has a field without a number", 2, id="a file that was not written whole"),
         pytest.param(without_data, "keeps weights in the file 'model.onnx.data', which is not in $BRAMBLE_OUT", 3, id="no external data"),
     ],
 )
@@ -278,6 +297,16 @@ def test_a_full_disk_keeps_the_output(pod: Pod, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(make, "TemporaryFile", full)
     assert pod.end()["code"] == 64
     assert "could not be made on this node: No space left on device; its output is kept (2 files" in pod.cause().message
+
+
+def test_a_fault_of_the_sidecar_keeps_the_output(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("unforeseen")
+
+    write_model(pod.out)
+    monkeypatch.setattr(make, "read_description", fail)
+    assert pod.end()["code"] == 64
+    assert "the package could not be made: ZeroDivisionError: unforeseen; its output is kept (2 files" in pod.cause().message
 
 
 def test_a_store_that_refuses_a_model_for_a_moment_has_not_lost_it(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -204,6 +205,11 @@ class Sidecar:
             return self._keep_instead(out, seconds, str(error))
         except OSError as error:  # the node's disk is full or broken; another attempt would train again for nothing
             return self._keep_instead(out, seconds, f"the package could not be made on this node: {error.strerror or error}")
+        except WorkloadError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of Bramble's must not cost a finished training either
+            traceback.print_exception(error)
+            return self._keep_instead(out, seconds, f"the package could not be made: {type(error).__name__}: {error}")
 
     def _require_few_deaths(self) -> None:
         """Raises SpecError if earlier processes of this container were killed while they made the package."""

@@ -93,7 +93,7 @@ def test_other_bytes_are_refused_or_have_no_tensor_elsewhere(content: bytes) -> 
         return
 
 
-@pytest.mark.parametrize("content", [b"\x0b", b"\x3a\x05ab", b"\xff" * 12, b"\x39\x00"])
+@pytest.mark.parametrize("content", [b"\x0b", b"\x3a\x05ab", b"\xff" * 12, b"\x39\x00", conv_graph() + b"\0" * 1000])
 def test_bytes_that_are_no_graph_are_said_to_be_none(content: bytes) -> None:
     with pytest.raises(DescriptionError, match="the graph is no ONNX file"):
         require_one_file(content)

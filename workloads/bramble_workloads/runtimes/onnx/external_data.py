@@ -80,12 +80,15 @@ def _bring_in(tensor: Any, name: str, output: Output, files: dict[str, IO[bytes]
             )
         files[where] = opened.enter_context(opened.enter_context(output.opened(where)).open("rb"))
     file = files[where]
-    size = file.seek(0, 2) - start if wanted is None else wanted
+    there = file.seek(0, 2) - start
+    size = there if wanted is None else wanted
     if size > left:
         raise SpecError(_too_large(name))
-    file.seek(start)
-    data = file.read(max(0, size))
-    if len(data) != size:
+    data = b""
+    if 0 <= size <= there:
+        file.seek(start)
+        data = file.read(size)
+    if len(data) != size or there < 0:
         raise SpecError(f"{where} ends before the weights {tensor.name!r:.100} that {name} keeps in it: write both files whole")
     tensor.raw_data = data
     tensor.data_location = onnx.TensorProto.DEFAULT

@@ -75,6 +75,8 @@ def _fields(content: Content, position: int, end: int) -> Iterator[tuple[int, in
     while position < end:
         key, position = _varint(content, position, end)
         number, wire_type = key >> 3, key & 7
+        if number == 0:  # as in zeros at the end of a file that was not written whole
+            raise ValueError(f"it has a field without a number at byte {position}")
         if wire_type == DELIMITED:
             size, position = _varint(content, position, end)
             if position + size > end:
