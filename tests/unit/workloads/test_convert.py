@@ -223,7 +223,7 @@ def test_val_decides_how_the_graph_is_calibrated(pod: StepPod, capfd: pytest.Cap
     assert converter["tried"] == {trial.name: f"{trial.right} of {trial.of}" for trial in small.tried}
     said = capfd.readouterr().out
     assert all(f"{name} answers" in said for name in right)
-    assert f"{small.taken} is taken, the best of 8 on val" in said
+    assert f"{small.taken} is taken; of 8 it is the first that is not clearly worse on val than the best" in said
 
 
 def test_the_choice_does_not_look_at_the_test_split(pod: StepPod) -> None:

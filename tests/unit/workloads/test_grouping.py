@@ -101,6 +101,21 @@ def test_of_a_fixed_camera_one_frame_of_each_label_stays() -> None:
     ]
 
 
+def test_a_class_that_loses_most_of_its_pictures_is_named_with_the_numbers() -> None:
+    same = [(one, other) for one in range(5) for other in range(one)]
+    found = grouped([*(picture(number, "empty") for number in range(5)), *(picture(number, "deer") for number in range(5, 8))], same)
+    warning = next(each for each in found.findings if each.severity == "warning")
+    assert (warning.check, warning.samples) == ("duplicates", ("empty",))
+    assert "left out as near-duplicates (kept: empty 1 of 5); pictures that differ by something small" in warning.message
+
+
+def test_a_picture_that_resembles_many_labels_is_named_with_one_of_them() -> None:
+    labels = [picture(number, f"label-{number}") for number in range(20)]
+    found = grouped(labels, [(one, other) for one in range(20) for other in range(one)])
+    (contradictions,) = [each for each in found.findings if each.check == "contradictions"]
+    assert contradictions.count == 19, "the pairs would grow with the square of the labels"
+
+
 def test_a_label_is_not_lost_where_its_neighbours_are_in_two_splits() -> None:
     before = [sample(1, "train"), sample(2, "test")]
     found = grouped([picture(1), picture(2), picture(3, "fox")], [(0, 2), (1, 2)], previous=before)

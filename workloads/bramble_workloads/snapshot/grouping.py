@@ -23,6 +23,10 @@ from bramble_workloads.snapshot.splits import Group, Groups
 
 Policy = Literal["drop", "keep", "fail"]
 
+THINNED = 0.5
+"""A class that keeps a smaller share of its pictures is named."""
+NAMED_AT_MOST = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
@@ -102,9 +106,10 @@ def group(
             near.join([index, *agreeing])
             alike.update([index, *agreeing])
         else:
-            contradicting += [(index, other) for other in similar]
+            contradicting += [(index, other) for other in similar[:1]]  # one is enough to find the others
     findings = [
         *_duplicates(pictures, [pictures[index].keys[0] for index in sorted(alike)], dropped, policy),
+        *_thinned(pictures, kept, dropped),
         *_contradictions(pictures, contradicting),
         *_moved(conflicting, moved, group_by),
         *_missing_columns(pictures, [*([group_by] if group_by else []), *stratify_by]),
@@ -195,6 +200,22 @@ def _duplicates(pictures: Rows[Picture], near: Sequence[str], dropped: Sequence[
     elif found := sorted({*equal, *near}):
         severity: Literal["error", "info"] = "error" if policy == "fail" else "info"
         yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
+
+
+def _thinned(pictures: Rows[Picture], kept: Sequence[int], dropped: Sequence[str]) -> Iterable[Finding]:
+    """Classes that lose most of their pictures to near-duplicates, as the frames of a fixed camera do. Equal files do not count."""
+    if not dropped:
+        return
+    have, left = Counter[str](), Counter[str]()
+    for picture, keep in zip(pictures, kept, strict=True):
+        have.update(picture.annotation.classes)
+        if keep:
+            left.update(picture.annotation.classes)
+    if thinned := sorted(name for name, count in have.items() if left[name] < THINNED * count):
+        numbers = ", ".join(f"{name} {left[name]} of {have[name]}" for name in thinned[:NAMED_AT_MOST])
+        message = f"classes of which most pictures are left out as near-duplicates (kept: {numbers})"
+        advice = "pictures that differ by something small count as such: crop them to it, or keep all with checks.duplicates"
+        yield finding("duplicates", "warning", f"{message}; {advice}", thinned)
 
 
 def _contradictions(pictures: Rows[Picture], pairs: Iterable[tuple[int, int]]) -> Iterable[Finding]:

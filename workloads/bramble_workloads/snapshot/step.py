@@ -65,7 +65,8 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     with Spool(work.folder / "spool") as spool, Thumbnails(work.folder / "thumbnails", THUMBNAIL) as thumbnails:
         pictures, faults = distinct(_read_all(work, listings, previous), spool, thumbnails)
         if not pictures:
-            raise BadData(f"none of the {count} files can be a sample: {faults[0].samples[0] if faults else 'there is no file'}")
+            why = f"{faults[0].message}: {faults[0].samples[0]}" if faults else "there is no file"
+            raise BadData(f"none of the {count} files can be a sample: {why}")
         del listings
         frozen, further = _freeze(work, pictures, previous, spool, thumbnails)
     found += [*faults, *further]
