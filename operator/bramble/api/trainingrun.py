@@ -325,6 +325,8 @@ class CurrentAttempt(StatusPart):
     """The number of pods of the attempt."""
     at: str = ""
     """When the attempt was begun (RFC 3339)."""
+    deadline_seconds: int = 0
+    """How long the attempt may run, in seconds: what was left of `spec.budgets.deadline` when it was begun."""
     cpu_allowed: bool = False
     """Whether the attempt may use the CPU in place of the GPUs that the spec asks for. That is so if every node that fits is labelled as
     simulated."""

@@ -243,7 +243,10 @@ def test_the_newest_pod_tells_how_the_attempt_stands() -> None:
     [
         (step_seen(job=job(("Failed", "Backoff"))), "the Job failed and its pod is gone: Backoff "),
         (step_seen(begun=True), f"the Job {JOB_GONE}"),
-        (step_seen(job=job(("Failed", "DeadlineExceeded"))), "the attempt took longer than its deadline and was ended"),
+        (
+            step_seen(job=job(("Failed", "DeadlineExceeded"))),
+            "the attempt took longer than its deadline (activeDeadlineSeconds of Job tape-snapshot-1, None) and was ended",
+        ),
     ],
     ids=["the Job says why", "the Job is gone", "the Job ran too long"],
 )

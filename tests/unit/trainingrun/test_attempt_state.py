@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bramble.api.trainingrun import CurrentAttempt
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.trainingrun.attempt import Absent, AttemptSeen, Ending, Overran, Trained, Training, Waiting
@@ -47,6 +48,24 @@ SILENT = (NODES[0], node("gpu-2", ready=False, since=12))
 )
 def test_attempt_state(seen: Observed, state: type) -> None:
     assert isinstance(attempt_state(seen, NOW), state)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "state"),
+    [
+        case("what Bramble asked for", 3600, Overran),
+        case("less, as a policy of the cluster wrote it", 6, Ending),
+        case("none", None, Overran),
+    ],
+)
+def test_a_job_with_less_time_than_the_run_has_left_has_failed(deadline: int | None, state: type) -> None:
+    made = {**OVERRAN, "spec": {"activeDeadlineSeconds": deadline}}
+    current = CurrentAttempt(number=1, nodes=2, at="2026-01-01T00:00:00Z", deadline_seconds=3600)
+    found = attempt_state(training(attempt(job_=made), status={"current": current}), NOW)
+    assert isinstance(found, state)
+    if isinstance(found, Ending):
+        assert (found.stage, found.cause.kind) == ("settled", "Error")
+        assert "was ended after 6 s (activeDeadlineSeconds), and Bramble had asked for 3600: a policy" in found.cause.message
 
 
 UNREADABLE = Blocker("StoreUnavailable", "no answer")

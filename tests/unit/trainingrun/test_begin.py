@@ -65,7 +65,13 @@ def test_the_next_attempt_is_remembered_before_it_is_made(seen: Any, number: int
     plan = begin(seen, NOW)
     memory = remembered(plan)
     assert memory["attempt"] == number
-    assert memory["current"] == {"number": number, "nodes": nodes, "at": rfc3339(NOW), "cpuAllowed": cpu}
+    assert memory["current"] == {
+        "number": number,
+        "nodes": nodes,
+        "at": rfc3339(NOW),
+        "cpuAllowed": cpu,
+        "deadlineSeconds": 24 * 3600,
+    }
     assert condition(plan) == ("False", "Starting")
     assert ("fewer than the 2 wanted" in message(plan)) is (nodes < 2)
 

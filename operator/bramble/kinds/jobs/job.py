@@ -35,6 +35,7 @@ class Job:
         succeeded: it has completed, or is about to.
         failure: it has failed, or is about to.
         had_pods: it has or had a pod.
+        deadline: its `activeDeadlineSeconds`, which a policy of the cluster may have changed; None without one.
         since: since when it should have pods: its start, or its creation before its controller has seen it.
     """
 
@@ -42,6 +43,7 @@ class Job:
     uid: str = field(default="", compare=False)
     since: datetime | None = field(default=None, compare=False)
     had_pods: bool = field(default=True, compare=False)
+    deadline: int | None = field(default=None, compare=False)
     suspended: bool = False
     started: datetime | None = None
     succeeded: bool = False
@@ -64,6 +66,7 @@ class Job:
             name=metadata["name"],
             uid=metadata.get("uid", ""),
             had_pods=any(status.get(count) for count in ("active", "failed", "succeeded", "terminating")),
+            deadline=(manifest.get("spec") or {}).get("activeDeadlineSeconds"),
             since=moment(started or created) if started or created else None,
             suspended=bool((manifest.get("spec") or {}).get("suspend")),
             started=moment(started) if started else None,

@@ -121,7 +121,8 @@ def failure_cause(seen: StepSeen) -> Cause:
     if found is not None:
         return found
     if seen.job is not None and seen.job.overran:
-        return Cause(kind="Error", message="the attempt took longer than its deadline and was ended")
+        allowed = f"activeDeadlineSeconds of Job {seen.job.name}, {seen.job.deadline}"
+        return Cause(kind="Error", message=f"the attempt took longer than its deadline ({allowed}) and was ended")
     if seen.job is None:
         return Cause(kind="Unknown", message=f"the Job {JOB_GONE}")
     detail = f": {seen.job.failure.reason} {seen.job.failure.message}" if seen.job.failure is not None else ""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.jobs.explain import CHART_REMEDY, waiting_message
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.waiting import FAILED_CREATE
 from bramble.kinds.trainingrun.attempt import (
     FETCH,
@@ -44,7 +45,9 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
             return Trained(stored.result, stored.content)
         return Ending(Cause(kind="Error", message=stored.problem), "settled", now)
     if attempt.job is not None and attempt.job.overran:
-        return Overran() if attempt.job.had_pods or attempt.pods else _never_ran(attempt, now)
+        if not attempt.job.had_pods and not attempt.pods:
+            return _never_ran(attempt, now)
+        return _shortened(seen, attempt.job, now) or Overran()
     if (end := ending(attempt, nodes, now, seen.status.first_cause)) is not None:
         return end
     if attempt.job is None and not attempt.begun and not attempt.pods:
@@ -81,6 +84,18 @@ def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: st
         message = waiting_message(first, (TRAIN, FETCH, SIDECAR), image_remedy, attempt.warning)
         return Waiting(message, since=since if first.node is not None else None, release_at=release_at)
     return Training(lost_at(attempt.pods.values(), nodes))
+
+
+def _shortened(seen: Observed, job: Job, now: datetime) -> Ending | None:
+    """The end of an attempt that had less time than Bramble gave it. The run's time is not over, and another attempt would end so too."""
+    asked = seen.status.current.deadline_seconds if seen.status.current is not None else 0
+    if job.deadline is None or job.deadline >= asked:
+        return None
+    message = (
+        f"Job {job.name} was ended after {job.deadline} s (activeDeadlineSeconds), and Bramble had asked for {asked}: a policy of the"
+        " cluster changed it; whoever runs that must let Bramble's Jobs run longer"
+    )
+    return Ending(Cause(kind="Error", message=message), "settled", now)
 
 
 def _never_ran(attempt: AttemptSeen, now: datetime) -> Waiting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import ceil
 from zlib import crc32
 
 from bramble.api.conditions import rfc3339
@@ -51,6 +52,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         number=status.attempt + 1,
         nodes=engine.size(seen.spec, seen.nodes, disrupted=disrupted),
         at=rfc3339(now),
+        deadline_seconds=ceil(seconds_left(seen.spec, status.spent_seconds)),
         cpu_allowed=cpu_allowed(seen.spec, seen.nodes),
     )
     smaller = f", fewer than the {wanted} wanted, since no more fit the nodes that are left" if current.nodes < wanted else ""
