@@ -10,6 +10,7 @@ A step ends in one of four ways:
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -35,7 +36,7 @@ from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.report import Progress
 from bramble.contracts.store import cause_key, log_key, result_key
 from bramble_workloads import paths
-from bramble_workloads.errors import SpecError, Stopped, WorkloadError
+from bramble_workloads.errors import SpecError, Stopped, TryAgain, WorkloadError
 from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.output import Transcript
 from bramble_workloads.store import Store
@@ -198,6 +199,8 @@ def file_failure(error: Exception, prefix: str, filing: Filing | None, transcrip
     If nothing can be written, because `filing` is None (there is no readable job) or the store fails, the termination message holds the
     message of the cause.
     """
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        error = TryAgain(f"the disk of this node is full ({error}): temporary files need room; free some, or run it on another node")
     if isinstance(error, WorkloadError):
         code, kind, message = error.code, error.kind, str(error)
         print(f"{type(error).__name__}: {message}", file=sys.stderr, flush=True)  # noqa: T201

@@ -299,6 +299,13 @@ def test_a_full_disk_keeps_the_output(pod: Pod, monkeypatch: pytest.MonkeyPatch)
     assert "could not be made on this node: No space left on device; its output is kept (2 files" in pod.cause().message
 
 
+def test_a_description_may_begin_with_a_byte_order_mark(pod: Pod) -> None:
+    write_model(pod.out)
+    description = pod.out / "package.json"
+    description.write_bytes(b"\xef\xbb\xbf" + description.read_bytes())
+    assert pod.end()["code"] == 0
+
+
 def test_a_fault_of_the_sidecar_keeps_the_output(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("unforeseen")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 from collections.abc import Callable
@@ -382,6 +383,18 @@ def test_a_store_that_refuses_the_key_is_said_in_the_last_word(
     assert word["key"] == ""
     assert "correct secretKey in Secret bramble-store" in word["message"]
     assert "wrong" not in word["message"].split()
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_full_disk_is_tried_again_and_says_what_is_full(store: Store, freeze: Freeze, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("bramble_workloads.snapshot.step.distinct", full)
+    assert freeze() == 75
+    cause = Cause.model_validate_json(store.get(cause_key(prefix(), 0)))
+    assert cause.kind == "TryAgain"
+    assert "the disk of this node is full ([Errno 28] No space left on device)" in cause.message
 
 
 def test_blobs_are_left_alone_by_name(store: Store, pictures: list[str], freeze: Freeze) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,7 +95,7 @@ def read_description(output: Output) -> ModelDescription:
     with output.opened(DESCRIPTION) as file:
         if (size := file.stat().st_size) > MAX_BYTES:
             raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION} has {size} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
-        content = file.read_bytes()
+        content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
         return ModelDescription.model_validate_json(content)
     except ValidationError as error:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.package import MAX_BYTES
 from bramble_workloads.errors import SpecError
 from bramble_workloads.tasks.objective import Objective
 
@@ -26,9 +28,13 @@ def require_fit(network: nn.Module, objective: Objective[Any], truth: Any, small
         smallest: the number of samples in the smallest batch of a rank.
 
     Raises:
-        SpecError: the network cannot take samples of this shape, or so few of them at a time.
+        SpecError: the network cannot take samples of this shape, or so few of them at a time, or the names of the classes are too long for
+            a package.
     """
-    shape = objective.describe().input.tensor.shape[1:]
+    described = objective.describe()
+    if (length := len(canonical_json(described))) > MAX_BYTES:
+        raise SpecError(f"package.json would have {length} bytes of at most {MAX_BYTES}: use fewer classes, or shorter names for them")
+    shape = described.input.tensor.shape[1:]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         if (problem := _problem(network, objective, truth, (TWO, *shape))) is not None:
             size = "x".join(str(edge) for edge in shape)
