@@ -35,7 +35,7 @@ def test_defaults_are_filled_in_where_nothing_was_said(admission: Admission) -> 
     least = {"datasetRef": {"name": "d"}, "trainer": {"builtin": {"task": "image-classification", "architecture": "small-cnn"}}}
     spec = admission.fresh({**TRAINING_RUN, "spec": least})["spec"]
     assert spec["engine"] == {"torchrun": {"nodes": 1, "processesPerNode": "auto"}}
-    assert spec["budgets"] == {"failures": 2, "disruptions": 20}
+    assert spec["budgets"] == {"failures": 2, "disruptions": 20, "deadline": "24h"}
     assert spec["suspend"] is False
 
 
