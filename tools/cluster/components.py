@@ -140,7 +140,6 @@ class Components:
             "versitygw",
             f"--port={addresses.CORE}:{addresses.STORE_PORT}",
             f"--region={STORE_REGION}",
-            "--keep-alive",  # as other stores do
             "posix",
             str(self.state.store),
             ROOT_ACCESS_KEY=access_key,

@@ -63,8 +63,11 @@ class Stores:
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
 
     def close(self) -> None:
-        """Start no more calls. Those under way end by themselves."""
+        """Start no more calls, and end the connections that are kept. Calls under way end by themselves."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for looked in self._looked.values():
+            if looked.store is not None:
+                looked.store.close()
 
     async def problem(self, namespace: str) -> Blocker | None:
         """Why the namespace's store cannot be used, or None."""

@@ -91,6 +91,12 @@ class Bucket:
         self._connections = connections
         self._secret = secret
 
+    def close(self) -> None:
+        """End the connections that are kept and not in use. Later requests make new ones."""
+        for made in ("_pool", "_quick"):
+            if (found := self.__dict__.get(made)) is not None:
+                found.clear()
+
     # ------------------------------------------------------------------------------------------------------- requests
     def get(self, key: str, limit: int | None = None) -> bytes:
         """Read a whole object, for documents and small blobs. An object with more than `limit` bytes is refused."""

@@ -55,6 +55,10 @@ class QuickRequests:
         self._idle.append(connection)
         return content
 
+    def clear(self) -> None:
+        """End the connections that no request uses."""
+        _close(self._idle)
+
     def _connection(self) -> HTTPConnection:
         try:
             return self._idle.pop()
@@ -70,5 +74,5 @@ class QuickRequests:
 
 
 def _close(idle: deque[HTTPConnection]) -> None:
-    for connection in idle:
-        connection.close()
+    while idle:
+        idle.pop().close()
