@@ -36,10 +36,26 @@ class Store(Bucket):
     key_refused = KeyRefused
     unavailable = StoreUnavailable
 
-    def __init__(self, config: StoreConfig, *, connections: int = 16, retries: int = RETRIES) -> None:
+    def __init__(
+        self,
+        config: StoreConfig,
+        *,
+        connections: int = 16,
+        retries: int = RETRIES,
+        folder: Path | None = None,
+        key_seconds: float = 0.0,
+    ) -> None:
+        """As `mounted`, but for a Secret that is read already.
+
+        Args:
+            config: the Secret.
+            connections: how many connections are kept open for reuse.
+            retries: how often a failed request is repeated.
+            folder: where the Secret is mounted and read again when the store refuses its key; None for nowhere.
+            key_seconds: how long a request waits for a new key there.
+        """
         super().__init__(config, Patience(connect_seconds=5, read_seconds=60, retries=retries), connections=connections)
-        self._folder: Path | None = None
-        self._key_seconds = 0.0
+        self._folder, self._key_seconds = folder, key_seconds
         self._renewing = threading.Lock()
 
     @classmethod
@@ -55,11 +71,9 @@ class Store(Bucket):
         """
         folder = paths.store_folder()
         try:
-            store = cls(StoreConfig.read(folder), connections=connections)
+            return cls(StoreConfig.read(folder), connections=connections, folder=folder, key_seconds=key_seconds)
         except StoreError as error:
             raise SpecError(str(error)) from error
-        store._folder, store._key_seconds = folder, key_seconds
-        return store
 
     def _renewed(self, used: StoreConfig) -> bool:
         """Read the mounted Secret until it has another key for the same place than `used`. False if none comes in time."""

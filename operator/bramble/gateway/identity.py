@@ -14,11 +14,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from pydantic import BaseModel, Field
 
 from bramble.contracts.jobs.base import TOKEN_AUDIENCE
+from bramble.gateway.bounded import drop_oldest
 from bramble.gateway.refusals import Forbidden, Throttled, Unauthenticated
 from bramble.kube.resources import TOKEN_REVIEW, Manifest, Resource
 from bramble.settings import Settings
@@ -138,7 +139,7 @@ class RefusedTokens:
         """Count a refused token."""
         since, count = self._since.pop(address, (self._clock(), 0))
         self._since[address] = (since, count + 1) if self._clock() < since + REFUSALS_SECONDS else (self._clock(), 1)
-        _drop_oldest(self._since, ADDRESSES)
+        drop_oldest(self._since, ADDRESSES)
 
     def check(self, address: str) -> None:
         """Check that an unknown token from this address may be reviewed.
@@ -216,17 +217,12 @@ class Identities:
             found = caller_of(ReviewStatus.model_validate(review.get("status", {})))
         except (Unauthenticated, Forbidden) as refusal:
             self._refused[key] = (self._clock() + REFUSED_SECONDS, refusal)
-            _drop_oldest(self._refused, REFUSED_SIZE)
+            drop_oldest(self._refused, REFUSED_SIZE)
             return refusal
         self._known[key] = (self._clock() + CACHE_SECONDS, found)
         self._known.move_to_end(key)
-        _drop_oldest(self._known, CACHE_SIZE)
+        drop_oldest(self._known, CACHE_SIZE)
         return found
-
-
-def _drop_oldest(kept: OrderedDict[Any, Any], most: int) -> None:
-    while len(kept) > most:
-        kept.popitem(last=False)
 
 
 def require_agent(caller: Caller, settings: Settings) -> str:

@@ -18,6 +18,7 @@ from bramble.api.labels import ATTEMPT, OWNER_KIND, OWNER_NAME, OWNER_UID, STEP
 from bramble.contracts.jobs.files import AnyJob, JobFile
 from bramble.contracts.pod import JOB_FILE
 from bramble.contracts.report import ObjectRef
+from bramble.gateway.bounded import drop_oldest
 from bramble.gateway.identity import Caller
 from bramble.gateway.objects import ConfigMap, Job, Pod
 from bramble.gateway.refusals import Forbidden
@@ -77,8 +78,7 @@ class Jobs:
         found = await self._find(caller, caller.pod, caller.node)
         self._known[caller.pod_uid] = (self._clock() + CACHE_SECONDS, found)
         self._known.move_to_end(caller.pod_uid)
-        while len(self._known) > CACHE_SIZE:
-            self._known.popitem(last=False)
+        drop_oldest(self._known, CACHE_SIZE)
         return found
 
     async def _find(self, caller: Caller, pod_name: str, node: str) -> JobCaller:

@@ -12,9 +12,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from bramble.contracts.report import ObjectRef, Progress, Report
+from bramble.gateway.bounded import drop_oldest
 
 FORGET_REPORT_SECONDS = 3600.0
 """A report older than this is no longer passed on. The Fleet's status shows the device as offline long before."""
@@ -25,10 +26,6 @@ FORGET_PROGRESS_SECONDS = 900.0
 MAX_REPORTS = 20_000
 MAX_PROGRESS = 5_000
 """The most reports and the most progress kept. The oldest is dropped first."""
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
 
 @dataclass(frozen=True, slots=True)
 class _Received:
@@ -73,7 +70,7 @@ class ReceivedReports:
             return False
         self._reports[report.node] = (sender, self._record(report.model_dump_json(by_alias=True, exclude_defaults=True)))
         self._reports.move_to_end(report.node)
-        _drop_oldest(self._reports, MAX_REPORTS)
+        drop_oldest(self._reports, MAX_REPORTS)
         return True
 
     def add_progress(self, progress: Progress) -> bool:
@@ -84,7 +81,7 @@ class ReceivedReports:
             return False
         self._progress[key] = (progress.attempt, self._record(progress.model_dump_json(by_alias=True, exclude_defaults=True)))
         self._progress.move_to_end(key)
-        _drop_oldest(self._progress, MAX_PROGRESS)
+        drop_oldest(self._progress, MAX_PROGRESS)
         return True
 
     def observed(self, after: str = "") -> bytes:
@@ -106,11 +103,6 @@ class ReceivedReports:
     def _record(self, json: str) -> _Received:
         self._received += 1
         return _Received(self._clock(), self._received, json.encode())
-
-
-def _drop_oldest(kept: OrderedDict[Key, Value], most: int) -> None:
-    while len(kept) > most:
-        kept.popitem(last=False)
 
 
 def _pieces(name: bytes, all_received: Iterable[_Received], since: int, now: float, forget: float) -> bytes:

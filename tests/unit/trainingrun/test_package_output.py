@@ -62,7 +62,7 @@ def test_the_attempt_is_remembered_before_it_is_made() -> None:
 
 
 def test_a_run_that_packages_makes_no_attempt_at_training() -> None:
-    """Whatever its stage, no policy makes a pod that trains."""
+    """Before, while and after its output is packaged, a run that packages has no Job that trains and no attempt."""
     for seen in (pinned(packaging=None), pinned(StepSeen()), pinned(StepSeen(stored=RESULT)), pinned()):
         found = plan(seen, NOW)
         names = [item.manifest["metadata"]["name"] for item in found.items if isinstance(item, CreateOnce)]

@@ -67,7 +67,7 @@ def choose(
     """Make and load candidates and take one of them. The files of the others are removed.
 
     Args:
-        work: the running job, which is told of every candidate.
+        work: the running job. Its log gets a line for every candidate.
         source: the package and the dataset.
         what: what is made, for messages.
         candidates: the graphs that can be made. If there is only one, it is taken unseen.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from bramble.contracts.canonical import canonical_json
+from bramble.contracts.names import first_names
 from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription, Package, Variant, description_problems
 from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, RUNTIMES, Export
 from bramble_workloads.errors import SpecError
@@ -138,5 +139,4 @@ def _no_graph(output: Output, graph: str) -> str:
 def _beside(output: Output) -> str:
     """The files that there are, for a message about one that is missing."""
     names = output.names()
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f" (there are {', '.join(names[:SHOWN])}{more})" if names else ""
+    return f" (there are {first_names(names, SHOWN)})" if names else ""

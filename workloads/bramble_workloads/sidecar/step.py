@@ -179,7 +179,9 @@ class Sidecar:
             return self._complete()
 
     def _upload_last_checkpoint(self) -> None:
-        """One that cannot be used is only reported: the run has ended, with a cause of its own or with a model that needs none."""
+        """Upload the checkpoint that is still missing. If it cannot be used, the log says so and nothing else happens: a run that has ended
+        has a cause of its own, or a model, and needs no checkpoint.
+        """
         try:
             self._await_upload()
             if (folder := self._checkpoints.pending()) is not None:

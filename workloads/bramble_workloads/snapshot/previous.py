@@ -64,7 +64,11 @@ class Previous(Mapping[str, Placed]):
         return len(self._splits)
 
     def departed(self, present: Iterable[str]) -> Iterator[Departed]:
-        """Those that are not among the samples of a new version, whose ids are sorted."""
+        """The samples of earlier versions that a new version does not have.
+
+        Args:
+            present: the ids of the samples of the new version, sorted.
+        """
         ids = iter(present)
         here = next(ids, None)
         for row, sample in enumerate(self._ids):

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bramble.api.conditions import Condition
 from bramble.api.fleet import BoardSeen, Excluded
+from bramble.contracts.names import first_names
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.plan import EventType
@@ -115,6 +116,4 @@ def _update(phase: str, condition: Condition) -> StatusUpdate:
 
 
 def _named(nodes: Iterable[str]) -> str:
-    names = sorted(nodes)
-    more = f" and {len(names) - NODES_NAMED} more" if len(names) > NODES_NAMED else ""
-    return ", ".join(names[:NODES_NAMED]) + more
+    return first_names(sorted(nodes), NODES_NAMED)

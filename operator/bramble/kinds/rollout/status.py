@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from bramble.api.conditions import Condition
 from bramble.api.rollout import NodesSeen
+from bramble.contracts.names import first_names
 from bramble.kinds.plan import Emit, Item, Plan
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.assignment import eligible_nodes
@@ -138,6 +139,4 @@ def remember_rollout(seen: Observed, update: StatusUpdate, now: datetime, *, eve
 
 def names(nodes: Iterable[str]) -> str:
     """The first few names in order, and how many more there are."""
-    listed = sorted(nodes)
-    more = f" and {len(listed) - NAMES_LISTED} more" if len(listed) > NAMES_LISTED else ""
-    return f"{', '.join(listed[:NAMES_LISTED])}{more}"
+    return first_names(sorted(nodes), NAMES_LISTED)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bramble.contracts.jobs.evaluate import Gate
 from bramble.contracts.manifest import Manifest
+from bramble.contracts.names import first_names
 from bramble.contracts.tasks.catalogue import contract_of
 
 NAMED_AT_MOST = 10
@@ -29,9 +30,8 @@ def _problem(gate: Gate, manifest: Manifest) -> str | None:
     if gate.label is None:
         return None
     if gate.label not in manifest.classes:
-        shown = ", ".join(manifest.classes[:NAMED_AT_MOST])
-        more = f" and {len(manifest.classes) - NAMED_AT_MOST} more" if len(manifest.classes) > NAMED_AT_MOST else ""
-        return f"a gate needs the {gate.metric} of class {gate.label!r}, which is none of its classes ({shown}{more})"
+        classes = first_names(manifest.classes, NAMED_AT_MOST)
+        return f"a gate needs the {gate.metric} of class {gate.label!r}, which is none of its classes ({classes})"
     if not manifest.counts.get("test", {}).get(gate.label):
         return f"a gate needs the {gate.metric} of class {gate.label!r}, of which the test split has no sample"
     return None

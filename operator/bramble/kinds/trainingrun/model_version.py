@@ -17,6 +17,12 @@ def model_version_name(spec: Spec) -> str | None:
     return object_name(spec.model_version.model, spec.model_version.version) if spec.model_version is not None else None
 
 
+def model_and_version(seen: Observed) -> tuple[str, str]:
+    """What the package of a run is named: as the ModelVersion to make or, if the spec asks for none, after the run."""
+    template = seen.spec.model_version
+    return (template.model, template.version) if template is not None else (seen.owner.name, "0.0.0")
+
+
 def model_version(seen: Observed) -> CreateOnce | None:
     """The ModelVersion to make; None if the spec asks for none.
 

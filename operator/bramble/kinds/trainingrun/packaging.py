@@ -5,6 +5,7 @@ from __future__ import annotations
 from bramble.contracts.jobs.base import Gateway
 from bramble.contracts.jobs.package import PackagingJob
 from bramble.kinds.jobs.step import Step
+from bramble.kinds.trainingrun.model_version import model_and_version
 from bramble.kinds.trainingrun.observed import Observed
 
 PACKAGE = "package"
@@ -12,10 +13,10 @@ PACKAGE = "package"
 
 def package_step(seen: Observed, attempt: int) -> Step | None:
     """An attempt at packaging the pinned output; None if the run packages none."""
-    owner, spec, kept, pin = seen.owner, seen.spec, seen.spec.trainer.kept_output, seen.status.kept_output
+    owner, kept, pin = seen.owner, seen.spec.trainer.kept_output, seen.status.kept_output
     if kept is None or pin is None:
         return None
-    template = spec.model_version
+    model, version = model_and_version(seen)
     job = PackagingJob(
         object=owner.ref,
         attempt=attempt,
@@ -24,7 +25,7 @@ def package_step(seen: Observed, attempt: int) -> Step | None:
         output=pin.digest,
         graph=kept.graph,
         description=kept.package,
-        model=template.model if template is not None else owner.name,
-        version=template.version if template is not None else "0.0.0",
+        model=model,
+        version=version,
     )
     return Step(owner=owner, job=job, image=seen.settings.images_convert, gateway_ca=seen.gateway_ca, additions=seen.additions)

@@ -10,6 +10,7 @@ from bramble.contracts.store import filed_result_key
 from bramble.kinds.trainingrun.attempt import TRAIN
 from bramble.kinds.trainingrun.engines.base.engine import Engine
 from bramble.kinds.trainingrun.images import train_image
+from bramble.kinds.trainingrun.model_version import model_and_version
 from bramble.kinds.trainingrun.nodes import gpus
 from bramble.kinds.trainingrun.observed import Observed
 
@@ -23,7 +24,8 @@ def train_job(seen: Observed, engine: Engine, *, attempt: int, nodes: int, cpu_a
     owner, spec, pin = seen.owner, seen.spec, seen.status.dataset
     if pin is None:
         raise ValueError(f"TrainingRun {owner.namespace}/{owner.name} has no pinned dataset: an attempt cannot be rendered")
-    template, container, builtin = spec.model_version, spec.trainer.container, spec.trainer.builtin
+    container, builtin = spec.trainer.container, spec.trainer.builtin
+    model, version = model_and_version(seen)
     run = {"namespace": owner.namespace, "name": owner.name, "uid": owner.uid}
     return TrainJob(
         object=owner.ref,
@@ -42,8 +44,8 @@ def train_job(seen: Observed, engine: Engine, *, attempt: int, nodes: int, cpu_a
         cpu_allowed=cpu_allowed,
         seed=_seed(spec),
         resume_from=tuple(owner.prefix(TRAIN, number) for number in range(attempt, 0, -1)),
-        model=template.model if template is not None else owner.name,
-        version=template.version if template is not None else "0.0.0",
+        model=model,
+        version=version,
         lineage={"run": run, "dataset": pin.version, "image": train_image(seen)},
     )
 

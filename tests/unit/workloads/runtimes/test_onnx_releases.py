@@ -52,4 +52,5 @@ def test_a_later_release_loads_whatever_an_earlier_one_does() -> None:
 
 def test_the_newest_row_is_loaded_here(tmp_path: Path) -> None:
     newest = RELEASES[-1]
-    onnxruntime.InferenceSession(str(graph(tmp_path, newest.opset, newest.ir)), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(graph(tmp_path, newest.opset, newest.ir)), providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == ["x"]

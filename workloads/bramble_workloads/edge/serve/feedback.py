@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from bramble.contracts.canonical import document_digest
+from bramble.contracts.names import first_names
 from bramble.contracts.package import Package
 from bramble.contracts.tasks.base import Annotation, TaskContract
 from bramble.contracts.tasks.catalogue import contract_of
@@ -104,8 +105,7 @@ def _require_known(truth: Annotation, answered: Answered) -> None:
         return
     unknown = [name for name in truth.classes if name not in labels]
     if unknown:
-        more = f" and {len(labels) - LABELS_NAMED} more" if len(labels) > LABELS_NAMED else ""
-        message = f"{answered.model} has no label {unknown[0]!r}: its labels are {', '.join(labels[:LABELS_NAMED])}{more}"
+        message = f"{answered.model} has no label {unknown[0]!r}: its labels are {first_names(labels, LABELS_NAMED)}"
         raise HttpError(HTTPStatus.BAD_REQUEST, message)
 
 
