@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, Self, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from pydantic import ValidationError
 
@@ -111,24 +111,26 @@ class Settings:
             text = environment.get(name)
             if text is None or text == "":
                 continue
-            kind = hints[each.name]
-            try:
-                values[each.name] = kind(text) if kind in (int, float) else text
-            except ValueError as error:
-                raise SettingsError(f"{name}={text!r} is not a number") from error
-            if kind is JobDefaults:
-                values[each.name] = _job_defaults(name, text)
-            allowed = getattr(kind, "__args__", ())
-            if allowed and text not in allowed:
-                raise SettingsError(f"{name}={text!r}: use one of {', '.join(allowed)}")
+            values[each.name] = _value(name, text, hints[each.name])
         try:
             return cls(**values)  # type: ignore[arg-type]
         except TypeError as error:
             raise SettingsError(f"settings are incomplete: {error}; the chart sets them all") from error
 
 
-def _job_defaults(name: str, text: str) -> JobDefaults:
-    try:
-        return JobDefaults.model_validate_json(text)
-    except ValidationError as error:
-        raise SettingsError(f"{name}: {problem_of(error, 'jobs')}") from error
+def _value(name: str, text: str, kind: Any) -> object:
+    """The value of a variable, for a field of this type."""
+    if kind is JobDefaults:
+        try:
+            return JobDefaults.model_validate_json(text)
+        except ValidationError as error:
+            raise SettingsError(f"{name}: {problem_of(error, 'jobs')}") from error
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError as error:
+            raise SettingsError(f"{name}={text!r} is not a number") from error
+    allowed = getattr(kind, "__args__", ())
+    if allowed and text not in allowed:
+        raise SettingsError(f"{name}={text!r}: use one of {', '.join(allowed)}")
+    return text

@@ -27,6 +27,7 @@ MAX_REPORTS = 20_000
 MAX_PROGRESS = 5_000
 """The most reports and the most progress kept. The oldest is dropped first."""
 
+
 @dataclass(frozen=True, slots=True)
 class _Received:
     """A document as JSON, the time when it was received, and its number among all received documents."""

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pydantic import ValidationError
 
 from bramble.api.conditions import find, is_true
-from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
 from bramble.api.trainingrun import KIND, Status
 from bramble.contracts.canonical import digest_of
@@ -19,7 +18,7 @@ from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, cause_key, result_key
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
-from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_result
+from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_pods, read_result
 from bramble.kinds.jobs.outlived import outlived_jobs
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.stale_children import Child, stale_children
@@ -36,7 +35,7 @@ from bramble.kinds.trainingrun.nodes import Node
 from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed, SourceSeen
 from bramble.kinds.trainingrun.packaging import PACKAGE, package_step
 from bramble.kinds.trainingrun.train_job import filed_key
-from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, POD, TRAINING_RUN, Key
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key
 
 LATE_ATTEMPTS = 3
 """How many attempts of a run are searched for output that its status does not name: it was uploaded while the pod ended."""
@@ -142,8 +141,7 @@ async def _with_late_output(seen: Observed, sources: Sources) -> Observed:
     status, known = seen.status, seen.status.kept_output
     if status.package is not None or status.attempt == 0 or (known is not None and known.attempt >= status.attempt):
         return seen
-    labels = {OWNER_UID: seen.owner.uid, STEP: TRAIN, ATTEMPT: str(status.attempt)}
-    if not sources.list(POD, seen.owner.namespace, labels):
+    if not read_pods(sources, seen.owner, TRAIN, status.attempt):
         return seen
     try:
         return replace(seen, late_output=await output_of_attempt(sources, seen.owner, status.attempt))

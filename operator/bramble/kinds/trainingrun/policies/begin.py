@@ -38,12 +38,11 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         return remember(seen.run, run_ended(final, status.evaluation), now, outcome=final)
     cause = status.first_cause
     if (begins := _not_before(seen)) > now:
-        reason, why = (
-            BETWEEN_ATTEMPTS,
-            f"the last one asked to be tried again later{f': {describe_cause(cause)}' if cause is not None else ''}",
-        )
         if status.released is not None:
             reason, why = INCOMPLETE, f"attempt {status.attempt} got only a part of its pods: {status.released.message}"
+        else:
+            described = f": {describe_cause(cause)}" if cause is not None else ""
+            reason, why = BETWEEN_ATTEMPTS, f"the last one asked to be tried again later{described}"
         message = f"attempt {status.attempt + 1} begins at {rfc3339(begins)}, since {why}"
         return report(seen.run, under_way(status, "Training", reason, message), now, wake_at=begins)
     disrupted = cause is not None and COUNTS_AS[cause.kind] == "disruption"

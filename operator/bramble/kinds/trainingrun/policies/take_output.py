@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.trainer import KeptOutput
+from bramble.api.trainingrun import DatasetPin
 from bramble.contracts.canonical import document_digest
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import INVALID_SPEC, remember, report
 from bramble.kinds.trainingrun.describe import describe_pin
 from bramble.kinds.trainingrun.gate_check import unmeasurable
-from bramble.kinds.trainingrun.kept_output import describe_seen, output_seen
-from bramble.kinds.trainingrun.observed import Observed, SourceSeen
+from bramble.kinds.trainingrun.kept_output import Listing, describe_seen, output_seen
+from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import (
     GATE_NOT_MEASURABLE,
     KEPT_OUTPUT_MISSING,
@@ -28,35 +31,36 @@ def take_output(seen: Observed, now: datetime) -> Plan | None:
     kept = seen.spec.trainer.kept_output
     if kept is None or seen.status.dataset is not None:
         return None
-    name, source = kept.training_run_ref.name, seen.source
-    if (blocked := _blocked(seen, name, source, kept.attempt)) is not None or source is None or source.listing is None:
-        reason, message = blocked or (KEPT_OUTPUT_MISSING, "")
-        return report(seen.run, not_admitted(seen.status, reason, message), now)
-    pin = source.dataset
-    output = output_seen(source.listing, document_digest(kept.package) if kept.package is not None else "")
+    found = _output(seen, kept)
+    if isinstance(found, Blocker):
+        return report(seen.run, not_admitted(seen.status, found.reason, found.message), now)
+    listing, pin = found
+    output = output_seen(listing, document_digest(kept.package) if kept.package is not None else "")
     status = seen.status.model_copy(update={"dataset": pin, "kept_output": output})
-    taken = f"takes what attempt {output.attempt} of TrainingRun {output.run} left ({describe_seen(output)})"
-    message = f"{taken}, and {describe_pin(pin)}" if pin is not None else taken
+    message = f"takes what attempt {output.attempt} of TrainingRun {output.run} left ({describe_seen(output)}), and {describe_pin(pin)}"
     return remember(seen.run, under_way(status, "Pending", PINNED, message), now, dataset=pin, kept_output=output)
 
 
-def _blocked(seen: Observed, name: str, source: SourceSeen | None, attempt: int | None) -> tuple[str, str] | None:
-    """The reason and the message if the output cannot be taken now."""
+def _output(seen: Observed, kept: KeptOutput) -> tuple[Listing, DatasetPin] | Blocker:
+    """What to pin, or why it cannot be taken now."""
+    name, source = kept.training_run_ref.name, seen.source
     if source is None:
         namespace = seen.run.metadata.namespace
         message = f"{FIELD}.trainingRunRef.name: there is no TrainingRun {name} in namespace {namespace}; name the run that trained"
-        return KEPT_OUTPUT_MISSING, message
-    if source.dataset is None or (source.listing is None and not source.ended):
-        return KEPT_OUTPUT_PENDING, f"TrainingRun {name} is under way: what it leaves is taken when it has ended"
-    if source.listing is None or not source.listing.output.files:
-        which = f"attempt {attempt} of TrainingRun {name}" if attempt is not None else f"TrainingRun {name}"
-        return KEPT_OUTPUT_MISSING, f"{FIELD}: {which} left no file in $BRAMBLE_OUT that is kept: name another run, or train again"
-    if seen.spec.dataset_ref.name != source.dataset.name:
-        wanted = seen.spec.dataset_ref.name
-        message = f"spec.datasetRef.name is {wanted}, and TrainingRun {name} was trained on {source.dataset.name}: write that"
-        return INVALID_SPEC, f"{message}, in another TrainingRun"
-    if source.listing.output.lineage.dataset != source.dataset.version:
-        return KEPT_OUTPUT_MISSING, f"{FIELD}: the listing in the store is not of a training of TrainingRun {name}: train again"
+        return Blocker(KEPT_OUTPUT_MISSING, message)
+    listing, pin = source.listing, source.dataset
+    if pin is None or (listing is None and not source.ended):
+        return Blocker(KEPT_OUTPUT_PENDING, f"TrainingRun {name} is under way: what it leaves is taken when it has ended")
+    if listing is None or not listing.output.files:
+        which = f"attempt {kept.attempt} of TrainingRun {name}" if kept.attempt is not None else f"TrainingRun {name}"
+        message = f"{FIELD}: {which} left no file in $BRAMBLE_OUT that is kept: name another run, or train again"
+        return Blocker(KEPT_OUTPUT_MISSING, message)
+    if (wanted := seen.spec.dataset_ref.name) != pin.name:
+        message = f"spec.datasetRef.name is {wanted}, and TrainingRun {name} was trained on {pin.name}: write that, in another TrainingRun"
+        return Blocker(INVALID_SPEC, message)
+    if listing.output.lineage.dataset != pin.version:
+        message = f"{FIELD}: the listing in the store is not of a training of TrainingRun {name}: train again"
+        return Blocker(KEPT_OUTPUT_MISSING, message)
     if (problem := unmeasurable(seen.spec.evaluation.gates, source.manifest)) is not None:
-        return GATE_NOT_MEASURABLE, f"Dataset {source.dataset.name}: {problem}; correct the gate in another TrainingRun"
-    return None
+        return Blocker(GATE_NOT_MEASURABLE, f"Dataset {pin.name}: {problem}; correct the gate in another TrainingRun")
+    return listing, pin
