@@ -66,9 +66,7 @@ def epoch(of: Source, number: int, rank: int = 0, ranks: int = 1) -> list[tuple[
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more loaders than this machine has cores
 @pytest.mark.usefixtures("large")
 @pytest.mark.parametrize(("workers", "room"), [(0, 0), (0, ROOM), (1, ROOM), (3, 0), (3, ROOM)])
-def test_batches_are_the_same_however_they_are_read(
-    workers: int, room: int, files: list[Sample], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_batches_are_the_same_however_they_are_read(workers: int, room: int, files: list[Sample], monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as small:
         small.setattr(samples, "KEPT_BYTES", ROOM)
         kept = source(files)

@@ -23,7 +23,7 @@ from bramble_workloads.sidecar.checkpoints import Checkpoints
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.progress import Feed, ProgressFile
 from bramble_workloads.sidecar.trackers.catalogue import open_trackers
-from bramble_workloads.sidecar.trusted import opened
+from bramble_workloads.sidecar.trusted import end_of
 from bramble_workloads.store import Store
 
 if TYPE_CHECKING:
@@ -313,9 +313,7 @@ def _answer(code: int, key: str, content: bytes, message: str) -> dict[str, Any]
 def _tail(path: Path, root: Path) -> bytes:
     """The end of a log. The program may have removed or replaced the file, and its model is not lost for that."""
     try:
-        with opened(path, root) as name, name.open("rb") as file:
-            file.seek(max(0, name.stat().st_size - LOG_BYTES))
-            return file.read(LOG_BYTES)
+        return end_of(path, root, LOG_BYTES)
     except FileNotFoundError:
         return b""
     except SpecError as error:

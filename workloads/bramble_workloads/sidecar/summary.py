@@ -10,7 +10,7 @@ from bramble_workloads.errors import SpecError
 from bramble_workloads.launch.handshake import RunFolder
 from bramble_workloads.sidecar.context import Context
 from bramble_workloads.sidecar.progress import figures
-from bramble_workloads.sidecar.trusted import opened
+from bramble_workloads.sidecar.trusted import end_of
 
 SUMMARY = "training.json"
 LONGEST = 256 * 1024
@@ -39,9 +39,7 @@ def summary_of(context: Context) -> Summary:
 
 def _end(path: Path, run: RunFolder) -> bytes:
     try:
-        with opened(path, run.root) as name, name.open("rb") as file:
-            file.seek(max(0, name.stat().st_size - LONGEST))
-            return file.read(LONGEST)
+        return end_of(path, run.root, LONGEST)
     except (FileNotFoundError, SpecError):
         return b""
 

@@ -41,3 +41,10 @@ def opened(path: Path, root: Path) -> Iterator[Path]:
         yield name
     finally:
         os.close(descriptor)
+
+
+def end_of(path: Path, root: Path, most: int) -> bytes:
+    """The last bytes of a file, at most `most`. Raises as `opened` does."""
+    with opened(path, root) as name, name.open("rb") as file:
+        file.seek(max(0, name.stat().st_size - most))
+        return file.read(most)

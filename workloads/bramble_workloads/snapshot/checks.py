@@ -19,9 +19,7 @@ NEEDED_FOR: Mapping[Split, str] = {"val": "training chooses the best epoch by th
 """The splits beside train, and what their samples are for."""
 
 
-def check(
-    classes: Mapping[str, int], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract
-) -> tuple[Finding, ...]:
+def check(classes: Mapping[str, int], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
     """Check the classes of a dataset and return the findings.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from bramble.contracts.canonical import canonical_json
@@ -53,7 +53,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
         TryAgain: the store does not answer, or a source changed while it was read.
     """
     job, store = work.job, work.store
-    ratios = {"train": job.splits.train, "val": job.splits.val, "test": job.splits.test}
+    ratios: dict[Split, float] = {"train": job.splits.train, "val": job.splits.val, "test": job.splits.test}
     if abs(sum(ratios.values()) - 1) > RATIO_TOLERANCE or min(ratios.values()) < 0:
         raise SpecError(f"splits are {ratios}: they must be between 0 and 1 and sum to 1")
     previous = read_previous(store, job.previous, work.folder) if job.previous else Previous()
@@ -68,7 +68,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
             why = f"{faults[0].message}: {faults[0].samples[0]}" if faults else "there is no file"
             raise BadData(f"none of the {count} files can be a sample: {why}")
         del listings
-        frozen, further = _freeze(work, pictures, previous, spool, thumbnails)
+        frozen, further = _freeze(work, pictures, previous, ratios, spool, thumbnails)
     found += [*faults, *further]
     samples, classes = sum(frozen.splits.values()), len(frozen.manifest.classes)
     work.say(f"manifest {frozen.digest}: {samples} samples of {classes} classes, {len(found)} findings")
@@ -76,14 +76,19 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
 
 
 def _freeze(
-    work: Work[SnapshotJob], pictures: Rows[Picture], previous: Previous, spool: Spool, thumbnails: Thumbnails
+    work: Work[SnapshotJob],
+    pictures: Rows[Picture],
+    previous: Previous,
+    ratios: Mapping[Split, float],
+    spool: Spool,
+    thumbnails: Thumbnails,
 ) -> tuple[Frozen, list[Finding]]:
     """Group and split the pictures, and write the version."""
     job, splits = work.job, work.job.splits
     near, policy = NearIndex(thumbnails, [picture.thumbnail for picture in pictures]), job.checks.duplicates
     grouped = group(pictures, near, policy, group_by=splits.group_by, stratify_by=splits.stratify_by, previous=previous)
     del near
-    placed = assign(grouped.groups, {"train": splits.train, "val": splits.val, "test": splits.test}, splits.seed)
+    placed = assign(grouped.groups, ratios, splits.seed)
     frozen = freeze(
         work.store,
         work.folder,

@@ -143,10 +143,10 @@ class Source:
         self._weights = torch.tensor([sample.weight for sample in samples], dtype=torch.float32)
         if len(samples) <= KEPT_SAMPLES and len(samples) * first.nbytes <= KEPT_BYTES:
             self._kept = self._keep()
-        elif DecodedSamples.bytes_of(len(samples), first) <= room:
+        elif (size := DecodedSamples.bytes_of(len(samples), first)) <= room:
             with contextlib.suppress(OSError):  # the disk is fuller than it said
                 self._files.decoded = DecodedSamples(len(samples), first)
-                self.decoded_bytes = DecodedSamples.bytes_of(len(samples), first)
+                self.decoded_bytes = size
 
     def __len__(self) -> int:
         return len(self._files)

@@ -19,7 +19,7 @@ from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from bramble_workloads.runtimes.base import Floats
 from bramble_workloads.runtimes.converter import NotConvertible
-from bramble_workloads.runtimes.onnx.run import session_options
+from bramble_workloads.runtimes.onnx.run import open_session
 
 HALF = 2048
 """Bins of a histogram on each side of zero. At least half of them are within the range of the values."""
@@ -141,6 +141,4 @@ def _session(model: onnx.ModelProto, tensors: Sequence[str], infos: dict[str, on
     opened.CopyFrom(model)
     present = {output.name for output in opened.graph.output}
     opened.graph.output.extend(infos[tensor] for tensor in tensors if tensor not in present)
-    options = session_options(threads=1)
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(opened.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return open_session(opened.SerializeToString(), threads=1, optimised=False)

@@ -13,13 +13,12 @@ from itertools import islice
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import numpy_helper
 
 from bramble.contracts.package import ModelDescription
 from bramble_workloads.runtimes.base import Graph
 from bramble_workloads.runtimes.converter import Form
-from bramble_workloads.runtimes.onnx.run import OnnxGraph, session_options
+from bramble_workloads.runtimes.onnx.run import OnnxGraph, open_session
 
 CHANGE = 1e-5
 """By how much a scale is changed at most, as a share of it: about 80 times the rounding error of one float32 operation. A sum of a
@@ -33,11 +32,10 @@ def alternatives(form: Form, description: ModelDescription, count: int) -> Itera
 
 
 def _alternatives(model: onnx.ModelProto, description: ModelDescription, *, quantised: bool) -> Iterator[Graph]:
-    level = onnxruntime.GraphOptimizationLevel
-    yield _load(model, description, level.ORT_DISABLE_ALL)
+    yield _load(model, description, optimised=False)
     seed = 0
     while quantised:
-        yield _load(_with_other_scales(model, seed), description, level.ORT_ENABLE_ALL)
+        yield _load(_with_other_scales(model, seed), description, optimised=True)
         seed += 1
 
 
@@ -54,7 +52,5 @@ def _with_other_scales(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
     return changed
 
 
-def _load(model: onnx.ModelProto, description: ModelDescription, level: onnxruntime.GraphOptimizationLevel) -> Graph:
-    options = session_options(threads=1)
-    options.graph_optimization_level = level
-    return OnnxGraph(description, onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"]))
+def _load(model: onnx.ModelProto, description: ModelDescription, *, optimised: bool) -> Graph:
+    return OnnxGraph(description, open_session(model.SerializeToString(), threads=1, optimised=optimised))

@@ -66,7 +66,7 @@ class OnnxRuntime(Runtime):
         require_one_file(graph)
         content = graph if isinstance(graph, bytes) else str(graph)
         try:
-            session = onnxruntime.InferenceSession(content, session_options(threads), providers=["CPUExecutionProvider"])
+            session = open_session(content, threads)
         except RUNTIME_ERRORS as error:
             raise DescriptionError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {first_line(error)}") from error
         require_described(description, _ports(session.get_inputs()), _ports(session.get_outputs()))
@@ -76,9 +76,17 @@ class OnnxRuntime(Runtime):
 RUNTIME = OnnxRuntime()
 
 
-def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """Options that make runs repeatable and leave the processor to others: a board serves several models on few cores."""
+def open_session(graph: bytes | str, threads: int, *, optimised: bool = True) -> onnxruntime.InferenceSession:
+    """Open a graph on the CPU, so that runs are repeatable and leave the processor to others: a board serves several models on few cores.
+
+    Args:
+        graph: the content of an ONNX file, or its path.
+        threads: how many threads an operator may use.
+        optimised: whether ONNX Runtime may replace operators by others, and so remove tensors.
+    """
     options = onnxruntime.SessionOptions()
+    if not optimised:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -87,7 +95,7 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     # x86 processors without VNNI would saturate 16-bit sums of int8 products and so answer otherwise than boards do. No effect elsewhere.
     # https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#when-and-why-do-i-need-to-try-u8u8
     options.add_session_config_entry("session.x64quantprecision", "1")
-    return options
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _ports(nodes: Iterable[onnxruntime.NodeArg]) -> dict[str, Port]:
