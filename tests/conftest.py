@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadFileScheduling
 
 from bramble.contracts.pod import TELEMETRY_OFF
+from tools.cluster.kinds import serve_kinds
+from tools.cluster.providers.base import AnyCluster
 
 os.environ.update(TELEMETRY_OFF)  # before any test imports a library that would report to its maker
 
@@ -19,6 +21,18 @@ pytest_plugins = ["tools.cluster.fixture"]
 settings.register_profile("other", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", settings.get_profile("other"), derandomize=True)
 settings.load_profile("same")
+
+
+@pytest.fixture(scope="session")
+def served_kinds(api_cluster: AnyCluster) -> AnyCluster:
+    """An API server that serves our kinds.
+
+    Both the tests of the kinds and those of the chart begin with it. kubectl therefore owns the fields of the kinds before Helm takes them
+    over, whatever the order of the tests: the other way round, each later upgrade by Helm would be a conflict.
+    """
+    serve_kinds(api_cluster)
+    return api_cluster
+
 
 WITH_NODES = ("tests/chaos/", "tests/e2e/")
 """Folders whose tests start a cluster with nodes. Two processes run them side by side, since they wait more than they compute. A kernel has

@@ -21,15 +21,15 @@ def helm() -> Helm:
 
 
 @pytest.fixture(scope="session")
-def chart_api(api_cluster: AnyCluster) -> AnyCluster:
+def chart_api(served_kinds: AnyCluster) -> AnyCluster:
     """An API server that holds the chart's objects, with its admission policy in force; nothing runs there."""
     place = (f"--namespace={NAMESPACE}", "--create-namespace")
-    # Other tests of the session may have made the kinds before, by kubectl.
-    Helm.of(api_cluster)(
+    # The kinds were made by kubectl.
+    Helm.of(served_kinds)(
         "upgrade", RELEASE, str(CHART), "--install", "--take-ownership", "--force-conflicts", *place, f"--values={LOCAL_VALUES}"
     )
-    api_cluster.wait(lambda: _refuses_host_network(api_cluster), POLICY_SECONDS, "the edge namespace's admission policy is not in force")
-    return api_cluster
+    served_kinds.wait(lambda: _refuses_host_network(served_kinds), POLICY_SECONDS, "the edge namespace's admission policy is not in force")
+    return served_kinds
 
 
 def _refuses_host_network(cluster: AnyCluster) -> bool:

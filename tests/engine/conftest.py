@@ -11,7 +11,6 @@ import pytest
 
 from tests.engine.running import SETTINGS
 from tools.cluster import Cluster
-from tools.cluster.kinds import serve_kinds
 from tools.cluster.providers.base import AnyCluster
 from tools.cluster.waiting import until
 
@@ -19,11 +18,10 @@ CLOSING_SECONDS = 30.0
 
 
 @pytest.fixture(scope="session")
-def server(api_cluster: AnyCluster) -> AnyCluster:
-    """An API server that serves our kinds."""
-    serve_kinds(api_cluster)
-    api_cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SETTINGS.namespace}})
-    return api_cluster
+def server(served_kinds: AnyCluster) -> AnyCluster:
+    """An API server that serves our kinds, with the operator's namespace."""
+    served_kinds.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SETTINGS.namespace}})
+    return served_kinds
 
 
 @pytest.fixture
