@@ -213,6 +213,25 @@ def test_a_run_resumed_after_a_loss_ends_as_if_nothing_had_happened(
     assert result(store, again.prefix).weights == result(store, whole.prefix).weights
 
 
+@pytest.mark.chaos
+@pytest.mark.parametrize(("nodes", "processes"), [pytest.param(1, 1, id="with one rank"), pytest.param(1, 3, id="with three ranks")])
+def test_a_run_of_two_ranks_resumes_with_another_number_of_ranks(
+    nodes: int, processes: int, store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
+) -> None:
+    wanted = {"epochs": 12, "batchSize": 8, "learningRate": 0.003}
+    stopped = train_job(manifest, attempt=1, hyperparameters=wanted)
+    with pods(stopped, store_config, tmp_path / "stopped") as made:
+        until(lambda: has_closed_an_epoch(made), LONG, made)
+        made[1].processes["train"].send_signal(signal.SIGTERM)
+        assert codes(made) == [ExitCode.TRY_AGAIN] * 2
+    again = train_job(manifest, attempt=2, nodes=nodes, processes_per_node=processes, hyperparameters=wanted, resume_from=(stopped.prefix,))
+    with pods(again, store_config, tmp_path / "again") as made:
+        assert "checkpoint of step" in made[0].log("fetch")
+        assert codes(made) == [0] * nodes, made[0].log()
+    found = result(store, again.prefix)
+    assert (found.epochs, found.world_size) == (12, nodes * processes)
+
+
 STEPPING = {"epochs": 500, "batchSize": 1, "learningRate": 0.003}
 """Many short steps: the run never ends by itself while a test looks."""
 
