@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from typing import Any, Literal, Self, get_type_hints
 
 from pydantic import ValidationError
 
 from bramble.api.jobs import JobDefaults
 from bramble.api.objects import problem_of
+from bramble.objectstore.addresses import Network, Networks
 
 
 class SettingsError(ValueError):
@@ -91,6 +93,10 @@ class Settings:
     jobs: JobDefaults = field(default_factory=JobDefaults)
     """What is added to all Jobs and to their pods, as JSON: annotations, labels, and resources by step (the chart's value `jobs`)."""
 
+    store_networks: Networks = ()
+    """Networks in which a store may be although its address is refused otherwise, such as `127.0.0.0/8,fe80::/10` (the chart's value
+    `stores.allowedNetworks`). Loopback, link-local and other special addresses are refused, and metadata services of clouds."""
+
     gateway_port: int = 8443
     """TLS port of the gateway."""
 
@@ -125,6 +131,8 @@ def _value(name: str, text: str, kind: Any) -> object:
             return JobDefaults.model_validate_json(text)
         except ValidationError as error:
             raise SettingsError(f"{name}: {problem_of(error, 'jobs')}") from error
+    if kind == Networks:
+        return tuple(_network(name, each.strip()) for each in text.split(","))
     if kind in (int, float):
         try:
             return kind(text)
@@ -134,3 +142,10 @@ def _value(name: str, text: str, kind: Any) -> object:
     if allowed and text not in allowed:
         raise SettingsError(f"{name}={text!r}: use one of {', '.join(allowed)}")
     return text
+
+
+def _network(name: str, text: str) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}; write networks such as 10.0.0.0/8, with commas between them") from error

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -103,6 +104,13 @@ def test_numbers_reach_the_operator(helm: Helm) -> None:
     chosen = render(helm, "operator.settings.leaseSeconds=7", "operator.settings.observeSeconds=0.5", "log.level=DEBUG")
     settings = Settings.read(environment(chosen, "operator"))
     assert (settings.lease_seconds, settings.observe_seconds, settings.log_level) == (7, 0.5, "DEBUG")
+
+
+def test_allowed_networks_of_stores_reach_operator_and_gateway(helm: Helm, objects: list[Manifest]) -> None:
+    chosen = render(helm, "stores.allowedNetworks={127.0.0.0/8,fe80::/10}")
+    for component in ("operator", "gateway"):
+        assert Settings.read(environment(chosen, component)).store_networks == (ip_network("127.0.0.0/8"), ip_network("fe80::/10"))
+        assert Settings.read(environment(objects, component)).store_networks == ()
 
 
 def test_the_certificate_is_good_for_the_service_and_signed_by_the_ca(objects: list[Manifest]) -> None:

@@ -27,6 +27,7 @@ from bramble.errors import BrambleError, NotFound
 from bramble.kinds.controller import Controller
 from bramble.kube.api import Api
 from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, NODE, POD, SERVICE, Manifest, Resource
+from bramble.objectstore.addresses import Addresses
 from bramble.settings import Settings
 
 CHILDREN: tuple[Resource, ...] = (JOB, POD, CONFIG_MAP, SERVICE, DAEMON_SET, NODE)
@@ -64,7 +65,8 @@ class Engine:
         self.metrics = Metrics()
         self._queue = WorkQueue()
         self.changes = Changes(Cache(), self._queue, by_kind)
-        self._stores, reports, events = Stores(api), DeviceReports(), ObjectEvents(api)
+        self._stores = Stores(api, Addresses(settings.store_networks, api.server))
+        reports, events = DeviceReports(), ObjectEvents(api)
         self._watches = WatchProgress()
         self._relist = Relist(api, self.changes, self.metrics, self.watched, self._watches)
         self._lease = Lease(api, Holder(settings.namespace, settings.pod_name, settings.lease_seconds), self._leads)

@@ -16,6 +16,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kube.api import Api
 from bramble.kube.resources import SECRET
 from bramble.kube.store import NamespaceStore
+from bramble.objectstore.addresses import Addresses
 
 SECRET_SECONDS = 5.0
 """How long a Secret, read or found missing, is believed: the operator may not watch Secrets."""
@@ -56,8 +57,8 @@ class Looked:
 class Stores:
     """Keeps one client for each namespace, and replaces it when its Secret changes. Calls run in threads, because the client blocks."""
 
-    def __init__(self, api: Api, clock: Callable[[], float] = boottime) -> None:
-        self._api, self._clock = api, clock
+    def __init__(self, api: Api, addresses: Addresses, clock: Callable[[], float] = boottime) -> None:
+        self._api, self._addresses, self._clock = api, addresses, clock
         self._looked: dict[str, Looked] = {}
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # kept by the calls that hold or await one
         self._threads = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="store")
@@ -112,7 +113,7 @@ class Stores:
             problem = Blocker("StoreMissing", no_secret(namespace))
         else:
             try:
-                store = NamespaceStore.described_by(secret)
+                store = NamespaceStore.described_by(secret, self._addresses)
             except StoreError as error:
                 problem = Blocker("StoreInvalid", f"namespace {namespace}: {error}")
         if store is not None and known is not None and known.store is not None and known.store.config == store.config:

@@ -28,10 +28,11 @@ from bramble.gateway.jobs import Jobs
 from bramble.gateway.metrics import Metrics
 from bramble.gateway.refusals import Refusal
 from bramble.gateway.reports import ReceivedReports
-from bramble.gateway.stores import Stores
+from bramble.gateway.stores import Stores, store_session
 from bramble.gateway.watching import follow
 from bramble.kube.client import Client
 from bramble.kube.config import load
+from bramble.objectstore.addresses import Addresses
 from bramble.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -63,11 +64,13 @@ class Gateway:
     reports: ReceivedReports
 
     @classmethod
-    def of(cls, client: Client, settings: Settings, session: aiohttp.ClientSession, metrics: Metrics | None = None) -> Gateway:
-        """Create a replica that uses this API server, and this session for the stores."""
+    def of(
+        cls, client: Client, settings: Settings, addresses: Addresses, session: aiohttp.ClientSession, metrics: Metrics | None = None
+    ) -> Gateway:
+        """Create a replica that uses this API server, and this session for the stores at these addresses."""
         metrics = metrics or Metrics()
         assignments, reports = Assignments(), ReceivedReports(settings.pod_name)
-        jobs, stores = Jobs(client), Stores(client, session)
+        jobs, stores = Jobs(client), Stores(client, addresses, session)
         blobs = Blobs(settings, assignments, jobs, stores, metrics)
         calls = Calls(settings, Identities(client), jobs, stores, assignments, reports, blobs, asyncio.Event())
         metrics.waiting.set_function(lambda: assignments.waiting)
@@ -182,10 +185,9 @@ def _pair(folder: Path) -> tuple[bytes, ...]:
 async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
     """Serve on both ports while the body runs; then stop gracefully."""
     async with AsyncExitStack() as stack:
-        # Transparent decompression would change the bytes that the digest was computed from.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)  # each namespace has a limit of its own (`stores.REQUESTS`)
-        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, auto_decompress=False))
-        gateway = Gateway.of(client, settings, session)
+        addresses = Addresses(settings.store_networks, client.server)
+        session = await stack.enter_async_context(store_session(addresses))
+        gateway = Gateway.of(client, settings, addresses, session)
         folder = Path(settings.gateway_tls)
         context = tls_context(folder)
         for application, port, tls in (

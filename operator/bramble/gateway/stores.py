@@ -7,6 +7,7 @@ without a copy of the whole blob in memory.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -21,6 +22,7 @@ from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError, no_sec
 from bramble.errors import StoreRefused
 from bramble.kube.resources import SECRET, Manifest, Resource
 from bramble.kube.store import NamespaceStore
+from bramble.objectstore.addresses import Addresses
 from bramble.objectstore.answers import Meaning, error_code, meaning
 from bramble.objectstore.trust import trust
 
@@ -37,6 +39,32 @@ TURN_SECONDS = 5.0
 OK, PARTIAL, NOT_FOUND, CONFLICT, PRECONDITION_FAILED, UNSATISFIABLE = 200, 206, 404, 409, 412, 416
 ERROR_BYTES = 4096
 """How much of an error document is read. It usually has a few hundred bytes."""
+
+
+class CheckedResolver(aiohttp.ThreadedResolver):
+    """Resolves the names of stores. The connection goes to an address that was checked; one in the URL itself is checked by `Stores`."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        super().__init__()
+        self._addresses = addresses
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[aiohttp.abc.ResolveResult]:
+        """The addresses of a host.
+
+        Raises:
+            bramble.objectstore.addresses.AddressRefused: no store may have one of them.
+        """
+        found = await super().resolve(host, port, family)
+        for each in found:
+            self._addresses.check(host, each["host"], port)
+        return found
+
+
+def store_session(addresses: Addresses) -> aiohttp.ClientSession:
+    """A session for requests to stores that have these addresses."""
+    # Each namespace has a limit of its own (`REQUESTS`). Decompression would change the bytes that the digest was computed from.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, resolver=CheckedResolver(addresses))
+    return aiohttp.ClientSession(connector=connector, auto_decompress=False)
 
 
 class Reads(Protocol):
@@ -122,6 +150,8 @@ class Store:
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self.client.silence(key, error) from error
+        except StoreError as error:
+            raise self.client.unusable(error) from error
         finally:
             self.turns.release()
 
@@ -146,8 +176,12 @@ class Store:
 class Stores:
     """Finds a namespace's store by its Secret."""
 
-    def __init__(self, api: Reads, session: aiohttp.ClientSession, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, api: Reads, addresses: Addresses, session: aiohttp.ClientSession, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`session` is one of `store_session`, for the same addresses."""
         self._api = api
+        self._addresses = addresses
         self._session = session
         self._clock = clock
         self._known: dict[str, tuple[float, Store]] = {}
@@ -179,6 +213,6 @@ class Stores:
         if secret is None:
             raise StoreRefused(no_secret(namespace))
         try:
-            return NamespaceStore.described_by(secret)
+            return NamespaceStore.described_by(secret, self._addresses)
         except StoreError as error:
             raise StoreRefused(f"namespace {namespace}: {error}") from error

@@ -30,6 +30,10 @@ class Applied:
 class Api(Protocol):
     """Typed calls. Each raises the errors of `bramble.errors`. The namespace of a cluster-scoped object is empty."""
 
+    @property
+    def server(self) -> str:
+        """URL of the API server."""
+
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """One object, or None when it does not exist."""
 

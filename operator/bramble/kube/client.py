@@ -38,6 +38,7 @@ class Client:
 
     def __init__(self, config: ClusterConfig, timeout: aiohttp.ClientTimeout = TIMEOUT) -> None:
         self.config = config
+        self.server = config.server
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
         self._certificate: tuple[str, str] | None = None

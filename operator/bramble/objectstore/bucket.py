@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, ClassVar, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError
+from bramble.objectstore.addresses import Addresses
 from bramble.objectstore.answers import ADVICE, Meaning, error_code, meaning
 from bramble.objectstore.quick import QuickRequests
 from bramble.objectstore.trust import trust
@@ -77,7 +78,15 @@ class Bucket:
     key_refused: ClassVar[type[Exception]]
     unavailable: ClassVar[type[Exception]]
 
-    def __init__(self, config: StoreConfig, patience: Patience, *, connections: int = 4, secret: str = f"Secret {SECRET_NAME}") -> None:
+    def __init__(
+        self,
+        config: StoreConfig,
+        patience: Patience,
+        *,
+        connections: int = 4,
+        secret: str = f"Secret {SECRET_NAME}",
+        addresses: Addresses | None = None,
+    ) -> None:
         """Create a client. It does not contact the store.
 
         Args:
@@ -85,11 +94,13 @@ class Bucket:
             patience: time limits and repetitions.
             connections: how many connections are kept open for reuse.
             secret: the name of the Secret in messages.
+            addresses: the addresses that the store may have; None in a job, whose connections are its namespace's own matter.
         """
         self.config = config
         self._patience = patience
         self._connections = connections
         self._secret = secret
+        self._addresses = addresses
 
     def close(self) -> None:
         """End the connections that are kept and not in use. Later requests make new ones."""
@@ -238,6 +249,10 @@ class Bucket:
             f"{self.uri(key)}: the store at {self.config.endpoint} did not answer: {str(error) or type(error).__name__}"
         )
 
+    def unusable(self, error: ValueError) -> Exception:
+        """The exception for a request that could not be sent, because something in the Secret is wrong."""
+        return self.refused(f"the store at {self.config.endpoint} cannot be used: {error}; correct {self._secret}")
+
     def too_large(self, key: str, limit: int) -> Exception:
         """The exception for a document with more bytes than a reader accepts."""
         return self.refused(f"{self.uri(key)} has more than {limit} bytes, the most that such a document may have")
@@ -254,7 +269,9 @@ class Bucket:
 
     # --------------------------------------------------------------------------------------------------------- inside
     def _sent(self, method: str, key: str, content: bytes | None = None) -> bytes | None:
-        """The answer to a request for a whole object; None if the client has to make it."""
+        """The answer to a request for a whole object; None if the client has to make it, as always where addresses are checked."""
+        if self._addresses is not None:
+            return None
         url = self.presigned(method, key)
         return self._guarded(key, lambda: self._quick.send(method, url, content))
 
@@ -310,7 +327,7 @@ class Bucket:
         except (HTTPError, OSError) as error:
             raise self.silence(key, error) from error
         except ValueError as error:
-            raise self.refused(f"the store at {self.config.endpoint} cannot be used: {error}; correct {self._secret}") from error
+            raise self.unusable(error) from error
 
     @cached_property
     def _pool(self) -> PoolManager:
@@ -325,7 +342,10 @@ class Bucket:
             raise_on_status=False,
         )
         timeout = urllib3.Timeout(connect=self._patience.connect_seconds, read=self._patience.read_seconds)
-        return urllib3.PoolManager(maxsize=self._connections, retries=retries, timeout=timeout, ssl_context=trust(self.config))
+        pools = urllib3.PoolManager(maxsize=self._connections, retries=retries, timeout=timeout, ssl_context=trust(self.config))
+        if self._addresses is not None:
+            self._addresses.guard(pools)
+        return pools
 
     @cached_property
     def _quick(self) -> QuickRequests:

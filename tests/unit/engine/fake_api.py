@@ -21,6 +21,8 @@ from bramble.kube.resources import RESOURCES, Key, Manifest, Resource, key_of
 class FakeApi:
     """Objects by key. `created` counts how often each name was created."""
 
+    server = "https://192.0.2.1:6443"
+
     def __init__(self) -> None:
         self.objects: dict[Key, dict[str, Any]] = {}
         self.created: dict[Key, int] = {}

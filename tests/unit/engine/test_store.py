@@ -7,6 +7,7 @@ import base64
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 
 import pytest
 
@@ -15,12 +16,15 @@ from bramble.engine import store
 from bramble.engine.store import CALLS_AT_ONCE, Stores
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kube.resources import SECRET, Manifest, Resource
+from bramble.objectstore.addresses import Addresses
 from tests.engine.running import eventually
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import Time
 from tests.unit.listening import listening
 
 NOT_THERE = b"<Error><Code>NoSuchKey</Code><Message>not there</Message></Error>"
+
+LOOPBACK = Addresses((ip_network("127.0.0.0/8"),), FakeApi.server)
 
 
 @asynccontextmanager
@@ -58,7 +62,7 @@ async def test_a_store_that_drips_holds_up_nobody_else(monkeypatch: pytest.Monke
     monkeypatch.setattr(store, "TURN_SECONDS", 0.2)
     monkeypatch.setattr(store, "THREADS", CALLS_AT_ONCE + 1)
     api, dripping = FakeApi(), asyncio.Event()
-    stores = Stores(api)
+    stores = Stores(api, LOOPBACK)
     dripping.set()
     async with serving(dripping) as slow, serving(None) as good:
         put_secret(api, "slow", slow)
@@ -81,7 +85,7 @@ async def test_a_store_that_drips_holds_up_nobody_else(monkeypatch: pytest.Monke
 
 async def test_a_namespace_that_nobody_asks_for_is_forgotten_unless_a_call_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     api, dripping, time = FakeApi(), asyncio.Event(), Time()
-    stores = Stores(api, clock=time)
+    stores = Stores(api, LOOPBACK, clock=time)
     dripping.set()
     async with serving(dripping) as slow, serving(None) as good:
         put_secret(api, "slow", slow)
@@ -121,7 +125,7 @@ class Counted(FakeApi):
 
 async def test_a_secret_is_believed_for_five_seconds() -> None:
     api, time = Counted(), Time()
-    stores = Stores(api, clock=time)
+    stores = Stores(api, LOOPBACK, clock=time)
     problem = await stores.problem("ads")
     assert problem is not None
     assert (problem.reason, "namespace ads has no Secret bramble-store" in problem.message) == ("StoreMissing", True)
@@ -141,7 +145,7 @@ async def test_a_secret_is_believed_for_five_seconds() -> None:
 
 async def test_a_store_keeps_its_connections_until_its_secret_changes() -> None:
     api, time = FakeApi(), Time()
-    stores = Stores(api, clock=time)
+    stores = Stores(api, LOOPBACK, clock=time)
     clients = []
     for secret_of in ("one", "one", "other"):
         put_secret(api, "ads", f"http://{secret_of}.example:9000")
@@ -155,7 +159,7 @@ async def test_a_store_keeps_its_connections_until_its_secret_changes() -> None:
 async def test_the_end_waits_for_no_call_and_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "THREADS", 1)
     api, dripping = FakeApi(), asyncio.Event()
-    stores = Stores(api)
+    stores = Stores(api, LOOPBACK)
     dripping.set()
     async with serving(dripping) as slow:
         put_secret(api, "slow", slow)

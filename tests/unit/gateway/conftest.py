@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Any, cast
 
 import aiohttp
@@ -15,10 +16,15 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bramble.contracts.store import StoreConfig
 from bramble.gateway.server import PARSING, Gateway
+from bramble.gateway.stores import store_session
 from bramble.kube.client import Client
+from bramble.objectstore.addresses import Addresses
 from bramble_workloads.store import Store
 from tests.unit.gateway.fakes import JOB_POD, OPERATOR, SETTINGS, FakeApi, agent_of, put_job, store_secret
 from tests.unit.workloads import s3
+
+LOOPBACK = Addresses((ip_network("127.0.0.0/8"),), FakeApi().server)
+"""The stores of the tests are on this machine."""
 
 _numbers = itertools.count()
 
@@ -50,8 +56,8 @@ async def replica(s3_server: StoreConfig) -> AsyncIterator[Replica]:
     values = {"endpoint": config.endpoint, "bucket": config.bucket, "accessKey": config.access_key, "secretKey": config.secret_key}
     api.put(store_secret("ads", **values, prefix=config.prefix))
     put_job(api)
-    async with aiohttp.ClientSession(auto_decompress=False) as session:
-        gateway = Gateway.of(cast(Client, api), SETTINGS, session)
+    async with store_session(LOOPBACK) as session:
+        gateway = Gateway.of(cast(Client, api), SETTINGS, LOOPBACK, session)
         server = TestServer(gateway.application())
         await server.start_server(**PARSING)
         async with TestClient(server) as client:

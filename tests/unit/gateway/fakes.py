@@ -73,6 +73,7 @@ class FakeApi:
     objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     reviews: int = 0
     reads: int = 0
+    server: str = "https://192.0.2.1:6443"
 
     async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
         assert resource.kind == "TokenReview"

@@ -7,10 +7,12 @@ import pytest
 from bramble.contracts.store import StoreConfig, StoreError
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kube.store import NamespaceStore
+from bramble.objectstore.addresses import Addresses
 from bramble.objectstore.trust import trust
 
 CONFIG = StoreConfig(endpoint="https://s3.example", bucket="bramble", access_key="a", secret_key="s" * 8, prefix="ads/")
-STORE = NamespaceStore(CONFIG, "ads")
+ADDRESSES = Addresses((), "https://192.0.2.1:6443")
+STORE = NamespaceStore(CONFIG, "ads", ADDRESSES)
 
 
 @pytest.mark.parametrize("key", ["/a", "../a", "a/../../b", "a/.."])
@@ -41,7 +43,7 @@ def test_stores_without_a_ca_of_their_own_share_the_systems_trust() -> None:
     ],
 )
 def test_what_no_client_can_be_made_of_is_named_before_a_request(changed: dict[str, str], problem: str) -> None:
-    store = NamespaceStore(CONFIG._replace(**changed), "ads")
+    store = NamespaceStore(CONFIG._replace(**changed), "ads", ADDRESSES)
     with pytest.raises(StoreError, match=f"(?i){problem}.*; correct Secret bramble-store of namespace ads"):
         store.check()
     with pytest.raises(StoreRefused, match=f"(?i){problem}"):
