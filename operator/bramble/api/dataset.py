@@ -21,7 +21,7 @@ SUM = "self.train + self.val + self.test"
 
 
 class Splits(SpecPart, snapshot.Splits):
-    """How samples are divided into train, val and test. A sample of an earlier version keeps its split."""
+    """How samples are divided into train, val and test. A sample of an earlier version that passed its checks keeps its split."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         computed(
@@ -45,8 +45,8 @@ class Splits(SpecPart, snapshot.Splits):
     group_by: Annotated[str, Field(min_length=1, max_length=63)] | None = None
     """A column of the samples' `meta`, such as a recording or a person. All samples with the same value are in the same split."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    """Decides in which order new groups are assigned to splits. Samples of an earlier version keep their split whatever the seed is;
-    without an earlier version, the same seed and the same samples give the same splits."""
+    """Decides in which order new groups are assigned to splits. Samples of an earlier version that passed its checks keep their split
+    whatever the seed is; without such a version, the same seed and the same samples give the same splits."""
 
 
 def _regular_expression(text: str) -> str:
@@ -141,6 +141,9 @@ class Version(StatusPart):
     """The number of the snapshot attempt that made it."""
     samples: int = 0
     """The number of samples."""
+    passed: bool | None = None
+    """Whether it has passed every check, so that its samples keep their splits in later versions. Versions of earlier releases do not say
+    it, and count as passed."""
     at: str = ""
     """When the version was recorded (RFC 3339)."""
 
@@ -178,7 +181,7 @@ class Status(KindStatus):
     version: str = ""
     """The digest of the newest version's manifest. Memory."""
     versions: Annotated[tuple[Version, ...], ATOMIC] = ()
-    """The ten newest versions, newest first. Memory."""
+    """The ten newest versions, newest first. If none of them has passed its checks, the newest that has is the last one. Memory."""
     passed: bool | None = None
     """Whether `version` passed every check. Memory."""
     samples: Samples | None = None

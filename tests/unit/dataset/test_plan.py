@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bramble.api.dataset import KIND
+from bramble.api.dataset import KIND, Version
 from bramble.api.labels import REQUEST
 from bramble.api.objects import Invalid, parse
 from bramble.contracts.jobs.snapshot import Finding
@@ -158,6 +158,40 @@ class TestSnapshot:
         seen = observed(**{**frozen(), "attempt": 2})
         assert snapshot_job(seen).previous == V1
         assert snapshot_job(observed(attempt=1)).previous is None
+
+    @pytest.mark.parametrize(
+        ("name", "versions", "passed", "previous"),
+        [
+            ("the version before failed its checks: its splits bind nothing", (("2", False), ("1", True)), False, V1),
+            ("no version passed", (("2", False), ("1", False)), False, None),
+            ("an earlier release recorded it, and it failed", (("2", None), ("1", None)), False, V1),
+            ("an earlier release recorded it, and it passed", (("2", None),), True, V2),
+        ],
+        ids=lambda value: value if isinstance(value, str) and " " in value else "",
+    )
+    def test_only_a_version_that_passed_its_checks_keeps_splits(
+        self, name: str, versions: tuple[tuple[str, bool | None], ...], passed: bool, previous: str | None
+    ) -> None:
+        recorded = tuple(Version(version=f"sha256:{digit * 64}", attempt=int(digit), passed=held) for digit, held in versions)
+        seen = observed(attempt=3, version=recorded[0].version, versions=recorded, passed=passed)
+        assert snapshot_job(seen).previous == previous, name
+
+    def test_many_failed_versions_do_not_make_it_forget_the_one_that_passed(self) -> None:
+        memory, findings = frozen(), (Finding(check="splits", severity="error", message="val has no samples"),)
+        for attempt in range(2, 15):
+            manifest = f"sha256:{attempt:064x}"
+            verdict = plan(observed(**{**memory, "attempt": attempt}, seen={"snapshot": result(manifest, findings=findings)}), NOW)
+            assert verdict.status is not None
+            memory = {name: verdict.status[name] for name in ("version", "versions", "passed")}
+            memory["versions"] = tuple(Version.model_validate(each) for each in memory["versions"])
+        assert [each.attempt for each in memory["versions"]] == [14, 13, 12, 11, 10, 9, 8, 7, 6, 1]
+        assert snapshot_job(observed(**{**memory, "attempt": 15})).previous == V1
+
+    def test_a_version_that_passed_once_keeps_its_splits_when_stricter_checks_fail_it(self) -> None:
+        findings = (Finding(check="maxImbalance", severity="error", message="9 to 1"),)
+        verdict = plan(observed(**{**frozen(), "attempt": 2}, seen={"snapshot": result(V1, findings=findings)}), NOW)
+        assert verdict.status is not None
+        assert (verdict.status["passed"], [each["passed"] for each in verdict.status["versions"]]) == (False, [True])
 
     def test_a_result_is_recorded_in_memory_and_told(self) -> None:
         verdict = plan(observed(attempt=2, failures=1, first_cause=MENDABLE, seen={"snapshot": result()}), NOW)

@@ -98,8 +98,8 @@ def test_a_result_is_kept_with_every_figure() -> None:
         "phase": "Failed",
         "version": V2,
         "versions": [
-            {"version": V2, "attempt": 2, "samples": 6, "at": "2026-01-01T12:00:00Z"},
-            {"version": V1, "attempt": 1, "samples": 3, "at": "2026-01-01T00:00:00Z"},
+            {"version": V2, "attempt": 2, "samples": 6, "passed": False, "at": "2026-01-01T12:00:00Z"},
+            {"version": V1, "attempt": 1, "samples": 3, "passed": True, "at": "2026-01-01T00:00:00Z"},
         ],
         "passed": False,
         "samples": {"total": 6, "bytes": 99, "classes": 2, "splits": {"train": 4, "test": 2}, "perClass": {"a": 5, "b": 1}},

@@ -52,7 +52,7 @@ class SnapshotJob(Job):
     splits: Splits
     checks: Checks
     previous: Digest | None = None
-    """The manifest of the version before. Samples of it, and of the versions before it, keep their splits."""
+    """The manifest of the newest version that passed its checks. Samples of it, and of those that it was made after, keep their splits."""
 
 
 class Finding(ExtensibleDocument):

@@ -6,6 +6,7 @@ from bramble.api.dataset import Spec
 from bramble.contracts.canonical import document_digest
 from bramble.contracts.jobs.snapshot import SnapshotJob
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed
+from bramble.kinds.dataset.status import keeps_splits
 from bramble.kinds.jobs.additions import Additions
 from bramble.kinds.jobs.step import Step
 
@@ -22,7 +23,7 @@ def inputs_of(spec: Spec) -> str:
 
 
 def snapshot_job(seen: Observed) -> SnapshotJob:
-    """The document of the present attempt's Job. It names the previous version, whose groups keep their splits."""
+    """The document of the present attempt's Job. It names the version whose groups keep their splits."""
     spec, status, owner = seen.dataset.spec, seen.dataset.status, seen.owner
     return SnapshotJob(
         object=owner.ref,
@@ -33,7 +34,7 @@ def snapshot_job(seen: Observed) -> SnapshotJob:
         sources=spec.job_sources(),
         splits=spec.splits,
         checks=spec.checks,
-        previous=status.version or None,
+        previous=keeps_splits(status),
     )
 
 

@@ -111,16 +111,41 @@ def samples_of(result: SnapshotResult) -> Samples:
 
 def memory_of(status: Status, result: SnapshotResult, now: datetime) -> dict[str, Any]:
     """The status fields that record a result. A result with the manifest of the previous version does not make another version."""
-    version = Version(version=result.manifest, attempt=status.attempt, samples=result.samples, at=rfc3339(now))
-    before = status.versions
+    version = Version(version=result.manifest, attempt=status.attempt, samples=result.samples, passed=result.passed, at=rfc3339(now))
+    before = _with_passed(status)
     if before and before[0].version == result.manifest:
-        version, before = before[0].model_copy(update={"attempt": status.attempt}), before[1:]
+        passed = result.passed or before[0].passed
+        version, before = before[0].model_copy(update={"attempt": status.attempt, "passed": passed}), before[1:]
     return {
         "version": result.manifest,
-        "versions": (version, *before)[:VERSIONS_KEPT],
+        "versions": _kept((version, *before)),
         "passed": result.passed,
         "first_cause": None,
         "samples": samples_of(result),
         "findings": findings_of(result),
         "findings_uri": result.findings_key,
     }
+
+
+def _with_passed(status: Status) -> tuple[Version, ...]:
+    """The recorded versions. Where an earlier release recorded the newest one, `status.passed` says whether it passed."""
+    if not status.versions or status.versions[0].passed is not None:
+        return status.versions
+    return status.versions[0].model_copy(update={"passed": status.passed}), *status.versions[1:]
+
+
+def _kept(versions: tuple[Version, ...]) -> tuple[Version, ...]:
+    """The newest versions, and the newest that has passed: without it, later snapshots could not keep the splits of its samples."""
+    newest, older = versions[:VERSIONS_KEPT], versions[VERSIONS_KEPT:]
+    if any(each.passed is not False for each in newest):
+        return newest
+    passed = next((each for each in older if each.passed is not False), None)
+    return newest if passed is None else (*newest[:-1], passed)
+
+
+def keeps_splits(status: Status) -> str | None:
+    """The newest version that has passed its checks: its samples, and those of earlier ones, keep their splits; None if there is none.
+
+    No TrainingRun has used a version that failed its checks, so its splits bind nothing.
+    """
+    return next((each.version for each in _with_passed(status) if each.passed is not False), None)
