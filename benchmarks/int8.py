@@ -42,13 +42,13 @@ from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.images import Normalize, Resize
 from bramble.contracts.jobs.convert import ConvertJob
 from bramble.contracts.manifest import SPLITS, Manifest, Sample, Split
-from bramble.contracts.package import File, ModelDescription, Package, Variant
+from bramble.contracts.package import MAX_CASES, File, ModelDescription, Package, Variant
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.tasks.classification import ClassifierHyperparameters, ClassifierTrainer, Classify, Label
 from bramble_workloads.convert.step import convert
 from bramble_workloads.convert.tolerance import CHANCE, MOST
 from bramble_workloads.job import Work
-from bramble_workloads.processing.golden import MAX_CASES, check
+from bramble_workloads.processing.golden import check
 from bramble_workloads.processing.model import Model
 from bramble_workloads.runtimes.converter import Form, Quantised
 from bramble_workloads.runtimes.onnx.alternatives import alternatives

@@ -73,10 +73,10 @@ class Checks(SpecPart, snapshot.Checks):
     """The smallest number of samples that a class may have."""
     max_imbalance: AtLeastOne | None = None
     """How many times as large as the smallest class the largest class may be, such as "10"."""
-    duplicates: Literal["drop", "keep", "fail"] = "drop"
+    duplicates: Literal["drop", "keep", "separate", "fail"] = "drop"
     """What to do with a picture that occurs more than once, or that looks like another one as a small grey thumbnail. `drop` keeps one
     of those with the same annotation (one that an earlier version has, if there is one), `keep` keeps all of them in the same split,
-    `fail` fails the check."""
+    `separate` keeps all of them as if they were different pictures, so that the scores may be too high, `fail` fails the check."""
     class_pattern: Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_regular_expression)] | None = None
     """A regular expression that the whole name of every class must match."""
 

@@ -11,6 +11,8 @@ from bramble.contracts.runtimes import FLOAT32, RUNTIMES, PrecisionName, Runtime
 from bramble.contracts.tasks.catalogue import ROLES, AnyInput, AnyOperation, AnyPostprocess, Role, TaskName, contract_of
 
 MAX_BYTES = 64 * 1024
+MIN_CASES, MAX_CASES = 4, 16
+"""How many golden cases a package may have. They are samples of the validation split."""
 
 
 class Variant(Document):
@@ -77,7 +79,7 @@ class Golden(Document):
     """4 to 16 cases of at most 2 MiB in all. The converter, each board and the device check them before the package serves."""
 
     tolerance: GoldenTolerance
-    cases: tuple[GoldenCase, ...] = Field(min_length=4, max_length=16)
+    cases: tuple[GoldenCase, ...] = Field(min_length=MIN_CASES, max_length=MAX_CASES)
 
 
 class Lineage(Document):

@@ -14,7 +14,7 @@ from bramble.contracts.canonical import canonical_json, digest_of, document_dige
 from bramble.contracts.images import Normalize
 from bramble.contracts.jobs.convert import ConvertResult, VariantOutcome
 from bramble.contracts.jobs.evaluate import EvaluateResult
-from bramble.contracts.package import MAX_BYTES, GoldenTolerance, Package
+from bramble.contracts.package import MAX_BYTES, MAX_CASES, MIN_CASES, GoldenTolerance, Package
 from bramble.contracts.tasks.classification import Classify
 from bramble_workloads.convert.step import main
 from bramble_workloads.evaluate import step as evaluation
@@ -121,7 +121,7 @@ def test_golden_cases_hold_on_a_board_that_has_only_the_store(pod: StepPod) -> N
         model = Model.load(package, pod.store.get_blob(package.files["model"].sha256))
         assert golden.check(model, package.golden, pod.store.get_blob).passed
         cases = package.golden.cases
-        assert golden.MIN_CASES <= len(cases) <= golden.MAX_CASES
+        assert MIN_CASES <= len(cases) <= MAX_CASES
         answers = [model.predict(pod.store.get_blob(case.input)).answer for case in cases]
         assert {answer.truth().stratum for answer in answers} == set(LABELS), "every label has a case where there are enough pictures"
         assert all(answer.margin > package.golden.tolerance.margin for answer in answers)

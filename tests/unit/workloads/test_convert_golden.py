@@ -13,12 +13,12 @@ from PIL import Image
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.images import Crop, Decode, ImageInput, Normalize, Resize
 from bramble.contracts.manifest import Sample
-from bramble.contracts.package import GoldenTolerance, Output
+from bramble.contracts.package import MAX_CASES, GoldenTolerance, Output
 from bramble.contracts.tasks.base import Operation, Tensor
 from bramble.contracts.tasks.classification import Classify, Label
 from bramble_workloads.convert.golden import CASE_BYTES, CLEAR, make_golden, order
 from bramble_workloads.evaluate.table import Answered
-from bramble_workloads.processing.golden import MAX_BYTES, MAX_CASES, check
+from bramble_workloads.processing.golden import MAX_BYTES, check
 from bramble_workloads.processing.model import Model
 from bramble_workloads.runtimes.converter import NotConvertible
 from bramble_workloads.tasks.classification.answer import Classified

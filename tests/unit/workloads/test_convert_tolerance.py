@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from bramble.contracts.images import ImageInput
+from bramble.contracts.package import MAX_CASES
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.convert.tolerance import CHANCE, MOST_SAMPLES, count_alternatives, count_samples, steady, tolerated
-from bramble_workloads.processing.golden import MAX_CASES
 from bramble_workloads.processing.model import Model
 from bramble_workloads.runtimes.converter import Form
 from bramble_workloads.runtimes.onnx.alternatives import alternatives

@@ -131,6 +131,31 @@ def test_keep_and_fail_keep_all_in_one_group(policy: Policy, severity: str) -> N
     assert messages(found) == [("duplicates", severity, ("a/1-0.png", "a/2-0.png"))]
 
 
+def test_separate_keeps_all_in_groups_of_their_own_and_warns() -> None:
+    pictures = [picture(1, copies=2), picture(2), picture(3), picture(4, "deer")]
+    found = grouped(pictures, [(0, 1), (1, 3)], "separate", [sample(1, "train"), sample(2, "test")])
+    assert kept(found) == [1, 2, 3, 4]
+    assert len(set(group_of(found).values())) == 4
+    assert [each.split for each in found.groups] == ["train", "test", None, None]
+    (equal, apart) = found.findings
+    assert (equal.severity, equal.samples) == ("info", ("a/1-1.png",))
+    assert (apart.check, apart.severity, apart.samples) == ("duplicates", "warning", ("a/1-0.png", "a/2-0.png", "deer/4-0.png"))
+    assert "may be in different splits" in apart.message
+    assert not found.bound
+
+
+def test_separate_leaves_the_groups_of_the_source_together() -> None:
+    pictures = [picture(number, recording="r1" if number < 3 else "r2") for number in range(1, 5)]
+    found = grouped(pictures, [(one, other) for one in range(4) for other in range(one)], "separate", group_by="recording")
+    assert [group.size for group in found.groups] == [2, 2]
+
+
+@pytest.mark.parametrize("policy", ["drop", "keep", "fail"])
+def test_it_counts_for_each_class_what_near_duplicates_bind(policy: Policy) -> None:
+    pictures = [picture(1), picture(2), picture(3), picture(4, "deer"), picture(5, "fox")]
+    assert grouped(pictures, [(0, 1), (1, 3), (0, 3)], policy).bound == {"a": 2, "deer": 1}
+
+
 def test_a_near_duplicate_of_two_splits_is_left_out_and_named() -> None:
     before = [sample(1, "train"), sample(2, "test")]
     found = grouped([picture(1), picture(2), picture(3)], [(0, 2), (1, 2)], "keep", before)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from urllib3.connection import HTTPConnection
 
 from bramble.contracts.canonical import digest_of
@@ -252,6 +253,45 @@ def test_a_dataset_whose_recordings_leave_a_split_empty_does_not_pass(store: Sto
     assert not result(store).passed
     assert result(store).splits == {"train": 120, "val": 0, "test": 0}
     assert "test has no samples" in findings(store)["splits"].message or "val has no samples" in findings(store)["splits"].message
+
+
+def fixed_camera(store: Store) -> None:
+    """60 frames of one scene with the noise of a sensor; in half of them something of 1 % of the frame."""
+    random = np.random.default_rng(2)
+    scene = np.asarray(Image.fromarray(random.integers(0, 255, (6, 8, 3), np.uint8)).resize((96, 96), Image.Resampling.BICUBIC), float)
+    for number in range(60):
+        frame = scene + random.normal(0, 0.5, scene.shape)
+        if number % 2:
+            row, column = random.integers(0, 86, 2)
+            frame[row : row + 10, column : column + 10] += 8
+        store.put(f"raw/{'deer' if number % 2 else 'empty'}/{number}.png", png(frame.clip(0, 255).astype(np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("duplicates", "sizes"),
+    [
+        pytest.param("drop", {"train": 2, "val": 0, "test": 0}, id="one frame of each label stays"),
+        pytest.param("keep", {"train": 60, "val": 0, "test": 0}, id="all frames are one group"),
+    ],
+)
+def test_near_duplicates_that_leave_a_split_empty_are_named_as_the_reason(
+    duplicates: Any, sizes: dict[str, int], store: Store, freeze: Freeze
+) -> None:
+    fixed_camera(store)
+    assert freeze(checks=Checks(duplicates=duplicates)) == 0
+    assert result(store).splits == sizes
+    empty = [each.message for each in result(store).findings if "has no samples" in each.message]
+    assert len(empty) == 2
+    assert all("since 60 are near-duplicates" in message and "checks.duplicates: separate" in message for message in empty)
+
+
+def test_a_fixed_camera_can_be_divided_at_a_risk_that_is_told(store: Store, freeze: Freeze) -> None:
+    fixed_camera(store)
+    assert freeze(checks=Checks(duplicates="separate")) == 0
+    assert result(store).passed
+    assert result(store).splits == {"train": 42, "val": 9, "test": 9}
+    (warning,) = result(store).findings
+    assert (warning.check, warning.severity, warning.count) == ("duplicates", "warning", 60)
 
 
 @pytest.mark.usefixtures("pictures")

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from bramble.contracts.manifest import Sample
-from bramble.contracts.package import File, Golden, GoldenTolerance
+from bramble.contracts.package import MAX_CASES, MIN_CASES, File, Golden, GoldenTolerance
 from bramble_workloads.convert.calibration import round_robin
 from bramble_workloads.convert.tolerance import steady
 from bramble_workloads.evaluate.samples import hash_order
@@ -19,8 +19,6 @@ from bramble_workloads.evaluate.table import Answered
 from bramble_workloads.processing.errors import InputError, TooLarge
 from bramble_workloads.processing.golden import (
     MAX_BYTES,
-    MAX_CASES,
-    MIN_CASES,
     MadeCase,
     decode_array,
     make_case,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.contracts.package import ModelDescription
-from bramble_workloads.processing.golden import MAX_CASES, Floats, flatten, greatest_difference, unflatten
+from bramble.contracts.package import MAX_CASES, ModelDescription
+from bramble_workloads.processing.golden import Floats, flatten, greatest_difference, unflatten
 from bramble_workloads.processing.model import Model
 from bramble_workloads.runtimes.base import Graph
 from bramble_workloads.tasks.base import Outputs

@@ -21,7 +21,6 @@ from bramble_workloads.errors import BadData
 from bramble_workloads.processing.errors import ModelFault
 from bramble_workloads.processing.model import Model
 
-MIN_CASES, MAX_CASES = 4, 16
 MAX_BYTES = 2 * 1024 * 1024
 HEADER_BYTES = 4096
 """An upper bound on the `.npy` header of a numeric array."""

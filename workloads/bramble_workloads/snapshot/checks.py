@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from itertools import chain
+from typing import NamedTuple
 
 from bramble.contracts.jobs.snapshot import Checks, Finding
 from bramble.contracts.manifest import Split
+from bramble.contracts.names import first_names
+from bramble.contracts.package import MIN_CASES
 from bramble.contracts.tasks.base import TaskContract
 from bramble_workloads.errors import SpecError
 from bramble_workloads.snapshot.findings import finding
@@ -18,26 +21,50 @@ from bramble_workloads.snapshot.findings import finding
 NEEDED_FOR: Mapping[Split, str] = {"val": "training chooses the best epoch by them", "test": "models are judged by them"}
 """The splits beside train, and what their samples are for."""
 
+NAMED_AT_MOST = 10
 
-def check(classes: Mapping[str, int], counts: Mapping[Split, Mapping[str, int]], checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
-    """Check the classes of a dataset and return the findings.
+
+class Divided(NamedTuple):
+    """Samples that were divided into splits.
+
+    Attributes:
+        sizes: for each split, the number of samples.
+        counts: for each split and class, the number of samples that show the class.
+        bound: for each class, how many of its pictures are left out as near-duplicates, or are in a group with one.
+    """
+
+    sizes: Mapping[Split, int]
+    counts: Mapping[Split, Mapping[str, int]]
+    bound: Mapping[str, int]
+
+    @property
+    def classes(self) -> Counter[str]:
+        """For each class, the number of samples that show it."""
+        total = Counter[str]()
+        for shown in self.counts.values():
+            total.update(shown)
+        return total
+
+
+def check(dataset: Divided, checks: Checks, task: TaskContract) -> tuple[Finding, ...]:
+    """Check the classes and splits of a dataset and return the findings.
 
     Args:
-        classes: for each class, the number of samples that show it.
-        counts: for each split and class, the number of samples that show the class.
+        dataset: the samples.
         checks: the checks in the specification.
         task: the task of the dataset.
 
     Raises:
         SpecError: a check cannot be carried out as written.
     """
+    classes = dataset.classes
     found = chain(
         _classes(classes, task),
         _alike(classes),
-        _minimum(classes, checks),
+        _minimum(classes, dataset.bound, checks),
         _imbalance(classes, checks),
         _pattern(classes, checks),
-        _splits(classes, counts),
+        _splits(dataset),
     )
     return tuple(found)
 
@@ -59,11 +86,12 @@ def _alike(classes: Mapping[str, int]) -> Iterator[Finding]:
         )
 
 
-def _minimum(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:
+def _minimum(classes: Mapping[str, int], bound: Mapping[str, int], checks: Checks) -> Iterator[Finding]:
     minimum = checks.min_samples_per_class
     if minimum is not None and (small := sorted(name for name, count in classes.items() if count < minimum)):
-        have = ", ".join(f"{name} {classes[name]}" for name in small)
-        yield finding("minSamplesPerClass", "error", f"classes with fewer than {minimum} samples ({have}): add samples or lower it", small)
+        have = first_names([f"{name} {classes[name]}" for name in small], NAMED_AT_MOST)
+        advice = _bound(bound, small) or "add samples or lower it"
+        yield finding("minSamplesPerClass", "error", f"classes with fewer than {minimum} samples ({have}): {advice}", small)
 
 
 def _imbalance(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:
@@ -90,14 +118,31 @@ def _pattern(classes: Mapping[str, int], checks: Checks) -> Iterator[Finding]:
         yield finding("classPattern", "error", f"class names that do not match {checks.class_pattern}: rename their folders", wrong)
 
 
-def _splits(classes: Mapping[str, int], counts: Mapping[Split, Mapping[str, int]]) -> Iterator[Finding]:
+def _splits(dataset: Divided) -> Iterator[Finding]:
+    classes, counts = dataset.classes, dataset.counts
     if untrained := sorted(name for name in classes if not counts["train"].get(name)):
-        yield finding("splits", "error", "classes without a sample in train: add samples, or raise splits.train", untrained)
+        advice = _bound(dataset.bound, untrained) or "add samples, or raise splits.train"
+        yield finding("splits", "error", f"classes without a sample in train: {advice}", untrained)
     for split, needed in NEEDED_FOR.items():
-        if classes and not any(counts[split].values()):
-            message = (
-                f"{split} has no samples, and {needed}: add samples, or more groups if splits.groupBy joins them; or raise splits.{split}"
-            )
-            yield finding("splits", "error", message, ())
+        if not dataset.sizes[split]:
+            advice = _bound(dataset.bound) or "add samples, or more groups if splits.groupBy joins them"
+            yield finding("splits", "error", f"{split} has no samples, and {needed}: {advice}", ())
         elif unseen := sorted(name for name in classes if not counts[split].get(name)):
-            yield finding("splits", "warning", f"classes without a sample in {split}: they cannot be scored there", unseen)
+            advice = _bound(dataset.bound, unseen)
+            message = f"classes without a sample in {split}: they cannot be scored there"
+            yield finding("splits", "warning", f"{message}. To change that, {advice}" if advice else message, unseen)
+    if 0 < dataset.sizes["val"] < MIN_CASES:
+        have = f"val has {dataset.sizes['val']} of the {MIN_CASES} samples that a ModelVersion needs for its golden cases"
+        advice = _bound(dataset.bound) or "add samples, or raise splits.val"
+        yield finding("splits", "error", f"{have}: {advice}", ())
+
+
+def _bound(bound: Mapping[str, int], names: Iterable[str] | None = None) -> str:
+    """What to do where near-duplicates may be why a split lacks samples of these classes, or of any; empty if they are not."""
+    count = sum(bound.get(name, 0) for name in names) if names is not None else sum(bound.values())
+    if not count:
+        return ""
+    return (
+        f"add pictures of other scenes, since {count} are near-duplicates, which are left out or share a split; or divide them with"
+        f" checks.duplicates: separate, if scores that are too high do no harm"
+    )

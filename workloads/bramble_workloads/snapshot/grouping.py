@@ -6,7 +6,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import compress, groupby
 from typing import Literal, Protocol
 
 import numpy as np
@@ -21,7 +21,7 @@ from bramble_workloads.snapshot.pictures import Picture
 from bramble_workloads.snapshot.previous import Placed
 from bramble_workloads.snapshot.splits import Group, Groups
 
-Policy = Literal["drop", "keep", "fail"]
+Policy = Literal["drop", "keep", "separate", "fail"]
 
 THINNED = 0.5
 """A class that keeps a smaller share of its pictures is named."""
@@ -36,12 +36,14 @@ class Grouped:
         pictures: the pictures, sorted by id.
         group_of: the number of each picture's group, in the order of the pictures.
         groups: the groups, sorted by id.
+        bound: for each class, how many of its pictures are left out as near-duplicates, or are in a group with one.
     """
 
     pictures: Rows[Picture]
     group_of: Rows[int]
     groups: Rows[Group]
     findings: tuple[Finding, ...]
+    bound: Mapping[str, int]
 
 
 class Near(Protocol):
@@ -69,13 +71,14 @@ def group(
     """Drop or keep duplicates as the policy says, and join groups that near-duplicates connect.
 
     Near-duplicates with different annotations are never dropped: one of them may be wrong, or the difference is small, as an animal in the
-    frame of a fixed camera is. They are in one group.
+    frame of a fixed camera is. They are in one group, unless the policy is `separate`.
 
     Args:
         pictures: the pictures, sorted by id.
         near: has no picture yet.
         policy: `drop` keeps one of the near-duplicates with one annotation. `keep` keeps all of them in one group; equal files are one
-            sample with their number as its weight. `fail` does the same as `keep`, and blocks training.
+            sample with their number as its weight. `separate` keeps all of them, and near-duplicates join no groups. `fail` does the same
+            as `keep`, and blocks training.
         group_by: the column whose values are groups. Without it, each picture is a group of its own.
         stratify_by: the columns that make the strata, besides the class.
         previous: the samples of the previous version and of all before it, by id. If one of two pictures must be dropped,
@@ -86,9 +89,17 @@ def group(
     dropped: list[str] = []
     conflicting: list[str] = []
     alike: set[int] = set()
+    resembling = bytearray(len(pictures))
     contradicting: list[tuple[int, int]] = []
     for index in _earlier_first(pictures, previous):
         similar = near.near(index)
+        for other in (index, *similar) if similar else ():
+            resembling[other] = True
+        if policy == "separate":
+            kept[index] = True
+            near.add(index)
+            near.join([index, *similar])
+            continue
         agreeing = [other for other in similar if pictures[other].annotation == pictures[index].annotation]
         if agreeing and policy == "drop":
             dropped.append(pictures[index].keys[0])
@@ -109,6 +120,7 @@ def group(
             contradicting += [(index, other) for other in similar[:1]]  # one is enough to find the others
     findings = [
         *_duplicates(pictures, [pictures[index].keys[0] for index in sorted(alike)], dropped, policy),
+        *_separate(pictures, resembling if policy == "separate" else ()),
         *_thinned(pictures, kept, dropped),
         *_contradictions(pictures, contradicting),
         *_moved(conflicting, moved, group_by),
@@ -117,7 +129,14 @@ def group(
     chosen = array("q", (index for index, keep in enumerate(kept) if keep))
     left = Selected(pictures, chosen)
     group_of, groups = _groups(left, Selected(base, chosen), forest, stratify_by)
-    return Grouped(left, group_of, groups, tuple(findings))
+    return Grouped(left, group_of, groups, tuple(findings), _bound(pictures, resembling if policy != "separate" else ()))
+
+
+def _bound(pictures: Rows[Picture], resembling: Iterable[int]) -> Counter[str]:
+    bound = Counter[str]()
+    for picture in compress(pictures, resembling):
+        bound.update(set(picture.annotation.classes))
+    return bound
 
 
 def _earlier_first(pictures: Rows[Picture], previous: Mapping[str, Placed]) -> Iterator[int]:
@@ -202,6 +221,15 @@ def _duplicates(pictures: Rows[Picture], near: Sequence[str], dropped: Sequence[
         yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
 
 
+def _separate(pictures: Rows[Picture], resembling: Iterable[int]) -> Iterable[Finding]:
+    if found := sorted(picture.keys[0] for picture in compress(pictures, resembling)):
+        message = (
+            "near-duplicates may be in different splits (checks.duplicates is separate), so the scores on val and test may be too high"
+        )
+        advice = "splits.groupBy, such as by the recording or the hour, keeps the nearest together"
+        yield finding("duplicates", "warning", f"{message}: {advice}", found)
+
+
 def _thinned(pictures: Rows[Picture], kept: Sequence[int], dropped: Sequence[str]) -> Iterable[Finding]:
     """Classes that lose most of their pictures to near-duplicates, as the frames of a fixed camera do. Equal files do not count."""
     if not dropped:
@@ -214,7 +242,7 @@ def _thinned(pictures: Rows[Picture], kept: Sequence[int], dropped: Sequence[str
     if thinned := sorted(name for name, count in have.items() if left[name] < THINNED * count):
         numbers = ", ".join(f"{name} {left[name]} of {have[name]}" for name in thinned[:NAMED_AT_MOST])
         message = f"classes of which most pictures are left out as near-duplicates (kept: {numbers})"
-        advice = "pictures that differ by something small count as such: crop them to it, or keep all with checks.duplicates"
+        advice = "pictures that differ by something small count as such: crop them to it, or keep all with duplicates: separate, at a risk"
         yield finding("duplicates", "warning", f"{message}; {advice}", thinned)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -16,7 +15,7 @@ from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.job import Work, run
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.images import THUMBNAIL
-from bramble_workloads.snapshot.checks import check
+from bramble_workloads.snapshot.checks import Divided, check
 from bramble_workloads.snapshot.columns import Rows
 from bramble_workloads.snapshot.findings import shortened
 from bramble_workloads.snapshot.freeze import Frozen, freeze
@@ -99,10 +98,8 @@ def _freeze(
         seed=splits.seed,
         departed=previous.departed(picture.id for picture in grouped.pictures),
     )
-    classes = Counter[str]()
-    for shown in frozen.manifest.counts.values():
-        classes.update(shown)
-    return frozen, [*grouped.findings, *check(classes, frozen.manifest.counts, job.checks, contract_of(job.task))]
+    divided = Divided(frozen.splits, frozen.manifest.counts, grouped.bound)
+    return frozen, [*grouped.findings, *check(divided, job.checks, contract_of(job.task))]
 
 
 def _read_all(work: Work[SnapshotJob], listings: Iterable[Listing], known: Container[str]) -> Iterator[Read]:

@@ -39,7 +39,7 @@ class Checks(Document):
 
     min_samples_per_class: int | None = None
     max_imbalance: str | None = None
-    duplicates: Literal["drop", "keep", "fail"] = "drop"
+    duplicates: Literal["drop", "keep", "separate", "fail"] = "drop"
     class_pattern: str | None = None
 
 
