@@ -126,7 +126,6 @@ def test_a_quota_is_named_and_met_by_limits_of_ones_own(place: Place) -> None:
     place.until(lambda: "must specify limits.cpu" in place.ready("dataset", "digits")["message"], 10)
     own = '{"spec": {"jobs": {"labels": {"team": "tv"}, "resources": {"snapshot": {"limits": {"cpu": "1"}}}}}}'
     place.cluster.kubectl("patch", "dataset", "digits", "-n", place.namespace, "--type=merge", "-p", own)
-    place.snapshot_again('{"id": "quota", "action": "snapshot"}')
     place.until(lambda: place.is_snapshotted(2), 60)
     (pod,) = place.pods("snapshot")
     assert pod["metadata"]["labels"]["team"] == "tv"

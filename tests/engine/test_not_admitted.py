@@ -11,7 +11,7 @@ from bramble.api.labels import ATTEMPT
 from bramble.kinds.dataset.controller import CONTROLLER
 from bramble.kube.client import Client
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, Manifest
-from tests.engine.running import client, eventually, running, says
+from tests.engine.running import client, eventually, running, says, until_gone
 from tests.engine.test_watching import dataset, secret
 from tools.cluster import Cluster
 
@@ -134,3 +134,27 @@ async def test_a_job_that_gets_no_pods(local: Cluster, namespace: str) -> None:
         async with asyncio.timeout(SECONDS):
             said = await says(api, DATASET, namespace, "tape", "Snapshotting", part="must specify limits.cpu")
         assert said == f"Job tape-snapshot-1 has no pod (FailedCreate: {QUOTA})"
+
+
+async def test_a_job_that_got_no_pods_is_made_anew_once_its_resources_are_corrected(local: Cluster, namespace: str) -> None:
+    """There is no Job controller here, so no Job ever gets a pod."""
+    local.apply(secret(local, namespace))
+    async with client(local) as api, running(local, (CONTROLLER,)):
+        await api.create(DATASET, dataset(namespace))
+
+        async def made(attempt: int) -> Manifest | None:
+            return await api.get(CONFIG_MAP, namespace, f"tape-snapshot-{attempt}")
+
+        await eventually(lambda: made(1), 30)
+        patch = {"spec": {"jobs": {"resources": {"snapshot": {"limits": {"cpu": "1"}}}}}}
+        await api.merge(DATASET, namespace, "tape", patch)
+        await eventually(lambda: made(2), 30)
+        await until_gone(api, JOB, namespace, "tape-snapshot-1")
+        await until_gone(api, CONFIG_MAP, namespace, "tape-snapshot-1")
+        job = await api.get(JOB, namespace, "tape-snapshot-2")
+        assert job is not None
+        assert job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"] == "1"
+        seen = await api.get(DATASET, namespace, "tape")
+        assert seen is not None
+        assert (seen["status"]["attempt"], seen["status"].get("failures", 0)) == (2, 0)
+        assert await made(3) is None

@@ -20,7 +20,7 @@ MANAGED_BY_BRAMBLE = {MANAGED_BY: "bramble"}
 """The label of every child. The operator's watches of Jobs, pods, ConfigMaps, Services and DaemonSets select it."""
 
 APPLIED = f"{PREFIX}/applied"
-"""Annotation of an applied child: the digest of what was applied. A child with the same digest is not applied again."""
+"""Annotation of every child: the digest of what it was made from. A child with the same digest is not applied again."""
 
 REQUEST = f"{PREFIX}/request"
 FINALIZER = f"{PREFIX}/finalizer"

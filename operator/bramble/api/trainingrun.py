@@ -203,7 +203,8 @@ class Spec(SpecPart):
     queue_name: Name | None = None
     """A Kueue LocalQueue of this namespace. If it is set, Kueue decides when an attempt starts."""
     suspend: bool = False
-    """Whether the run is suspended. True ends the present attempt; the next one continues from its newest checkpoint once this is false."""
+    """Whether the run is suspended. True ends the present attempt at training, or at packaging a kept output. The next one begins once this
+    is false; a training continues from its newest checkpoint."""
     budgets: Budgets = Budgets()
     """How many attempts may fail, and how long attempts may run."""
     evaluation: Evaluation = Evaluation()

@@ -134,7 +134,8 @@ class Executor:
             require_ours(found, manifest)
             return
         try:
-            made = await self._write(Site(kind, "create", child_label(key.kind, manifest)), lambda: self._api.create(resource, manifest))
+            site, marked = Site(kind, "create", child_label(key.kind, manifest)), with_digest(manifest)
+            made = await self._write(site, lambda: self._api.create(resource, marked))
         except AlreadyExists:
             found = await self._api.get(resource, key.namespace, key.name)
             if found is None:

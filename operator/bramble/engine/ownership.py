@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bramble.api.labels import APPLIED, MANAGED_BY, MANAGED_BY_BRAMBLE, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE, OWNER_UID
-from bramble.contracts.canonical import document_digest, short
 from bramble.engine.cache import labels_of
 from bramble.errors import Conflict, NameConflict
+from bramble.kinds.plan import manifest_digest
 from bramble.kube.resources import Manifest
 
 OWNER_LABELS = (MANAGED_BY, OWNER_KIND, OWNER_NAMESPACE, OWNER_NAME)
@@ -35,7 +35,7 @@ def require_ours(found: Manifest, wanted: Manifest) -> None:
 def with_digest(manifest: Manifest) -> dict[str, Any]:
     """The manifest with the digest of its content in an annotation, which `matches` compares."""
     metadata = manifest["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), APPLIED: short(document_digest(manifest))}
+    annotations = {**(metadata.get("annotations") or {}), APPLIED: manifest_digest(manifest)}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 

@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from bramble.contracts.canonical import document_digest, short
 from bramble.kube.resources import Key, Manifest
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """The digest by which a child says what it was made from, in its annotation `api.labels.APPLIED`."""
+    return short(document_digest(manifest))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from tests.unit.dataset.observed import CAUSE, NOW, SPEC, V1, V2, ended, frozen,
 ABSENT = StepSeen()
 MENDABLE = CAUSE.model_copy(update={"kind": "Error"})
 PENDING = StepSeen(job=Job(name="tape-snapshot-1"))
+REFUSED = StepSeen(job=Job(name="tape-snapshot-1", had_pods=False, applied="of other resources"), begun=True)
 
 
 def asked(**request: Any) -> dict[str, str]:
@@ -147,6 +148,14 @@ class TestStore:
 
 
 class TestSnapshot:
+    def test_a_job_without_a_pod_is_made_anew_once_its_resources_are_corrected(self) -> None:
+        verdict = plan(observed(attempt=1, failures=1, seen={"snapshot": REFUSED}), NOW)
+        assert verdict.remember
+        assert verdict.status is not None
+        assert {name: verdict.status[name] for name in ("attempt", "failures")} == {"attempt": 2, "failures": 1}
+        assert says(verdict) == ("False", "Snapshotting")
+        assert "no budget is charged" in verdict.status["conditions"][0]["message"]
+
     def test_its_children_are_created_once(self) -> None:
         verdict = plan(observed(attempt=1, seen={"snapshot": ABSENT}), NOW)
         assert [(type(item), item.manifest["kind"]) for item in verdict.items if isinstance(item, CreateOnce)] == [

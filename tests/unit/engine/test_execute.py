@@ -17,7 +17,7 @@ from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.engine.status import PlanError
 from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NameConflict, NotLeader
-from bramble.kinds.plan import Apply, CreateOnce, Delete, Emit, FileResult, Item, PatchFields, Plan
+from bramble.kinds.plan import Apply, CreateOnce, Delete, Emit, FileResult, Item, PatchFields, Plan, manifest_digest
 from bramble.kube.api import Applied, Propagation
 from bramble.kube.resources import Key, Manifest, Resource, key_of
 from tests.unit.engine.fake_api import FakeApi
@@ -153,6 +153,7 @@ async def test_a_child_is_created_once(world: World) -> None:
     await world.items(CreateOnce(child({"a": "2"})))
     assert world.api.verbs == ["create ConfigMap"]
     assert world.api.objects[CHILD]["data"] == {"a": "1"}
+    assert world.api.objects[CHILD]["metadata"]["annotations"] == {APPLIED: manifest_digest(child({"a": "1"}))}
 
 
 async def test_a_child_in_the_cache_is_checked_to_be_ours_before_it_counts_as_created(world: World) -> None:

@@ -14,6 +14,7 @@ from bramble.kinds.fleet.controller import CONTROLLER, depends_on
 from bramble.kinds.fleet.membership import Member, Membership
 from bramble.kinds.fleet.node import PREPARED, Node
 from bramble.kinds.fleet.observed import Child, Leaving, Observed, SetupJob
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import DAEMON_SET, NODE, SERVICE, Key
 from tests.unit.engine.replica import SETTINGS
@@ -84,7 +85,7 @@ async def test_a_fleet_is_read_with_its_own_objects_alone() -> None:
     ours, leaver = read(of_us, version["a"]), read(left, version["c"])
     at, reasons = datetime(2026, 11, 21, 11, tzinfo=UTC), {each.node: each.reason for each in seen.membership.excluded}
     assert reasons["b"].startswith("Fleet older is older")
-    runs = SetupJob(key=Key("Job", "bramble-edge", "runs"), uid="uid-of-runs")
+    runs = SetupJob(key=Key("Job", "bramble-edge", "runs"), uid="uid-of-runs", without_pod=Job(name="runs"))
     failed = SetupJob(key=Key("Job", "bramble-edge", "failed"), uid="uid-of-failed", state="failed", failed_at=at, problem="read-only")
     assert seen == Observed(
         fleet=seen.fleet,

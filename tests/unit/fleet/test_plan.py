@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bramble.api.fleet import KIND, Status
-from bramble.api.labels import AGENT, FINALIZER, agent_label
+from bramble.api.labels import AGENT, APPLIED, FINALIZER, agent_label
 from bramble.api.objects import Invalid, metadata_of, parse
 from bramble.contracts.pod import TELEMETRY_OFF
 from bramble.kinds.fleet.folders import PREPARED_AT_ONCE, RETRY_AFTER, folder_of
@@ -16,7 +16,8 @@ from bramble.kinds.fleet.node import PREPARED, Node
 from bramble.kinds.fleet.nodes import MEMORY_MIB, PAGE_SIZE, PATCHED_AT_ONCE
 from bramble.kinds.fleet.observed import Child, Leaving, Observed, SetupJob
 from bramble.kinds.fleet.plan import plan
-from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan
+from bramble.kinds.fleet.render import setup_job
+from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan, manifest_digest
 from bramble.kube.resources import Key
 from tests.unit.fleet.rows import NOW, devices, fleet, fleet_manifest, node, observed, prepared, with_image
 
@@ -43,12 +44,20 @@ def ready(plan: Plan) -> tuple[str, str, str]:
     return condition["status"], condition["reason"], condition["message"]
 
 
-def job(seen: Observed, name: str, *, ended: str = "", ago: timedelta = timedelta(), pods: tuple[dict[str, Any], ...] = ()) -> SetupJob:
-    """The Job that prepares this node's folder."""
+def job(
+    seen: Observed, name: str, *, ended: str = "", ago: timedelta = timedelta(), pods: tuple[dict[str, Any], ...] = (), applied: str = ""
+) -> SetupJob:
+    """The Job that prepares this node's folder. `applied`: the digest of what it was made from."""
     member = next(member for member in seen.membership.members if member.name == name)
     at = (NOW - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
     conditions = [{"type": ended, "status": "True", "lastTransitionTime": at, "reason": "BackoffLimitExceeded"}] if ended else []
-    metadata = {"name": folder_of(seen, member).job, "namespace": "bramble-edge", "uid": f"job-of-{name}", "labels": {}}
+    metadata = {
+        "name": folder_of(seen, member).job,
+        "namespace": "bramble-edge",
+        "uid": f"job-of-{name}",
+        "labels": {},
+        "annotations": {APPLIED: applied},
+    }
     return SetupJob.of({"kind": "Job", "metadata": metadata, "status": {"conditions": conditions}}, pods)
 
 
@@ -295,3 +304,25 @@ def test_the_agents_label_fits_and_tells_boards_apart() -> None:
     assert first != second
     assert len(first) <= 63
     assert agent_label("living-rooms", "rpi5") == "living-rooms.rpi5"
+
+
+@pytest.mark.parametrize(
+    ("applied", "pods", "deleted"),
+    [
+        pytest.param("of other resources", (), True, id="it would be made otherwise now"),
+        pytest.param("", (), False, id="an earlier operator made it"),
+        pytest.param("of other resources", (pod("x"),), False, id="it has a pod"),
+    ],
+)
+def test_a_preparation_without_a_pod_is_made_anew_once_the_chart_is_corrected(
+    applied: str, pods: tuple[dict[str, Any], ...], deleted: bool
+) -> None:
+    seen = observed([node("a")])
+    planned = plan(observed([node("a")], setups=(job(seen, "a", applied=applied, pods=pods),)), NOW)
+    assert [item.uid for item in of(planned, Delete)] == (["job-of-a"] if deleted else [])
+
+
+def test_a_preparation_without_a_pod_waits_while_it_would_be_made_so_again() -> None:
+    seen = observed([node("a")])
+    made = manifest_digest(setup_job(seen, folder_of(seen, seen.membership.members[0])).manifest)
+    assert of(plan(observed([node("a")], setups=(job(seen, "a", applied=made),)), NOW), Delete) == []

@@ -17,10 +17,15 @@ OWNER = Owner("Dataset", "ads", "tape", "uid-1")
 PREFIX = "runs/dataset/ads/tape/uid-1/snapshot/1/"
 
 
-def job(*conditions: tuple[str, str], suspend: bool = False) -> dict[str, Any]:
-    """A Job with these conditions True, as (type, reason)."""
+def job(*conditions: tuple[str, str], suspend: bool = False, counts: dict[str, int] | None = None) -> dict[str, Any]:
+    """A Job with these conditions True, as (type, reason), and these counts of pods."""
     shown = [{"type": type_, "status": "True", "reason": reason, "message": ""} for type_, reason in conditions]
-    return {"kind": "Job", "metadata": {"name": "tape-snapshot-1"}, "spec": {"suspend": suspend}, "status": {"conditions": shown}}
+    return {
+        "kind": "Job",
+        "metadata": {"name": "tape-snapshot-1"},
+        "spec": {"suspend": suspend},
+        "status": {"conditions": shown, **(counts or {})},
+    }
 
 
 def pod(state: dict[str, Any] | None = None, *, node: str | None = "n1", conditions: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:

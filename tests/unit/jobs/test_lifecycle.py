@@ -13,7 +13,7 @@ from bramble.contracts.jobs.convert import ConvertJob, ConvertResult
 from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.job import Failure, Job
-from bramble.kinds.jobs.lifecycle import Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.lifecycle import Finished, GivenUp, NotFiled, Renewed, Repeated, UnderWay, advance
 from bramble.kinds.jobs.pod import Container, Pod
 from bramble.kinds.jobs.step import Owner, Step
 from bramble.kinds.plan import FileResult
@@ -48,6 +48,14 @@ def test_without_a_job_it_is_created() -> None:
 def test_a_job_without_a_pod_is_waited_for() -> None:
     outcome = step(StepSeen(job=Job(name="j"), begun=True))
     assert outcome == UnderWay("Job j has no pod yet; `kubectl describe job j` says why if it stays so")
+
+
+def test_a_job_that_never_had_a_pod_gives_way_to_one_that_is_made_otherwise_and_costs_nothing() -> None:
+    outcome = step(StepSeen(job=Job(name="j", had_pods=False, applied="of other resources"), begun=True))
+    assert outcome == Renewed(
+        Conversion(attempt=3, failures=1, state="Running"),
+        "conversion attempt 2 had no pod, and its Job would be made otherwise now: attempt 3 follows, and no budget is charged",
+    )
 
 
 def test_a_config_map_that_was_not_made_with_its_job_is_made_afterwards() -> None:

@@ -245,10 +245,14 @@ def test_the_newest_pod_tells_how_the_attempt_stands() -> None:
         (step_seen(begun=True), f"the Job {JOB_GONE}"),
         (
             step_seen(job=job(("Failed", "DeadlineExceeded"))),
+            "no pod of Job tape-snapshot-1 was admitted in None s (activeDeadlineSeconds)",
+        ),
+        (
+            step_seen(job=job(("Failed", "DeadlineExceeded"), counts={"failed": 1})),
             "the attempt took longer than its deadline (activeDeadlineSeconds of Job tape-snapshot-1, None) and was ended",
         ),
     ],
-    ids=["the Job says why", "the Job is gone", "the Job ran too long"],
+    ids=["the Job says why", "the Job is gone", "the Job never had a pod", "the Job ran too long"],
 )
 def test_what_is_known_without_a_pod(seen: StepSeen, message: str) -> None:
     assert failure_cause(seen).message == message

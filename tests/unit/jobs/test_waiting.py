@@ -1,4 +1,4 @@
-"""A Job that does not start: of what object the warnings are read, what is said, and how soon it is looked at again."""
+"""A Job that does not start: of what object the warnings are read, whether it is outdated, and how soon it is looked at again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Container, Pod
-from bramble.kinds.jobs.waiting import look_again, read_warning
+from bramble.kinds.jobs.waiting import is_outdated, look_again, read_warning
+from bramble.kinds.plan import CreateOnce, manifest_digest
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB = Job(name="j", uid="u-job")
@@ -47,3 +48,24 @@ async def test_whose_warnings_are_read(job: Job | None, pods: tuple[Pod, ...], w
 def test_how_soon_it_is_looked_at_again(age: int, wait: int) -> None:
     assert look_again(NOW - timedelta(seconds=age), NOW) == NOW + timedelta(seconds=wait)
     assert look_again(None, NOW) is None
+
+
+WANTED = {"kind": "Job", "spec": {"x": 1}}
+CONFIG_MAP = CreateOnce({"kind": "ConfigMap", "data": {}})
+OTHERWISE = Job(name="j", had_pods=False, applied="another digest")
+
+
+@pytest.mark.parametrize(
+    ("job", "pods", "outdated"),
+    [
+        pytest.param(OTHERWISE, (), True, id="it never had a pod and would be made otherwise now"),
+        pytest.param(replace(OTHERWISE, applied=manifest_digest(WANTED)), (), False, id="it would be made so again"),
+        pytest.param(replace(OTHERWISE, applied=""), (), False, id="an earlier operator made it"),
+        pytest.param(replace(OTHERWISE, suspended=True), (), False, id="Kueue holds it back: it keeps its place in the queue"),
+        pytest.param(replace(OTHERWISE, had_pods=True), (), False, id="it had a pod"),
+        pytest.param(OTHERWISE, (NOWHERE,), False, id="it has a pod, which the Job does not count yet"),
+        pytest.param(None, (), False, id="there is no Job"),
+    ],
+)
+def test_whether_a_job_is_outdated(job: Job | None, pods: tuple[Pod, ...], outdated: bool) -> None:
+    assert is_outdated(job, pods, (CreateOnce(WANTED), CONFIG_MAP)) is outdated

@@ -205,3 +205,11 @@ def test_the_board_whose_job_waits_for_the_shortest_time_decides_when_to_look_ag
     plan = benchmark(benchmarking(waits, works=(work(), work(RPI4)), spec=TWO), NOW)
     assert plan is not None
     assert plan.wake_at == NOW + timedelta(seconds=4)
+
+
+def test_a_job_without_a_pod_is_made_anew_once_its_resources_are_corrected() -> None:
+    refused = StepSeen(job=Job(name="j", had_pods=False, applied="of other resources"), begun=True)
+    plan = benchmark(benchmarking({RPI5: refused}, works=(work(failures=2),)), NOW)
+    (again,) = remembered(plan)["benchmarks"]
+    assert (again["attempt"], again["failures"], again["state"]) == (2, 2, "Running")
+    assert message(plan).startswith("rooms/rpi5: benchmark attempt 1 had no pod")

@@ -131,3 +131,11 @@ def test_a_job_that_gets_no_pod_is_looked_at_again_by_itself() -> None:
     assert plan is not None
     assert plan.wake_at == NOW + timedelta(seconds=4)
     assert "FailedCreate: quota" in message(plan)
+
+
+def test_a_job_without_a_pod_is_made_anew_once_its_resources_are_corrected() -> None:
+    refused = StepSeen(job=Job(name="j", had_pods=False, applied="of other resources"), begun=True)
+    plan = convert(converting(refused, Conversion(attempt=1, failures=2, state="Running")), NOW)
+    conversion = remembered(plan)["conversion"]
+    assert (conversion["attempt"], conversion["failures"], conversion["state"]) == (2, 2, "Running")
+    assert "no budget is charged" in message(plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from bramble.api.objects import StepAttempts
 from bramble.api.trainingrun import OutputSeen
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.jobs.package import PackagingJob
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.plan import CreateOnce
@@ -102,3 +104,30 @@ def test_a_disruption_is_followed_by_another_attempt() -> None:
 def test_a_result_of_another_step_is_no_package() -> None:
     found = package_output(pinned(StepSeen(stored=stored(problem="the result in the store is of step train, not package"))), NOW)
     assert remembered(found)["packaging"]["failures"] == 1
+
+
+def test_a_job_without_a_pod_is_made_anew_once_its_resources_are_corrected() -> None:
+    refused = StepSeen(job=Job(name="run-package-1", had_pods=False, applied="of other resources"), begun=True)
+    found = package_output(pinned(refused, packaging=StepAttempts(attempt=1, failures=2)), NOW)
+    assert remembered(found)["packaging"] == {"attempt": 2, "failures": 2, "disruptions": 0}
+    assert "no budget is charged" in message(found)
+
+
+def test_suspended_no_attempt_goes_on_and_none_begins() -> None:
+    """The Job of an attempt that is not the present one is deleted as a stale child."""
+    wish = {**spec(), "suspend": True}
+    ended = plan(pinned(StepSeen(job=Job(name="run-package-1"), begun=True), wish, packaging=StepAttempts(attempt=1, failures=1)), NOW)
+    assert remembered(ended)["packaging"] == {"attempt": 2, "failures": 1, "disruptions": 0}, "no budget is charged"
+    assert condition(ended) == ("False", "Suspended")
+    waits = plan(pinned(StepSeen(), wish, packaging=StepAttempts(attempt=2)), NOW)
+    assert (condition(waits), waits.items, waits.remember) == (("False", "Suspended"), (), False)
+    assert "set it to false to package the kept output" in message(waits)
+
+
+def test_suspended_a_package_that_is_made_is_recorded() -> None:
+    assert remembered(plan(pinned(StepSeen(stored=RESULT), {**spec(), "suspend": True}), NOW))["package"]["digest"] == PACKAGE
+
+
+def test_suspended_the_store_says_first_whether_a_package_was_made() -> None:
+    seen = replace(pinned(None, {**spec(), "suspend": True}), store=Blocker("StoreUnavailable", "no answer"))
+    assert condition(plan(seen, NOW)) == ("False", "StoreUnavailable")

@@ -63,6 +63,7 @@ class Preparation:
         begin: folders whose Job is created.
         done: folders whose Job has completed, which their nodes are marked with.
         retry: failed Jobs to delete, so that the next pass creates them again.
+        without_pod: folders whose Job has had no pod yet, with that Job.
         failed: node to the reason why its preparation failed.
         wake_at: when the next failed preparation is due; None if none has failed.
     """
@@ -70,6 +71,7 @@ class Preparation:
     begin: tuple[Folder, ...]
     done: tuple[Folder, ...]
     retry: tuple[SetupJob, ...]
+    without_pod: tuple[tuple[Folder, SetupJob], ...]
     failed: Mapping[str, str]
     wake_at: datetime | None
 
@@ -80,6 +82,7 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
     begin: list[Folder] = []
     done: list[Folder] = []
     retry: list[SetupJob] = []
+    without_pod: list[tuple[Folder, SetupJob]] = []
     failed: dict[str, str] = {}
     due: list[datetime] = []
     running = sum(job.state == "running" for job in seen.setups)
@@ -100,4 +103,6 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
                 retry.append(job)
             else:
                 due.append(repeated_at)
-    return Preparation(tuple(begin), tuple(done), tuple(retry), failed, min(due, default=None))
+        elif job.without_pod is not None:
+            without_pod.append((folder, job))
+    return Preparation(tuple(begin), tuple(done), tuple(retry), tuple(without_pod), failed, min(due, default=None))

@@ -12,6 +12,7 @@ from bramble.api.objects import Invalid, moment
 from bramble.kinds.fleet.membership import Fleet, Membership
 from bramble.kinds.fleet.node import Node
 from bramble.kinds.jobs.conditions import true_condition
+from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key, Manifest, key_of
@@ -27,6 +28,7 @@ class SetupJob:
 
     Attributes:
         failed_at: when it failed; None if it has not.
+        without_pod: the Job, if it is under way and has had no pod yet.
         problem: why it failed, in the words of its pod, or else of the Job controller.
     """
 
@@ -35,6 +37,7 @@ class SetupJob:
     state: Literal["running", "complete", "failed"] = "running"
     failed_at: datetime | None = None
     problem: str = ""
+    without_pod: Job | None = None
 
     @property
     def name(self) -> str:
@@ -53,17 +56,23 @@ class SetupJob:
             return cls(key=key, uid=uid, state="complete")
         failed = true_condition(job, "Failed")
         if failed is None:
-            return cls(key=key, uid=uid)
+            parsed = Job.of(job)
+            has_pod = parsed.had_pods or any(_is_owned(pod, uid) for pod in pods)
+            return cls(key=key, uid=uid, without_pod=None if has_pod else parsed)
         problem = _last_message(uid, pods) or failed.get("message") or failed.get("reason") or "the Job gives no reason"
         return cls(key=key, uid=uid, state="failed", failed_at=moment(failed["lastTransitionTime"]), problem=problem)
 
 
 def _last_message(uid: str, pods: Iterable[Manifest]) -> str:
     """What the Job's containers wrote into their termination logs last; empty if nothing."""
-    mine = (pod for pod in pods if any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ()))
+    mine = (pod for pod in pods if _is_owned(pod, uid))
     statuses = (status for pod in mine for status in (pod.get("status") or {}).get("containerStatuses") or ())
     messages = [((status.get("state") or {}).get("terminated") or {}).get("message", "").strip() for status in statuses]
     return next((message for message in reversed(messages) if message), "")
+
+
+def _is_owned(pod: Manifest, uid: str) -> bool:
+    return any(owner["uid"] == uid for owner in pod["metadata"].get("ownerReferences") or ())
 
 
 class Child(NamedTuple):

@@ -9,8 +9,9 @@ from bramble.kinds.finalizer import add_finalizer, has_finalizer, remove_finaliz
 from bramble.kinds.fleet import status
 from bramble.kinds.fleet.folders import Preparation, prepare
 from bramble.kinds.fleet.nodes import changes, remove_agents
-from bramble.kinds.fleet.observed import Leaving, Observed, Seen
+from bramble.kinds.fleet.observed import Leaving, Observed, Seen, SetupJob
 from bramble.kinds.fleet.render import agents, ca_config_map, daemon_set_name, service, setup_job
+from bramble.kinds.jobs.waiting import is_outdated
 from bramble.kinds.plan import NOTHING, Delete, Item, Plan
 from bramble.kinds.status_update import report
 
@@ -44,10 +45,15 @@ def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:
         service(seen),
         *(agents(seen, board) for board in seen.fleet.spec.boards),
         *(Delete(child.key, child.uid) for child in seen.daemon_sets if child.key.name not in wanted),
-        *(Delete(job.key, job.uid) for job in preparation.retry),
+        *(Delete(job.key, job.uid) for job in (*preparation.retry, *_outdated(seen, preparation))),
         *(setup_job(seen, folder) for folder in preparation.begin),
         *changes(seen, preparation.done),
     )
+
+
+def _outdated(seen: Observed, preparation: Preparation) -> list[SetupJob]:
+    """Jobs without a pod that would be made otherwise now. The next pass makes them anew."""
+    return [job for folder, job in preparation.without_pod if is_outdated(job.without_pod, (), (setup_job(seen, folder),))]
 
 
 def _remove_agents(seen: Leaving, now: datetime) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bramble.api.labels import APPLIED
 from bramble.api.objects import moment
 from bramble.kinds.jobs.conditions import true_condition
 from bramble.kube.resources import Manifest
@@ -36,6 +37,7 @@ class Job:
         failure: it has failed, or is about to.
         had_pods: it has or had a pod.
         deadline: its `activeDeadlineSeconds`, which a policy of the cluster may have changed; None without one.
+        applied: the digest of what it was made from (`kinds.plan.manifest_digest`); empty if an earlier operator made it.
         since: since when it should have pods: its start, or its creation before its controller has seen it.
     """
 
@@ -44,6 +46,7 @@ class Job:
     since: datetime | None = field(default=None, compare=False)
     had_pods: bool = field(default=True, compare=False)
     deadline: int | None = field(default=None, compare=False)
+    applied: str = field(default="", compare=False)
     suspended: bool = False
     started: datetime | None = None
     succeeded: bool = False
@@ -67,6 +70,7 @@ class Job:
             uid=metadata.get("uid", ""),
             had_pods=any(status.get(count) for count in ("active", "failed", "succeeded", "terminating")),
             deadline=(manifest.get("spec") or {}).get("activeDeadlineSeconds"),
+            applied=(metadata.get("annotations") or {}).get(APPLIED, ""),
             since=moment(started or created) if started or created else None,
             suspended=bool((manifest.get("spec") or {}).get("suspend")),
             started=moment(started) if started else None,

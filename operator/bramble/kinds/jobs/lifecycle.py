@@ -18,6 +18,7 @@ from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.render import render_step
 from bramble.kinds.jobs.state import Absent, CountsAs, Done, Failed, Running, Waiting, step_state
 from bramble.kinds.jobs.step import Step
+from bramble.kinds.jobs.waiting import is_outdated
 from bramble.kinds.plan import CreateOnce, FileResult
 
 ATTEMPT_FAILED = "AttemptFailed"
@@ -71,6 +72,19 @@ class Repeated(Generic[Attempts]):
 
 
 @dataclass(frozen=True, slots=True)
+class Renewed(Generic[Attempts]):
+    """The attempt never had a pod and its Job would be made otherwise now, so another attempt follows. No budget is charged.
+
+    Attributes:
+        attempts: memory of the next attempt.
+        message: for a condition.
+    """
+
+    attempts: Attempts
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class GivenUp(Generic[Attempts]):
     """The attempt failed, and none follows: the cause is final, or a budget is spent.
 
@@ -94,7 +108,7 @@ def advance(
     *,
     filed_key: str = "",
     problem_of: Callable[[Result], str] = lambda _: "",
-) -> UnderWay | NotFiled | Finished[Result] | Repeated[Attempts] | GivenUp[Attempts]:
+) -> UnderWay | NotFiled | Finished[Result] | Repeated[Attempts] | Renewed[Attempts] | GivenUp[Attempts]:
     """What the present attempt at a step needs next.
 
     Args:
@@ -112,7 +126,11 @@ def advance(
         case Absent():
             return UnderWay(f"{name} starts", render_step(step))
         case Waiting(message, since):
-            return UnderWay(message, () if seen.begun else render_step(step), since)
+            children = render_step(step)
+            if is_outdated(seen.job, seen.pods, children):
+                following = next_attempt(attempts)
+                return Renewed(following, renewed_message(name, following.attempt))
+            return UnderWay(message, () if seen.begun else children, since)
         case Running(node):
             return UnderWay(f"{name} runs on node {node}")
         case Failed(cause, counts_as):
@@ -124,6 +142,11 @@ def advance(
                 return NotFiled(FileResult(step.owner.namespace, filed_key, content))
             return Finished(result)
     raise TypeError(f"{name}: {state} is no result of type {result_type.__name__}")  # `gather_step` checks the step of what it reads
+
+
+def renewed_message(name: str, following: int) -> str:
+    """What is said of an attempt that never had a pod and is followed by one that is made from what is wanted now."""
+    return f"{name} had no pod, and its Job would be made otherwise now: attempt {following} follows, and no budget is charged"
 
 
 def _failed(name: str, attempts: Attempts, cause: Cause, counts_as: CountsAs) -> Repeated[Attempts] | GivenUp[Attempts]:

@@ -120,6 +120,8 @@ def failure_cause(seen: StepSeen) -> Cause:
     found = first_cause(disruptions or ends)
     if found is not None:
         return found
+    if seen.job is not None and seen.job.overran and not seen.job.had_pods and not seen.pods:
+        return Cause(kind="Error", message=f"no pod of Job {seen.job.name} was admitted in {seen.job.deadline} s (activeDeadlineSeconds)")
     if seen.job is not None and seen.job.overran:
         allowed = f"activeDeadlineSeconds of Job {seen.job.name}, {seen.job.deadline}"
         return Cause(kind="Error", message=f"the attempt took longer than its deadline ({allowed}) and was ended")

@@ -1,13 +1,17 @@
-"""A Job that does not start: what Kubernetes says about it, and how soon to look again, since no Event wakes an object."""
+"""A Job that does not start: what Kubernetes says about it, whether it would be made otherwise now, and how soon to look again, since no
+Event wakes an object.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.plan import CreateOnce, manifest_digest
 from bramble.kinds.sources import Sources
+from bramble.kube.resources import JOB
 
 FAILED_CREATE = "FailedCreate"
 """Reason of the Job controller's Event about a pod that the API server refused: by a quota, a limit range, or an admission policy."""
@@ -31,6 +35,21 @@ async def read_warning(sources: Sources, namespace: str, job: Job | None, pods: 
         return await sources.warning(namespace, job.uid) if job.uid else ""
     starting = next((pod for pod in pods if pod.uid and pod.node is not None and not pod.has_started(container)), None)
     return await sources.warning(namespace, starting.uid) if starting is not None else ""
+
+
+def is_outdated(job: Job | None, pods: Collection[object], wanted: Iterable[CreateOnce]) -> bool:
+    """Whether the Job never had a pod and would be made otherwise now, so that another attempt in its place loses nothing.
+
+    A Job's pod template cannot be changed, so pods that are refused would be refused although their cause was corrected. A Job that Kueue
+    holds back is not outdated, because another one would lose its place in the queue.
+
+    Args:
+        pods: the attempt's pods.
+        wanted: what the attempt would consist of now.
+    """
+    if job is None or job.suspended or job.had_pods or pods or not job.applied:
+        return False
+    return any(manifest_digest(each.manifest) != job.applied for each in wanted if each.manifest["kind"] == JOB.kind)
 
 
 def look_again(since: datetime | None, now: datetime) -> datetime | None:

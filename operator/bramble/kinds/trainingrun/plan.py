@@ -28,6 +28,7 @@ from bramble.kinds.trainingrun.policies.note_output import note_output
 from bramble.kinds.trainingrun.policies.package_output import package_output
 from bramble.kinds.trainingrun.policies.publish import publish
 from bramble.kinds.trainingrun.policies.release_part import release_part
+from bramble.kinds.trainingrun.policies.renew import renew
 from bramble.kinds.trainingrun.policies.reuse import reuse
 from bramble.kinds.trainingrun.policies.suspended import suspended
 from bramble.kinds.trainingrun.policies.take_output import take_output
@@ -40,7 +41,7 @@ Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
     deleted, answer_request, note_output, delete_stale_children, ended, hyperparameters_changed, description_changed,
-    trained, suspended, wait_for_store, take_output, package_output, admit, reuse, attempt_fails, begin, release_part, train,
+    trained, suspended, wait_for_store, take_output, package_output, admit, reuse, attempt_fails, begin, release_part, renew, train,
     evaluate, gates, publish,
 )  # fmt: skip
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from bramble.api.objects import StepAttempts
-from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, GivenUp, NotFiled, Repeated, UnderWay
+from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, GivenUp, NotFiled, Renewed, Repeated, UnderWay
 from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.status_update import StatusUpdate, remember, report
@@ -17,7 +17,7 @@ from bramble.kinds.trainingrun.status import outcome, run_ended
 
 def plan_unfinished(
     seen: Observed,
-    step: UnderWay | NotFiled | Repeated[StepAttempts] | GivenUp[StepAttempts],
+    step: UnderWay | NotFiled | Repeated[StepAttempts] | Renewed[StepAttempts] | GivenUp[StepAttempts],
     now: datetime,
     show: Callable[[str], StatusUpdate],
     *,
@@ -43,6 +43,9 @@ def plan_unfinished(
             event = Emit("Normal", ATTEMPT_FAILED, message)
             fields: dict[str, Any] = {"first_cause": cause, memory: following}
             return remember(seen.run, show(message), now, events=(event,), **fields)
+        case Renewed(following, message):
+            renewed: dict[str, Any] = {memory: following}
+            return remember(seen.run, show(message), now, **renewed)
         case GivenUp(charged, cause, message):
             final = outcome(failed, f"{message}. {remedy}", now)
             fields = {"first_cause": cause, memory: charged, "outcome": final}

@@ -8,7 +8,7 @@ from bramble.contracts.jobs.snapshot import SnapshotResult
 from bramble.kinds.dataset.observed import SNAPSHOT, Observed
 from bramble.kinds.dataset.render import snapshot_step
 from bramble.kinds.dataset.status import findings_of, memory_of, samples_of, snapshot_failed, snapshotted, snapshotting
-from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Renewed, Repeated, UnderWay, advance
 from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.status_update import remember, report
@@ -30,5 +30,7 @@ def snapshot(seen: Observed, now: datetime) -> Plan | None:
         case Repeated(attempts, cause, message):
             event = Emit("Normal", ATTEMPT_FAILED, message)
             return remember(dataset, snapshotting(message), now, events=(event,), first_cause=cause, **attempts.counters())
+        case Renewed(attempts, message):
+            return remember(dataset, snapshotting(message), now, **attempts.counters())
         case GivenUp(attempts, cause):
             return remember(dataset, snapshot_failed(cause), now, first_cause=cause, **attempts.counters())

@@ -10,7 +10,7 @@ from bramble.api.modelversion import CONVERTED, FAILED, MEASURED, OVER, PASSED, 
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkResult
 from bramble.kinds.blockers import Blocker
-from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Renewed, Repeated, UnderWay, advance
 from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.modelversion.choice import choose, with_evidence
 from bramble.kinds.modelversion.observed import BoardKey, Observed
@@ -101,6 +101,8 @@ def _plan_board(seen: Observed, wanted: Target, present: TargetSeen | None) -> B
         case Repeated(following, cause, message):
             event = Emit("Normal", ATTEMPT_FAILED, f"{key}: {message}")
             return BoardPlan(following, _benchmarking(key, message), cause=cause, event=event)
+        case Renewed(following, message):
+            return BoardPlan(following, _benchmarking(key, message))
         case GivenUp(charged, cause, message):
             message = f"{message[:MESSAGE_CHARACTERS]}; {REMEDY}"
             return BoardPlan(charged.model_copy(update={"state": FAILED, "message": message}), cause=cause)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bramble.api.modelversion import CONVERTED, FAILED
 from bramble.contracts.jobs.convert import ConvertResult
-from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Repeated, UnderWay, advance
+from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED, Finished, GivenUp, NotFiled, Renewed, Repeated, UnderWay, advance
 from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.modelversion.observed import Observed
 from bramble.kinds.modelversion.render import convert_filed_key, convert_step
@@ -38,6 +38,8 @@ def convert(seen: Observed, now: datetime) -> Plan | None:
         case Repeated(following, cause, message):
             event = Emit("Normal", ATTEMPT_FAILED, message)
             return remember_version(seen, converting(message), now, events=(event,), conversion=following, first_cause=cause)
+        case Renewed(following, message):
+            return remember_version(seen, converting(message), now, conversion=following)
         case GivenUp(charged, cause, message):
             given_up = charged.model_copy(update={"state": FAILED, "message": f"{message}. {REMEDY}"})
             return remember_version(seen, conversion_failed(given_up.message), now, conversion=given_up, first_cause=cause)

@@ -15,6 +15,11 @@ from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, EVALUATION_FAILED
 
 FRESH: dict[str, Any] = {"outcome": None, "failures": 0, "disruptions": 0, "stalls": 0, "spent_seconds": 0, "first_cause": None}
 
+UNDER_WAY = (
+    "the run has not ended: nothing to retry. A Job without pods is made anew when spec.jobs, spec.resources or the chart's values change;"
+    " spec.suspend pauses the run, deleting it ends it"
+)
+
 
 def answer_request(seen: Observed, now: datetime) -> Plan | None:
     """Retry: a failed run begins again with fresh budgets. A run that has not ended, or has succeeded, refuses it."""
@@ -22,7 +27,7 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
     def decide(_: Request) -> Accepted | Refused:
         ended = seen.status.outcome
         if ended is None:
-            return Refused("the run has not ended: nothing to retry (spec.suspend pauses it, deleting it ends it)")
+            return Refused(UNDER_WAY)
         if ended.reason == SUCCEEDED:
             return Refused("the run succeeded: make another TrainingRun to train again")
         message = "the run begins again with fresh budgets, as requested"
