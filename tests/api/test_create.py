@@ -45,6 +45,11 @@ DIGEST = f"sha256:{'a' * 64}"
 STEPS = "spec.strategy.canary.steps"
 
 
+def step(nodes: int | str) -> Manifest:
+    """A step with so many nodes."""
+    return {"nodes": nodes, "bake": "10m"}
+
+
 def packages(name: str = "first", **more: Any) -> Manifest:
     """The spec of a run that packages what another run left."""
     trainer = {"keptOutput": {"trainingRunRef": {"name": name}, **more}}
@@ -105,6 +110,7 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         case("a gate beyond 1", TRAINING_RUN, {"spec.evaluation.gates.0.min": "1.5"}, "gates[0].min", '"1.5"', "between 0 and 1"),
         case("a gate of no metric", TRAINING_RUN, {"spec.evaluation.gates.0.metric": "luck"}, "gates[0].metric", '"luck"', '"recall"'),
         case("a gate on a slice nobody makes", TRAINING_RUN, {"spec.evaluation.slices": ["hour"]}, "evaluation.slices", "add it there"),
+        case("no time to train", TRAINING_RUN, {"spec.budgets.deadline": "0h"}, "budgets.deadline", '"0h"', "longer than nothing"),
         case("a deadline in words", TRAINING_RUN, {"spec.budgets.deadline": "soon"}, "budgets.deadline", '"soon"', "1h30m"),
         case("a negative budget", TRAINING_RUN, {"spec.budgets.failures": -1}, "budgets.failures", "greater than or equal to 0"),
         case("a quantity that is none", TRAINING_RUN, {"spec.resources.limits.memory": "lots"}, "limits[memory]", "this is lots"),
@@ -150,6 +156,7 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
             "remove calibrationSamples",
         ),
         case("a drop that is negative", MODEL_VERSION, {"spec.validation.maxDrop.accuracy": "-0.1"}, "maxDrop.accuracy", '"-0.1"'),
+        case("a limit that nothing keeps", MODEL_VERSION, {"spec.benchmark.0.limits.p99": "0ms"}, "limits.p99", '"0ms"', "longer"),
         case("a limit without unit", MODEL_VERSION, {"spec.benchmark.0.limits.p99": "50"}, "limits.p99", '"50"', "50ms"),
         case("a limit in no unit", MODEL_VERSION, {"spec.benchmark.0.limits.memory": "280mi"}, "limits.memory", "280mi", "such as 280Mi"),
         case("one board twice", MODEL_VERSION, {"spec.benchmark": [{"fleet": "f", "board": "b"}] * 2}, "spec.benchmark[1]", "Duplicate"),
@@ -165,6 +172,16 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         case("half a node", ROLLOUT, {f"{STEPS}.0.nodes": "0.5"}, "steps[0].nodes", "this is 0.5", '"10%"'),
         case("more than all", ROLLOUT, {f"{STEPS}.0.nodes": "101%"}, "steps[0].nodes", "this is 101%"),
         case("a last step that leaves some behind", ROLLOUT, {f"{STEPS}.3.nodes": "50%"}, "the last step", "nodes: 100%"),
+        case("shares that go down", ROLLOUT, {STEPS: [step("50%"), step("9%"), step("100%")]}, "the steps go down"),
+        case("numbers that go down", ROLLOUT, {STEPS: [step(9), step(8), step("100%")]}, "the steps go down"),
+        case("a number after the whole fleet", ROLLOUT, {STEPS: [step("100%"), step(5), step("100%")]}, "the steps go down"),
+        case("no time to decide", ROLLOUT, {"spec.analysis.deadline": "0s"}, "analysis.deadline", "longer than nothing", '"0s"'),
+        case(
+            "a guardrail twice",
+            ROLLOUT,
+            {"spec.analysis.guardrails": [{"metric": "errors", "ceiling": "0.1"}] * 2},
+            "guardrails: one is listed twice",
+        ),
         case("no strategy", ROLLOUT, {"spec.strategy": {}}, "spec.strategy", "exactly one of canary"),
         case("latency without quantile", ROLLOUT, {"spec.analysis.guardrails.1.quantile": UNSET}, "guardrails[1]", "needs a quantile"),
         case("errors with quantile", ROLLOUT, {"spec.analysis.guardrails.0.quantile": "0.5"}, "guardrails[0]", "latency needs a quantile"),
@@ -200,6 +217,12 @@ def test_refused(admission: Admission, manifest: Manifest, fragments: tuple[str,
         case("whole numbers as quantities", FLEET, {"spec.boards.0.resources": {"limits": {"cpu": 1, "memory": 2**40}}}),
         case("a pre-release", MODEL_VERSION, {"metadata.name": "ad-detector-2-1-0-rc-1", "spec.version": "2.1.0-rc.1"}),
         case("nodes as a number", ROLLOUT, {f"{STEPS}.0.nodes": 1}),
+        case("a share after a number, and a pause between", ROLLOUT, {STEPS: [step(5), {"pause": {}}, step("10%"), step("100%")]}),
+        case(
+            "two guardrails of one metric",
+            ROLLOUT,
+            {"spec.analysis.guardrails": [{"metric": "errors", "ceiling": "0.1"}, {"metric": "errors", "ceiling": "0.2"}]},
+        ),
     ],
 )
 def test_taken(admission: Admission, manifest: Manifest, fragments: tuple[str, ...]) -> None:

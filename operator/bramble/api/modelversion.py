@@ -13,9 +13,9 @@ from bramble.api.schema import (
     ATOMIC,
     NAME_LIMIT,
     DigestText,
-    Duration,
     Name,
     PatternMessage,
+    PositiveDuration,
     Quantity,
     Rule,
     SpecPart,
@@ -122,13 +122,13 @@ class Validation(SpecPart):
 class Limits(SpecPart):
     """What a variant must reach on the board. A variant that misses a limit is rejected there, and the reason has the figures."""
 
-    mean: Duration | None = None
+    mean: PositiveDuration | None = None
     """The largest mean latency of one prediction."""
-    p50: Duration | None = None
+    p50: PositiveDuration | None = None
     """The largest median latency."""
-    p95: Duration | None = None
+    p95: PositiveDuration | None = None
     """The largest 95th percentile of the latency."""
-    p99: Duration | None = None
+    p99: PositiveDuration | None = None
     """The largest 99th percentile of the latency."""
     memory: Quantity | None = None
     """The largest peak memory of the process with two copies of the model loaded, as while an agent replaces one model by another."""

@@ -13,6 +13,7 @@ from bramble.api.schema import (
     VALIDATIONS,
     Decimal,
     Duration,
+    PositiveDuration,
     Rule,
     Share,
     SpecPart,
@@ -73,6 +74,12 @@ class Canary(SpecPart):
         Rule(
             "has(self.steps[self.steps.size() - 1].nodes) && self.steps[self.steps.size() - 1].nodes == '100%'",
             "the last step must be the whole fleet, so that every node ends on one version: add {nodes: 100%, bake: 30m}",
+        ),
+        Rule(
+            "self.steps.map(s, has(s.nodes) && type(s.nodes) == int, int(s.nodes)).isSorted()"
+            " && self.steps.map(s, has(s.nodes) && type(s.nodes) == string, int(s.nodes.replace('%', ''))).isSorted()"
+            " && self.steps.map(s, has(s.nodes), s.nodes == '100%').isSorted()",
+            "the steps go down: a step keeps the nodes of the step before, so write each at least as large as the one before it",
         ),
     )
 
@@ -146,7 +153,14 @@ class Guardrail(SpecPart):
 class Analysis(SpecPart):
     """How a candidate is judged."""
 
-    deadline: Duration = "72h"
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.guardrails) || self.guardrails.all(one, self.guardrails.exists_one(other, other == one))",
+            "guardrails: one is listed twice with the same fields; remove one of the two",
+        ),
+    )
+
+    deadline: PositiveDuration = "72h"
     """How long one step may stay undecided, counted from when it begins to be watched, as `bake` is."""
     on_undecided: Literal["Pause", "Abort", "Promote"] = "Pause"
     """What happens then."""

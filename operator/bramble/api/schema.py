@@ -115,6 +115,18 @@ class PatternMessage:
         return schema
 
 
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """Adds a rule to a field."""
+
+    rule: Rule
+
+    def __get_pydantic_json_schema__(self, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        schema = handler(core_schema)
+        schema.setdefault(VALIDATIONS, []).append(self.rule.as_json())
+        return schema
+
+
 def immutable(required: tuple[str, ...], optional: tuple[str, ...], instead: str) -> Rule:
     """A rule that these fields of a spec cannot be changed, set later, or unset once the object is created.
 
@@ -188,6 +200,11 @@ Duration = Annotated[
     PatternMessage("must be a duration: whole numbers with the units h, m, s and ms, such as 10m, 1h30m or 50ms"),
 ]
 """A duration as in GEP-2257: the part of Go's durations that every language can parse."""
+
+PositiveDuration = Annotated[
+    Duration, Validated(computed("self.matches('[1-9]')", 'must be longer than nothing, such as 10m; this is "%s"', "self"))
+]
+"""A limit in time. A limit of 0s could never be kept."""
 
 QUANTITY_RULE = computed(
     "type(self) == int || isQuantity(self)",

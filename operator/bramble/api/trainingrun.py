@@ -15,9 +15,9 @@ from bramble.api.schema import (
     ATOMIC,
     NAME_RULES,
     SET,
-    Duration,
     LabelValue,
     Name,
+    PositiveDuration,
     Quantity,
     Rule,
     Share,
@@ -98,7 +98,7 @@ class Budgets(SpecPart):
     """How many attempts may fail by their own fault, such as a crash or an error of the script, and be followed by another."""
     disruptions: Annotated[int, Field(ge=0, le=1000)] = 20
     """How many attempts may be ended by something outside, such as a lost node or preemption, and be followed by another."""
-    deadline: Duration = "24h"
+    deadline: PositiveDuration = "24h"
     """How long all attempts together may run, a day unless set. Time between attempts, or while suspended, does not count. A run that
     reaches it keeps its checkpoints, and goes on from the newest one when the deadline is raised."""
 

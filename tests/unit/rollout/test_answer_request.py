@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bramble.kinds.blockers import Blocker
 from bramble.kinds.rollout.decision import Decision
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.answer_request import answer_request
@@ -43,6 +44,9 @@ def paused_status(**changes: Any) -> dict[str, Any]:
     return baking(LONG_AGO, conditions=(condition,), **changes)
 
 
+NOT_ALLOWED = Blocker("FleetNotAllowed", "Fleet 'demo' does not list namespace 'ads' in spec.allowedNamespaces; its owner must add it")
+FORBIDDEN: dict[str, Any] = {"fleet_blocker": NOT_ALLOWED, "blocker": NOT_ALLOWED}
+
 ACCEPTED: list[Any] = [
     row(with_request(asked("resume"), status=out(), steps=PAUSE), {"step": 1}, id="resume ends a pause"),
     row(
@@ -60,6 +64,11 @@ ACCEPTED: list[Any] = [
     row(with_request(asked("promote")), {"step": 2, "stepStartedAt": None}, id="promote goes to the last step"),
     row(with_request(asked("abort")), {"candidate": None, "stepStartedAt": None}, id="abort undoes the candidate"),
     row(
+        with_request(asked("abort"), **FORBIDDEN),
+        {"candidate": None, "stepStartedAt": None},
+        id="abort undoes the candidate on a Fleet that does not allow the namespace any more",
+    ),
+    row(
         with_request(asked("retry"), status={"attempt": 2, "undone": undone()}, written=orders()),
         {"undone": None},
         id="retry forgets that the version was undone",
@@ -73,6 +82,13 @@ REFUSALS: list[Any] = [
     row(with_request(asked("skip", attempt=1)), "for attempt 1", id="the attempt has passed"),
     row(with_request(asked("skip", attempt=2, step=4)), "for step 4", id="the step is not the present one"),
     row(with_request(asked("resume")), "is not paused", id="resume is asked of a step that does not wait"),
+    row(with_request(asked("promote"), **FORBIDDEN), "does not list namespace", id="promote on a Fleet that does not allow the namespace"),
+    row(with_request(asked("skip"), **FORBIDDEN), "does not list namespace", id="skip on a Fleet that does not allow the namespace"),
+    row(
+        with_request(asked("resume"), status=out(), steps=PAUSE, **FORBIDDEN),
+        "only be undone (abort)",
+        id="resume of a pause on a Fleet that does not allow the namespace",
+    ),
     row(with_request(asked("abort"), status={}, written=orders()), "no version is being tried", id="there is nothing to abort"),
     row(with_request(asked("retry")), "nothing was undone", id="there is nothing to retry"),
 ]

@@ -39,6 +39,39 @@ async def test_a_fleet_that_is_away_takes_no_model_from_its_devices(away: str) -
     await promoted(world, "1.0.0")
 
 
+@pytest.mark.parametrize("action", ["promote", "skip"])
+async def test_a_candidate_goes_no_further_on_a_fleet_that_does_not_allow_its_namespace_any_more(action: str) -> None:
+    world = await promoted(FakeWorld(guardrails=[]), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step_started_at != "" and "2.0.0" in world.active().values())
+    kept = copy.deepcopy(fleet(world))
+    fleet(world)["spec"] = {**kept["spec"], "allowedNamespaces": []}  # type: ignore[dict-item]
+    world.ask(id="a", action=action)
+    await world.run(20)
+    assert world.status.last_request.result == "Refused"  # type: ignore[union-attr]
+    assert list(world.active().values()).count("2.0.0") == 1
+    assert world.condition("Ready") == "False/FleetNotAllowed"
+    world.objects[Key("Fleet", "", "demo")] = kept
+    await promoted(world, "2.0.0")
+
+
+async def test_a_step_that_had_begun_when_the_namespace_was_taken_off_the_fleet_is_not_told_to_the_devices() -> None:
+    world = await promoted(FakeWorld(guardrails=[]), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.attempt == 2 and world.status.step_started_at != "")
+    while world.status.step == 0:
+        world.live()
+        await world.step()
+    fleet(world)["spec"] = {**fleet(world)["spec"], "allowedNamespaces": []}  # type: ignore[dict-item]
+    await world.run(5)
+    assert list(world.active().values()).count("2.0.0") == 1
+    world.ask(id="a", action="abort")
+    await world.run(3)
+    assert set(world.active().values()) == {"1.0.0"}
+
+
 async def test_a_bad_candidate_is_taken_back_though_the_fleet_is_away() -> None:
     world = await promoted(FakeWorld(), "1.0.0")
     world.add_version("2.0.0")

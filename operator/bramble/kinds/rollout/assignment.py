@@ -41,11 +41,14 @@ def same_orders(one: Assignment, other: Assignment) -> bool:
 def candidate_nodes(seen: Observed) -> tuple[str, ...]:
     """The nodes that should have the candidate in the present step, sorted.
 
-    While a step is watched its nodes stay as they are: a node that joins the fleet, or comes back, waits for the next step.
+    While a step is watched its nodes stay as they are: a node that joins the fleet, or comes back, waits for the next step. While the Fleet
+    cannot be used, or does not allow the namespace, no node is added.
     """
     candidate = seen.status.candidate
     if candidate is None:
         return ()
+    if seen.fleet.blocker is not None:
+        return tuple(sorted(nodes_with_candidate(seen)))
     sizes = [step.nodes for step in seen.steps[: seen.index + 1] if step.nodes is not None]
     if not sizes:
         return ()

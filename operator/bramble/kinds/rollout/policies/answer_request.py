@@ -19,6 +19,8 @@ from bramble.kinds.rollout.status import figures, progressing, undone, waiting
 from bramble.kinds.status_update import StatusUpdate
 
 ACTIONS = ("resume", "skip", "promote", "abort", "retry")
+GOES_ON = frozenset({"resume", "skip", "promote"})
+"""Requests that take a candidate further. They need a Fleet that may be used: one that exists and allows the namespace."""
 
 
 def answer_request(seen: Observed, now: datetime) -> Plan | None:
@@ -30,6 +32,8 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
             return retry(seen)
         if candidate is None:
             return Refused(f"no version is being tried, so there is nothing to {request.action}")
+        if request.action in GOES_ON and (blocker := seen.fleet.blocker) is not None:
+            return Refused(f"{blocker.message}; until then a candidate can only be undone (abort)")
         if request.action == "resume" and seen.step.pause is None and not is_true(seen.status.conditions, "Paused"):
             return Refused("the Rollout is not paused: use skip to end this step without waiting for its analysis")
         message, changes = effect(seen, request.action, candidate, now)
