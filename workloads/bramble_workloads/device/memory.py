@@ -15,6 +15,8 @@ from pathlib import Path
 DEFAULT_STACK = 8 * 2**20
 NICENESS = 5
 """Requests that are being served get the processor first. A higher value could keep a trial on a busy board from ever ending."""
+DECODING_PART = 4
+"""One of so many parts of the memory is for decoding pictures. The rest is for models."""
 ARENA_SLACK = 16 * 2**20
 """Bytes of writable memory that the allocator holds in reserve."""
 
@@ -49,6 +51,12 @@ def trial_limit(budget: int | None) -> int | None:
         return available
     rest = max(0, budget - (status_bytes("VmRSS") or 0))
     return rest if available is None else min(rest, available)
+
+
+def decoding_limit(budget: int | None) -> int | None:
+    """Bytes that the agent may use for decoding pictures: a quarter of its budget, or of what the board has available."""
+    total = available_bytes() if budget is None else budget
+    return None if total is None else total // DECODING_PART
 
 
 def limit_memory(total: int, threads: int) -> None:

@@ -22,6 +22,7 @@ import uvloop
 
 from bramble.contracts import __version__
 from bramble.contracts.exit_codes import ExitCode
+from bramble_workloads.device import memory
 from bramble_workloads.device.backoff import wait_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
@@ -31,6 +32,7 @@ from bramble_workloads.edge.serve.api import Api
 from bramble_workloads.edge.serve.http.server import HttpServer
 from bramble_workloads.edge.settings import Settings, needed_for
 from bramble_workloads.errors import SpecError, TryAgain, WorkloadError
+from bramble_workloads.processing import decoding_memory
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ def main() -> int:
         settings = Settings.read()
         with needed_for("BRAMBLE_STATE", settings.state):
             settings.state.mkdir(parents=True, exist_ok=True)
+        decoding_memory.MEMORY.limit = memory.decoding_limit(settings.memory_budget)
         with lock_folder(settings.state):
             uvloop.run(serve(settings))
     except WorkloadError as error:

@@ -8,22 +8,43 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from bramble.contracts.images import Crop, Decode, ImageInput, Resize
+from bramble_workloads.processing import decoding_memory
+from bramble_workloads.processing.decoding_memory import MEMORY
 from bramble_workloads.processing.errors import CorruptPicture, TooLarge, UnsupportedMedia
+from bramble_workloads.processing.picture_parts import Parts, count_jpeg, count_png
 
 # The package's own maxPixels is checked before anything is decoded. Pillow's limit would only add a warning.
 Image.MAX_IMAGE_PIXELS = None
+PngImagePlugin.MAX_TEXT_MEMORY = 4 * PngImagePlugin.MAX_TEXT_CHUNK  # texts are not needed; Pillow decompresses 64 MiB of them
 
-SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", "image/png", "PNG"),
-    (b"\xff\xd8\xff", "image/jpeg", "JPEG"),
+
+class Format(NamedTuple):
+    """A format of pictures.
+
+    Attributes:
+        signature: the first bytes of a file.
+        media_type: such as `image/png`.
+        pillow: Pillow's name of the format.
+        parts_of: counts the parts of a file.
+    """
+
+    signature: bytes
+    media_type: str
+    pillow: str
+    parts_of: Callable[[bytes], Parts]
+
+
+FORMATS = (
+    Format(b"\x89PNG\r\n\x1a\n", "image/png", "PNG", count_png),
+    Format(b"\xff\xd8\xff", "image/jpeg", "JPEG", count_jpeg),
 )
-"""The first bytes of a file, its media type, and Pillow's name of the format."""
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC, "nearest": Image.Resampling.NEAREST}
 
@@ -42,6 +63,8 @@ ALWAYS_TAKEN = 16
 """How many times as long as its shorter edge the longer edge of a picture may be, however few pixels a model takes."""
 THINNEST = 100
 """The same for a picture of a dataset, whatever a model may resize it to."""
+MAX_SCANNED = 32 * 40_000_000
+"""Pixels that the scans of a JPEG may have together: progressive files of common encoders have about 10 scans."""
 
 DRAFT = 4
 """How many times larger than the thumbnail a JPEG is decoded, at least."""
@@ -56,24 +79,67 @@ DECODE_ERRORS = (OSError, SyntaxError, ValueError, KeyError, IndexError, EOFErro
 
 def media_type(content: bytes) -> str | None:
     """The media type that the first bytes show; None for a type that is not on the list. The name of a file or a header is not used."""
-    return next((name for signature, name, _ in SIGNATURES if content.startswith(signature)), None)
+    return next((each.media_type for each in FORMATS if content.startswith(each.signature)), None)
 
 
-def decode(content: bytes, limits: ImageInput, operation: Decode) -> Image.Image:
-    """Decode a picture into mode `RGB` or `L`, upright where `exif` asks for it.
+def decode(content: bytes, limits: ImageInput, operation: Decode, geometry: Sequence[Resize | Crop] = ()) -> Image.Image:
+    """Decode a picture into mode `RGB` or `L`, upright where `exif` asks for it, then resize and crop it.
 
     Transparency is dropped; 16-bit grey keeps its upper 8 bits.
 
     Raises:
-        TooLarge: more than `limits.max_bytes` bytes, or more than `limits.max_pixels` pixels by its header. Nothing was decoded.
+        TooLarge: more than `limits.max_bytes` bytes, or by its header more than `limits.max_pixels` pixels, more scans or more memory than
+            are allowed, or so thin that it would be resized to more than `limits.max_pixels` pixels. Nothing was decoded.
         UnsupportedMedia: the first bytes are not of one of `limits.media_types`.
-        CorruptPicture: the decoder refuses the bytes.
+        CorruptPicture: the decoder refuses the bytes, or the picture is smaller than a crop.
     """
 
-    def finish(image: Image.Image) -> Image.Image:
-        return _in_mode(_upright(image) if operation.exif else image, operation.color)
+    def finish(opened: Opened) -> Image.Image:
+        image = opened.image
+        resized = _most_resized(image.size, geometry, limits.max_pixels)
+        turn = _turn(image) if operation.exif and "exif" in image.info else None  # otherwise a PNG would be loaded to look for it
+        with MEMORY.hold(_memory(opened, operation.color, turn, resized)):
+            image.load()
+            turn = _turn(image) if operation.exif else None
+            if turn is not None:
+                _memory(opened, operation.color, turn, resized)
+                image = image.transpose(turn)
+            image = _in_mode(image, operation.color)
+            for each in geometry:
+                image = resize(image, each, limits.max_pixels) if isinstance(each, Resize) else crop(image, each)
+            return image
 
-    return _decoded(content, limits, None, finish)
+    return _decoded(content, limits, finish)
+
+
+def _most_resized(size: tuple[int, int], geometry: Sequence[Resize | Crop], max_pixels: int) -> int:
+    """The pixels of the largest picture that the operations make of one of this size; 0 if they resize none.
+
+    Raises:
+        TooLarge: as in `resize`.
+    """
+    most = 0
+    for each in geometry:
+        if isinstance(each, Resize):
+            size = _resized(size, each, max_pixels)
+            most = max(most, size[0] * size[1])
+        else:
+            size = (min(size[0], each.size[1]), min(size[1], each.size[0]))
+    return most
+
+
+def _memory(opened: Opened, color: str, turn: Image.Transpose | None, resized: int) -> int:
+    """The bytes that it takes to decode and resize a picture.
+
+    Raises:
+        TooLarge: they are more than one picture may take.
+    """
+    image, most = opened.image, MEMORY.most
+    count = decoding_memory.needed(image, opened.scans, color, turned=turn is not None, resized=resized)
+    if count > most:
+        size = f"{image.width}x{image.height} pixels in mode {image.mode}"
+        raise TooLarge(f"decoding the picture ({size}) takes {count} bytes of memory; one picture may take {most}: send a smaller one")
+    return count
 
 
 def thumbnail(content: bytes, limits: ImageInput, edge: int) -> Image.Image:
@@ -87,7 +153,11 @@ def thumbnail(content: bytes, limits: ImageInput, edge: int) -> Image.Image:
         InputError: as in `decode`. Every byte of the picture is read, so that a file that ends early is refused.
     """
 
-    def finish(image: Image.Image) -> Image.Image:
+    def finish(opened: Opened) -> Image.Image:
+        image = opened.image
+        _memory(opened, "RGB", None, 0)  # what a model takes to decode it
+        image.draft("L", (edge * DRAFT, edge * DRAFT))
+        image.load()
         if max(image.size) > THINNEST * min(image.size):
             raise TooLarge(f"the longer edge of the picture is more than {THINNEST} times its shorter one, by which models resize it")
         plain = image if image.mode in SMOOTH else _in_mode(image, "L")
@@ -95,46 +165,50 @@ def thumbnail(content: bytes, limits: ImageInput, edge: int) -> Image.Image:
         turn = _turn(image)
         return _in_mode(small.transpose(turn) if turn is not None else small, "L")
 
-    return _decoded(content, limits, (edge * DRAFT, edge * DRAFT), finish)
+    return _decoded(content, limits, finish)
 
 
-def _decoded(
-    content: bytes, limits: ImageInput, draft: tuple[int, int] | None, finish: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-    """Check and decode a picture, then finish it. With `draft`, a JPEG may be decoded in grey and smaller, but no smaller than that."""
+class Opened(NamedTuple):
+    """A picture whose header was read, and the number of its scans."""
+
+    image: Image.Image
+    scans: int
+
+
+def _decoded(content: bytes, limits: ImageInput, finish: Callable[[Opened], Image.Image]) -> Image.Image:
+    """Check and open a picture, then decode and finish it."""
     if len(content) > limits.max_bytes:
         raise TooLarge(f"the picture has {len(content)} bytes; this model takes at most {limits.max_bytes} (input.maxBytes)")
-    found = media_type(content)
-    if found is None or found not in limits.media_types:
+    form = next((each for each in FORMATS if content.startswith(each.signature)), None)
+    if form is None or form.media_type not in limits.media_types:
         taken = ", ".join(limits.media_types)
-        raise UnsupportedMedia(f"the picture is {found or 'of no known media type'}; this model takes {taken} (input.mediaTypes)")
+        kind = form.media_type if form is not None else "of no known media type"
+        raise UnsupportedMedia(f"the picture is {kind}; this model takes {taken} (input.mediaTypes)")
+    parts = form.parts_of(content)
+    if parts.fault:
+        raise TooLarge(f"the {form.media_type} picture has {parts.fault}: save it again with a common encoder")
+    found = form.media_type
     try:
-        image: Image.Image = Image.open(io.BytesIO(content), formats=[pillow for _, name, pillow in SIGNATURES if name == found])
+        image: Image.Image = Image.open(io.BytesIO(content), formats=[form.pillow])
         pixels = image.width * image.height
         if pixels > limits.max_pixels:
             size = f"{image.width}x{image.height} = {pixels} pixels"
             raise TooLarge(f"the picture has {size}; this model takes at most {limits.max_pixels} (input.maxPixels)")
-        if draft is not None:
-            image.draft("L", draft)
-        image.load()
-        return finish(image)
+        if pixels * parts.scans > MAX_SCANNED:
+            size = f"{parts.scans} scans of {image.width}x{image.height} pixels, {pixels * parts.scans} pixels together"
+            raise TooLarge(f"the picture has {size}; at most {MAX_SCANNED} are decoded: save it as a baseline JPEG")
+        return finish(Opened(image, parts.scans))
     except UnidentifiedImageError as error:
         raise CorruptPicture(f"the picture begins like {found} but cannot be read as {found}") from error
     except DECODE_ERRORS as error:
         raise CorruptPicture(f"the {found} picture cannot be decoded: {error}") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn a picture by its orientation. An upright one is returned as it is, without a copy.
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """How a picture is turned upright; None if it is upright, or if it does not say so.
 
     `ImageOps.exif_transpose` copies every picture, and writes the whole directory again, which fails on odd tags that cameras write.
     """
-    turn = _turn(image)
-    return image.transpose(turn) if turn is not None else image
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How a decoded picture is turned upright; None if it is upright, or if it does not say so."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # noqa: BLE001  (whatever is wrong with the directory, the picture itself has been decoded)
@@ -146,7 +220,7 @@ def _in_mode(image: Image.Image, color: str) -> Image.Image:
     if image.mode == color:
         return image
     if image.mode.startswith("I"):  # a 16-bit PNG; Pillow's own conversion would clip at 255 instead of scaling
-        image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in {"P", "PA"}:
         image = image.convert("RGBA")  # convert("RGB") would warn about the transparency of a palette
     return image.convert(color)
@@ -159,18 +233,27 @@ def resize(image: Image.Image, operation: Resize, max_pixels: int) -> Image.Imag
         TooLarge: the result would have more than `max_pixels` pixels, and its longer edge would be more than `ALWAYS_TAKEN` times the
             shorter one. A picture of 20000x2 pixels has 200 bytes, and with a shorter edge of 224 it takes 1.5 GB.
     """
-    if operation.edge == "both":
-        size = (operation.size, operation.size)
-    else:
-        shorter = min(image.size)
-        size = (max(1, round(image.width * operation.size / shorter)), max(1, round(image.height * operation.size / shorter)))
-    if (pixels := size[0] * size[1]) > max(max_pixels, ALWAYS_TAKEN * operation.size**2):
-        made = f"{size[0]}x{size[1]} = {pixels} pixels"
-        raise TooLarge(
-            f"the picture is {image.width}x{image.height} and would be resized to {made}; this model takes at most {max_pixels}"
-            f" (input.maxPixels): cut out a part that is less thin"
-        )
+    size = _resized(image.size, operation, max_pixels)
     return image if size == image.size else image.resize(size, FILTERS[operation.filter])
+
+
+def _resized(size: tuple[int, int], operation: Resize, max_pixels: int) -> tuple[int, int]:
+    """The size of a picture after `resize`.
+
+    Raises:
+        TooLarge: as in `resize`.
+    """
+    if operation.edge == "both":
+        return (operation.size, operation.size)
+    width, height = size
+    shorter = min(size)
+    made = (max(1, round(width * operation.size / shorter)), max(1, round(height * operation.size / shorter)))
+    if (pixels := made[0] * made[1]) > max(max_pixels, ALWAYS_TAKEN * operation.size**2):
+        raise TooLarge(
+            f"the picture is {width}x{height} and would be resized to {made[0]}x{made[1]} = {pixels} pixels; this model takes at most"
+            f" {max_pixels} (input.maxPixels): cut out a part that is less thin"
+        )
+    return made
 
 
 def crop(image: Image.Image, operation: Crop) -> Image.Image:

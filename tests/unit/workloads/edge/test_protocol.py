@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from bramble.contracts.package import Package
+from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.edge.serve import protocol
 from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.protocol import Wanted
@@ -95,7 +96,7 @@ def test_outputs_may_be_chosen_and_be_raw() -> None:
         ("two pictures", {"inputs": [image(shape=[2])]}, b"", "a picture is BYTES"),
         ("no base64", {"inputs": [image(data=["%%%"])]}, b"", "not base64"),
         ("base64 with a line end", {"inputs": [image(data=["aGVs\\nbG8="])]}, b"", "not base64"),
-        ("nested too deep", b"[" * 100_000, b"", "not one of the protocol"),
+        ("nested too deep", b"[" * 10_000, b"", "not one of the protocol"),
         ("no data", {"inputs": [image(data=None)]}, b"", "no data"),
         ("a tensor of another shape", {"inputs": [tensor(shape=[1, 64])]}, b"", "takes FP32 \\[1, 1, 8, 8\\]"),
         ("too few numbers", {"inputs": [tensor(data=[1, 2])]}, b"", "2 numbers"),
@@ -158,6 +159,27 @@ def test_an_answer_in_json_and_raw() -> None:
     assert [each["parameters"]["binary_data_size"] for each in head["outputs"]] == [5, 4, 40]
     assert data[:5] == element(prediction.answer.truth().stratum.encode())
     np.testing.assert_array_equal(np.frombuffer(data[9:], "<f4"), prediction.outputs["logits"][0])
+
+
+@pytest.mark.parametrize("filler", ["{}", "[]", "1"])
+def test_a_body_of_many_values_is_refused_before_they_are_made(filler: str) -> None:
+    """Three bytes in JSON become half a kilobyte of memory."""
+    with pytest.raises(HttpError, match="are enough for any request of this model") as raised:
+        parse(
+            f'{{"inputs": [{{"name": "x", "datatype": "FP32", "shape": [1, 1, 8, 8], "data": [{",".join([filler] * 40_000)}]}}]}}'.encode()
+        )
+    assert raised.value.status == 413
+
+
+def test_a_nested_tensor_in_long_digits_has_not_too_many_values() -> None:
+    package: Package = build_package(digits_graph(), cases=0)[0]
+    tall = Tensor(name="x", shape=(1, 3, 100, 100), layout="NCHW")
+    interface = protocol.Interface(package.model_copy(update={"input": package.input.model_copy(update={"tensor": tall})}))
+    data = np.random.default_rng(0).normal(size=tall.shape)
+    document = {"inputs": [{"name": "x", "datatype": "FP32", "shape": list(tall.shape), "data": data.tolist()}]}
+    content = protocol.parse(json.dumps(document).encode(), "application/json", None, interface).content
+    assert isinstance(content, np.ndarray)
+    np.testing.assert_array_equal(content, data.astype(np.float32))
 
 
 def test_the_limit_holds_the_largest_picture_in_base64() -> None:

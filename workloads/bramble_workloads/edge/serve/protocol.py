@@ -41,6 +41,9 @@ MAX_DIGITS = 10
 JSON_OVERHEAD = 64 * 1024
 TEXT_NUMBER = 24
 """Bytes that one float32 may take in JSON."""
+OTHER_VALUES = 4096
+"""Values, lists and objects that a request may have in JSON beside the numbers of its tensor. An empty object of two bytes takes half a
+kilobyte of memory once it is parsed."""
 
 
 class _Input(BaseModel):
@@ -96,12 +99,15 @@ class Interface:
         outputs: the names of all outputs.
         all_json: all outputs, as JSON.
         all_binary: all outputs, as raw data.
+        structure: how often each character that makes a value in JSON may occur.
     """
 
     def __init__(self, package: Package) -> None:
         self.package = package
         numbers = math.prod(package.input.tensor.shape)
         self.limit = max(package.input.max_bytes * 4 // 3, numbers * TEXT_NUMBER) + JSON_OVERHEAD
+        lists = sum(math.prod(package.input.tensor.shape[:depth]) for depth in range(len(package.input.tensor.shape)))
+        self.structure = ((b"{", OTHER_VALUES), (b"[", OTHER_VALUES + lists), (b",", OTHER_VALUES + lists + numbers))
         names = [*(each.name for each in task_of(package.task).answer_tensors), *(output.name for output in package.outputs)]
         self.outputs = frozenset(names)
         self.all_json = tuple(Wanted(name, False) for name in names)
@@ -112,13 +118,16 @@ def parse(body: bytes | bytearray | memoryview, content_type: str, header_length
     """Read a request. A tensor may share its memory with the body.
 
     Raises:
-        HttpError: 400 where it is malformed, 415 where its media type is neither JSON nor the binary extension's.
+        HttpError: 400 where it is malformed, 413 where its JSON has too many values, 415 where its media type is neither JSON nor the
+            binary extension's.
     """
     if content_type not in {JSON, BINARY, ""}:
         raise HttpError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type is {content_type}: send {JSON}, or {BINARY} with {BINARY_HEADER}"
         )
     text, raw = _split(body, header_length)
+    if len(text) > JSON_OVERHEAD:
+        _require_few_values(text, interface)
     try:
         request = _Request.model_validate_json(text)
     except ValidationError as error:
@@ -134,6 +143,13 @@ def parse(body: bytes | bytearray | memoryview, content_type: str, header_length
         name = interface.package.input.tensor.name
         raise _bad(f"the request has {len(request.inputs)} inputs: send one, {PICTURE!r} or {name!r}")
     return Inference(request.id, _content(request.inputs[0], raw, interface.package), _wanted(request, interface))
+
+
+def _require_few_values(text: bytes | bytearray, interface: Interface) -> None:
+    for character, most in interface.structure:
+        if (count := text.count(character)) > most:
+            message = f"the JSON has {count} times {character.decode()!r}: {most} are enough for any request of this model"
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
 
 
 def json_length(header: str | None) -> int | None:

@@ -1,0 +1,180 @@
+"""What one picture may cost: it is refused by its header, before a decoder has spent memory or time on it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bramble.contracts.images import Crop, Decode, ImageInput, Resize
+from bramble.contracts.tasks.base import Tensor
+from bramble_workloads.processing import decoding_memory
+from bramble_workloads.processing.decoding_memory import MAX_PICTURE_BYTES, MEMORY
+from bramble_workloads.processing.errors import CorruptPicture, TooLarge
+from bramble_workloads.processing.picture import decode, thumbnail
+from bramble_workloads.processing.picture_parts import MAX_PARTS, count_jpeg
+from tests.unit.workloads.hostile_pictures import LARGE, black_png, chunk, jpeg_of_scans, segment
+
+MIB = 2**20
+LIMITS = ImageInput(tensor=Tensor(name="x", shape=(1, 3, 224, 224)))
+GEOMETRY = (Resize(size=224), Crop(size=(224, 224)))
+
+
+def take(content: bytes) -> Image.Image:
+    return decode(content, LIMITS, Decode(), GEOMETRY)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "says"),
+    [
+        ("2,000 scans of 40 megapixels in 200 KB", lambda: jpeg_of_scans(*LARGE, 2000), "more than 256 scans"),
+        ("200 scans of 40 megapixels", lambda: jpeg_of_scans(*LARGE, 200), "200 scans of 1736x22952 pixels, 7968934400 pixels together"),
+        ("40 megapixels of 16-bit grey", lambda: black_png(6320, 6320, 16, 0), "takes 279596800 bytes of memory; one picture may take"),
+        ("40 megapixels with transparency", lambda: black_png(6320, 6320, 8, 6), "takes 319539200 bytes of memory"),
+        ("a small picture that is resized to 40 megapixels", lambda: black_png(7900, 10), "takes 317[0-9]* bytes of memory"),
+        ("a JPEG of 20,000 comments", lambda: b"\xff\xd8" + segment(0xFE, b"") * 20_000, "more than 16384 chunks or segments"),
+        ("a PNG of 20,000 chunks", lambda: black_png(8, 8, before=chunk(b"tEXt", b"") * 20_000), "more than 16384 chunks or segments"),
+        (
+            "a PNG of 100 colour profiles",
+            lambda: black_png(8, 8, before=chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(10**6))) * 100),
+            "more than one colour profile",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_expensive_picture_is_refused_at_once_with_the_figure(name: str, make: Callable[[], bytes], says: str) -> None:
+    content = make()
+    assert len(content) < MIB, name
+    began = time.process_time()
+    with pytest.raises(TooLarge, match=says):
+        take(content)
+    assert time.process_time() - began < 0.5
+
+
+def test_a_dataset_refuses_what_no_model_takes() -> None:
+    for content in (jpeg_of_scans(*LARGE, 200), black_png(6320, 6320, 8, 6)):
+        with pytest.raises(TooLarge):
+            thumbnail(content, LIMITS, 32)
+
+
+def test_texts_of_a_png_are_not_decompressed_without_end() -> None:
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**20)))
+    with pytest.raises(CorruptPicture):
+        take(black_png(8, 8, before=text * 60))
+
+
+def test_a_progressive_photograph_is_taken() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (600, 800, 3), dtype=np.uint8)
+    target = io.BytesIO()
+    Image.fromarray(noise).save(target, "JPEG", progressive=True)
+    assert count_jpeg(target.getvalue()).scans == 10
+    assert take(target.getvalue()).size == (224, 224)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [b"", segment(0xFE, b"\xff\xd9"), b"\xff\xff\xff", b"\xff\xd0", segment(0xC4, bytes([0x10, 0, 1, *[0] * 14, 0xD9]))],
+    ids=["nothing", "an end marker in a comment", "fill bytes", "a restart marker", "an end marker in a table"],
+)
+def test_no_scan_is_hidden_by_what_stands_before_it(between: bytes) -> None:
+    assert count_jpeg(jpeg_of_scans(64, 64, 9, between)).scans == 9
+
+
+def test_scans_of_the_small_picture_in_the_metadata_do_not_count() -> None:
+    plain = jpeg_of_scans(64, 64, 5)
+    assert count_jpeg(plain[:2] + segment(0xE1, b"Exif\0\0" + jpeg_of_scans(8, 8, 100)) + plain[2:] + jpeg_of_scans(8, 8, 90)).scans == 5
+
+
+def test_the_parts_of_a_hostile_file_are_not_counted_to_the_end() -> None:
+    assert count_jpeg(b"\xff\xd8" + segment(0xFE, b"") * 10**6).chunks == MAX_PARTS + 1
+
+
+GROWTH = """
+import sys
+from bramble_workloads.device.memory import status_bytes
+from tests.unit.workloads.test_picture_cost import take
+take(open(sys.argv[1], "rb").read())  # the codecs are loaded
+before = status_bytes("VmHWM")
+take(open(sys.argv[2], "rb").read())
+print(status_bytes("VmHWM") - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("RGB", lambda: black_png(5000, 4000)),
+        ("RGBA", lambda: black_png(5000, 4000, 8, 6)),
+        ("grey of 16 bits", lambda: black_png(5000, 4000, 16, 0)),
+        ("grey of 16 bits that is made larger", lambda: black_png(6000, 100)),
+        ("a progressive JPEG", lambda: jpeg_of_scans(217 * 8, 1434 * 8, 20)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_estimate_is_what_decoding_takes(name: str, make: Callable[[], bytes], tmp_path: object) -> None:
+    """Within 16 MiB for what the allocator and the decoder keep beside the picture."""
+    from pathlib import Path
+
+    content, folder = make(), Path(str(tmp_path))
+    (folder / "small").write_bytes(black_png(8, 8) if content.startswith(b"\x89") else jpeg_of_scans(64, 64, 2))
+    (folder / "large").write_bytes(content)
+    measured = int(
+        subprocess.run([sys.executable, "-c", GROWTH, folder / "small", folder / "large"], check=True, capture_output=True).stdout
+    )
+    estimates: list[int] = []
+    needed = decoding_memory.needed
+
+    def spy(*arguments: object, **options: object) -> int:
+        estimates.append(needed(*arguments, **options))  # type: ignore[arg-type]
+        return estimates[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding_memory, "needed", spy)
+        take(content)
+    assert measured <= max(estimates) + 16 * MIB, name
+    assert max(estimates) <= 1.7 * measured, f"{name}: the estimate refuses pictures that are cheap"
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], None]]:
+    """A function that limits what all pictures of this process may take together."""
+
+    def limit(count: int) -> None:
+        MEMORY.limit = count
+
+    yield limit
+    MEMORY.limit = None
+
+
+def test_a_device_with_little_memory_takes_smaller_pictures(limited: Callable[[int], None]) -> None:
+    content = black_png(4000, 4000)
+    assert take(content).size == (224, 224)
+    limited(32 * MIB)
+    with pytest.raises(TooLarge, match=f"one picture may take {32 * MIB}"):
+        take(content)
+
+
+def test_pictures_wait_until_there_is_memory_for_them(limited: Callable[[int], None]) -> None:
+    limited(100)
+    second = threading.Event()
+
+    def take_second() -> None:
+        with MEMORY.hold(60):
+            second.set()
+
+    thread = threading.Thread(target=take_second)
+    with MEMORY.hold(60):
+        thread.start()
+        with MEMORY.hold(40):
+            assert not second.is_set()
+    thread.join(60)
+    assert second.is_set()
+    assert MEMORY.most == 100 < MAX_PICTURE_BYTES
