@@ -139,6 +139,25 @@ def palette_with_transparency() -> bytes:
     return target.getvalue()
 
 
+def of_16_bits(channels: int) -> bytes:
+    """A PNG of 16 bits for each channel, which Pillow cannot write. It shows the ramp; an even number of channels ends with alpha, 0."""
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    values = np.repeat((RAMP.astype(">u2")[:, :, np.newaxis] << 8) + 0x7F, channels, axis=2)
+    if channels % 2 == 0:
+        values[:, :, -1] = 0
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    parts = (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    chunks = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def invisible() -> bytes:
+    """The ramp, all of it transparent."""
+    target = io.BytesIO()
+    Image.fromarray(np.dstack([RAMP, RAMP, RAMP, np.zeros_like(RAMP)])).save(target, "PNG")
+    return target.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -147,12 +166,29 @@ def palette_with_transparency() -> bytes:
         ("grey with alpha", with_mode("LA")),
         ("palette", with_mode("P")),
         ("palette whose transparency is bytes", palette_with_transparency()),
+        ("all transparent", invisible()),
+        ("16-bit grey", of_16_bits(1)),
+        ("16-bit grey with alpha", of_16_bits(2)),
+        ("16-bit colour", of_16_bits(3)),
+        ("16-bit colour with alpha", of_16_bits(4)),
         ("16-bit grey keeps its upper 8 bits", png((RAMP.astype(np.uint16) << 8) + 255)),  # type: ignore[arg-type]
     ],
 )
 def test_every_kind_of_png_becomes_the_asked_mode(name: str, content: bytes) -> None:
     tensor = preprocess(description(preprocess=(Decode(color="L"), PLAIN)), content)
     np.testing.assert_allclose(tensor[0, 0], RAMP, atol=1, err_msg=name)
+
+
+def test_12_bits_in_a_16_bit_png_are_not_stretched() -> None:
+    tensor = preprocess(description(preprocess=(Decode(color="L"), PLAIN)), png(np.full((8, 8), 4095, np.uint16)))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(tensor, 15)
+
+
+def test_a_jpeg_of_12_bits_cannot_be_decoded() -> None:
+    content = bytearray(jpeg(np.full((8, 8), 90, np.uint8), quality=95))
+    content[content.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(CorruptPicture):
+        preprocess(description(preprocess=(Decode(color="L"), PLAIN)), bytes(content))
 
 
 def test_a_jpeg() -> None:
