@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -124,7 +126,23 @@ def test_without_room_nothing_is_kept(files: list[Sample], monkeypatch: pytest.M
     assert len(epoch(of, 0)) == 7
 
 
+@pytest.mark.parametrize(
+    ("free", "room"),
+    [
+        pytest.param(1000, 425, id="an empty disk"),
+        pytest.param(350, 100, id="half of what is free beyond the kubelet's threshold"),
+        pytest.param(150, 0, id="a disk at the threshold"),
+        pytest.param(20, 0, id="a disk beyond it"),
+    ],
+)
+def test_a_node_does_not_evict_pods_because_of_what_is_kept(free: int, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoded, "usable_memory", lambda: 10_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=1000, free=free))
+    assert decoded.room(1) == room
+
+
 def test_room_is_half_of_what_disk_and_memory_have_shared_by_the_ranks_of_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(total=100_000, free=100_000))
     monkeypatch.setattr(decoded, "usable_memory", lambda: 1000)
     assert decoded.room(1) == 500
     assert decoded.room(2) == 250

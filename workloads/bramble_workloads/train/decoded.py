@@ -16,14 +16,20 @@ from bramble.contracts.pod import DISK_LIMIT
 from bramble_workloads.limits import usable_memory
 
 SHARE = 0.5
-"""The share of the free disk, and of the memory, that the files of one node may take. What is in memory need not be read from the disk."""
+"""The share of the usable disk and of the memory that the files of one node may take. What is in memory need not be read from the disk."""
+
+EVICTION_SHARE = 0.15
+"""The share of the file system that must stay free. The kubelet evicts pods from a node with less than 10 % of its disk free, and with less
+than 15 % where the disk also has the images. Source:
+https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#hard-eviction-thresholds"""
 
 
 def room(processes: int) -> int:
     """How many bytes each of the training processes on this node may keep."""
     limit = int(os.environ.get(DISK_LIMIT, "0"))  # the kubelet evicts a pod that writes more, however much of the disk is free
-    free = shutil.disk_usage(tempfile.gettempdir()).free
-    return int(SHARE * min(free, usable_memory(), *([limit] if limit else [])) / processes)
+    disk = shutil.disk_usage(tempfile.gettempdir())
+    usable = max(0.0, disk.free - EVICTION_SHARE * disk.total)
+    return int(SHARE * min(usable, usable_memory(), *([limit] if limit else [])) / processes)
 
 
 class DecodedSamples:
