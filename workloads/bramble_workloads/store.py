@@ -99,6 +99,20 @@ class Store(Bucket):
             self._use(found)
             return True
 
+    def get_listed(self, entry: Entry) -> bytes:
+        """Read a whole object that was listed before.
+
+        Raises:
+            TryAgain: it has been deleted since. The next attempt lists the objects anew.
+        """
+        try:
+            return self.get(entry.key)
+        except Missing as error:
+            raise self._deleted(entry) from error
+
+    def _deleted(self, entry: Entry) -> TryAgain:
+        return TryAgain(f"{self.uri(entry.key)} was deleted after it had been listed; leave a source as it is while it is snapshotted")
+
     def put_blob(self, content: bytes) -> str:
         """Write an immutable blob. Returns its digest. Writing it again does no harm, because equal digests mean equal bytes."""
         digest = _digest(content)
@@ -123,12 +137,15 @@ class Store(Bucket):
         A large object is copied inside the store, if it has not changed since it was read. A small one is written from memory.
 
         Raises:
-            TryAgain: the object has changed since it was read.
+            TryAgain: the object has changed since it was listed, or has been deleted.
         """
         if len(content) <= SMALL_COPY:
             self.put(blob_key(digest), content)
-        else:
+            return
+        try:
             self.copy(source, blob_key(digest))
+        except Missing as error:
+            raise self._deleted(source) from error
 
     def get_blob(self, digest: str) -> bytes:
         """Read a blob and verify it.

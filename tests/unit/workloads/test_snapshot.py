@@ -27,6 +27,7 @@ from bramble.contracts.manifest import Manifest, Sample, read_sample
 from bramble.contracts.report import ObjectRef
 from bramble.contracts.store import blob_key, cause_key, log_key, result_key, run_prefix
 from bramble.contracts.tasks.classification import Label
+from bramble.objectstore.bucket import Entry
 from bramble_workloads.snapshot.step import THREADS, main
 from bramble_workloads.store import Store
 from tests.unit.workloads.models import digits, png
@@ -409,6 +410,29 @@ def test_pictures_that_no_model_takes_are_no_corrupt_files(store: Store, picture
     thin, heavy = sorted(findings(store)["large"].samples, reverse=True)
     assert "the longer edge of the picture is more than 100 times its shorter one" in thin
     assert "models take at most 8388608 (input.maxBytes)" in heavy
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize("gone", ["raw/3/gone.png", "raw/metadata.csv"])
+def test_a_file_that_is_deleted_while_the_source_is_read_is_named_and_tried_again(
+    gone: str, store: Store, freeze: Freeze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put(gone, b"x")
+    listed = Store.list
+
+    def list_then_delete(self: Store, prefix: str) -> list[Entry]:
+        found = list(listed(self, prefix))
+        self._client.remove_object(self.config.bucket, self.full(gone))
+        return found
+
+    monkeypatch.setattr(Store, "list", list_then_delete)
+    assert freeze() == 75
+    cause = Cause.model_validate_json(store.get(cause_key(prefix(), 0)))
+    assert (cause.kind, cause.message) == (
+        "TryAgain",
+        f"{store.uri(gone)} was deleted after it had been listed; leave a source as it is while it is snapshotted",
+    )
+    monkeypatch.undo()
 
 
 @pytest.mark.usefixtures("pictures")

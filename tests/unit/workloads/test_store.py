@@ -9,6 +9,7 @@ import pytest
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.exit_codes import ExitCode
 from bramble.contracts.store import StoreConfig, blob_key
+from bramble.objectstore.bucket import Entry
 from bramble_workloads.errors import Corrupt, KeyRefused, Missing, SpecError, StoreRefused, StoreUnavailable, TryAgain
 from bramble_workloads.store import SMALL_COPY, Store
 
@@ -91,6 +92,21 @@ def test_a_source_that_changed_while_it_was_read_is_tried_again(store: Store) ->
     store.put("source", b"y" * (SMALL_COPY + 1))
     with pytest.raises(TryAgain, match="changed while it was read"):
         store.copy_blob(entry, content, digest_of(content))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        pytest.param(lambda store, entry: store.get_listed(entry), id="it is read"),
+        pytest.param(lambda store, entry: store.copy_blob(entry, b"x" * entry.size, digest_of(b"x" * entry.size)), id="it is copied"),
+    ],
+)
+def test_a_source_that_was_deleted_after_it_was_listed_is_tried_again(read: Callable[[Store, Entry], object], store: Store) -> None:
+    store.put("source", b"x" * (SMALL_COPY + 1))
+    (entry,) = store.list("source")
+    store._client.remove_object(store.config.bucket, store.full("source"))
+    with pytest.raises(TryAgain, match=f"{store.uri('source')} was deleted after it had been listed"):
+        read(store, entry)
 
 
 @pytest.mark.parametrize(

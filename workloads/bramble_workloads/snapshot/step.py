@@ -49,7 +49,7 @@ def snapshot(work: Work[SnapshotJob]) -> SnapshotResult:
     Raises:
         SpecError: the ratios, the pattern or the imbalance cannot be used, the store refuses a key, or a source does not fit the task.
         BadData: a source is empty, its metadata cannot be understood, or no file in it can be a sample.
-        TryAgain: the store does not answer, or a source changed while it was read.
+        TryAgain: the store does not answer, or a source changed, or lost a file, while it was read.
     """
     job, store = work.job, work.store
     ratios: dict[Split, float] = {"train": job.splits.train, "val": job.splits.val, "test": job.splits.test}

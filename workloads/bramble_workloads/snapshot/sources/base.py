@@ -68,8 +68,12 @@ class Candidate:
         return self.entry.key
 
     def content(self, store: Store) -> bytes:
-        """The bytes of the picture."""
-        return store.get(self.entry.key)
+        """The bytes of the picture.
+
+        Raises:
+            TryAgain: it has been deleted since it was listed.
+        """
+        return store.get_listed(self.entry)
 
     def freeze(self, store: Store, content: bytes, digest: str) -> None:
         """Make a blob of the content that was just read."""
@@ -106,6 +110,7 @@ class SourceReader(ABC):
         Raises:
             BadData: the source has no picture, or a file that describes the pictures cannot be understood.
             SpecError: the settings are not those of the format, or the format does not state the annotation that the task needs.
+            TryAgain: a file that describes the pictures was deleted after it had been listed.
         """
 
     def options_of(self, source: Source) -> SourceOptions | None:

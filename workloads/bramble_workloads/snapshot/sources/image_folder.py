@@ -51,7 +51,7 @@ class ImageFolderReader(SourceReader):
                 entries.append(entry)
             else:
                 others.add(path)
-        columns, contradicting = read_metadata(store.get(metadata.key), store.uri(metadata.key)) if metadata else Metadata({})
+        columns, contradicting = read_metadata(store.get_listed(metadata), store.uri(metadata.key)) if metadata else Metadata({})
         if not entries:
             where = store.uri(prefix)
             raise BadData(f"source {source.name}: {where} has no <class>/<file>.png or .jpg; put some there, or correct s3.prefix")
