@@ -11,6 +11,7 @@ from typing import Any
 
 import onnx
 import pytest
+from onnx import helper
 
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.files import ResultFile
@@ -90,6 +91,16 @@ def with_zeros(out: Path) -> None:
     os.truncate(out / "model.onnx", (out / "model.onnx").stat().st_size + 5_000_000)
 
 
+def random(out: Path) -> None:
+    write_model(out)
+    model = onnx.load(str(out / "model.onnx"))
+    last = model.graph.node[-1]
+    last.output[0] = "before"
+    model.graph.node.append(helper.make_node("RandomNormalLike", ["before"], ["noise"], name="dice"))
+    model.graph.node.append(helper.make_node("Add", ["before", "noise"], ["logits"]))
+    (out / "model.onnx").write_bytes(model.SerializeToString())
+
+
 def without_data(out: Path) -> None:
     write_external(out)
     (out / "model.onnx.data").rename(out / "weights.bin")
@@ -108,6 +119,7 @@ def without_data(out: Path) -> None:
         pytest.param(large, "has 70000 bytes of at most 65536", 2, id="a large description"),
         pytest.param(truncated, "model.onnx.data ends before the weights 'w'", 3, id="half of the external data"),
         pytest.param(beyond, "model.onnx.data ends before the weights 'w'", 3, id="external data beyond every file"),
+        pytest.param(random, "model.onnx: node dice of type RandomNormalLike draws other random numbers", 2, id="random numbers"),
         pytest.param(with_zeros, "the graph is no ONNX file: it has a field without a number", 2, id="a file that was not written whole"),
         pytest.param(without_data, "keeps weights in the file 'model.onnx.data', which is not in $BRAMBLE_OUT", 3, id="no external data"),
     ],

@@ -180,7 +180,7 @@ def test_every_kind_of_png_becomes_the_asked_mode(name: str, content: bytes) -> 
 
 
 def test_12_bits_in_a_16_bit_png_are_not_stretched() -> None:
-    tensor = preprocess(description(preprocess=(Decode(color="L"), PLAIN)), png(np.full((8, 8), 4095, np.uint16)))  # type: ignore[arg-type]
+    tensor = preprocess(description(preprocess=(Decode(color="L"), PLAIN)), png(np.full((8, 8), 4095, np.uint16)))
     np.testing.assert_array_equal(tensor, 15)
 
 

@@ -19,7 +19,7 @@ from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION
 from bramble_workloads.packaging.output import Output
 from bramble_workloads.processing.model import Model
-from bramble_workloads.runtimes.converter import converter_of
+from bramble_workloads.runtimes.converter import Converter, converter_of
 from bramble_workloads.store import Store
 
 WEIGHTS = "weights.safetensors"
@@ -104,26 +104,29 @@ def read_description(output: Output) -> ModelDescription:
 
 
 def _upload(store: Store, output: Output, form: Export, description: ModelDescription, graph: str) -> File | None:
-    """Upload one exported form of the model, in one piece; None if the program left none. The graph must match the description."""
+    """Upload one exported form of the model, in one piece; None if the program left none. The graph must match the description, and
+    give the same outputs in every run.
+    """
     name = graph if form == MODEL else form.file
     if name not in output.names():
         return None
-    with output.opened(name) as exported, _whole(output, form, name, exported) as file:
+    converter = converter_of(next(runtime for runtime in RUNTIMES if runtime.made_from == form))
+    with output.opened(name) as exported, _whole(output, converter, name, exported) as file:
         if form == MODEL:
             Model.load(description, file)
+        converter.require_repeatable(file, name)
         digest, size = store.upload_blob(file)
     return File(sha256=digest, bytes=size, media_type=form.media_type)
 
 
 @contextmanager
-def _whole(output: Output, form: Export, name: str, exported: Path) -> Iterator[Path]:
+def _whole(output: Output, converter: Converter, name: str, exported: Path) -> Iterator[Path]:
     """The exported file itself or, if it keeps data in files beside it, one file with everything.
 
     That file has no name, so nobody who shares the folder for temporary files can replace it.
     """
-    first = next(runtime for runtime in RUNTIMES if runtime.made_from == form)
     with TemporaryFile() as merged:
-        whole = converter_of(first).merge(exported, name, output, merged)
+        whole = converter.merge(exported, name, output, merged)
         merged.flush()
         yield Path(f"/proc/self/fd/{merged.fileno()}") if whole else exported
 

@@ -77,6 +77,18 @@ class Converter(ABC):
         """
 
     @abstractmethod
+    def require_repeatable(self, graph: Path, name: str) -> None:
+        """Check that a graph gives the same outputs for the same input in every run, as golden cases need.
+
+        Args:
+            graph: the whole file.
+            name: its name in the output, for messages.
+
+        Raises:
+            SpecError: a node draws random numbers. The message names it.
+        """
+
+    @abstractmethod
     def least_release(self, graph: Path) -> str:
         """The least release of the runtime that loads a graph, such as 1.17, for `variant.minRuntime`."""
 

@@ -19,6 +19,7 @@ from bramble_workloads.runtimes.onnx.alternatives import alternatives
 from bramble_workloads.runtimes.onnx.external_data import merge
 from bramble_workloads.runtimes.onnx.quantize import candidates
 from bramble_workloads.runtimes.onnx.releases import least_release
+from bramble_workloads.runtimes.onnx.repeatable import require_repeatable
 
 
 class OnnxConverter(Converter):
@@ -31,6 +32,9 @@ class OnnxConverter(Converter):
 
     def merge(self, exported: Path, name: str, output: Output, whole: BinaryIO) -> bool:
         return merge(exported, name, output, whole)
+
+    def require_repeatable(self, graph: Path, name: str) -> None:
+        require_repeatable(graph, name)
 
     def least_release(self, graph: Path) -> str:
         return least_release(graph)
