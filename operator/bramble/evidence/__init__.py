@@ -4,7 +4,8 @@ Every test here is an e-process: a number that starts at 1 and is updated with e
 while its hypothesis is true. By Ville's inequality it then ever reaches 1/α with a probability of at most α. So it may be looked at after
 each report, and stopped at any moment. All figures are natural logarithms of e-values, in nats.
 
-`ratio` compares a candidate with a stable cohort, `rate` compares a candidate with a fixed rate, `baselines` says what to expect of each
-node by its own history, `drift` measures how far nodes leave that by themselves, and `verdict` decides. Functions broadcast over leading
-axes: the operator has none, the simulation one for its rollouts. docs/design/2026-12-01-evidence.md has the guarantee and its assumptions.
+`ratio` compares a candidate with a stable cohort, and `rate` a candidate with a fixed rate. `baselines` says what to expect of each node by
+its own history, `drift` measures how far nodes leave that by themselves, `cohorts` puts these together, and `verdict` decides. Functions
+broadcast over leading axes: the operator has none, the simulation one for its rollouts.
+The guarantee and its assumptions are in docs/design/2026-12-01-evidence.md.
 """

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bramble.evidence.mixture import Floats
+from bramble.evidence.mixture import SMALL, Floats
 
 NARROWEST = 1e4
 """The largest shape of the gamma distribution: nodes whose rates differ by 1 %. More likeness than that cannot be measured."""
@@ -44,7 +44,7 @@ def baselines(bad: ArrayLike, exposure: ArrayLike) -> Baselines:
     x, e = np.asarray(bad, np.float64), np.asarray(exposure, np.float64)
     all_bad, all_exposure = x.sum(axis=-1, keepdims=True), e.sum(axis=-1, keepdims=True)
     mean = (all_bad + 1) / (all_exposure + 1)
-    shape = _shape(x, e * all_bad / np.maximum(all_exposure, 1e-300))
+    shape = _shape(x, e * all_bad / np.maximum(all_exposure, SMALL))
     return Baselines(rate=(x + shape) / (e + shape / mean), variance=1 / (shape + x))
 
 
@@ -52,4 +52,4 @@ def _shape(x: Floats, expected: Floats) -> Floats:
     """The shape of the gamma distribution by its moments: the squared mean over the variance of the rates, [..., 1]."""
     squares = (expected**2).sum(axis=-1, keepdims=True)
     excess = ((x - expected) ** 2 - expected).sum(axis=-1, keepdims=True)
-    return np.asarray(np.clip(squares / np.maximum(excess, 1e-300), WIDEST, NARROWEST))
+    return np.asarray(np.clip(squares / np.maximum(excess, SMALL), WIDEST, NARROWEST))

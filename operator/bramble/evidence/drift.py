@@ -11,13 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bramble.evidence.mixture import Floats
+from bramble.evidence.mixture import SMALL, Floats
 
-FEWEST = 2
-"""Nodes that are needed to see any drift."""
+ASSUMED = 0.04
+"""The relative variance that is assumed of nodes that nobody has watched: they typically change by 20 %."""
 
-ITERATIONS = 60
-"""Bisections of the search for the variance; the last interval is 2^-60 of the first."""
+ASSUMED_NODES = 4
+"""How many nodes that assumption weighs as much as: four stable nodes that do not drift halve it."""
+
+ITERATIONS = 40
+"""Bisections of the search for the variance; the last interval is 2^-40 of the first."""
 
 WIDEST = 16.0
 """The largest relative variance of a node's rate that is told apart."""
@@ -30,11 +33,13 @@ class Drift(NamedTuple):
         variance: the relative variance of a node's rate beyond chance and beyond the uncertainty of its baseline, [...]. 0.04 stands for
             nodes that typically changed by 20 %.
         error: the standard error of that, [...].
+        allowed: the relative variance that a test has to allow for, [...]: what was measured and its error, drawn towards `ASSUMED`.
         dispersion: φ: the mean squared deviation of nodes from what is expected of them, as a multiple of what chance alone gives, [...].
     """
 
     variance: Floats
     error: Floats
+    allowed: Floats
     dispersion: Floats
 
 
@@ -48,27 +53,27 @@ def drift(bad: ArrayLike, expected: ArrayLike, uncertainty: ArrayLike) -> Drift:
     """
     x, e, v = (np.asarray(each, np.float64) for each in (bad, expected, uncertainty))
     counted = e > 0
-    nodes = counted.sum(axis=-1)
-    scale = np.where(counted, x, 0.0).sum(axis=-1) / np.maximum(np.where(counted, e, 0.0).sum(axis=-1), 1e-300)
-    m = np.maximum(np.where(counted, e, 0.0) * scale[..., np.newaxis], 1e-300)
+    free = np.maximum(counted.sum(axis=-1) - 1, 0)
+    scale = np.where(counted, x, 0.0).sum(axis=-1) / np.maximum(np.where(counted, e, 0.0).sum(axis=-1), SMALL)
+    m = np.maximum(np.where(counted, e, 0.0) * scale[..., np.newaxis], SMALL)
     squares = np.where(counted, (x - m) ** 2, 0.0)
 
     def surplus(variance: Floats) -> Floats:
         """By how much squared standardised deviations exceed what this variance explains."""
         terms = squares / (m + m**2 * (v + variance[..., np.newaxis]))
-        return np.asarray(terms.sum(axis=-1) - (nodes - 1))
+        return np.asarray(terms.sum(axis=-1) - free)
 
     low, high = np.zeros(x.shape[:-1]), np.full(x.shape[:-1], WIDEST)
     for _ in range(ITERATIONS):
         middle = (low + high) / 2
         more = surplus(middle) > 0
         low, high = np.where(more, middle, low), np.where(more, high, middle)
-    enough = (nodes >= FEWEST) & (scale > 0)
-    variance = np.where(enough & (surplus(np.zeros_like(low)) > 0), low, 0.0)
+    variance = np.where(surplus(np.zeros_like(low)) > 0, low, 0.0)
     weights = np.where(counted, m / (1 + m * (v + variance[..., np.newaxis])), 0.0)
-    error = np.sqrt(2.0 * np.maximum(nodes - 1, 1)) / np.maximum(weights.sum(axis=-1), 1e-300)
-    chance = np.where(counted, squares / (m + m**2 * v), 0.0).sum(axis=-1) / np.maximum(nodes - 1, 1)
-    return Drift(variance=variance, error=np.where(enough, error, np.inf), dispersion=np.where(enough, chance, 1.0))
+    error = np.sqrt(2.0 * free) / (weights.sum(axis=-1) + 1)
+    chance = np.where(counted, squares / (m + m**2 * v), 0.0).sum(axis=-1) / np.maximum(free, 1)
+    allowed = (free * (variance + error) + ASSUMED_NODES * ASSUMED) / (free + ASSUMED_NODES)
+    return Drift(variance=variance, error=error, allowed=allowed, dispersion=chance)
 
 
 def cohort_spread(expected: ArrayLike, variance: ArrayLike, candidate: NDArray[np.bool_]) -> Floats:
@@ -77,13 +82,13 @@ def cohort_spread(expected: ArrayLike, variance: ArrayLike, candidate: NDArray[n
     Args:
         expected: exposures times baseline rates, [..., nodes].
         variance: the relative variance of each node's rate: drift and the uncertainty of its baseline together, [..., nodes].
-        candidate: which nodes have the candidate, [..., nodes]; the others are the stable cohort.
+        candidate: which nodes have the candidate, [nodes]; the others are the stable cohort.
     """
     e, v = np.asarray(expected, np.float64), np.asarray(variance, np.float64)
 
     def relative(members: NDArray[np.bool_]) -> Floats:
         """The relative variance of the sum over these nodes."""
-        mine = np.where(members, e, 0.0)
-        return np.asarray((mine**2 * v).sum(axis=-1) / np.maximum(mine.sum(axis=-1), 1e-300) ** 2)
+        mine = e[..., members]
+        return np.asarray((mine**2 * v[..., members]).sum(axis=-1) / np.maximum(mine.sum(axis=-1), SMALL) ** 2)
 
     return np.asarray(np.sqrt(np.log1p(relative(candidate)) + np.log1p(relative(~candidate))))

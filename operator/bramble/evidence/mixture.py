@@ -10,6 +10,9 @@ Floats = NDArray[np.float64]
 POINTS = 64
 """Points of each grid: J in the shapes of states."""
 
+SMALL = 1e-150
+"""Stands for 0 where something is divided by it; its square is not 0 yet."""
+
 STEPS: Floats = (np.arange(POINTS) + 0.5) / POINTS
 """The middles of POINTS equal parts of the interval from 0 to 1, float64 [POINTS]."""
 
