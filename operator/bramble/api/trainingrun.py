@@ -113,7 +113,7 @@ class GateSpec(SpecPart, Gate):
     """The class to measure. Unset means all classes. With a class that the Dataset does not have, the run does not begin."""
     slice: Annotated[str, Field(min_length=3, max_length=256, pattern=r"^[^=]+=.+$")] | None = None
     """The samples to measure, as `column=value`. The column must be in `slices`. Unset means all samples of the test split.
-    Without a sample in the slice the gate is missed."""
+    With a slice of which the test split has no sample, the run does not begin."""
 
 
 class Evaluation(SpecPart):

@@ -81,6 +81,10 @@ class Manifest(ExtensibleDocument):
     samples_bytes: int
     counts: dict[Split, dict[str, int]]
     """For each split and class, the number of samples that show the class."""
+    slices: dict[str, dict[str, int] | None] | None = None
+    """For each column of the `meta` of the test split, the number of its samples with each value. A sample without the column has the empty
+    value. None for a column with too many values to list, and as a whole where there are too many columns. Headers of earlier releases lack
+    it."""
     shards: tuple[Shard, ...] = ()
     departed: Digest | None = None
     """The digest of `departed.jsonl`, ordered by id; None if every sample of every earlier version is in this one."""

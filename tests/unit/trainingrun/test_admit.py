@@ -47,6 +47,7 @@ HEADER = Manifest(
     samples=DATASET,
     samples_bytes=1,
     counts={"train": {"ad": 8, "news": 8, "sport": 8}, "val": {"ad": 2, "news": 2, "sport": 2}, "test": {"ad": 2, "news": 2}},
+    slices={"channel": {"": 1, "rai1": 3}, "recording": None},
 )
 
 
@@ -55,6 +56,16 @@ HEADER = Manifest(
     [
         case("no such class", {"metric": "recall", "min": "0.9", "label": "adz"}, ("'adz'", "none of its classes (ad, news, sport)")),
         case("none of it in test", {"metric": "recall", "min": "0.9", "label": "sport"}, ("'sport'", "the test split has no sample")),
+        case(
+            "no such column",
+            {"metric": "recall", "min": "0.9", "slice": "chanel=rai1"},
+            ("where chanel=rai1", "no sample of the test split has a column 'chanel' (columns: channel, recording)"),
+        ),
+        case(
+            "no such value in test",
+            {"metric": "recall", "min": "0.9", "slice": "channel=rai2"},
+            ("where channel=rai2", 'that value of channel (values: "", rai1)'),
+        ),
         case("a metric of another task", {"metric": "map50", "min": "0.9"}, ("map50", "image-classification measures accuracy")),
     ],
 )
@@ -70,10 +81,22 @@ def test_a_gate_that_cannot_be_measured_is_refused_before_training(gate: dict[st
     assert not plan.remember
 
 
-@pytest.mark.parametrize("manifest", [HEADER, None])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        case("the header lists them", HEADER),
+        case("the header cannot be read", None),
+        case("the header is of an earlier release, without slices", HEADER.model_copy(update={"slices": None})),
+    ],
+)
 def test_gates_that_can_be_measured_hold_nothing_up(manifest: Manifest | None) -> None:
-    gates = [{"metric": "recall", "min": "0.9", "label": "ad"}, {"metric": "accuracy", "min": "0.9"}]
-    seen = observed({"evaluation": {"gates": gates}}, dataset=replace(FROZEN, manifest=manifest))
+    gates = [
+        {"metric": "recall", "min": "0.9", "label": "ad"},
+        {"metric": "accuracy", "min": "0.9", "slice": "channel=rai1"},
+        {"metric": "accuracy", "min": "0.9", "slice": "recording=one of too many to list"},
+    ]
+    evaluation = {"slices": ["channel", "recording"], "gates": gates}
+    seen = observed({"evaluation": evaluation}, dataset=replace(FROZEN, manifest=manifest))
     assert "dataset" in remembered(admit(seen, NOW))
 
 

@@ -17,7 +17,10 @@ from tests.unit.trainingrun.kept import DESCRIBED, DESCRIPTION_DIGEST, listing, 
 from tests.unit.trainingrun.seen import DATASET, NOW, PIN, case, condition, message, observed, remembered
 
 LEFT = SourceSeen(ended=True, dataset=PIN, listing=listing())
-HEADER = Manifest(task="image-classification", classes=("ad",), seed=0, samples=DATASET, samples_bytes=1, counts={"test": {"ad": 1}})
+HEADER = Manifest(
+    task="image-classification", classes=("ad",), seed=0, samples=DATASET, samples_bytes=1, counts={"test": {"ad": 1}}, slices={}
+)
+SLICED_GATE = {"slices": ["channel"], "gates": [{"metric": "recall", "slice": "channel=rai1", "min": "0.5"}]}
 OTHER_GATE = {"gates": [{"metric": "recall", "label": "cat", "min": "0.5"}]}
 
 
@@ -52,6 +55,13 @@ OTHER_GATE = {"gates": [{"metric": "recall", "label": "cat", "min": "0.5"}]}
             {"evaluation": OTHER_GATE},
             "GateNotMeasurable",
             "class 'cat', which is none of its classes",
+        ),
+        case(
+            "a gate on a slice without samples",
+            replace(LEFT, manifest=HEADER),
+            {"evaluation": SLICED_GATE},
+            "GateNotMeasurable",
+            "no sample of the test split has a column 'channel' (columns: none)",
         ),
     ],
 )

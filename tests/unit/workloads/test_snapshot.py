@@ -107,12 +107,20 @@ def test_a_folder_of_pictures_becomes_a_manifest_of_digests(store: Store, freeze
     assert all("raw/" not in sample.model_dump_json() for sample in frozen)
     assert store.get_blob(frozen[5].id) in digits()[0]
     manifest = Manifest.model_validate_json(store.get_blob(found.manifest))
+    assert manifest.slices == {"hand": {"left": sum(found.counts["test"].values())}}
     assert {shard.split: shard.count for shard in manifest.shards} == {split: sum(found.counts[split].values()) for split in found.counts}
     termination = json.loads((tmp_path / "termination").read_text())
     assert termination["key"] == result_key(prefix())
     assert termination["sha256"] == digest_of(store.get(result_key(prefix())))
     assert len((tmp_path / "termination").read_bytes()) <= 1024
     assert b"120 samples of 10 classes" in store.get(log_key(prefix(), 0))
+
+
+def test_a_column_with_too_many_values_to_list_is_named_in_the_header(store: Store, pictures: list[str], freeze: Freeze) -> None:
+    rows = "".join(f"{key.removeprefix('raw/')},{number:0300}\n" for number, key in enumerate(pictures))
+    store.put("raw/metadata.csv", f"file_name,recording\n{rows}".encode())
+    assert freeze() == 0
+    assert Manifest.model_validate_json(store.get_blob(result(store).manifest)).slices == {"recording": None}
 
 
 @pytest.mark.skipif(versitygw() is None, reason="moto's server closes every connection")

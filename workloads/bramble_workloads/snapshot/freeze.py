@@ -14,6 +14,7 @@ from bramble.contracts.canonical import canonical_json
 from bramble.contracts.manifest import SPLITS, Departed, Manifest, Sample, Shard, Split
 from bramble_workloads.snapshot.columns import Rows, Selected
 from bramble_workloads.snapshot.pictures import Picture
+from bramble_workloads.snapshot.slices import Slices
 from bramble_workloads.snapshot.spool import Spool
 from bramble_workloads.store import Store
 
@@ -57,12 +58,15 @@ def freeze(
     counts: dict[Split, Counter[str]] = {split: Counter() for split in SPLITS}
     splits: dict[Split, int] = dict.fromkeys(SPLITS, 0)
     members: dict[Split, array[int]] = {split: array("q") for split in SPLITS}
+    slices = Slices()
     size, path = 0, folder / "samples.jsonl"
     with path.open("wb") as lines:
         for number, sample in enumerate(samples):
             lines.write(canonical_json(sample) + b"\n")
             counts[sample.split].update(set(sample.annotation.classes))
             splits[sample.split] += 1
+            if sample.split == "test":
+                slices.add(sample.meta)
             size += sample.bytes
             members[sample.split].append(number)
     digest, written = store.upload_blob(path)
@@ -74,6 +78,7 @@ def freeze(
             "samples": digest,
             "samplesBytes": written,
             "counts": {split: dict(sorted(shown.items())) for split, shown in counts.items()},
+            "slices": slices.counts(),
             "departed": _departed(store, folder, departed),
             "shards": tuple(
                 shard for split in SPLITS for shard in _shards(store, folder, split, Selected(pictures, members[split]), spool)
