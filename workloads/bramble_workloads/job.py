@@ -34,9 +34,9 @@ from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.jobs.files import JobFile
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.report import Progress
-from bramble.contracts.store import cause_key, log_key, result_key
+from bramble.contracts.store import LARGEST_DOCUMENT, cause_key, log_key, result_key
 from bramble_workloads import paths
-from bramble_workloads.errors import SpecError, Stopped, TryAgain, WorkloadError
+from bramble_workloads.errors import BadData, SpecError, Stopped, TryAgain, WorkloadError
 from bramble_workloads.gateway import GatewayClient
 from bramble_workloads.output import Transcript
 from bramble_workloads.store import Store
@@ -181,6 +181,8 @@ class _Ending:
         content, key = canonical_json(result), result_key(self.prefix)
         assert self.filing is not None  # noqa: S101  (set before work began)
         try:
+            if len(content) > LARGEST_DOCUMENT:
+                raise BadData(f"the result has {len(content)} bytes, and the operator reads {LARGEST_DOCUMENT} at most: use fewer classes")
             self.filing.file(log_key(self.prefix, 0), self._transcript.content())
             self.filing.file(key, content)
         except WorkloadError as error:

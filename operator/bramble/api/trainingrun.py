@@ -313,6 +313,8 @@ class EvaluationSeen(StatusPart):
     """The metrics of the task; for `image-classification` accuracy, precision, recall and f1."""
     gates: Annotated[tuple[GateSeen, ...], ATOMIC] = ()
     """Every gate, and what was measured for it."""
+    remarks: Annotated[tuple[str, ...], ATOMIC] = ()
+    """What the whole result leaves out, and what the answers suggest, such as exchanged labels."""
     uri: str = ""
     """The key in the store of the whole result, with every class, every slice, and the confusion matrix."""
 

@@ -19,6 +19,10 @@ OWN_FOLDERS = frozenset({"blobs", "runs", "results", "decisions"})
 """The folders, directly below the namespace's prefix, that Bramble writes. All keys below begin with one of them."""
 
 
+LARGEST_DOCUMENT = 8 * 1024 * 1024
+"""Bytes of the largest result or other document that the operator reads."""
+
+
 class StoreField(NamedTuple):
     """One key of the Secret. Where the Secret is mounted, it is a file of the same name."""
 

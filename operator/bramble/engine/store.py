@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from bramble.contracts.store import SECRET_NAME, StoreError, no_secret
+from bramble.contracts.store import LARGEST_DOCUMENT, SECRET_NAME, StoreError, no_secret
 from bramble.engine.clock import boottime
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.blockers import Blocker
@@ -26,9 +26,6 @@ FORGET_SECONDS = 600.0
 
 PROBE_KEY = "results/probe"
 """Never written. Reading it shows whether the store accepts the access key: then it answers that the object is absent."""
-
-LARGEST = 8 * 1024 * 1024
-"""Bytes of the largest document that the operator reads."""
 
 CALLS_AT_ONCE = 3
 """Calls to the store of one namespace at a time. They are fewer than the workers, so that a slow store never occupies all of them."""
@@ -76,7 +73,7 @@ class Stores:
         if looked.store is None:
             return looked.problem
         try:
-            await self._call(namespace, looked.store, lambda store: store.find(PROBE_KEY, LARGEST))
+            await self._call(namespace, looked.store, lambda store: store.find(PROBE_KEY, LARGEST_DOCUMENT))
         except StoreRefused as error:
             return Blocker("StoreRefused", str(error))
         except StoreUnavailable as error:
@@ -90,7 +87,7 @@ class Stores:
             StoreRefused: there is no usable Secret, or the store refuses it.
             StoreUnavailable: the store did not answer.
         """
-        return await self._call(namespace, await self._store(namespace), lambda store: store.find(key, LARGEST))
+        return await self._call(namespace, await self._store(namespace), lambda store: store.find(key, LARGEST_DOCUMENT))
 
     async def put_once(self, namespace: str, key: str, content: bytes) -> None:
         """Write a small document, unless one is there. Raises as `fetch` does."""

@@ -17,7 +17,7 @@ from bramble.contracts.manifest import Sample, read_sample
 from bramble.contracts.package import ModelDescription, Package
 from bramble.contracts.tasks.base import Input, Postprocess
 from bramble.contracts.tasks.catalogue import contract_of, headline_of
-from bramble.contracts.tasks.classification import CLASSIFICATION, Label
+from bramble.contracts.tasks.classification import CLASSIFICATION, ClassificationScores, Label
 from tests.unit.workloads.models import build_package, description, digits_graph
 
 
@@ -138,4 +138,6 @@ def test_a_result_of_version_0_1_is_read() -> None:
     result = EvaluateResult.model_validate({"step": "evaluate", **flat, "slices": slices, "gates": []})
     assert result.scores.overall.metrics == {"accuracy": 0.9, "precision": 0.8, "recall": 0.7, "f1": 0.6}
     assert result.slices["hand"]["left"].overall.samples == 10
+    assert isinstance(result.scores, ClassificationScores)
+    assert result.scores.cells == ((0, 0, 9), (0, 1, 1))
     assert EvaluateResult.model_validate_json(canonical_json(result)) == result

@@ -63,7 +63,7 @@ async def test_the_cause_of_a_failure_is_filed_too(replica: Replica) -> None:
 
 
 figures = ClassFigures(samples=1, accuracy=1, precision=1, recall=1, f1=1)
-evaluation = EvaluateResult(seconds=1, scores=ClassificationScores(overall=figures, per_class={}, confusion=((1,),), labels=("a",)))
+evaluation = EvaluateResult(seconds=1, scores=ClassificationScores(overall=figures, per_class={}, cells=((0, 0, 1),), labels=("a",)))
 
 
 @pytest.mark.parametrize(

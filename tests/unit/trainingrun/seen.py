@@ -193,7 +193,7 @@ def stored(result: TrainResult | EvaluateResult | None = None, problem: str = ""
 
 def evaluate_result(accuracy: float = 0.97, *gates: tuple[Gate, float | None, bool]) -> EvaluateResult:
     figures = ClassFigures(samples=100, accuracy=accuracy, precision=0.9, recall=0.9, f1=0.9)
-    scores = ClassificationScores(overall=figures, per_class={}, confusion=(), labels=("a", "b"))
+    scores = ClassificationScores(overall=figures, per_class={}, labels=("a", "b"))
     outcomes = tuple(GateOutcome(gate=gate, value=value, passed=passed) for gate, value, passed in gates)
     return EvaluateResult(seconds=1, scores=scores, gates=outcomes)
 

@@ -61,6 +61,14 @@ def test_the_result_is_filed_then_remembered() -> None:
     assert memory["evaluation"]["gates"] == [{"gate": "recall of ad where channel=rai1 at least 0.9", "value": 0.95, "passed": True}]
 
 
+def test_a_remark_is_remembered_bounded_and_told() -> None:
+    result = evaluate_result(0.1).model_copy(update={"remarks": ("labels may be exchanged", *["x" * 999] * 9)})
+    plan = evaluate(trained(StepSeen(stored=stored(result), filed=stored(result))), NOW)
+    remarks = remembered(plan)["evaluation"]["remarks"]
+    assert [len(remark) for remark in remarks] == [23, 300, 300, 300]
+    assert "labels may be exchanged" in message(plan)
+
+
 def test_a_filed_result_of_the_same_inputs_needs_no_job() -> None:
     assert "evaluation" in remembered(evaluate(trained(StepSeen(filed=RESULT)), NOW))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bramble.contracts.canonical import canonical_json, digest_of
@@ -36,6 +37,35 @@ def dataset(count: int = 400, *, sharded: bool = True, test_label: str | None = 
                 "meta": {"hand": "left" if position % 3 else "right", **meta},
             }
         )
+    return _frozen(samples, blobs, LABELS, sharded=sharded)
+
+
+def many_classes(pictures: Sequence[bytes], labels: tuple[str, ...], recordings: int) -> tuple[str, dict[str, bytes]]:
+    """A test split alone: each picture with the label of its position, and a column `recording` of so many values."""
+    samples = {
+        digest_of(picture): Sample.model_validate(
+            {
+                "id": digest_of(picture),
+                "bytes": len(picture),
+                "extension": ".png",
+                "split": "test",
+                "annotation": Label(label=labels[position % len(labels)]),
+                "group": digest_of(picture),
+                "origin": "random",
+                "meta": {"recording": str(position % recordings)},
+            }
+        )
+        for position, picture in enumerate(pictures)
+    }
+    contents = {digest_of(picture): picture for picture in pictures}
+    manifest, blobs = _frozen(samples, contents, labels, sharded=True)
+    return manifest, {digest: content for digest, content in blobs.items() if digest not in samples}
+
+
+def _frozen(
+    samples: Mapping[str, Sample], blobs: dict[str, bytes], labels: tuple[str, ...], *, sharded: bool
+) -> tuple[str, dict[str, bytes]]:
+    """The manifest's digest, and `blobs` with what a snapshot adds to them."""
     ordered = [samples[digest] for digest in sorted(samples)]
     lines = b"".join(canonical_json(sample) + b"\n" for sample in ordered)
     blobs[digest_of(lines)] = lines
@@ -45,13 +75,13 @@ def dataset(count: int = 400, *, sharded: bool = True, test_label: str | None = 
         content = _tar(members, blobs)
         blobs[digest_of(content)] = content
         shards.append(Shard(split=split, sha256=digest_of(content), bytes=len(content), count=len(members)))
-    counts: dict[str, dict[str, int]] = {split: dict.fromkeys(LABELS, 0) for split in SPLITS}
+    counts: dict[str, dict[str, int]] = {split: dict.fromkeys(labels, 0) for split in SPLITS}
     for sample in ordered:
         counts[sample.split][sample.annotation.stratum] += 1
     manifest = Manifest.model_validate(
         {
             "task": "image-classification",
-            "classes": LABELS,
+            "classes": labels,
             "seed": 7,
             "samples": digest_of(lines),
             "samplesBytes": len(lines),

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bramble.contracts.canonical import canonical_json, digest_of, document_digest
 from bramble.contracts.jobs.evaluate import EvaluateResult
 from bramble.contracts.manifest import Manifest, read_sample
-from bramble.contracts.tasks.classification import ClassificationScores, Label
+from bramble.contracts.package import Output
+from bramble.contracts.store import LARGEST_DOCUMENT, result_key
+from bramble.contracts.tasks.classification import ClassificationScores, Classify, Label
 from bramble_workloads.evaluate.step import main, with_progress
 from bramble_workloads.job import Work
 from bramble_workloads.processing.model import Model
 from bramble_workloads.store import Store
-from tests.unit.workloads.datasets import dataset
+from tests.unit.workloads.datasets import dataset, many_classes
 from tests.unit.workloads.graphs import exported
-from tests.unit.workloads.models import LABELS, digits_graph
-from tests.unit.workloads.steps import StepPod, evaluate_job
+from tests.unit.workloads.models import LABELS, digits_graph, linear_graph, png
+from tests.unit.workloads.steps import StepPod, evaluate_job, prefix
 
 
 @pytest.fixture
@@ -33,6 +38,13 @@ def score(pod: StepPod, **fields: Any) -> EvaluateResult:
     result = pod.result(job)
     assert isinstance(result, EvaluateResult)
     return result
+
+
+def true_labels(cells: Iterable[tuple[int, int, int]]) -> Counter[str]:
+    found = Counter[str]()
+    for true, _, count in cells:
+        found[LABELS[true]] += count
+    return found
 
 
 @pytest.mark.parametrize("sharded", [True, False])
@@ -52,21 +64,38 @@ def test_scores_are_those_of_the_device(pod: StepPod, sharded: bool) -> None:
     assert isinstance(scores, ClassificationScores)
     assert scores.overall.samples == len(test)
     assert scores.overall.accuracy == sum(right.values()) / len(test)
-    assert sum(scores.confusion[position][position] for position in range(10)) == sum(right.values())
-    assert {label: sum(row) for label, row in zip(scores.labels, scores.confusion, strict=True)} == {
-        label: sum(sample.annotation == Label(label=label) for sample in test) for label in LABELS
-    }
+    assert sum(count for true, answered, count in scores.cells if true == answered) == sum(right.values())
+    assert true_labels(scores.cells) == Counter(sample.annotation.stratum for sample in test)
     for hand, part in result.slices["hand"].items():
         assert isinstance(part, ClassificationScores)
         inside = [sample for sample in test if sample.meta["hand"] == hand]
         assert (part.overall.samples, part.overall.accuracy) == (len(inside), sum(right[sample.id] for sample in inside) / len(inside))
-        assert {label: sum(row) for label, row in zip(part.labels, part.confusion, strict=True) if sum(row)} == {
-            label: own.samples for label, own in part.per_class.items()
-        }
+        assert true_labels(part.cells) == {label: own.samples for label, own in part.per_class.items()}
     assert result.slices["hour"] == {}
     eights = [sample for sample in test if sample.annotation == Label(label="8") and sample.meta["hand"] == "left"]
     assert [gate.value for gate in result.gates] == [scores.overall.accuracy, sum(right[sample.id] for sample in eights) / len(eights)]
     assert result.gates[0].passed
+
+
+def test_a_result_of_thousands_of_classes_and_slices_can_be_read_by_the_operator(pod: StepPod) -> None:
+    random = np.random.default_rng(3)
+    labels = tuple(f"c{number:04}" for number in range(5000))
+    pictures = [png(picture) for picture in random.integers(0, 256, (6000, 8, 8), np.uint8)]
+    graph = linear_graph(random.normal(size=(64, 5000)).astype(np.float32), np.zeros(5000, np.float32))
+    outputs = (Output(name="logits", shape=(1, 5000)),)
+    package, package_blobs = exported(graph, outputs=outputs, postprocess=Classify(labels=labels))
+    manifest, blobs = many_classes(pictures, labels, recordings=1000)
+    pod.put([*package_blobs.values(), *blobs.values()])
+    gates = ({"metric": "recall", "label": "c0007", "slice": "recording=7", "min": "0"},)
+    result = score(pod, package=document_digest(package), manifest=manifest, slices=("recording",), gates=gates)
+    content = pod.store.get(result_key(prefix("evaluate")))
+    assert len(content) < LARGEST_DOCUMENT / 4
+    assert isinstance(result.scores, ClassificationScores)
+    assert sum(count for _, _, count in result.scores.cells) == result.scores.overall.samples == 6000
+    assert len(result.scores.per_class) == 5000
+    assert result.gates[0].passed
+    assert len(result.slices["recording"]) == 500
+    assert [remark for remark in result.remarks if "500 of 1000 values of recording" in remark]
 
 
 def test_a_missed_gate_is_a_result(pod: StepPod, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,6 +105,16 @@ def test_a_missed_gate_is_a_result(pod: StepPod, capsys: pytest.CaptureFixture[s
     result = score(pod, package=document_digest(package), manifest=manifest, gates=({"metric": "f1", "min": "1.0"},))
     assert [gate.passed for gate in result.gates] == [False]
     assert "gate missed: f1 is 0." in capsys.readouterr().out
+
+
+def test_a_result_that_the_operator_cannot_read_is_a_failure_that_says_so(pod: StepPod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bramble_workloads.job.LARGEST_DOCUMENT", 100)
+    package, package_blobs = exported(digits_graph())
+    manifest, blobs = dataset(100)
+    pod.put([*package_blobs.values(), *blobs.values()])
+    job = evaluate_job(package=document_digest(package), manifest=manifest)
+    assert pod.run(main, job) == 65
+    assert "bytes, and the operator reads 100 at most" in pod.cause(job).message
 
 
 def without_split(blobs: dict[str, bytes], manifest: str, split: str) -> tuple[str, dict[str, bytes]]:

@@ -8,7 +8,7 @@ import pytest
 from bramble.contracts.jobs.evaluate import Gate, GateOutcome
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import Output
-from bramble.contracts.tasks.classification import CLASSIFICATION, Classify, Label
+from bramble.contracts.tasks.classification import CLASSIFICATION, ClassificationScores, Classify, Label
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop
 from bramble_workloads.evaluate.gates import judge, require_gates, sentence
@@ -90,15 +90,34 @@ def test_a_gate_that_cannot_be_judged_is_a_spec_error(asked: Gate, says: str) ->
 
 
 def test_slices() -> None:
-    found = table().slices("channel")
-    assert {value: part.overall.samples for value, part in found.items()} == {"": 1, "1": 8, "2": 1}
-    assert table().slices("hour") == {}
+    found = table().slices(["channel", "hour"])
+    assert {value: part.overall.samples for value, part in found.scores["channel"].items()} == {"": 1, "1": 8, "2": 1}
+    assert found.scores["hour"] == {}
+    assert found.left_out == ()
 
 
-def test_a_column_of_too_many_values_is_a_spec_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bramble_workloads.evaluate.table.MOST_NUMBERS", 26)
-    with pytest.raises(SpecError, match="'channel' has 3 values, each with about 9 numbers: name a column with fewer values"):
-        table().slices("channel")
+@pytest.mark.parametrize(("room", "left_out"), [(492, ()), (491, ("all but the overall scores of the slices of channel",))])
+def test_details_of_slices_that_would_be_too_large_are_left_out(
+    room: int, left_out: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bramble_workloads.evaluate.table.MOST_BYTES", room)
+    found = table().slices(["channel"])
+    parts = [part for part in found.scores["channel"].values() if isinstance(part, ClassificationScores)]
+    assert [part.overall.samples for part in parts] == [1, 8, 1]
+    assert [bool(part.per_class) for part in parts] == [not left_out] * 3
+    assert found.left_out == left_out
+
+
+def test_of_many_values_those_with_the_most_samples_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bramble_workloads.evaluate.table.MOST_VALUES", 2)
+    found = table().slices(["channel"])
+    assert list(found.scores["channel"]) == ["", "1"]
+    assert found.left_out == ("1 of 3 values of channel, those with the fewest samples or long ones",)
+
+
+def test_a_long_value_is_no_key_of_the_result() -> None:
+    found = Table([Answered(sample("ad", 1, text="x" * 257), answer("ad"))], DESCRIPTION).slices(["text"])
+    assert (found.scores, len(found.left_out)) == ({"text": {}}, 1)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -10,12 +10,14 @@ from bramble.contracts.jobs.evaluate import Gate
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Scores
-from bramble_workloads.errors import SpecError
 from bramble_workloads.tasks.base import Answer, Scorer
 from bramble_workloads.tasks.catalogue import task_of
 
-MOST_NUMBERS = 200_000
-"""The most numbers that all slices of a column may have together, because the result is one small document."""
+MOST_VALUES, MOST_CHARACTERS = 500, 256
+"""Slices of a column that are scored, and characters of the value of one."""
+MOST_BYTES = 3 * 1024 * 1024
+"""Bytes of the details of all slices of all columns, because the operator reads the result as one document (`LARGEST_DOCUMENT`). All slices
+without details take at most 1.5 MiB, and the details of all samples 3.2 MiB with as many classes as a package can name."""
 
 
 class Answered(NamedTuple):
@@ -23,6 +25,13 @@ class Answered(NamedTuple):
 
     sample: Sample
     answer: Answer[Any]
+
+
+class Slices(NamedTuple):
+    """The scores of slices by column and value, and what is left out of them, in words."""
+
+    scores: dict[str, dict[str, Scores]]
+    left_out: tuple[str, ...] = ()
 
 
 class Table:
@@ -42,23 +51,40 @@ class Table:
         counted = self._answered if gate.slice is None else self._within(gate.slice)
         return self._count(counted).figure(gate.metric, gate.label) if counted else None
 
-    def slices(self, column: str) -> dict[str, Scores]:
-        """The scores for each value of a column, sorted by value; empty where no sample has the column.
+    def remark(self) -> str | None:
+        """What the answers to all samples suggest."""
+        return self._count(self._answered).remark()
 
-        Raises:
-            SpecError: the column has so many values that their scores would make the result too large.
+    def slices(self, columns: Sequence[str]) -> Slices:
+        """The scores for each value of each column, sorted by value; of a column that no sample has, none.
+
+        Only the 500 values of a column with the most samples are scored. Columns whose details would make the result too large have none.
         """
-        if column not in self._columns:
-            return {}
+        scores: dict[str, dict[str, Scores]] = {}
+        left_out: list[str] = []
+        room = MOST_BYTES
+        for column in columns:
+            parts = self._parts(column)
+            largest = sorted((value for value in parts if len(value) <= MOST_CHARACTERS), key=lambda value: (-len(parts[value]), value))
+            counted = {value: self._count(parts[value]) for value in sorted(largest[:MOST_VALUES])}
+            if len(counted) < len(parts):
+                left_out.append(
+                    f"{len(parts) - len(counted)} of {len(parts)} values of {column}, those with the fewest samples or long ones"
+                )
+            if (size := sum(each.size for each in counted.values())) <= room:
+                room -= size
+                scores[column] = {value: each.slice_scores() for value, each in counted.items()}
+            else:
+                left_out.append(f"all but the overall scores of the slices of {column}")
+                scores[column] = {value: each.summary() for value, each in counted.items()}
+        return Slices(scores, tuple(left_out))
+
+    def _parts(self, column: str) -> dict[str, list[Answered]]:
+        """The samples by their value of a column; empty where no sample has the column."""
         parts: dict[str, list[Answered]] = {}
-        for each in self._answered:
+        for each in self._answered if column in self._columns else ():
             parts.setdefault(each.sample.meta.get(column, ""), []).append(each)
-        size = self._count(()).size
-        if len(parts) * size > MOST_NUMBERS:
-            raise SpecError(
-                f"evaluation.slices: {column!r} has {len(parts)} values, each with about {size} numbers: name a column with fewer values"
-            )
-        return {value: self._count(parts[value]).scores() for value in sorted(parts)}
+        return parts
 
     def _within(self, where: str) -> tuple[Answered, ...]:
         """The samples of the slice `column=value`."""

@@ -74,8 +74,10 @@ Decoder = Callable[[Outputs], A]
 class Scorer(ABC, Generic[T, A]):
     """Counts answers against truths."""
 
-    size: int
-    """The approximate number of figures in `scores`. A result with too many figures is refused."""
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """About how many bytes `slice_scores` takes in a result."""
 
     @abstractmethod
     def add(self, truth: T, answer: A) -> None:
@@ -92,6 +94,26 @@ class Scorer(ABC, Generic[T, A]):
         Raises:
             ValueError: no sample was added.
         """
+
+    @abstractmethod
+    def slice_scores(self) -> Scores:
+        """Return the scores of a slice: all but what every slice has in common, such as the names of the classes.
+
+        Raises:
+            ValueError: no sample was added.
+        """
+
+    @abstractmethod
+    def summary(self) -> Scores:
+        """Return the scores without details such as those of each class.
+
+        Raises:
+            ValueError: no sample was added.
+        """
+
+    @abstractmethod
+    def remark(self) -> str | None:
+        """What the answers suggest, such as exchanged labels, in a sentence; None if they suggest nothing."""
 
 
 class AnswerTensor(NamedTuple):

@@ -48,6 +48,8 @@ class EvaluateResult(Result):
     slices: dict[str, dict[str, AnyScores]] = Field(default_factory=dict)
     """Scores by column and value."""
     gates: tuple[GateOutcome, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """Sentences for a person: what the result leaves out, and what the answers suggest."""
 
     @model_validator(mode="before")
     @classmethod

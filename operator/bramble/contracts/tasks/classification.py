@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from bramble.contracts.hyperparameters import EarlyStopping, Hyperparameters
 from bramble.contracts.images import IMAGE_OPERATIONS, Augment, ImageInput
@@ -85,11 +85,25 @@ class ClassificationScores(Scores):
     task: Literal["image-classification"] = NAME
     overall: ClassFigures
     labels: tuple[str, ...] = ()
-    """The package's labels, in the order of the rows and columns of `confusion`."""
-    per_class: dict[str, ClassFigures]
+    """The package's labels. `cells` has their positions. A slice has none: they are those of all samples."""
+    per_class: dict[str, ClassFigures] = Field(default_factory=dict)
     """Of the classes that have a sample."""
-    confusion: tuple[tuple[int, ...], ...]
-    """Rows are true classes, columns are answered classes."""
+    cells: tuple[tuple[int, int, int], ...] = ()
+    """The confusion matrix without zeros: position of the true class, position of the answered class, number of samples. Of very many, the
+    largest ones."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dense_matrix(cls, document: Any) -> Any:
+        """Releases up to 0.1 wrote the whole matrix as `confusion`; their results may still lie in a store."""
+        if not isinstance(document, dict) or "confusion" not in document:
+            return document
+        rows = document["confusion"]
+        known = {name: value for name, value in document.items() if name != "confusion"}
+        if "cells" in known or not isinstance(rows, list | tuple):
+            return known
+        cells = [(true, answered, count) for true, row in enumerate(rows) for answered, count in enumerate(row) if count]
+        return {**known, "cells": cells}
 
 
 class ClassifierTrainer(BuiltinTrainer):

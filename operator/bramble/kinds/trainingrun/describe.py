@@ -19,14 +19,18 @@ def describe_nodes(number: int) -> str:
 
 
 def describe_gates(evaluation: EvaluationSeen) -> str:
-    """Every gate with the measured value, missed gates first."""
+    """Every gate with the measured value, missed gates first, and what the evaluation remarks."""
+    return "; ".join([*_gates(evaluation), *evaluation.remarks])
+
+
+def _gates(evaluation: EvaluationSeen) -> list[str]:
     if not evaluation.gates:
         headline = headline_of(evaluation.metrics)
         measured = f"{headline} {evaluation.metrics[headline]:.4g} on {evaluation.samples} samples" if headline is not None else "measured"
-        return f"no gates; {measured}"
+        return ["no gates", measured]
     missed = [f"{gate.gate}: missed with {_number(gate.value)}" for gate in evaluation.gates if not gate.passed]
     passed = [f"{gate.gate}: {_number(gate.value)}" for gate in evaluation.gates if gate.passed]
-    return "; ".join([*missed, *passed])
+    return [*missed, *passed]
 
 
 def describe_gate(outcome: GateOutcome) -> str:

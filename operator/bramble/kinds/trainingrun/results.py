@@ -13,6 +13,9 @@ from bramble.kinds.trainingrun.describe import describe_gate
 METRICS_KEPT = 12
 """How many of a trainer's metrics the status keeps. A status has 16 KiB, and a trainer may report any number."""
 
+REMARKS_KEPT, REMARK_CHARACTERS = 4, 300
+"""How many remarks on an evaluation the status keeps, and how much of each."""
+
 SUMMARY_CHARACTERS = 60
 """How long the column Progress may be."""
 
@@ -61,5 +64,6 @@ def evaluation_of(result: EvaluateResult, uri: str) -> EvaluationSeen:
         samples=overall.samples,
         metrics={name: float(f"{value:.6g}") for name, value in overall.metrics.items()},
         gates=tuple(GateSeen(gate=describe_gate(each), value=each.value, passed=each.passed) for each in result.gates),
+        remarks=tuple(remark[:REMARK_CHARACTERS] for remark in result.remarks[:REMARKS_KEPT]),
         uri=uri,
     )

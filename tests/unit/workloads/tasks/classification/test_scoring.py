@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
+from bramble.contracts.canonical import canonical_json
 from bramble_workloads.tasks.classification.scoring import Confusion
 
 LABELS = ("ad", "content", "jingle")
@@ -64,3 +65,46 @@ def test_scores_are_those_of_scikit_learn() -> None:
     assert (found.precision, found.recall, found.f1) == pytest.approx(expected[:3])
     classes = precision_recall_fscore_support(true, answered)
     assert [each.f1 for each in made.scores().per_class.values()] == pytest.approx(list(classes[2]))
+
+
+def test_the_confusion_matrix_holds_what_is_not_zero() -> None:
+    found = confusion(("ad", "ad"), ("ad", "jingle"), ("ad", "ad"), ("jingle", "content")).scores()
+    assert (found.labels, found.cells) == (LABELS, ((0, 0, 2), (0, 2, 1), (2, 1, 1)))
+
+
+def test_the_size_is_not_less_than_what_the_scores_take_in_a_result() -> None:
+    labels = [f'"klasse {number}\u00e4"' for number in range(300)]
+    made = Confusion(labels)
+    random = np.random.default_rng(4)
+    for true, answered in random.integers(0, 300, (5000, 2)):
+        made.count(labels[true], labels[answered])
+    actual = len(canonical_json(made.slice_scores())) - len(canonical_json(made.summary()))
+    assert actual <= made.size < 2 * actual
+
+
+def test_of_too_many_cells_the_largest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bramble_workloads.tasks.classification.scoring.MOST_CELLS", 2)
+    found = confusion(("ad", "ad"), ("ad", "jingle"), ("jingle", "jingle"), ("jingle", "jingle"), ("content", "ad")).scores()
+    assert found.cells == ((0, 0, 1), (2, 2, 2))
+    assert found.overall.samples == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "pairs", "expected"),
+    [
+        ("two labels", [("ad", "content")] * 5 + [("content", "ad")] * 5, "ad as content, content as ad would make 10 of 10 answers right"),
+        (
+            "three labels in a circle",
+            [("ad", "content")] * 3 + [("content", "jingle")] * 3 + [("jingle", "ad")] * 3 + [("ad", "ad")],
+            "would make 9 of 10 answers right instead of 1",
+        ),
+        ("a good model", [("ad", "ad")] * 9 + [("ad", "content")], None),
+        ("a model that always answers the same", [("ad", "ad")] * 5 + [("content", "ad")] * 5, None),
+        ("no assignment is good", [("ad", "content")] * 5 + [("content", "ad")] * 5 + [("ad", "ad"), ("content", "content")], None),
+        ("no samples", [], None),
+    ],
+)
+def test_exchanged_labels_are_remarked(name: str, pairs: list[tuple[str, str]], expected: str | None) -> None:
+    remark = confusion(*pairs).remark()
+    assert (remark is None) == (expected is None), name
+    assert (expected or "") in (remark or "")
