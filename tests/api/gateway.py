@@ -158,6 +158,7 @@ def started(world: World, kubeconfig: Path, folder: Path) -> Iterator[Process]:
     certificate(folder)
     port, side_port = free_port(), free_port()
     settings = {
+        "STORE_NETWORKS": "127.0.0.0/8",
         "NAMESPACE": world.system,
         "EDGE_NAMESPACE": world.edge,
         "IMAGES_TRAIN": "t@sha256:1",

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ SETTINGS = Settings(
     gateway_url="https://bramble-gateway.bramble-engine.svc:8443",
     http_port=0,
     status_seconds=1,
+    store_networks=(ip_network("127.0.0.0/8"),),
 )
 ENDING_SECONDS = 60.0
 """Longer than the engine gives its watches."""

@@ -39,6 +39,12 @@ async def test_an_unusable_store_is_named_until_it_is_mended(local: Cluster, nam
         assert missing == (f"namespace {namespace} has no Secret bramble-store; create it with endpoint, bucket, accessKey and secretKey")
         local.apply(secret(local, namespace, endpoint="127.0.0.1:1"))
         assert "has no scheme" in await says(api, DATASET, namespace, "tape", "StoreInvalid")
+        local.apply(secret(local, namespace, endpoint="http://[::1]:9"))
+        await says(
+            api, DATASET, namespace, "tape", "StoreInvalid", part="'::1' is at ::1, a loopback address; write the address of a store"
+        )
+        local.apply(secret(local, namespace, endpoint=api.server))
+        await says(api, DATASET, namespace, "tape", "StoreInvalid", part="which is the cluster's API server")
         local.apply(secret(local, namespace, secretKey="wrong"))
         assert "SignatureDoesNotMatch: the secret key is wrong; correct secretKey" in await says(
             api, DATASET, namespace, "tape", "StoreRefused"

@@ -21,6 +21,10 @@ from bramble.kube.resources import Manifest
 log = logging.getLogger(__name__)
 
 
+WAITING_OF_NODE = 4
+"""Calls of one node that wait at the same time. One is usual; after an agent's restart, that of its former process may still be there."""
+
+
 class Grant(NamedTuple):
     """A blob that a node may read: the namespace whose store has it, and its size in bytes."""
 
@@ -86,7 +90,7 @@ class Assignments:
         self.synced = asyncio.Event()
         self._by_name: dict[str, Assignment] = {}
         self._of_node: dict[str, dict[str, Membership]] = {}
-        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._waiting: dict[str, list[asyncio.Future[bool]]] = {}
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -140,7 +144,7 @@ class Assignments:
         for node in then | now.keys():
             for future in self._waiting.pop(node, ()):
                 if not future.done():
-                    future.set_result(None)
+                    future.set_result(True)
 
     def of(self, node: str) -> NodeAnswer:
         """The answer for this node now. Its assignments are in a fixed order, so the same content has the same entity tag."""
@@ -156,15 +160,23 @@ class Assignments:
                         return Grant(membership.assignment.namespace, blob.bytes)
         return None
 
-    async def wait_for_change(self, node: str, seconds: float) -> None:
-        """Wait until something changes for this node, or until `seconds` have passed."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(node, set())
-        waiting.add(future)
+    async def wait_for_change(self, node: str, seconds: float) -> bool:
+        """Wait until something changes for this node, or until `seconds` have passed.
+
+        Returns:
+            Whether the caller may wait again; not if `WAITING_OF_NODE` later calls of the node wait.
+        """
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(node, [])
+        waiting.append(future)
+        if len(waiting) > WAITING_OF_NODE and not (oldest := waiting.pop(0)).done():
+            oldest.set_result(False)
         try:
             await asyncio.wait((future,), timeout=seconds)
+            return future.result() if future.done() else True
         finally:
-            waiting.discard(future)
+            if future in waiting:
+                waiting.remove(future)
             if not waiting and self._waiting.get(node) is waiting:
                 del self._waiting[node]
 
@@ -173,5 +185,5 @@ class Assignments:
         for futures in self._waiting.values():
             for future in futures:
                 if not future.done():
-                    future.set_result(None)
+                    future.set_result(True)
         self._waiting.clear()

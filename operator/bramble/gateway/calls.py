@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,7 +15,8 @@ from bramble.gateway import results
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import BlobRequest, Blobs
 from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
-from bramble.gateway.jobs import JobCaller, Jobs
+from bramble.gateway.jobs import Jobs
+from bramble.gateway.rates import Rates
 from bramble.gateway.refusals import Busy, Encoded, Forbidden, Invalid, TooLarge
 from bramble.gateway.reports import ReceivedReports
 from bramble.gateway.stores import Stores
@@ -22,6 +24,9 @@ from bramble.settings import Settings
 
 POLL_SECONDS = 25.0
 """How long a device's call waits for a change before it is answered with 304. Common proxies end idle connections after 30 s."""
+
+LEAVE_SECONDS = 4.0
+"""A replica that is about to stop answers waiting calls one by one within this time, so that not all devices connect to another at once."""
 
 BODY_SECONDS = 20.0
 """The time within which the whole body must arrive."""
@@ -49,6 +54,7 @@ class Calls:
     assignments: Assignments
     reports: ReceivedReports
     blobs: Blobs
+    rates: Rates
     draining: asyncio.Event
 
     def routes(self) -> list[web.RouteDef]:
@@ -64,18 +70,25 @@ class Calls:
 
     async def assignment(self, request: web.Request) -> web.Response:
         """Answer with the node's assignments. With `?after=<etag>` wait until they change; after 25 s without a change, answer 304."""
-        node = require_agent(await self._caller(request), self.settings)
+        node = require_agent(await self._counted(request), self.settings)
         await self._wait_until_synced()
-        after = request.query.get("after", "")
-        deadline = asyncio.get_running_loop().time() + POLL_SECONDS
+        after, now = request.query.get("after", ""), asyncio.get_running_loop().time
+        deadline, leaving = now() + POLL_SECONDS, False
         answer = self.assignments.of(node)
         while answer.etag == after:
-            left = deadline - asyncio.get_running_loop().time()
-            if left <= 0 or self.draining.is_set():
-                return web.Response(status=304, headers={"ETag": f'"{after}"'})
-            await self.assignments.wait_for_change(node, left)
+            if self.draining.is_set() and not leaving:
+                deadline, leaving = min(deadline, now() + random.uniform(0, LEAVE_SECONDS)), True  # noqa: S311  (spreads load)
+            left = deadline - now()
+            if left <= 0 or not await self.assignments.wait_for_change(node, left):
+                return self._unchanged(after)
             answer = self.assignments.of(node)
         return web.Response(body=answer.body, content_type="application/json", headers={"ETag": f'"{answer.etag}"'})
+
+    def _unchanged(self, etag: str) -> web.Response:
+        answer = web.Response(status=304, headers={"ETag": f'"{etag}"'})
+        if self.draining.is_set():
+            answer.force_close()  # the next call must reach another replica
+        return answer
 
     async def _wait_until_synced(self) -> None:
         if self.assignments.synced.is_set():
@@ -92,8 +105,9 @@ class Calls:
 
     async def status(self, request: web.Request) -> web.Response:
         """Accept a device's report about itself."""
-        node = require_agent(await self._caller(request), self.settings)
-        report = await _body(request, Report, REPORT_BYTES)
+        caller = await self._counted(request)
+        node = require_agent(caller, self.settings)
+        report = await self._body(request, caller, Report, REPORT_BYTES)
         if report.node != node:
             raise Forbidden(f"a report of node {report.node} came from an agent on node {node}")
         self.reports.add_report(report)
@@ -101,8 +115,9 @@ class Calls:
 
     async def progress(self, request: web.Request) -> web.Response:
         """Accept a job's progress, for the object that the job works for and for no other."""
-        job = await self._job(request)
-        progress = await _body(request, Progress, PROGRESS_BYTES)
+        caller = await self._counted(request)
+        job = await self.jobs.of(caller)
+        progress = await self._body(request, caller, Progress, PROGRESS_BYTES)
         named = (progress.object, progress.step, progress.attempt)
         if named not in ((job.ref, job.step, job.job.attempt), (job.ref, job.job.step, job.job.attempt)):
             reported = f"step {progress.step}, attempt {progress.attempt} of {progress.object.kind} {progress.object.name}"
@@ -113,8 +128,9 @@ class Calls:
 
     async def result(self, request: web.Request) -> web.Response:
         """File the result of a job that has no store credentials."""
-        job = await self._job(request)
-        filing = await _body(request, results.Filing, FILING_BYTES)
+        caller = await self._counted(request)
+        job = await self.jobs.of(caller)
+        filing = await self._body(request, caller, results.Filing, FILING_BYTES)
         digest = await results.file(filing, job, await self.stores.of(job.ref.namespace))
         return web.json_response({"key": filing.key, "sha256": digest}, status=201)
 
@@ -128,17 +144,35 @@ class Calls:
     async def _caller(self, request: web.Request) -> Caller:
         return await self.identities.of(bearer(request.headers.get("Authorization")), request.remote or "")
 
-    async def _job(self, request: web.Request) -> JobCaller:
-        return await self.jobs.of(await self._caller(request))
+    async def _counted(self, request: web.Request) -> Caller:
+        caller = await self._caller(request)
+        self.rates.call(caller)
+        return caller
+
+    async def _body(self, request: web.Request, caller: Caller, model: type[Body], limit: int) -> Body:
+        """The request's body, parsed as this model.
+
+        Raises:
+            Throttled: the caller has sent too much lately.
+            Invalid: the body does not fit the model.
+            Encoded, TooLarge, Invalid: as for `_content`.
+        """
+        content = await _content(request, limit)
+        self.rates.body(caller, len(content))
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise Invalid(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from error
 
 
-async def _body(request: web.Request, model: type[Body], limit: int) -> Body:
-    """The request's body, parsed as this model.
+async def _content(request: web.Request, limit: int) -> bytes:
+    """The bytes of the request's body.
 
     Raises:
         Encoded: the body is compressed.
         TooLarge: the body has more than `limit` bytes, whatever its header says.
-        Invalid: the body did not arrive in time, or does not fit the model.
+        Invalid: the body did not arrive in time.
     """
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Encoded(f"{request.path} accepts no Content-Encoding: send the JSON as it is")
@@ -153,8 +187,4 @@ async def _body(request: web.Request, model: type[Body], limit: int) -> Body:
                     raise TooLarge(f"{request.path} accepts at most {limit} bytes")
     except TimeoutError:
         raise Invalid(f"the body did not arrive within {BODY_SECONDS:.0f} s") from None
-    try:
-        return model.model_validate_json(bytes(content))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise Invalid(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from error
+    return bytes(content)

@@ -18,9 +18,17 @@ from typing import ClassVar
 
 
 class Refusal(Exception):
-    """The base of all refusals."""
+    """The base of all refusals.
+
+    Attributes:
+        retry_seconds: how soon the call may be repeated, where it may.
+    """
 
     status: ClassVar[int] = 500
+
+    def __init__(self, message: str, retry_seconds: float = 2.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class Invalid(Refusal):

@@ -7,6 +7,7 @@ megabytes.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections import OrderedDict
@@ -26,6 +27,9 @@ FORGET_PROGRESS_SECONDS = 900.0
 MAX_REPORTS = 20_000
 MAX_PROGRESS = 5_000
 """The most reports and the most progress kept. The oldest is dropped first."""
+
+
+NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class ReceivedReports:
         """Everything received, as the JSON of an `Observed`; with a cursor of this process, only what was received after it."""
         now = self._clock()
         process, _, number = after.partition(".")
-        since = int(number) if process == self._process and number.isdigit() else -1
+        since = int(number) if process == self._process and NUMBER.fullmatch(number) else -1
         reports = _pieces(b"report", (received for _, received in self._reports.values()), since, now, FORGET_REPORT_SECONDS)
         progress = _pieces(b"progress", (received for _, received in self._progress.values()), since, now, FORGET_PROGRESS_SECONDS)
         return b'{"replica":"%b","upSeconds":%.3f,"cursor":"%b.%d","reports":[%b],"progress":[%b]}' % (

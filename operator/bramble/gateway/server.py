@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import random
 import signal
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import web
@@ -23,9 +25,11 @@ from bramble.errors import BrambleError, Retryable
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import Blobs
 from bramble.gateway.calls import Calls
+from bramble.gateway.connections import LOOK_SECONDS, Connections
 from bramble.gateway.identity import Identities
 from bramble.gateway.jobs import Jobs
 from bramble.gateway.metrics import Metrics
+from bramble.gateway.rates import Rates
 from bramble.gateway.refusals import Refusal
 from bramble.gateway.reports import ReceivedReports
 from bramble.gateway.stores import Stores, store_session
@@ -40,15 +44,25 @@ log = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 30.0
 """How long running answers may take when the process stops. The chart gives the pod more time than this."""
 
-DRAIN_SECONDS = 2.0
-"""Seconds from "not ready" to the end of the listener. The kube-proxies need this time to stop sending calls here."""
+DRAIN_SECONDS = 5.0
+"""Seconds from "not ready" to the end of the listener. The kube-proxies need this time to stop sending calls here, and the devices to
+connect to another replica one after the other."""
 
 CERTIFICATE_SECONDS = 60.0
 """Seconds between two checks of the certificate's files, which change when their Secret is renewed."""
 
-TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 429, 502, 503
+INVALID, TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 400, 429, 502, 503
 
-PARSING: dict[str, Any] = {"keepalive_timeout": 75, "auto_decompress": False}
+CALLS = "/v1/"
+"""The paths of the calls, each of which needs an identity."""
+
+HEAD_SECONDS = 20.0
+"""A connection that brings no whole head of a request within this time is closed, the first one or another. A device calls every 5 s."""
+
+HANDSHAKE_SECONDS = 10.0
+"""How long the TLS handshake of a connection may take."""
+
+PARSING: dict[str, Any] = {"keepalive_timeout": HEAD_SECONDS, "auto_decompress": False}
 """How requests are read. A compressed body would otherwise be decompressed before anybody knows who has sent it."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -62,6 +76,7 @@ class Gateway:
     metrics: Metrics
     assignments: Assignments
     reports: ReceivedReports
+    connections: Connections
 
     @classmethod
     def of(
@@ -72,11 +87,13 @@ class Gateway:
         assignments, reports = Assignments(), ReceivedReports(settings.pod_name)
         jobs, stores = Jobs(client), Stores(client, addresses, session)
         blobs = Blobs(settings, assignments, jobs, stores, metrics)
-        calls = Calls(settings, Identities(client), jobs, stores, assignments, reports, blobs, asyncio.Event())
+        calls = Calls(
+            settings, Identities(client), jobs, stores, assignments, reports, blobs, Rates(settings.edge_namespace), asyncio.Event()
+        )
         metrics.waiting.set_function(lambda: assignments.waiting)
         metrics.devices.set_function(lambda: reports.devices)
         metrics.assignments.set_function(lambda: len(assignments))
-        return cls(calls, metrics, assignments, reports)
+        return cls(calls, metrics, assignments, reports, Connections())
 
     @property
     def ready(self) -> bool:
@@ -120,13 +137,15 @@ class Gateway:
     async def _measure(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Count the call and its time."""
         call = request.match_info.route.name or "other"
-        started, code = asyncio.get_running_loop().time(), "500"
+        started, code = asyncio.get_running_loop().time(), 500
+        self.connections.begin(request)
         try:
             answer = await self._answer(request, handler)
-            code = str(answer.status)
+            code = answer.status
             return answer
         finally:
-            self.metrics.requests.labels(call, code).inc()
+            self.connections.end(request, succeeded=request.path.startswith(CALLS) and code < INVALID)
+            self.metrics.requests.labels(call, str(code)).inc()
             self.metrics.seconds.labels(call).observe(asyncio.get_running_loop().time() - started)
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -134,17 +153,19 @@ class Gateway:
         try:
             return await handler(request)
         except Refusal as refusal:
-            return _error(request, refusal.status, str(refusal))
+            return _error(request, refusal.status, str(refusal), refusal.retry_seconds)
         except BrambleError as error:
             return _error(request, UNAVAILABLE if isinstance(error, Retryable) else BAD_GATEWAY, str(error))
         except web.HTTPException as error:
             return _error(request, error.status, error.text or error.reason)
 
 
-def _error(request: web.Request, status: int, message: str) -> web.Response:
+def _error(request: web.Request, status: int, message: str, retry_seconds: float = 2.0) -> web.Response:
+    """The answer to a call that failed. Where it may be repeated, the time for it differs between callers that fail together."""
     level = logging.WARNING if status >= 500 else logging.INFO  # noqa: PLR2004
     log.log(level, "%s %s from %s: %d %s", request.method, request.path, request.remote, status, message)
-    headers = {"Retry-After": "2"} if status in (TOO_MANY, UNAVAILABLE) else {}
+    wait = math.ceil(retry_seconds * random.uniform(1.0, 2.0))  # noqa: S311  (spreads load)
+    headers = {"Retry-After": str(wait)} if status in (TOO_MANY, UNAVAILABLE) else {}
     return web.json_response({"error": message}, status=status, headers=headers)
 
 
@@ -182,6 +203,33 @@ def _pair(folder: Path) -> tuple[bytes, ...]:
 
 
 @asynccontextmanager
+async def _listening(application: web.Application, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[web.Server]:
+    """Listen on a port while the body runs, then answer what is under way. aiohttp's own sites cannot limit the time of a handshake."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, **PARSING)
+    await runner.setup()
+    server = cast("web.Server", runner.server)
+    try:
+        handshake = None if tls is None else HANDSHAKE_SECONDS
+        listener = await asyncio.get_running_loop().create_server(
+            server, None, port, ssl=tls, backlog=1024, ssl_handshake_timeout=handshake
+        )
+        try:
+            yield server
+        finally:
+            listener.close()
+    finally:
+        await runner.cleanup()
+
+
+async def _bound_connections(connections: Connections, server: web.Server) -> None:
+    """Close idle connections beyond the bounds, until cancelled."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if closed := connections.close_idle(server):
+            log.warning("closed %d connections on which no call had succeeded, beyond the bound of their address or of all", closed)
+
+
+@asynccontextmanager
 async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
     """Serve on both ports while the body runs; then stop gracefully."""
     async with AsyncExitStack() as stack:
@@ -190,17 +238,15 @@ async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
         gateway = Gateway.of(client, settings, addresses, session)
         folder = Path(settings.gateway_tls)
         context = tls_context(folder)
-        for application, port, tls in (
-            (gateway.side_application(), settings.http_port, None),
-            (gateway.application(), settings.gateway_port, context),
-        ):
-            runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS, **PARSING)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, port=port, ssl_context=tls, backlog=1024).start()
+        await stack.enter_async_context(_listening(gateway.side_application(), settings.http_port))
+        server = await stack.enter_async_context(_listening(gateway.application(), settings.gateway_port, context))
         # If the watch fails with an unexpected error, the process must end instead of answering from old assignments for ever.
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
-        work = [tasks.create_task(follow(client, settings.namespace, gateway.assignments)), tasks.create_task(renew(context, folder))]
+        work = [
+            tasks.create_task(follow(client, settings.namespace, gateway.assignments)),
+            tasks.create_task(renew(context, folder)),
+            tasks.create_task(_bound_connections(gateway.connections, server)),
+        ]
         try:
             yield gateway
         finally:

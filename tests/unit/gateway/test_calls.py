@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import json
+import random
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bramble.contracts.report import Observed
 from bramble.gateway import calls
+from bramble.gateway.assignments import WAITING_OF_NODE
 from bramble.gateway.server import PARSING
 from tests.unit.gateway.conftest import Replica, until
 from tests.unit.gateway.fakes import account, review
@@ -69,20 +71,49 @@ async def test_nothing_new_is_304_after_the_poll(replica: Replica, monkeypatch: 
     assert (answer.status, answer.headers["ETag"]) == (304, f'"{etag}"')
 
 
-async def test_a_leaving_replica_lets_those_who_wait_go(replica: Replica) -> None:
+async def test_a_leaving_replica_lets_those_who_wait_go_one_by_one(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([0.2, 30.0, 0.1])
+    monkeypatch.setattr(random, "uniform", lambda *_: next(drawn))
     replica.gateway.assignments.replace([config_map(assignment())])
-    etag = replica.gateway.assignments.of("pi-0").etag
-    waiting = asyncio.create_task(replica.call("GET", f"/v1/assignment?after={etag}", DEVICE))
-    await until(lambda: replica.gateway.assignments.waiting == 1)
+    poll = {name: f"/v1/assignment?after={replica.gateway.assignments.of(name).etag}" for name in ("pi-0", "pi-1")}
+    first, second = (asyncio.create_task(replica.call("GET", poll[name], name)) for name in poll)
+    await until(lambda: replica.gateway.assignments.waiting == 2)
     replica.gateway.drain()
-    assert (await asyncio.wait_for(waiting, 10)).status == 304
+    gone = await asyncio.wait_for(first, 10)
+    assert (gone.status, gone.headers["Connection"]) == (304, "close"), "the next call reaches another replica"
+    assert (await asyncio.wait_for(replica.call("GET", poll["pi-0"], "pi-0"), 10)).status == 304, "nor does a new call wait for long"
+    assert not second.done()
+    replica.gateway.assignments.replace([config_map(assignment(seq=6), "assignment-1")])
+    assert (await asyncio.wait_for(second, 10)).status == 200, "what changes meanwhile is told at once"
     assert (await replica.call("GET", "/readyz")).status == 503
+
+
+async def test_a_device_has_few_calls_that_wait_and_the_newest_is_heard(replica: Replica) -> None:
+    replica.gateway.assignments.replace([config_map(assignment())])
+    poll = f"/v1/assignment?after={replica.gateway.assignments.of('pi-0').etag}"
+    waiting = []
+    for number in range(WAITING_OF_NODE):
+        waiting.append(asyncio.create_task(replica.call("GET", poll, DEVICE)))
+        await until(lambda: replica.gateway.assignments.waiting == number + 1)  # noqa: B023
+    waiting.append(asyncio.create_task(replica.call("GET", poll, DEVICE)))
+    assert (await asyncio.wait_for(waiting[0], 10)).status == 304
+    assert replica.gateway.assignments.waiting == WAITING_OF_NODE
+    replica.gateway.assignments.replace([config_map(assignment(seq=6), "assignment-1")])
+    assert [(await asyncio.wait_for(each, 10)).status for each in waiting[1:]] == [200] * WAITING_OF_NODE
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "-1", "x", ""])
+async def test_a_cursor_that_is_none_reads_everything(replica: Replica, number: str) -> None:
+    assert (await replica.call("POST", "/v1/status", DEVICE, json=document(report()))).status == 204
+    process = replica.gateway.reports._process
+    answer = await replica.call("GET", "/v1/observed", OPERATOR, params={"after": f"{process}.{number}"})
+    assert len(Observed.model_validate_json(await answer.read()).reports) == 1
 
 
 async def test_before_the_first_list_nobody_is_told_that_there_is_nothing(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "POLL_SECONDS", 0.05)
     answer = await replica.call("GET", "/v1/assignment", DEVICE)
-    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    assert (answer.status, answer.headers["Retry-After"] in "234") == (503, True)
     assert (await replica.call("GET", "/readyz")).status == 503
     assert (await replica.call("GET", "/healthz")).status == 200
 
