@@ -1,7 +1,8 @@
 """How far nodes leave their own history by themselves: the A/A test that runs beside every rollout.
 
 Nothing changes on the stable nodes, so whatever moves them away from their baselines is drift. It is measured on them all the time, and
-says how far a cohort of canaries would move without any fault of the candidate. `RatioTest` takes that spread and then needs more evidence.
+says how far a cohort of canaries would move without any fault of the candidate. `RatioTest` takes that spread and then needs more
+evidence.
 """
 
 from __future__ import annotations

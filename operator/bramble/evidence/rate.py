@@ -1,7 +1,7 @@
 """Whether a candidate's share of bad events is above a limit or below a ceiling, whatever the stable version's share is.
 
-The one-sample form of `ratio`: each event is bad with some probability, and the likelihood of the counts is compared with their likelihood
-at the given rate, averaged over a grid of rates.
+The one-sample form of `ratio`: each event is bad with some probability, and the likelihood of the counts is compared with their
+likelihood at the given rate, averaged over a grid of rates.
 """
 
 from __future__ import annotations

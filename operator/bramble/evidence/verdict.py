@@ -38,6 +38,10 @@ class Levels:
         """The evidence that passes a guardrail, in nats: ln(1 / β)."""
         return log(1 / self.false_promotion)
 
+    def p_at(self, looks: int) -> float:
+        """The probability below which a test at one of so many fixed looks undoes a candidate."""
+        return self.false_rollback / self.guardrails / looks
+
     def outcome(self, worse: float, fine: float) -> Outcome:
         """The verdict of one guardrail. Where both are reached it is a Fail.
 
