@@ -8,8 +8,9 @@ from bramble.guardrails.crashes import CRASHES
 from bramble.guardrails.errors import ERRORS
 from bramble.guardrails.latency import LATENCY
 from bramble.guardrails.lost import LOST
+from bramble.guardrails.rejected import REJECTED
 
-METRICS: tuple[Metric, ...] = (LOST, ERRORS, LATENCY, CRASHES, ACCURACY)
+METRICS: tuple[Metric, ...] = (LOST, ERRORS, LATENCY, CRASHES, REJECTED, ACCURACY)
 
 IN_A_SPEC: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.always is None)
 """The metrics that a guardrail of a spec may name."""

@@ -1,8 +1,8 @@
 """Requests that were well-formed, reached a loaded model, and still got no answer.
 
-A request counts as an error when the model fails on it or memory runs out (status 500), or when too many other requests wait already
-(status 429). It then also counts as one of the `requests`. Requests that are the client's fault, such as a picture that cannot be decoded,
-and requests for a model that is not loaded yet (status 503) count neither as errors nor as requests.
+A request counts as an error when the model fails on it or memory runs out (status 500). It then also counts as one of the `requests`.
+Requests that the model does not take (400, 413, 415) count as `rejected`; requests beyond what a client may send at once (429), and those
+for a model that is not loaded yet (503), count neither as errors nor as requests.
 """
 
 from __future__ import annotations

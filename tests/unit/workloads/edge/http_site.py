@@ -70,7 +70,6 @@ class Site:
         self.port = free_port()
         self.began: list[str] = []
         self.done: list[str] = []
-        self.held = 0
         self.let_go = asyncio.Event()
         self.clients: list[Client] = []
 
@@ -78,8 +77,7 @@ class Site:
         self.began.append(request.target)
         if request.target == "/refuse":
             raise HttpError(HTTPStatus.NOT_FOUND, "there is nothing")
-        self.held += 1
-        return Call(LIMIT, "this takes", lambda body: self.answer(request.target, body), self.release)
+        return Call(LIMIT, "this takes", lambda body: self.answer(request.target, body))
 
     async def answer(self, target: str, body: bytearray | memoryview) -> Response:
         self.done.append(target)
@@ -92,9 +90,6 @@ class Site:
                 await self.let_go.wait()
                 return Response(b"waited")
         return Response(bytes(body), "text/plain")
-
-    def release(self) -> None:
-        self.held -= 1
 
     async def connect(self) -> Client:
         self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**26)))
@@ -113,6 +108,11 @@ class Site:
         found = await client.answer()
         await client.close()
         return found
+
+    @property
+    def held(self) -> int:
+        """Bytes that bodies hold."""
+        return self.server.bodies._used
 
     @property
     def connections(self) -> int:

@@ -242,29 +242,44 @@ async def test_a_body_may_be_compressed(agent: Agent, publish: Publish) -> None:
     assert (status, document["error"][:24]) == (413, "the request is too large")
 
 
-async def test_requests_together_may_not_have_more_bytes_than_wait(agent: Agent, publish: Publish) -> None:
-    """Each announces far less than its model takes; the one that goes beyond 64 MiB is refused before any of its body is read."""
+async def test_idle_connections_that_announce_bodies_stop_nobody(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    """Each announces far less than its model takes; where 64 MiB are used up, the oldest that has not arrived is ended."""
     limits = ImageInput(max_bytes=30 * 2**20, max_pixels=1_000_000, tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW"))
     first = publish(input=limits)
     await agent.start_serving(first)
     head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: {30 * 2**20}\r\n\r\n".encode()
-    connections = [await asyncio.open_connection("127.0.0.1", agent.port) for _ in range(3)]
-    found = []
+    connections = [await asyncio.open_connection("127.0.0.1", agent.port) for _ in range(6)]
     for reader, writer in connections:
         writer.write(head)
-        found.append(await reader.readuntil(b"\r\n"))
-    assert found == [b"HTTP/1.1 100 Continue\r\n"] * 2 + [b"HTTP/1.1 429 Too Many Requests\r\n"]
-    connections[0][1].close()
-    async with asyncio.timeout(20):
-        while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
-            writer.write(head)
-            line = await reader.readuntil(b"\r\n")
-            writer.close()
-            if line == b"HTTP/1.1 100 Continue\r\n":  # what the first has announced is not counted any more
-                break
+        assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 100 Continue\r\n"
+        for _ in range(3):
+            assert (await agent.infer(PICTURES[0]))[0] == 200
+    for reader, _ in connections[:4]:
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"\r\nHTTP/1.1 429 Too Many Requests\r\n")
     for _, writer in connections:
         writer.close()
+    await until(lambda: counted(gateway, "requests") == 18, "reported", lambda: gateway.last)
+    assert counted(gateway, "errors") == 0
+
+
+def counted(gateway: FakeGateway, name: str) -> int:
+    return sum(each.count(name) for each in gateway.last.counters) if gateway.last else 0
+
+
+async def test_what_a_candidate_turns_away_is_counted_and_is_no_error(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    limits = ImageInput(max_bytes=200, max_pixels=1_000_000, tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW"))
+    await agent.start_serving(publish(input=limits))
+    large = png(np.random.default_rng(0).integers(0, 255, (16, 16), np.uint8))
+    body = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1, 9, 9], "data": []}]})
+    statuses = [
+        (await agent.infer(large))[0],  # by the picture
+        (await agent.infer(b"x" * 200_000))[0],  # by the announced length
+        (await agent.post(INFER, data=chunked(200_000)))[0],
+        (await agent.post(INFER, data=body, headers={"Content-Type": "application/json"}))[0],
+    ]
+    assert statuses == [413, 413, 413, 400]
+    await until(lambda: counted(gateway, "rejected") == 4, "reported", lambda: gateway.last)
+    assert (counted(gateway, "errors"), counted(gateway, "requests")) == (0, 0)
 
 
 async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
@@ -319,10 +334,8 @@ async def test_requests_beyond_the_queue_are_answered_with_429(agent: Agent, gat
     assert set(statuses) == {200, 429}
     assert "send fewer at once" in next(document["error"] for status, document in found if status == 429)
 
-    def errors() -> int:
-        return sum(each.count("errors") for each in gateway.last.counters) if gateway.last else 0
-
-    await until(lambda: errors() == statuses.count(429), "counted as errors", errors)
+    await until(lambda: counted(gateway, "overloaded") == statuses.count(429), "counted", lambda: gateway.last)
+    assert (counted(gateway, "errors"), counted(gateway, "requests")) == (0, statuses.count(200)), "a full queue is no error of the model"
 
 
 async def test_a_withdrawn_model_is_deleted_and_the_others_go_on(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:

@@ -13,15 +13,15 @@ from urllib.parse import unquote, urlsplit
 
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve import protocol
-from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Predicted, Served
+from bramble_workloads.edge.serve.counters import REJECTED
+from bramble_workloads.edge.serve.endpoint import Endpoint, Predicted, Served
 from bramble_workloads.edge.serve.feedback import Answered, Answers
+from bramble_workloads.edge.serve.http.limits import MAX_BODIES
 from bramble_workloads.edge.serve.http.messages import Call, HttpError, Request, Response, json_response
 from bramble_workloads.edge.serve.metrics import exposition
 from bramble_workloads.edge.serve.protocol import Inference
 from bramble_workloads.processing.errors import InputError, ModelFault, TooLarge, UnsupportedMedia
 
-MAX_WAITING_BYTES = 64 * 1024 * 1024
-"""Bytes that all requests being read or answered may hold together. The memory of a device is for models."""
 FEEDBACK_BODY = 16 * 1024
 MODELS = "/v2/models/"
 BINARY_HEADER = protocol.BINARY_HEADER.lower()
@@ -65,7 +65,6 @@ class Api:
         self._node = node
         self._version = version
         self._answers = Answers()
-        self._bytes = 0
         self._fixed: Mapping[str, Mapping[str, Handler]] = {
             "/v2": _get(self._server),
             "/v2/health/live": _get(self._live),
@@ -140,25 +139,18 @@ class Api:
 
     def _infer(self, request: Request, model: ModelTarget) -> Call:
         endpoint, served = self._serving(model)
-        limit = served.interface.limit
-        announced = None if request.coding else request.content_length
-        size = min(limit, MAX_WAITING_BYTES if announced is None else announced)  # a body of unknown length may need all that it may have
-        if self._bytes + size > MAX_WAITING_BYTES:
-            endpoint.tally(served.label).failed()
-            raise Overloaded(f"requests of {self._bytes} bytes wait already: send fewer at once")
-        self._bytes += size
         raw_begins = protocol.json_length(request.headers.get(BINARY_HEADER)) or 0
-        return Call(
-            limit, "this model takes", partial(self._answer, request, endpoint, model.version), partial(self._release, size), raw_begins
-        )
-
-    def _release(self, size: int) -> None:
-        self._bytes -= size
+        answer, refused = partial(self._answer, request, endpoint, model.version), partial(_count_refused, endpoint, served)
+        return Call(min(served.interface.limit, MAX_BODIES), "this model takes", answer, refused, raw_begins)
 
     def _answer(self, request: Request, endpoint: Endpoint, version: str | None, body: bytearray | memoryview) -> Awaitable[Response]:
         """Begin a prediction at once, with the model that is current now: it may be another one than when the head arrived."""
         served = _current(endpoint, version)
-        inference = protocol.parse(body, request.media_type, request.headers.get(BINARY_HEADER), served.interface)
+        try:
+            inference = protocol.parse(body, request.media_type, request.headers.get(BINARY_HEADER), served.interface)
+        except HttpError:
+            endpoint.tally(served.label).add(REJECTED)
+            raise
         return self._predicted(endpoint, inference, endpoint.predict(served, inference.content))
 
     async def _predicted(self, endpoint: Endpoint, inference: Inference, predicting: Awaitable[Predicted]) -> Response:
@@ -176,7 +168,7 @@ class Api:
 
     def _feedback(self, request: Request, model: ModelTarget) -> Call:
         del request, model
-        return Call(FEEDBACK_BODY, "feedback has", self._judge, _nothing)
+        return Call(FEEDBACK_BODY, "feedback has", self._judge)
 
     async def _judge(self, body: bytearray | memoryview) -> Response:
         try:
@@ -204,13 +196,15 @@ def _get(answer: Callable[[ModelTarget], Awaitable[Response]]) -> Mapping[str, H
 
     def handler(request: Request, model: ModelTarget) -> Call:
         del request
-        return Call(IGNORED_BODY, "a request without input has", lambda _: answer(model), _nothing)
+        return Call(IGNORED_BODY, "a request without input has", lambda _: answer(model))
 
     return {"GET": handler, "HEAD": handler}
 
 
-def _nothing() -> None:
-    """What there is to release after a call that holds nothing."""
+def _count_refused(endpoint: Endpoint, served: Served, error: HttpError) -> None:
+    """Count a body that is larger than the model takes. Other refusals, such as 408, say nothing about the model."""
+    if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        endpoint.tally(served.label).add(REJECTED)
 
 
 def _path(target: str) -> str:

@@ -12,6 +12,11 @@ from typing import NamedTuple
 
 from bramble.contracts.counters import BUCKETS, DURATION_BOUNDS_MS, PREDICT, Cohort, Counters, Histogram
 
+REJECTED = "rejected"
+"""Counts requests that the model does not take (400, 413, 415). A candidate that rejects more of them than stable turns clients away."""
+OVERLOADED = "overloaded"
+"""Counts requests that found the queue of the model full (429)."""
+
 MAX_KEYS = 12
 """How many tallies of one model are kept, so that memory and reports stay small. The oldest is dropped first."""
 

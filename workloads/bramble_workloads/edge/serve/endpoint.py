@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bramble.contracts.package import Package
 from bramble_workloads.edge.assignment.decide import Serving
-from bramble_workloads.edge.serve.counters import Book, Key, Tally
+from bramble_workloads.edge.serve.counters import OVERLOADED, REJECTED, Book, Key, Tally
 from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.protocol import Interface
 from bramble_workloads.edge.serve.workers import Workers
@@ -127,13 +127,13 @@ class Endpoint:
         """Begin to answer one picture (its bytes) or one tensor (as the graph takes it). The result must be awaited, which counts it.
 
         Raises:
-            Overloaded: too many wait already; counted as an error, because the user got no answer.
-            InputError: the input's own fault; not counted against the model.
+            Overloaded: too many wait already; counted as such, and not as an error of the model.
+            InputError: the model does not take this input; counted as rejected.
             ModelFault: the graph failed; counted as an error.
         """
         label = served.label
         if self._waiting >= self._queue:
-            self.tally(label).failed()
+            self.tally(label).add(OVERLOADED)
             raise Overloaded(f"{self._waiting} requests of {self.name} wait already: send fewer at once")
         began = time.perf_counter()
         self._waiting += 1
@@ -147,6 +147,9 @@ class Endpoint:
             prediction = await result
         except (ModelFault, MemoryError):
             self.tally(label).failed()
+            raise
+        except InputError:
+            self.tally(label).add(REJECTED)
             raise
         finally:
             self._waiting -= 1

@@ -22,6 +22,8 @@ BOUND_STRIDE = 8
 COUNTS = {
     "requests": "Requests that were answered or should have been.",
     "errors": "Valid requests that were not answered.",
+    "rejected": "Requests that the model does not take, such as pictures that are too large.",
+    "overloaded": "Requests that found the queue of the model full.",
     "crashes": "Crashes of the agent while it served the package.",
 }
 """The help text of each count. A count that is not listed has a text with its name."""

@@ -39,6 +39,7 @@ class Connection(asyncio.BufferedProtocol):
         self._server = server
         self._loop = loop
         self._transport: asyncio.Transport
+        self._client = ""
         self._open = False
         self._buffer = memoryview(server.buffer)
         self._unparsed = NOTHING
@@ -77,6 +78,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._client = str((self._transport.get_extra_info("peername") or [""])[0])  # None if the client has left already
         self._open = True
         self.deadline = self._loop.time() + limits.IDLE_SECONDS
         self._server.opened(self)
@@ -155,11 +157,15 @@ class Connection(asyncio.BufferedProtocol):
         elif self._closing or not self._writable:
             self._transport.abort()
         elif self._reading is not None or self._head:
-            self.deadline = math.inf
-            self._refuse(HttpError(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"))
-            self._answer_next()
+            self._end_incomplete(HttpError(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time"))
         else:
             self._transport.close()
+
+    def _end_incomplete(self, error: HttpError) -> None:
+        """Answer the incomplete request with an error, after all others, and read nothing more of it."""
+        self.deadline = math.inf
+        self._refuse(error)
+        self._answer_next()
 
     # ----------------------------------------------------------------------------------------------------- the parsing
 
@@ -240,6 +246,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _complete(self, exchange: _Exchange) -> None:
         self._reading = None
+        self._server.bodies.arrived(exchange)
         exchange.complete = True
 
     def _refuse(self, error: HttpError) -> None:
@@ -279,7 +286,7 @@ class Connection(asyncio.BufferedProtocol):
         version = parser.get_http_version()
         method = parser.get_method().decode()
         head.upgrade = parser.should_upgrade()
-        exchange = self._start(Request(method, head.target.decode("latin-1"), head.headers, head.content_length))
+        exchange = self._start(Request(method, head.target.decode("latin-1"), head.headers, head.content_length, self._client))
         exchange.old = version == "1.0"
         exchange.awaits_continue = head.headers.get("expect", "").lower() == "100-continue" and not exchange.old
         exchange.keep_alive = parser.should_keep_alive() and method != "CONNECT"
@@ -303,9 +310,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _admit(self, exchange: _Exchange) -> None:
         """Ask the handler about a request."""
+        request, bodies = exchange.request, self._server.bodies
         try:
-            exchange.call = self._server.handler(exchange.request)
-            exchange.body = Body(exchange.request, exchange.call)
+            exchange.call = call = self._server.handler(request)
+            announced = None if request.coding else request.content_length  # a body of unknown length may need all that it may have
+            bodies.hold(exchange, self._client, min(call.limit, bodies.most if announced is None else announced), self._end_incomplete)
+            exchange.body = Body(request, call)
         except HttpError as error:
             exchange.refuse(error)
 
@@ -384,8 +394,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _release(self, exchange: _Exchange) -> None:
         """End a request, whether it was answered or not."""
-        if exchange.call is not None:
-            exchange.call.release()
+        self._server.bodies.release(exchange)
         self._server.ended()
 
     def _drop_all(self) -> None:
@@ -460,5 +469,8 @@ class _Exchange:
 
     def refuse(self, error: HttpError) -> None:
         """Answer with an error and drop the body. The first error counts."""
-        self.refusal = self.refusal or error
+        if self.refusal is None:
+            self.refusal = error
+            if self.call is not None and self.call.refused is not None:
+                self.call.refused(error)
         self.body = None

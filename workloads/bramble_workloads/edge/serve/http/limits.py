@@ -6,6 +6,8 @@ MAX_CONNECTIONS = 512
 """One more takes the place of the connection that has waited longest for its next request."""
 MAX_HEAD = 32 * 1024
 """Bytes of a request line and its headers together."""
+MAX_BODIES = 64 * 1024 * 1024
+"""Bytes of all bodies that arrive or are being answered. The memory of a device is for models."""
 MAX_CHUNK_OVERHEAD = 8
 """Bytes of chunk sizes, extensions and trailers for each byte of a chunked body, above `MAX_HEAD`."""
 BUFFER = 4096

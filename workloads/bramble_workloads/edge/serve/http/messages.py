@@ -19,12 +19,14 @@ class Request(NamedTuple):
         target: the target as it was sent: a path, with percent signs and perhaps a query, or a whole URL.
         headers: the values of `head.KEPT_HEADERS`, by lower-case name.
         content_length: the announced length of the body; None for a chunked body.
+        client: the address that the request comes from.
     """
 
     method: str
     target: str
     headers: dict[str, str]
     content_length: int | None
+    client: str = ""
 
     @property
     def media_type(self) -> str:
@@ -58,14 +60,14 @@ class Call(NamedTuple):
         limit: the most bytes that the body may have after decoding.
         who: the subject of the message about a larger body, such as `this model takes`.
         answer: called with the whole body. It may begin at once, and gives the response to wait for.
-        release: called once when the request is answered, or when its client has left.
+        refused: called with the error if the body is refused before it is whole, such as with 413 where it is too large.
         aligned: the position in the body that should lie at a multiple of `body.ALIGNMENT` in memory.
     """
 
     limit: int
     who: str
     answer: Callable[[bytearray | memoryview], Awaitable[Response]]
-    release: Callable[[], None]
+    refused: Callable[[HttpError], None] | None = None
     aligned: int = 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from bramble_workloads.edge.serve.http import limits
+from bramble_workloads.edge.serve.http.bodies import Bodies
 from bramble_workloads.edge.serve.http.connection import Connection
 from bramble_workloads.edge.serve.http.messages import Call, Request
 
@@ -27,6 +28,7 @@ class HttpServer:
         self.buffer = bytearray(limits.BUFFER)
         """What any connection reads goes here first; it is parsed before another one reads."""
         self.date = formatdate(usegmt=True)
+        self.bodies = Bodies(limits.MAX_BODIES)
         self._connections: set[Connection] = set()
         self._empty = asyncio.Event()
         self._empty.set()
