@@ -123,7 +123,8 @@ def test_a_quota_is_named_and_met_by_limits_of_ones_own(place: Place) -> None:
     stock(place.cluster, place.namespace, ("1",))
     source = {"name": "scans", "s3": {"prefix": "digits/1/"}, "format": "image-folder"}
     place.apply("Dataset", "digits", {"task": "image-classification", "sources": [source]})
-    place.until(lambda: "must specify limits.cpu" in place.ready("dataset", "digits")["message"], 10)
+    advice = "must specify limits.cpu for: step; set spec.jobs.resources.snapshot.limits.cpu"
+    place.until(lambda: advice in place.ready("dataset", "digits")["message"], 10)
     own = '{"spec": {"jobs": {"labels": {"team": "tv"}, "resources": {"snapshot": {"limits": {"cpu": "1"}}}}}}'
     place.cluster.kubectl("patch", "dataset", "digits", "-n", place.namespace, "--type=merge", "-p", own)
     place.until(lambda: place.is_snapshotted(2), 60)

@@ -25,6 +25,7 @@ NEEDED_ELSEWHERE = {
     Right("coordination.k8s.io", "leases", "create"): "the first start of an installation only",
     Right("", "configmaps", "delete"): "a Rollout that is deleted withdraws its assignment",
     Right("batch", "jobs", "delete"): "an attempt that lost a node, and a step that is asked for again",
+    Right("", "limitranges", "list"): "a Job whose pods a LimitRange refuses",
     Right("apps", "daemonsets", "delete"): "a board taken out of a Fleet",
 }
 """Rights that a run without deletion, failure or suspension has no use for, each with what needs it; their own tests use them."""

@@ -14,7 +14,7 @@ from bramble.engine.trim import trim
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.sources import Devices
 from bramble.kube.api import Api
-from bramble.kube.resources import Key, Manifest, Resource, key_of
+from bramble.kube.resources import LIMIT_RANGE, Key, Manifest, Resource, key_of
 from bramble.settings import Settings
 
 
@@ -81,6 +81,10 @@ class PassReader:
     async def warning(self, namespace: str, uid: str) -> str:
         """The newest Event about an object, if it is a Warning; asked of the API server."""
         return await self._events.warning(namespace, uid)
+
+    async def limit_ranges(self, namespace: str) -> tuple[Manifest, ...]:
+        """The LimitRanges of the namespace; asked of the API server, since they matter to few objects and for a short time."""
+        return (await self._api.list(LIMIT_RANGE, namespace)).items
 
     def devices(self, fleet: str) -> Devices:
         """The newest reports of the fleet's devices."""

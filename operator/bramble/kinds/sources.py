@@ -27,7 +27,7 @@ class Devices:
 
 
 class Sources(Protocol):
-    """The reads of one pass. All but `fetch`, `store_problem` and `warning` are answered from the engine's cache.
+    """The reads of one pass. All but `fetch`, `store_problem`, `warning` and `limit_ranges` are answered from the engine's cache.
 
     The writes of the pass are conditional on what it read: they fail if an object that `get` or `list` gave has changed since.
     """
@@ -59,6 +59,13 @@ class Sources(Protocol):
 
     async def warning(self, namespace: str, uid: str) -> str:
         """The newest Event about an object of the namespace, if it is a Warning, as `reason: text`; else an empty text.
+
+        Raises:
+            bramble.errors.BrambleError: the API server did not answer.
+        """
+
+    async def limit_ranges(self, namespace: str) -> tuple[Manifest, ...]:
+        """The LimitRanges of the namespace.
 
         Raises:
             bramble.errors.BrambleError: the API server did not answer.

@@ -75,6 +75,7 @@ SERVICE = Resource("", "v1", "services", "Service")
 JOB = Resource("batch", "v1", "jobs", "Job")
 DAEMON_SET = Resource("apps", "v1", "daemonsets", "DaemonSet")
 EVENT = Resource("events.k8s.io", "v1", "events", "Event")
+LIMIT_RANGE = Resource("", "v1", "limitranges", "LimitRange")
 LEASE = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 ENDPOINT_SLICE = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 TOKEN_REVIEW = Resource("authentication.k8s.io", "v1", "tokenreviews", "TokenReview", namespaced=False)
@@ -95,6 +96,7 @@ RESOURCES: dict[str, Resource] = {
         JOB,
         DAEMON_SET,
         EVENT,
+        LIMIT_RANGE,
         LEASE,
         ENDPOINT_SLICE,
         TOKEN_REVIEW,

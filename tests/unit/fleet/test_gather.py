@@ -133,3 +133,12 @@ def test_a_node(change: dict[str, Any], expected: dict[str, Any]) -> None:
 
 def test_what_wakes_a_fleet() -> None:
     assert depends_on(fleet_manifest()) == (Key("Node", "", "*"), Key("Fleet", "", "*"), Key("Report", "", "living-rooms"))
+
+
+async def test_why_a_preparation_has_no_pod_is_read_of_the_first_alone() -> None:
+    told = {"type": "Warning", "reason": "FailedCreate", "note": "exceeded quota: edge"}
+    metadata = {"name": "of-first", "namespace": "bramble-edge"}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "regarding": {"uid": "uid-of-first"}, **told}
+    seen = await seen_of(setup("first"), setup("second"), event)
+    assert isinstance(seen, Observed)
+    assert [job.problem for job in seen.setups] == ["FailedCreate: exceeded quota: edge", ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -326,3 +327,16 @@ def test_a_preparation_without_a_pod_waits_while_it_would_be_made_so_again() -> 
     seen = observed([node("a")])
     made = manifest_digest(setup_job(seen, folder_of(seen, seen.membership.members[0])).manifest)
     assert of(plan(observed([node("a")], setups=(job(seen, "a", applied=made),)), NOW), Delete) == []
+
+
+def test_a_preparation_whose_pod_is_refused_says_why_and_is_looked_at_again() -> None:
+    seen = observed([node("a")])
+    refused = replace(job(seen, "a"), problem="FailedCreate: exceeded quota: edge")
+    assert refused.without_pod is not None
+    refused = replace(refused, without_pod=replace(refused.without_pod, since=NOW - timedelta(seconds=100)))
+    planned = plan(observed([node("a")], setups=(refused,)), NOW)
+    assert planned.status is not None
+    (excluded,) = planned.status["excluded"]
+    assert excluded["node"] == "a"
+    assert excluded["reason"].endswith("has no pod (FailedCreate: exceeded quota: edge)")
+    assert planned.wake_at == NOW + timedelta(seconds=20)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -29,6 +29,7 @@ class FakeSources:
         self.config_map = {"metadata": {"labels": {OWNER_UID: OWNER.uid}}} if begun else None
         self.pods, self.store, self.fetched = pods, dict(store), list[str]()
         self.warnings: dict[str, str] = {}
+        self.limits: tuple[Manifest, ...] = ()
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         assert (namespace, name) == ("ads", "tape-snapshot-1")
@@ -43,6 +44,10 @@ class FakeSources:
     async def warning(self, namespace: str, uid: str) -> str:
         assert namespace == "ads"
         return self.warnings.get(uid, "")
+
+    async def limit_ranges(self, namespace: str) -> tuple[Manifest, ...]:
+        assert namespace == "ads"
+        return self.limits
 
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:
         assert namespace == "ads"
@@ -129,3 +134,17 @@ def test_what_a_result_must_be(content: bytes, step: str, problem: str) -> None:
     stored = read_result(content, step)
     assert problem in stored.problem
     assert (stored.result is None) == bool(problem)
+
+
+async def test_a_limit_range_that_refuses_the_pod_is_named_with_the_field_to_set() -> None:
+    sources = FakeSources({**job(), "metadata": {"name": "tape-snapshot-1", "uid": "u-job"}})
+    sources.warnings["u-job"] = (
+        'FailedCreate: spec.containers[0].resources.requests: Invalid value: "250m": must be less than or equal to cpu limit of 50m'
+    )
+    sources.limits = ({"metadata": {"name": "small"}, "spec": {"limits": [{"type": "Container", "default": {"cpu": "50m"}}]}},)
+    seen = await gather_step(cast(Any, sources), OWNER, "snapshot", 1)
+    assert seen.warning.startswith("FailedCreate: ")
+    assert (
+        "; LimitRange small gives a container without a limit of cpu one of 50m: set spec.jobs.resources.snapshot.limits.cpu"
+        in seen.warning
+    )

@@ -10,11 +10,13 @@ import pytest
 
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Container, Pod
+from bramble.kinds.jobs.refusal import Containers
 from bramble.kinds.jobs.waiting import is_outdated, look_again, read_warning
 from bramble.kinds.plan import CreateOnce, manifest_digest
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 JOB = Job(name="j", uid="u-job")
+STEP = Containers(init=(), main=("step",), fields={"step": "spec.jobs.resources.snapshot"})
 RUNS = Pod(name="p", uid="u-runs", node="n1", containers=(Container(name="step", running=True),))
 STARTS = Pod(name="p", uid="u-starts", node="n1")
 NOWHERE = Pod(name="p", uid="u-nowhere")
@@ -41,7 +43,7 @@ class Events:
 )
 async def test_whose_warnings_are_read(job: Job | None, pods: tuple[Pod, ...], wanted: int, asked: str) -> None:
     sources: Any = Events()
-    assert await read_warning(sources, "ads", job, pods, "step", wanted) == asked
+    assert await read_warning(sources, "ads", job, pods, STEP, wanted) == asked
 
 
 @pytest.mark.parametrize(("age", "wait"), [(0, 2), (9, 2), (20, 4), (100, 20), (9999, 60)], ids=lambda seconds: f"{seconds} s")

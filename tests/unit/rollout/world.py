@@ -332,6 +332,9 @@ class FakeSources:
     async def warning(self, namespace: str, uid: str) -> str:
         raise NotImplementedError("a Rollout has no Jobs")
 
+    async def limit_ranges(self, namespace: str) -> tuple[Manifest, ...]:
+        raise NotImplementedError("a Rollout has no Jobs")
+
     async def fetch(self, namespace: str, store_key: str) -> bytes | None:
         if self.world.store_away:
             raise StoreUnavailable("the store is away")

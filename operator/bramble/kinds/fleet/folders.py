@@ -15,6 +15,7 @@ from bramble.api.labels import PREFIX, child_name
 from bramble.contracts.canonical import document_digest, short
 from bramble.kinds.fleet.membership import Member
 from bramble.kinds.fleet.observed import Observed, SetupJob
+from bramble.kinds.jobs.waiting import look_again
 
 NODE_ANNOTATION = f"{PREFIX}/node"
 """Annotation of a Job that prepares a folder: its node."""
@@ -64,8 +65,8 @@ class Preparation:
         done: folders whose Job has completed, which their nodes are marked with.
         retry: failed Jobs to delete, so that the next pass creates them again.
         without_pod: folders whose Job has had no pod yet, with that Job.
-        failed: node to the reason why its preparation failed.
-        wake_at: when the next failed preparation is due; None if none has failed.
+        failed: node to the reason why its preparation failed, or gets no pod.
+        wake_at: when the next failed preparation is due, or is looked at again; None if all goes well.
     """
 
     begin: tuple[Folder, ...]
@@ -105,4 +106,7 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
                 due.append(repeated_at)
         elif job.without_pod is not None:
             without_pod.append((folder, job))
+            if job.problem:
+                failed[folder.member.name] = f"the node's folder is not prepared yet: Job {job.name} has no pod ({job.problem})"
+                due += [moment for moment in [look_again(job.without_pod.since, now)] if moment is not None]
     return Preparation(tuple(begin), tuple(done), tuple(retry), tuple(without_pod), failed, min(due, default=None))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bramble.api.fleet import KIND
 from bramble.api.labels import AGENT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
 from bramble.kinds.fleet.membership import Claim, membership
 from bramble.kinds.fleet.node import Node
-from bramble.kinds.fleet.observed import NODE_SETUP, Child, Leaving, Observed, Seen, SetupJob
+from bramble.kinds.fleet.observed import CONTAINERS, NODE_SETUP, Child, Leaving, Observed, Seen, SetupJob
+from bramble.kinds.jobs.waiting import read_warning
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import DAEMON_SET, FLEET, JOB, NODE, POD, Key
 
@@ -27,6 +30,7 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
     ours = {OWNER_UID: fleet.metadata.uid}
     setups = {**ours, STEP: NODE_SETUP}
     pods = sources.list(POD, namespace, setups)
+    preparations = [SetupJob.of(job, pods) for job in sources.list(JOB, namespace, setups)]
     return Observed(
         fleet=fleet,
         membership=membership(fleet, nodes, (Claim.of(each) for each in sources.list(FLEET))),
@@ -34,11 +38,21 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         daemon_sets=tuple(
             Child.of(each) for each in sources.list(DAEMON_SET, namespace, ours) if "deletionTimestamp" not in each["metadata"]
         ),
-        setups=tuple(SetupJob.of(job, pods) for job in sources.list(JOB, namespace, setups)),
+        setups=await _with_warning(preparations, sources),
         devices=sources.devices(key.name),
         gateway_ca=sources.gateway_ca,
         settings=sources.settings,
     )
+
+
+async def _with_warning(preparations: list[SetupJob], sources: Sources) -> tuple[SetupJob, ...]:
+    """Add to the first Job without a pod why it has none. There may be many, which are refused for the same reason."""
+    first = next((number for number, each in enumerate(preparations) if each.without_pod is not None), None)
+    if first is None:
+        return tuple(preparations)
+    waits = preparations[first]
+    problem = await read_warning(sources, sources.settings.edge_namespace, waits.without_pod, (), CONTAINERS)
+    return (*preparations[:first], replace(waits, problem=problem), *preparations[first + 1 :])
 
 
 def has_agent(node: Node, fleet: str) -> bool:

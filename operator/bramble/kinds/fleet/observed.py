@@ -13,13 +13,17 @@ from bramble.kinds.fleet.membership import Fleet, Membership
 from bramble.kinds.fleet.node import Node
 from bramble.kinds.jobs.conditions import true_condition
 from bramble.kinds.jobs.job import Job
+from bramble.kinds.jobs.refusal import Containers, step_field
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key, Manifest, key_of
 from bramble.settings import Settings
 
 NODE_SETUP = "node-setup"
-"""The step of a Job that prepares a node's folder."""
+"""The step of a Job that prepares a node's folder, and its container."""
+
+CONTAINERS = Containers(init=(), main=(NODE_SETUP,), fields={NODE_SETUP: step_field(NODE_SETUP)})
+"""The containers of its pod."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +33,7 @@ class SetupJob:
     Attributes:
         failed_at: when it failed; None if it has not.
         without_pod: the Job, if it is under way and has had no pod yet.
-        problem: why it failed, in the words of its pod, or else of the Job controller.
+        problem: why it failed, in the words of its pod, or else of the Job controller; or why it gets no pod.
     """
 
     key: Key

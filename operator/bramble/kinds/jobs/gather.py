@@ -14,6 +14,7 @@ from bramble.contracts.store import cause_key, result_key
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import End, Pod
+from bramble.kinds.jobs.refusal import Containers, step_field
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.jobs.waiting import read_warning
@@ -138,5 +139,6 @@ async def gather_step(sources: Sources, owner: Owner, name: str, attempt: int, *
         content = await sources.fetch(owner.namespace, filed_key)
         filed = read_result(content, kind) if content is not None else None
     is_over = has_failed or succeeded(job, pods)
-    warning = await read_warning(sources, owner.namespace, job, pods[-1:], CONTAINER) if not is_over else ""
+    containers = Containers(init=(), main=(CONTAINER,), fields={CONTAINER: step_field(kind)})
+    warning = await read_warning(sources, owner.namespace, job, pods[-1:], containers) if not is_over else ""
     return StepSeen(job, pods, stored, cause, filed, begun=await has_begun(sources, owner, name, attempt), warning=warning)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.jobs.refusal import Containers, advice, blames_limit_range
 from bramble.kinds.plan import CreateOnce, manifest_digest
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import JOB
@@ -21,19 +22,25 @@ WAIT_SHARE = 5
 """The object is looked at again after a fifth of the time for which the Job has waited: soon at first, and seldom where nobody mends it."""
 
 
-async def read_warning(sources: Sources, namespace: str, job: Job | None, pods: Sequence[Pod], container: str, wanted: int = 1) -> str:
+async def read_warning(
+    sources: Sources, namespace: str, job: Job | None, pods: Sequence[Pod], containers: Containers, wanted: int = 1
+) -> str:
     """What Kubernetes last warned of: about the Job if it has too few pods, else about the first pod that has a node and does not start.
+
+    If pods are refused, it also says which field to set, and which LimitRange refuses them.
 
     Args:
         pods: the newest pod of each rank.
-        container: the container that does the work.
+        containers: those of the pod template; the first of `main` does the work.
         wanted: how many pods the Job should have.
     """
     if job is None or job.suspended:
         return ""
     if len(pods) < wanted:
-        return await sources.warning(namespace, job.uid) if job.uid else ""
-    starting = next((pod for pod in pods if pod.uid and pod.node is not None and not pod.has_started(container)), None)
+        warning = await sources.warning(namespace, job.uid) if job.uid else ""
+        limit_ranges = await sources.limit_ranges(namespace) if blames_limit_range(warning) else ()
+        return "; ".join(part for part in (warning, advice(warning, containers, limit_ranges)) if part)
+    starting = next((pod for pod in pods if pod.uid and pod.node is not None and not pod.has_started(containers.main[0])), None)
     return await sources.warning(namespace, starting.uid) if starting is not None else ""
 
 

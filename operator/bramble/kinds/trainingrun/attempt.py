@@ -13,6 +13,7 @@ from bramble.contracts.report import Progress
 from bramble.kinds.jobs.gather import Stored
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
+from bramble.kinds.jobs.refusal import Containers, step_field
 
 TRAIN = "train"
 """The step, and the container that trains."""
@@ -22,6 +23,11 @@ FETCH = "fetch"
 
 SIDECAR = "sidecar"
 """The container that uploads and reports while the trainer runs."""
+
+CONTAINERS = Containers(
+    init=(FETCH, SIDECAR), main=(TRAIN,), fields={TRAIN: "spec.resources", FETCH: step_field(FETCH), SIDECAR: step_field(SIDECAR)}
+)
+"""The containers of a pod that trains (`engines/base/pod.py`)."""
 
 LOST_AFTER_SECONDS = 30
 """A node whose kubelet has not answered for this long is lost: its pods are given up, and an attempt that still runs ends."""

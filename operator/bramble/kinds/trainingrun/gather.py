@@ -25,7 +25,7 @@ from bramble.kinds.jobs.stale_children import Child, stale_children
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.jobs.waiting import read_warning
 from bramble.kinds.sources import Sources
-from bramble.kinds.trainingrun.attempt import TRAIN, AttemptSeen
+from bramble.kinds.trainingrun.attempt import CONTAINERS, TRAIN, AttemptSeen
 from bramble.kinds.trainingrun.causes import has_failed
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.evaluation import EVALUATE, evaluate_filed_key, evaluate_step
@@ -179,7 +179,7 @@ async def _training(seen: Observed, sources: Sources) -> Observed:
         return replace(seen, filed=filed, listing=await _listing_of(seen, filed, sources))
     attempt = _with_progress(seen, await engine.gather(seen, status.current, sources), sources)
     waits = [pod for pod in attempt.pods.values() if not has_failed(pod)]
-    warning = await read_warning(sources, seen.owner.namespace, attempt.job, waits, TRAIN, attempt.nodes)
+    warning = await read_warning(sources, seen.owner.namespace, attempt.job, waits, CONTAINERS, attempt.nodes)
     attempt = replace(attempt, warning=warning)
     seen = replace(seen, attempt=attempt, nodes=await _with_hosts(seen.nodes, attempt, sources))
     try:

@@ -1,0 +1,130 @@
+"""Why the API server refuses an attempt's pods, and which field to change. Pure.
+
+ResourceQuota and LimitRange know a pod, not the object that it is made from, and what is said of a LimitRange does not name it. The
+messages are those of Kubernetes 1.36. What is not understood is shown as it is, without advice.
+Sources: https://kubernetes.io/docs/concepts/policy/limit-range/, https://kubernetes.io/docs/concepts/policy/resource-quotas/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from bramble.contracts.names import first_names
+from bramble.kube.resources import Manifest
+
+SHOWN = 4
+"""How many fields or LimitRanges a message names."""
+
+CHART = "the chart's jobs.resources"
+CHART_ONLY: Mapping[str, str] = {"benchmark": "benchmark", "node-setup": "nodeSetup"}
+"""Steps whose resources no object may set, because they run on other people's boards, and their names in the chart."""
+
+QUOTA = re.compile(r"failed quota: \S+: must specify (.+)")
+UNSET = re.compile(r"([\w./-]+(?:,[\w./-]+)*) for: ([\w.,-]+)")
+
+DEFAULT = re.compile(
+    r"spec\.(?P<list>initContainers|containers)\[(?P<index>\d+)\]\.resources\.(?:requests|limits): Invalid value: \"[^\"]*\": must be"
+    r" (?:less|greater) than or equal to (?P<resource>\S+) (?:limit|request)(?: of (?P<value>\S+))?"
+)
+"""A request above a limit, which may be the default of a LimitRange. Older releases do not state the limit."""
+
+BOUND = re.compile(
+    r"(?P<bound>maximum|minimum) (?P<resource>\S+) usage per (?P<type>Container|Pod) is (?P<value>[^\s,]+?)"
+    r"(?:, but |\. +No )(?P<part>limit|request) is"
+)
+RATIO = re.compile(r"(?P<resource>[\w./-]+) max limit to request ratio per (?P<type>Container|Pod) is (?P<value>[^\s,]+),")
+
+
+class Containers(NamedTuple):
+    """The containers of Bramble's pod template, in its order.
+
+    Attributes:
+        init, main: names of its init containers and of its other containers.
+        fields: name to the field that sets the container's resources.
+    """
+
+    init: tuple[str, ...]
+    main: tuple[str, ...]
+    fields: Mapping[str, str]
+
+
+def step_field(step: str) -> str:
+    """The field that sets the resources of this step's container."""
+    return f"{CHART}.{CHART_ONLY[step]}" if step in CHART_ONLY else f"spec.jobs.resources.{step}"
+
+
+def blames_limit_range(warning: str) -> bool:
+    """Whether a LimitRange may be the reason, so that those of the namespace should be read."""
+    return any(pattern.search(warning) for pattern in (DEFAULT, BOUND, RATIO))
+
+
+def advice(warning: str, containers: Containers, limit_ranges: Sequence[Manifest]) -> str:
+    """Which LimitRange refuses a pod, and which field to set; empty if the warning says nothing that is understood.
+
+    Args:
+        warning: of an Event about the Job.
+        limit_ranges: those of the namespace.
+    """
+    if quota := QUOTA.search(warning):
+        return _unset(quota[1], containers)
+    if default := DEFAULT.search(warning):
+        return _default(default, containers, limit_ranges)
+    if bound := BOUND.search(warning):
+        key, allows = ("max", "at most") if bound["bound"] == "maximum" else ("min", "at least")
+        found = _names(limit_ranges, bound["type"], key, bound["resource"], bound["value"])
+        fields = _fields(containers, f"{bound['part']}s.{bound['resource']}")
+        return f"{found} allows {allows} {bound['value']} of {bound['resource']} for each {bound['type']}: change {fields}"
+    if ratio := RATIO.search(warning):
+        found = _names(limit_ranges, ratio["type"], "maxLimitRequestRatio", ratio["resource"], ratio["value"])
+        fields = _fields(containers, f"requests.{ratio['resource']}")
+        return f"{found} allows a limit of {ratio['value']} times the request of {ratio['resource']}: raise {fields}, or lower the limit"
+    return ""
+
+
+def _unset(said: str, containers: Containers) -> str:
+    """Advice about what a quota counts and containers do not state."""
+    wanted = [
+        f"{containers.fields[name]}.{part if part.startswith(('limits.', 'requests.')) else f'requests.{part}'}"
+        for parts, names in UNSET.findall(said)
+        for part in parts.split(",")
+        for name in names.split(",")
+        if name in containers.fields
+    ]
+    return f"set {_listed(wanted)}" if wanted else ""
+
+
+def _default(found: re.Match[str], containers: Containers, limit_ranges: Sequence[Manifest]) -> str:
+    """Advice about a request that is above its container's limit."""
+    own, index = containers.init if found["list"] == "initContainers" else containers.main, int(found["index"])
+    if index >= len(own):
+        return ""
+    resource, field = found["resource"], containers.fields[own[index]]
+    if not any(_with(limit_ranges, "Container", "default", resource, found["value"])):
+        return f"{field}.requests.{resource} is more than the limit: correct one of them"
+    names = _names(limit_ranges, "Container", "default", resource, found["value"])
+    one = f"one of {found['value']}" if found["value"] else "one"
+    return f"{names} gives a container without a limit of {resource} {one}: set {_listed([f'{field}.limits.{resource}'])}"
+
+
+def _with(limit_ranges: Sequence[Manifest], type_: str, key: str, resource: str, value: str | None) -> Iterator[str]:
+    """The names of LimitRanges that state this value for a resource; any value if it is not known."""
+    for each in limit_ranges:
+        items: list[dict[str, Any]] = (each.get("spec") or {}).get("limits") or []
+        stated = [(item.get(key) or {}).get(resource) for item in items if item.get("type") == type_]
+        if any(found is not None and value in (None, found) for found in stated):
+            yield each["metadata"]["name"]
+
+
+def _names(limit_ranges: Sequence[Manifest], type_: str, key: str, resource: str, value: str | None) -> str:
+    return f"LimitRange {first_names(list(_with(limit_ranges, type_, key, resource, value)), SHOWN) or 'of the namespace'}"
+
+
+def _fields(containers: Containers, part: str) -> str:
+    return _listed([f"{containers.fields[name]}.{part}" for name in (*containers.main, *containers.init)])
+
+
+def _listed(fields: list[str]) -> str:
+    same = f" (or the same in {CHART})" if any(field.startswith("spec.jobs.") for field in fields) else ""
+    return f"{first_names(fields, SHOWN)}{same}"
