@@ -95,7 +95,6 @@ KIND = Kind(
         Column("Nodes", ".status.nodes", "integer"),
         Column("Online", ".status.online", "integer"),
         AGE,
-        Column("Boards", ".spec.boards[*].name", priority=1),
         Column("Namespaces", ".spec.allowedNamespaces", priority=1),
         condition_column("Ready", "message", priority=1, name="Message"),
     ),

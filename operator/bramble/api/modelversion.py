@@ -272,6 +272,8 @@ class VariantSeen(StatusPart):
     """The name of the variant."""
     package: str = ""
     """The digest of the variant's `package.json`; empty if it could not be made."""
+    taken: str = ""
+    """Which of several ways to make the graph was taken, such as a method of calibration; empty if there was only one."""
     bytes: int = 0
     """The size of the variant's graph in bytes."""
     compression: float = 0
@@ -383,9 +385,7 @@ KIND = Kind(
         condition_column("Ready", "reason", name="Reason"),
         AGE,
         Column("Run", ".spec.source.trainingRunRef.name", priority=1),
-        Column("Variants", ".status.variants[*].name", priority=1),
-        Column("Boards", ".status.targets[*].board", priority=1),
-        Column("Used by", ".status.usedBy[*]", priority=1),
+        Column("Used by", ".status.usedBy", priority=1),
         condition_column("Ready", "message", priority=1, name="Message"),
     ),
     rules=(NAME_RULE,),

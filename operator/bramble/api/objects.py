@@ -93,7 +93,11 @@ Status = TypeVar("Status", bound=KindStatus)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `kubectl get`. A column with priority 1 is only shown with `-o wide`."""
+    """A column of `kubectl get`. A column with priority 1 is only shown with `-o wide`.
+
+    The API server shows the first result of `path` only, so a path with `[*]` would hide all but the first item. It shows a list that is
+    the result itself as JSON.
+    """
 
     name: str
     path: str

@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 import pytest
 
+from bramble.api.catalogue import KINDS
 from bramble.api.crd import SchemaError, structural
+from bramble.api.objects import Kind
 from bramble.api.schema import SET, Decimal, SpecPart, StatusPart, amount, computed, exactly_one, immutable, seconds
 
 
@@ -141,3 +143,9 @@ def test_rules_show_values_by_format() -> None:
 def test_fixed_compares_optional_fields_on_both_sides() -> None:
     rule = immutable(("a",), ("b",), "make another").as_json()
     assert rule["rule"] == "(self.a == oldSelf.a) && (has(self.b) == has(oldSelf.b) && (!has(self.b) || self.b == oldSelf.b))"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.resource.kind)
+def test_no_column_shows_only_the_first_of_several_items(kind: Kind[Any, Any]) -> None:
+    """The API server shows one result of a column's path."""
+    assert [column.name for column in kind.columns if "[*]" in column.path] == []

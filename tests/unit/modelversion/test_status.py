@@ -163,13 +163,28 @@ def test_messages_are_cut_so_that_the_status_holds_them() -> None:
 
 def test_a_variant_is_kept_with_six_digits_and_a_short_reason() -> None:
     made = VariantOutcome(
-        name="a", package=FP32, bytes=9, compression=2.5, metrics={"f1": 0.123456789}, drop={"f1": 0.000123456789}, passed=True, reason=""
+        name="a",
+        package=FP32,
+        bytes=9,
+        compression=2.5,
+        metrics={"f1": 0.123456789},
+        drop={"f1": 0.000123456789},
+        passed=True,
+        reason="",
+        taken="percentile",
     )
     unmade = VariantOutcome(name="b", package=None, bytes=0, metrics={}, passed=True, reason="r" * 90)
     missed = made.model_copy(update={"name": "c", "passed": False})
     found = variants_of(ConvertResult(seconds=1, variants=(made, unmade, missed)))
-    kept = {"package": FP32, "bytes": 9, "compression": 2.5, "metrics": {"f1": 0.123457}, "drop": {"f1": 0.000123457}}
-    empty = {"package": "", "bytes": 0, "compression": 1.0, "metrics": {}, "drop": {}}
+    kept = {
+        "package": FP32,
+        "taken": "percentile",
+        "bytes": 9,
+        "compression": 2.5,
+        "metrics": {"f1": 0.123457},
+        "drop": {"f1": 0.000123457},
+    }
+    empty = {"package": "", "taken": "", "bytes": 0, "compression": 1.0, "metrics": {}, "drop": {}}
     assert [each.model_dump(exclude={"benchmarks"}) for each in found] == [
         {"name": "a", **kept, "verdict": "Passed", "reason": ""},
         {"name": "b", **empty, "verdict": "Rejected", "reason": "r" * 80},

@@ -18,6 +18,7 @@ from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.policies.attempt_fails import attempt_fails
 from bramble.kinds.trainingrun.policies.note_output import note_output
 from bramble.kinds.trainingrun.policies.reuse import reuse
+from bramble.kinds.trainingrun.policies.take_output import take_output
 from bramble.kinds.trainingrun.policies.trained import trained
 from bramble.kube.resources import Key
 from tests.unit.engine.replica import FakeStore
@@ -45,7 +46,7 @@ from tests.unit.trainingrun.seen import (
 from tests.unit.trainingrun.test_gather import labels, of_attempt_2
 
 KEPT = output_seen(listing())
-ADVICE = "What attempt 2 left is kept (2 files, 4.5 KiB): another TrainingRun with spec.trainer.keptOutput.trainingRunRef.name: run"
+ADVICE = "Another TrainingRun with spec.trainer.keptOutput.trainingRunRef.name: run packages what attempt 2 left, without training"
 ENDED = Outcome(reason="SpecError", message="attempt 2 failed", at="2026-01-02T03:04:05Z")
 OWN = prefix(2, "run", UID)
 
@@ -206,6 +207,39 @@ async def test_there_is_no_other_run() -> None:
     seen = await source_seen(None, FakeStore())
     assert (seen.source, seen.dataset) == (None, None)
     assert SOURCE_UID not in str(seen)
+
+
+def waiting(name: str, other: str, **status: Any) -> dict[str, Any]:
+    """A run that packages what another one leaves."""
+    made = manifest({"trainer": {"keptOutput": {"trainingRunRef": {"name": other}}}, "engine": None})
+    made["metadata"] |= {"name": name, "uid": f"uid-{name}"}
+    return {**made, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("runs", "circle"),
+    [
+        case("itself", [waiting("run", "run")], ("run", "run")),
+        case("two runs name each other", [waiting("run", "b"), waiting("b", "run")], ("run", "b", "run")),
+        case(
+            "a circle that it is no part of",
+            [waiting("run", "b"), waiting("b", "c"), waiting("c", "b")],
+            ("run", "b", "c", "b"),
+        ),
+        case("the other one has pinned an output", [waiting("run", "b"), waiting("b", "run", dataset={"name": "tape"})], ()),
+        case("the last one trains", [waiting("run", "b"), waiting("b", "first"), source()], ()),
+        case("the last one is not there", [waiting("run", "b"), waiting("b", "c")], ()),
+        case("more runs than are followed", [waiting("run", "0"), *(waiting(str(n), str(n + 1)) for n in range(200))], ()),
+    ],
+)
+async def test_runs_that_wait_for_each_other_are_found(runs: list[dict[str, Any]], circle: tuple[str, ...]) -> None:
+    seen = await gathered(CONTROLLER, Key("TrainingRun", "ns", "run"), runs)
+    assert isinstance(seen, Observed)
+    assert seen.circle == circle
+    refused = take_output(seen, NOW)
+    assert (condition(refused) == ("False", "InvalidSpec")) == bool(circle)
+    if circle:
+        assert f"{', '.join(circle)}; name a run that trained" in message(refused)
 
 
 def test_the_other_run_wakes_this_one_until_its_output_is_pinned() -> None:

@@ -87,7 +87,8 @@ def test_the_output_and_the_dataset_of_its_training_are_pinned(package: dict[str
         digest=listing().digest,
         description=digest,
     )
-    assert "takes what attempt 2 of TrainingRun first left (2 files, 4.5 KiB), and trains on" in message(plan)
+    assert "takes what attempt 2 of TrainingRun first left (2 files, 4.5 KiB), and uses" in message(plan)
+    assert "trains" not in message(plan), "nothing does"
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,10 @@ MESSAGE_CHARACTERS = 500
 """Of one condition's message: the status, of at most 16 KiB, has four conditions beside the evidence."""
 
 
+TAKEN_CHARACTERS = 60
+"""Of the name of the way in which a variant's graph was made."""
+
+
 def report_version(
     seen: Observed | Unusable,
     update: StatusUpdate,
@@ -192,6 +196,7 @@ def _variant_of(outcome: VariantOutcome) -> VariantSeen:
     return VariantSeen(
         name=outcome.name,
         package=outcome.package or "",
+        taken=outcome.taken[:TAKEN_CHARACTERS],
         bytes=outcome.bytes,
         compression=outcome.compression,
         metrics={name: six_digits(value) for name, value in outcome.metrics.items()},

@@ -10,6 +10,7 @@ from bramble.api.trainingrun import Status
 from bramble.kinds.controller import Controller
 from bramble.kinds.trainingrun.engines.catalogue import ENGINES
 from bramble.kinds.trainingrun.gather import gather
+from bramble.kinds.trainingrun.kept_output import awaited_run
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.plan import plan
 from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key, Manifest
@@ -26,8 +27,7 @@ def depends_on(run: Manifest) -> Iterable[Key]:
         return
     if not status.get("dataset") and (name := (spec.get("datasetRef") or {}).get("name")):
         yield Key(DATASET.kind, namespace, name)
-    kept = (spec.get("trainer") or {}).get("keptOutput") or {}
-    if not status.get("dataset") and (name := (kept.get("trainingRunRef") or {}).get("name")):
+    if name := awaited_run(run):
         yield Key(TRAINING_RUN.kind, namespace, name)
     if status.get("current"):
         yield Key(NODE.kind, "", ANY)

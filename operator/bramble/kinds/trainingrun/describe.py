@@ -9,8 +9,8 @@ from bramble.contracts.tasks.catalogue import headline_of
 
 
 def describe_pin(pin: DatasetPin) -> str:
-    """What the run trains on."""
-    return f"trains on {short(pin.version)} of Dataset {pin.name}"
+    """The version of its Dataset that the run trains on, or is evaluated on where it packages a kept output."""
+    return f"uses {short(pin.version)} of Dataset {pin.name}"
 
 
 def describe_nodes(number: int) -> str:

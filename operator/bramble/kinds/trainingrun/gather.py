@@ -14,7 +14,7 @@ from bramble.api.trainingrun import KIND, Status
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
-from bramble.contracts.manifest import Manifest
+from bramble.contracts.manifest import Manifest as Header
 from bramble.contracts.store import blob_key, cause_key, result_key
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
@@ -29,13 +29,13 @@ from bramble.kinds.trainingrun.attempt import CONTAINERS, TRAIN, AttemptSeen
 from bramble.kinds.trainingrun.causes import has_failed
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.evaluation import EVALUATE, evaluate_filed_key, evaluate_step
-from bramble.kinds.trainingrun.kept_output import Listing, output_named, output_of_attempt
+from bramble.kinds.trainingrun.kept_output import Listing, circle_of, output_named, output_of_attempt
 from bramble.kinds.trainingrun.model_version import model_version_name
 from bramble.kinds.trainingrun.nodes import Node
 from bramble.kinds.trainingrun.observed import DatasetSeen, ModelVersionSeen, Observed, SourceSeen
 from bramble.kinds.trainingrun.packaging import PACKAGE, package_step
 from bramble.kinds.trainingrun.train_job import filed_key
-from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key
+from bramble.kube.resources import DATASET, MODEL_VERSION, NODE, TRAINING_RUN, Key, Manifest
 
 LATE_ATTEMPTS = 3
 """How many attempts of a run are searched for output that its status does not name: it was uploaded while the pod ended."""
@@ -57,15 +57,15 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     if run.status.outcome is not None:
         return await _with_late_output(seen, sources)
     try:
-        return await _present_stage(seen, sources)
+        return await _present_stage(seen, manifest, sources)
     except STORE_ERRORS as error:
         return replace(seen, store=store_blocker(error))
 
 
-async def _present_stage(seen: Observed, sources: Sources) -> Observed:
+async def _present_stage(seen: Observed, manifest: Manifest, sources: Sources) -> Observed:
     status, namespace = seen.status, seen.run.metadata.namespace
     if status.dataset is None and seen.spec.trainer.kept_output is not None:
-        return replace(seen, source=await _source(seen, sources))
+        return replace(seen, source=await _source(seen, sources), circle=await circle_of(sources, manifest))
     if status.dataset is None:
         dataset = await _dataset(seen, sources)
         if dataset is None or not dataset.frozen:
@@ -149,11 +149,11 @@ async def _with_late_output(seen: Observed, sources: Sources) -> Observed:
         return seen
 
 
-async def _manifest(namespace: str, version: str, sources: Sources) -> Manifest | None:
+async def _manifest(namespace: str, version: str, sources: Sources) -> Header | None:
     """The header of a version; None if it cannot be read. Then the job that fetches the version says why."""
     content = await sources.fetch(namespace, blob_key(version))
     try:
-        return Manifest.model_validate_json(content) if content is not None and digest_of(content) == version else None
+        return Header.model_validate_json(content) if content is not None and digest_of(content) == version else None
     except ValidationError:
         return None
 

@@ -13,9 +13,35 @@ from bramble.contracts.store import blob_key, output_key
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.attempt import TRAIN
+from bramble.kube.resources import TRAINING_RUN, Manifest
 
 LONGEST_PROBLEM = 300
 """Characters of a problem that the status keeps; the listing has all of it."""
+
+
+LONGEST_CHAIN = 50
+"""Runs that are followed from one to the next to find a circle."""
+
+
+def awaited_run(run: Manifest) -> str | None:
+    """The name of the run whose output a run is to package; None if it trains itself, or has pinned the output."""
+    kept = ((run.get("spec") or {}).get("trainer") or {}).get("keptOutput") or {}
+    name: str | None = (kept.get("trainingRunRef") or {}).get("name")
+    return name if not (run.get("status") or {}).get("dataset") else None
+
+
+async def circle_of(sources: Sources, run: Manifest) -> tuple[str, ...]:
+    """The runs from this one on that wait for each other's output, ending in a name that occurs before; empty if one of them trains."""
+    chain: list[str] = []
+    manifest: Manifest | None = run
+    while manifest is not None and len(chain) < LONGEST_CHAIN:
+        name = manifest["metadata"]["name"]
+        if name in chain:
+            return (*chain, name)
+        chain.append(name)
+        awaited = awaited_run(manifest)
+        manifest = await sources.get(TRAINING_RUN, run["metadata"]["namespace"], awaited) if awaited is not None else None
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +103,6 @@ def advice(seen: OutputSeen | None, run: str) -> str:
     if seen is None or not seen.files:
         return ""
     return (
-        f"What attempt {seen.attempt} left is kept ({describe_seen(seen)}): another TrainingRun with"
-        f" spec.trainer.keptOutput.trainingRunRef.name: {run} packages it without training"
+        f"Another TrainingRun with spec.trainer.keptOutput.trainingRunRef.name: {run} packages what attempt {seen.attempt} left,"
+        " without training"
     )

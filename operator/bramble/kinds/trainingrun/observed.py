@@ -85,6 +85,7 @@ class Observed:
         listing: what the present attempt, or the attempt whose result is filed, left in `$BRAMBLE_OUT`.
         late_output: what the last attempt left, if that is not remembered yet.
         source: the run whose output this run packages, until that is pinned.
+        circle: runs, from this one on, that wait for each other's output; empty if one of them trains.
         packaging: the present attempt at packaging it.
         evaluation: the present attempt at the evaluation.
         model_version: the object that has the name of the ModelVersion to make.
@@ -105,6 +106,7 @@ class Observed:
     listing: Listing | None = None
     late_output: Listing | None = None
     source: SourceSeen | None = None
+    circle: tuple[str, ...] = ()
     packaging: StepSeen | None = None
     evaluation: StepSeen | None = None
     model_version: ModelVersionSeen | None = None

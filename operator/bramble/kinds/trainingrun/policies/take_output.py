@@ -7,6 +7,7 @@ from datetime import datetime
 from bramble.api.trainer import KeptOutput
 from bramble.api.trainingrun import DatasetPin
 from bramble.contracts.canonical import document_digest
+from bramble.contracts.names import first_names
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import INVALID_SPEC, remember, report
@@ -23,6 +24,7 @@ from bramble.kinds.trainingrun.status import (
     under_way,
 )
 
+NAMED_AT_MOST = 10
 FIELD = "spec.trainer.keptOutput"
 
 
@@ -44,6 +46,10 @@ def take_output(seen: Observed, now: datetime) -> Plan | None:
 def _output(seen: Observed, kept: KeptOutput) -> tuple[Listing, DatasetPin] | Blocker:
     """What to pin, or why it cannot be taken now."""
     name, source = kept.training_run_ref.name, seen.source
+    if seen.circle:
+        chain = first_names(seen.circle, NAMED_AT_MOST)
+        message = f"{FIELD}.trainingRunRef.name: none of these runs trains, as each packages the next one's output: {chain}"
+        return Blocker(INVALID_SPEC, f"{message}; name a run that trained, in another TrainingRun")
     if source is None:
         namespace = seen.run.metadata.namespace
         message = f"{FIELD}.trainingRunRef.name: there is no TrainingRun {name} in namespace {namespace}; name the run that trained"
