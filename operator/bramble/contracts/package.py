@@ -111,15 +111,17 @@ class ModelDescription(Document):
 
     @model_validator(mode="after")
     def _fits_its_task(self) -> ModelDescription:
-        contract = contract_of(self.task)
+        contract, problems = contract_of(self.task), []
         if type(self.input) is not contract.input:
-            raise ValueError(f"input.kind {self.input.kind!r} is not an input of the task {self.task}")
+            problems.append(f"input.kind {self.input.kind!r} is not an input of the task {self.task}")
         if type(self.postprocess) is not contract.postprocess:
-            raise ValueError(f"postprocess.kind {self.postprocess.kind!r} does not belong to the task {self.task}")
+            problems.append(f"postprocess.kind {self.postprocess.kind!r} does not belong to the task {self.task}")
         if foreign := [each.op for each in self.preprocess if not isinstance(each, contract.operations)]:
-            raise ValueError(f"preprocess: the task {self.task} has no operation {', '.join(foreign)}")
+            problems.append(f"preprocess: the task {self.task} has no operation {', '.join(foreign)}")
         if wrong := [each.role for each in self.outputs if each.role not in contract.roles]:
-            raise ValueError(f"outputs: the task {self.task} has no role {', '.join(wrong)}; it has {', '.join(contract.roles)}")
+            problems.append(f"outputs: the task {self.task} has no role {', '.join(wrong)}; it has {', '.join(contract.roles)}")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
 

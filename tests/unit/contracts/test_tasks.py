@@ -91,6 +91,14 @@ def test_a_description_holds_only_what_its_task_has(changes: dict[str, Any], say
         ModelDescription.model_validate(document)
 
 
+def test_a_description_of_another_task_is_told_everything_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = description().model_dump(mode="json", by_alias=True)
+    other = replace(CLASSIFICATION, input=Foreign, postprocess=Guess, operations=(Decode,), roles=("boxes",))
+    monkeypatch.setattr(package, "contract_of", lambda _: other)
+    with pytest.raises(ValidationError, match=r"input\.kind .*; postprocess\.kind .*; preprocess: .*; outputs: "):
+        ModelDescription.model_validate(document)
+
+
 def test_a_golden_case_holds_an_answer_of_the_task() -> None:
     made, _ = build_package(digits_graph())
     document = made.model_dump(mode="json", by_alias=True)

@@ -24,6 +24,7 @@ from bramble_workloads.runtimes.converter import Form, Quantised
 from bramble_workloads.runtimes.onnx.alternatives import alternatives
 from bramble_workloads.runtimes.onnx.quantize import LEAST_TOLERANCE
 from bramble_workloads.store import Store
+from bramble_workloads.tasks.catalogue import task_of
 from tests.unit.workloads.datasets import dataset
 from tests.unit.workloads.graphs import cancelling_graph, conv_graph, exported, outlier_graph, plain_graph, rare_outlier_graph
 from tests.unit.workloads.models import LABELS, digits_graph
@@ -258,9 +259,12 @@ def test_golden_cases_tolerate_what_the_graph_itself_makes_of_a_rounding(pod: St
     step = package.golden.tolerance.step
     refused, refused_before = 0, 0
     before = package.golden.model_copy(update={"tolerance": GoldenTolerance(raw=LEAST_TOLERANCE, step=step, margin=0.3)})
+    task = task_of(package.task)
+    preprocessor, decode = task.medium.preprocessor(package), task.decoder(package)
     for graph in islice(alternatives(Form(path, Quantised(step, LEAST_TOLERANCE)), package, 100), 64, None):
-        refused += not golden.check(Model(package, graph), package.golden, pod.store.get_blob).passed
-        refused_before += not golden.check(Model(package, graph), before, pod.store.get_blob).passed
+        model = Model(package, graph, preprocessor, decode)
+        refused += not golden.check(model, package.golden, pod.store.get_blob).passed
+        refused_before += not golden.check(model, before, pod.store.get_blob).passed
     assert refused == 0
     assert refused_before > 0, "a fixed tolerance refuses good packages"
 

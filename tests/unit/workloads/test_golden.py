@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.images import Decode, Normalize
+from bramble.contracts.images import Decode, ImageInput, Normalize
 from bramble.contracts.package import Golden, GoldenCase, GoldenTolerance, Output, Package
 from bramble.contracts.tasks.base import Tensor
 from bramble.contracts.tasks.classification import Classify
@@ -17,6 +17,7 @@ from bramble_workloads.errors import BadData
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.golden import check, decode_array, encode_array
 from bramble_workloads.processing.model import Model
+from bramble_workloads.processing.problems import Problems
 from tests.unit.workloads.models import LABELS, build_package, description, digits, digits_graph, rotated_graph
 
 
@@ -111,6 +112,37 @@ def test_an_array_with_pickled_objects_is_refused() -> None:
 def test_a_graph_that_is_not_as_described(changes: dict[str, object], says: str) -> None:
     with pytest.raises(DescriptionError, match=says):
         Model.load(description(**changes), digits_graph())
+
+
+def test_everything_that_is_wrong_with_a_description_is_told_at_once() -> None:
+    described = description(
+        input=ImageInput(tensor=Tensor(name="x", dtype="uint8", shape=(1, 3, 9, 8), layout="NCHW")),
+        preprocess=(Decode(color="L"), Normalize(mean=(0.3, 0.3), std=(0.4, 0.4))),
+        outputs=(Output(name="logits", shape=(1, 9)),),
+        postprocess=Classify(labels=LABELS, positive="ten"),
+    )
+    with pytest.raises(DescriptionError) as raised:
+        Model.load(described, digits_graph())
+    told = str(raised.value).split("; ")
+    assert [part.split(" ", 3)[:3] for part in told] == [
+        ["the", "graph's", "input"],
+        ["the", "package", "states"],
+        ["the", "graph's", "output"],
+        ["the", "package", "states"],
+        ["input.tensor", "is", "uint8:"],
+        ["input.tensor", "has", "3"],
+        ["normalize", "has", "2"],
+        ["output", "'logits'", "has"],
+        ["postprocess.positive", "is", "'ten',"],
+    ]
+
+
+def test_of_very_many_problems_the_first_are_told() -> None:
+    problems = Problems()
+    for number in range(20):
+        problems.add(f"o{number}")
+    with pytest.raises(DescriptionError, match=r"^o0; o1; o2; o3; o4; o5; o6; o7; and 12 more problems$"):
+        problems.require_none()
 
 
 def test_bytes_that_are_no_graph() -> None:

@@ -59,6 +59,11 @@ def float16(out: Path) -> None:
     write_model(out, outputs=[{"name": "logits", "shape": [1, 11]}])
 
 
+def without_graph_and_field(out: Path) -> None:
+    write_model(out, outputs=None)
+    (out / "model.onnx").unlink()
+
+
 def not_json(out: Path) -> None:
     write_model(out)
     (out / "package.json").write_text("{'task': 1}")
@@ -115,6 +120,12 @@ def without_data(out: Path) -> None:
         pytest.param(another_name, "wrote no model.onnx to $BRAMBLE_OUT (there are best.onnx, package.json)", 2, id="another name"),
         pytest.param(linked, "package best.onnx by trainer.keptOutput.graph", 2, id="a link"),
         pytest.param(float16, "the graph's output 'logits' is float32 [1, 10]; the package states float32 [1, 11]", 2, id="another shape"),
+        pytest.param(
+            without_graph_and_field,
+            "call bramble_workloads.export at its end; $BRAMBLE_OUT/package.json: outputs: Field required",
+            1,
+            id="neither a graph nor all fields",
+        ),
         pytest.param(not_json, "package.json: document: Invalid JSON", 2, id="not JSON"),
         pytest.param(large, "has 70000 bytes of at most 65536", 2, id="a large description"),
         pytest.param(truncated, "model.onnx.data ends before the weights 'w'", 3, id="half of the external data"),

@@ -18,7 +18,9 @@ from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, RUNTIMES, 
 from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION
 from bramble_workloads.packaging.output import Output
+from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.model import Model
+from bramble_workloads.processing.problems import Problems
 from bramble_workloads.runtimes.converter import Converter, converter_of
 from bramble_workloads.store import Store
 
@@ -59,14 +61,17 @@ def make_package(
             to write.
         TryAgain: the store did not answer.
     """
+    problems = Problems()
     if graph not in output.names():
-        raise SpecError(_no_graph(output, graph))
-    description = description or read_description(output)
-    files = {form.name: file for form in EXPORTS if (file := _upload(store, output, form, description, graph)) is not None}
+        problems.add(_no_graph(output, graph))
+    with problems.collected():
+        described = description or read_description(output)
+    problems.require_none()
+    files = {form.name: file for form in EXPORTS if (file := _upload(store, output, form, described, graph)) is not None}
     with output.opened(graph) as path:
         release = converter_of(RUNTIMES[0]).least_release(path)
     package = Package(
-        **dict(description),
+        **dict(described),
         model=identity.model,
         version=identity.version,
         variant=Variant(name=EXPORTED_NAME, min_runtime=release),
@@ -87,20 +92,20 @@ def read_description(output: Output) -> ModelDescription:
     """Read `package.json`.
 
     Raises:
-        SpecError: there is none, or it is not a model description.
+        DescriptionError: there is none, or it is not a model description.
     """
     if DESCRIPTION not in output.names():
-        raise SpecError(
+        raise DescriptionError(
             f"the training program wrote no {DESCRIPTION} to $BRAMBLE_OUT{_beside(output)}: call bramble_workloads.export at its end"
         )
     with output.opened(DESCRIPTION) as file:
         if (size := file.stat().st_size) > MAX_BYTES:
-            raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION} has {size} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
+            raise DescriptionError(f"$BRAMBLE_OUT/{DESCRIPTION} has {size} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
         content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
         return ModelDescription.model_validate_json(content)
     except ValidationError as error:
-        raise SpecError(f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}") from error
+        raise DescriptionError(f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}") from error
 
 
 def _upload(store: Store, output: Output, form: Export, description: ModelDescription, graph: str) -> File | None:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Self
 
 from bramble.contracts.package import ModelDescription, Package
 from bramble.contracts.runtimes import RUNTIMES
+from bramble_workloads.processing.problems import Problems
 from bramble_workloads.runtimes.base import Floats, Graph, require_release, runtime_named
-from bramble_workloads.tasks.base import Answer
+from bramble_workloads.tasks.base import Answer, Decoder, ToTensor
 from bramble_workloads.tasks.catalogue import task_of
 
 
@@ -23,11 +24,8 @@ class Prediction(NamedTuple):
 class Model:
     """A loaded model. `predict` may be called by several threads at once. A call blocks while the graph runs, without the GIL."""
 
-    def __init__(self, description: ModelDescription, graph: Graph) -> None:
-        self.description = description
-        task = task_of(description.task)
-        self.preprocessor = task.medium.preprocessor(description)
-        self.decode = task.decoder(description)
+    def __init__(self, description: ModelDescription, graph: Graph, preprocessor: ToTensor, decode: Decoder[Any]) -> None:
+        self.description, self.preprocessor, self.decode = description, preprocessor, decode
         self._graph = graph
 
     @classmethod
@@ -41,8 +39,8 @@ class Model:
             threads: the number of threads of one run. If None, it is the package's `serving.threads`, or 1 without a package.
 
         Raises:
-            DescriptionError: the runtime is older than the package asks, refuses the graph, or names and shapes
-                differ from the description.
+            DescriptionError: the runtime is older than the package asks, or refuses the graph; or names and shapes differ from the
+                description, or the description contradicts itself. The message has all of these that there are.
         """
         if isinstance(description, Package):
             runtime = runtime_named(description.variant.runtime)
@@ -50,7 +48,15 @@ class Model:
             threads = threads or description.serving.threads
         else:
             runtime = runtime_named(RUNTIMES[0].runtime)
-        return cls(description, runtime.load(description, graph, threads or 1))
+        task, problems = task_of(description.task), Problems()
+        with problems.collected():
+            loaded = runtime.load(description, graph, threads or 1)
+        with problems.collected():
+            preprocessor = task.medium.preprocessor(description)
+        with problems.collected():
+            decode = task.decoder(description)
+        problems.require_none()
+        return cls(description, loaded, preprocessor, decode)
 
     def run(self, tensor: Floats) -> dict[str, Floats]:
         """Run the graph on one tensor. Returns the outputs by name, float32 in the package's shapes.

@@ -11,6 +11,7 @@ from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Operation
 from bramble_workloads.processing.errors import CorruptPicture, DescriptionError
 from bramble_workloads.processing.picture import decode
+from bramble_workloads.processing.problems import Problems
 
 CHANNELS = {"RGB": 3, "L": 1}
 
@@ -25,9 +26,13 @@ class Preprocessor:
     def __init__(self, description: ModelDescription) -> None:
         self._limits = image_input(description)
         self._decode, self._geometry, normalize = _in_order(description.preprocess)
-        self._shape = _tensor_shape(description, CHANNELS[self._decode.color])
+        problems = Problems()
+        with problems.collected():
+            self._shape = _tensor_shape(description, CHANNELS[self._decode.color])
         self._channels_last = description.input.tensor.layout == "NHWC"
-        self._tables = _tables(normalize, CHANNELS[self._decode.color])
+        with problems.collected():
+            self._tables = _tables(normalize, CHANNELS[self._decode.color])
+        problems.require_none()
 
     def __call__(self, content: bytes) -> NDArray[np.float32]:
         """Make the tensor, float32 in the shape and layout of `input.tensor`.
@@ -84,12 +89,14 @@ def _tensor_shape(description: ModelDescription, channels: int) -> tuple[int, in
             shape = (depth, height, width)
         case _:
             raise DescriptionError(f"input.tensor is {list(tensor.shape)} {tensor.layout}: it must be [1,C,H,W] NCHW or [1,H,W,C] NHWC")
+    problems = Problems()
     if tensor.dtype != "float32":
-        raise DescriptionError(f"input.tensor is {tensor.dtype}: normalised pixels are float32")
+        problems.add(f"input.tensor is {tensor.dtype}: normalised pixels are float32")
     if shape[0] != channels:
-        raise DescriptionError(f"input.tensor has {shape[0]} channels and decode gives {channels}: make them equal")
+        problems.add(f"input.tensor has {shape[0]} channels and decode gives {channels}: make them equal")
     if min(shape) < 1:
-        raise DescriptionError(f"input.tensor has shape {list(tensor.shape)}: every dimension must be at least 1")
+        problems.add(f"input.tensor has shape {list(tensor.shape)}: every dimension must be at least 1")
+    problems.require_none()
     return shape
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bramble.contracts.package import ModelDescription, Package
 from bramble.contracts.runtimes import RuntimeContract, by_runtime
 from bramble_workloads.processing.errors import DescriptionError, ModelFault
+from bramble_workloads.processing.problems import Problems
 
 Floats = NDArray[np.float32]
 
@@ -101,20 +102,21 @@ def require_described(description: ModelDescription, inputs: Mapping[str, Port],
     """Compare the graph's inputs and outputs, by name, with the description.
 
     Raises:
-        DescriptionError: names, types or shapes differ; the message states both.
+        DescriptionError: names, types or shapes differ; the message states both, for each.
     """
-    tensor = description.input.tensor
-    _require_same("input", {tensor.name: Port(tensor.dtype, tensor.shape)}, inputs)
-    _require_same("output", {output.name: Port(output.dtype, output.shape) for output in description.outputs}, outputs)
+    tensor, problems = description.input.tensor, Problems()
+    _require_same("input", {tensor.name: Port(tensor.dtype, tensor.shape)}, inputs, problems)
+    _require_same("output", {output.name: Port(output.dtype, output.shape) for output in description.outputs}, outputs, problems)
+    problems.require_none()
 
 
-def _require_same(side: str, stated: Mapping[str, Port], found: Mapping[str, Port]) -> None:
+def _require_same(side: str, stated: Mapping[str, Port], found: Mapping[str, Port], problems: Problems) -> None:
     if set(stated) != set(found):
-        raise DescriptionError(f"the graph's {side}s are {', '.join(sorted(found))}; the package states {', '.join(sorted(stated))}")
+        problems.add(f"the graph's {side}s are {', '.join(sorted(found))}; the package states {', '.join(sorted(stated))}")
     for name, (dtype, shape) in stated.items():
-        if found[name].dtype != dtype or not _fits(found[name].shape, shape):
+        if name in found and (found[name].dtype != dtype or not _fits(found[name].shape, shape)):
             there = f"{found[name].dtype} {list(found[name].shape)}"
-            raise DescriptionError(f"the graph's {side} {name!r} is {there}; the package states {dtype} {list(shape)}")
+            problems.add(f"the graph's {side} {name!r} is {there}; the package states {dtype} {list(shape)}")
 
 
 def _fits(graph: tuple[int | str | None, ...], stated: tuple[int | str | None, ...]) -> bool:

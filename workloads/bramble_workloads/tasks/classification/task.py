@@ -9,6 +9,7 @@ import numpy as np
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.classification import CLASSIFICATION, Label
 from bramble_workloads.processing.images import IMAGES
+from bramble_workloads.processing.problems import Problems
 from bramble_workloads.tasks.base import AnswerTensor, D, Decoder, Outputs, Task
 from bramble_workloads.tasks.classification.answer import Classified, classify, classify_of, logits_output, positive_of
 from bramble_workloads.tasks.classification.fitting import fit
@@ -25,8 +26,12 @@ class Classification(Task[Label, Classified]):
 
     def decoder(self, description: ModelDescription) -> Decoder[Classified]:
         """Decode logits by softmax, and by the threshold of the positive label if there is one."""
-        operation, output = classify_of(description), logits_output(description)
-        positive_of(operation)
+        operation, problems = classify_of(description), Problems()
+        with problems.collected():
+            output = logits_output(description)
+        with problems.collected():
+            positive_of(operation)
+        problems.require_none()
         return lambda outputs: classify(operation, outputs[output][0])
 
     def scorer(self, description: ModelDescription) -> Confusion:
