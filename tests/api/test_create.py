@@ -13,7 +13,16 @@ pytestmark = pytest.mark.cluster
 
 LONG = "a" * 41
 EDGE = "bramble.dev/edge"
-QUANTITIES = {"a": "2", "b": 2, "c": "500m", "d": "1.5Gi", "e": ".5", "f": "1e3", "g": "5.", "h": "1E", "i": "100n"}
+QUANTITIES = {
+    "cpu": "500m",
+    "memory": "1.5Gi",
+    "ephemeral-storage": "1E",
+    "hugepages-2Mi": "4Mi",
+    "x/a": "2",
+    "x/b": 2,
+    "x/c": "1e3",
+    "x/d": "5.",
+}
 
 
 def case(says: str, base: Manifest, changes: dict[str, Any], *fragments: str) -> Any:
@@ -54,6 +63,11 @@ def packages(name: str = "first", **more: Any) -> Manifest:
     """The spec of a run that packages what another run left."""
     trainer = {"keptOutput": {"trainingRunRef": {"name": name}, **more}}
     return {"datasetRef": {"name": "tv-ads"}, "trainer": trainer, "jobs": {"resources": {"package": {"limits": {"memory": "4Gi"}}}}}
+
+
+def limits(of: Manifest) -> Manifest:
+    """Changes of a Dataset that limit its snapshot so."""
+    return {"spec.jobs": {"resources": {"snapshot": {"limits": of}}}}
 
 
 RATIOS = ("spec.splits", "must sum to 1", "change one of them")
@@ -113,6 +127,32 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
         case("no time to train", TRAINING_RUN, {"spec.budgets.deadline": "0h"}, "budgets.deadline", '"0h"', "longer than nothing"),
         case("a deadline in words", TRAINING_RUN, {"spec.budgets.deadline": "soon"}, "budgets.deadline", '"soon"', "1h30m"),
         case("a negative budget", TRAINING_RUN, {"spec.budgets.failures": -1}, "budgets.failures", "greater than or equal to 0"),
+        case("less than nothing", DATASET, limits({"cpu": -1}), "snapshot.limits[cpu]", "0 or more", "this is -1"),
+        case("less than nothing, in words", DATASET, limits({"memory": "-2Gi"}), "snapshot.limits[memory]", "0 or more", "this is -2Gi"),
+        case("a resource that is none", DATASET, limits({"CPU": 1}), "resources.snapshot", "limits: CPU is no resource", "use cpu, memory"),
+        case("a request of a resource that is none", TRAINING_RUN, {"spec.resources.requests": {"mem": "2Gi"}}, "requests: mem", "use cpu"),
+        case("a resource of an agent that is none", FLEET, {"spec.boards.0.resources": {"limits": {"ram": 1}}}, "limits: ram", "use cpu"),
+        case(
+            "a request above its limit",
+            MODEL_VERSION,
+            {"spec.jobs": {"resources": {"convert": {"limits": {"cpu": 1}, "requests": {"cpu": "1500m"}}}}},
+            "spec.jobs.resources.convert",
+            "requests.cpu is 1500m and limits.cpu is 1: lower the request, or raise the limit",
+        ),
+        case(
+            "a request of a device",
+            TRAINING_RUN,
+            {"spec.resources": {"requests": {"nvidia.com/gpu": 1}}},
+            "requests.nvidia.com/gpu has no limit",
+            "write it in limits",
+        ),
+        case(
+            "half a device",
+            TRAINING_RUN,
+            {"spec.resources": {"limits": {"nvidia.com/gpu": "0.5"}}},
+            "nvidia.com/gpu is 0.5",
+            "whole number",
+        ),
         case("a quantity that is none", TRAINING_RUN, {"spec.resources.limits.memory": "lots"}, "limits[memory]", "this is lots"),
         case(
             "a unit that is none",
@@ -214,6 +254,16 @@ def test_refused(admission: Admission, manifest: Manifest, fragments: tuple[str,
         ),
         case("free-form hyperparameters", TRAINING_RUN, {"spec.hyperparameters": {"layers": [1, {"deep": None}], "lr": 1e-4}}),
         case("quantities of every form", TRAINING_RUN, {"spec.resources": {"limits": QUANTITIES}}),
+        case("parts", TRAINING_RUN, {"spec.resources": {"limits": {"cpu": ".5"}, "requests": {"cpu": "100n", "memory": "0"}}}),
+        case(
+            "requests within limits, in other forms",
+            DATASET,
+            {
+                "spec.jobs": {
+                    "resources": {"snapshot": {"limits": {"cpu": 2, "memory": "2Gi"}, "requests": {"cpu": "1500m", "memory": 2**31}}}
+                }
+            },
+        ),
         case("whole numbers as quantities", FLEET, {"spec.boards.0.resources": {"limits": {"cpu": 1, "memory": 2**40}}}),
         case("a pre-release", MODEL_VERSION, {"metadata.name": "ad-detector-2-1-0-rc-1", "spec.version": "2.1.0-rc.1"}),
         case("nodes as a number", ROLLOUT, {f"{STEPS}.0.nodes": 1}),

@@ -52,6 +52,23 @@ def test_lint(helm: Helm) -> None:
         pytest.param("gateway.replicas=0", "/gateway/replicas", id="nobody to talk to"),
         pytest.param("operator.settings.observeSeconds=99.5", "/operator/settings/observeSeconds", id="a fraction that is too large"),
         pytest.param("log.format=xml", "/log/format", id="a log format that does not exist"),
+        pytest.param(
+            "jobs.resources.snapshot.limits.cpu=2 cores",
+            "at '/jobs/resources/snapshot/limits/cpu': '2 cores' does not match pattern '^[0-9]+(",
+            id="a quantity of a step that is none",
+        ),
+        pytest.param(
+            "jobs.resources.convert.requests.memory=4gi", "'/jobs/resources/convert/requests/memory': '4gi'", id="a unit that is none"
+        ),
+        pytest.param("gateway.resources.limits.memory=512mi", "'/gateway/resources/limits/memory': '512mi'", id="a unit of a service's"),
+        pytest.param(
+            "operator.resources.limits.cpu=-1", "'/operator/resources/limits/cpu': minimum: got -1, want 0", id="less than nothing"
+        ),
+        pytest.param(
+            "jobs.resources.fetch.limits.CPU=1",
+            "'/jobs/resources/fetch/limits': additional properties 'CPU' not allowed",
+            id="a resource that is none",
+        ),
         pytest.param("gateway.url=http://gateway:80", "/gateway/url", id="a gateway without TLS"),
     ],
 )
@@ -104,6 +121,21 @@ def test_numbers_reach_the_operator(helm: Helm) -> None:
     chosen = render(helm, "operator.settings.leaseSeconds=7", "operator.settings.observeSeconds=0.5", "log.level=DEBUG")
     settings = Settings.read(environment(chosen, "operator"))
     assert (settings.lease_seconds, settings.observe_seconds, settings.log_level) == (7, 0.5, "DEBUG")
+
+
+def test_quantities_reach_the_operator_however_they_are_written(helm: Helm) -> None:
+    step = "jobs.resources.snapshot"
+    texts = "500m", "2Gi", "129e6"
+    chosen = render(
+        helm, f"{step}.limits.cpu={texts[0]}", f"{step}.limits.memory={texts[1]}", f"{step}.limits.ephemeral-storage={texts[2]}"
+    )
+    found = Settings.read(environment(chosen, "operator")).jobs.resources.snapshot
+    assert found is not None
+    assert set(found.limits.values()) == set(texts)
+    chosen = render(helm, f'--set-json={step}={{"limits": {{"cpu": 0.5, "memory": 2147483648}}}}')
+    found = Settings.read(environment(chosen, "operator")).jobs.resources.snapshot
+    assert found is not None
+    assert found.limits == {"cpu": "0.5", "memory": 2**31}
 
 
 def test_allowed_networks_of_stores_reach_operator_and_gateway(helm: Helm, objects: list[Manifest]) -> None:

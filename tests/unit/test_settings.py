@@ -33,6 +33,21 @@ def test_what_is_added_to_jobs() -> None:
         pytest.param(
             {"resources": {"snapshot": {"limits": {"memory": "lots"}}}}, "jobs.resources.snapshot.limits.memory.*'lots'", id="a quantity"
         ),
+        pytest.param(
+            {"resources": {"convert": {"limits": {"cpu": 1}, "requests": {"cpu": "1500m"}}}},
+            "jobs.resources.convert.*requests.cpu is 1500m and limits.cpu is 1: lower the request, or raise the limit",
+            id="a request above its limit",
+        ),
+        pytest.param({"resources": {"convert": {"limits": {"cpu": -0.5}}}}, "convert.limits.cpu.*'-0.5' is less than 0", id="below 0"),
+        pytest.param({"resources": {"convert": {"requests": {"CPU": 1}}}}, "requests: 'CPU' is no resource.*use cpu", id="no resource"),
+        pytest.param(
+            {"resources": {"convert": {"requests": {"example.org/npu": 1}}}},
+            "requests.example.org/npu has no limit",
+            id="a device by request",
+        ),
+        pytest.param(
+            {"resources": {"convert": {"limits": {"example.org/npu": 0.5}}}}, "npu is 0.5, and devices are given whole", id="half a device"
+        ),
         pytest.param({"resources": {"train": {}}}, "jobs.resources.train", id="a step that does not exist"),
         pytest.param([], "BRAMBLE_JOBS", id="no object"),
     ],

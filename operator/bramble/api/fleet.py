@@ -6,12 +6,13 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from bramble.api.jobs import Resources
 from bramble.api.objects import AGE, Column, Kind, KindStatus, condition_column
 from bramble.api.schema import ATOMIC, SET, LabelKey, Labels, Name, Quantity, SpecPart, StatusPart, map_by
 from bramble.kube.resources import FLEET
 
 
-class AgentResources(SpecPart):
+class AgentResources(Resources):
     """The resources of the agent's container on each node. Its memory limit holds for all models on the node together."""
 
     limits: Annotated[dict[str, Quantity], Field(max_length=8)] = Field(default_factory=dict)

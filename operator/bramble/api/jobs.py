@@ -3,21 +3,117 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bramble.api.labels import MANAGED_BY, PREFIX
-from bramble.api.schema import Quantity, Rule, SpecPart, computed, quoted
+from bramble.api.schema import Quantity, Rule, SpecPart, amount, computed, quoted
+
+NATIVE = ("cpu", "memory", "ephemeral-storage")
+HUGE_PAGES = "hugepages-"
+"""How the names of resources begin that are pages of memory of one size."""
+
+
+def _is_device(name: str) -> bool:
+    """Whether the resource with this name is given to one container alone."""
+    return "/" in name or name.startswith(HUGE_PAGES)
+
+
+def _is_resource(name: str) -> str:
+    """Whether a container may ask for the resource with this name, in CEL: Kubernetes' own, or one of a device plugin."""
+    return f"({name} in [{', '.join(map(quoted, NATIVE))}] || {_is_device_in_cel(name)})"
+
+
+def _is_device_in_cel(name: str) -> str:
+    return f"({name}.contains('/') || {name}.startsWith({quoted(HUGE_PAGES)}))"
+
+
+def _is_valid(value: str) -> str:
+    return f"(type({value}) == int || isQuantity({value}))"
+
+
+def _as_quantity(value: str) -> str:
+    """A whole number or a text as a quantity, in CEL. The value must be valid."""
+    return f"(type({value}) == int ? quantity('0').add({value}) : quantity({value}))"
+
+
+def _known_names(field: str) -> Rule:
+    """The rule that all names of this field are resources of a container. Its message shows the first that is none."""
+    return computed(
+        f"!has(self.{field}) || self.{field}.all(name, {_is_resource('name')})",
+        f"{field}: %s is no resource of a container: use cpu, memory, ephemeral-storage, or the whole name of a device plugin's resource,"
+        " such as nvidia.com/gpu",
+        f"self.{field}.filter(name, !{_is_resource('name')})[0]",
+    )
+
+
+def _within_limits() -> Rule:
+    """The rule that no request is above its limit, as the API server demands of a pod."""
+    request, limit = "self.requests[name]", "self.limits[name]"
+    above = (
+        f"name in self.limits && {_is_valid(request)} && {_is_valid(limit)} && {_as_quantity(request)}.isGreaterThan({_as_quantity(limit)})"
+    )
+    first = f"self.requests.filter(name, {above})[0]"
+    return computed(
+        f"!has(self.requests) || !has(self.limits) || !self.requests.exists(name, {above})",
+        "requests.%s is %s and limits.%s is %s: lower the request, or raise the limit",
+        first,
+        f"self.requests[{first}]",
+        first,
+        f"self.limits[{first}]",
+    )
+
+
+def _whole_devices() -> Rule:
+    """The rule that devices are asked for by limit, since they are not shared."""
+    unlimited = f"{_is_device_in_cel('name')} && (!has(self.limits) || !(name in self.limits))"
+    return computed(
+        f"!has(self.requests) || !self.requests.exists(name, {unlimited})",
+        "requests.%s has no limit, and Kubernetes does not share such a resource: write it in limits, and remove it from requests",
+        f"self.requests.filter(name, {unlimited})[0]",
+    )
+
+
+def _no_parts() -> Rule:
+    """The rule that a limit of devices is a whole number."""
+    part = (
+        "name.contains('/') && type(self.limits[name]) != int && isQuantity(self.limits[name]) && !quantity(self.limits[name]).isInteger()"
+    )
+    first = f"self.limits.filter(name, {part})[0]"
+    return computed(
+        f"!has(self.limits) || !self.limits.exists(name, {part})",
+        "limits.%s is %s, and devices are given whole: write a whole number",
+        first,
+        f"self.limits[{first}]",
+    )
 
 
 class Resources(SpecPart):
     """The resources of a container, as in a pod."""
 
+    RULES: ClassVar[tuple[Rule, ...]] = (_known_names("limits"), _known_names("requests"), _within_limits(), _whole_devices(), _no_parts())
+
     limits: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
     """The most that the container may use: cpu, memory."""
     requests: Annotated[dict[str, Quantity], Field(max_length=16)] = Field(default_factory=dict)
     """What the scheduler reserves for the container: cpu, memory."""
+
+    @model_validator(mode="after")
+    def _as_pods_may(self) -> Self:
+        """As the CEL rules. The chart's values pass no admission."""
+        for field, named in (("limits", self.limits), ("requests", self.requests)):
+            if unknown := next((name for name in named if name not in NATIVE and not _is_device(name)), None):
+                raise ValueError(f"{field}: {unknown!r} is no resource of a container: use cpu, memory or ephemeral-storage")
+        if part := next((name for name, limit in self.limits.items() if "/" in name and amount(limit) % 1), None):
+            raise ValueError(f"limits.{part} is {self.limits[part]}, and devices are given whole: write a whole number")
+        for name, request in self.requests.items():
+            if name not in self.limits:
+                if _is_device(name):
+                    raise ValueError(f"requests.{name} has no limit: write it in limits, and remove it from requests")
+            elif amount(request) > amount(limit := self.limits[name]):
+                raise ValueError(f"requests.{name} is {request} and limits.{name} is {limit}: lower the request, or raise the limit")
+        return self
 
 
 class StepResources(SpecPart):

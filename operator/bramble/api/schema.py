@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
@@ -207,8 +207,8 @@ PositiveDuration = Annotated[
 """A limit in time. A limit of 0s could never be kept."""
 
 QUANTITY_RULE = computed(
-    "type(self) == int || isQuantity(self)",
-    "must be a quantity, such as 280Mi, 500m or 2; this is %s",
+    "type(self) == int ? self >= 0 : (isQuantity(self) && !quantity(self).isLessThan(quantity('0')))",
+    "must be a quantity of 0 or more, such as 280Mi, 500m or 2; this is %s",
     "self",
 )
 """A value that passes this rule and is still too large (1e400) becomes a condition of the object."""
@@ -252,13 +252,22 @@ def amount(quantity: int | str) -> float:
     return found
 
 
+def _whole_or_text(value: Any) -> Any:
+    """A number with a fraction as text. Chart values may have such numbers, and Helm gives whole ones as floats too."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else repr(value)
+    return value
+
+
 def _quantity(text: int | str) -> int | str:
-    amount(text)
+    if amount(text) < 0:
+        raise ValueError(f"{text!r} is less than 0: write a quantity such as 280Mi, 500m or 2")
     return text
 
 
 Quantity = Annotated[
     int | str,
+    BeforeValidator(_whole_or_text),
     AfterValidator(_quantity),
     WithJsonSchema(
         {"anyOf": [{"type": "integer"}, {"type": "string"}], INT_OR_STRING: True, "maxLength": 32, VALIDATIONS: [QUANTITY_RULE.as_json()]}

@@ -27,7 +27,7 @@ TAINTED = node("t", taints=(Taint("gpu", "yes", "NoSchedule"),))
     [
         case("the run requests nothing", spec(), node("a"), True),
         case("nothing else is known of the node", spec(), Node(name="a"), True),
-        case("the run requests nothing of a resource that the node lacks", spec(resources={"requests": {"x.y/z": "0"}}), node("a"), True),
+        case("the run requests nothing of a resource that the node lacks", spec(resources={"limits": {"x.y/z": "0"}}), node("a"), True),
         case("the run requests a GPU, and the node has one", spec(**GPU), node("a"), True),
         case("the run requests a GPU, and the node has none", spec(**GPU), node("a", gpus=0), False),
         case("the run requests two GPUs, and the node has one", spec(resources={"limits": {"nvidia.com/gpu": 2}}), node("a"), False),
