@@ -249,7 +249,11 @@ class Status(KindStatus):
             "lastGood",
             "seed",
             "step",
+            "waitingSince",
             "stepStartedAt",
+            "watched",
+            "passedOver",
+            "departed",
             "baseline",
             "undone",
             "decision",
@@ -271,8 +275,18 @@ class Status(KindStatus):
     """The seed that decides which nodes go first in this attempt. Memory."""
     step: int = 0
     """Index of the present step, counted from 0. Memory."""
+    waiting_since: str = ""
+    """Since when the present step has waited for its nodes or, if it is a pause, for a person, in RFC 3339; without a candidate, since when
+    nodes are awaited on the stable version. Memory."""
     step_started_at: str = ""
-    """Since when every reachable node of the step has served the candidate, in RFC 3339. Memory."""
+    """Since when the step's nodes have served the candidate and are watched, in RFC 3339. Memory."""
+    watched: int = 0
+    """How many nodes served the candidate then. Memory."""
+    passed_over: dict[str, str] = Field(default_factory=dict)
+    """Nodes that did not take the candidate in time, and since when, in RFC 3339, the step goes on without them; at most 50. Memory."""
+    departed: Annotated[tuple[str, ...], ATOMIC] = ()
+    """Nodes that had taken the candidate of this attempt when their Node was deleted or left the fleet; at most 50. They are lost when they
+    fall silent. Memory."""
     baseline: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """The stable cohort's counters when the last step began, since no node is left to compare with: `counts`, `histograms`, `nodes`,
     `members` and `lost`. Memory."""

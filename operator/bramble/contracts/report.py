@@ -22,6 +22,13 @@ OFFLINE_SECONDS = 15
 """A device that has not reported for longer than this counts as offline."""
 
 
+LOST_SECONDS = 2 * OFFLINE_SECONDS
+"""A node that is silent for longer than this counts as lost. One missed report may be the fault of the network."""
+
+DISK_RESERVE_BYTES = 64 * 2**20
+"""A device begins a download only if so much of its disk stays free afterwards; `BRAMBLE_DISK_RESERVE` of the agent changes that."""
+
+
 class CandidateState(ExtensibleDocument):
     """How far the trial of a candidate has come on this device."""
 
@@ -44,6 +51,8 @@ class Running(ExtensibleDocument):
     active: Digest | None = None
     """The package that answers requests now. Its files were hashed again and its golden cases passed."""
     cohort: Cohort = "stable"
+    serving_since_ms: Whole | None = None
+    """What `uptime_ms` was when `active` began to answer in this cohort and attempt. None where nothing serves, and from older agents."""
     candidate: CandidateState | None = None
     last_good: Digest | None = None
     """The package that the device goes back to when the active one cannot be served."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from bramble.contracts.report import OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
+from bramble.contracts.report import LOST_SECONDS, OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
 from bramble.engine.clock import boottime
-from bramble.kinds.sources import Devices
+from bramble.kinds.sources import Devices, Interruption
 from bramble.kube.resources import Key
 
 REPORT_KIND = "Report"
 """`Key(REPORT_KIND, "", fleet)` stands for the reports of a fleet's devices, so that a kind can depend on them."""
 
 FORGET_SECONDS = 3600
-"""A report older than this is dropped. The node may have belonged to another fleet for most of that time."""
+"""A report older than this is dropped, and so is an interruption. The node may have belonged to another fleet for most of that time."""
 
 SAME_AGE_SECONDS = 0.01
 """The same progress, read from two replicas or twice from one, differs in its time by no more than rounding."""
@@ -31,6 +31,7 @@ class DeviceReports:
     def __init__(self, clock: Callable[[], float] = boottime) -> None:
         self._clock = clock
         self._reports: dict[str, tuple[float, Report]] = {}
+        self._interrupted: dict[str, tuple[float, float, Report]] = {}
         self._progress: dict[tuple[ObjectRef, str], tuple[float, Progress]] = {}
         self._online: dict[str, bool] = {}
         self._complete_since: float | None = None
@@ -74,7 +75,12 @@ class DeviceReports:
             for node, (at, report) in self._reports.items()
             if report.fleet == fleet
         }
-        return Devices(reports, self.proves_silence)
+        interruptions = {
+            node: Interruption(before, now - silent_since, now - back_since)
+            for node, (silent_since, back_since, before) in self._interrupted.items()
+            if before.fleet == fleet
+        }
+        return Devices(reports, self.proves_silence, interruptions)
 
     def progress(self, ref: ObjectRef, step: str) -> SeenProgress | None:
         """The newest progress of this object's step.
@@ -98,8 +104,16 @@ class DeviceReports:
         known = self._reports.get(report.node)
         if known is not None and not _newer(report, at, known[1], known[0]):
             return False
+        if known is not None and self._interrupted_between(known[0], at, known[1], report):
+            self._interrupted[report.node] = (known[0], at, known[1])
         self._reports[report.node] = (at, report)
         return known is None or _without_counters(known[1]) != _without_counters(report)
+
+    def _interrupted_between(self, before_at: float, at: float, before: Report, report: Report) -> bool:
+        """Whether the node rebooted between two reports, or was silent for long enough to be lost while every replica was read."""
+        if before.boot_id != report.boot_id:
+            return True
+        return self._complete_since is not None and at - max(before_at, self._complete_since) > LOST_SECONDS
 
     def _keep_progress(self, at: float, progress: Progress) -> bool:
         """Keep progress of a later attempt, or later progress of the same. Returns whether it says something new."""
@@ -115,6 +129,7 @@ class DeviceReports:
     def _fleets_with_turned_devices(self, now: float) -> set[str]:
         """The fleets of which a device came online or fell silent since the last call. Very old reports are dropped."""
         self._reports = {node: (at, report) for node, (at, report) in self._reports.items() if now - at < FORGET_SECONDS}
+        self._interrupted = {node: found for node, found in self._interrupted.items() if now - found[1] < FORGET_SECONDS}
         online = {node: now - at < OFFLINE_SECONDS for node, (at, _) in self._reports.items()}
         turned = {self._reports[node][1].fleet for node, is_on in online.items() if self._online.get(node) != is_on}
         self._online = online

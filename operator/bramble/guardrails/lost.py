@@ -1,18 +1,20 @@
-"""Nodes that took the version and then fell silent for 30 s, or gave it up because they lost contact or rebooted.
+"""Nodes that fell silent for 30 s, or rebooted, while they served the version. A node that is back counts for one hour more.
 
 The operator itself sees which nodes are silent, so the devices count nothing for it. Silence counts only where it is proven: every replica
 of the gateway answers and has been up for 15 s.
 
-    fails when  lost candidate nodes / candidate nodes  >  0.05 + 1.5 x (silent stable nodes / stable nodes)
+    fails when  lost candidate nodes / candidate nodes  >  0.05 + 1.5 x (lost stable nodes / stable nodes)
 
 It passes otherwise, and is never undecided: it has no `minEvents` and no `minNodes`, and none of its numbers can be set.
 
-With fewer than 20 candidate nodes and no silent stable node, one lost node is enough to fail. With 40 candidate nodes, two lost nodes
-pass (2 / 40 is 5 %) and three fail. If a tenth of the stable nodes is silent as well, the limit is 0.05 + 1.5 x 0.1 = 20 %.
+With fewer than 20 candidate nodes and no lost stable node, one lost node is enough to fail. With 40 candidate nodes, two lost nodes
+pass (2 / 40 is 5 %) and three fail. If a tenth of the stable nodes is lost as well, the limit is 0.05 + 1.5 x 0.1 = 20 %.
 
-The stable nodes are all nodes without the candidate; one is silent if it has been silent for 30 s and served the stable version when it
-last reported. In the last step the numbers of the stable nodes are those of the moment when it began. Without any stable node the limit is
-5 %. A first version is compared with the nodes that do not have it yet, and in its last step lost nodes undo nothing.
+The stable nodes are all nodes without the candidate, and they are counted in the same way. A candidate node stays counted when its Node is
+deleted or leaves the fleet, and when operator and gateway restart. In the last step the numbers of the stable nodes are those of the moment
+when it began. So that a site without network does not undo a whole fleet, nodes with the same values of the fleet's `stratifyBy` labels
+that fell silent within 30 s of one another count as one then, up to a quarter of the fleet. Without any stable node the limit is 5 %. A
+first version is compared with the nodes that do not have it yet, and in its last step lost nodes undo nothing.
 """
 
 from __future__ import annotations
@@ -43,15 +45,15 @@ class Lost(Metric):
         allowed = ALLOWANCE + rule.max_ratio * theirs.share
         outcome: Outcome = "Fail" if mine.share > allowed else "Pass"
         message = (
-            f"{self.name}: {mine.bad} of {mine.events} candidate nodes fell silent or gave the version up,"
-            f" {theirs.bad} of {theirs.events} stable nodes fell silent"
+            f"{self.name}: {mine.bad} of {mine.events} candidate nodes fell silent or rebooted, and"
+            f" {theirs.bad} of {theirs.events} stable nodes"
         )
         return self.verdict(outcome, mine, theirs, message)
 
 
 LOST = Lost(
     name="lost",
-    description="share of nodes that took the version and then fell silent for 30 s, or gave it up for lost contact or a reboot",
+    description="share of nodes that fell silent for 30 s, or rebooted, while they served the version",
     event="nodes",
     always=Rule(metric="lost", max_ratio=MAX_RATIO, min_events=0, min_nodes=0),
 )

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from bramble.contracts.report import SeenProgress, SeenReport
+from bramble.contracts.report import Report, SeenProgress, SeenReport
 from bramble.kinds.blockers import Blocker
 from bramble.kube.resources import Manifest, Resource
 from bramble.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """A node was silent for long enough to be lost, or rebooted, and reports again.
+
+    Attributes:
+        before: its last report before.
+        silent_since_seconds: how long ago it sent that report.
+        back_since_seconds: how long ago it reported again.
+    """
+
+    before: Report
+    silent_since_seconds: float
+    back_since_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +35,12 @@ class Devices:
         reports: node to its newest report.
         proves_silence: whether a node without a recent report is silent. That is so once every replica answers and has run long enough
             for every node to report to it.
+        interruptions: node to its last interruption of the last hour, as far as this process has seen it.
     """
 
     reports: Mapping[str, SeenReport]
     proves_silence: bool
+    interruptions: Mapping[str, Interruption] = field(default_factory=dict)
 
 
 class Sources(Protocol):

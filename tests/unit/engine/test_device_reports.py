@@ -225,3 +225,34 @@ def test_progress_of_other_objects_stays_when_one_is_deleted(reports: DeviceRepo
     assert reports.progress(RUN, "train") is None
     assert reports.progress(other, "train") is not None
     assert reports.progress(other, "evaluate") is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "boot", "complete", "counts"),
+    [
+        pytest.param(20, "b1", True, False, id="it was silent for less than half a minute"),
+        pytest.param(40, "b1", True, True, id="it was silent for longer"),
+        pytest.param(40, "b1", False, False, id="it was silent for longer, while a replica of the gateway did not answer"),
+        pytest.param(5, "b2", True, True, id="it rebooted quickly"),
+    ],
+)
+def test_an_interruption_is_known_for_an_hour(
+    reports: DeviceReports, time: Time, seconds: float, boot: str, complete: bool, counts: bool
+) -> None:
+    reports.record_reading(complete=True)
+    reports.merge([observed((0, report("pi-1", 7)))])
+    time.now += seconds - 1
+    reports.record_reading(complete=complete)
+    time.now += 1
+    reports.record_reading(complete=True)
+    reports.merge([observed((0, report("pi-1", 8, boot=boot)))])
+    found = reports.devices("demo").interruptions
+    assert ("pi-1" in found) is counts
+    if counts:
+        time.now += 100
+        interruption = reports.devices("demo").interruptions["pi-1"]
+        assert (interruption.before.sequence, interruption.back_since_seconds) == (7, 100)
+        assert interruption.silent_since_seconds == 100 + seconds
+    time.now += FORGET_SECONDS
+    reports.merge([observed((0, report("pi-2", 1)))])
+    assert reports.devices("demo").interruptions == {}

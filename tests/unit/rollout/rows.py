@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bramble.api.conditions import find
+from bramble.api.conditions import find, rfc3339
 from bramble.api.labels import FINALIZER, REQUEST
 from bramble.api.objects import Metadata, Object
 from bramble.api.rollout import Release, Spec, Status, Undone
@@ -23,7 +23,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, Written
-from bramble.kinds.sources import Devices
+from bramble.kinds.sources import Devices, Interruption
 from bramble.kube.resources import Key
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -33,6 +33,8 @@ STEPS: list[dict[str, Any]] = [{"nodes": 1, "bake": "10s"}, {"nodes": "50%", "ba
 PAUSE: list[dict[str, Any]] = [{"pause": {}}, {"nodes": "100%", "bake": "1s"}]
 DONE = timedelta(seconds=11)
 """After the bake."""
+UPTIME = timedelta(days=1)
+"""For how long every agent has run."""
 LONG_AGO = timedelta(hours=2)
 """After the deadline."""
 GUARDRAILS = [{"metric": "errors", "maxRatio": "1.5", "minEvents": 100}]
@@ -61,13 +63,18 @@ def undone(of: Release = V2, attempt: int = 2) -> Undone:
     return Undone(ref=of.ref, uid=of.uid, attempt=attempt, reason="GuardrailFailed", message="errors: too many", at="2026-11-21T11:00:00Z")
 
 
+def ago(since: timedelta) -> str:
+    """The time so long before now, as the status holds it."""
+    return rfc3339(NOW - since)
+
+
 def out(**changes: Any) -> dict[str, Any]:
-    """Status while 2.0.0 is tried in the first step."""
-    return {"attempt": 2, "seq": 5, "candidate": V2, "seed": "s", **changes}
+    """Status while 2.0.0 is tried in the first step, and waits for its nodes since a minute ago."""
+    return {"attempt": 2, "seq": 5, "candidate": V2, "seed": "s", "waiting_since": ago(timedelta(minutes=1)), **changes}
 
 
 def baking(since: timedelta = timedelta(seconds=5), **changes: Any) -> dict[str, Any]:
-    return out(step_started_at=(NOW - since).strftime("%Y-%m-%dT%H:%M:%SZ"), **changes)
+    return out(step_started_at=ago(since), **changes)
 
 
 def device(
@@ -80,10 +87,12 @@ def device(
     state: CandidateState | None = None,
     counts: Iterable[Counters] = (),
     free: int | None = None,
+    last_good: Release | None = None,
+    served: timedelta | None = None,
     uid: str = UID,
     message: str = "",
 ) -> SeenReport:
-    """What a device last said: what it serves, of which attempt."""
+    """What a device last said: what it serves, of which attempt; `served`: for how long, where the agent says so."""
     running = Running(
         fleet="demo",
         namespace="ads",
@@ -93,6 +102,8 @@ def device(
         seq=seq,
         active=version.packages["rpi5"] if version is not None else None,
         candidate=state,
+        last_good=last_good.packages["rpi5"] if last_good is not None else None,
+        serving_since_ms=None if served is None else round((UPTIME - served).total_seconds() * 1000),
         message=message,
     )
     report = Report(
@@ -101,7 +112,7 @@ def device(
         board="rpi5",
         boot_id="b",
         instance="i",
-        uptime_ms=1,
+        uptime_ms=round(UPTIME.total_seconds() * 1000),
         sequence=1,
         running=(running,),
         counters=tuple(counts),
@@ -176,6 +187,7 @@ def observed(
     reports: Mapping[str, SeenReport] | None = None,
     written: Assignment | None = None,
     proves_silence: bool = True,
+    interruptions: Mapping[str, Interruption] | None = None,
     request: str = "",
     deleted: datetime | None = None,
     finalizers: tuple[str, ...] = (FINALIZER,),
@@ -210,7 +222,7 @@ def observed(
         fleet=FleetSeen("demo", boards, dict.fromkeys(boards, ()), fleet_blocker),
         wanted=None if blocker is not None else wanted or ref,
         blocker=blocker,
-        devices=Devices(reports if reports is not None else {node: device(node) for node in NODES}, proves_silence),
+        devices=Devices(reports if reports is not None else {node: device(node) for node in NODES}, proves_silence, interruptions or {}),
         written=Written("uid-of-config-map", "8", written) if written is not None else None,
         blobs={package: blobs(package) for each in versions for package in each.packages.values()},
         rival=rival,
@@ -250,6 +262,11 @@ def kept(seen: Observed, plan: Plan | None) -> dict[str, Any]:
 
 def items(plan: Plan | None) -> list[str]:
     return [type(item).__name__ for item in plan.items] if plan is not None else []
+
+
+def interruption(before: SeenReport, *, silent_since: float = 300.0) -> Interruption:
+    """The node of this report was silent after it, and is back since 100 seconds."""
+    return Interruption(before.report, silent_since, 100.0)
 
 
 def with_candidate(reports: dict[str, Any], *, status: dict[str, Any] | None = None, on: tuple[str, ...] = ("a",), **more: Any) -> Observed:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bramble.contracts.report import DISK_RESERVE_BYTES
 from bramble.kinds.plan import PatchFields
 from bramble.kinds.rollout.assignment import candidate_nodes, desired
 from bramble.kinds.rollout.observed import Observed
@@ -30,6 +31,8 @@ from tests.unit.rollout.rows import (
 )
 
 row = pytest.param
+ROOM = 1000 + DISK_RESERVE_BYTES
+"""The package of a row, and what a device keeps free."""
 
 
 @pytest.mark.parametrize(
@@ -128,26 +131,36 @@ def test_an_undo_needs_no_blob_but_the_stable_ones() -> None:
             id="no node serves the stable version",
         ),
         row(
-            observed(ref=V2, status=out(step=2), written=orders(), reports={node: device(node, free=1000) for node in NODES}),
+            observed(ref=V2, status=out(step=2), written=orders(), reports={node: device(node, free=ROOM) for node in NODES}),
             4,
             id="every node of the last step gets it, with room or without",
         ),
         row(
-            observed(ref=V2, status=out(step=1), written=orders(), reports={node: device(node, free=1000) for node in NODES}),
+            observed(ref=V2, status=out(step=1), written=orders(), reports={node: device(node, free=ROOM) for node in NODES}),
             2,
             id="the disks have exactly the room that the candidate needs",
         ),
         row(
-            observed(ref=V2, status=out(step=1), written=orders(), reports={node: device(node, free=999) for node in NODES}),
+            observed(ref=V2, status=out(step=1), written=orders(), reports={node: device(node, free=ROOM - 1) for node in NODES}),
             0,
             id="the disks lack one byte for the candidate",
+        ),
+        row(
+            observed(ref=V2, status=out(step=1), written=orders(), reports={n: device(n, free=0, last_good=V2) for n in NODES}),
+            2,
+            id="the disks are full and still have the files",
         ),
         row(
             observed(
                 ref=V2,
                 status=out(step=1),
                 written=orders(),
-                reports={"a": device("a", free=1000), "b": device("b", free=1000), "c": device("c", free=999), "d": device("d", free=999)},
+                reports={
+                    "a": device("a", free=ROOM),
+                    "b": device("b", free=ROOM),
+                    "c": device("c", free=ROOM - 1),
+                    "d": device("d", free=ROOM - 1),
+                },
             ),
             1,
             id="a share is counted from the nodes that have room",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
 from bramble.api.rollout import Status
@@ -87,9 +85,9 @@ def test_in_the_last_step_the_frozen_counters_are_compared_with() -> None:
 def test_the_counters_are_added_up_once_in_a_pass(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
 
-    def counted(status: Status, nodes: Nodes, abandoned: Iterable[str]) -> Evidence:
+    def counted(status: Status, nodes: Nodes, *, last_step: bool) -> Evidence:
         calls.append(status.phase)
-        return evidence_of(status, nodes, abandoned)
+        return evidence_of(status, nodes, last_step=last_step)
 
     monkeypatch.setattr(observed_module, "evidence_of", counted)
     plan(seen, NOW)

@@ -16,12 +16,14 @@ from tests.unit.rollout.rows import (
     canaries,
     device,
     digest,
+    interruption,
     kept,
     observed,
     with_candidate,
 )
 
 row = pytest.param
+REBOOTED = {node: interruption(seen) for node, seen in canaries("a").items()}
 
 
 REFUSED = CandidateState(package=digest("2.0.0"), state="refused", message="golden case 3 differs")
@@ -40,7 +42,21 @@ TRYING = CandidateState(package=digest("2.0.0"), state="trying")
         row(with_candidate(canaries("a", errors=50, others_errors=50)), None, id="the stable version errs as often"),
         row(with_candidate(canaries("a", errors=5, requests=10)), None, id="there are too few events to decide"),
         row(with_candidate(canaries("a") | {"a": device("a", attempt=2, state=REFUSED)}), "Refused", id="a device refuses it"),
-        row(with_candidate(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}), "Lost", id="the only canary gave it up"),
+        row(
+            with_candidate(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}, interruptions={"a": REBOOTED["a"]}),
+            "Lost",
+            id="the only canary rebooted while it served the version, and gave it up",
+        ),
+        row(
+            with_candidate(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}, interruptions=REBOOTED),
+            None,
+            id="the stable nodes rebooted as well",
+        ),
+        row(
+            with_candidate(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}),
+            None,
+            id="the only canary gave it up long ago, or while no node could be heard",
+        ),
         row(with_candidate(canaries("a") | {"a": device("a", attempt=2, state=TRYING)}), None, id="a device is trying it"),
         row(
             with_candidate(canaries("a") | {"a": device("a", attempt=1, state=REFUSED)}),

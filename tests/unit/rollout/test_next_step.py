@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+from bramble.contracts.report import CandidateState
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.next_step import next_step
 from tests.unit.rollout.rows import (
@@ -19,10 +21,13 @@ from tests.unit.rollout.rows import (
     V1,
     V2,
     V3,
+    ago,
     baking,
     canaries,
     conditions,
+    counts,
     device,
+    digest,
     kept,
     observed,
     out,
@@ -40,7 +45,7 @@ EXACTLY = timedelta(seconds=10)
 """How long a step is watched."""
 DEADLINE = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
-NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None}
+NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -53,7 +58,7 @@ NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None}
         row(
             with_candidate(canaries("a"), status=out()),
             "Baking",
-            {"stepStartedAt": "2026-11-21T12:00:00Z"},
+            {"stepStartedAt": "2026-11-21T12:00:00Z", "watched": 1},
             id="the node serves the candidate, so it is watched from now on",
         ),
         row(with_candidate(canaries("a"), status=baking(EXACTLY - SECOND)), "Baking", {}, id="the bake has one second left"),
@@ -77,7 +82,15 @@ NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None}
         row(
             with_candidate(canaries(*NODES), status=baking(DONE, step=2, baseline={"counts": {"requests": 500}, "members": 3}), on=NODES),
             "Promoted",
-            {"step": 3, "stepStartedAt": None, "candidate": None, "baseline": None, "stable": V2.ref, "lastGood": V1.ref},
+            {
+                "step": 3,
+                "stepStartedAt": None,
+                "waitingSince": None,
+                "candidate": None,
+                "baseline": None,
+                "stable": V2.ref,
+                "lastGood": V1.ref,
+            },
             id="the last step is over, so the candidate is promoted",
         ),
     ],
@@ -90,6 +103,149 @@ def test_next_step(seen: Observed, reason: str, expected: dict[str, Any]) -> Non
     assert ready(plan) == reason
     assert found == expected
     assert (decision is not None) is ("step" in expected), "a step that ends leaves a decision"
+
+
+FULL = CandidateState(package=digest("2.0.0"), state="downloading", message="the disk is full")
+GIVEN_UP = CandidateState(package=digest("2.0.0"), state="abandoned", message="the gateway did not answer for 600 s")
+STUCK = {"d": device("d", V1, attempt=2, state=FULL)}
+NO_LONGER = {node: seen for node, seen in canaries("a", "b").items() if node in "cd"} | {
+    node: device(node, V2, attempt=2, counts=[counts(V2, "candidate")], served=timedelta(seconds=3)) for node in "ab"
+}
+"""Both canaries were restarted three seconds ago."""
+GRACE_OVER = {"waiting_since": ago(timedelta(minutes=10))}
+DAY = {"waiting_since": ago(timedelta(days=1))}
+BASELINE = {"counts": {"requests": 500}, "nodes": {"errors": 3}, "members": 3}
+
+
+def last(*serving: str, **changes: Any) -> dict[str, Any]:
+    """The last step, in which d is stuck with a full disk."""
+    reports = canaries(*serving) | STUCK
+    return {"reports": reports, "on": NODES, "status": out(step=2, baseline=BASELINE, **changes)}
+
+
+def passed(*nodes: str, **more: Any) -> dict[str, Any]:
+    """The memory of a step that goes on without these nodes."""
+    return {"passedOver": dict.fromkeys(nodes, "2026-11-21T12:00:00Z"), **more}
+
+
+WATCHED = {"stepStartedAt": "2026-11-21T12:00:00Z"}
+UNWATCHED = {"stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason", "expected"),
+    [
+        row(with_candidate(**last("a", "b", "c")), "WaitingForNodes", {}, id="the last step waits for a node with a full disk"),
+        row(
+            with_candidate(**last("a", "b", "c", **GRACE_OVER)),
+            "Baking",
+            passed("d", **WATCHED, watched=3),
+            id="after the grace the last step goes on without it",
+        ),
+        row(
+            with_candidate(**last("a", **GRACE_OVER)), "WaitingForNodes", {}, id="the last step does not go on with a quarter of the fleet"
+        ),
+        row(with_candidate(**last("a", **DAY)), "Undecided", {}, id="at the deadline the last step is undecided"),
+        row(with_candidate(**last("a", **DAY), analysis={"onUndecided": "Promote"}), "Undecided", {}, id="and is not promoted unwatched"),
+        row(
+            with_candidate(canaries(), status=out(**GRACE_OVER)),
+            "WaitingForNodes",
+            passed("a"),
+            id="after the grace another canary takes the place of one that does not take the version",
+        ),
+        row(
+            with_candidate(canaries(), status=out(waiting_since=ago(timedelta(minutes=25)), passed_over={"b": ago(timedelta(minutes=9))})),
+            "WaitingForNodes",
+            {},
+            id="the other canary has as much time",
+        ),
+        row(with_candidate(canaries(), status=out(**DAY, passed_over={"a": ago(SECOND)})), "Undecided", {}, id="but the deadline stays"),
+        row(
+            with_candidate(canaries("a", silent=NODES), status=out(**DAY), on=()),
+            "Undecided",
+            {},
+            id="no node can take the candidate for longer than the deadline",
+        ),
+        row(
+            with_candidate(canaries(), status=out(waiting_since="")),
+            "WaitingForNodes",
+            {"waitingSince": "2026-11-21T12:00:00Z"},
+            id="a step that an earlier version began waits from now on",
+        ),
+        row(
+            with_candidate(canaries() | {"a": device("a", attempt=2, state=GIVEN_UP)}, status=baking()),
+            "WaitingForNodes",
+            passed("a", **UNWATCHED),
+            id="the only canary gave the version up, so another one takes its place and is watched from the beginning",
+        ),
+        row(
+            with_candidate(canaries("a") | {"b": device("b", attempt=2, state=GIVEN_UP)}, status=baking(step=1), on=("a", "b")),
+            "Baking",
+            passed("b"),
+            id="one of two canaries gave it up, so the other is watched on",
+        ),
+        row(
+            with_candidate(
+                canaries("a") | {node: device(node, attempt=2, state=GIVEN_UP) for node in "bcd"}, status=baking(step=2), on=NODES
+            ),
+            "Undecided",
+            {},
+            id="most of the fleet gave it up, so the last step can never end",
+        ),
+        row(
+            with_candidate(NO_LONGER, status=baking(DONE, step=1), on=("a", "b")),
+            "Baking",
+            {},
+            id="canaries that came back are watched anew",
+        ),
+        row(
+            with_candidate(NO_LONGER | {"a": canaries("a")["a"]}, status=baking(DONE, step=1), on=("a", "b")),
+            "Baking",
+            {},
+            id="one of two canaries came back, and is waited for",
+        ),
+        row(
+            with_candidate(NO_LONGER | {"a": canaries("a")["a"]}, status=baking(timedelta(minutes=11), step=1), on=("a", "b")),
+            "StepDone",
+            {"step": 2, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z", "baseline": ANY},
+            id="it is waited for ten minutes after the bake",
+        ),
+        row(with_candidate(canaries(), status=baking(DONE)), "WaitingForNodes", {}, id="the only canary serves the stable version again"),
+        row(
+            with_candidate(canaries(), status=baking(timedelta(minutes=11))),
+            "WaitingForNodes",
+            passed("a", **UNWATCHED),
+            id="and after the grace another one takes its place",
+        ),
+        row(
+            with_candidate({node: seen for node, seen in canaries("a").items() if node != "a"}, status=baking(DONE), proves_silence=False),
+            "Silence",
+            {},
+            id="the only canary was not heard of since operator and gateway were restarted",
+        ),
+        row(with_candidate(SILENT_FOR_20_S, status=baking(LONG_AGO), proves_silence=False), "Undecided", {}, id="a silence has a deadline"),
+    ],
+)
+def test_a_step_waits_for_its_nodes_but_not_for_ever(seen: Observed, reason: str, expected: dict[str, Any]) -> None:
+    plan = next_step(seen, NOW)
+    changes = kept(seen, plan)
+    changes.pop("decision", None)
+    assert ready(plan) == reason
+    assert changes == expected
+
+
+def test_a_node_that_is_passed_over_is_named_with_what_it_says() -> None:
+    plan = next_step(with_candidate(**last("a", "b", "c", **GRACE_OVER)), NOW)
+    assert plan is not None
+    message = "step 3 goes on without d, which did not serve digits-2-0-0 within 10 minutes (d: downloading the disk is full)"
+    assert [(event.type, event.reason, event.message) for event in plan.events] == [("Warning", "PassedOver", message)]
+
+
+def test_a_pause_says_since_when_it_waits() -> None:
+    plan = next_step(with_candidate(canaries("a"), status=out(), steps=PAUSE), NOW)
+    assert plan is not None
+    assert plan.status is not None
+    assert "is a pause since 2026-11-21T11:59:00Z: resume" in plan.status["conditions"][0]["message"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from bramble.kinds.rollout.policies.reference_changed import reference_changed
 from tests.unit.rollout.rows import NO_EVIDENCE, NOW, V1, V2, V3, kept, observed, out, ready, release, undone
 
 row = pytest.param
+TAKEN_BACK: dict[str, Any] = {"candidate": None, "waitingSince": None}
 
 
 @pytest.mark.parametrize(
@@ -18,11 +19,11 @@ row = pytest.param
     [
         row(observed(), {}, id="no version is being tried"),
         row(observed(ref=V2, status=out()), {}, id="the spec still names the candidate"),
-        row(observed(ref=V3, status=out()), {"candidate": None}, id="the spec names a third version, so the candidate goes back first"),
-        row(observed(ref=V1, status=out()), {"candidate": None}, id="the spec names the stable version, so the candidate goes back"),
+        row(observed(ref=V3, status=out()), TAKEN_BACK, id="the spec names a third version, so the candidate goes back first"),
+        row(observed(ref=V1, status=out()), TAKEN_BACK, id="the spec names the stable version, so the candidate goes back"),
         row(
             observed(ref=V3, blocker=NO_EVIDENCE, status=out()),
-            {"candidate": None},
+            TAKEN_BACK,
             id="the candidate goes back even where the new version cannot begin yet",
         ),
         row(
@@ -32,7 +33,7 @@ row = pytest.param
         ),
         row(
             observed(ref=V2, wanted=release("2.0.0", uid="made anew"), status=out()),
-            {"candidate": None},
+            TAKEN_BACK,
             id="a version that was made anew under the same name is another version",
         ),
         row(observed(ref=V2, status={"undone": undone()}), {}, id="the spec still names the version that was undone"),

@@ -8,7 +8,7 @@ import pytest
 
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
-from tests.unit.rollout.rows import FIRST, NODES, NOW, V1, V2, V3, device, observed, orders, out, ready, tried
+from tests.unit.rollout.rows import FIRST, NODES, NOW, V1, V2, V3, ago, device, observed, orders, out, ready, tried
 from tests.unit.rollout.rows import undone as undone_record
 
 row = pytest.param
@@ -25,7 +25,12 @@ ON_ANOTHER = {node: device(node, V3) for node in NODES}
         row(observed(written=orders(), reports=ONE_ON_ANOTHER), "Verifying", SOON, id="a node serves another version"),
         row(observed(written=orders(), reports=SILENT), "Unreachable", SOON, id="no node answers"),
         row(observed(status={"seq": 5}), "Assigning", SOON, id="the assignment is written"),
-        row(observed(ref=V2, written=orders(), reports=ON_ANOTHER), "Returning", SOON, id="nodes must go back to the stable version first"),
+        row(
+            observed(ref=V2, status={"waiting_since": ago(SOON)}, written=orders(), reports=ON_ANOTHER),
+            "Returning",
+            SOON,
+            id="nodes must go back to the stable version first",
+        ),
         row(observed(ref=V2, written=orders(nodes={}), nodes={}), "NoNodes", None, id="the fleet has no node: its labels wake the Rollout"),
         row(observed(ref=V2, status={"undone": undone_record()}, written=orders()), "Undone", None, id="nodes are back after an undo"),
         row(

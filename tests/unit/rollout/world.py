@@ -81,12 +81,33 @@ class FakeDevice:
     rollout_uid: str = UID
     cohort: Cohort = "stable"
     age: float = 1.0
+    clock: float = 0.0
+    """For how many seconds the agent has run."""
+    since: float = 0.0
+    """Since when, on that clock, it has served what it serves."""
     state: CandidateState | None = None
+    last: Assignment | None = None
     counters: dict[tuple[str, str, int], Counters] = field(default_factory=dict)
 
     def accept(self, assignment: Assignment) -> None:
         if not self.online or assignment.seq < self.seq:
             return
+        before, self.last = (self.active, self.cohort, self.attempt), assignment
+        self._take(assignment)
+        if (self.active, self.cohort, self.attempt) != before:
+            self.since = self.clock
+
+    def give_up(self) -> None:
+        """Take the stable version again, without having heard anything."""
+        assert self.last is not None
+        self._take(self.last)
+        self.since = self.clock
+
+    def restart(self) -> None:
+        """The agent's process is another one from now on."""
+        self.clock = self.since = 0.0
+
+    def _take(self, assignment: Assignment) -> None:
         self.seq, self.attempt, self.rollout_uid = assignment.seq, assignment.attempt, assignment.rollout_uid
         wanted = assignment.package_of(self.node)
         on_trial = assignment.candidate is not None and self.node in assignment.candidate_nodes
@@ -130,10 +151,10 @@ class FakeDevice:
     def report(self, seq_known: bool) -> Report:
         running = Running(
             fleet="demo", namespace="digits", model="digits", rollout_uid=self.rollout_uid, attempt=self.attempt, seq=self.seq,
-            active=self.active, cohort=self.cohort, candidate=self.state,
+            active=self.active, cohort=self.cohort, candidate=self.state, serving_since_ms=round(self.since * 1000),
         )  # fmt: skip
         return Report(
-            node=self.node, fleet="demo", board=self.board, boot_id="b", instance="i", uptime_ms=1, sequence=1,
+            node=self.node, fleet="demo", board=self.board, boot_id="b", instance="i", uptime_ms=round(self.clock * 1000), sequence=1,
             running=(running,) if seq_known else (), counters=tuple(self.counters.values()), health=Health(free_bytes=10**9),
         )  # fmt: skip
 
@@ -248,6 +269,8 @@ class FakeWorld:
     def live(self, seconds: float = 5) -> None:
         """Time passes: the devices take what they are told, answer requests and get feedback."""
         self.now += timedelta(seconds=seconds)
+        for device in self.devices.values():
+            device.clock += seconds
         if (assignment := self.assignment) is not None:
             for device in self.devices.values():
                 device.accept(assignment)

@@ -43,7 +43,7 @@ class Reporter:
             instance=self._node.instance,
             uptime_ms=round((time.monotonic() - self._started) * 1000),
             sequence=self._sequence,
-            running=tuple(model.report() for model in self._node.models()),
+            running=tuple(model.report(self._started) for model in self._node.models()),
             counters=self._node.book.report(),
             health=board.health(settings.state),
             facts=self._facts,

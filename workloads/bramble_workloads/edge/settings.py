@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from bramble.contracts.report import DISK_RESERVE_BYTES
 from bramble_workloads.errors import SpecError
 
 UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
@@ -51,7 +52,7 @@ class Settings:
     """
     queue: int = 64
     """`BRAMBLE_QUEUE`: how many requests of one model may wait. Further requests are answered with 429."""
-    disk_reserve: int = 64 * 2**20
+    disk_reserve: int = DISK_RESERVE_BYTES
     """`BRAMBLE_DISK_RESERVE`: bytes of the disk that downloads leave free. May have a unit, as the memory budget."""
     boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id")
     """`BRAMBLE_BOOT_ID_FILE`: a file whose content changes at each boot of the host."""
@@ -79,7 +80,7 @@ class Settings:
             trial_seconds=_number("BRAMBLE_TRIAL_SECONDS", env.get("BRAMBLE_TRIAL_SECONDS", "120")),
             withdraw_seconds=_number("BRAMBLE_WITHDRAW_SECONDS", env.get("BRAMBLE_WITHDRAW_SECONDS", "15")),
             queue=_whole("BRAMBLE_QUEUE", env.get("BRAMBLE_QUEUE", "64"), 1, MAX_WHOLE),
-            disk_reserve=parse_quantity("BRAMBLE_DISK_RESERVE", env.get("BRAMBLE_DISK_RESERVE", "64Mi")),
+            disk_reserve=parse_quantity("BRAMBLE_DISK_RESERVE", env.get("BRAMBLE_DISK_RESERVE", str(DISK_RESERVE_BYTES))),
             boot_id_file=Path(env.get("BRAMBLE_BOOT_ID_FILE", cls.boot_id_file)),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bramble.api.labels import owner_labels
 from bramble.contracts.assignment import KEY, LABEL, Assignment, assignment_name
 from bramble.contracts.canonical import canonical_json
+from bramble.contracts.report import DISK_RESERVE_BYTES
 from bramble.kinds.rollout.cohorts import choose, wanted_nodes
 from bramble.kinds.rollout.observed import Observed
 from bramble.kube.resources import CONFIG_MAP, Manifest
@@ -49,42 +50,54 @@ def candidate_nodes(seen: Observed) -> tuple[str, ...]:
         return ()
     if seen.fleet.blocker is not None:
         return tuple(sorted(nodes_with_candidate(seen)))
-    sizes = [step.nodes for step in seen.steps[: seen.index + 1] if step.nodes is not None]
-    if not sizes:
+    size = step_size(seen)
+    if not size:
         return ()
-    if sizes[-1] == "100%":
+    if size == "100%":
         return tuple(sorted(seen.fleet.nodes))
     kept = nodes_with_candidate(seen)
     if seen.status.step_started_at and kept:
         return tuple(sorted(kept))
     eligible = eligible_nodes(seen)
-    return choose(wanted_nodes(sizes[-1], len(eligible | kept)), seen.status.seed, seen.fleet.strata, eligible, kept)
+    return choose(wanted_nodes(size, len(eligible | kept)), seen.status.seed, seen.fleet.strata, eligible, kept)
+
+
+def step_size(seen: Observed) -> int | str:
+    """How many nodes the present step asks for, as the spec says it. A pause keeps those of the step before; 0 without such a step."""
+    sizes = [step.nodes for step in seen.steps[: seen.index + 1] if step.nodes is not None]
+    return sizes[-1] if sizes else 0
 
 
 def nodes_with_candidate(seen: Observed) -> frozenset[str]:
-    """Nodes that the stored assignment gives the candidate of this attempt to. They keep it in later steps."""
+    """Nodes that the stored assignment gives the candidate of this attempt to. They keep it in later steps, unless they are passed over."""
     assignment, candidate = seen.assignment, seen.status.candidate
     if assignment is None or candidate is None:
         return frozenset()
     if assignment.attempt != seen.status.attempt or assignment.candidate != candidate.packages:
         return frozenset()
-    return frozenset(assignment.candidate_nodes) & frozenset(seen.fleet.nodes)
+    left_out = () if seen.at_last_step else seen.status.passed_over
+    return frozenset(assignment.candidate_nodes) & frozenset(seen.fleet.nodes) - frozenset(left_out)
 
 
 def eligible_nodes(seen: Observed) -> frozenset[str]:
-    """Nodes that may take the candidate: they are reachable, verified on the stable version, and have room on their disk."""
+    """Nodes that may take the candidate: they are reachable, verified on the stable version, and have room on their disk. A node that was
+    passed over in this step is not chosen again before the next one.
+    """
     nodes = seen.nodes.reachable if seen.status.stable is None else seen.nodes.verified(seen.status.stable)
-    return frozenset(node for node in nodes if fits(seen, node))
+    return frozenset(node for node in nodes - frozenset(seen.status.passed_over) if fits(seen, node))
 
 
 def fits(seen: Observed, node: str) -> bool:
-    """Whether the candidate's blobs fit on the node's disk. True where the node does not report how much is free."""
+    """Whether the candidate's blobs fit on the node's disk beside what the device keeps free. True where the node does not report how much
+    is free, and where it still has the files.
+    """
     candidate = seen.status.candidate
     package = candidate.packages.get(seen.fleet.nodes[node]) if candidate is not None else None
     free = seen.devices.reports[node].report.health.free_bytes
-    if package is None or free is None or package not in seen.blobs:
+    running = seen.nodes.running.get(node)
+    if package is None or free is None or package not in seen.blobs or (running is not None and running.last_good == package):
         return True
-    return sum(blob.bytes for blob in seen.blobs[package].blobs) <= free
+    return sum(blob.bytes for blob in seen.blobs[package].blobs) + DISK_RESERVE_BYTES <= free
 
 
 def render(seen: Observed, assignment: Assignment) -> Manifest:

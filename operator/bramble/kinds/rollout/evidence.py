@@ -7,13 +7,13 @@ are counted on the device's disk and stay. No event is ever counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bramble.api.rollout import Release, Status
 from bramble.contracts.counters import Cohort, Counters
 from bramble.guardrails.catalogue import METRICS
 from bramble.guardrails.evidence import CohortCounters, add_up
+from bramble.kinds.rollout.losses import candidate_members, lost_candidates, lost_stable
 from bramble.kinds.rollout.nodes import Nodes
 
 COUNTS = frozenset[str]().union(*(metric.counts for metric in METRICS))
@@ -29,27 +29,27 @@ class Evidence:
     stable: CohortCounters
 
 
-def evidence_of(status: Status, nodes: Nodes, abandoned: Iterable[str]) -> Evidence:
+def evidence_of(status: Status, nodes: Nodes, *, last_step: bool) -> Evidence:
     """The counters of the present attempt.
 
     The stable cohort's counters are those of the frozen baseline, where there is one: in the last step no node is left to compare with.
 
     Args:
-        abandoned: nodes that gave the candidate up. They count as lost, like those that fell silent.
+        last_step: whether the present step is the last one.
     """
     candidates = set(nodes.assignment.candidate_nodes) if nodes.assignment is not None else set()
     others = set(nodes.fleet.nodes) - candidates
     candidate = CohortCounters()
     if status.candidate is not None:
-        lost = nodes.last_reported_on(status.candidate, nodes.silent(candidates)) | set(abandoned)
-        candidate = cohort_counters(nodes, "candidate", status.candidate, status.attempt, members=len(candidates), lost=len(lost))
+        members, lost = len(candidate_members(status, nodes)), lost_candidates(status, status.candidate, nodes, last_step=last_step)
+        candidate = cohort_counters(nodes, "candidate", status.candidate, status.attempt, members=members, lost=lost)
     if status.baseline is not None:
         return Evidence(candidate, CohortCounters.model_validate(status.baseline))
     if status.stable is None:
         known = {node for node in others if nodes.report(node) is not None}
         return Evidence(candidate, CohortCounters(members=len(others), lost=len(nodes.silent(known))))
-    lost = nodes.last_reported_on(status.stable, nodes.silent(others))
-    return Evidence(candidate, cohort_counters(nodes, "stable", status.stable, status.attempt, members=len(others), lost=len(lost)))
+    lost = lost_stable(status.stable, nodes, frozenset(others))
+    return Evidence(candidate, cohort_counters(nodes, "stable", status.stable, status.attempt, members=len(others), lost=lost))
 
 
 def cohort_counters(nodes: Nodes, cohort: Cohort, release: Release, attempt: int, *, members: int, lost: int) -> CohortCounters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,14 @@ from bramble.api.rollout import Release, Undone
 from bramble.kinds.rollout.decision import Action, Decision
 from bramble.kinds.rollout.observed import Observed
 
+NAMES_KEPT = 50
+"""The most nodes that memory names in one list."""
 
-def step_begins(seen: Observed, index: int) -> dict[str, Any]:
+NOT_WATCHED: dict[str, Any] = {"step_started_at": "", "watched": 0, "passed_over": {}}
+"""The memory of a step whose nodes do not serve the candidate yet."""
+
+
+def step_begins(seen: Observed, index: int, now: datetime) -> dict[str, Any]:
     """The step with this index begins.
 
     When the last step begins, the stable cohort's counters are frozen as the baseline, since no node is left to compare with. Where it is
@@ -19,21 +26,41 @@ def step_begins(seen: Observed, index: int) -> dict[str, Any]:
     """
     freeze = index == len(seen.steps) - 1 and seen.status.stable is not None
     baseline = seen.evidence.stable.model_dump(mode="json", by_alias=True) if freeze else None
-    return {"step": index, "step_started_at": "", "baseline": baseline}
+    return {"step": index, "waiting_since": rfc3339(now), **NOT_WATCHED, "baseline": baseline}
 
 
-def step_ends(seen: Observed) -> dict[str, Any]:
+def passed_over(seen: Observed, nodes: Iterable[str], now: datetime) -> dict[str, Any]:
+    """The step goes on without these nodes."""
+    named = {**seen.status.passed_over, **dict.fromkeys(sorted(nodes), rfc3339(now))}
+    return {"passed_over": dict(list(named.items())[-NAMES_KEPT:])}
+
+
+def watch_begins(arrived: int, now: datetime) -> dict[str, Any]:
+    """The step's nodes are watched from now on.
+
+    Args:
+        arrived: how many of them serve the candidate.
+    """
+    return {"step_started_at": rfc3339(now), "watched": arrived}
+
+
+def waits_again(now: datetime) -> dict[str, Any]:
+    """The step waits for its nodes from the beginning. Nodes that were passed over stay so."""
+    return {"waiting_since": rfc3339(now), "step_started_at": "", "watched": 0}
+
+
+def step_ends(seen: Observed, now: datetime) -> dict[str, Any]:
     """The present step ends: the next one begins, or after the last one the candidate becomes the stable version."""
     status = seen.status
     if not seen.at_last_step:
-        return step_begins(seen, seen.index + 1)
-    promoted = {"stable": status.candidate, "candidate": None, "step": len(seen.steps), "step_started_at": "", "baseline": None}
+        return step_begins(seen, seen.index + 1, now)
+    promoted = {**candidate_withdrawn(), "stable": status.candidate, "step": len(seen.steps)}
     return {**promoted, "last_good": status.stable} if status.stable is not None else promoted
 
 
 def candidate_withdrawn() -> dict[str, Any]:
     """The candidate is taken back. The next pass tells the devices."""
-    return {"candidate": None, "step_started_at": "", "baseline": None}
+    return {"candidate": None, "waiting_since": "", **NOT_WATCHED, "departed": (), "baseline": None}
 
 
 def undo(seen: Observed, candidate: Release, reason: str, message: str, now: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from bramble.api.rollout import Release
 from bramble.contracts.assignment import Assignment
-from bramble.contracts.report import OFFLINE_SECONDS, CandidateState, Report, Running, SeenReport
+from bramble.contracts.report import LOST_SECONDS, OFFLINE_SECONDS, CandidateState, Report, Running, SeenReport
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.rollout.cohorts import Stratum
 from bramble.kinds.sources import Devices
@@ -16,9 +16,6 @@ from bramble.kinds.sources import Devices
 MAX_SEQ_AHEAD = 10**6
 """A device that reports a seq so far above all seqs that the operator knows is not believed. Otherwise memory would take its seq over, and
 could never go back."""
-
-LOST_SECONDS = 2 * OFFLINE_SECONDS
-"""A node that took the candidate and is silent for this long is lost. One missed report may be the fault of the network."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +66,11 @@ class Nodes:
     @cached_property
     def reachable(self) -> frozenset[str]:
         """Nodes that reported in the last 15 seconds."""
-        return frozenset(
-            node for node in self.fleet.nodes if (seen := self.report(node)) is not None and seen.age_seconds <= OFFLINE_SECONDS
-        )
+        return self.answering(self.fleet.nodes)
+
+    def answering(self, nodes: Iterable[str]) -> frozenset[str]:
+        """Of these nodes, which may have left the fleet since, those that reported in the last 15 seconds."""
+        return frozenset(node for node in nodes if (seen := self.report(node)) is not None and seen.age_seconds <= OFFLINE_SECONDS)
 
     @cached_property
     def unreachable(self) -> tuple[str, ...]:
@@ -129,12 +128,36 @@ class Nodes:
         for node in nodes:
             seen = self.report(node)
             running = self._running_of(seen.report) if seen is not None else None
-            if running is None:
-                continue
-            trying = running.candidate is not None and running.candidate.package in digests
-            if running.active in digests or trying:
+            if running is not None and _is_on(running, digests):
                 found.add(node)
         return frozenset(found)
+
+    def interrupted_on(self, release: Release, nodes: Iterable[str], attempt: int | None = None) -> dict[str, float]:
+        """Of these nodes, those that served this version, or were trying it, when they were last interrupted in the last hour.
+
+        Args:
+            attempt: only interruptions of this attempt; of any by default.
+
+        Returns:
+            Node to how many seconds ago it fell silent.
+        """
+        digests = set(release.packages.values())
+        found = {}
+        for node in nodes:
+            interruption = self.devices.interruptions.get(node)
+            running = self._running_of(interruption.before) if interruption is not None else None
+            if interruption is None or running is None or not _is_on(running, digests):
+                continue
+            if attempt is None or running.attempt == attempt:
+                found[node] = interruption.silent_since_seconds
+        return found
+
+    def serving_seconds(self, node: str) -> float | None:
+        """For how long a reachable node has served what it serves; None where its agent does not report that."""
+        seen, running = self.report(node), self.running.get(node)
+        if seen is None or running is None or running.serving_since_ms is None:
+            return None
+        return max(0, seen.report.uptime_ms - running.serving_since_ms) / 1000 + seen.age_seconds
 
     def trials(self, candidate: Release | None, attempt: int) -> dict[str, CandidateState]:
         """How far the candidate of this attempt is on each reachable node that should have it."""
@@ -162,3 +185,9 @@ class Nodes:
     def _running_of(self, report: Report) -> Running | None:
         wanted = (self.fleet.name, self.namespace, self.model)
         return next((running for running in report.running if (running.fleet, running.namespace, running.model) == wanted), None)
+
+
+def _is_on(running: Running, digests: set[str]) -> bool:
+    """Whether a device serves one of these packages, or is on the way to it."""
+    trial = running.candidate
+    return running.active in digests or (trial is not None and trial.package in digests and trial.state not in ("refused", "abandoned"))

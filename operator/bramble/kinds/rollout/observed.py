@@ -131,11 +131,11 @@ class Observed:
     def awaited(self) -> frozenset[str]:
         """Nodes that must return to the stable version before another one is tried.
 
-        A node that reports why it cannot serve the stable version, such as a full disk, is not awaited: it would hold up every later
-        version.
+        Not awaited is a node that reports why it cannot serve the stable version, such as a full disk, and one whose agent reports nothing
+        of this model, since it serves nothing of it either. They would hold up every later version.
         """
         running = self.nodes.running
-        return frozenset(node for node in self.not_on_stable if node not in running or not running[node].message)
+        return frozenset(node for node in self.not_on_stable if node in running and not running[node].message)
 
     @cached_property
     def highest_seq(self) -> int:
@@ -146,7 +146,7 @@ class Observed:
     @cached_property
     def evidence(self) -> Evidence:
         """What the devices counted in each cohort of the present attempt."""
-        return evidence_of(self.status, self.nodes, self.abandoned)
+        return evidence_of(self.status, self.nodes, last_step=self.at_last_step)
 
     @cached_property
     def rules(self) -> tuple[Rule, ...]:

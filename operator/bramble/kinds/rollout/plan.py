@@ -18,6 +18,7 @@ from bramble.kinds.rollout.policies.file_decision import file_decision
 from bramble.kinds.rollout.policies.finalizer import finalizer
 from bramble.kinds.rollout.policies.guardrails import guardrails
 from bramble.kinds.rollout.policies.next_step import next_step
+from bramble.kinds.rollout.policies.note_departures import note_departures
 from bramble.kinds.rollout.policies.reference_changed import reference_changed
 from bramble.kinds.rollout.policies.report_health import report_health
 from bramble.kinds.rollout.policies.withdraw import withdraw
@@ -27,7 +28,17 @@ from bramble.kinds.status_update import INVALID_SPEC, StatusUpdate, not_ready, r
 
 Policy = Callable[[Observed, datetime], Plan | None]
 
-AT_ONCE: tuple[Policy, ...] = (withdraw, finalizer, yield_to_rival, adopt, answer_request, reference_changed, assign, guardrails)
+AT_ONCE: tuple[Policy, ...] = (
+    withdraw,
+    finalizer,
+    yield_to_rival,
+    adopt,
+    answer_request,
+    reference_changed,
+    note_departures,
+    assign,
+    guardrails,
+)
 """Policies that do not wait for the last decision to be filed in the store: deletion, requests, and taking a candidate back."""
 
 AFTER_FILING: tuple[Policy, ...] = (next_step, add_boards, begin, report_health)

@@ -32,6 +32,7 @@ ASSIGNING: Final = "Assigning"
 WAITING_FOR_NODES: Final = "WaitingForNodes"
 BAKING: Final = "Baking"
 SILENCE: Final = "Silence"
+PASSED_OVER: Final = "PassedOver"
 COLLECTING_EVIDENCE: Final = "CollectingEvidence"
 STEP_DONE: Final = "StepDone"
 PROMOTED: Final = "Promoted"
@@ -74,6 +75,7 @@ EVENTS: Mapping[str, EventType] = {
     STARTED: "Normal",
     BOARD_ADDED: "Normal",
     REFERENCE_CHANGED: "Normal",
+    PASSED_OVER: "Warning",
     PAUSE_STEP: "Normal",
     WITHDRAWING: "Normal",
     UNDONE: "Warning",

@@ -417,6 +417,21 @@ async def test_reports_describe_the_board(agent: Agent, gateway: FakeGateway, pu
     assert [each.sequence for each in gateway.reports] == list(range(1, len(gateway.reports) + 1))
 
 
+async def test_reports_say_since_when_a_version_has_served(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first = await serving(agent, publish)
+    began = gateway.running()
+    assert began is not None
+    assert began.serving_since_ms is not None
+    second = publish("2.0.0")
+    gateway.assign(first, second)
+    await agent.serves(second)
+    now, last = gateway.running(), gateway.last
+    assert now is not None
+    assert last is not None
+    assert now.serving_since_ms is not None
+    assert began.serving_since_ms < now.serving_since_ms <= last.uptime_ms
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e39", "1e30"])
 async def test_a_tensor_on_which_no_model_can_work_is_the_clients_fault(value: str, agent: Agent, publish: Publish) -> None:
     """It is not counted: otherwise one client could undo a version that is good."""

@@ -145,8 +145,12 @@ class AssignedModel:
         """The digests of all blobs that must stay on the disk for this assignment."""
         return self._required_blobs.of_all(self._store.slots)
 
-    def report(self) -> Running:
-        """The part of the device's report about this model. `seq` is 0 until the assignment is on the disk, since a crash would lose it."""
+    def report(self, started: float) -> Running:
+        """The part of the device's report about this model. `seq` is 0 until the assignment is on the disk, since a crash would lose it.
+
+        Args:
+            started: when the report's uptime began, on the monotonic clock.
+        """
         remembered, saved, current = self._store.slots, self._store.saved, self.endpoint.current
         accepted = (saved or remembered).accepted
         now = (accepted.rollout_uid, accepted.attempt)
@@ -159,6 +163,7 @@ class AssignedModel:
             seq=accepted.seq if saved is not None else 0,
             active=current.label.package if current else None,
             cohort=current.label.cohort if current else "stable",
+            serving_since_ms=max(0, round((self.endpoint.since - started) * 1000)) if current else None,
             candidate=self._candidate_state(),
             last_good=remembered.last_good,
             bad=tuple(each.package for each in remembered.bad if (each.rollout_uid, each.attempt) == now),

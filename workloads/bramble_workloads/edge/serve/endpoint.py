@@ -99,6 +99,8 @@ class Endpoint:
         self.name = f"{namespace}.{model}"
         """The model's name in the Open Inference Protocol."""
         self.current: Served | None = None
+        self.since = time.monotonic()
+        """When the current model began to answer under its label, on the monotonic clock."""
         self.recent: deque[bytes] = deque(maxlen=RECENT_INPUTS)
         self._book = book
         self._queue = queue
@@ -107,13 +109,15 @@ class Endpoint:
     def switch(self, served: Served | None) -> None:
         """Let another model answer from the next request on. It runs between two steps of the event loop, so no request sees half of it."""
         before, self.current = self.current, served
+        self.since = time.monotonic()
         if before is not None and before is not served:
             before.retire()
 
     def relabel(self, label: Serving) -> None:
         """Count the answers of the current model under another cohort or attempt from now on."""
-        if self.current is not None:
+        if self.current is not None and self.current.label != label:
             self.current.label = label
+            self.since = time.monotonic()
 
     def key(self, label: Serving) -> Key:
         """The key of the counts of answers under this label."""

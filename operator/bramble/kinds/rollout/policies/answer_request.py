@@ -69,13 +69,14 @@ def effect(seen: Observed, action: str, candidate: Release, now: datetime) -> tu
 
     match action:
         case "resume" if seen.step.pause is None:
-            return f"step {seen.index + 1} is watched again from the beginning", {"step_started_at": rfc3339(now)}
+            again = {"step_started_at": rfc3339(now)} if seen.status.step_started_at else {**memory.waits_again(now), "passed_over": {}}
+            return f"step {seen.index + 1} is watched again from the beginning", again
         case "resume" | "skip":
             message = f"{candidate.ref} is promoted" if seen.at_last_step else f"step {seen.index + 1} of {len(seen.steps)} is ended"
-            return message, {**memory.step_ends(seen), **decided("Promote" if seen.at_last_step else "NextStep", message)}
+            return message, {**memory.step_ends(seen, now), **decided("Promote" if seen.at_last_step else "NextStep", message)}
         case "promote":
             message = f"{candidate.ref} goes to every node; the last step still watches it"
-            return message, {**memory.step_begins(seen, len(seen.steps) - 1), **decided("NextStep", message)}
+            return message, {**memory.step_begins(seen, len(seen.steps) - 1, now), **decided("NextStep", message)}
         case _:
             message = f"{candidate.ref} is undone"
             return message, memory.undo(seen, candidate, reasons.REQUESTED, message, now)

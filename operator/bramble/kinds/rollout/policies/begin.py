@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bramble.api.conditions import rfc3339
+from bramble.api.rollout import Release
 from bramble.kinds.blockers import STORE_EVENTS, Blocker, store_wait
 from bramble.kinds.plan import Plan
-from bramble.kinds.rollout import reasons
-from bramble.kinds.rollout.memory import step_begins
+from bramble.kinds.rollout import memory, reasons
+from bramble.kinds.rollout.arrivals import grace_ends
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.status import names, progressing, remember_rollout, report_rollout, undone, waiting
 
@@ -29,18 +31,37 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         update = waiting(seen, seen.blocker.reason, seen.blocker.message, degraded=seen.blocker.reason not in MADE_LATER)
         return report_rollout(seen, update, now, wake_at=_retry_at(seen, seen.blocker, now))
     if wanted is None or (status.stable is not None and status.stable.uid == wanted.uid):
-        return None
+        return forget_waiting(seen, now)
     if not seen.fleet.nodes:
         message = f"Fleet {seen.fleet.name!r} has no node yet; label nodes so that its nodeSelector and one of its boards match"
         return report_rollout(seen, waiting(seen, reasons.NO_NODES, message), now)
-    if awaited := seen.awaited:
+    awaited = seen.awaited
+    if awaited and not (status.waiting_since and now >= grace_ends(seen, now)):
         back = "return to the stable version" if status.stable is not None else "stop serving"
-        message = f"waiting for {names(awaited)} to {back} before {wanted.ref} is tried"
-        return report_rollout(seen, waiting(seen, reasons.RETURNING, message), now, wake_at=now + LOOK_AGAIN)
-    attempt = status.attempt + 1
-    update = progressing(seen, reasons.STARTED, f"attempt {attempt}: {wanted.ref} is tried on fleet {seen.fleet.name}")
-    memory = {"attempt": attempt, "candidate": wanted, "seed": f"{seen.metadata.uid}/{attempt}", "decision": None, **step_begins(seen, 0)}
-    return remember_rollout(seen, update, now, analysis=None, **memory)
+        update = waiting(seen, reasons.RETURNING, f"waiting for {names(awaited)} to {back} before {wanted.ref} is tried")
+        if not status.waiting_since:
+            return remember_rollout(seen, update, now, waiting_since=rfc3339(now))
+        return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
+    return start(seen, wanted, awaited, now)
+
+
+def start(seen: Observed, wanted: Release, without: frozenset[str], now: datetime) -> Plan:
+    """Start the attempt, without the nodes that did not return in time."""
+    attempt = seen.status.attempt + 1
+    message = f"attempt {attempt}: {wanted.ref} is tried on fleet {seen.fleet.name}"
+    if without:
+        message += f", without {names(without)}: not back on the stable version in time"
+    begun = {"attempt": attempt, "candidate": wanted, "seed": f"{seen.metadata.uid}/{attempt}", "decision": None}
+    changes = {**begun, **memory.step_begins(seen, 0, now), **(memory.passed_over(seen, without, now) if without else {})}
+    return remember_rollout(seen, progressing(seen, reasons.STARTED, message), now, analysis=None, **changes)
+
+
+def forget_waiting(seen: Observed, now: datetime) -> Plan | None:
+    """Forget since when nodes were awaited, once the spec names the stable version again."""
+    if not seen.status.waiting_since or seen.wanted is None:
+        return None
+    message = f"no node is awaited, since the spec names {seen.wanted.ref}, which is stable"
+    return remember_rollout(seen, waiting(seen, reasons.VERIFYING, message), now, waiting_since="")
 
 
 def _retry_at(seen: Observed, blocker: Blocker, now: datetime) -> datetime | None:

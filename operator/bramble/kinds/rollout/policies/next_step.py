@@ -11,12 +11,16 @@ from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.rollout import memory, reasons
-from bramble.kinds.rollout.assignment import candidate_nodes
+from bramble.kinds.rollout.arrivals import GRACE, Arrivals, arrivals_of, grace_ends
+from bramble.kinds.rollout.losses import candidate_members, unheard_with_candidate
 from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.reasons import EVENTS
 from bramble.kinds.rollout.status import names, paused, progressing, remember_rollout, report_rollout, undone
 
 LOOK_AGAIN = timedelta(seconds=5)
 """A node that falls silent causes no event that would start a pass."""
+
+MINUTES = f"{GRACE.seconds // 60} minutes"
 
 
 def next_step(seen: Observed, now: datetime) -> Plan | None:
@@ -29,26 +33,62 @@ def next_step(seen: Observed, now: datetime) -> Plan | None:
         update = progressing(seen, seen.fleet.blocker.reason, f"{step} waits: {seen.fleet.blocker.message}")
         return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
     if seen.step.pause is not None:
-        message = f"{step} is a pause: resume, skip, promote or abort it (annotation bramble.dev/request)"
+        since = f" since {seen.status.waiting_since}" if seen.status.waiting_since else ""
+        message = f"{step} is a pause{since}: resume, skip, promote or abort it (annotation bramble.dev/request)"
         return report_rollout(seen, paused(seen, reasons.PAUSE_STEP, message), now, wake_at=now + LOOK_AGAIN)
+    arrivals = arrivals_of(seen, candidate)
+    if arrivals.abandoned - seen.status.passed_over.keys() and not seen.at_last_step:
+        return go_on_without(seen, now, arrivals, arrivals.abandoned, f"gave {candidate.ref} up")
+    if arrivals.hopeless:
+        message = f"{step}: {names(arrivals.abandoned)} gave {candidate.ref} up and cannot try it again in this attempt: abort, then retry"
+        return undecided(seen, now, candidate, message)
     if seen.status.step_started_at:
-        return bake(seen, now, candidate)
-    nodes = candidate_nodes(seen)
-    arrived = seen.nodes.verified(candidate, nodes)
-    missing = (seen.nodes.reachable & set(nodes)) - arrived - seen.abandoned
-    if missing or not arrived:
-        update = progressing(seen, reasons.WAITING_FOR_NODES, f"{step}: {waiting_for(seen, candidate, nodes, missing)}")
-        return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
-    message = f"{step}: {len(arrived)} nodes serve {candidate.ref}, verified by digest; watching them for at least {seen.step.bake}"
-    return remember_rollout(seen, progressing(seen, reasons.BAKING, message), now, step_started_at=rfc3339(now))
+        return bake(seen, now, candidate, arrivals)
+    return await_nodes(seen, now, candidate, arrivals)
 
 
-def waiting_for(seen: Observed, candidate: Release, nodes: tuple[str, ...], missing: frozenset[str]) -> str:
+def await_nodes(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) -> Plan:
+    """Wait until the step's nodes serve the candidate. After the grace, go on without those that do not, or with others in their place."""
+    step, late = f"step {seen.index + 1}", now >= grace_ends(seen, now)
+    if arrivals.enough and not arrivals.missing:
+        verified = f"{len(arrivals.arrived)} nodes serve {candidate.ref}, verified by digest"
+        update = progressing(seen, reasons.BAKING, f"{step}: {verified}; watching them for at least {seen.step.bake}")
+        return remember_rollout(seen, update, now, **memory.watch_begins(len(arrivals.arrived), now))
+    if late and arrivals.missing and (arrivals.enough or (seen.status.waiting_since and not seen.at_last_step)):
+        return go_on_without(seen, now, arrivals, arrivals.missing, f"did not serve {candidate.ref} within {MINUTES}")
+    message = f"{step}: {waiting_for(seen, candidate, arrivals)}"
+    if not seen.status.waiting_since:
+        return remember_rollout(seen, progressing(seen, reasons.WAITING_FOR_NODES, message), now, waiting_since=rfc3339(now))
+    deadline = moment(seen.status.waiting_since) + timedelta(seconds=seconds(seen.spec.analysis.deadline))
+    if now >= deadline:
+        return undecided(seen, now, candidate, message)
+    update = progressing(seen, reasons.WAITING_FOR_NODES, message)
+    return report_rollout(seen, update, now, wake_at=min(deadline, now + LOOK_AGAIN))
+
+
+def go_on_without(seen: Observed, now: datetime, arrivals: Arrivals, nodes: frozenset[str], why: str) -> Plan:
+    """Pass these nodes over. The step is watched if enough others serve the candidate, else it waits for others in their place."""
+    said = [f"{node}: {text}" for node in sorted(nodes) if (text := _reported(seen, node))]
+    message = f"step {seen.index + 1} goes on without {names(nodes)}, which {why}{' (' + '; '.join(said[:2]) + ')' if said else ''}"
+    watched = bool(seen.status.step_started_at)
+    changes = memory.passed_over(seen, nodes, now)
+    if arrivals.enough and not watched:
+        changes |= memory.watch_begins(len(arrivals.arrived), now)
+    elif watched and not arrivals.enough:
+        changes |= memory.waits_again(now)
+    update = progressing(seen, reasons.BAKING if arrivals.enough else reasons.WAITING_FOR_NODES, message)
+    event = Emit(EVENTS[reasons.PASSED_OVER], reasons.PASSED_OVER, message)
+    return remember_rollout(seen, update, now, events=(event,), **changes)
+
+
+def waiting_for(seen: Observed, candidate: Release, arrivals: Arrivals) -> str:
     """Which nodes of the step do not serve the candidate yet, and what they report about it."""
+    missing, nodes = arrivals.missing, arrivals.nodes
     if not nodes:
         return "no node can take the candidate: it must answer, serve the stable version and have room on its disk"
     if not missing:
-        return f"no node of {names(nodes)} serves {candidate.ref}: they do not answer, or gave it up"
+        away = set(nodes) - arrivals.arrived
+        return f"no node of {names(away)} serves {candidate.ref}: they do not answer, or gave it up"
     reported = [f"{node}: {text}" for node in sorted(missing) if (text := _reported(seen, node))]
     return f"waiting for {names(missing)} to serve {candidate.ref}{' (' + '; '.join(reported[:3]) + ')' if reported else ''}"
 
@@ -62,10 +102,11 @@ def _reported(seen: Observed, node: str) -> str:
     return running.message
 
 
-def bake(seen: Observed, now: datetime, candidate: Release) -> Plan:
+def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) -> Plan:
     """Watch the step's nodes for at least as long as the step says. Then go on once every guardrail has passed.
 
-    A step does not end while a node that took the candidate is silent and may be lost. A first version is paced by time alone.
+    A step does not end while a node that took the candidate is silent and may be lost, nor before enough nodes have served the candidate
+    for the whole bake. A first version is paced by time alone.
     """
     step = f"step {seen.index + 1}"
     began = moment(seen.status.step_started_at)
@@ -74,38 +115,66 @@ def bake(seen: Observed, now: datetime, candidate: Release) -> Plan:
     if now < ends:
         update = progressing(seen, reasons.BAKING, f"{step}: watching its nodes for {(ends - now).total_seconds():.0f} s more")
         return report_rollout(seen, update, now, wake_at=min(ends, now + LOOK_AGAIN))
-    if silent := silent_not_lost(seen, candidate):
-        message = f"{step} waits: {names(silent)} did not report for more than {OFFLINE_SECONDS} s and may be lost"
-        return report_rollout(seen, progressing(seen, reasons.SILENCE, message), now, wake_at=now + LOOK_AGAIN)
-    if seen.status.stable is None:
+    late = now >= ends + GRACE
+    if late and arrivals.missing and not arrivals.enough and not seen.at_last_step:
+        return go_on_without(seen, now, arrivals, arrivals.missing, f"ceased to serve {candidate.ref}")
+    if (held := held_by_nodes(seen, candidate, arrivals, late=late)) is not None:
+        reason, message = held[0], f"{step} waits: {held[1]}"
+    elif seen.status.stable is None:
         return end_step(seen, now, candidate, reasons.FIRST_ROLLOUT)
-    if seen.judgement.verdict == "Pass":
+    elif seen.judgement.verdict == "Pass":
         return end_step(seen, now, candidate, reasons.GUARDRAILS_PASSED)
-    if now < deadline:
-        message = f"{step} waits until every guardrail is decided: {seen.judgement.messages('Undecided')}"
-        update = progressing(seen, reasons.COLLECTING_EVIDENCE, message)
-        return report_rollout(seen, update, now, wake_at=min(deadline, now + LOOK_AGAIN))
-    return undecided(seen, now, candidate)
+    else:
+        evidence = seen.judgement.messages("Undecided")
+        reason, message = reasons.COLLECTING_EVIDENCE, f"{step} waits until every guardrail is decided: {evidence}"
+        if now >= deadline:
+            return undecided(seen, now, candidate, evidence, may_go_on=True)
+    if now >= deadline:
+        return undecided(seen, now, candidate, message)
+    return report_rollout(seen, progressing(seen, reason, message), now, wake_at=min(deadline, now + LOOK_AGAIN))
+
+
+def held_by_nodes(seen: Observed, candidate: Release, arrivals: Arrivals, *, late: bool) -> tuple[str, str] | None:
+    """Why the step cannot end for its nodes, as reason and message; None where it can.
+
+    Args:
+        late: whether the grace for nodes that were not watched for the whole bake is over. Enough others must have been.
+    """
+    if silent := silent_not_lost(seen, candidate):
+        return reasons.SILENCE, f"{names(silent)} did not report for more than {OFFLINE_SECONDS} s and may be lost"
+    young = arrivals.arrived - arrivals.watched
+    awaited = (young | arrivals.missing) - seen.status.passed_over.keys()
+    if len(arrivals.watched) >= arrivals.needed and (late or not awaited):
+        return None
+    if young:
+        return reasons.BAKING, f"{names(young)} served {candidate.ref} for less than {seen.step.bake} so far"
+    return reasons.WAITING_FOR_NODES, waiting_for(seen, candidate, arrivals)
 
 
 def silent_not_lost(seen: Observed, candidate: Release) -> frozenset[str]:
     """Nodes that took the candidate and do not answer, but have not been silent for long enough to be lost."""
-    away = set(candidate_nodes(seen)) - seen.nodes.reachable
-    return seen.nodes.last_reported_on(candidate, away) - seen.nodes.silent(away)
+    members = candidate_members(seen.status, seen.nodes)
+    away = members - seen.nodes.answering(members)
+    unheard = unheard_with_candidate(seen.status, seen.nodes, last_step=seen.at_last_step)
+    return (seen.nodes.last_reported_on(candidate, away) | unheard) - seen.nodes.silent(away)
 
 
-def undecided(seen: Observed, now: datetime, candidate: Release) -> Plan:
-    """Do what `onUndecided` says: the deadline of the analysis has passed without a verdict."""
-    message = f"undecided for {seen.spec.analysis.deadline}: {seen.judgement.messages('Undecided')}"
-    match seen.spec.analysis.on_undecided:
-        case "Abort":
-            changes = memory.undo(seen, candidate, reasons.UNDECIDED, message, now)
-            return remember_rollout(seen, undone(seen, message), now, **changes)
-        case "Promote":
-            return end_step(seen, now, candidate, reasons.UNDECIDED)
-        case "Pause":
-            update = paused(seen, reasons.UNDECIDED, f"{message}; request resume to watch again, or skip, promote or abort")
-            return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
+def undecided(seen: Observed, now: datetime, candidate: Release, why: str, *, may_go_on: bool = False) -> Plan:
+    """Do what `onUndecided` says: the deadline has passed, or the step can never end.
+
+    Args:
+        may_go_on: whether the step's nodes were watched for the whole bake, so that only evidence is missing. Otherwise `Promote` would
+            give the candidate to more nodes though nobody has watched it, and the Rollout pauses instead.
+    """
+    message = f"undecided for {seen.spec.analysis.deadline}: {why}"
+    choice = seen.spec.analysis.on_undecided
+    if choice == "Abort":
+        changes = memory.undo(seen, candidate, reasons.UNDECIDED, message, now)
+        return remember_rollout(seen, undone(seen, message), now, **changes)
+    if choice == "Promote" and may_go_on:
+        return end_step(seen, now, candidate, reasons.UNDECIDED)
+    update = paused(seen, reasons.UNDECIDED, f"{message}; request resume to watch again, or skip, promote or abort")
+    return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
 
 
 def end_step(seen: Observed, now: datetime, candidate: Release, why: str) -> Plan:
@@ -116,4 +185,4 @@ def end_step(seen: Observed, now: datetime, candidate: Release, why: str) -> Pla
         reason, message = reasons.STEP_DONE, f"{candidate.ref}: step {seen.index + 1} of {len(seen.steps)} is done"
     decision = memory.decision(seen, "Promote" if seen.at_last_step else "NextStep", why, message, now)
     update, event = progressing(seen, reason, message), Emit("Normal", reason, message)
-    return remember_rollout(seen, update, now, events=(event,), **memory.step_ends(seen), **decision)
+    return remember_rollout(seen, update, now, events=(event,), **memory.step_ends(seen, now), **decision)
