@@ -67,7 +67,11 @@ class StoreConfig(NamedTuple):
             StoreError: a required key is missing or empty, or the endpoint is not a scheme, a host and an optional port.
         """
         for field in FIELDS:
-            if field.required and not values.get(field.key, "").strip():
+            if values.get(field.key, "").strip():
+                continue
+            if (mistyped := _mistyped(field.key, values)) is not None:
+                raise StoreError(f"Secret {SECRET_NAME}: there is a key {mistyped!r} and no {field.key!r}; correct its name")
+            if field.required:
                 raise StoreError(f"Secret {SECRET_NAME}: key {field.key!r} is missing or empty; add it")
         endpoint = values["endpoint"].strip()
         if not endpoint.startswith(("http://", "https://")):
@@ -102,6 +106,22 @@ class StoreConfig(NamedTuple):
     def read(cls, folder: Path) -> Self:
         """Read the Secret where the pod of a job has it mounted: one file for each key. Raises as `parse`."""
         return cls.parse({field.key: (folder / field.key).read_text() for field in FIELDS if (folder / field.key).is_file()})
+
+
+ALIKE = 0.8
+"""From this ratio of `difflib` on, a key that Bramble does not know counts as a mistyped one, such as `caCrt` for `ca.crt`."""
+
+
+def _mistyped(key: str, values: Mapping[str, str]) -> str | None:
+    """The unknown key that somebody probably wrote for this one; None if there is none."""
+    known = {field.key for field in FIELDS}
+    spelt = {other.lower(): other for other in values if other not in known}
+    if not spelt:
+        return None
+    from difflib import get_close_matches  # it takes milliseconds, and a pod's mount has no unknown key
+
+    found = get_close_matches(key.lower(), spelt, n=1, cutoff=ALIKE)
+    return spelt[found[0]] if found else None
 
 
 def no_secret(namespace: str) -> str:

@@ -19,6 +19,8 @@ VALUES = {"endpoint": "https://s3.example:9000", "bucket": "bramble", "accessKey
         pytest.param({"prefix": "/ads/2026/"}, {"prefix": "ads/2026/"}, id="slashes around the prefix do not matter"),
         pytest.param({"prefix": " / "}, {"prefix": ""}, id="a prefix of nothing"),
         pytest.param({"region": " eu-south-1 "}, {"region": "eu-south-1"}, id="blanks around a value do not matter"),
+        pytest.param({"BUCKET_NAME": "x", "AWS_REGION": "eu", "username": "u"}, {"region": "us-east-1"}, id="keys of other programs"),
+        pytest.param({"region": "eu", "regoin": "us"}, {"region": "eu"}, id="a key that is there under both names"),
         pytest.param({"endpoint": "https://s3.example/"}, {"endpoint": "https://s3.example/"}, id="an endpoint that ends in a slash"),
     ],
 )
@@ -32,6 +34,10 @@ def test_the_secret_is_read(changed: dict[str, str], expected: dict[str, str]) -
     [
         pytest.param({"bucket": ""}, "key 'bucket' is missing or empty; add it", id="an empty key"),
         pytest.param({"secretKey": " "}, "key 'secretKey' is missing or empty; add it", id="a blank key"),
+        pytest.param({"secretKey": "", "secretkey": "s"}, "a key 'secretkey' and no 'secretKey'; correct its name", id="a mistyped key"),
+        pytest.param({"Region": "eu"}, "a key 'Region' and no 'region'", id="a mistyped optional key"),
+        pytest.param({"caCrt": "-----BEGIN"}, "a key 'caCrt' and no 'ca.crt'", id="a certificate under another name"),
+        pytest.param({"perfix": "ads/"}, "a key 'perfix' and no 'prefix'", id="a prefix under another name"),
         pytest.param({"endpoint": "s3.example"}, "has no scheme; write", id="an endpoint without a scheme"),
         pytest.param({"endpoint": "https://s3.example/minio"}, "has a path; write scheme, host", id="an endpoint with a path"),
     ],

@@ -266,17 +266,18 @@ async def test_a_run_that_is_gone_or_cannot_be_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "asked"),
+    "found",
     [
-        case("its dataset is frozen", (dataset(),), ["ns"]),
-        case("its dataset is not frozen", (dataset("False"),), []),
-        case("it has none", (), []),
+        case("its dataset is frozen", (dataset(),)),
+        case("its dataset is not frozen", (dataset("False"),)),
+        case("it has none", ()),
     ],
 )
-async def test_the_store_is_tried_once_the_dataset_is_frozen(found: tuple[Any, ...], asked: list[str]) -> None:
-    store, problem = BlockedStore(Blocker("StoreMissing", "no Secret")), Blocker("StoreMissing", "no Secret")
+async def test_the_store_is_tried_as_soon_as_the_run_is_seen(found: tuple[Any, ...]) -> None:
+    problem = Blocker("StoreInvalid", "there is a key 'secretkey' and no 'secretKey'")
+    store = BlockedStore(problem)
     seen = await seen_of({"dataset": None}, found, store)
-    assert (store.asked, seen.store) == (asked, problem if asked else None)
+    assert (store.asked, seen.store) == (["ns"], problem)
 
 
 def node_of(name: str) -> dict[str, Any]:

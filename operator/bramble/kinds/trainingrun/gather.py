@@ -64,16 +64,15 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
 
 async def _present_stage(seen: Observed, manifest: Manifest, sources: Sources) -> Observed:
     status, namespace = seen.status, seen.run.metadata.namespace
+    if status.dataset is None and (problem := await sources.store_problem(namespace)) is not None:
+        return replace(seen, store=problem)
     if status.dataset is None and seen.spec.trainer.kept_output is not None:
         return replace(seen, source=await _source(seen, sources), circle=await circle_of(sources, manifest))
     if status.dataset is None:
         dataset = await _dataset(seen, sources)
-        if dataset is None or not dataset.frozen:
-            return replace(seen, dataset=dataset)
-        problem = await sources.store_problem(namespace)
-        if problem is None and seen.spec.evaluation.gates:
+        if dataset is not None and dataset.frozen and seen.spec.evaluation.gates:
             dataset = replace(dataset, manifest=await _manifest(namespace, dataset.version, sources))
-        return replace(seen, dataset=dataset, store=problem)
+        return replace(seen, dataset=dataset)
     if status.package is None and seen.spec.trainer.kept_output is not None:
         packaging = package_step(seen, status.packaging.attempt) if status.packaging is not None else None
         if packaging is None:
