@@ -9,7 +9,7 @@ import pytest
 from bramble.api import crd
 from bramble.api.catalogue import KINDS
 from tests.api.admission import Admission
-from tests.api.manifests import ALL, TRAINING_RUN, Manifest
+from tests.api.manifests import ALL, FLEET, TRAINING_RUN, Manifest
 
 pytestmark = pytest.mark.cluster
 
@@ -70,6 +70,13 @@ def test_columns(admission: Admission) -> None:
     assert short.splitlines()[0].split() == ["NAME", "PHASE", "PROGRESS", "ATTEMPT", "REASON", "AGE"]
     assert "DATASET" in wide
     assert "tv-ads" in wide
+
+
+def test_a_column_of_a_list_shows_all_items(admission: Admission) -> None:
+    """As the column Used by of a ModelVersion, which is of the same form."""
+    several = {**FLEET, "spec": {**FLEET["spec"], "allowedNamespaces": ["ads", "news"]}}
+    name = admission.fresh(several)["metadata"]["name"]
+    assert '["ads","news"]' in admission.cluster.kubectl("get", "fleet", name, "-o", "wide")
 
 
 def test_one_word_lists_them_all(admission: Admission) -> None:

@@ -52,7 +52,7 @@ class Confusion(Scorer[Label, Classified]):
     def size(self) -> int:
         """The bytes of the classes that have a sample, and of the cells that are not zero."""
         names = sum(len(json.dumps(self.labels[position], ensure_ascii=False).encode()) for position in self._true)
-        return names + CLASS_BYTES * len(self._true) + CELL_BYTES * len(self._cells)
+        return names + CLASS_BYTES * len(self._true) + CELL_BYTES * min(len(self._cells), MOST_CELLS)
 
     def add(self, truth: Label, answer: Classified) -> None:
         """Count one sample.
