@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -17,9 +18,11 @@ from typing import Literal
 from bramble.api.conditions import rfc3339
 from bramble.api.labels import REQUEST
 from bramble.api.objects import KindStatus, LastRequest, Metadata
+from bramble.api.schema import DNS_LABEL, NAME_LIMIT
 
+UNDO = "undo"
 EXAMPLE = '{"id": "1", "action": "retry"}'
-FIELDS = ("id", "action", "attempt", "step")
+FIELDS = ("id", "action", "attempt", "step", "to")
 LONGEST_ID = 64
 
 
@@ -31,12 +34,14 @@ class Request:
         id: chosen by whoever asks; a new one for each request.
         action: what is asked for, such as `retry`.
         attempt, step: what the writer believes to be the present attempt and step; None where the request does not say.
+        to: the object that an `undo` goes back to; None for every other action.
     """
 
     id: str
     action: str
     attempt: int | None = None
     step: int | None = None
+    to: str | None = None
 
     def outdated(self, attempt: int | None, step: int | None = None) -> str:
         """Why the request comes too late, or an empty text. None stands for an object without attempts or steps."""
@@ -91,7 +96,12 @@ def parse_request(text: str) -> Request | MalformedRequest:
         return MalformedRequest(given, f"{REQUEST}: the fields are {', '.join(FIELDS)}; remove {', '.join(unknown)}")
     if not isinstance(action, str):
         return MalformedRequest(given, f"{REQUEST}: action is {action!r}; write for example {EXAMPLE}")
-    return Request(given, action, **numbers)
+    to = document.get("to")
+    if (to is not None) != (action == UNDO):
+        return MalformedRequest(given, f"{REQUEST}: to is the version that {UNDO} goes back to; that action needs it, and no other has it")
+    if to is not None and not (isinstance(to, str) and len(to) <= NAME_LIMIT and re.fullmatch(DNS_LABEL, to)):
+        return MalformedRequest(given, f"{REQUEST}: to is {repr(to)[:NAME_LIMIT]}; write the name of an object")
+    return Request(given, action, **numbers, to=to)
 
 
 def answer(request: Request | MalformedRequest, result: Literal["Accepted", "Refused"], message: str, now: datetime) -> LastRequest:

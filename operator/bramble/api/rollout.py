@@ -247,6 +247,7 @@ class Status(KindStatus):
             "stable",
             "candidate",
             "lastGood",
+            "history",
             "seed",
             "step",
             "waitingSince",
@@ -271,6 +272,8 @@ class Status(KindStatus):
     """The version that is being tried. Memory."""
     last_good: Release | None = None
     """The stable version before this one. Memory."""
+    history: Annotated[tuple[Release, ...], ATOMIC] = ()
+    """The versions that this Rollout has promoted, the last one first, at most 10. The request `undo` goes back to one of them. Memory."""
     seed: str = ""
     """The seed that decides which nodes go first in this attempt. Memory."""
     step: int = 0

@@ -13,6 +13,9 @@ from bramble.api.request import MalformedRequest, Request, parse_request
         pytest.param('{"id": "1", "action": "retry"}', Request("1", "retry"), id="id and action are enough"),
         pytest.param('{"id": "a", "action": "skip", "attempt": 3, "step": 1}', Request("a", "skip", 3, 1), id="attempt and step are named"),
         pytest.param('{"id": "a", "action": "skip", "attempt": null}', Request("a", "skip"), id="a null attempt is none"),
+        pytest.param(
+            '{"id": "a", "action": "undo", "to": "digits-1-0-0"}', Request("a", "undo", to="digits-1-0-0"), id="undo names a version"
+        ),
         pytest.param(f'{{"id": "{"x" * 64}", "action": "retry"}}', Request("x" * 64, "retry"), id="an id may have 64 characters"),
     ],
 )
@@ -30,6 +33,10 @@ def test_requests(text: str, expected: Request) -> None:
         pytest.param('{"id": "1", "action": 5}', "1", "action is 5", id="the action is a number"),
         pytest.param('{"id": "1", "action": "skip", "step": true}', "1", "step is True", id="the step is a boolean"),
         pytest.param('{"id": "1", "action": "skip", "attempt": 1.5}', "1", "attempt is 1.5", id="the attempt is no whole number"),
+        pytest.param('{"id": "1", "action": "undo"}', "1", "that action needs it", id="undo without a version"),
+        pytest.param('{"id": "1", "action": "skip", "to": "a"}', "1", "no other has it", id="another action with a version"),
+        pytest.param('{"id": "1", "action": "undo", "to": "../a"}', "1", "write the name", id="the version is no name"),
+        pytest.param('{"id": "1", "action": "undo", "to": 5}', "1", "to is 5", id="the version is a number"),
         pytest.param('{"id": "1", "action": "skip", "steps": 1}', "1", "remove steps", id="a field is unknown"),
     ],
 )

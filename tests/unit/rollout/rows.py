@@ -21,6 +21,7 @@ from bramble.contracts.report import (
 )
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
+from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, Written
 from bramble.kinds.sources import Devices, Interruption
@@ -195,6 +196,7 @@ def observed(
     analysis: Mapping[str, Any] | None = None,
     rival: str | None = None,
     nodes: Mapping[str, str] | None = None,
+    target: Release | Refused | None = None,
 ) -> Observed:
     """A Rollout that wants `ref`; nothing is written by default, and every node serves 1.0.0 of attempt 1."""
     metadata = Metadata(
@@ -227,6 +229,7 @@ def observed(
         blobs={package: blobs(package) for each in versions for package in each.packages.values()},
         rival=rival,
         namespace="bramble-system",
+        target=target,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bramble.api.rollout import Release
 from bramble.kinds.blockers import Blocker
+from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.decision import Decision
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.answer_request import answer_request
@@ -17,6 +19,7 @@ from tests.unit.rollout.rows import (
     PAUSE,
     V1,
     V2,
+    V3,
     baking,
     canaries,
     conditions,
@@ -24,6 +27,7 @@ from tests.unit.rollout.rows import (
     observed,
     orders,
     out,
+    release,
     tried,
     undone,
 )
@@ -39,6 +43,10 @@ def with_request(request: str, **more: Any) -> Observed:
     return observed(**{"ref": V2, "status": baking(), "reports": canaries("a"), "written": tried("a"), **more}, request=request)
 
 
+def back_to(target: Release, **more: Any) -> Observed:
+    return with_request(asked("undo", to=target.ref), target=target, **more)
+
+
 def paused_status(**changes: Any) -> dict[str, Any]:
     condition = {"type": "Paused", "status": "True", "reason": "Undecided", "message": "", "lastTransitionTime": "2026-11-21T11:00:00Z"}
     return baking(LONG_AGO, conditions=(condition,), **changes)
@@ -46,6 +54,16 @@ def paused_status(**changes: Any) -> dict[str, Any]:
 
 NOT_ALLOWED = Blocker("FleetNotAllowed", "Fleet 'demo' does not list namespace 'ads' in spec.allowedNamespaces; its owner must add it")
 FORBIDDEN: dict[str, Any] = {"fleet_blocker": NOT_ALLOWED, "blocker": NOT_ALLOWED}
+
+V0 = release("0.9.0")
+
+
+def short(value: Any) -> Any:
+    """A version by its name."""
+    if isinstance(value, list):
+        return [short(each) for each in value]
+    return value["ref"] if isinstance(value, dict) and "ref" in value else value
+
 
 ACCEPTED: list[Any] = [
     row(with_request(asked("resume"), status=out(), steps=PAUSE), {"step": 1}, id="resume ends a pause"),
@@ -69,6 +87,28 @@ ACCEPTED: list[Any] = [
         id="abort undoes the candidate on a Fleet that does not allow the namespace any more",
     ),
     row(
+        with_request(
+            asked("undo", to=V1.ref), target=V1, status={"attempt": 3, "stable": V2, "last_good": V1, "step": 3}, written=orders()
+        ),
+        {"attempt": 4, "stable": V1.ref, "candidate": None, "lastGood": None, "undone": V2.ref},
+        id="undo goes back to the version before at once",
+    ),
+    row(
+        back_to(V1, status={"attempt": 3, "stable": V3, "history": (V3, V2, V1, V0)}, ref=V3),
+        {"attempt": 4, "stable": V1.ref, "lastGood": V0.ref, "undone": V3.ref, "history": [V1.ref, V3.ref, V2.ref, V0.ref]},
+        id="undo goes back two versions; the last good one is the one before",
+    ),
+    row(
+        back_to(V1, ref=V1, status={"attempt": 3, "stable": V2, "history": (V2, V1)}),
+        {"attempt": 4, "stable": V1.ref, "undone": None},
+        id="the spec names the version already, so none is kept from being tried",
+    ),
+    row(
+        back_to(V0, status=baking(history=(V1, V0))),
+        {"attempt": 3, "stable": V0.ref, "candidate": None, "undone": V2.ref, "stepStartedAt": None},
+        id="undo takes a candidate back as well",
+    ),
+    row(
         with_request(asked("retry"), status={"attempt": 2, "undone": undone()}, written=orders()),
         {"undone": None},
         id="retry forgets that the version was undone",
@@ -90,6 +130,24 @@ REFUSALS: list[Any] = [
         id="resume of a pause on a Fleet that does not allow the namespace",
     ),
     row(with_request(asked("abort"), status={}, written=orders()), "no version is being tried", id="there is nothing to abort"),
+    row(with_request(asked("undo")), "to is the version that undo goes back to", id="undo does not say to which version"),
+    row(with_request(asked("undo", to="../secrets")), "write the name of an object", id="undo names no object"),
+    row(with_request(asked("skip", to=V1.ref)), "no other has it", id="skip names a version"),
+    row(
+        with_request(asked("undo", to=V3.ref), target=Refused("to: this Rollout never promoted 'digits-3-0-0'")),
+        "never promoted",
+        id="undo names a version that the fleet cannot go back to",
+    ),
+    row(
+        back_to(V1, status={}, written=orders(), ref=V1),
+        "serves digits-1-0-0 already",
+        id="undo names the stable version",
+    ),
+    row(
+        back_to(V1, **FORBIDDEN),
+        "does not list namespace",
+        id="undo where the Fleet does not allow it",
+    ),
     row(with_request(asked("retry")), "nothing was undone", id="there is nothing to retry"),
 ]
 
@@ -102,7 +160,7 @@ def test_a_request_is_carried_out(seen: Observed, expected: dict[str, Any]) -> N
     changes = kept(seen, plan)
     assert changes["lastRequest"]["id"] == "7"
     assert changes["lastRequest"]["result"] == "Accepted"
-    found = {name: value["ref"] if isinstance(value, dict) and "ref" in value else value for name, value in changes.items()}
+    found = {name: short(value) for name, value in changes.items()}
     assert {name: found.get(name) for name in expected} == expected
     assert [(event.type, event.reason) for event in plan.events] == [("Normal", "RequestAccepted")], "one event says what happened"
 

@@ -90,6 +90,7 @@ NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None, "waitingSince": "2026-
                 "baseline": None,
                 "stable": V2.ref,
                 "lastGood": V1.ref,
+                "history": ANY,
             },
             id="the last step is over, so the candidate is promoted",
         ),
@@ -114,6 +115,7 @@ NO_LONGER = {node: seen for node, seen in canaries("a", "b").items() if node in 
 """Both canaries were restarted three seconds ago."""
 GRACE_OVER = {"waiting_since": ago(timedelta(minutes=10))}
 DAY = {"waiting_since": ago(timedelta(days=1))}
+FAILING = canaries(*NODES, errors=200)
 BASELINE = {"counts": {"requests": 500}, "nodes": {"errors": 3}, "members": 3}
 
 
@@ -222,6 +224,23 @@ UNWATCHED = {"stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
             "Silence",
             {},
             id="the only canary was not heard of since operator and gateway were restarted",
+        ),
+        row(
+            with_candidate(FAILING, status=baking(DONE, step=2, baseline=BASELINE | {"counts": {"requests": 80}}), on=NODES),
+            "Undecided",
+            {},
+            id="after an early promote too little was counted of the stable version, so the last step can never be decided",
+        ),
+        row(
+            with_candidate(
+                FAILING,
+                status=baking(DONE, step=2, baseline=BASELINE | {"counts": {"requests": 80}}),
+                on=NODES,
+                analysis={"guardrails": [{"metric": "errors", "minEvents": 100, "ceiling": "0.1"}]},
+            ),
+            "CollectingEvidence",
+            {},
+            id="but a ceiling can still decide it",
         ),
         row(with_candidate(SILENT_FOR_20_S, status=baking(LONG_AGO), proves_silence=False), "Undecided", {}, id="a silence has a deadline"),
     ],

@@ -12,20 +12,25 @@ from bramble.api.fleet import Spec as FleetSpec
 from bramble.api.labels import AGENT, OWNER_KIND, OWNER_NAME, OWNER_NAMESPACE, agent_label
 from bramble.api.modelversion import KIND as MODEL_VERSION_KIND
 from bramble.api.objects import Invalid, Object, parse
+from bramble.api.request import Request, unanswered
 from bramble.api.rollout import KIND, Release, Spec, Status
 from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, assignment_name
 from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import digest_of
+from bramble.contracts.names import first_names
 from bramble.contracts.package import Package
 from bramble.contracts.store import blob_key
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
+from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, Written
 from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
 
 ANY = "*"
+LISTED = 5
 PROBLEM_CHARACTERS = 80
 
 
@@ -74,6 +79,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
         blobs=blobs,
         rival=await gather_rival(rollout, model, written, sources),
         namespace=sources.settings.namespace,
+        target=await gather_target(rollout, fleet, blobs, sources),
     )
 
 
@@ -181,28 +187,70 @@ async def gather_blobs(
     known = dict(written.assignment.packages) if written is not None else {}
     if rollout.metadata.deleted is not None:
         return known, blocker
-    releases = [rollout.status.stable, rollout.status.candidate, *([wanted] if wanted is not None and blocker is None else [])]
-    for release in releases:
-        for digest in release.packages.values() if release is not None else ():
-            if digest in known:
-                continue
-            try:
-                content = await sources.fetch(rollout.metadata.namespace, blob_key(digest))
-            except STORE_ERRORS as error:
-                if release is not wanted:
-                    raise
-                blocker = blocker or store_blocker(error)
-                continue
-            if content is None:
-                message = f"the store has no package {digest}, which somebody must have deleted; make a new version"
-                blocker = blocker or Blocker(reasons.PACKAGE_MISSING, message)
-                continue
-            try:
-                known[digest] = package_blobs(digest, content)
-            except ValueError as error:
-                message = f"package {digest} cannot be rolled out: {error}; make a new version"
-                blocker = blocker or Blocker(reasons.PACKAGE_INVALID, message)
+    namespace, can_begin = rollout.metadata.namespace, blocker is None
+    for release in (rollout.status.stable, rollout.status.candidate):
+        if release is not None:
+            blocker = blocker or await read_blobs(release, namespace, known, sources)
+    if wanted is not None and can_begin:
+        try:
+            blocker = blocker or await read_blobs(wanted, namespace, known, sources)
+        except STORE_ERRORS as error:
+            blocker = store_blocker(error)
     return known, blocker
+
+
+async def read_blobs(release: Release, namespace: str, known: dict[str, PackageBlobs], sources: Sources) -> Blocker | None:
+    """Add the blobs of a version's packages to the known ones. Returns why a package cannot be rolled out, if that is so.
+
+    Raises:
+        StoreRefused, StoreUnavailable: a package cannot be read.
+    """
+    blocker = None
+    for digest in release.packages.values():
+        if digest in known:
+            continue
+        content = await sources.fetch(namespace, blob_key(digest))
+        if content is None:
+            message = f"the store has no package {digest}, which somebody must have deleted; make a new version"
+            blocker = blocker or Blocker(reasons.PACKAGE_MISSING, message)
+            continue
+        try:
+            known[digest] = package_blobs(digest, content)
+        except ValueError as error:
+            message = f"package {digest} cannot be rolled out: {error}; make a new version"
+            blocker = blocker or Blocker(reasons.PACKAGE_INVALID, message)
+    return blocker
+
+
+async def gather_target(
+    rollout: Object[Spec, Status], fleet: FleetSeen, blobs: dict[str, PackageBlobs], sources: Sources
+) -> Release | Refused | None:
+    """The version that an unanswered request `undo` names, or why the fleet cannot go back to it. Its blobs are added to the known ones.
+
+    It must have been promoted by this Rollout, and its ModelVersion must still be Ready, not one that was made anew under its name. It
+    keeps the packages that were promoted, with those of boards that it was measured on since.
+    """
+    request, namespace = unanswered(rollout.metadata, rollout.status), rollout.metadata.namespace
+    if not isinstance(request, Request) or request.to is None or rollout.metadata.deleted is not None:
+        return None
+    history = promotions(rollout.status)
+    release = next((each for each in history if each.ref == request.to), None)
+    if release is None:
+        known = f"it has promoted {first_names([each.ref for each in history], LISTED)}" if history else "it has promoted none yet"
+        return Refused(f"to: this Rollout never promoted {request.to!r}; {known}")
+    manifest = await sources.get(MODEL_VERSION, namespace, release.ref)
+    version = parse(MODEL_VERSION_KIND, manifest) if manifest is not None else None
+    if version is None or version.metadata.uid != release.uid:
+        return Refused(f"to: the ModelVersion {release.ref!r} that was promoted is deleted; name another version")
+    if isinstance(version, Invalid) or version.metadata.deleted is not None or not is_true(version.status.conditions, "Ready"):
+        return Refused(f"to: ModelVersion {release.ref!r} is not Ready any more; name another version")
+    measured = {target.board: target.package for target in version.status.targets if target.fleet == fleet.name}
+    target = release.model_copy(update={"packages": {**measured, **release.packages}})
+    try:
+        blocker = await read_blobs(target, namespace, blobs, sources)
+    except STORE_ERRORS as error:
+        return Refused(f"to: {release.ref!r} cannot be read from the store: {store_blocker(error).message}; then ask again")
+    return target if blocker is None else Refused(f"to: {blocker.message}")
 
 
 def package_blobs(digest: str, content: bytes) -> PackageBlobs:

@@ -7,9 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from bramble.api.conditions import rfc3339
-from bramble.api.rollout import Release, Undone
+from bramble.api.rollout import Release, Status, Undone
+from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.decision import Action, Decision
 from bramble.kinds.rollout.observed import Observed
+
+HISTORY_KEPT = 10
+"""How many promoted versions are remembered."""
 
 NAMES_KEPT = 50
 """The most nodes that memory names in one list."""
@@ -54,8 +58,47 @@ def step_ends(seen: Observed, now: datetime) -> dict[str, Any]:
     status = seen.status
     if not seen.at_last_step:
         return step_begins(seen, seen.index + 1, now)
-    promoted = {**candidate_withdrawn(), "stable": status.candidate, "step": len(seen.steps)}
+    history = promotions(status, status.candidate)
+    promoted = {**candidate_withdrawn(), "stable": status.candidate, "history": history, "step": len(seen.steps)}
     return {**promoted, "last_good": status.stable} if status.stable is not None else promoted
+
+
+def promotions(status: Status, *newest: Release | None) -> tuple[Release, ...]:
+    """The versions that were promoted, with `newest` before the others.
+
+    What an earlier version of the operator promoted is known as the stable version and the last good one only.
+    """
+    found: dict[str, Release] = {}
+    for release in (*newest, *status.history, status.stable, status.last_good):
+        if release is not None and release.uid:
+            found.setdefault(release.uid, release)
+    return tuple(found.values())[:HISTORY_KEPT]
+
+
+def undo_to(seen: Observed, target: Release, message: str, now: datetime) -> dict[str, Any]:
+    """The fleet goes back to a version that was promoted before, in one write: a new attempt, without steps.
+
+    The version that the spec names is remembered as undone, unless it is that very one. Otherwise it would be tried again at once. The last
+    good version is from now on the one that was promoted before the target: the one that the fleet leaves is not good.
+    """
+    status, named = seen.status, seen.spec.model_version_ref.name
+    known = (status.candidate, status.stable, seen.wanted)
+    uid = next((release.uid for release in known if release is not None and release.ref == named), "")
+    attempt = status.attempt + 1
+    record = Undone(ref=named, uid=uid, attempt=status.attempt, reason=reasons.REQUESTED, message=message, at=rfc3339(now))
+    history = promotions(status)
+    older = history[[release.uid for release in history].index(target.uid) + 1 :]
+    left = status.candidate or status.stable
+    changes = {
+        **candidate_withdrawn(),
+        "attempt": attempt,
+        "stable": target,
+        "last_good": older[0] if older else None,
+        "history": promotions(status, target),
+        "undone": None if named == target.ref else record,
+    }
+    kept = decision(seen, "Undo", reasons.REQUESTED, message, now, attempt=attempt, stable=target.ref, candidate=left.ref if left else "")
+    return {**changes, **kept}
 
 
 def candidate_withdrawn() -> dict[str, Any]:
@@ -69,8 +112,12 @@ def undo(seen: Observed, candidate: Release, reason: str, message: str, now: dat
     return {**candidate_withdrawn(), "undone": record, **decision(seen, "Undo", reason, message, now)}
 
 
-def decision(seen: Observed, action: Action, reason: str, message: str, now: datetime) -> dict[str, Any]:
-    """The decision is kept with all its evidence; a later pass files a copy in the store."""
+def decision(seen: Observed, action: Action, reason: str, message: str, now: datetime, **changes: Any) -> dict[str, Any]:
+    """The decision is kept with all its evidence; a later pass files a copy in the store.
+
+    Args:
+        changes: fields of the decision that are not those of the present attempt.
+    """
     candidate, stable = seen.status.candidate, seen.status.stable
     kept = Decision(
         action=action,
@@ -85,5 +132,5 @@ def decision(seen: Observed, action: Action, reason: str, message: str, now: dat
         candidate_counters=seen.evidence.candidate,
         stable_counters=seen.evidence.stable,
         judgement=seen.judgement,
-    )
+    ).model_copy(update=changes)
     return {"decision": kept.model_dump(mode="json", by_alias=True, exclude_none=True), "decision_filed": False}

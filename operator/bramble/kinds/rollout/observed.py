@@ -12,6 +12,7 @@ from bramble.contracts.assignment import Assignment, PackageBlobs
 from bramble.contracts.report import CandidateState
 from bramble.guardrails.base import Rule
 from bramble.kinds.blockers import Blocker
+from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.analysis import Judgement, judge, rule_of
 from bramble.kinds.rollout.evidence import Evidence, evidence_of
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
@@ -41,6 +42,7 @@ class Observed:
         blobs: package digest to the blobs that a device needs for it.
         rival: name of the Rollout of the same model on the same fleet that has precedence, if there is one.
         namespace: the operator's namespace, where assignments are stored.
+        target: the version that a request `undo` that is not answered yet names, if the fleet can go back to it; or why it cannot.
     """
 
     rollout: Object[Spec, Status]
@@ -52,6 +54,7 @@ class Observed:
     blobs: Mapping[str, PackageBlobs]
     rival: str | None
     namespace: str
+    target: Release | Refused | None = None
 
     @property
     def metadata(self) -> Metadata:

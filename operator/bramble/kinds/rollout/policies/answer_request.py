@@ -1,4 +1,4 @@
-"""The requests that a Rollout answers: resume, skip, promote, abort and retry."""
+"""The requests that a Rollout answers: resume, skip, promote, abort, retry and undo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bramble.api.conditions import is_true, rfc3339
-from bramble.api.request import Request, unanswered
+from bramble.api.request import UNDO, Request, unanswered
 from bramble.api.rollout import Release
 from bramble.kinds import requests
 from bramble.kinds.plan import Plan
@@ -18,9 +18,9 @@ from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.status import figures, progressing, undone, waiting
 from bramble.kinds.status_update import StatusUpdate
 
-ACTIONS = ("resume", "skip", "promote", "abort", "retry")
-GOES_ON = frozenset({"resume", "skip", "promote"})
-"""Requests that take a candidate further. They need a Fleet that may be used: one that exists and allows the namespace."""
+ACTIONS = ("resume", "skip", "promote", "abort", "retry", UNDO)
+GOES_ON = frozenset({"resume", "skip", "promote", UNDO})
+"""Requests that give nodes another version. They need a Fleet that may be used: one that exists and allows the namespace."""
 
 
 def answer_request(seen: Observed, now: datetime) -> Plan | None:
@@ -30,10 +30,12 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
         candidate = seen.status.candidate
         if request.action == "retry":
             return retry(seen)
-        if candidate is None:
-            return Refused(f"no version is being tried, so there is nothing to {request.action}")
         if request.action in GOES_ON and (blocker := seen.fleet.blocker) is not None:
             return Refused(f"{blocker.message}; until then a candidate can only be undone (abort)")
+        if request.action == UNDO:
+            return undo_to(seen, now)
+        if candidate is None:
+            return Refused(f"no version is being tried, so there is nothing to {request.action}")
         if request.action == "resume" and seen.step.pause is None and not is_true(seen.status.conditions, "Paused"):
             return Refused("the Rollout is not paused: use skip to end this step without waiting for its analysis")
         message, changes = effect(seen, request.action, candidate, now)
@@ -59,6 +61,19 @@ def retry(seen: Observed) -> Accepted | Refused:
         return Refused("nothing was undone, so there is nothing to retry")
     message = f"{seen.status.undone.ref} is tried again in a new attempt, with new evidence"
     return Accepted(message, without_events(waiting(seen, reasons.REQUESTED, message)), {"undone": None})
+
+
+def undo_to(seen: Observed, now: datetime) -> Accepted | Refused:
+    """Go back to a version that was promoted before, without steps."""
+    target = seen.target
+    if isinstance(target, Refused) or target is None:
+        return target or Refused("name a version in `to`")
+    stable, candidate = seen.status.stable, seen.status.candidate
+    if candidate is None and stable is not None and stable.uid == target.uid:
+        return Refused(f"the fleet serves {target.ref} already")
+    left = candidate or stable
+    message = f"the fleet goes back {f'from {left.ref} ' if left is not None else ''}to {target.ref}, on every node at once"
+    return Accepted(message, without_events(undone(seen, message)), memory.undo_to(seen, target, message, now))
 
 
 def effect(seen: Observed, action: str, candidate: Release, now: datetime) -> tuple[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.rollout import memory, reasons
+from bramble.kinds.rollout.analysis import ALWAYS
 from bramble.kinds.rollout.arrivals import GRACE, Arrivals, arrivals_of, grace_ends
 from bramble.kinds.rollout.losses import candidate_members, unheard_with_candidate
 from bramble.kinds.rollout.observed import Observed
@@ -41,7 +42,7 @@ def next_step(seen: Observed, now: datetime) -> Plan | None:
         return go_on_without(seen, now, arrivals, arrivals.abandoned, f"gave {candidate.ref} up")
     if arrivals.hopeless:
         message = f"{step}: {names(arrivals.abandoned)} gave {candidate.ref} up and cannot try it again in this attempt: abort, then retry"
-        return undecided(seen, now, candidate, message)
+        return undecided(seen, now, candidate, message, at_once=True)
     if seen.status.step_started_at:
         return bake(seen, now, candidate, arrivals)
     return await_nodes(seen, now, candidate, arrivals)
@@ -127,11 +128,27 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
     else:
         evidence = seen.judgement.messages("Undecided")
         reason, message = reasons.COLLECTING_EVIDENCE, f"{step} waits until every guardrail is decided: {evidence}"
-        if now >= deadline:
-            return undecided(seen, now, candidate, evidence, may_go_on=True)
+        if hopeless := never_decided(seen):
+            evidence = f"{hopeless}, and every node has {candidate.ref}, so no more will be counted"
+        if now >= deadline or hopeless:
+            return undecided(seen, now, candidate, evidence, may_go_on=True, at_once=now < deadline)
     if now >= deadline:
         return undecided(seen, now, candidate, message)
     return report_rollout(seen, progressing(seen, reason, message), now, wake_at=min(deadline, now + LOOK_AGAIN))
+
+
+def never_decided(seen: Observed) -> str:
+    """The guardrails of the last step that can never be decided, as after an early `promote`: the counters of the stable version that were
+    frozen when it began are too few to compare with, and no ceiling is set. Empty where there is none, or the candidate has too few events.
+    """
+    if seen.status.baseline is None:
+        return ""
+    verdicts = seen.judgement.guardrails[len(ALWAYS) :]
+    return "; ".join(
+        f"{verdict.metric}: {verdict.stable_events} of {rule.min_events} events on stable nodes"
+        for rule, verdict in zip(seen.rules, verdicts, strict=True)
+        if verdict.verdict == "Undecided" and rule.ceiling is None and verdict.stable_events < rule.min_events <= verdict.candidate_events
+    )
 
 
 def held_by_nodes(seen: Observed, candidate: Release, arrivals: Arrivals, *, late: bool) -> tuple[str, str] | None:
@@ -159,14 +176,15 @@ def silent_not_lost(seen: Observed, candidate: Release) -> frozenset[str]:
     return (seen.nodes.last_reported_on(candidate, away) | unheard) - seen.nodes.silent(away)
 
 
-def undecided(seen: Observed, now: datetime, candidate: Release, why: str, *, may_go_on: bool = False) -> Plan:
+def undecided(seen: Observed, now: datetime, candidate: Release, why: str, *, may_go_on: bool = False, at_once: bool = False) -> Plan:
     """Do what `onUndecided` says: the deadline has passed, or the step can never end.
 
     Args:
         may_go_on: whether the step's nodes were watched for the whole bake, so that only evidence is missing. Otherwise `Promote` would
             give the candidate to more nodes though nobody has watched it, and the Rollout pauses instead.
+        at_once: whether that is so before the deadline, because the step can never end.
     """
-    message = f"undecided for {seen.spec.analysis.deadline}: {why}"
+    message = f"undecided{'' if at_once else f' for {seen.spec.analysis.deadline}'}: {why}"
     choice = seen.spec.analysis.on_undecided
     if choice == "Abort":
         changes = memory.undo(seen, candidate, reasons.UNDECIDED, message, now)

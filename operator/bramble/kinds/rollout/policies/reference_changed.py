@@ -27,5 +27,8 @@ def reference_changed(seen: Observed, now: datetime) -> Plan | None:
 
 
 def still_named(seen: Observed, ref: str, uid: str) -> bool:
-    """Whether the spec still names this very version. One that was deleted and made again under the same name is another."""
-    return seen.spec.model_version_ref.name == ref and (seen.wanted is None or seen.wanted.uid == uid)
+    """Whether the spec still names this very version. One that was deleted and made again under the same name is another.
+
+    A version that could not be read when it was undone has no uid.
+    """
+    return seen.spec.model_version_ref.name == ref and (seen.wanted is None or uid in ("", seen.wanted.uid))
