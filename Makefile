@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit chaos mutants compat lint crds docs bench images images-test clean lock upgrade cluster-up cluster-down cluster-status
+.PHONY: help setup demo test unit chaos mutants compat lint crds docs bench simulate images images-test clean lock upgrade cluster-up cluster-down cluster-status
 
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tools tests examples benchmarks docs/generate.py)
@@ -53,6 +53,9 @@ docs: $(PYTHON)  ## generate the reference pages under docs/
 
 bench: $(PYTHON)  ## benchmarks with ratios; writes build/bench/ and docs/performance.md names the figures
 	@$(PYTHON) -m benchmarks
+
+simulate: $(PYTHON)  ## how often rollouts decide wrongly: 2,000 simulated rollouts a row; writes build/simulate/ (ROLLOUTS=200 for a first look)
+	@$(PYTHON) -m benchmarks.rollouts $(if $(ROLLOUTS),--rollouts $(ROLLOUTS))
 
 images: $(PYTHON)  ## build the container images with Docker, which is installed and started where none runs (NAMES="operator edge")
 	@$(PYTHON) -m tools.cluster.docker $(NAMES)

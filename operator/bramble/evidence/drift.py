@@ -17,8 +17,8 @@ from bramble.evidence.mixture import SMALL, Floats
 ASSUMED = 0.04
 """The relative variance that is assumed of nodes that nobody has watched: they typically change by 20 %."""
 
-ASSUMED_NODES = 4
-"""How many nodes that assumption weighs as much as: four stable nodes that do not drift halve it."""
+ASSUMED_ERROR = 0.1
+"""The standard error of that assumption: nodes that change by 60 % are rare."""
 
 ITERATIONS = 40
 """Bisections of the search for the variance; the last interval is 2^-40 of the first."""
@@ -34,7 +34,8 @@ class Drift(NamedTuple):
         variance: the relative variance of a node's rate beyond chance and beyond the uncertainty of its baseline, [...]. 0.04 stands for
             nodes that typically changed by 20 %.
         error: the standard error of that, [...].
-        allowed: the relative variance that a test has to allow for, [...]: what was measured and its error, drawn towards `ASSUMED`.
+        allowed: the relative variance that a test has to allow for, [...]: the mean of what was measured and of what
+            is assumed, weighted by their precisions, and the standard error of that mean added.
         dispersion: φ: the mean squared deviation of nodes from what is expected of them, as a multiple of what chance alone gives, [...].
     """
 
@@ -70,10 +71,11 @@ def drift(bad: ArrayLike, expected: ArrayLike, uncertainty: ArrayLike) -> Drift:
         more = surplus(middle) > 0
         low, high = np.where(more, middle, low), np.where(more, high, middle)
     variance = np.where(surplus(np.zeros_like(low)) > 0, low, 0.0)
-    weights = np.where(counted, m / (1 + m * (v + variance[..., np.newaxis])), 0.0)
-    error = np.sqrt(2.0 * free) / (weights.sum(axis=-1) + 1)
+    weights = np.where(counted, m / (1 + m * (v + np.maximum(variance, ASSUMED)[..., np.newaxis])), 0.0)
+    error = np.sqrt(2.0 * np.maximum(free, 1)) / (weights.sum(axis=-1) + 1)
     chance = np.where(counted, squares / (m + m**2 * v), 0.0).sum(axis=-1) / np.maximum(free, 1)
-    allowed = (free * (variance + error) + ASSUMED_NODES * ASSUMED) / (free + ASSUMED_NODES)
+    measured, assumed = np.where(free > 0, error**-2, 0.0), ASSUMED_ERROR**-2
+    allowed = (measured * variance + assumed * ASSUMED) / (measured + assumed) + (measured + assumed) ** -0.5
     return Drift(variance=variance, error=error, allowed=allowed, dispersion=chance)
 
 

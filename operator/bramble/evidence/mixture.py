@@ -29,7 +29,8 @@ def log_sum(logs: Floats, log_weights: Floats) -> Floats:
     """
     terms = logs + log_weights
     peak = terms.max(axis=-1, keepdims=True)
-    return np.asarray(peak[..., 0] + np.log(np.exp(terms - peak).sum(axis=-1)))
+    terms -= peak
+    return np.asarray(peak[..., 0] + np.log(np.exp(terms, out=terms).sum(axis=-1)))
 
 
 def last_axis(values: ArrayLike) -> Floats:

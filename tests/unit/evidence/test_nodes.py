@@ -77,11 +77,11 @@ def test_nodes_that_counted_nothing_show_no_drift() -> None:
     found = drift([0, 0, 0], [0.0, 0.0, 0.0], [0.1, 0.1, 0.1])
     assert found.variance == 0
     assert found.dispersion == 0
-    assert 0 < found.allowed < 2
+    assert 0 < found.allowed < 0.2
 
 
 def test_a_single_stable_node_is_assumed_to_drift() -> None:
-    assert drift([100], [100.0], [0.01]).allowed == pytest.approx(0.04)
+    assert drift([100], [100.0], [0.01]).allowed == pytest.approx(0.14)
     assert drift([100] * 5, [100.0] * 5, [0.01] * 5).allowed < 0.04
 
 
