@@ -7,7 +7,17 @@ import sys
 from pathlib import Path
 
 OUT = Path("build/bench")
-BENCHMARKS = ("edge_overhead", "near_duplicates", "snapshot", "training_loop", "int8", "start_overhead", "status_delay", "operator_memory")
+BENCHMARKS = (
+    "edge_overhead",
+    "near_duplicates",
+    "snapshot",
+    "training_loop",
+    "int8",
+    "start_overhead",
+    "status_delay",
+    "operator_memory",
+    "operator_pass",
+)
 
 
 def main() -> int:

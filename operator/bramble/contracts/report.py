@@ -160,5 +160,7 @@ class Observed(ExtensibleDocument):
     """How long the replica has run. A replica younger than `OFFLINE_SECONDS` does not prove that a device is silent."""
     cursor: str = ""
     """When it is given back as `after`, the answer holds only what this replica has heard since. What it heard before is still true."""
+    more: bool = False
+    """Whether the answer was cut at the limit that the request names; the rest comes after `cursor`."""
     reports: tuple[SeenReport, ...] = ()
     progress: tuple[SeenProgress, ...] = ()

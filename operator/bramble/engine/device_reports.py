@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
 
 from bramble.contracts.report import LOST_SECONDS, OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
 from bramble.engine.clock import boottime
@@ -11,6 +11,9 @@ from bramble.kube.resources import Key
 
 REPORT_KIND = "Report"
 """`Key(REPORT_KIND, "", fleet)` stands for the reports of a fleet's devices, so that a kind can depend on them."""
+
+NEWS = tuple(name for name in Report.model_fields if name not in ("sequence", "uptime_ms"))
+"""The fields of a report that do not change in every report anyway."""
 
 FORGET_SECONDS = 3600
 """A report older than this is dropped, and so is an interruption. The node may have belonged to another fleet for most of that time."""
@@ -50,37 +53,32 @@ class DeviceReports:
             self._complete_since = now
         self.proves_silence = self._complete_since is not None and now - self._complete_since >= OFFLINE_SECONDS
 
-    def merge(self, readings: Iterable[Observed]) -> tuple[set[str], set[Key]]:
-        """Merge what the replicas received.
+    def merge(self, part: Observed) -> tuple[set[str], set[Key]]:
+        """Merge a part of what a replica received.
 
         Returns:
-            The fleets of which a device reported something new, came online or fell silent; and the objects whose jobs made progress.
+            The fleets of which a device reported something new, and the objects whose jobs made progress.
         """
         now, fleets, objects = self._clock(), set[str](), set[Key]()
-        for reading in readings:
-            for report in reading.reports:
-                if self._keep_report(now - report.age_seconds, report.report):
-                    fleets.add(report.report.fleet)
-            for progress in reading.progress:
-                if self._keep_progress(now - progress.age_seconds, progress.progress):
-                    ref = progress.progress.object
-                    objects.add(Key(ref.kind, ref.namespace, ref.name))
-        return fleets | self._fleets_with_turned_devices(now), objects
+        for report in part.reports:
+            if self._keep_report(now - report.age_seconds, report.report):
+                fleets.add(report.report.fleet)
+        for progress in part.progress:
+            if self._keep_progress(now - progress.age_seconds, progress.progress):
+                ref = progress.progress.object
+                objects.add(Key(ref.kind, ref.namespace, ref.name))
+        return fleets, objects
 
     def devices(self, fleet: str) -> Devices:
         """The newest reports of the fleet's devices, with their ages now."""
         now = self._clock()
-        reports = {
-            node: SeenReport(age_seconds=max(0.0, now - at), report=report)
-            for node, (at, report) in self._reports.items()
-            if report.fleet == fleet
-        }
+        of_fleet = {node: known for node, known in self._reports.items() if known[1].fleet == fleet}
         interruptions = {
             node: Interruption(before, now - silent_since, now - back_since)
             for node, (silent_since, back_since, before) in self._interrupted.items()
             if before.fleet == fleet
         }
-        return Devices(reports, self.proves_silence, interruptions)
+        return Devices(_WithAges(of_fleet, now), self.proves_silence, interruptions)
 
     def progress(self, ref: ObjectRef, step: str) -> SeenProgress | None:
         """The newest progress of this object's step.
@@ -107,7 +105,7 @@ class DeviceReports:
         if known is not None and self._interrupted_between(known[0], at, known[1], report):
             self._interrupted[report.node] = (known[0], at, known[1])
         self._reports[report.node] = (at, report)
-        return known is None or _without_counters(known[1]) != _without_counters(report)
+        return known is None or any(getattr(known[1], name) != getattr(report, name) for name in NEWS)
 
     def _interrupted_between(self, before_at: float, at: float, before: Report, report: Report) -> bool:
         """Whether the node rebooted between two reports, or was silent for long enough to be lost while every replica was read."""
@@ -126,8 +124,9 @@ class DeviceReports:
         self._progress[key] = (at, progress)
         return known is None or known[1] != progress
 
-    def _fleets_with_turned_devices(self, now: float) -> set[str]:
+    def turned(self) -> set[str]:
         """The fleets of which a device came online or fell silent since the last call. Very old reports are dropped."""
+        now = self._clock()
         self._reports = {node: (at, report) for node, (at, report) in self._reports.items() if now - at < FORGET_SECONDS}
         self._interrupted = {node: found for node, found in self._interrupted.items() if now - found[1] < FORGET_SECONDS}
         online = {node: now - at < OFFLINE_SECONDS for node, (at, _) in self._reports.items()}
@@ -136,13 +135,28 @@ class DeviceReports:
         return turned
 
 
+class _WithAges(Mapping[str, SeenReport]):
+    """Reports with their ages at one moment. Each is made when it is asked for, which is in the thread of a plan."""
+
+    def __init__(self, reports: Mapping[str, tuple[float, Report]], now: float) -> None:
+        self._reports, self._now = reports, now
+        self._made: dict[str, SeenReport] = {}
+
+    def __getitem__(self, node: str) -> SeenReport:
+        if (made := self._made.get(node)) is None:
+            at, report = self._reports[node]
+            made = self._made[node] = SeenReport(age_seconds=max(0.0, self._now - at), report=report)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._reports)
+
+    def __len__(self) -> int:
+        return len(self._reports)
+
+
 def _newer(report: Report, at: float, known: Report, known_at: float) -> bool:
     """True if a report is newer than the known one: by its sequence within one agent process, by its time between two processes."""
     if (report.boot_id, report.instance) == (known.boot_id, known.instance):
         return report.sequence > known.sequence
     return at > known_at
-
-
-def _without_counters(report: Report) -> Report:
-    """The report without the fields that change in every report."""
-    return report.model_copy(update={"sequence": 0, "uptime_ms": 0})

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,10 @@ from bramble.settings import Settings
 SERVICE_LABEL = "kubernetes.io/service-name"
 READ_SECONDS = 5
 """Time limit of one reading of one replica."""
+
+PART_BYTES = 256 * 1024
+"""A replica is read in parts of about this size, which is some 300 reports. Parsing one takes 15 ms, in which the event loop does nothing
+else; 5,000 reports at once would take 285 ms."""
 
 log = logging.getLogger(__name__)
 
@@ -106,16 +111,20 @@ class GatewayPoller:
         context, token = _tls_context(Path(self._settings.gateway_ca)), _token(Path(GATEWAY_TOKEN))
         if not replicas or context is None or not token:
             self._reports.record_reading(complete=False)
-            self._wake(self._reports.merge(()))
+            self._wake(self._reports.turned(), ())
             self._measure(answered=0, silent=len(replicas))
             return
         headers = {"Authorization": f"Bearer {token}"}
         answers = await asyncio.gather(*(self._read(session, replica, context, headers) for replica in replicas))
         readings = [answer for answer in answers if answer is not None]
-        self._cursors = {replica: answer.cursor for replica, answer in zip(replicas, answers, strict=True) if answer is not None}
-        old_enough = all(reading.up_seconds >= OFFLINE_SECONDS for reading in readings)
+        self._cursors = {replica: answer[-1].cursor for replica, answer in zip(replicas, answers, strict=True) if answer is not None}
+        old_enough = all(reading[-1].up_seconds >= OFFLINE_SECONDS for reading in readings)
         self._reports.record_reading(complete=len(readings) == len(replicas) and old_enough)
-        self._wake(self._reports.merge(readings))
+        news = []
+        for part in chain.from_iterable(readings):
+            news.append(self._reports.merge(part))
+            await asyncio.sleep(0)  # other tasks run between two parts
+        self._wake(set[str]().union(self._reports.turned(), *(fleets for fleets, _ in news)), {key for _, keys in news for key in keys})
         self._measure(answered=len(readings), silent=len(replicas) - len(readings))
 
     def _measure(self, *, answered: int, silent: int) -> None:
@@ -130,21 +139,25 @@ class GatewayPoller:
 
     async def _read(
         self, session: aiohttp.ClientSession, replica: Address, context: ssl.SSLContext, headers: Mapping[str, str]
-    ) -> Observed | None:
-        """What a replica received since the last reading; None, and a log line, when it does not answer as a gateway does."""
+    ) -> list[Observed] | None:
+        """What a replica received since the last reading, in parts; None, and a log line, when it does not answer as a gateway does."""
         host = f"[{replica.host}]" if ":" in replica.host else replica.host
         name = f"{self._settings.gateway_service}.{self._settings.namespace}.svc"
+        url, after, parts = f"https://{host}:{replica.port}/v1/observed", self._cursors.get(replica, ""), list[Observed]()
         try:
-            url, after = f"https://{host}:{replica.port}/v1/observed", {"after": self._cursors.get(replica, "")}
-            async with session.get(url, params=after, ssl=context, server_hostname=name, headers=headers) as response:
-                response.raise_for_status()
-                return parse_reading(await response.read())
+            async with asyncio.timeout(READ_SECONDS):
+                while not parts or parts[-1].more:
+                    query = {"after": after, "limit": str(PART_BYTES)}
+                    async with session.get(url, params=query, ssl=context, server_hostname=name, headers=headers) as response:
+                        response.raise_for_status()
+                        parts.append(parse_reading(await response.read()))
+                    after = parts[-1].cursor
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
             log.info("gateway replica %s did not answer: %s: %s", replica.host, type(error).__name__, error)
             return None
+        return parts
 
-    def _wake(self, news: tuple[set[str], set[Key]]) -> None:
-        fleets, objects = news
+    def _wake(self, fleets: Iterable[str], objects: Iterable[Key]) -> None:
         for fleet in fleets:
             self._changes.wake_dependants(Key(REPORT_KIND, "", fleet))
         for key in objects:

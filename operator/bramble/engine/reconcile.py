@@ -83,7 +83,8 @@ class Reconciler:
             self._queue.forget(key)
             return
         now = utcnow()
-        plan = controller.plan(observed, now)
+        # A plan looks at thousands of devices, and is pure. In a thread it keeps the loop from renewing the Lease for milliseconds at most.
+        plan = await asyncio.to_thread(controller.plan, observed, now)
         held_back = await self._executor.execute(planned, plan, reader.states, controller.memory)
         if held_back is not None:
             self._queue.add_after(key, held_back)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -109,6 +110,7 @@ class Relist:
                 await self.compare()
             except ApiUnavailable as error:
                 log.warning("the full list could not be compared: %s", error)
+            gc.collect()  # the only full collection (`bramble.__main__.collect_rarely`)
 
     async def compare(self) -> None:
         """Compare every kind once.

@@ -18,7 +18,7 @@ from bramble.gateway.identity import Caller, Identities, bearer, require_agent, 
 from bramble.gateway.jobs import Jobs
 from bramble.gateway.rates import Rates
 from bramble.gateway.refusals import Busy, Encoded, Forbidden, Invalid, TooLarge
-from bramble.gateway.reports import ReceivedReports
+from bramble.gateway.reports import NUMBER, ReceivedReports
 from bramble.gateway.stores import Stores
 from bramble.settings import Settings
 
@@ -135,9 +135,13 @@ class Calls:
         return web.json_response({"key": filing.key, "sha256": digest}, status=201)
 
     async def observed(self, request: web.Request) -> web.Response:
-        """Answer the operator with everything that this replica received; with `?after=<cursor>` only with what it received since."""
+        """Answer the operator with everything that this replica received: with `?after=<cursor>` what it received since, and with
+        `?limit=<bytes>` the first part of it.
+        """
         require_operator(await self._caller(request), self.settings)
-        answer = web.Response(body=self.reports.observed(request.query.get("after", "")), content_type="application/json")
+        limit = request.query.get("limit", "")
+        body = self.reports.observed(request.query.get("after", ""), int(limit) if NUMBER.fullmatch(limit) else None)
+        answer = web.Response(body=body, content_type="application/json")
         answer.enable_compression()
         return answer
 

@@ -13,16 +13,14 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from bramble.contracts.report import ObjectRef, Progress, Report
 from bramble.gateway.bounded import drop_oldest
 
-FORGET_REPORT_SECONDS = 3600.0
-"""A report older than this is no longer passed on. The Fleet's status shows the device as offline long before."""
-
-FORGET_PROGRESS_SECONDS = 900.0
-"""Progress older than this is no longer passed on."""
+FORGET_SECONDS = {b"report": 3600.0, b"progress": 900.0}
+"""What is older than this is no longer passed on. The Fleet's status shows a device as offline long before."""
 
 MAX_REPORTS = 20_000
 MAX_PROGRESS = 5_000
@@ -34,10 +32,11 @@ NUMBER = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class _Received:
-    """A document as JSON, the time when it was received, and its number among all received documents."""
+    """A document as JSON, the time when it was received, its number among all received documents, and the name of its field."""
 
     at: float
     number: int
+    name: bytes
     json: bytes
 
 
@@ -73,7 +72,7 @@ class ReceivedReports:
         before = self._reports.get(report.node)
         if before is not None and before[0][:2] == sender[:2] and before[0].sequence >= sender.sequence:
             return False
-        self._reports[report.node] = (sender, self._record(report.model_dump_json(by_alias=True, exclude_defaults=True)))
+        self._reports[report.node] = (sender, self._record(b"report", report.model_dump_json(by_alias=True, exclude_defaults=True)))
         self._reports.move_to_end(report.node)
         drop_oldest(self._reports, MAX_REPORTS)
         return True
@@ -84,36 +83,45 @@ class ReceivedReports:
         before = self._progress.get(key)
         if before is not None and before[0] > progress.attempt:
             return False
-        self._progress[key] = (progress.attempt, self._record(progress.model_dump_json(by_alias=True, exclude_defaults=True)))
+        self._progress[key] = (progress.attempt, self._record(b"progress", progress.model_dump_json(by_alias=True, exclude_defaults=True)))
         self._progress.move_to_end(key)
         drop_oldest(self._progress, MAX_PROGRESS)
         return True
 
-    def observed(self, after: str = "") -> bytes:
-        """Everything received, as the JSON of an `Observed`; with a cursor of this process, only what was received after it."""
+    def observed(self, after: str = "", limit: int | None = None) -> bytes:
+        """Everything received, as the JSON of an `Observed`.
+
+        Args:
+            after: a cursor of this process: only what was received after it. Any other text stands for everything.
+            limit: bytes after which no further item is begun, so that the operator reads thousands of reports piece by piece.
+        """
         now = self._clock()
         process, _, number = after.partition(".")
         since = int(number) if process == self._process and NUMBER.fullmatch(number) else -1
-        reports = _pieces(b"report", (received for _, received in self._reports.values()), since, now, FORGET_REPORT_SECONDS)
-        progress = _pieces(b"progress", (received for _, received in self._progress.values()), since, now, FORGET_PROGRESS_SECONDS)
-        return b'{"replica":"%b","upSeconds":%.3f,"cursor":"%b.%d","reports":[%b],"progress":[%b]}' % (
+        received = (item for _, item in (*self._reports.values(), *self._progress.values()))
+        wanted = sorted((item for item in received if item.number > since and now - item.at < FORGET_SECONDS[item.name]), key=_number)
+        sizes = accumulate((len(item.json) for item in wanted), initial=0)
+        page = wanted if limit is None else [item for item, before in zip(wanted, sizes, strict=False) if before < limit]
+        more = len(page) < len(wanted)
+        return b'{"replica":"%b","upSeconds":%.3f,"cursor":"%b.%d","more":%b,"reports":[%b],"progress":[%b]}' % (
             self._replica.encode(),
             now - self._started,
             self._process.encode(),
-            self._received,
-            reports,
-            progress,
+            page[-1].number if more else self._received,
+            b"true" if more else b"false",
+            _pieces(page, b"report", now),
+            _pieces(page, b"progress", now),
         )
 
-    def _record(self, json: str) -> _Received:
+    def _record(self, name: bytes, json: str) -> _Received:
         self._received += 1
-        return _Received(self._clock(), self._received, json.encode())
+        return _Received(self._clock(), self._received, name, json.encode())
 
 
-def _pieces(name: bytes, all_received: Iterable[_Received], since: int, now: float, forget: float) -> bytes:
-    """The items of a list in an `Observed`: those received after number `since` that are not too old."""
-    return b",".join(
-        b'{"ageSeconds":%.3f,"%b":%b}' % (now - received.at, name, received.json)
-        for received in all_received
-        if received.number > since and now - received.at < forget
-    )
+def _number(item: _Received) -> int:
+    return item.number
+
+
+def _pieces(page: Iterable[_Received], name: bytes, now: float) -> bytes:
+    """The items of a list in an `Observed`."""
+    return b",".join(b'{"ageSeconds":%.3f,"%b":%b}' % (now - item.at, name, item.json) for item in page if item.name == name)

@@ -42,6 +42,12 @@ def observed(*reports: tuple[float, Report], progress: tuple[tuple[float, Progre
     )
 
 
+def read(reports: DeviceReports, reading: Observed) -> tuple[set[str], set[Key]]:
+    """What the poller wakes after a reading."""
+    fleets, objects = reports.merge(reading)
+    return fleets | reports.turned(), objects
+
+
 def progress(attempt: int, epoch: int, ref: ObjectRef = RUN) -> Progress:
     return Progress(object=ref, step="train", attempt=attempt, epoch=epoch, epochs=10)
 
@@ -51,38 +57,40 @@ def sequence(reports: DeviceReports, node: str = "pi-1") -> int:
 
 
 def test_within_one_process_the_sequence_decides(reports: DeviceReports) -> None:
-    reports.merge([observed((4, report("pi-1", 7))), observed((1, report("pi-1", 6)))])
+    read(reports, observed((4, report("pi-1", 7))))
+    read(reports, observed((1, report("pi-1", 6))))
     assert sequence(reports) == 7
 
 
 def test_between_two_processes_the_one_heard_later_counts(reports: DeviceReports) -> None:
     """Sequences begin anew with the process."""
-    reports.merge([observed((6, report("pi-1", 90))), observed((1, report("pi-1", 2, instance="i2")))])
+    read(reports, observed((6, report("pi-1", 90))))
+    read(reports, observed((1, report("pi-1", 2, instance="i2"))))
     assert sequence(reports) == 2
-    reports.merge([observed((8, report("pi-1", 90)))])
+    read(reports, observed((8, report("pi-1", 90))))
     assert sequence(reports) == 2
 
 
 def test_news_names_the_fleet_once(reports: DeviceReports, time: Time) -> None:
-    assert reports.merge([observed((0, report("pi-1", 1)))])[0] == {"demo"}
+    assert read(reports, observed((0, report("pi-1", 1))))[0] == {"demo"}
     time.now = 5
-    assert reports.merge([observed((0, report("pi-1", 2)))])[0] == set(), "nothing but the sequence changed"
+    assert read(reports, observed((0, report("pi-1", 2))))[0] == set(), "nothing but the sequence changed"
     time.now = 10
-    assert reports.merge([observed((0, report("pi-1", 3, board="rpi5")))])[0] == {"demo"}
+    assert read(reports, observed((0, report("pi-1", 3, board="rpi5"))))[0] == {"demo"}
 
 
 def test_falling_silent_and_coming_back_is_news(reports: DeviceReports, time: Time) -> None:
-    reports.merge([observed((0, report("pi-1", 1)))])
+    read(reports, observed((0, report("pi-1", 1))))
     time.now = OFFLINE_SECONDS - 1
-    assert reports.merge([])[0] == set()
+    assert reports.turned() == set()
     time.now = OFFLINE_SECONDS + 1
-    assert reports.merge([])[0] == {"demo"}
-    assert reports.merge([])[0] == set()
-    assert reports.merge([observed((0, report("pi-1", 2)))])[0] == {"demo"}
+    assert reports.turned() == {"demo"}
+    assert reports.turned() == set()
+    assert read(reports, observed((0, report("pi-1", 2))))[0] == {"demo"}
 
 
 def test_ages_go_on_by_our_own_clock(reports: DeviceReports, time: Time) -> None:
-    reports.merge([observed((2, report("pi-1", 1)))])
+    read(reports, observed((2, report("pi-1", 1))))
     time.now = 5
     assert reports.devices("demo").reports["pi-1"].age_seconds == 7
     assert reports.devices("other").reports == {}
@@ -99,9 +107,9 @@ def test_silence_is_proven_by_readings_that_have_been_complete_for_long_enough(r
 
 
 def test_progress_of_an_earlier_attempt_is_passed_over(reports: DeviceReports) -> None:
-    _, objects = reports.merge([observed(progress=((1, progress(2, 3)),))])
+    _, objects = read(reports, observed(progress=((1, progress(2, 3)),)))
     assert objects == {Key("TrainingRun", "ads", "digits")}
-    _, objects = reports.merge([observed(progress=((0, progress(1, 9)),))])
+    _, objects = read(reports, observed(progress=((0, progress(1, 9)),)))
     assert objects == set()
     seen = reports.progress(RUN, "train")
     assert seen is not None
@@ -109,18 +117,18 @@ def test_progress_of_an_earlier_attempt_is_passed_over(reports: DeviceReports) -
 
 
 def test_the_same_progress_again_wakes_nobody(reports: DeviceReports, time: Time) -> None:
-    reports.merge([observed(progress=((0, progress(1, 3)),))])
+    read(reports, observed(progress=((0, progress(1, 3)),)))
     time.now = 2
-    assert reports.merge([observed(progress=((0, progress(1, 3)),))])[1] == set()
+    assert read(reports, observed(progress=((0, progress(1, 3)),)))[1] == set()
     time.now = 4
-    assert reports.merge([observed(progress=((0, progress(1, 4)),))])[1] == {Key("TrainingRun", "ads", "digits")}
+    assert read(reports, observed(progress=((0, progress(1, 4)),)))[1] == {Key("TrainingRun", "ads", "digits")}
 
 
 async def test_a_job_of_another_namespace_says_nothing_of_an_object_whose_uid_it_claims(reports: DeviceReports, time: Time) -> None:
     theirs = RUN.model_copy(update={"namespace": "tv"})
-    reports.merge([observed(progress=((2, progress(1, 3)),))])
+    read(reports, observed(progress=((2, progress(1, 3)),)))
     time.now = 1
-    reports.merge([observed(progress=((0, progress(7, 9, theirs)),))])
+    read(reports, observed(progress=((0, progress(7, 9, theirs)),)))
 
     changes = Changes(Cache(), WorkQueue(), {})
     changes.updated(made("TrainingRun", "digits", uid="uid-run"))
@@ -139,9 +147,9 @@ async def test_a_job_of_another_namespace_says_nothing_of_an_object_whose_uid_it
     [pytest.param(FORGET_SECONDS - 1, 1, id="for almost an hour"), pytest.param(FORGET_SECONDS, 0, id="for an hour")],
 )
 def test_a_device_that_has_been_silent_for_an_hour_is_forgotten(reports: DeviceReports, time: Time, seconds: float, known: int) -> None:
-    reports.merge([observed((0, report("pi-1", 1)))])
+    read(reports, observed((0, report("pi-1", 1))))
     time.now = seconds
-    reports.merge([])
+    reports.turned()
     assert (reports.count(), len(reports.devices("demo").reports)) == (known, known)
 
 
@@ -155,38 +163,38 @@ def test_a_device_that_has_been_silent_for_an_hour_is_forgotten(reports: DeviceR
 def test_a_device_is_offline_after_the_time_that_the_contract_names(
     reports: DeviceReports, time: Time, seconds: float, turned: bool
 ) -> None:
-    reports.merge([observed((0, report("pi-1", 1)))])
+    read(reports, observed((0, report("pi-1", 1))))
     time.now = seconds
-    assert reports.merge([])[0] == ({"demo"} if turned else set())
+    assert reports.turned() == ({"demo"} if turned else set())
 
 
 def test_a_report_that_was_already_old_when_it_was_read_is_as_old_here(reports: DeviceReports, time: Time) -> None:
     time.now = 100
-    reports.merge([observed((OFFLINE_SECONDS + 1, report("pi-1", 1)))])
+    read(reports, observed((OFFLINE_SECONDS + 1, report("pi-1", 1))))
     assert reports.devices("demo").reports["pi-1"].age_seconds == OFFLINE_SECONDS + 1
-    assert reports.merge([])[0] == set(), "it is offline already, which is no news"
+    assert reports.turned() == set(), "it is offline already, which is no news"
 
 
 def test_a_device_that_restarted_is_known_by_its_new_boot(reports: DeviceReports, time: Time) -> None:
-    reports.merge([observed((0, report("pi-1", 90)))])
+    read(reports, observed((0, report("pi-1", 90))))
     time.now = 5
-    reports.merge([observed((0, report("pi-1", 1, boot="b2")))])
+    read(reports, observed((0, report("pi-1", 1, boot="b2"))))
     assert sequence(reports) == 1
 
 
 def test_the_same_sequence_again_is_not_a_newer_report(reports: DeviceReports, time: Time) -> None:
     """Two replicas may have received the same report, or one is read twice; its age goes on."""
-    reports.merge([observed((0, report("pi-1", 5)))])
+    read(reports, observed((0, report("pi-1", 5))))
     time.now = 4
-    reports.merge([observed((0, report("pi-1", 5, board="rpi5")))])
+    read(reports, observed((0, report("pi-1", 5, board="rpi5"))))
     assert reports.devices("demo").reports["pi-1"].age_seconds == 4
 
 
 def test_a_node_that_moved_to_another_fleet_is_news_there(reports: DeviceReports, time: Time) -> None:
-    reports.merge([observed((0, report("pi-1", 1)))])
+    read(reports, observed((0, report("pi-1", 1))))
     time.now = 5
     moved = report("pi-1", 2).model_copy(update={"fleet": "other"})
-    assert reports.merge([observed((0, moved))])[0] == {"other"}
+    assert read(reports, observed((0, moved)))[0] == {"other"}
     assert reports.devices("demo").reports == {}
 
 
@@ -202,8 +210,8 @@ def test_progress_of_the_same_attempt_counts_by_when_it_was_received(
     reports: DeviceReports, time: Time, later: float, expected: int
 ) -> None:
     time.now = 10
-    reports.merge([observed(progress=((5, progress(1, 3)),))])
-    reports.merge([observed(progress=((5 - later, progress(1, 4)),))])
+    read(reports, observed(progress=((5, progress(1, 3)),)))
+    read(reports, observed(progress=((5 - later, progress(1, 4)),)))
     seen = reports.progress(RUN, "train")
     assert seen is not None
     assert seen.progress.epoch == expected
@@ -211,8 +219,8 @@ def test_progress_of_the_same_attempt_counts_by_when_it_was_received(
 
 def test_progress_of_a_later_attempt_counts_although_it_is_older(reports: DeviceReports, time: Time) -> None:
     time.now = 10
-    reports.merge([observed(progress=((1, progress(1, 3)),))])
-    reports.merge([observed(progress=((2, progress(2, 1)),))])
+    read(reports, observed(progress=((1, progress(1, 3)),)))
+    read(reports, observed(progress=((2, progress(2, 1)),)))
     seen = reports.progress(RUN, "train")
     assert seen is not None
     assert (seen.progress.attempt, seen.age_seconds) == (2, 2)
@@ -220,7 +228,7 @@ def test_progress_of_a_later_attempt_counts_although_it_is_older(reports: Device
 
 def test_progress_of_other_objects_stays_when_one_is_deleted(reports: DeviceReports) -> None:
     other = RUN.model_copy(update={"name": "other", "uid": "uid-other"})
-    reports.merge([observed(progress=((0, progress(1, 3)), (0, progress(1, 3, other))))])
+    read(reports, observed(progress=((0, progress(1, 3)), (0, progress(1, 3, other)))))
     reports.forget("uid-run")
     assert reports.progress(RUN, "train") is None
     assert reports.progress(other, "train") is not None
@@ -240,12 +248,12 @@ def test_an_interruption_is_known_for_an_hour(
     reports: DeviceReports, time: Time, seconds: float, boot: str, complete: bool, counts: bool
 ) -> None:
     reports.record_reading(complete=True)
-    reports.merge([observed((0, report("pi-1", 7)))])
+    read(reports, observed((0, report("pi-1", 7))))
     time.now += seconds - 1
     reports.record_reading(complete=complete)
     time.now += 1
     reports.record_reading(complete=True)
-    reports.merge([observed((0, report("pi-1", 8, boot=boot)))])
+    read(reports, observed((0, report("pi-1", 8, boot=boot))))
     found = reports.devices("demo").interruptions
     assert ("pi-1" in found) is counts
     if counts:
@@ -254,5 +262,5 @@ def test_an_interruption_is_known_for_an_hour(
         assert (interruption.before.sequence, interruption.back_since_seconds) == (7, 100)
         assert interruption.silent_since_seconds == 100 + seconds
     time.now += FORGET_SECONDS
-    reports.merge([observed((0, report("pi-2", 1)))])
+    read(reports, observed((0, report("pi-2", 1))))
     assert reports.devices("demo").interruptions == {}

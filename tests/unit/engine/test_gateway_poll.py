@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import aiohttp
@@ -132,10 +134,11 @@ class Replicas:
         monkeypatch.setattr(changes, "wake_dependants", lambda key: self.woken.append("/".join(key)))
         monkeypatch.setattr(changes, "wake", lambda key: self.woken.append("/".join(key)))
 
-    async def read(self, _: Any, replica: Address, context: Any, headers: Mapping[str, str]) -> Observed | None:
+    async def read(self, _: Any, replica: Address, context: Any, headers: Mapping[str, str]) -> list[Observed] | None:
         assert context
         assert headers == {"Authorization": "Bearer token"}
-        return self.answers[replica.host]
+        answer = self.answers[replica.host]
+        return [answer] if answer is not None else None
 
     async def read_all(self) -> None:
         await self.poller.read_all(cast(aiohttp.ClientSession, None))
@@ -188,6 +191,36 @@ async def test_a_replica_is_asked_for_what_came_after_its_last_answer(monkeypatc
     replicas.answers["b"] = None
     await replicas.read_all()
     assert replicas.poller._cursors == {Address("a", 8443): "a1"}, "a replica that did not answer is asked for everything"
+
+
+class PartsSession:
+    """A replica that answers in these parts."""
+
+    def __init__(self, *parts: Observed) -> None:
+        self.parts, self.asked = list(parts), list[tuple[str, int]]()
+
+    @contextlib.asynccontextmanager
+    async def get(self, _: str, *, params: Mapping[str, str], **options: Any) -> AsyncIterator[Any]:
+        assert options["server_hostname"] == f"{SETTINGS.gateway_service}.{SETTINGS.namespace}.svc"
+        self.asked.append((params["after"], int(params["limit"])))
+        part = self.parts.pop(0)
+
+        async def read() -> bytes:
+            return part.model_dump_json(by_alias=True).encode()
+
+        yield SimpleNamespace(raise_for_status=lambda: None, read=read)
+
+
+async def test_a_replica_with_much_to_say_is_read_in_parts_and_its_news_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    replicas = Replicas(monkeypatch, {"a": None})
+    monkeypatch.setattr(replicas.poller, "_read", functools.partial(GatewayPoller._read, replicas.poller))
+    first, second = reading("pi-1", cursor="c1").model_copy(update={"more": True}), reading("pi-2", cursor="c2")
+    session = PartsSession(first, second)
+    await replicas.poller.read_all(cast(aiohttp.ClientSession, session))
+    assert session.asked == [("", module.PART_BYTES), ("c1", module.PART_BYTES)]
+    assert replicas.poller._cursors == {Address("a", 8443): "c2"}
+    assert (replicas.counted(), replicas.reports.complete) == ((1, 0, 2), True)
+    assert replicas.woken == ["Report//demo", "TrainingRun/ads/digits"]
 
 
 PATH = "/v1/observed"

@@ -113,10 +113,31 @@ def test_a_cursor_of_another_replica_asks_for_everything(cursor: str) -> None:
     assert len(setting.observed(cursor).reports) == 1
 
 
+def test_a_limit_cuts_what_was_received_into_parts_that_lose_and_repeat_nothing() -> None:
+    setting = Setting()
+    for number in range(10):
+        setting.received.add_report(report(f"pi-{number}"))
+        setting.received.add_progress(progress(name=f"run-{number}"))
+    whole, cursor, parts = setting.observed(), "", list[Observed]()
+    while not parts or parts[-1].more:
+        parts.append(Observed.model_validate_json(setting.received.observed(cursor, 1000)))
+        cursor = parts[-1].cursor
+        setting.received.add_report(report("pi-0", sequence=len(parts) + 1)) if len(parts) < 3 else None
+    assert len(parts) > 5
+    nodes = [item.report.node for part in parts for item in part.reports]
+    assert sorted(nodes) == sorted([*(item.report.node for item in whole.reports), "pi-0"]), "it reported again meanwhile"
+    assert [item.progress for part in parts for item in part.progress] == [item.progress for item in whole.progress]
+    assert all(part.reports or part.progress for part in parts)
+    assert (setting.observed(cursor).reports, setting.observed(cursor).more) == ((), False)
+
+
 def test_a_device_long_silent_is_told_of_no_more() -> None:
     setting = Setting()
     setting.received.add_report(report())
-    setting.now += module.FORGET_REPORT_SECONDS + 1
+    setting.received.add_progress(progress())
+    setting.now += module.FORGET_SECONDS[b"progress"] + 1
+    assert [len(setting.observed().reports), len(setting.observed().progress)] == [1, 0]
+    setting.now += module.FORGET_SECONDS[b"report"]
     assert setting.observed().reports == ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from bramble.api.fleet import KIND
@@ -21,7 +22,8 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
     if manifest is None:
         return None
     fleet = parse(KIND, manifest)
-    nodes, namespace = [Node.of(node) for node in sources.list(NODE)], sources.settings.edge_namespace
+    manifests, namespace = sources.list(NODE), sources.settings.edge_namespace
+    nodes = await asyncio.to_thread(lambda: [Node.of(node) for node in manifests])  # thousands, as in the next thread
     labelled = tuple(node for node in nodes if has_agent(node, key.name))
     if fleet.metadata.deleted is not None:
         return Leaving(fleet, labelled)
@@ -29,11 +31,12 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         return fleet
     ours = {OWNER_UID: fleet.metadata.uid}
     setups = {**ours, STEP: NODE_SETUP}
-    pods = sources.list(POD, namespace, setups)
+    pods, claims = sources.list(POD, namespace, setups), [Claim.of(each) for each in sources.list(FLEET)]
     preparations = [SetupJob.of(job, pods) for job in sources.list(JOB, namespace, setups)]
+    members = await asyncio.to_thread(membership, fleet, nodes, claims)
     return Observed(
         fleet=fleet,
-        membership=membership(fleet, nodes, (Claim.of(each) for each in sources.list(FLEET))),
+        membership=members,
         labelled=labelled,
         daemon_sets=tuple(
             Child.of(each) for each in sources.list(DAEMON_SET, namespace, ours) if "deletionTimestamp" not in each["metadata"]
