@@ -234,6 +234,17 @@ class Undone(StatusPart):
     """When that was decided, in RFC 3339."""
 
 
+class Moment(StatusPart):
+    """Something that was decided about an attempt."""
+
+    at: str = ""
+    """When, in RFC 3339."""
+    reason: str = ""
+    """The reason of `Ready` from then on."""
+    message: str = ""
+    """What was decided, and why."""
+
+
 OPEN_OBJECT = WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
 
 
@@ -298,9 +309,12 @@ class Status(KindStatus):
     decision: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """The last decision with its evidence: `action` (NextStep, Promote or Undo), `reason`, `message`, `at`, `attempt`, `step`, `stable` and
     `candidate` (names of ModelVersions), `rules` (the guardrails with every default filled in), `candidateCounters` and `stableCounters`
-    (as `baseline`), and `judgement` (`verdict` and `guardrails`, as in `analysis`). A copy is filed in the store. Memory."""
+    (as `baseline`), `judgement` (`verdict` and `guardrails`, as in `analysis`), and `nodes` (what each node with the candidate last said).
+    A copy is filed in the store. Memory."""
     decision_filed: bool = False
     """Whether the copy of the decision is in the store."""
+    timeline: Annotated[tuple[Moment, ...], ATOMIC] = ()
+    """What was decided about the present or last attempt, the last 30 decisions."""
     nodes: NodesSeen | None = None
     """How many nodes serve which version."""
     analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None

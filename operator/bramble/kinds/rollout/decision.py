@@ -13,6 +13,13 @@ from bramble.kinds.rollout.analysis import Judgement, judge
 Action = Literal["NextStep", "Promote", "Undo"]
 
 
+class NodeState(Document):
+    """What a node with the candidate last said, in words for people."""
+
+    node: str
+    said: str
+
+
 class Decision(Document):
     """What was decided in one step of an attempt. `at` is RFC 3339; `stable` and `candidate` are names of ModelVersions."""
 
@@ -29,6 +36,8 @@ class Decision(Document):
     candidate_counters: CohortCounters
     stable_counters: CohortCounters
     judgement: Judgement
+    nodes: tuple[NodeState, ...] = ()
+    """The nodes with the candidate, at most 50."""
 
     def again(self) -> Judgement:
         """The judgement of the same evidence by the same rules, computed now."""

@@ -26,6 +26,7 @@ from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, Written
+from bramble.kinds.rollout.origins import gather_origins
 from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
 
@@ -80,6 +81,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
         rival=await gather_rival(rollout, model, written, sources),
         namespace=sources.settings.namespace,
         target=await gather_target(rollout, fleet, blobs, sources),
+        origins=await gather_origins(rollout, sources),
     )
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from bramble.api.conditions import rfc3339
 from bramble.api.rollout import Release, Status, Undone
+from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.rollout import reasons
-from bramble.kinds.rollout.decision import Action, Decision
+from bramble.kinds.rollout.decision import Action, Decision, NodeState
+from bramble.kinds.rollout.losses import candidate_members
 from bramble.kinds.rollout.observed import Observed
 
 HISTORY_KEPT = 10
@@ -119,6 +121,7 @@ def decision(seen: Observed, action: Action, reason: str, message: str, now: dat
         changes: fields of the decision that are not those of the present attempt.
     """
     candidate, stable = seen.status.candidate, seen.status.stable
+    members = candidate_members(seen.status, seen.nodes) if candidate is not None else frozenset()
     kept = Decision(
         action=action,
         reason=reason,
@@ -132,5 +135,23 @@ def decision(seen: Observed, action: Action, reason: str, message: str, now: dat
         candidate_counters=seen.evidence.candidate,
         stable_counters=seen.evidence.stable,
         judgement=seen.judgement,
+        nodes=tuple(NodeState(node=node, said=last_words(seen, node)) for node in sorted(members)[:NAMES_KEPT]),
     ).model_copy(update=changes)
     return {"decision": kept.model_dump(mode="json", by_alias=True, exclude_none=True), "decision_filed": False}
+
+
+def last_words(seen: Observed, node: str) -> str:
+    """What a node with the candidate last said, for a person who wants to know why the version was undone."""
+    report, trial = seen.nodes.report(node), seen.trials.get(node)
+    serves = node in seen.nodes.verified(seen.status.candidate, (node,))
+    if report is None:
+        said = "was never heard of"
+    elif report.age_seconds > OFFLINE_SECONDS:
+        said = f"silent for {report.age_seconds:.0f} s"
+    elif trial is not None and trial.state != "serving":
+        said = f"{trial.state} {trial.message}".strip()
+    else:
+        said = "serves it" if serves else "does not serve it"
+    if node in seen.status.departed:
+        return f"left the fleet; {said}"
+    return f"passed over; {said}" if node in seen.status.passed_over else said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from bramble.api.objects import Metadata, Object
@@ -15,6 +15,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.analysis import Judgement, judge, rule_of
 from bramble.kinds.rollout.evidence import Evidence, evidence_of
+from bramble.kinds.rollout.incident.incident import Origin
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
 from bramble.kinds.sources import Devices
 
@@ -43,6 +44,7 @@ class Observed:
         rival: name of the Rollout of the same model on the same fleet that has precedence, if there is one.
         namespace: the operator's namespace, where assignments are stored.
         target: the version that a request `undo` that is not answered yet names, if the fleet can go back to it; or why it cannot.
+        origins: what the two versions of an undo that is not filed yet were made from, by name.
     """
 
     rollout: Object[Spec, Status]
@@ -55,6 +57,7 @@ class Observed:
     rival: str | None
     namespace: str
     target: Release | Refused | None = None
+    origins: Mapping[str, Origin] = field(default_factory=dict)
 
     @property
     def metadata(self) -> Metadata:

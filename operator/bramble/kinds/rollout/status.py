@@ -7,19 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from bramble.api.conditions import Condition
-from bramble.api.rollout import NodesSeen
+from bramble.api.conditions import Condition, rfc3339
+from bramble.api.rollout import Moment, NodesSeen
 from bramble.contracts.names import first_names
 from bramble.kinds.plan import Emit, Item, Plan
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.assignment import eligible_nodes
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.status_update import StatusUpdate, not_ready, ready, remember, report
+from bramble.kinds.status_update import READY, StatusUpdate, not_ready, ready, remember, report
 
 Phase = Literal["Healthy", "Progressing", "Paused", "Degraded"]
 
 UNREACHABLE_LISTED = 50
 NAMES_LISTED = 5
+MOMENTS_KEPT = 30
+MOMENT_CHARACTERS = 200
 
 NO_CANDIDATE = Condition("Progressing", "False", reasons.NO_CANDIDATE, "no version is being tried")
 NOT_PAUSED = Condition("Paused", "False", reasons.NOT_PAUSED, "the Rollout does not wait for a person")
@@ -134,7 +136,14 @@ def report_rollout(
 
 def remember_rollout(seen: Observed, update: StatusUpdate, now: datetime, *, events: tuple[Emit, ...] = (), **memory: Any) -> Plan:
     """Plan a pass that changes memory, writes the figures too, and does nothing else."""
-    return remember(seen.rollout, update, now, events=events, **{**figures(seen), **memory})
+    return remember(seen.rollout, update, now, events=events, **{**figures(seen), **noted(seen, update, now), **memory})
+
+
+def noted(seen: Observed, update: StatusUpdate, now: datetime) -> dict[str, Any]:
+    """The time line of the attempt, with what is decided now."""
+    said = next(condition for condition in update.conditions if condition.type == READY)
+    moment = Moment(at=rfc3339(now), reason=said.reason, message=said.message[:MOMENT_CHARACTERS])
+    return {"timeline": (*seen.status.timeline, moment)[-MOMENTS_KEPT:]}
 
 
 def names(nodes: Iterable[str]) -> str:

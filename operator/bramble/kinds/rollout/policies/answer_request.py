@@ -15,7 +15,7 @@ from bramble.kinds.requests import Accepted, Refused
 from bramble.kinds.rollout import memory, reasons
 from bramble.kinds.rollout.decision import Action
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.status import figures, progressing, undone, waiting
+from bramble.kinds.rollout.status import figures, noted, progressing, undone, waiting
 from bramble.kinds.status_update import StatusUpdate
 
 ACTIONS = ("resume", "skip", "promote", "abort", "retry", UNDO)
@@ -40,7 +40,7 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
             return Refused("the Rollout is not paused: use skip to end this step without waiting for its analysis")
         message, changes = effect(seen, request.action, candidate, now)
         update = undone(seen, message) if request.action == "abort" else progressing(seen, reasons.REQUESTED, message)
-        return Accepted(message, without_events(update), changes)
+        return Accepted(message, without_events(update), {**changes, **noted(seen, update, now)})
 
     status = seen.status
     if unanswered(seen.metadata, status) is None:  # most passes: they need not compute the figures
@@ -73,7 +73,8 @@ def undo_to(seen: Observed, now: datetime) -> Accepted | Refused:
         return Refused(f"the fleet serves {target.ref} already")
     left = candidate or stable
     message = f"the fleet goes back {f'from {left.ref} ' if left is not None else ''}to {target.ref}, on every node at once"
-    return Accepted(message, without_events(undone(seen, message)), memory.undo_to(seen, target, message, now))
+    update = undone(seen, message)
+    return Accepted(message, without_events(update), {**memory.undo_to(seen, target, message, now), **noted(seen, update, now)})
 
 
 def effect(seen: Observed, action: str, candidate: Release, now: datetime) -> tuple[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.rollout import memory, reasons
 from bramble.kinds.rollout.arrivals import grace_ends
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.status import names, progressing, remember_rollout, report_rollout, undone, waiting
+from bramble.kinds.rollout.status import names, noted, progressing, remember_rollout, report_rollout, undone, waiting
 
 LOOK_AGAIN = timedelta(seconds=5)
 
@@ -53,7 +53,8 @@ def start(seen: Observed, wanted: Release, without: frozenset[str], now: datetim
         message += f", without {names(without)}: not back on the stable version in time"
     begun = {"attempt": attempt, "candidate": wanted, "seed": f"{seen.metadata.uid}/{attempt}", "decision": None}
     changes = {**begun, **memory.step_begins(seen, 0, now), **(memory.passed_over(seen, without, now) if without else {})}
-    return remember_rollout(seen, progressing(seen, reasons.STARTED, message), now, analysis=None, **changes)
+    update = progressing(seen, reasons.STARTED, message)
+    return remember_rollout(seen, update, now, analysis=None, timeline=noted(seen, update, now)["timeline"][-1:], **changes)
 
 
 def forget_waiting(seen: Observed, now: datetime) -> Plan | None:

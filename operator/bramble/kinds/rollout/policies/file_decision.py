@@ -9,6 +9,9 @@ from typing import Any
 
 from bramble.kinds.plan import FileResult, Plan
 from bramble.kinds.rollout.decision import Decision, decision_key, encode
+from bramble.kinds.rollout.incident.incident import Incident, differences
+from bramble.kinds.rollout.incident.markdown import render_markdown
+from bramble.kinds.rollout.incident.page import render_page
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.status import assigning, report_rollout
 
@@ -27,12 +30,27 @@ def file_decision(seen: Observed, planned: Plan, now: datetime) -> Plan:
         return planned
     decision = Decision.model_validate(status.decision)
     key = decision_key(metadata.namespace, metadata.name, metadata.uid, decision)
-    filing = FileResult(metadata.namespace, key, encode(status.decision))
+    filings = [FileResult(metadata.namespace, key, encode(status.decision))]
+    if decision.action == "Undo":
+        filings += incident_report(seen, decision, key.removesuffix(".json"))
     if planned.remember or planned.status is None:
-        return report_rollout(seen, assigning(seen), now, filing, decision_filed=True, wake_at=now)
+        return report_rollout(seen, assigning(seen), now, *filings, decision_filed=True, wake_at=now)
     if truths(planned.status["conditions"]) != truths(status.conditions):
         return replace(planned, wake_at=now)
-    return replace(planned, items=(*planned.items, filing), status={**planned.status, "decisionFiled": True})
+    return replace(planned, items=(*planned.items, *filings), status={**planned.status, "decisionFiled": True})
+
+
+def incident_report(seen: Observed, decision: Decision, key: str) -> list[FileResult]:
+    """The report of an undo for people, beside the decision: as Markdown and as a page."""
+    incident = Incident(
+        rollout=f"{seen.metadata.namespace}/{seen.metadata.name}",
+        fleet=seen.fleet.name,
+        decision=decision,
+        timeline=seen.status.timeline,
+        differences=differences(seen.origins.get(decision.stable), seen.origins.get(decision.candidate)),
+    )
+    forms = {".md": render_markdown(incident), ".html": render_page(incident)}
+    return [FileResult(seen.metadata.namespace, key + ending, text.encode(errors="replace")) for ending, text in forms.items()]
 
 
 def truths(conditions: Iterable[Mapping[str, Any]]) -> set[tuple[str, str, str]]:

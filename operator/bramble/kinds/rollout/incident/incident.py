@@ -1,0 +1,58 @@
+"""What an incident report says, before it has a form. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bramble.api.rollout import Moment
+from bramble.kinds.rollout.decision import Decision
+
+Origin = Mapping[str, str]
+"""What a version was made from: the name of a property, such as `dataset version` or `hyperparameters.epochs`, and its value as text."""
+
+DIFFERENCES_LISTED = 60
+VALUE_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A property in which the two versions differ; an empty value means that a version does not have it."""
+
+    name: str
+    stable: str
+    candidate: str
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An undo.
+
+    Attributes:
+        rollout: `namespace/name` of the Rollout.
+        decision: the undo, with its evidence.
+        timeline: what was decided about the attempt, in order.
+        differences: in what the versions differ, at most `DIFFERENCES_LISTED`; None where the ModelVersion of one of them is gone.
+    """
+
+    rollout: str
+    fleet: str
+    decision: Decision
+    timeline: tuple[Moment, ...]
+    differences: tuple[Difference, ...] | None
+
+    @property
+    def title(self) -> str:
+        """One line that says what was undone where."""
+        return f"{self.decision.candidate or 'a version'} was undone on fleet {self.fleet}"
+
+
+def differences(stable: Origin | None, candidate: Origin | None) -> tuple[Difference, ...] | None:
+    """In what two versions differ, by name."""
+    if stable is None or candidate is None:
+        return None
+    names = [name for name in sorted({*stable, *candidate}) if stable.get(name) != candidate.get(name)]
+    return tuple(
+        Difference(name[:VALUE_CHARACTERS], stable.get(name, "")[:VALUE_CHARACTERS], candidate.get(name, "")[:VALUE_CHARACTERS])
+        for name in names[:DIFFERENCES_LISTED]
+    )
