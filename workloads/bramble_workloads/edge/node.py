@@ -17,7 +17,10 @@ from bramble_workloads.edge.assignment.assigned_model import AssignedModel
 from bramble_workloads.edge.node_resources import NodeResources
 from bramble_workloads.edge.serve.counters import Book
 from bramble_workloads.edge.serve.endpoint import Endpoint
+from bramble_workloads.edge.serve.recent_inputs import RecentInputs
 from bramble_workloads.edge.settings import Settings, needed_for
+from bramble_workloads.edge.slots.last_end import LastEnd, WorkLog
+from bramble_workloads.edge.slots.slot_store import was_served
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +42,14 @@ class Node:
         with needed_for("BRAMBLE_STATE", settings.state):
             self._folder.mkdir(parents=True, exist_ok=True)
             self._blobs = Blobs(settings.state / "blobs", settings.disk_reserve)
+            served = frozenset(folder.name for folder in self._folder.iterdir() if was_served(folder))
         self._last_contact: float | None = None
         self._models: dict[str, AssignedModel] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._missing_since: dict[str, float] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._worker_error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        work = WorkLog(settings.state)
         self._resources = NodeResources(
             settings=settings,
             gateway=gateway,
@@ -54,6 +59,9 @@ class Node:
             instance=self.instance,
             trial_lock=asyncio.Lock(),
             writer=self._writer,
+            recent=RecentInputs(),
+            work=work,
+            last_end=LastEnd(work.found, served),
             report_soon=self.changed.set,
             last_contact=lambda: self._last_contact,
             delete_unused_blobs=self._delete_unused_blobs,
@@ -176,6 +184,8 @@ class Node:
             return
         del self._models[name], self._workers[name]
         self._missing_since.pop(name, None)
+        self._resources.recent.forget(name)
+        self._resources.work.forget(self._models)
         self._delete_unused_blobs()
         self.changed.set()
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from bramble_workloads.device.blobs import Blobs
 from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.serve.counters import Book
+from bramble_workloads.edge.serve.recent_inputs import RecentInputs
 from bramble_workloads.edge.settings import Settings
+from bramble_workloads.edge.slots.last_end import LastEnd, WorkLog
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class NodeResources:
     """Held during a trial, because two trials at once could exceed the memory that is left."""
     writer: Executor
     """An executor with one thread, so that writes reach the disk in the order in which they were submitted."""
+    recent: RecentInputs
+    work: WorkLog
+    last_end: LastEnd
     report_soon: Callable[[], None]
     """Makes the agent send a report at once."""
     last_contact: Callable[[], float | None]

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bramble.contracts.counters import Counters
@@ -100,6 +101,74 @@ async def test_after_a_crash_the_candidate_waits_for_the_gateway(agent: Agent, g
     assert running.bad == (second,)
     assert running.candidate is not None
     assert (running.candidate.state, running.candidate.message) == ("refused", "2 crashes or reboots while the package was served")
+
+
+# An agent that ends as soon as version 2.0.0 is asked, as a fault in a kernel of the graph would end it.
+DEADLY = """
+import os, signal, sys
+from bramble_workloads.processing.model import Model
+predict = Model.predict
+
+def deadly(self, content):
+    if self.description.version == "2.0.0":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return predict(self, content)
+
+Model.predict = deadly
+sys.argv = ["bramble_workloads", "agent"]
+from bramble_workloads.__main__ import main
+sys.exit(main())
+"""
+
+
+async def with_a_neighbour(gateway: FakeGateway, publish: Publish) -> tuple[str, str]:
+    """Assign a stable version and another tenant's model. Returns the stable version and a candidate."""
+    first, second = publish("1.0.0"), publish("2.0.0")
+    gateway.assign(first)
+    gateway.assign(publish("3.0.0"), model="letters", namespace="others", rollout_uid="uid-2")
+    return first, second
+
+
+async def test_a_crash_that_a_neighbour_may_have_caused_is_not_charged_to_a_candidate(
+    agent: Agent, gateway: FakeGateway, publish: Publish
+) -> None:
+    first, second = await with_a_neighbour(gateway, publish)
+    await agent.start()
+    await agent.serves(first)
+    gateway.assign(first, second)
+    for _ in range(3):
+        await agent.serves(second)
+        await until(lambda: gateway.active("letters"), "the neighbour serves", agent.tail)
+        await agent.kill()
+        gateway.reports.clear()
+        await agent.start()
+    await agent.serves(second)
+    running = gateway.running()
+    assert running is not None
+    assert running.bad == ()
+    assert crashes(gateway)[second, "candidate"] == 3, "the comparison with the stable version decides"
+
+
+async def test_a_crash_in_a_candidates_own_work_is_charged_to_it(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = await with_a_neighbour(gateway, publish)
+    await agent.start(program=DEADLY)
+    await agent.serves(first)
+    gateway.assign(first, second)
+    for _ in range(2):
+        await agent.serves(second)
+        await until(lambda: gateway.active("letters"), "the neighbour serves", agent.tail)
+        with pytest.raises(aiohttp.ClientError):
+            await agent.infer(PICTURE)
+        assert agent.process is not None
+        await agent.process.wait()
+        gateway.reports.clear()
+        await agent.start(program=DEADLY)
+    await agent.serves(first)
+    running = gateway.running()
+    assert running is not None
+    assert running.bad == (second,)
+    neighbour = [each for each in gateway.last.counters if each.model == "letters"] if gateway.last else []
+    assert sum(each.count("crashes") for each in neighbour) == 0, "it did nothing when the agent ended"
 
 
 SITES = [

@@ -10,14 +10,18 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from bramble.contracts.images import Decode, ImageInput, Normalize, Resize
 from bramble.contracts.package import GoldenTolerance, Serving, Variant
-from bramble_workloads.edge.trial.run_trial import TrialCrashed, run_trial
+from bramble.contracts.tasks.base import Tensor
+from bramble_workloads.edge.trial.run_trial import ControlFailed, TrialCrashed, run_trial
 from tests.unit.workloads.edge.agent_process import Agent, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.hostile_pictures import black_png
 from tests.unit.workloads.models import build_package, digits, digits_graph, png, rotated_graph
 
 PICTURE = digits()[0][0]
+SHRINK = (Decode(color="L"), Resize(size=8), Normalize(mean=(0.3,), std=(0.4,)))
 
 
 def huge_graph(mebibytes: int) -> bytes:
@@ -174,6 +178,55 @@ async def test_a_package_that_rejects_recent_inputs_fails_its_trial(tmp_path: Pa
     assert not outcome.passed
     assert "rejects 1 of the last 6 pictures that the previous version answered" in outcome.reason
     assert "the graph takes 8x8" in outcome.reason
+
+
+def write_both(folder: Path) -> tuple[str, str, Path]:
+    """Write two packages into one folder: one that serves, and a candidate that is another document of the same graph."""
+    digest, blobs = write_blobs(folder / "blobs", digits_graph())
+    package, content = build_package(digits_graph(), "2.0.0")
+    for name, each in content.items():
+        (blobs / "sha256" / name.removeprefix("sha256:")).write_bytes(each)
+    return digest, FakeGateway().add(package, content), blobs
+
+
+async def test_an_input_that_the_package_that_serves_rejects_too_does_not_count(tmp_path: Path) -> None:
+    serving, candidate, folder = write_both(tmp_path)
+    odd = png(np.zeros((9, 9), np.uint8))
+    outcome = await run_trial(candidate, folder, None, [*digits()[0][:5], odd, odd], 60, serving)
+    assert (outcome.passed, outcome.recent) == (True, 5), outcome
+
+
+async def test_an_input_that_only_the_candidate_rejects_counts_though_there_is_a_control(tmp_path: Path) -> None:
+    serving, folder = write_blobs(tmp_path / "blobs", digits_graph())
+    narrow = ImageInput(max_bytes=200, max_pixels=100, tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW"))
+    package, content = build_package(digits_graph(), "2.0.0", input=narrow)
+    for name, each in content.items():
+        (folder / "sha256" / name.removeprefix("sha256:")).write_bytes(each)
+    long = png(np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8))
+    outcome = await run_trial(FakeGateway().add(package, content), folder, None, [*digits()[0][:3], long], 60, serving)
+    assert not outcome.passed
+    assert "rejects 1 of the last 4 pictures" in outcome.reason
+
+
+@pytest.mark.parametrize(("memory", "seconds", "says"), [(2**20, 60, "memory"), (None, 0.01, "took longer than")])
+async def test_too_little_memory_or_time_for_any_package_is_not_charged_to_the_candidate(
+    memory: int | None, seconds: float, says: str, tmp_path: Path
+) -> None:
+    serving, candidate, folder = write_both(tmp_path)
+    with pytest.raises(ControlFailed, match=f"that of the package that serves fails too.*{says}"):
+        await run_trial(candidate, folder, memory, [], seconds, serving)
+
+
+async def test_slow_inputs_do_not_take_the_time_of_the_trial(tmp_path: Path) -> None:
+    digest, folder = write_blobs(tmp_path / "blobs", digits_graph())
+    slow = black_png(1000, 1000)
+    described = ImageInput(max_pixels=10**6, tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW"))
+    package, content = build_package(digits_graph(), "2.0.0", input=described, preprocess=SHRINK)
+    for name, each in content.items():
+        (folder / "sha256" / name.removeprefix("sha256:")).write_bytes(each)
+    outcome = await run_trial(FakeGateway().add(package, content), folder, None, [slow] * 2000, 9, digest)
+    assert outcome.passed
+    assert 0 < outcome.recent < 2000
 
 
 @pytest.mark.parametrize("threads", [1, 4])

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from functools import partial
 from pathlib import Path
 
 from bramble.contracts.assignment import Assignment
@@ -36,7 +37,15 @@ class AssignedModel:
         self._resources = resources
         self._store = store
         accepted = store.slots.accepted
-        self.endpoint = Endpoint(accepted.namespace, accepted.model, resources.book, resources.settings.queue)
+        self.endpoint = Endpoint(
+            accepted.namespace,
+            accepted.model,
+            resources.book,
+            resources.settings.queue,
+            on_answered=partial(resources.recent.add, store.name),
+            on_begin=partial(resources.work.begin, store.name),
+            on_end=partial(resources.work.end, store.name),
+        )
         self.restored = asyncio.Event()
         """Set once the package that the last process served is served again, or cannot be served."""
         self.withdrawn = False
@@ -60,14 +69,16 @@ class AssignedModel:
     def from_folder(cls, resources: NodeResources, folder: Path) -> AssignedModel | None:
         """Restore the model of an assignment from its folder on the disk; None where the folder has no readable slots.
 
-        If the last process crashed while it served the model, the crash is counted.
+        If the last process crashed while it served the model, and the model may be the cause, the crash is counted.
         """
         store = SlotStore.load(folder, resources.writer, resources.instance, resources.boot_id)
         if store is None:
             return None
         model = cls(resources, store)
         try:
-            crashes = store.recover(slots.after_restart(store.slots, resources.boot_id))
+            end = resources.last_end
+            after_restart = slots.after_restart(store.slots, resources.boot_id, attributed=end.must_be_of(store.name))
+            crashes = store.recover(after_restart, suspect=end.may_be_of(store.name))
         except OSError as error:
             model._record_disk_error(error)
             return model

@@ -20,7 +20,7 @@ from bramble_workloads.edge.serve.endpoint import Endpoint, Served
 from bramble_workloads.edge.slots import slots
 from bramble_workloads.edge.slots.required_blobs import RequiredBlobs
 from bramble_workloads.edge.slots.slot_store import SlotStore
-from bramble_workloads.edge.trial.run_trial import TrialCrashed, run_trial
+from bramble_workloads.edge.trial.run_trial import ControlFailed, TrialCrashed, run_trial
 from bramble_workloads.processing.errors import ModelFault
 
 log = logging.getLogger(__name__)
@@ -105,10 +105,13 @@ class Steps:
             await self._store.remember(slots.begin_attempt(self._store.slots, package, resources.boot_id))
             resources.report_soon()
             memory_bytes = memory.trial_limit(settings.memory_budget)
+            recent, serving = resources.recent.of(self._store.name), self._endpoint.current
+            control = serving.label.package if serving is not None else None
             try:
-                outcome = await run_trial(
-                    package, resources.blobs.folder.parent, memory_bytes, self._endpoint.recent, settings.trial_seconds
-                )
+                outcome = await run_trial(package, resources.blobs.folder.parent, memory_bytes, recent, settings.trial_seconds, control)
+            except ControlFailed:
+                await self._store.remember(slots.close_attempt(self._store.slots))
+                raise
             except TrialCrashed:
                 await self._store.remember(slots.refuse_if_exhausted(self._store.slots))
                 raise
@@ -122,7 +125,11 @@ class Steps:
 
     async def _load_and_switch(self, package: str, cohort: Cohort) -> None:
         """Load a package while the other one serves, record it on the disk, and answer the next request with it."""
-        loaded = await asyncio.to_thread(load, self._resources.blobs, package)
+        self._resources.work.begin(self._store.name)
+        try:
+            loaded = await asyncio.to_thread(load, self._resources.blobs, package)
+        finally:
+            self._resources.work.end(self._store.name)
         if cohort == "candidate" and package != self._store.slots.candidate_target:
             return  # the candidate was undone while it was loaded, and this step is not cancelled yet
         label = self._label(package, cohort)

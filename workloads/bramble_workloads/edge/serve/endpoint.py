@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
@@ -31,9 +30,6 @@ T = TypeVar("T")
 
 LARGEST = 1e6
 """The largest absolute value in a client's tensor on which a model must not fail. Normalised pixels stay far below it."""
-RECENT_INPUTS = 16
-RECENT_BYTES = 256 * 1024
-"""A recent input larger than this is not kept: memory is for models."""
 
 
 class Overloaded(HttpError):
@@ -91,9 +87,29 @@ class Served:
 
 
 class Endpoint:
-    """One model of this node, under a name that stays the same while versions change."""
+    """One model of this node, under a name that stays the same while versions change.
 
-    def __init__(self, namespace: str, model: str, book: Book, queue: int) -> None:
+    Args:
+        namespace: of its Rollout.
+        model: its name.
+        book: where its answers are counted.
+        queue: how many requests may wait.
+        on_answered: called with each picture that was answered.
+        on_begin: called when work on a request begins.
+        on_end: called when it has ended.
+    """
+
+    def __init__(
+        self,
+        namespace: str,
+        model: str,
+        book: Book,
+        queue: int,
+        *,
+        on_answered: Callable[[bytes], None],
+        on_begin: Callable[[], None],
+        on_end: Callable[[], None],
+    ) -> None:
         self.namespace = namespace
         self.model = model
         self.name = f"{namespace}.{model}"
@@ -101,7 +117,7 @@ class Endpoint:
         self.current: Served | None = None
         self.since = time.monotonic()
         """When the current model began to answer under its label, on the monotonic clock."""
-        self.recent: deque[bytes] = deque(maxlen=RECENT_INPUTS)
+        self._on_answered, self._on_begin, self._on_end = on_answered, on_begin, on_end
         self._book = book
         self._queue = queue
         self._waiting = 0
@@ -141,6 +157,7 @@ class Endpoint:
             raise Overloaded(f"{self._waiting} requests of {self.name} wait already: send fewer at once")
         began = time.perf_counter()
         self._waiting += 1
+        self._on_begin()
         work = partial(_predict, content) if isinstance(content, bytes) else partial(_answer, content)
         return self._count(served, label, began, content, served.begin(work))
 
@@ -157,11 +174,12 @@ class Endpoint:
             raise
         finally:
             self._waiting -= 1
+            self._on_end()
             served.end()
         tally = self.tally(label)
         tally.answered((time.perf_counter() - began) * 1000)
-        if isinstance(content, bytes) and len(content) <= RECENT_BYTES:
-            self.recent.append(content)
+        if isinstance(content, bytes):
+            self._on_answered(content)
         return Predicted(prediction, served.package, label, tally)
 
 

@@ -1,8 +1,8 @@
 """Counts crashes of the agent on the disk, so that a package that crashes the agent is noticed after the restart.
 
 While a model is served, its folder has the marker `running.json`. A clean shutdown deletes it. If an agent finds the marker at its start
-and the boot id is still the same, the process before crashed, and the crash counts against the package in the marker. A crash counts
-against every model that was served, because it is not known which one caused it. A reboot does not count: a power cut is the likely cause.
+and the boot id is still the same, the process before crashed, and the crash counts against the package in the marker, unless other models
+worked at that moment and this one did not (`last_end`). A reboot does not count: a power cut is the likely cause.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bramble_workloads.device.disk import remove_durably, write_durably
 
 D = TypeVar("D", bound=ExtensibleDocument)
 
+RUNNING_FILE = "running.json"
 MAX_RECORDS = 12
 """How many packages are kept in the record; the oldest is dropped first."""
 
@@ -60,15 +61,18 @@ class CrashLog:
 
     def __init__(self, folder: Path, boot_id: str) -> None:
         self._boot_id = boot_id
-        self._running = folder / "running.json"
+        self._running = folder / RUNNING_FILE
         self._crashes = folder / "crashes.json"
         self.record = CrashRecord()
 
-    def count_last_crash(self) -> None:
-        """Count the crash of the process before, if it crashed, and delete its marker. Call it once at a start."""
+    def count_last_crash(self, *, suspect: bool = True) -> None:
+        """Count the crash of the process before, if there was one and this model may be the cause, and delete its marker.
+
+        Call it once at a start.
+        """
         self.record = _read(self._crashes, CrashRecord) or CrashRecord()
         marker = _read(self._running, RunningMarker)
-        if marker is not None and marker.boot_id == self._boot_id and marker.instance != self.record.counted:
+        if suspect and marker is not None and marker.boot_id == self._boot_id and marker.instance != self.record.counted:
             self.record = add_crash(self.record, marker)
             write_durably(self._crashes, self.record.model_dump_json(by_alias=True).encode())
         if self._running.exists():

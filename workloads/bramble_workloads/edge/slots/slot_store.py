@@ -20,13 +20,18 @@ from pydantic import ValidationError
 
 from bramble_workloads.device.disk import sync_folder, write_durably
 from bramble_workloads.edge.assignment.decide import Serving
-from bramble_workloads.edge.slots.crash_log import Crashes, CrashLog, RunningMarker
+from bramble_workloads.edge.slots.crash_log import RUNNING_FILE, Crashes, CrashLog, RunningMarker
 from bramble_workloads.edge.slots.slots import Slots
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SLOTS_FILE = "slots.json"
+
+
+def was_served(folder: Path) -> bool:
+    """True if the process before served the model of this folder when it ended."""
+    return (folder / RUNNING_FILE).exists()
 
 
 class SlotStore:
@@ -67,8 +72,10 @@ class SlotStore:
         store.saved = store.slots
         return store
 
-    def recover(self, after_restart: Slots) -> tuple[Crashes, ...]:
-        """Save the slots after a restart, count the crash of the process before, and return all crashes. Call it once at a start.
+    def recover(self, after_restart: Slots, *, suspect: bool) -> tuple[Crashes, ...]:
+        """Save the slots after a restart, count the crash of the process before if this model is a suspect, and return all crashes.
+
+        Call it once at a start.
 
         Raises:
             OSError: the disk cannot be written.
@@ -76,8 +83,13 @@ class SlotStore:
         self.slots = after_restart
         _save(self._folder, after_restart)
         self.saved = after_restart
-        self._crashes.count_last_crash()
+        self._crashes.count_last_crash(suspect=suspect)
         return self._crashes.record.crashes
+
+    @property
+    def name(self) -> str:
+        """The name of the assignment."""
+        return self._folder.name
 
     async def remember(self, changed: Slots) -> None:
         """Use these slots from now on, and write them.

@@ -201,22 +201,25 @@ def refuse(slots: Slots, package: str, reason: str, because: RefusalCause = "fau
 
 
 def close_attempt(slots: Slots) -> Slots:
-    """Close the open attempt without a crash, because the agent ends on purpose."""
+    """Close the open attempt without a crash: the agent ends on purpose, or what ended the attempt cannot be attributed to the package."""
     if slots.attempt is None:
         return slots
     n = slots.attempt.n - 1
     return slots.model_copy(update={"attempt": slots.attempt.model_copy(update={"n": n}) if n else None})
 
 
-def after_restart(slots: Slots, boot_id: str) -> Slots:
+def after_restart(slots: Slots, boot_id: str, *, attributed: bool = True) -> Slots:
     """Return the slots for a process that has just started.
 
     An attempt that is still open ended in a crash of the agent or in a reboot, which the boot id tells. After a reboot during a trial the
-    package is refused at once, if there is another package to serve; otherwise it is refused after `MAX_CRASHES`.
+    package is refused at once, if there is another package to serve; otherwise it is refused after `MAX_CRASHES`. A crash that another
+    model may have caused does not count: then `attributed` is False.
     """
     attempt = slots.attempt
     if attempt is None:
         return slots
+    if attempt.boot_id == boot_id and not attributed:
+        return close_attempt(slots)
     if attempt.phase == "trying" and attempt.boot_id != boot_id and slots.fallback is not None:
         return refuse(slots, attempt.package, "the device rebooted during the trial of the package", "reboot")
     if attempt.phase == "serving" and attempt.boot_id != boot_id and slots.fallback is None:

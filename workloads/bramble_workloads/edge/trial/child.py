@@ -1,7 +1,8 @@
 """The child process of a trial: `python -m bramble_workloads.edge.trial.child`. A crash of it does not affect the agent.
 
 It reads one line of JSON (`TrialRequest`) and then the recent inputs from standard input, and writes one line of JSON (`TrialOutcome`) to
-standard output. It ends with exit code 0 also when the package fails. Any other end counts as a crash.
+standard output. It ends with exit code 0 also when the package fails. Any other end counts as a crash. What the recent inputs say about the
+package is judged in `run_trial`.
 """
 
 from __future__ import annotations
@@ -13,14 +14,12 @@ import sys
 import time
 from pathlib import Path
 
+from pydantic import Field
+
 from bramble.contracts.base import Digest, Document
 
 PR_SET_PDEATHSIG = 1
 """The option of prctl(2) that sets which signal this process gets when its parent ends."""
-
-MAX_REJECTED_SHARE = 0.1
-"""The share of recent inputs that a candidate may reject. The previous version answered all of them, so a candidate that rejects more of
-them expects other pictures than this device has."""
 
 
 class TrialRequest(Document):
@@ -33,6 +32,8 @@ class TrialRequest(Document):
     """The memory that the process may use; None for no limit."""
     recent: tuple[int, ...]
     """The sizes in bytes of the recent inputs that follow the JSON."""
+    recent_seconds: float
+    """After this time no further recent input is begun, so that slow inputs do not take the time of the trial."""
     parent: int
     """The process id of the agent."""
 
@@ -45,6 +46,12 @@ class TrialOutcome(Document):
     """Why the package failed."""
     damaged: bool = False
     """True if a blob was absent or damaged. Then the trial was not completed, and the package did not fail."""
+    short_of_memory: bool = False
+    """True if the package failed for want of memory."""
+    rejected: dict[int, str] = Field(default_factory=dict)
+    """Recent inputs that the package does not take, by their position, and why."""
+    failed: dict[int, str] = Field(default_factory=dict)
+    """Recent inputs on which the graph failed, or for which there was too little memory, and why."""
     peak_bytes: int | None = None
     """The highest resident memory of the process."""
     recent: int = 0
@@ -79,38 +86,42 @@ def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
     memory.lower_priority()
     blobs = Blobs(Path(request.blobs))
     seconds: list[float] = []
-    rejected: list[str] = []
+    rejected: dict[int, str] = {}
+    failed: dict[int, str] = {}
     too_large = f"the package needs more than the {request.memory_bytes} bytes of memory that are available"
     try:
         threads = read_package(blobs.read, request.package).serving.threads
         if request.memory_bytes is not None:
             memory.limit_memory(request.memory_bytes, threads)
         model = load(blobs, request.package).model
-        for picture in recent:
+        until = time.perf_counter() + request.recent_seconds
+        for position, picture in enumerate(recent):
             began = time.perf_counter()
+            if began > until:
+                break
             try:
                 model.predict(picture)
             except InputError as error:
-                rejected.append(str(error))
-                continue
-            seconds.append(time.perf_counter() - began)
+                rejected[position] = str(error)
+            except ModelFault as error:
+                failed[position] = str(error)
+            except MemoryError:
+                failed[position] = too_large
+            else:
+                seconds.append(time.perf_counter() - began)
     except WrongBlob as error:
         return TrialOutcome(passed=False, reason=str(error), damaged=True)
     except MemoryError:
-        return TrialOutcome(passed=False, reason=too_large)
+        return TrialOutcome(passed=False, reason=too_large, short_of_memory=True)
     except (DescriptionError, ModelFault) as error:
         out_of_memory = "bad_alloc" in str(error) or "bad allocation" in str(error)  # as ONNX Runtime reports it
-        return TrialOutcome(passed=False, reason=too_large if out_of_memory else str(error))
-    if len(rejected) > MAX_REJECTED_SHARE * len(recent):
-        reason = f"the package rejects {len(rejected)} of the last {len(recent)} pictures that the previous version answered: {rejected[0]}"
-        return TrialOutcome(passed=False, reason=reason)
+        return TrialOutcome(passed=False, reason=too_large if out_of_memory else str(error), short_of_memory=out_of_memory)
     peak = memory.status_bytes("VmHWM")
     if request.memory_bytes is not None and peak is not None and peak > request.memory_bytes:
-        return TrialOutcome(
-            passed=False, reason=f"the package needs {peak} bytes of memory, and {request.memory_bytes} are available", peak_bytes=peak
-        )
+        reason = f"the package needs {peak} bytes of memory, and {request.memory_bytes} are available"
+        return TrialOutcome(passed=False, reason=reason, short_of_memory=True, peak_bytes=peak)
     median = sorted(seconds)[len(seconds) // 2] * 1000 if seconds else None
-    return TrialOutcome(passed=True, peak_bytes=peak, recent=len(seconds), median_ms=median)
+    return TrialOutcome(passed=True, rejected=rejected, failed=failed, peak_bytes=peak, recent=len(seconds), median_ms=median)
 
 
 if __name__ == "__main__":
