@@ -18,6 +18,15 @@ from bramble.contracts.counters import Cohort, Counters
 REPORT_SECONDS = 5
 """How often a device reports."""
 
+MAX_REPORT_BYTES = 1024 * 1024
+"""A longer report is refused."""
+
+MAX_RUNNING = 64
+"""How many models one device serves, and how many a report has."""
+
+MAX_COUNTERS = 256
+"""How many packages, cohorts and attempts a report has counters of."""
+
 OFFLINE_SECONDS = 15
 """A device that has not reported for longer than this counts as offline."""
 
@@ -85,6 +94,15 @@ class BoardFacts(ExtensibleDocument):
     throttled: bool | None = None
 
 
+class LeftOut(ExtensibleDocument):
+    """How much of the device's state does not fit into a report."""
+
+    running: Whole = 0
+    """Models beyond `MAX_RUNNING`."""
+    counters: Whole = 0
+    """Counters of packages, cohorts and attempts. Those that serve now come first into a report, then the newest of each model."""
+
+
 class Report(ExtensibleDocument):
     """The whole state of one device. The newest report by (boot id, instance, sequence) is the node's state."""
 
@@ -98,8 +116,9 @@ class Report(ExtensibleDocument):
     uptime_ms: Whole
     """How long the agent's process has run, on its monotonic clock."""
     sequence: Whole
-    running: Annotated[tuple[Running, ...], Field(max_length=64)] = ()
-    counters: Annotated[tuple[Counters, ...], Field(max_length=256)] = ()
+    running: Annotated[tuple[Running, ...], Field(max_length=MAX_RUNNING)] = ()
+    counters: Annotated[tuple[Counters, ...], Field(max_length=MAX_COUNTERS)] = ()
+    left_out: LeftOut = LeftOut()
     health: Health = Health()
     facts: BoardFacts | None = None
     """What the board is. The operator sets the node's labels from it."""

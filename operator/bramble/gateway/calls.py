@@ -10,7 +10,7 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bramble.contracts.report import Progress, Report
+from bramble.contracts.report import MAX_REPORT_BYTES, Progress, Report
 from bramble.gateway import results
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import BlobRequest, Blobs
@@ -31,7 +31,6 @@ LEAVE_SECONDS = 4.0
 BODY_SECONDS = 20.0
 """The time within which the whole body must arrive."""
 
-REPORT_BYTES = 1024 * 1024
 PROGRESS_BYTES = 64 * 1024
 FILING_BYTES = results.MAX_BYTES + 4096
 """The largest body of a filing: a result, and the key beside it."""
@@ -107,7 +106,7 @@ class Calls:
         """Accept a device's report about itself."""
         caller = await self._counted(request)
         node = require_agent(caller, self.settings)
-        report = await self._body(request, caller, Report, REPORT_BYTES)
+        report = await self._body(request, caller, Report, MAX_REPORT_BYTES)
         if report.node != node:
             raise Forbidden(f"a report of node {report.node} came from an agent on node {node}")
         self.reports.add_report(report)

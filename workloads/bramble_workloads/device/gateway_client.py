@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 from pydantic import ValidationError
 
-from bramble.contracts.assignment import Assignment
-from bramble.contracts.base import ExtensibleDocument
+from bramble.contracts.assignment import Assignment, assignment_name
+from bramble.contracts.base import ExtensibleDocument, problems_of
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.report import Report
 from bramble_workloads import paths
@@ -32,11 +32,32 @@ CHUNK = 256 * 1024
 TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 
 
-class Assignments(ExtensibleDocument):
-    """The answer to `GET /v1/assignment`: all assignments of this node."""
+class _Answer(ExtensibleDocument):
+    """The answer to `GET /v1/assignment`: all assignments of this node, each to be read by itself."""
 
     etag: str
-    assignments: tuple[Assignment, ...] = ()
+    assignments: tuple[dict[str, Any], ...] = ()
+
+
+class Unreadable(NamedTuple):
+    """An assignment that this release cannot read: its name, and why."""
+
+    name: str
+    fault: str
+
+
+class Assignments(NamedTuple):
+    """All assignments of this node.
+
+    Attributes:
+        etag: of the answer.
+        assignments: those that can be read.
+        unreadable: the others. An agent of an earlier release must still hear the undo of another model.
+    """
+
+    etag: str
+    assignments: tuple[Assignment, ...]
+    unreadable: tuple[Unreadable, ...]
 
 
 class BlobStream(NamedTuple):
@@ -100,9 +121,16 @@ class GatewayClient:
                 return None
             body = await response.read()
         try:
-            return Assignments.model_validate_json(body)
+            answer = _Answer.model_validate_json(body)
         except ValidationError as error:
             raise GatewayRefused(f"this agent cannot read the gateway's assignments; update the agent's image: {error}") from error
+        found, unreadable = list[Assignment](), list[Unreadable]()
+        for each in answer.assignments:
+            try:
+                found.append(Assignment.model_validate(each))
+            except ValidationError as error:
+                unreadable.append(_unreadable(each, error))
+        return Assignments(answer.etag, tuple(found), tuple(unreadable))
 
     async def report(self, report: Report) -> None:
         """Send a report of this device."""
@@ -160,6 +188,19 @@ class GatewayClient:
             return self._token.read_text().strip()
         except OSError as error:
             raise GatewayUnavailable(f"the token for the gateway cannot be read: {self._token}: {error.strerror}") from error
+
+
+def _unreadable(document: Mapping[str, Any], error: ValidationError) -> Unreadable:
+    """Name an assignment that cannot be read.
+
+    Raises:
+        GatewayRefused: it does not say whose it is, so that no model can be told from one that was withdrawn.
+    """
+    whose = [document.get(field) for field in ("fleet", "namespace", "model")]
+    fault = f"this agent cannot read the assignment; update the agent's image: {problems_of(error)}"
+    if not all(isinstance(each, str) for each in whose):
+        raise GatewayRefused(fault) from error
+    return Unreadable(assignment_name(*map(str, whose)), fault)
 
 
 async def _raise_for_status(response: aiohttp.ClientResponse, path: str) -> None:

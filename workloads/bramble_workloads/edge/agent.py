@@ -160,7 +160,7 @@ async def follow_assignments(node: Node, gateway: GatewayClient) -> None:
         if answer is None:
             continue
         etag = answer.etag
-        changed = await node.apply(answer.assignments)
+        changed = await node.apply(answer.assignments, answer.unreadable)
         if node.misses_assignments():
             await asyncio.sleep(min(MISSING_POLL_SECONDS, node.settings.withdraw_seconds / 3))
         elif not changed:  # two replicas with different caches answer at once in turn; without a wait this would be a busy loop

@@ -12,7 +12,7 @@ from uuid import uuid4
 from bramble.contracts.assignment import Assignment, assignment_name
 from bramble_workloads.device import board
 from bramble_workloads.device.blobs import Blobs
-from bramble_workloads.device.gateway_client import GatewayClient
+from bramble_workloads.device.gateway_client import GatewayClient, Unreadable
 from bramble_workloads.edge.assignment.assigned_model import AssignedModel
 from bramble_workloads.edge.node_resources import NodeResources
 from bramble_workloads.edge.serve.counters import Book
@@ -44,6 +44,8 @@ class Node:
             self._blobs = Blobs(settings.state / "blobs", settings.disk_reserve)
             served = frozenset(folder.name for folder in self._folder.iterdir() if was_served(folder))
         self._last_contact: float | None = None
+        self._told_at: float | None = None
+        """When the gateway first told this process what is assigned to the node."""
         self._models: dict[str, AssignedModel] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._missing_since: dict[str, float] = {}
@@ -102,7 +104,6 @@ class Node:
             model = await asyncio.to_thread(AssignedModel.from_folder, self._resources, folder)
             if model is not None:
                 self._start(folder.name, model)
-        self._delete_unused_blobs()
         await asyncio.gather(*(model.restored.wait() for model in self._models.values()))
         self.restored.set()
 
@@ -132,10 +133,17 @@ class Node:
             for model in self._models.values():
                 model.wake()
 
-    async def apply(self, assignments: Iterable[Assignment]) -> bool:
-        """Apply an answer of the gateway, which has all assignments of this node. Returns True if a model was added or changed."""
+    async def apply(self, assignments: Iterable[Assignment], unreadable: Iterable[Unreadable] = ()) -> bool:
+        """Apply an answer of the gateway, which has all assignments of this node. Returns True if a model was added or changed.
+
+        A model whose assignment this release cannot read goes on as it is, and says so. The others are not held up by it.
+        """
         changed = False
-        named: set[str] = set()
+        faults = {each.name: each.fault for each in unreadable}
+        named = set(faults)
+        for known, present in self._models.items():
+            present.assignment_fault = faults.get(known, "")
+        self._told_at = self._told_at if self._told_at is not None else time.monotonic()
         for assignment in assignments:
             if assignment.board_of(self.settings.node) is None:
                 continue
@@ -190,7 +198,13 @@ class Node:
         self.changed.set()
 
     def _delete_unused_blobs(self) -> None:
-        """Delete the blobs that no slot of any assignment needs."""
+        """Delete the blobs that no slot of any assignment needs.
+
+        Not before the gateway has told what is assigned, and as long as an assignment may be missing from its answers by mistake: the slots
+        on the disk may be damaged, and then only the gateway knows which blobs are needed.
+        """
+        if self._told_at is None or time.monotonic() - self._told_at < self.settings.withdraw_seconds:
+            return
         wanted = frozenset[str]().union(*(model.required_blobs() for model in self._models.values()))
         try:
             freed = self._blobs.delete_all_except(wanted)

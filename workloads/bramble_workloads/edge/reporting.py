@@ -8,7 +8,7 @@ import logging
 import random
 import time
 
-from bramble.contracts.report import REPORT_SECONDS, Report
+from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, MAX_RUNNING, REPORT_SECONDS, CandidateState, LeftOut, Report
 from bramble_workloads.device import board
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
@@ -16,6 +16,8 @@ from bramble_workloads.edge.node import Node
 
 log = logging.getLogger(__name__)
 
+SHORT = 100
+"""Characters of a message in a report that would be too long."""
 MIN_SPACING_SECONDS = 0.1
 """The shortest time between two reports, so that several changes in quick succession cause one report."""
 
@@ -32,10 +34,12 @@ class Reporter:
         self._connected = True
 
     def report(self) -> Report:
-        """Build a report of the node's whole present state."""
+        """Build a report of the node's present state, as much of it as fits."""
         self._sequence += 1
         settings = self._node.settings
-        return Report(
+        models = self._node.models()
+        counters = self._node.book.report(model.endpoint.key(model.endpoint.current.label) for model in models if model.endpoint.current)
+        report = Report(
             node=settings.node,
             fleet=settings.fleet,
             board=settings.board,
@@ -43,11 +47,13 @@ class Reporter:
             instance=self._node.instance,
             uptime_ms=round((time.monotonic() - self._started) * 1000),
             sequence=self._sequence,
-            running=tuple(model.report(self._started) for model in self._node.models()),
-            counters=self._node.book.report(),
+            running=tuple(model.report(self._started) for model in models[:MAX_RUNNING]),
+            counters=counters[:MAX_COUNTERS],
+            left_out=LeftOut(running=max(0, len(models) - MAX_RUNNING), counters=max(0, len(counters) - MAX_COUNTERS)),
             health=board.health(settings.state),
             facts=self._facts,
         )
+        return within(MAX_REPORT_BYTES, report)
 
     async def run(self) -> None:
         """Send reports for ever. A report that does not arrive loses no counts, because counters are cumulative."""
@@ -69,3 +75,25 @@ class Reporter:
         if connected != self._connected:
             log.warning("%s", message)
         self._connected = connected
+
+
+def within(most: int, report: Report) -> Report:
+    """The report in at most so many bytes: first its messages are shortened, then counters are left out, the last ones first."""
+    if _size(report) > most:
+        running = tuple(
+            each.model_copy(update={"message": each.message[:SHORT], "candidate": _short(each.candidate)}) for each in report.running
+        )
+        report = report.model_copy(update={"running": running})
+    while report.counters and _size(report) > most:
+        kept = len(report.counters) // 2
+        left_out = report.left_out.model_copy(update={"counters": report.left_out.counters + len(report.counters) - kept})
+        report = report.model_copy(update={"counters": report.counters[:kept], "left_out": left_out})
+    return report
+
+
+def _short(candidate: CandidateState | None) -> CandidateState | None:
+    return candidate.model_copy(update={"message": candidate.message[:SHORT]}) if candidate is not None else None
+
+
+def _size(report: Report) -> int:
+    return len(report.model_dump_json(by_alias=True, exclude_none=True).encode())

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from bramble.contracts.package import ModelDescription, Package
 from bramble.contracts.runtimes import RUNTIMES
+from bramble_workloads.limits import usable_cores
 from bramble_workloads.processing.problems import Problems
 from bramble_workloads.runtimes.base import Floats, Graph, require_release, runtime_named
 from bramble_workloads.tasks.base import Answer, Decoder, ToTensor
@@ -36,7 +37,7 @@ class Model:
             description: the inputs and outputs of the graph. A `Package` also states the runtime and the threads. The description that a
                 trainer writes does not state them; its graph is loaded by the first runtime.
             graph: the file, or its bytes.
-            threads: the number of threads of one run. If None, it is the package's `serving.threads`, or 1 without a package.
+            threads: the number of threads of one run. If None, it is `threads_of` the package, or 1 without a package.
 
         Raises:
             DescriptionError: the runtime is older than the package asks, or refuses the graph; or names and shapes differ from the
@@ -45,7 +46,7 @@ class Model:
         if isinstance(description, Package):
             runtime = runtime_named(description.variant.runtime)
             require_release(description, runtime)
-            threads = threads or description.serving.threads
+            threads = threads or threads_of(description)
         else:
             runtime = runtime_named(RUNTIMES[0].runtime)
         task, problems = task_of(description.task), Problems()
@@ -82,3 +83,13 @@ class Model:
             ModelFault: the outputs are not an answer, for example because numbers are not finite.
         """
         return Prediction(self.decode(outputs), dict(outputs))
+
+
+def threads_of(package: Package) -> int:
+    """The threads of one run: as many as the package asks for, and at most the processors that this process may use."""
+    return min(package.serving.threads, usable_cores())
+
+
+def calls_at_once(package: Package) -> int:
+    """How many runs there may be at once: as many as the package asks for, and at most the processors that this process may use."""
+    return min(package.serving.concurrency, usable_cores())

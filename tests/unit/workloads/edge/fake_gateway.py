@@ -43,6 +43,8 @@ class FakeGateway:
         """Digest to the number of bytes after which the connection is closed. This happens once for each entry."""
         self.damage: dict[str, Callable[[bytes], bytes]] = {}
         self.tokens: list[str] = []
+        self.rewrite: Callable[[dict[str, Any]], dict[str, Any]] = dict
+        """Changes each assignment on its way, as an operator of a later release might."""
         self._changed = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self.port = free_port()
@@ -148,7 +150,7 @@ class FakeGateway:
                     await self._changed.wait()
             except TimeoutError:
                 return web.Response(status=304)
-        documents = [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in self.assignments.values()]
+        documents = [self.rewrite(each.model_dump(mode="json", by_alias=True, exclude_none=True)) for each in self.assignments.values()]
         return web.json_response({"etag": self._etag(), "assignments": documents})
 
     async def _blob(self, request: web.Request) -> web.StreamResponse:

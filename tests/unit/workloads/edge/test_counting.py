@@ -40,7 +40,7 @@ def test_the_report_has_the_counts_of_each_package() -> None:
     book.of(key()).answered(1.0)
     book.of(key()).judged(right=True)
     book.of(key(V2)).judged(right=False)
-    first, second = book.report()
+    second, first = book.report()  # the newest first
     assert (first.package, first.counts, first.histogram(PREDICT).count) == (V1, {"requests": 1, "right": 1}, 1)
     assert first.histogram(PREDICT).quantile(0.5) == pytest.approx(1.0, rel=0.1)
     assert (second.package, second.counts) == (V2, {"wrong": 1})
@@ -157,6 +157,26 @@ def test_a_model_that_can_be_scored_on_any_label_takes_any(monkeypatch: pytest.M
     made, tally = answers(("a", "ads.digits", "7", 0))
     assert made.judge("a", {"label": "x"}, None, MODELS, 1) is False
     assert tally.counts["wrong"] == 1
+
+
+def test_an_id_that_a_client_chose_may_be_judged_from_its_address_only() -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0))
+    answered = made._answers["ads.digits"]["a"]
+    made.remember("chosen", answered._replace(only_from="10.0.0.1"))
+    with pytest.raises(HttpError, match="came from another address") as raised:
+        made.judge("chosen", {"label": "7"}, None, MODELS, 1, "10.0.0.2")
+    assert (raised.value.status, tally.counts["right"]) == (403, 0)
+    assert made.judge("chosen", {"label": "7"}, None, MODELS, 1, "10.0.0.1")
+    assert made.judge("a", {"label": "7"}, None, MODELS, 1, "10.0.0.2"), "an id that the agent made up is known to who got the answer"
+
+
+def test_a_busy_model_takes_no_room_of_another() -> None:
+    flood = ((str(number), "ads.digits", "7", 0.0) for number in range(50))
+    made, _ = answers(("a", "ads.letters", "7", 0), *flood, capacity=10)
+    assert made.judge("a", {"label": "7"}, None, MODELS, 1)
+    assert made.judge("41", {"label": "7"}, None, MODELS, 1)
+    with pytest.raises(HttpError):
+        made.judge("40", {"label": "7"}, None, MODELS, 1)
 
 
 def test_the_oldest_answers_are_dropped() -> None:

@@ -310,9 +310,30 @@ async def test_damaged_slots_are_renamed_and_the_gateway_assigns_again(agent: Ag
     await agent.stop()
     overwrite(next(agent.state.glob("assignments/*/slots.json")), b"\0" * 400)
     gateway.reports.clear()
+    gateway.asked.clear()
+    gateway.down = True
     await agent.start()
+    gateway.down = False
     await agent.serves(first)
+    assert not gateway.asked, "blobs that are on the disk and whole are not downloaded again"
     assert [path.read_bytes() for path in agent.state.glob("assignments/*/slots.json.damaged")] == [b"\0" * 400]
+
+
+async def test_an_undo_is_heard_though_another_assignment_cannot_be_read(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second, other = publish("1.0.0"), publish("2.0.0"), publish("3.0.0")
+    gateway.assign(other, model="letters", rollout_uid="uid-2")
+    gateway.assign(second)
+    await agent.start()
+    await agent.serves(second)
+    await agent.serves(other, "letters")
+    gateway.rewrite = lambda document: (
+        {**document, "attempt": "a later form"} if document["model"] == "letters" else {**document, "later": 1}
+    )
+    gateway.assign(first)
+    await agent.serves(first)
+    neighbour = gateway.running("letters")
+    assert neighbour is not None
+    assert (neighbour.active, neighbour.message[:58]) == (other, "this agent cannot read the assignment; update the agent's ")
 
 
 def overwrite(path: Path, content: bytes) -> None:

@@ -14,6 +14,8 @@ from bramble.contracts.images import Decode, ImageInput, Normalize, Resize
 from bramble.contracts.package import GoldenTolerance, Serving, Variant
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.edge.trial.run_trial import ControlFailed, TrialCrashed, run_trial
+from bramble_workloads.processing import model
+from bramble_workloads.runtimes.onnx.run import OnnxRuntime
 from tests.unit.workloads.edge.agent_process import Agent, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
@@ -256,3 +258,15 @@ async def test_a_child_process_without_an_outcome_counts_as_crashed(tmp_path: Pa
     monkeypatch.setattr("bramble_workloads.edge.trial.run_trial.os.getpid", lambda: 1)  # as if the agent had ended while its child started
     with pytest.raises(TrialCrashed, match="exit code 1"):
         await run_trial(digest, folder, None, [], 60)
+
+
+def test_threads_and_runs_at_once_are_bounded_by_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    package, _ = build_package(digits_graph(), serving=Serving(threads=100_000, concurrency=100_000))
+    modest, _ = build_package(digits_graph(), serving=Serving(threads=2, concurrency=3))
+    monkeypatch.setattr(model, "usable_cores", lambda: 4)
+    assert (model.threads_of(package), model.calls_at_once(package)) == (4, 4)
+    loaded: list[int] = []
+    monkeypatch.setattr(OnnxRuntime, "load", lambda *arguments: loaded.append(arguments[-1]))
+    model.Model.load(package, digits_graph())
+    assert loaded == [4]
+    assert (model.threads_of(modest), model.calls_at_once(modest)) == (2, 3)

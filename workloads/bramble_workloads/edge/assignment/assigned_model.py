@@ -49,6 +49,8 @@ class AssignedModel:
         self.restored = asyncio.Event()
         """Set once the package that the last process served is served again, or cannot be served."""
         self.withdrawn = False
+        self.assignment_fault = ""
+        """Why the newest assignment of this model cannot be read; empty if it can."""
         self._required_blobs = RequiredBlobs(resources.blobs)
         self._steps = Steps(resources, store, self.endpoint, self._required_blobs)
         self._woken = asyncio.Event()
@@ -178,7 +180,7 @@ class AssignedModel:
             candidate=self._candidate_state(),
             last_good=remembered.last_good,
             bad=tuple(each.package for each in remembered.bad if (each.rollout_uid, each.attempt) == now),
-            message=self._message or self._stable_refusal(),
+            message=self.assignment_fault or self._message or self._stable_refusal(),
         )
 
     def _stable_refusal(self) -> str:

@@ -92,6 +92,7 @@ class Steps:
         if listed is None:
             raise BrokenPackage(f"the assignment names package {package} but does not list its blobs")
         self._resources.report_soon()
+        self._resources.delete_unused_blobs()
         self._resources.blobs.require_space(listed.blobs)
         for blob in listed.blobs:
             await self._resources.blobs.fetch(blob, self._resources.gateway)

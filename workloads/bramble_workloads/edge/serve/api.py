@@ -151,15 +151,16 @@ class Api:
         except HttpError:
             endpoint.tally(served.label).add(REJECTED)
             raise
-        return self._predicted(endpoint, inference, endpoint.predict(served, inference.content))
+        return self._predicted(request.client, endpoint, inference, endpoint.predict(served, inference.content))
 
-    async def _predicted(self, endpoint: Endpoint, inference: Inference, predicting: Awaitable[Predicted]) -> Response:
+    async def _predicted(self, client: str, endpoint: Endpoint, inference: Inference, predicting: Awaitable[Predicted]) -> Response:
         try:
             prediction, package, label, tally = await predicting
         except ERRORS as error:
             raise HttpError(next(status for kind, status in STATUSES if isinstance(error, kind)), str(error) or OUT_OF_MEMORY) from error
         request_id = inference.id or secrets.token_hex(16)
-        self._answers.remember(request_id, Answered(endpoint.name, package, prediction.answer, tally, time.monotonic()))
+        only_from = client if inference.id else None
+        self._answers.remember(request_id, Answered(endpoint.name, package, prediction.answer, tally, time.monotonic(), only_from))
         answer = protocol.answer(package, label.package, request_id, prediction, endpoint.name, inference.wanted)
         headers = "" if answer.header_length is None else f"{protocol.BINARY_HEADER}: {answer.header_length}\r\n"
         return Response(answer.body, answer.content_type, headers=headers)
@@ -167,10 +168,10 @@ class Api:
     # -------------------------------------------------------------------------------------------------------- feedback
 
     def _feedback(self, request: Request, model: ModelTarget) -> Call:
-        del request, model
-        return Call(FEEDBACK_BODY, "feedback has", self._judge)
+        del model
+        return Call(FEEDBACK_BODY, "feedback has", partial(self._judge, request.client))
 
-    async def _judge(self, body: bytearray | memoryview) -> Response:
+    async def _judge(self, client: str, body: bytearray | memoryview) -> Response:
         try:
             document = json.loads(bytes(body))
         except (ValueError, RecursionError) as error:
@@ -180,7 +181,7 @@ class Api:
                 model = document.get("model")
             case _:
                 raise HttpError(HTTPStatus.BAD_REQUEST, 'feedback is {"requestId": "…"} and what is true, such as "label": "…"')
-        right = self._answers.judge(request_id, document, model, self._node.names(), time.monotonic())
+        right = self._answers.judge(request_id, document, model, self._node.names(), time.monotonic(), client)
         return json_response({"requestId": request_id, "right": right})
 
     def _serving(self, model: ModelTarget) -> tuple[Endpoint, Served]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bramble.contracts.counters import BUCKETS, DURATION_BOUNDS_MS, PREDICT, Cohort, Counters, Histogram
@@ -45,6 +46,14 @@ class Tally:
         self.counts = Counter[str]()
         self.buckets = [0] * BUCKETS
         self.sum_ms = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        """The counts of both."""
+        both = Tally()
+        both.counts = self.counts + other.counts
+        both.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        both.sum_ms = self.sum_ms + other.sum_ms
+        return both
 
     def add(self, name: str) -> None:
         """Count one event."""
@@ -96,8 +105,13 @@ class Book:
         """All keys with their tallies, oldest first."""
         return list(self._tallies.items())
 
-    def report(self) -> tuple[Counters, ...]:
-        """All tallies in the form of the report to the gateway."""
+    def report(self, serving: Iterable[Key] = ()) -> tuple[Counters, ...]:
+        """All tallies in the form of the report to the gateway: those that are `serving`, then the newest of each model, and so on."""
+        first, newer, rank = set(serving), Counter[tuple[str, str]](), dict[Key, int]()
+        for key in reversed(self._tallies):
+            rank[key] = newer[key.namespace, key.model]
+            newer[key.namespace, key.model] += 1
+        order = sorted(self._tallies, key=lambda key: (key not in first, rank[key]))
         return tuple(
             Counters(
                 namespace=key.namespace,
@@ -108,5 +122,5 @@ class Book:
                 counts=dict(tally.counts),
                 histograms={PREDICT: Histogram(buckets=tuple(tally.buckets), sum_ms=tally.sum_ms)},
             )
-            for key, tally in self._tallies.items()
+            for key, tally in ((key, self._tallies[key]) for key in order)
         )

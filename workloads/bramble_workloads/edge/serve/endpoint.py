@@ -24,7 +24,7 @@ from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.protocol import Interface
 from bramble_workloads.edge.serve.workers import Workers
 from bramble_workloads.processing.errors import InputError, ModelFault
-from bramble_workloads.processing.model import Model, Prediction
+from bramble_workloads.processing.model import Model, Prediction, calls_at_once
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Served:
         self.interface = Interface(package)
         self.model = model
         self.label = label
-        self._workers = Workers(package.serving.concurrency, f"run-{label.package[7:15]}")
+        self._workers = Workers(calls_at_once(package), f"run-{label.package[7:15]}")
         self.closed = asyncio.Event()
         """Set once it is retired and its last request has left."""
         self._in_flight = 0

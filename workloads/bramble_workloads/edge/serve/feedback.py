@@ -36,6 +36,8 @@ class Answered(NamedTuple):
     tally: Tally
     at: float
     """When it was given, in seconds on the monotonic clock."""
+    only_from: str | None = None
+    """The address from which feedback may come; None if whoever knows the id may send it, because nobody can guess it."""
     feedback_digest: str | None = None
     """The digest of the annotation in the first feedback; None before any feedback."""
 
@@ -51,17 +53,27 @@ class Answers:
     def __init__(self, capacity: int = MAX_ANSWERS, seconds: float = ANSWER_SECONDS) -> None:
         self._capacity = capacity
         self._seconds = seconds
-        self._answers: OrderedDict[tuple[str, str], Answered] = OrderedDict()
+        self._answers: dict[str, OrderedDict[str, Answered]] = {}
+        """By model, and then by request id, oldest first."""
+        self._count = 0
 
     def remember(self, request_id: str, answered: Answered) -> None:
-        """Keep an answer. An answer with the same request id replaces the older one."""
-        key = (request_id, answered.model)
-        self._answers.pop(key, None)
-        self._answers[key] = answered
-        if len(self._answers) > self._capacity:
-            self._answers.popitem(last=False)
+        """Keep an answer. An answer with the same request id replaces the older one.
 
-    def judge(self, request_id: str, stated: Mapping[str, Any], model: str | None, models: tuple[str, ...], now: float) -> bool:
+        Where too many are kept, the model with the most loses its oldest, so that no model takes the room of the others.
+        """
+        answers = self._answers.setdefault(answered.model, OrderedDict())
+        self._count += request_id not in answers
+        answers[request_id] = answered
+        answers.move_to_end(request_id)
+        if self._count > self._capacity:
+            most = max(self._answers, key=lambda model: len(self._answers[model]))
+            self._answers[most].popitem(last=False)
+            self._count -= 1
+
+    def judge(
+        self, request_id: str, stated: Mapping[str, Any], model: str | None, models: tuple[str, ...], now: float, client: str = ""
+    ) -> bool:
         """Count an answer as right or wrong, and return True if it is right. Repeated equal feedback is counted once.
 
         Args:
@@ -70,23 +82,28 @@ class Answers:
             model: the name of the model that answered; None if the feedback does not name it.
             models: the names of all models of this node.
             now: the time in seconds on the monotonic clock.
+            client: the address that the feedback comes from.
 
         Raises:
-            HttpError: 404 if no answer to this request id is kept, 409 if several models answered it and the feedback names none, 409
-                if different feedback was given before, 400 if the feedback is not an annotation of the model's task, or has a label that
-                the package does not have. Feedback that is refused is not counted, and other feedback may follow.
+            HttpError: 403 if only another client may judge the answer, 404 if no answer to this request id is kept, 409 if several models
+                answered it and the feedback names none, 409 if different feedback was given before, 400 if the feedback is not an
+                annotation of the model's task, or has a label that the package does not have. Feedback that is refused is not counted, and
+                other feedback may follow.
         """
-        found = [key for each in models if (key := (request_id, each)) in self._answers and model in {None, each}]
-        found = [key for key in found if now - self._answers[key].at <= self._seconds]
+        kept = [(each, self._answers[each][request_id]) for each in models if request_id in self._answers.get(each, {})]
+        found = [name for name, each in kept if model in {None, name} and now - each.at <= self._seconds]
         if not found:
             raise HttpError(
                 HTTPStatus.NOT_FOUND,
                 f"no answer to request {request_id!r} was given in the last {self._seconds:.0f} s, or it is not kept any more",
             )
         if len(found) > 1:
-            names = ", ".join(each for _, each in found)
+            names = ", ".join(found)
             raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} was answered by {names}: set the field model to one of them")
-        answered = self._answers[found[0]]
+        answered = self._answers[found[0]][request_id]
+        if answered.only_from not in {None, client}:
+            message = f"request {request_id!r} came from another address: send its feedback from there, or ask without an id and use"
+            raise HttpError(HTTPStatus.FORBIDDEN, f"{message} the one in the answer, which nobody can guess")
         truth = annotation_of(contract_of(answered.package.task), stated)
         _require_known(truth, answered)
         digest = document_digest(truth)
@@ -94,7 +111,7 @@ class Answers:
             raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} has different feedback already")
         right = answered.answer.agrees(truth)
         if answered.feedback_digest is None:
-            self._answers[found[0]] = answered._replace(feedback_digest=digest)
+            self._answers[found[0]][request_id] = answered._replace(feedback_digest=digest)
             answered.tally.judged(right=right)
         return right
 

@@ -9,13 +9,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from bramble.contracts.assignment import assignment_name
 from bramble.contracts.canonical import short
 from bramble.contracts.counters import DURATION_BOUNDS_MS
 from bramble_workloads.device import board
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve.counters import Tally
 
-LABELS = ("package", "cohort", "attempt")
+LABELS = ("assignment", "package", "cohort", "attempt")
 BOUND_STRIDE = 8
 """Prometheus gets every eighth of the 137 bounds, so that the bounds double from one to the next."""
 
@@ -40,7 +41,7 @@ class DeviceCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics of the device."""
-        tallies = [([short(key.package), key.cohort, str(key.attempt)], tally) for key, tally in self._node.book.items()]
+        tallies = list(self._tallies().items())
         for name in dict.fromkeys([*COUNTS, *(name for _, tally in tallies for name in tally.counts if name not in FEEDBACK)]):
             text = COUNTS.get(name, f"Events that the agent counts as {name}.")
             counted = CounterMetricFamily(f"bramble_device_{name}", text, labels=LABELS)
@@ -57,12 +58,25 @@ class DeviceCollector(Collector):
         yield self._serving()
         yield from self._health()
 
+    def _tallies(self) -> dict[tuple[str, ...], Tally]:
+        """The tallies by their labels. While a Rollout replaces another of the same model, both may have equal labels: they are added."""
+        found: dict[tuple[str, ...], Tally] = {}
+        for key, tally in self._node.book.items():
+            labels = (self._assignment(key.namespace, key.model), short(key.package), key.cohort, str(key.attempt))
+            found[labels] = found[labels] + tally if labels in found else tally
+        return found
+
+    def _assignment(self, namespace: str, model: str) -> str:
+        """What tells the models of a node apart without their names: the 16 hex digits in the name of the assignment's ConfigMap."""
+        return assignment_name(self._node.settings.fleet, namespace, model).removeprefix("assignment-")
+
     def _serving(self) -> Metric:
-        serving = GaugeMetricFamily("bramble_device_serving", "1 for each package that serves now.", labels=("package", "cohort"))
+        labels = ("assignment", "package", "cohort")
+        serving = GaugeMetricFamily("bramble_device_serving", "1 for each package that serves now.", labels=labels)
         for model in self._node.models():
             if model.endpoint.current is not None:
-                label = model.endpoint.current.label
-                serving.add_metric([short(label.package), label.cohort], 1)
+                endpoint, label = model.endpoint, model.endpoint.current.label
+                serving.add_metric([self._assignment(endpoint.namespace, endpoint.model), short(label.package), label.cohort], 1)
         return serving
 
     def _health(self) -> Iterator[Metric]:

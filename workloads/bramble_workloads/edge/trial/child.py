@@ -80,6 +80,7 @@ def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
     from bramble_workloads.device.errors import WrongBlob
     from bramble_workloads.device.loading import load
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
+    from bramble_workloads.processing.model import threads_of
     from bramble_workloads.processing.package import read_package
 
     memory.prefer_for_oom_kill()
@@ -90,7 +91,7 @@ def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
     failed: dict[int, str] = {}
     too_large = f"the package needs more than the {request.memory_bytes} bytes of memory that are available"
     try:
-        threads = read_package(blobs.read, request.package).serving.threads
+        threads = threads_of(read_package(blobs.read, request.package))
         if request.memory_bytes is not None:
             memory.limit_memory(request.memory_bytes, threads)
         model = load(blobs, request.package).model

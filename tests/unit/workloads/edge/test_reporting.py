@@ -1,0 +1,93 @@
+"""A report always fits, and says what it leaves out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, CandidateState, LeftOut, Report, Running
+from bramble_workloads.edge.reporting import Reporter, within
+from bramble_workloads.edge.serve.counters import Book, Key
+from bramble_workloads.edge.serve.metrics import exposition
+
+LONG = "n" * 63
+PACKAGE = f"sha256:{'a' * 64}"
+
+
+def key(model: str, attempt: int, namespace: str = "ads", uid: str = "uid") -> Key:
+    return Key(namespace, model, uid, PACKAGE, "stable", attempt)
+
+
+def running(number: int, message: str = "") -> Running:
+    candidate = CandidateState(package=PACKAGE, state="refused", message=message)
+    fields: dict[str, Any] = {"fleet": LONG, "namespace": LONG, "model": f"{LONG}{number}", "rollout_uid": "u" * 36}
+    return Running(**fields, attempt=1, seq=1, active=PACKAGE, candidate=candidate, bad=(PACKAGE,) * 16, message=message)
+
+
+def node(models: int, book: Book, message: str = "", serving: tuple[Key, ...] = ()) -> Any:
+    """What a Reporter needs of a node."""
+    endpoints = [SimpleNamespace(current=SimpleNamespace(label=each), key=lambda label: label) for each in serving]
+    endpoints += [SimpleNamespace(current=None) for _ in range(models - len(serving))]
+    rows = tuple(SimpleNamespace(report=lambda _, n=n: running(n, message), endpoint=endpoint) for n, endpoint in enumerate(endpoints))
+    settings = SimpleNamespace(node=LONG, fleet=LONG, board=LONG, state=Path("/"))
+    return SimpleNamespace(settings=settings, boot_id="b", instance="i", book=book, models=lambda: rows)
+
+
+def history(models: int, attempts: int) -> Book:
+    book = Book()
+    for model in range(models):
+        for attempt in range(attempts):
+            book.of(key(f"m{model}", attempt)).answered(1.0)
+    return book
+
+
+def test_more_models_and_attempts_than_fit_are_counted() -> None:
+    report = Reporter(node(70, history(22, 12)), None).report()  # type: ignore[arg-type]
+    assert (len(report.running), len(report.counters)) == (64, MAX_COUNTERS)
+    assert report.left_out == LeftOut(running=6, counters=264 - MAX_COUNTERS)
+    left = {(f"m{model}", attempt) for model in range(22) for attempt in range(12)} - {
+        (each.model, each.attempt) for each in report.counters
+    }
+    assert {attempt for _, attempt in left} == {0}, "the oldest attempts are left out"
+
+
+def test_the_counters_of_what_serves_come_first() -> None:
+    serving = key("m3", 0)
+    report = Reporter(node(1, history(4, 3), serving=(serving,)), None).report()  # type: ignore[arg-type]
+    assert [(each.model, each.attempt) for each in report.counters][:2] == [("m3", 0), ("m0", 2)]
+    assert report.left_out == LeftOut()
+
+
+def test_a_report_of_long_names_and_messages_fits() -> None:
+    report = Reporter(node(64, history(64, 4), "\0" * 1024), None).report()  # type: ignore[arg-type]
+    assert len(report.model_dump_json(by_alias=True, exclude_none=True)) <= MAX_REPORT_BYTES
+    assert (len(report.running), len(report.counters)) == (64, MAX_COUNTERS)
+    small = within(400_000, report)
+    assert (len(small.running), len(small.counters), len(small.running[0].message)) == (64, MAX_COUNTERS, 100)
+
+
+def test_where_short_messages_are_not_enough_counters_are_left_out() -> None:
+    report = Reporter(node(2, history(20, 10)), None).report()  # type: ignore[arg-type]
+    small = within(30_000, report)
+    assert len(small.model_dump_json(by_alias=True, exclude_none=True)) <= 30_000
+    assert small.left_out.counters == 200 - len(small.counters) > 0
+    assert Report.model_validate_json(small.model_dump_json(by_alias=True)) == small
+
+
+def test_one_package_in_two_namespaces_gives_two_series() -> None:
+    book = Book()
+    for namespace, uid, count in (("ads", "one", 2), ("prod", "two", 5), ("ads", "another", 1)):
+        for _ in range(count):
+            book.of(key("m", 1, namespace, uid)).answered(1.0)
+    text = exposition(node(0, book))[0].decode()
+    found = [
+        (tuple(sorted(sample.labels.items())), sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "bramble_device_requests_total"
+    ]
+    assert len({labels for labels, _ in found}) == 2
+    assert sorted(value for _, value in found) == [3, 5], "a Rollout that replaces another is counted in one series"
