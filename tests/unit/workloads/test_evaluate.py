@@ -72,6 +72,7 @@ def test_scores_are_those_of_the_device(pod: StepPod, sharded: bool) -> None:
         assert (part.overall.samples, part.overall.accuracy) == (len(inside), sum(right[sample.id] for sample in inside) / len(inside))
         assert true_labels(part.cells) == {label: own.samples for label, own in part.per_class.items()}
     assert result.slices["hour"] == {}
+    assert result.remarks == ("no sample of the test split has the column 'hour', so there are no slices of it",)
     eights = [sample for sample in test if sample.annotation == Label(label="8") and sample.meta["hand"] == "left"]
     assert [gate.value for gate in result.gates] == [scores.overall.accuracy, sum(right[sample.id] for sample in eights) / len(eights)]
     assert result.gates[0].passed

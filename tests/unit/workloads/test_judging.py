@@ -92,7 +92,7 @@ def test_a_gate_that_cannot_be_judged_is_a_spec_error(asked: Gate, says: str) ->
 def test_slices() -> None:
     found = table().slices(["channel", "hour"])
     assert {value: part.overall.samples for value, part in found.scores["channel"].items()} == {"": 1, "1": 8, "2": 1}
-    assert found.scores["hour"] == {}
+    assert (found.scores["hour"], found.unknown) == ({}, ("hour",))
     assert found.left_out == ()
 
 

@@ -76,16 +76,17 @@ def _result(work: Work[EvaluateJob], table: Table) -> EvaluateResult:
     job = work.job
     scores = table.scores()
     slices = table.slices(job.slices)
-    remarks = [f"left out, because the result would be too large: {each}" for each in slices.left_out]
-    if (suggested := table.remark()) is not None:
-        remarks.insert(0, suggested)
+    suggested = table.remark()
+    remarks = (
+        *((suggested,) if suggested is not None else ()),
+        *(f"no sample of the test split has the column {column!r}, so there are no slices of it" for column in slices.unknown),
+        *(f"left out, because the result would be too large: {each}" for each in slices.left_out),
+    )
     gates = tuple(judge(gate, table.figure(gate)) for gate in job.gates)
-    for column in (column for column, values in slices.scores.items() if not values):
-        work.say(f"no sample of the test split has the column {column!r}, so there are no slices of it")
     for remark in remarks:
         work.say(remark)
     for outcome in gates:
         work.say(sentence(outcome))
     overall, headline = scores.overall, contract_of(scores.task).headline
     work.say(f"{headline} {overall.metrics[headline]:.4f} on {overall.samples} samples of test", metrics=overall.metrics)
-    return EvaluateResult(seconds=work.seconds, scores=scores, slices=slices.scores, gates=gates, remarks=tuple(remarks))
+    return EvaluateResult(seconds=work.seconds, scores=scores, slices=slices.scores, gates=gates, remarks=remarks)

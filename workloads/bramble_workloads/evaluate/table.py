@@ -28,9 +28,16 @@ class Answered(NamedTuple):
 
 
 class Slices(NamedTuple):
-    """The scores of slices by column and value, and what is left out of them, in words."""
+    """Scores of slices.
+
+    Attributes:
+        scores: the scores by column and value.
+        unknown: the columns that no sample has.
+        left_out: what is left out of the scores, in words.
+    """
 
     scores: dict[str, dict[str, Scores]]
+    unknown: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
 
 
@@ -77,7 +84,7 @@ class Table:
             else:
                 left_out.append(f"all but the overall scores of the slices of {column}")
                 scores[column] = {value: each.summary() for value, each in counted.items()}
-        return Slices(scores, tuple(left_out))
+        return Slices(scores, tuple(column for column in columns if column not in self._columns), tuple(left_out))
 
     def _parts(self, column: str) -> dict[str, list[Answered]]:
         """The samples by their value of a column; empty where no sample has the column."""
