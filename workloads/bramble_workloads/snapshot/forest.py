@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bramble.contracts.manifest import SPLITS, Split
 from bramble_workloads.snapshot.columns import Digests
 from bramble_workloads.snapshot.previous import Placed
 
 NO_SPLIT = -1
+
+
+class Sets:
+    """Disjoint sets of the numbers below a count. Indexed by a number, it gives the same one for all numbers of a set."""
+
+    def __init__(self, count: int) -> None:
+        self._parents = array("q", range(count))
+
+    def __len__(self) -> int:
+        return len(self._parents)
+
+    def __getitem__(self, number: int) -> int:
+        return _root(self._parents, number)
+
+    def __iter__(self) -> Iterator[int]:
+        return map(self.__getitem__, range(len(self)))
+
+    def join(self, numbers: Iterable[int]) -> None:
+        """Make one set of those that these numbers are in."""
+        roots = sorted(set(map(self.__getitem__, numbers)))
+        for root in roots[1:]:
+            self._parents[root] = roots[0]
 
 
 class Forest:
@@ -53,7 +75,10 @@ class Forest:
             self._parents[root] = first
 
     def _root(self, number: int) -> int:
-        parents = self._parents
-        while parents[number] != number:
-            parents[number] = number = parents[parents[number]]
-        return number
+        return _root(self._parents, number)
+
+
+def _root(parents: array[int], number: int) -> int:
+    while parents[number] != number:
+        parents[number] = number = parents[parents[number]]
+    return number

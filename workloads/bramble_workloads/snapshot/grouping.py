@@ -16,7 +16,7 @@ from bramble.contracts.jobs.snapshot import Finding
 from bramble.contracts.manifest import SPLITS, Split
 from bramble_workloads.snapshot.columns import DIGEST_BYTES, Rows, Selected, text
 from bramble_workloads.snapshot.findings import finding
-from bramble_workloads.snapshot.forest import Forest
+from bramble_workloads.snapshot.forest import Forest, Sets
 from bramble_workloads.snapshot.pictures import Picture
 from bramble_workloads.snapshot.previous import Placed
 from bramble_workloads.snapshot.splits import Group, Groups
@@ -37,6 +37,8 @@ class Grouped:
         group_of: the number of each picture's group, in the order of the pictures.
         groups: the groups, sorted by id.
         bound: for each class, how many of its pictures are left out as near-duplicates, or are in a group with one.
+        alike: with the policy `separate`, for each picture a number that is the same for all that look alike, directly or by way of
+            others; otherwise empty.
     """
 
     pictures: Rows[Picture]
@@ -44,6 +46,7 @@ class Grouped:
     groups: Rows[Group]
     findings: tuple[Finding, ...]
     bound: Mapping[str, int]
+    alike: Rows[int]
 
 
 class Near(Protocol):
@@ -90,6 +93,7 @@ def group(
     conflicting: list[str] = []
     alike: set[int] = set()
     resembling = bytearray(len(pictures))
+    sets = Sets(len(pictures))
     contradicting: list[tuple[int, int]] = []
     for index in _earlier_first(pictures, previous):
         similar = near.near(index)
@@ -99,6 +103,7 @@ def group(
             kept[index] = True
             near.add(index)
             near.join([index, *similar])
+            sets.join([index, *similar])
             continue
         agreeing = [other for other in similar if pictures[other].annotation == pictures[index].annotation]
         if agreeing and policy == "drop":
@@ -120,7 +125,6 @@ def group(
             contradicting += [(index, other) for other in similar[:1]]  # one is enough to find the others
     findings = [
         *_duplicates(pictures, [pictures[index].keys[0] for index in sorted(alike)], dropped, policy),
-        *_separate(pictures, resembling if policy == "separate" else ()),
         *_thinned(pictures, kept, dropped),
         *_contradictions(pictures, contradicting),
         *_moved(conflicting, moved, group_by),
@@ -129,7 +133,9 @@ def group(
     chosen = array("q", (index for index, keep in enumerate(kept) if keep))
     left = Selected(pictures, chosen)
     group_of, groups = _groups(left, Selected(base, chosen), forest, stratify_by)
-    return Grouped(left, group_of, groups, tuple(findings), _bound(pictures, resembling if policy != "separate" else ()))
+    if policy == "separate":
+        return Grouped(left, group_of, groups, tuple(findings), {}, sets)
+    return Grouped(left, group_of, groups, tuple(findings), _bound(pictures, resembling), ())
 
 
 def _bound(pictures: Rows[Picture], resembling: Iterable[int]) -> Counter[str]:
@@ -221,13 +227,25 @@ def _duplicates(pictures: Rows[Picture], near: Sequence[str], dropped: Sequence[
         yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
 
 
-def _separate(pictures: Rows[Picture], resembling: Iterable[int]) -> Iterable[Finding]:
-    if found := sorted(picture.keys[0] for picture in compress(pictures, resembling)):
-        message = (
-            "near-duplicates may be in different splits (checks.duplicates is separate), so the scores on val and test may be too high"
-        )
-        advice = "splits.groupBy, such as by the recording or the hour, keeps the nearest together"
-        yield finding("duplicates", "warning", f"{message}: {advice}", found)
+def leaked(grouped: Grouped, placed: Sequence[Split]) -> Iterable[Finding]:
+    """With the policy `separate`: samples of val and test that look like one of train, so that their scores may be too high.
+
+    Args:
+        grouped: the pictures and their groups.
+        placed: the split of each group.
+    """
+    splits = [placed[number] for number in grouped.group_of] if len(grouped.alike) else []
+    trained = {first for first, split in zip(grouped.alike, splits, strict=True) if split == "train"}
+    parts, keys = [], []
+    for wanted in ("val", "test"):
+        members = [index for index, split in enumerate(splits) if split == wanted]
+        if found := [index for index in members if grouped.alike[index] in trained]:
+            parts.append(f"{len(found)} of {len(members)} samples of {wanted}")
+            keys += [grouped.pictures[index].keys[0] for index in found]
+    if parts:
+        message = f"checks.duplicates is separate, and {' and '.join(parts)} look like one of train, directly or by way of others"
+        advice = "their scores may be too high; splits.groupBy, such as by recording or hour, keeps the nearest together"
+        yield finding("duplicates", "warning", f"{message}: {advice}", sorted(keys))
 
 
 def _thinned(pictures: Rows[Picture], kept: Sequence[int], dropped: Sequence[str]) -> Iterable[Finding]:

@@ -19,7 +19,7 @@ from bramble_workloads.snapshot.checks import Divided, check
 from bramble_workloads.snapshot.columns import Rows
 from bramble_workloads.snapshot.findings import shortened
 from bramble_workloads.snapshot.freeze import Frozen, freeze
-from bramble_workloads.snapshot.grouping import Grouped, group
+from bramble_workloads.snapshot.grouping import Grouped, group, leaked
 from bramble_workloads.snapshot.near import NearIndex
 from bramble_workloads.snapshot.pictures import Picture
 from bramble_workloads.snapshot.previous import Previous, read_previous
@@ -99,7 +99,7 @@ def _freeze(
         departed=previous.departed(picture.id for picture in grouped.pictures),
     )
     divided = Divided(frozen.splits, frozen.manifest.counts, grouped.bound)
-    return frozen, [*grouped.findings, *check(divided, job.checks, contract_of(job.task))]
+    return frozen, [*grouped.findings, *leaked(grouped, placed), *check(divided, job.checks, contract_of(job.task))]
 
 
 def _read_all(work: Work[SnapshotJob], listings: Iterable[Listing], known: Container[str]) -> Iterator[Read]:
