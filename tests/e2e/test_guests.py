@@ -145,6 +145,25 @@ def test_half_a_gang_says_why(place: Place) -> None:
         place.cluster.kubectl("delete", "trainingrun/half", "resourcequota/half", "-n", place.namespace)
 
 
+def test_a_gang_that_a_limit_range_refuses_is_made_anew_once_it_is_corrected(place: Place) -> None:
+    """The default limit is below the request of `fetch`, which has none of its own."""
+    place.apply("LimitRange", "small", {"limits": [{"type": "Container", "default": {"cpu": "10m"}}]}, "v1")
+    place.train("limited", 2, "pass", {"failures": 0, "disruptions": 0})
+    try:
+        advice = "LimitRange small gives a container without a limit of cpu one of 10m: set spec.jobs.resources.fetch.limits.cpu"
+        place.until(lambda: advice in place.ready("trainingrun", "limited")["message"], 20)
+        resources = {name: {"limits": {"cpu": "1"}} for name in ("fetch", "sidecar")}
+        patch = json.dumps({"spec": {"jobs": {"resources": resources}, "resources": {"limits": {"cpu": "1"}}}})
+        place.cluster.kubectl("patch", "trainingrun", "limited", "-n", place.namespace, "--type=merge", "-p", patch)
+        place.until(lambda: place.pods("train"), 20)
+        status = place.status("trainingrun", "limited")
+        assert status["attempt"] == 2
+        assert (status.get("failures", 0), status.get("disruptions", 0), status.get("spentSeconds", 0)) == (0, 0, 0)
+    finally:
+        place.cluster.kubectl("delete", "trainingrun/limited", "limitrange/small", "-n", place.namespace)
+        place.until(lambda: place.pods("train") == [], 80)
+
+
 def test_a_job_that_a_guest_keeps_alive_is_ended(place: Place) -> None:
     once = "!object.spec.containers.exists(c, c.name == 'guest')"
     mutation = {"patchType": "JSONPatch", "jsonPatch": {"expression": GUEST}}

@@ -50,11 +50,11 @@ def test_a_job_without_a_pod_is_waited_for() -> None:
     assert outcome == UnderWay("Job j has no pod yet; `kubectl describe job j` says why if it stays so")
 
 
-def test_a_job_that_never_had_a_pod_gives_way_to_one_that_is_made_otherwise_and_costs_nothing() -> None:
+def test_a_job_whose_work_has_not_begun_gives_way_to_one_that_is_made_otherwise_and_costs_nothing() -> None:
     outcome = step(StepSeen(job=Job(name="j", had_pods=False, applied="of other resources"), begun=True))
     assert outcome == Renewed(
         Conversion(attempt=3, failures=1, state="Running"),
-        "conversion attempt 2 had no pod, and its Job would be made otherwise now: attempt 3 follows, and no budget is charged",
+        "the work of conversion attempt 2 has not begun, and its Job would be made otherwise now: attempt 3 follows, no budget is charged",
     )
 
 

@@ -80,6 +80,15 @@ SMALL = limit_range("small", default={"cpu": "50m"})
             id="the sidecar",
         ),
         pytest.param(
+            'Pod "p" is invalid: [spec.initContainers[0].resources.requests: Invalid value: "50m": must be less than or equal to cpu limit'
+            ' of 10m, spec.initContainers[1].resources.requests: Invalid value: "50m": must be less than or equal to cpu limit of 10m]',
+            GANG,
+            (limit_range("tiny", default={"cpu": "10m"}),),
+            "LimitRange tiny gives a container without a limit of cpu one of 10m: set spec.jobs.resources.fetch.limits.cpu,"
+            f" spec.jobs.resources.sidecar.limits.cpu {CHART}",
+            id="two containers",
+        ),
+        pytest.param(
             above("500m", "cpu limit of 50m"),
             GANG,
             (SMALL,),

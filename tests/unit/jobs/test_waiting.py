@@ -64,10 +64,13 @@ OTHERWISE = Job(name="j", had_pods=False, applied="another digest")
         pytest.param(replace(OTHERWISE, applied=manifest_digest(WANTED)), (), False, id="it would be made so again"),
         pytest.param(replace(OTHERWISE, applied=""), (), False, id="an earlier operator made it"),
         pytest.param(replace(OTHERWISE, suspended=True), (), False, id="Kueue holds it back: it keeps its place in the queue"),
-        pytest.param(replace(OTHERWISE, had_pods=True), (), False, id="it had a pod"),
-        pytest.param(OTHERWISE, (NOWHERE,), False, id="it has a pod, which the Job does not count yet"),
+        pytest.param(replace(OTHERWISE, had_pods=True), (), False, id="it had a pod, which is not there any more"),
+        pytest.param(replace(OTHERWISE, had_pods=True), (NOWHERE,), True, id="no node takes its pod"),
+        pytest.param(replace(OTHERWISE, had_pods=True), (STARTS,), True, id="its pod has a node and does not start"),
+        pytest.param(replace(OTHERWISE, had_pods=True), (RUNS,), False, id="it runs"),
+        pytest.param(OTHERWISE, (RUNS,), False, id="it runs, and the Job does not count its pod yet"),
         pytest.param(None, (), False, id="there is no Job"),
     ],
 )
 def test_whether_a_job_is_outdated(job: Job | None, pods: tuple[Pod, ...], outdated: bool) -> None:
-    assert is_outdated(job, pods, (CreateOnce(WANTED), CONFIG_MAP)) is outdated
+    assert is_outdated(job, pods, "step", (CreateOnce(WANTED), CONFIG_MAP)) is outdated

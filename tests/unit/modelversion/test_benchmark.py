@@ -212,4 +212,4 @@ def test_a_job_without_a_pod_is_made_anew_once_its_resources_are_corrected() -> 
     plan = benchmark(benchmarking({RPI5: refused}, works=(work(failures=2),)), NOW)
     (again,) = remembered(plan)["benchmarks"]
     assert (again["attempt"], again["failures"], again["state"]) == (2, 2, "Running")
-    assert message(plan).startswith("rooms/rpi5: benchmark attempt 1 had no pod")
+    assert message(plan).startswith("rooms/rpi5: the work of benchmark attempt 1 has not begun")

@@ -1,4 +1,4 @@
-"""An attempt that never had a pod gives way to one that is made from what is wanted now."""
+"""An attempt of which no rank runs gives way to one that is made from what is wanted now."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.plan import plan
 from bramble.kinds.trainingrun.policies.renew import renew
 from tests.unit.trainingrun.seen import NOW, attempt, case, condition, job, message, observed, pod, remembered, training
+
+PULLS = {"reason": "ImagePullBackOff"}
+NOWHERE = {"type": "PodScheduled", "status": "False", "message": "0/5 nodes are available: 5 Insufficient cpu."}
+UNSCHEDULED = pod(1, node="", phase="Pending", conditions=(NOWHERE,), waiting={})
 
 
 def refused(*pods: dict[str, Any], applied: str = "of other resources", failed: int = 0, suspend: bool = False, **more: Any) -> Any:
@@ -37,8 +41,9 @@ def digest(**more: Any) -> str:
     [
         case("there is no attempt", observed()),
         case("it would be made so again", refused(applied=digest())),
-        case("a part of its pods is there: it is released after a minute", refused(pod(0), {})),
-        case("it had a pod", refused(failed=1)),
+        case("a rank runs and waits for the other: the attempt is released after a minute", refused(pod(0), {})),
+        case("its pods are gone", refused(failed=1)),
+        case("Kueue has given it room", refused(UNSCHEDULED, UNSCHEDULED, spec={"queueName": "gpu"})),
         case("Kueue holds it back", refused(suspend=True)),
     ],
 )
@@ -50,6 +55,8 @@ def test_an_attempt_that_goes_on(seen: Any) -> None:
     "seen",
     [
         case("the chart was corrected", refused()),
+        case("no node takes its pods", refused(UNSCHEDULED, UNSCHEDULED, failed=1)),
+        case("its image cannot be pulled", refused(pod(0, waiting=PULLS), pod(1, waiting=PULLS), failed=1)),
         case("the spec was corrected", refused(applied=digest(), spec={"jobs": {"resources": {"fetch": {"limits": {"cpu": "1"}}}}})),
     ],
 )
@@ -60,4 +67,4 @@ def test_the_next_attempt_follows_at_once_and_nothing_is_charged(seen: Any) -> N
     assert (memory["attempt"], memory.get("failures", 0), memory.get("disruptions", 0), memory.get("spentSeconds", 0)) == (1, 0, 0, 0)
     assert "released" not in memory, "the next attempt waits for nothing"
     assert condition(found) == ("False", "BetweenAttempts")
-    assert "attempt 2 follows, and no budget is charged" in message(found)
+    assert "attempt 2 follows, no budget is charged" in message(found)

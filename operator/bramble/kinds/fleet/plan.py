@@ -9,7 +9,7 @@ from bramble.kinds.finalizer import add_finalizer, has_finalizer, remove_finaliz
 from bramble.kinds.fleet import status
 from bramble.kinds.fleet.folders import Preparation, prepare
 from bramble.kinds.fleet.nodes import changes, remove_agents
-from bramble.kinds.fleet.observed import Leaving, Observed, Seen, SetupJob
+from bramble.kinds.fleet.observed import NODE_SETUP, Leaving, Observed, Seen, SetupJob
 from bramble.kinds.fleet.render import agents, ca_config_map, daemon_set_name, service, setup_job
 from bramble.kinds.jobs.waiting import is_outdated
 from bramble.kinds.plan import NOTHING, Delete, Item, Plan
@@ -53,7 +53,7 @@ def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:
 
 def _outdated(seen: Observed, preparation: Preparation) -> list[SetupJob]:
     """Jobs without a pod that would be made otherwise now. The next pass makes them anew."""
-    return [job for folder, job in preparation.without_pod if is_outdated(job.without_pod, (), (setup_job(seen, folder),))]
+    return [job for folder, job in preparation.without_pod if is_outdated(job.without_pod, (), NODE_SETUP, (setup_job(seen, folder),))]
 
 
 def _remove_agents(seen: Leaving, now: datetime) -> Plan:

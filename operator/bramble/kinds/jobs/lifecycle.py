@@ -15,7 +15,7 @@ from bramble.contracts.cause import Cause, describe_cause
 from bramble.contracts.jobs.files import AnyResult
 from bramble.kinds.jobs.attempts import Attempts, charge, is_exhausted, next_attempt
 from bramble.kinds.jobs.gather import StepSeen
-from bramble.kinds.jobs.render import render_step
+from bramble.kinds.jobs.render import CONTAINER, render_step
 from bramble.kinds.jobs.state import Absent, CountsAs, Done, Failed, Running, Waiting, step_state
 from bramble.kinds.jobs.step import Step
 from bramble.kinds.jobs.waiting import is_outdated
@@ -73,7 +73,7 @@ class Repeated(Generic[Attempts]):
 
 @dataclass(frozen=True, slots=True)
 class Renewed(Generic[Attempts]):
-    """The attempt never had a pod and its Job would be made otherwise now, so another attempt follows. No budget is charged.
+    """The work of the attempt has not begun and its Job would be made otherwise now, so another attempt follows. No budget is charged.
 
     Attributes:
         attempts: memory of the next attempt.
@@ -127,7 +127,7 @@ def advance(
             return UnderWay(f"{name} starts", render_step(step))
         case Waiting(message, since):
             children = render_step(step)
-            if is_outdated(seen.job, seen.pods, children):
+            if is_outdated(seen.job, seen.pods, CONTAINER, children):
                 following = next_attempt(attempts)
                 return Renewed(following, renewed_message(name, following.attempt))
             return UnderWay(message, () if seen.begun else children, since)
@@ -145,8 +145,8 @@ def advance(
 
 
 def renewed_message(name: str, following: int) -> str:
-    """What is said of an attempt that never had a pod and is followed by one that is made from what is wanted now."""
-    return f"{name} had no pod, and its Job would be made otherwise now: attempt {following} follows, and no budget is charged"
+    """What is said of an attempt that is followed by one that is made from what is wanted now."""
+    return f"the work of {name} has not begun, and its Job would be made otherwise now: attempt {following} follows, no budget is charged"
 
 
 def _failed(name: str, attempts: Attempts, cause: Cause, counts_as: CountsAs) -> Repeated[Attempts] | GivenUp[Attempts]:

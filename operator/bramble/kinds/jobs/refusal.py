@@ -26,7 +26,7 @@ UNSET = re.compile(r"([\w./-]+(?:,[\w./-]+)*) for: ([\w.,-]+)")
 
 DEFAULT = re.compile(
     r"spec\.(?P<list>initContainers|containers)\[(?P<index>\d+)\]\.resources\.(?:requests|limits): Invalid value: \"[^\"]*\": must be"
-    r" (?:less|greater) than or equal to (?P<resource>\S+) (?:limit|request)(?: of (?P<value>\S+))?"
+    r" (?:less|greater) than or equal to (?P<resource>\S+) (?:limit|request)(?: of (?P<value>[^\s,\]]+))?"
 )
 """A request above a limit, which may be the default of a LimitRange. Older releases do not state the limit."""
 
@@ -69,8 +69,8 @@ def advice(warning: str, containers: Containers, limit_ranges: Sequence[Manifest
     """
     if quota := QUOTA.search(warning):
         return _unset(quota[1], containers)
-    if default := DEFAULT.search(warning):
-        return _default(default, containers, limit_ranges)
+    if DEFAULT.search(warning):
+        return _default(tuple(DEFAULT.finditer(warning)), containers, limit_ranges)
     if bound := BOUND.search(warning):
         key, allows = ("max", "at most") if bound["bound"] == "maximum" else ("min", "at least")
         found = _names(limit_ranges, bound["type"], key, bound["resource"], bound["value"])
@@ -95,17 +95,25 @@ def _unset(said: str, containers: Containers) -> str:
     return f"set {_listed(wanted)}" if wanted else ""
 
 
-def _default(found: re.Match[str], containers: Containers, limit_ranges: Sequence[Manifest]) -> str:
-    """Advice about a request that is above its container's limit."""
-    own, index = containers.init if found["list"] == "initContainers" else containers.main, int(found["index"])
-    if index >= len(own):
+def _default(matches: Sequence[re.Match[str]], containers: Containers, limit_ranges: Sequence[Manifest]) -> str:
+    """Advice about requests that are above their containers' limits. Containers that something else put into the pod get none."""
+    ours = [(each, field) for each in matches if (field := _field_at(each, containers))]
+    if not ours:
         return ""
-    resource, field = found["resource"], containers.fields[own[index]]
-    if not any(_with(limit_ranges, "Container", "default", resource, found["value"])):
+    first, field = ours[0]
+    resource, value = first["resource"], first["value"]
+    if not any(_with(limit_ranges, "Container", "default", resource, value)):
         return f"{field}.requests.{resource} is more than the limit: correct one of them"
-    names = _names(limit_ranges, "Container", "default", resource, found["value"])
-    one = f"one of {found['value']}" if found["value"] else "one"
-    return f"{names} gives a container without a limit of {resource} {one}: set {_listed([f'{field}.limits.{resource}'])}"
+    fields = dict.fromkeys(f"{field}.limits.{each['resource']}" for each, field in ours)
+    one = f"one of {value}" if value else "one"
+    names = _names(limit_ranges, "Container", "default", resource, value)
+    return f"{names} gives a container without a limit of {resource} {one}: set {_listed(list(fields))}"
+
+
+def _field_at(found: re.Match[str], containers: Containers) -> str:
+    """The field of the container at this place of the pod; empty if it is not of Bramble's pod template."""
+    own, index = containers.init if found["list"] == "initContainers" else containers.main, int(found["index"])
+    return containers.fields[own[index]] if index < len(own) else ""
 
 
 def _with(limit_ranges: Sequence[Manifest], type_: str, key: str, resource: str, value: str | None) -> Iterator[str]:

@@ -44,17 +44,20 @@ async def read_warning(
     return await sources.warning(namespace, starting.uid) if starting is not None else ""
 
 
-def is_outdated(job: Job | None, pods: Collection[object], wanted: Iterable[CreateOnce]) -> bool:
-    """Whether the Job never had a pod and would be made otherwise now, so that another attempt in its place loses nothing.
+def is_outdated(job: Job | None, pods: Collection[Pod], container: str, wanted: Iterable[CreateOnce]) -> bool:
+    """Whether the Job's work has not begun and it would be made otherwise now, so that another attempt in its place loses nothing.
 
-    A Job's pod template cannot be changed, so pods that are refused would be refused although their cause was corrected. A Job that Kueue
-    holds back is not outdated, because another one would lose its place in the queue.
+    A Job's pod template cannot be changed. So its pods would go on being refused, find no node or lack an image although the cause was
+    corrected. A Job that Kueue holds back is not outdated, because another one would lose its place in the queue.
 
     Args:
         pods: the attempt's pods.
+        container: the container that does the work.
         wanted: what the attempt would consist of now.
     """
-    if job is None or job.suspended or job.had_pods or pods or not job.applied:
+    if job is None or job.suspended or not job.applied:
+        return False
+    if (job.had_pods and not pods) or any(pod.has_started(container) for pod in pods):
         return False
     return any(manifest_digest(each.manifest) != job.applied for each in wanted if each.manifest["kind"] == JOB.kind)
 

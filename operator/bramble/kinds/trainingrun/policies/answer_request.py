@@ -16,8 +16,8 @@ from bramble.kinds.trainingrun.status import BETWEEN_ATTEMPTS, EVALUATION_FAILED
 FRESH: dict[str, Any] = {"outcome": None, "failures": 0, "disruptions": 0, "stalls": 0, "spent_seconds": 0, "first_cause": None}
 
 UNDER_WAY = (
-    "the run has not ended: nothing to retry. A Job without pods is made anew when spec.jobs, spec.resources or the chart's values change;"
-    " spec.suspend pauses the run, deleting it ends it"
+    "the run has not ended: nothing to retry. A Job that does not start is made anew when spec.jobs, spec.resources or the chart's values"
+    " change; spec.suspend pauses the run, deleting it ends it"
 )
 
 
