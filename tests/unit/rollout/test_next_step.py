@@ -253,6 +253,19 @@ def test_a_step_waits_for_its_nodes_but_not_for_ever(seen: Observed, reason: str
     assert changes == expected
 
 
+def test_a_node_of_a_board_on_which_the_version_was_never_measured_is_not_waited_for() -> None:
+    reports = canaries(*NODES) | {"e": device("e", None, attempt=2)}
+    boards = {**dict.fromkeys(NODES, "rpi5"), "e": "rpi4"}
+    seen = with_candidate(reports, status=baking(DONE, step=2, baseline=BASELINE), on=(*NODES, "e"), nodes=boards)
+    assert ready(next_step(seen, NOW)) == "Promoted"
+
+
+def test_a_jump_of_the_operators_clock_ends_no_bake() -> None:
+    reports = canaries("a") | {"a": device("a", V2, attempt=2, counts=[counts(V2, "candidate")], served=timedelta(seconds=5))}
+    seen = with_candidate(reports, status=baking(timedelta(seconds=5)), analysis={"onUndecided": "Promote"})
+    assert kept(seen, next_step(seen, NOW + timedelta(hours=73))) == {}
+
+
 def test_a_node_that_is_passed_over_is_named_with_what_it_says() -> None:
     plan = next_step(with_candidate(**last("a", "b", "c", **GRACE_OVER)), NOW)
     assert plan is not None
