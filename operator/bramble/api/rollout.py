@@ -248,6 +248,10 @@ class Moment(StatusPart):
 OPEN_OBJECT = WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})
 
 
+NAMES_KEPT = 50
+"""The most nodes that one field of the status names."""
+
+
 class Status(KindStatus):
     """What the fleet serves, what is being tried, and how far that has come."""
 

@@ -90,6 +90,7 @@ def device(
     free: int | None = None,
     last_good: Release | None = None,
     served: timedelta | None = None,
+    bad: Release | None = None,
     uid: str = UID,
     message: str = "",
 ) -> SeenReport:
@@ -105,6 +106,7 @@ def device(
         candidate=state,
         last_good=last_good.packages["rpi5"] if last_good is not None else None,
         serving_since_ms=None if served is None else round((UPTIME - served).total_seconds() * 1000),
+        bad=(bad.packages["rpi5"],) if bad is not None else (),
         message=message,
     )
     report = Report(

@@ -154,6 +154,16 @@ def test_an_undo_needs_no_blob_but_the_stable_ones() -> None:
             observed(
                 ref=V2,
                 status=out(step=1),
+                written=orders(attempt=2),
+                reports={n: device(n, attempt=2, bad=V2 if n in "abc" else None) for n in NODES},
+            ),
+            1,
+            id="nodes that gave the candidate up in this attempt are not chosen again",
+        ),
+        row(
+            observed(
+                ref=V2,
+                status=out(step=1),
                 written=orders(),
                 reports={
                     "a": device("a", free=ROOM),

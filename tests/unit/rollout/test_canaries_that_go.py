@@ -114,3 +114,24 @@ async def promoted_without(world: FakeWorld, canary: str) -> None:
     assert world.assignment is not None
     assert world.active()[canary] == "1.0.0"
     assert "2.0.0" in world.active().values()
+
+
+async def test_an_outage_of_the_gateway_that_makes_many_canaries_give_up_ends_nothing() -> None:
+    """More of them than memory names."""
+    world = FakeWorld(nodes=140, steps=[{"nodes": 60, "bake": "60s"}, {"nodes": "100%", "bake": "5s"}], guardrails=[])
+    await promoted(world, "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.attempt == 2 and bool(world.status.step_started_at))
+    assert world.assignment is not None
+    canaries = world.assignment.candidate_nodes
+    for node in canaries:
+        world.devices[node].abandons = frozenset({package_digest("2.0.0")})
+        world.devices[node].give_up()
+    await world.until(lambda: world.status.step == 1)
+    assert world.status.undone is None
+    assert world.assignment is not None
+    served = [node for node, version in world.active().items() if version == "2.0.0"]
+    assert len(served) >= 30
+    assert not set(served) & set(canaries)
+    assert len(world.assigned) < 20, "no write for each pass"

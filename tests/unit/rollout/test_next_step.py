@@ -260,6 +260,13 @@ def test_a_node_of_a_board_on_which_the_version_was_never_measured_is_not_waited
     assert ready(next_step(seen, NOW)) == "Promoted"
 
 
+def test_nodes_that_join_the_fleet_while_a_step_is_watched_do_not_make_it_larger() -> None:
+    joined = {f"n{number}": device(f"n{number}", V1, attempt=2, seq=5, counts=[counts(V1, "stable")]) for number in range(20)}
+    boards = dict.fromkeys([*NODES, *joined], "rpi5")
+    seen = with_candidate(canaries("a", "b") | joined, status=baking(DONE, step=1, watched=2), on=("a", "b"), nodes=boards)
+    assert ready(next_step(seen, NOW)) == "StepDone"
+
+
 def test_a_jump_of_the_operators_clock_ends_no_bake() -> None:
     reports = canaries("a") | {"a": device("a", V2, attempt=2, counts=[counts(V2, "candidate")], served=timedelta(seconds=5))}
     seen = with_candidate(reports, status=baking(timedelta(seconds=5)), analysis={"onUndecided": "Promote"})

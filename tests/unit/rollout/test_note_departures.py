@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bramble.kinds.rollout.memory import NAMES_KEPT
+from bramble.api.rollout import NAMES_KEPT
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.note_departures import note_departures
 from tests.unit.rollout.rows import AWAY, NOW, V2, baking, canaries, kept, observed, out, tried

@@ -86,12 +86,16 @@ class FakeDevice:
     since: float = 0.0
     """Since when, on that clock, it has served what it serves."""
     state: CandidateState | None = None
+    bad: tuple[str, ...] = ()
+    """Packages that it gave up in this attempt."""
     last: Assignment | None = None
     counters: dict[tuple[str, str, int], Counters] = field(default_factory=dict)
 
     def accept(self, assignment: Assignment) -> None:
         if not self.online or assignment.seq < self.seq:
             return
+        if assignment.attempt != self.attempt:
+            self.bad = ()
         before, self.last = (self.active, self.cohort, self.attempt), assignment
         self._take(assignment)
         if (self.active, self.cohort, self.attempt) != before:
@@ -118,6 +122,7 @@ class FakeDevice:
             self.state = CandidateState(
                 package=str(wanted), state="abandoned", message="the gateway did not answer for 600 s while the candidate was served"
             )
+            self.bad = (str(wanted),)
             wanted, on_trial = assignment.stable.get(self.board), False
         else:
             self.state = None
@@ -151,7 +156,7 @@ class FakeDevice:
     def report(self, seq_known: bool) -> Report:
         running = Running(
             fleet="demo", namespace="digits", model="digits", rollout_uid=self.rollout_uid, attempt=self.attempt, seq=self.seq,
-            active=self.active, cohort=self.cohort, candidate=self.state, serving_since_ms=round(self.since * 1000),
+            active=self.active, cohort=self.cohort, bad=self.bad, candidate=self.state, serving_since_ms=round(self.since * 1000),
         )  # fmt: skip
         return Report(
             node=self.node, fleet="demo", board=self.board, boot_id="b", instance="i", uptime_ms=round(self.clock * 1000), sequence=1,

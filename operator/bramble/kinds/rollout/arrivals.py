@@ -58,8 +58,14 @@ def arrivals_of(seen: Observed, candidate: Release) -> Arrivals:
     bake = seconds(seen.step.bake or "0s")
     watched = frozenset(node for node in arrived if (since := seen.nodes.serving_seconds(node)) is None or since >= bake)
     asked = len(answering) if seen.at_last_step else wanted_nodes(step_size(seen), len(eligible_nodes(seen) | nodes_with_candidate(seen)))
-    needed = max(1, (asked + 1) // 2)
-    return Arrivals(nodes, arrived, watched, answering - arrived - seen.abandoned, seen.abandoned, needed)
+    if not seen.at_last_step and 0 < seen.status.watched < half(asked):
+        asked = seen.status.watched  # nodes have joined the fleet since the watch began
+    return Arrivals(nodes, arrived, watched, answering - arrived - seen.abandoned, seen.abandoned, half(asked))
+
+
+def half(nodes: int) -> int:
+    """Half of so many nodes, rounded up; at least one."""
+    return max(1, (nodes + 1) // 2)
 
 
 def grace_ends(seen: Observed, now: datetime) -> datetime:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bramble.api.labels import owner_labels
+from bramble.api.rollout import NAMES_KEPT
 from bramble.contracts.assignment import KEY, LABEL, Assignment, assignment_name
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.report import DISK_RESERVE_BYTES
@@ -75,8 +76,11 @@ def nodes_with_candidate(seen: Observed) -> frozenset[str]:
         return frozenset()
     if assignment.attempt != seen.status.attempt or assignment.candidate != candidate.packages:
         return frozenset()
-    left_out = () if seen.at_last_step else seen.status.passed_over
-    return frozenset(assignment.candidate_nodes) & frozenset(seen.fleet.nodes) - frozenset(left_out)
+    nodes = frozenset(assignment.candidate_nodes) & frozenset(seen.fleet.nodes)
+    if seen.at_last_step:
+        return nodes
+    unnamed = seen.abandoned if len(seen.status.passed_over) >= NAMES_KEPT else frozenset[str]()
+    return nodes - frozenset(seen.status.passed_over) - unnamed
 
 
 def eligible_nodes(seen: Observed) -> frozenset[str]:
@@ -84,7 +88,15 @@ def eligible_nodes(seen: Observed) -> frozenset[str]:
     passed over in this step is not chosen again before the next one.
     """
     nodes = seen.nodes.reachable if seen.status.stable is None else seen.nodes.verified(seen.status.stable)
-    return frozenset(node for node in nodes - frozenset(seen.status.passed_over) if fits(seen, node))
+    return frozenset(node for node in nodes - frozenset(seen.status.passed_over) if fits(seen, node) and not gave_up(seen, node))
+
+
+def gave_up(seen: Observed, node: str) -> bool:
+    """Whether the node gave the candidate up in this attempt. Its agent would not try it again."""
+    candidate, running = seen.status.candidate, seen.nodes.running.get(node)
+    if candidate is None or running is None or running.attempt != seen.status.attempt:
+        return False
+    return candidate.packages.get(seen.fleet.nodes[node]) in running.bad
 
 
 def fits(seen: Observed, node: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from bramble.api.conditions import rfc3339
-from bramble.api.rollout import Release, Status, Undone
+from bramble.api.rollout import NAMES_KEPT, Release, Status, Undone
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.decision import Action, Decision, NodeState
@@ -16,9 +16,6 @@ from bramble.kinds.rollout.observed import Observed
 
 HISTORY_KEPT = 10
 """How many promoted versions are remembered."""
-
-NAMES_KEPT = 50
-"""The most nodes that memory names in one list."""
 
 NOT_WATCHED: dict[str, Any] = {"step_started_at": "", "watched": 0, "passed_over": {}}
 """The memory of a step whose nodes do not serve the candidate yet."""

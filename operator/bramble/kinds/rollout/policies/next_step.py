@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from bramble.api.conditions import rfc3339
 from bramble.api.objects import moment
-from bramble.api.rollout import Release
+from bramble.api.rollout import NAMES_KEPT, Release
 from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.plan import Emit, Plan
@@ -38,7 +38,8 @@ def next_step(seen: Observed, now: datetime) -> Plan | None:
         message = f"{step} is a pause{since}: resume, skip, promote or abort it (annotation bramble.dev/request)"
         return report_rollout(seen, paused(seen, reasons.PAUSE_STEP, message), now, wake_at=now + LOOK_AGAIN)
     arrivals = arrivals_of(seen, candidate)
-    if arrivals.abandoned - seen.status.passed_over.keys() and not seen.at_last_step:
+    unnamed = arrivals.abandoned - seen.status.passed_over.keys()
+    if unnamed and len(seen.status.passed_over) < NAMES_KEPT and not seen.at_last_step:
         return go_on_without(seen, now, arrivals, arrivals.abandoned, f"gave {candidate.ref} up")
     if arrivals.hopeless:
         message = f"{step}: {names(arrivals.abandoned)} gave {candidate.ref} up and cannot try it again in this attempt: abort, then retry"
@@ -110,6 +111,9 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
     for the whole bake. A first version is paced by time alone.
     """
     step = f"step {seen.index + 1}"
+    if len(arrivals.nodes) < arrivals.needed and not seen.at_last_step:
+        message = f"{step} waits for other nodes: too few of its nodes are left"
+        return remember_rollout(seen, progressing(seen, reasons.WAITING_FOR_NODES, message), now, **memory.waits_again(now))
     began = moment(seen.status.step_started_at)
     ends = began + timedelta(seconds=seconds(seen.step.bake or "0s"))
     deadline = began + timedelta(seconds=seconds(seen.spec.analysis.deadline))

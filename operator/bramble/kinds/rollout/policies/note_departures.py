@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.rollout import NAMES_KEPT
 from bramble.kinds.plan import Plan
 from bramble.kinds.rollout import memory, reasons
 from bramble.kinds.rollout.arrivals import arrivals_of
@@ -24,7 +25,7 @@ def note_departures(seen: Observed, now: datetime) -> Plan | None:
     gone = frozenset(assignment.candidate_nodes) - seen.fleet.nodes.keys() - frozenset(status.departed)
     unheard = unheard_with_candidate(status, seen.nodes, last_step=seen.at_last_step)
     took = seen.nodes.last_reported_on(candidate, gone) | (gone & unheard)
-    departed = (*status.departed, *sorted(took))[: memory.NAMES_KEPT]
+    departed = (*status.departed, *sorted(took))[:NAMES_KEPT]
     again = bool(gone and status.step_started_at) and not arrivals_of(seen, candidate).enough
     if departed == status.departed and not again:
         return None
