@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from bramble.api.objects import Invalid
 from bramble.api.rollout import Release
 from bramble.contracts.canonical import digest_of
+from bramble.contracts.report import LeftOut, Running
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreUnavailable
 from bramble.kinds.rollout.gather import depends_on, following, gather, package_blobs
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, Written
+from bramble.kinds.rollout.room import without_room
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key
 from tests.unit.contracts.reading import DOCUMENTS
@@ -248,6 +251,35 @@ async def test_another_rollout_has_precedence(created: str, spec: dict[str, Any]
     world.objects[Key("ModelVersion", "digits", "letters-1-0-0")] = letters
     another(world, "other", created=created, **spec)
     assert (await world.observe()).rival == rival
+
+
+@pytest.mark.parametrize(("older", "fleet", "fits"), [(15, "demo", True), (16, "demo", False), (20, "another", True)])
+async def test_a_namespace_has_a_share_of_a_fleet(older: int, fleet: str, fits: bool) -> None:
+    world = FakeWorld()
+    for number in range(older):
+        another(world, f"r{number}", created="2026-11-20T00:00:00Z", fleetRef={"name": fleet}, modelVersionRef={"name": f"m{number}-1-0-0"})
+    seen = await world.observe()
+    assert (seen.blocker is None) == fits
+    if seen.blocker is not None:
+        assert seen.blocker.reason == "TooManyModels"
+        assert "'digits' has 16 older Rollouts on fleet 'demo'; a namespace may have 16: delete one" in seen.blocker.message
+
+
+@pytest.mark.parametrize(("running", "left_out", "fits"), [(63, 0, True), (64, 0, False), (63, 1, False)])
+async def test_a_full_device_takes_no_further_model(running: int, left_out: int, fits: bool) -> None:
+    world = FakeWorld()
+    sources = FakeSources(world)
+    rollout = (await world.observe()).rollout
+    seen = sources.devices("demo").reports["board-1"]
+    other = Running(fleet="demo", namespace="others", model="m", rollout_uid="another", attempt=1, seq=1)
+    report = seen.report.model_copy(update={"running": (other,) * running, "left_out": LeftOut(running=left_out)})
+    devices = Devices({"board-1": seen.model_copy(update={"report": report})}, proves_silence=True)
+    blocker = without_room(rollout, devices, sources)
+    assert (blocker is None) == fits
+    if blocker is not None:
+        assert blocker.message.startswith("1 devices of fleet 'demo', such as board-1, serve 64 models")
+    serving = rollout.status.model_copy(update={"stable": Release(ref="v", uid="u", model="digits", version="1", packages={})})
+    assert without_room(replace(rollout, status=serving), devices, sources) is None
 
 
 async def test_the_rollout_whose_assignment_is_stored_has_precedence() -> None:

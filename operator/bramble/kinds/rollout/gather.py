@@ -27,6 +27,7 @@ from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, Written
 from bramble.kinds.rollout.origins import gather_origins
+from bramble.kinds.rollout.room import without_room
 from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
 
@@ -64,6 +65,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     model = next((release.model for release in (rollout.status.candidate, rollout.status.stable, wanted) if release is not None), "")
     written = await gather_assignment(rollout, model, sources)
     devices = sources.devices(fleet.name)
+    blocker = blocker or without_room(rollout, devices, sources)
     if fleet.blocker is not None and written is not None:
         boards = written.assignment.nodes.items()
         fleet = replace(fleet, nodes={node: board for board, nodes in boards for node in nodes})

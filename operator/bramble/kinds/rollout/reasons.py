@@ -19,6 +19,7 @@ MODEL_VERSION_DELETED: Final = "ModelVersionDeleted"
 MODEL_VERSION_NOT_READY: Final = "ModelVersionNotReady"
 OTHER_MODEL: Final = "OtherModel"
 NO_EVIDENCE: Final = "NoEvidence"
+TOO_MANY_MODELS: Final = "TooManyModels"
 PACKAGE_MISSING: Final = "PackageMissing"
 PACKAGE_INVALID: Final = "PackageInvalid"
 SUPERSEDED: Final = "Superseded"
@@ -85,6 +86,7 @@ EVENTS: Mapping[str, EventType] = {
     MODEL_VERSION_DELETED: "Warning",
     OTHER_MODEL: "Warning",
     NO_EVIDENCE: "Warning",
+    TOO_MANY_MODELS: "Warning",
     PACKAGE_MISSING: "Warning",
     PACKAGE_INVALID: "Warning",
     SUPERSEDED: "Warning",
