@@ -109,6 +109,18 @@ def test_outputs_may_be_chosen_and_be_raw() -> None:
         ("another size than follows", {"inputs": [image(parameters={"binary_data_size": 9})]}, b"abc", "3 bytes follow"),
         ("an element without its length", {"inputs": [image(parameters={"binary_data_size": 3})]}, b"abc", "4 bytes, little-endian"),
         ("raw bytes of a wrong tensor", {"inputs": [tensor(parameters={"binary_data_size": 3})]}, b"abc", "256 are needed"),
+        (
+            "classes of an answer",
+            {"inputs": [image()], "outputs": [{"name": "label", "parameters": {"classification": 1}}]},
+            b"",
+            "'logits'",
+        ),
+        (
+            "more classes than there are",
+            {"inputs": [image()], "outputs": [{"name": "logits", "parameters": {"classification": 11}}]},
+            b"",
+            "at most 10",
+        ),
         ("an unknown output", {"inputs": [image()], "outputs": [{"name": "boxes"}]}, b"", "'boxes' is none"),
         ("an id that is too long", {"id": "x" * 300, "inputs": [image()]}, b"", "id: "),
     ],
@@ -180,6 +192,20 @@ def test_a_nested_tensor_in_long_digits_has_not_too_many_values() -> None:
     content = protocol.parse(json.dumps(document).encode(), "application/json", None, interface).content
     assert isinstance(content, np.ndarray)
     np.testing.assert_array_equal(content, data.astype(np.float32))
+
+
+def test_the_highest_classes_of_an_output() -> None:
+    prediction = Model.load(PACKAGE, digits_graph()).predict(PICTURE)
+    (wanted,) = parse({"inputs": [image()], "outputs": [{"name": "logits", "parameters": {"classification": 3}}]}).wanted
+    document = json.loads(protocol.answer(PACKAGE, "sha256:ab", "7", prediction, "ads.digits", (wanted,)).body)
+    (output,) = document["outputs"]
+    assert (output["datatype"], output["shape"]) == ("BYTES", [1, 3])
+    row = prediction.outputs["logits"][0]
+    assert output["data"] == [f"{row[index]:f}:{index}:{index}" for index in np.argsort(-row)[:3]]
+    (raw,) = parse({"inputs": [image()], "outputs": [{"name": "logits", "parameters": {"classification": 1, "binary_data": True}}]}).wanted
+    answer = protocol.answer(PACKAGE, "sha256:ab", "7", prediction, "ads.digits", (raw,))
+    assert answer.header_length is not None
+    assert answer.body[answer.header_length :] == element(output["data"][0].encode())
 
 
 def test_the_limit_holds_the_largest_picture_in_base64() -> None:

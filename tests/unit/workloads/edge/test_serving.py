@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import json
+import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -34,14 +36,27 @@ async def serving(agent: Agent, publish: Publish) -> str:
 
 async def test_health_and_metadata(agent: Agent, publish: Publish) -> None:
     first = await serving(agent, publish)
-    assert (await agent.get("/v2"))[1]["extensions"] == ["binary_tensor_data"]
+    assert (await agent.get("/v2"))[1]["extensions"] == ["binary_tensor_data", "classification"]
     assert (await agent.get("/v2/health/live"))[0] == 200
     assert (await agent.get("/v2/health/ready"))[0] == 200
     assert (await agent.get("/v2/models/ads.digits/ready"))[0] == 200
     status, document = await agent.get("/v2/models/ads.digits")
     assert (status, document["name"], document["versions"]) == (200, "ads.digits", ["1.0.0"])
-    assert document["parameters"] == {"package": first}
-    assert [each["name"] for each in document["inputs"]] == ["image", "x"]
+    assert document["parameters"] == {"package": first, "tensor_name": "x", "tensor_datatype": "FP32", "tensor_shape": "1,1,8,8"}
+    assert [each["name"] for each in document["inputs"]] == ["image"]
+
+
+async def test_a_request_that_is_made_of_the_metadata_alone_is_answered(agent: Agent, publish: Publish) -> None:
+    """As generic clients make it: every input, and every output by its name."""
+    await serving(agent, publish)
+    _, described = await agent.get("/v2/models/ads.digits")
+    picture = base64.b64encode(PICTURES[0]).decode()
+    inputs = [{**each, "data": [picture] * math.prod(each["shape"])} for each in described["inputs"]]
+    outputs = [{"name": each["name"]} for each in described["outputs"]]
+    status, answer = await agent.post(INFER, json={"inputs": inputs, "outputs": outputs})
+    assert status == 200
+    found = [(each["name"], each["datatype"], each["shape"]) for each in answer["outputs"]]
+    assert found == [(each["name"], each["datatype"], each["shape"]) for each in described["outputs"]]
 
 
 async def test_a_path_may_name_the_version_that_serves(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:

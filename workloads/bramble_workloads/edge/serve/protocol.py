@@ -1,7 +1,9 @@
-"""The Open Inference Protocol, version 2, REST with the binary tensor data extension: requests read, answers written. Pure.
+"""The Open Inference Protocol, version 2, REST with the extensions for binary tensor data and classification: requests read, answers
+written. Pure.
 
 A picture is one input `image`, datatype BYTES, shape [1], base64 in JSON or raw in the binary extension; a tensor uses its own name.
-Source: https://github.com/kserve/open-inference-protocol (inference_rest, extension_binary_data).
+Sources: https://github.com/kserve/open-inference-protocol (inference_rest, extension_binary_data) and
+https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol/extension_classification.html.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import binascii
 import math
 import struct
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -30,7 +31,9 @@ JSON = "application/json"
 BINARY = "application/octet-stream"
 PICTURE = "image"
 MAX_ID = 256
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "classification")
+CLASSIFICATION = "classification"
+"""The parameter of an output that asks for its highest values only, with their classes."""
 NUMBERS = "iuf"
 """NumPy's kinds of numbers: integers and floats. Texts, true and null have other kinds."""
 DATATYPES = {"float32": "FP32", "uint8": "UINT8", "int64": "INT64"}
@@ -38,6 +41,8 @@ DATATYPE_OF_KIND = {"f": "FP32", "i": "INT64", "O": "BYTES"}
 """By numpy's kind of dtype; texts are arrays of Python objects."""
 LITTLE_ENDIAN = {"FP32": "<f4", "INT64": "<i8"}
 MAX_DIGITS = 10
+SCORES = 2
+"""The dimensions of an output of scores: [1, classes]."""
 JSON_OVERHEAD = 64 * 1024
 TEXT_NUMBER = 24
 """Bytes that one float32 may take in JSON."""
@@ -67,10 +72,11 @@ class _Request(BaseModel):
 
 
 class Wanted(NamedTuple):
-    """One output of the answer, and whether its data is wanted raw."""
+    """One output of the answer, whether its data is wanted raw, and how many of its classes are wanted: 0 for the output itself."""
 
     name: str
     binary: bool
+    classes: int = 0
 
 
 class Inference(NamedTuple):
@@ -97,6 +103,7 @@ class Interface:
         package: the package.
         limit: the most bytes that a request may have: the largest picture in base64, or the tensor as text.
         outputs: the names of all outputs.
+        scores: the outputs of the graph that are one row of scores, and how many.
         all_json: all outputs, as JSON.
         all_binary: all outputs, as raw data.
         structure: how often each character that makes a value in JSON may occur.
@@ -110,6 +117,7 @@ class Interface:
         self.structure = ((b"{", OTHER_VALUES), (b"[", OTHER_VALUES + lists), (b",", OTHER_VALUES + lists + numbers))
         names = [*(each.name for each in task_of(package.task).answer_tensors), *(output.name for output in package.outputs)]
         self.outputs = frozenset(names)
+        self.scores = {output.name: output.shape[1] for output in package.outputs if len(output.shape) == SCORES and output.shape[0] == 1}
         self.all_json = tuple(Wanted(name, False) for name in names)
         self.all_binary = tuple(Wanted(name, True) for name in names)
 
@@ -163,7 +171,8 @@ def answer(package: Package, digest: str, request_id: str, prediction: Predictio
     raw: list[bytes] = []
     arrays: dict[str, NDArray[Any]] = {**prediction.answer.tensors(), **prediction.outputs}
     for output in wanted:
-        document, data = _output(output, arrays)
+        array = arrays[output.name]
+        document, data = _output(output, _highest(array, output.classes, package) if output.classes else array)
         outputs.append(document)
         raw.append(data)
     text = to_json(
@@ -174,21 +183,27 @@ def answer(package: Package, digest: str, request_id: str, prediction: Predictio
 
 
 def metadata(package: Package, digest: str, name: str) -> dict[str, Any]:
-    """`GET /v2/models/<name>`. `versions` has the only version that a path may name, that of the package that serves."""
+    """`GET /v2/models/<name>`. `versions` has the only version that a path may name, that of the package that serves.
+
+    A request has one input, and clients that build one from `inputs` send all that are listed. So the graph's own tensor, which may be sent
+    instead of a picture, stands in `parameters`.
+    """
     tensor = package.input.tensor
     return {
         "name": name,
         "versions": [package.version],
         "platform": f"{package.variant.runtime}_{by_runtime(package.variant.runtime).format}",
-        "inputs": [
-            {"name": PICTURE, "datatype": "BYTES", "shape": [1]},
-            {"name": tensor.name, "datatype": DATATYPES[tensor.dtype], "shape": list(tensor.shape)},
-        ],
+        "inputs": [{"name": PICTURE, "datatype": "BYTES", "shape": [1]}],
         "outputs": [
             *({"name": each.name, "datatype": each.datatype, "shape": list(each.shape)} for each in task_of(package.task).answer_tensors),
             *({"name": output.name, "datatype": DATATYPES[output.dtype], "shape": list(output.shape)} for output in package.outputs),
         ],
-        "parameters": {"package": digest},
+        "parameters": {
+            "package": digest,
+            "tensor_name": tensor.name,
+            "tensor_datatype": DATATYPES[tensor.dtype],
+            "tensor_shape": ",".join(map(str, tensor.shape)),
+        },
     }
 
 
@@ -261,12 +276,32 @@ def _wanted(request: _Request, interface: Interface) -> tuple[Wanted, ...]:
     for output in request.outputs:
         if output.name not in interface.outputs:
             raise _bad(f"output {output.name!r} is none of this model's: {', '.join(each.name for each in interface.all_json)}")
-    return tuple(Wanted(output.name, output.parameters.get("binary_data", default) is True) for output in request.outputs)
+    return tuple(
+        Wanted(output.name, output.parameters.get("binary_data", default) is True, _classes(output, interface))
+        for output in request.outputs
+    )
 
 
-def _output(wanted: Wanted, arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], bytes]:
+def _classes(output: _Wanted, interface: Interface) -> int:
+    """How many classes of an output are wanted; 0 if the output itself is."""
+    count = output.parameters.get(CLASSIFICATION, 0)
+    if type(count) is int and (count == 0 or 0 < count <= interface.scores.get(output.name, 0)):
+        return count
+    names = ", ".join(f"{name!r} (at most {most})" for name, most in interface.scores.items()) or "none"
+    raise _bad(f"output {output.name!r} cannot have {CLASSIFICATION} {count!r}: outputs with classes are {names}")
+
+
+def _highest(scores: NDArray[Any], count: int, package: Package) -> NDArray[Any]:
+    """The highest scores of one row as texts `<value>:<index>:<label>`, shape [1, count]. The label is left out if the model has none."""
+    labels, row = task_of(package.task).labels(package), scores[0]
+    named = labels if labels is not None and len(labels) == len(row) else None
+    best = np.argsort(-row, kind="stable")[:count]
+    texts = [f"{row[index]:f}:{index}" + (f":{named[index]}" if named is not None else "") for index in best]
+    return np.array([texts], dtype=object)
+
+
+def _output(wanted: Wanted, array: NDArray[Any]) -> tuple[dict[str, Any], bytes]:
     """An output of the answer as JSON, and as raw data where that is wanted."""
-    array = arrays[wanted.name]
     datatype = DATATYPE_OF_KIND[array.dtype.kind]
     document: dict[str, Any] = {"name": wanted.name, "datatype": datatype, "shape": list(array.shape)}
     if not wanted.binary:
