@@ -88,6 +88,8 @@ ROWS: tuple[Row, ...] = (
     counted("errors, weekly reboots", World(rate=ERRORS, sigma=0.5, drift=0.2, trouble="reboots")),
     counted("errors, a site offline", World(rate=ERRORS, sigma=0.5, drift=0.2, trouble="site")),
     counted("errors, bursts on every node", World(rate=ERRORS, sigma=0.5, drift=0.2, trouble="bursts")),
+    counted("errors, a stable node breaks", World(rate=ERRORS, sigma=0.5, drift=0.2, trouble="broken")),
+    counted("errors × 2, a stable node breaks", World(rate=ERRORS, sigma=0.5, effect=2.0, trouble="broken"), FOUND),
     *(counted("latency", World(rate=LATENCY, sigma=sigma, drift=drift)) for sigma, drift in ((0.0, 0.0), (0.5, 0.2), (1.0, 0.5))),
     *(
         counted("accuracy", World(rate=ACCURACY, per_second=FEEDBACK, sigma=sigma, drift=drift))

@@ -27,6 +27,7 @@ from benchmarks.rollouts.worlds import (
 )
 from bramble.evidence.baselines import baselines
 from bramble.evidence.cohorts import Comparison, compare
+from bramble.evidence.drift import broken
 from bramble.evidence.growth import slope, steeper
 from bramble.evidence.losses import moment, most_are_lost
 from bramble.evidence.ratio import RatioTest
@@ -106,10 +107,14 @@ def count_events(world: World, rollouts: int, random: np.random.Generator, *, ke
     kept: list[tuple[int, Kept]] = []
     for k, block in enumerate(fleets.blocks()):
         due = fleets.baselines.rate * block.events
-        share = due[:, CANDIDATE].sum(axis=-1) / np.maximum(due.sum(axis=-1), 1e-300)
-        totals = block.candidate + block.stable
-        history.append(np.stack((block.candidate, totals, np.broadcast_to(share[:, np.newaxis], totals.shape)), axis=-1))
-        done = np.cumsum(np.stack((block.candidate, totals), axis=-1), axis=1)
+        out = broken(bad[:, ~CANDIDATE], expected[:, ~CANDIDATE])
+        compared = due.copy()
+        compared[:, ~CANDIDATE] *= ~out
+        share = due[:, CANDIDATE].sum(axis=-1) / np.maximum(compared.sum(axis=-1), 1e-300)
+        candidate = fleets.by_look(block.bad[:, CANDIDATE], block.busy)
+        totals = candidate + fleets.by_look(block.bad[:, ~CANDIDATE] * ~out, block.busy)
+        history.append(np.stack((candidate, totals, np.broadcast_to(share[:, np.newaxis], totals.shape)), axis=-1))
+        done = np.cumsum(np.stack((candidate, totals), axis=-1), axis=1)
         within = TEST.look(state[:, np.newaxis], done[..., 0], done[..., 1], share[:, np.newaxis])
         # A mean is at most its largest term, so most of the means need not be computed.
         showing = within[..., 0, :].max(axis=-1) >= LEVELS.fail_at

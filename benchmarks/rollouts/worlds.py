@@ -42,7 +42,13 @@ BURSTS = 6
 
 BURST = 20.0
 
-Trouble = Literal["", "reboots", "site", "bursts"]
+BROKEN = 50.0
+"""By how much the rate of a stable node that breaks is multiplied, from `BREAKS` on."""
+
+BREAKS = 12
+"""The block in which it breaks: after two hours."""
+
+Trouble = Literal["", "reboots", "site", "bursts", "broken"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +78,12 @@ class Block(NamedTuple):
     Attributes:
         bad: bad events of each node, [rollouts, nodes].
         events: all events of each node, [rollouts, nodes].
-        candidate: bad events of the canaries at each look, [rollouts, looks].
-        stable: those of the others, [rollouts, looks].
+        busy: how the bad events are spread over the looks, [rollouts, looks]; the parts add up to 1.
     """
 
     bad: Floats
     events: Floats
-    candidate: Counts
-    stable: Counts
+    busy: Floats
 
 
 class Fleets:
@@ -105,11 +109,20 @@ class Fleets:
         for k in range(BLOCKS):
             weights = busy[:, k]
             events = online[:, :, k] * self._world.per_second
-            bad = self._random.poisson(self.rates * events * weights.mean(axis=-1, keepdims=True)).astype(np.float64)
-            divided = weights / weights.sum(axis=-1, keepdims=True)
-            candidate = self._random.multinomial(bad[:, CANDIDATE].sum(axis=-1).astype(np.int64), divided)
-            stable = self._random.multinomial(bad[:, ~CANDIDATE].sum(axis=-1).astype(np.int64), divided)
-            yield Block(bad, events, candidate, stable)
+            rates = self.rates.copy()
+            if self._world.trouble == "broken" and k >= BREAKS:
+                rates[:, -1] *= BROKEN
+            bad = self._random.poisson(rates * events * weights.mean(axis=-1, keepdims=True)).astype(np.float64)
+            yield Block(bad, events, weights / weights.sum(axis=-1, keepdims=True))
+
+    def by_look(self, bad: Floats, busy: Floats) -> Counts:
+        """Spread the bad events of some nodes in one block over its looks, [rollouts, looks].
+
+        Args:
+            bad: bad events of these nodes, [rollouts, nodes].
+            busy: as in `Block`.
+        """
+        return self._random.multinomial(bad.sum(axis=-1).astype(np.int64), busy)
 
     def _online(self) -> Floats:
         """Seconds for which each node is online in each block, [rollouts, nodes, blocks]."""

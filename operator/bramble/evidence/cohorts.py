@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bramble.evidence.drift import Drift, cohort_spread, drift
+from bramble.evidence.drift import Drift, broken, cohort_spread, drift
 from bramble.evidence.mixture import SMALL, Floats, log_sum
 from bramble.evidence.ratio import RatioTest, State
 
@@ -38,7 +38,7 @@ class Comparison(NamedTuple):
 def compare(
     test: RatioTest, state: State, bad: ArrayLike, expected: ArrayLike, variance: ArrayLike, candidate: NDArray[np.bool_]
 ) -> Comparison:
-    """Judge the state of a test by what its nodes did.
+    """Judge the state of a test by what its nodes did. Stable nodes that are `broken` are left out.
 
     Args:
         state: what `test.look` made of all intervals of the attempt, [..., 2, J].
@@ -48,6 +48,9 @@ def compare(
         candidate: which nodes have the candidate, [nodes]; the others are the stable cohort.
     """
     x, e, v = (np.asarray(each, np.float64) for each in (bad, expected, variance))
+    out = np.zeros(e.shape, np.bool_)
+    out[..., ~candidate] = broken(x[..., ~candidate], e[..., ~candidate])
+    x, e = np.where(out, 0.0, x), np.where(out, 0.0, e)
     seen = drift(x[..., ~candidate], e[..., ~candidate], v[..., ~candidate])
     by_itself = v + seen.allowed[..., np.newaxis]
     spread = cohort_spread(e, by_itself, candidate)

@@ -26,6 +26,15 @@ ITERATIONS = 40
 WIDEST = 16.0
 """The largest relative variance of a node's rate that is told apart."""
 
+TIMES = 10.0
+"""How many times the expected bad events a stable node has to have to count as broken."""
+
+FEWEST_BROKEN = 8
+"""And how many it has to have at least."""
+
+MOST_BROKEN = 0.1
+"""At most this share of the stable nodes is taken for broken: where more of them are, that is what the fleet is like."""
+
 
 class Drift(NamedTuple):
     """What the stable nodes show.
@@ -77,6 +86,26 @@ def drift(bad: ArrayLike, expected: ArrayLike, uncertainty: ArrayLike) -> Drift:
     measured, assumed = np.where(free > 0, error**-2, 0.0), ASSUMED_ERROR**-2
     allowed = (measured * variance + assumed * ASSUMED) / (measured + assumed) + (measured + assumed) ** -0.5
     return Drift(variance=variance, error=error, allowed=allowed, dispersion=chance)
+
+
+def broken(bad: ArrayLike, expected: ArrayLike) -> NDArray[np.bool_]:
+    """Which stable nodes are plainly broken, [..., nodes]: they have many times the bad events that the others' rate leads to expect.
+
+    One such node would otherwise make the whole stable cohort look bad, and hide a bad candidate. What a node is left out for has to have
+    happened before the looks that it is left out of, and it must not be left out of a candidate's cohort: the candidate may have broken it.
+
+    Args:
+        bad: bad events of each stable node since the attempt began, [..., nodes].
+        expected: exposures times baseline rates, on any scale, [..., nodes].
+    """
+    x, e = np.asarray(bad, np.float64), np.asarray(expected, np.float64)
+    if not x.shape[-1]:
+        return np.zeros(x.shape, np.bool_)
+    ratio = x / np.maximum(e, SMALL)
+    ordinary = ratio <= np.quantile(ratio, 1 - MOST_BROKEN, axis=-1, keepdims=True)
+    ordinary_bad, ordinary_expected = (np.where(ordinary, each, 0.0).sum(axis=-1, keepdims=True) for each in (x, e))
+    scale = ordinary_bad / np.maximum(ordinary_expected, SMALL)
+    return np.asarray((x >= FEWEST_BROKEN) & (x > TIMES * scale * e))
 
 
 def cohort_spread(expected: ArrayLike, variance: ArrayLike, candidate: NDArray[np.bool_]) -> Floats:

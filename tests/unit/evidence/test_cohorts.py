@@ -56,6 +56,12 @@ def test_an_unchanged_version_becomes_fine_and_a_doubled_rate_becomes_worse() ->
     assert doubled.fine < 0
 
 
+def test_a_stable_node_that_breaks_neither_widens_the_test_nor_hides_canaries() -> None:
+    requests, doubled = [40_000] * 100, [80] * 10 + [40] * 90
+    hidden = [80] * 10 + [40] * 89 + [20_000]
+    assert seen(hidden, requests, candidate=10).spread == pytest.approx(float(seen(doubled, requests, candidate=10).spread), rel=0.05)
+
+
 def test_nodes_that_drift_ask_for_more_evidence() -> None:
     random = np.random.default_rng(5)
     requests, calm = [40_000] * 100, [60] * 10 + [40] * 90

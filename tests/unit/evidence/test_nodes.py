@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bramble.evidence.baselines import baselines
-from bramble.evidence.drift import cohort_spread, drift
+from bramble.evidence.drift import broken, cohort_spread, drift
 
 RANDOM_NODES = 400
 
@@ -83,6 +83,21 @@ def test_nodes_that_counted_nothing_show_no_drift() -> None:
 def test_a_single_stable_node_is_assumed_to_drift() -> None:
     assert drift([100], [100.0], [0.01]).allowed == pytest.approx(0.14)
     assert drift([100] * 5, [100.0] * 5, [0.01] * 5).allowed < 0.04
+
+
+def test_a_plainly_broken_node_is_told_from_one_that_drifts() -> None:
+    counts = np.random.default_rng(1).poisson(20, 90)
+    assert not broken(counts, np.full(90, 20.0)).any()
+    counts[[3, 4]] = 400, 150
+    assert np.flatnonzero(broken(counts, np.full(90, 20.0))).tolist() == [3]
+
+
+def test_few_bad_events_and_whole_fleets_of_broken_nodes_are_no_broken_node() -> None:
+    assert not broken([7, *[0] * 40], np.ones(41)).any()
+    assert broken([8, *[0] * 40], np.ones(41)).sum() == 1
+    assert not broken([500] * 20 + [5] * 20, np.ones(40)).any()
+    assert not broken([500], [1.0]).any()
+    assert broken([], []).size == 0
 
 
 def test_more_canaries_drift_less_than_one() -> None:

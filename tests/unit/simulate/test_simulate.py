@@ -72,8 +72,7 @@ def test_wrong_arguments_are_refused(wrong: list[str], expected: str, capsys: py
 def test_the_counts_of_looks_and_of_nodes_agree() -> None:
     fleets = Fleets(World(rate=1e-3, trouble="bursts"), 4, np.random.default_rng(1))
     for block in fleets.blocks():
-        np.testing.assert_array_equal(block.candidate.sum(axis=1), block.bad[:, CANDIDATE].sum(axis=1))
-        np.testing.assert_array_equal(block.stable.sum(axis=1), block.bad[:, ~CANDIDATE].sum(axis=1))
+        np.testing.assert_array_equal(fleets.by_look(block.bad[:, CANDIDATE], block.busy).sum(axis=1), block.bad[:, CANDIDATE].sum(axis=1))
 
 
 def test_a_site_that_is_offline_counts_nothing() -> None:
