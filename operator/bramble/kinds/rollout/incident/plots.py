@@ -45,7 +45,11 @@ def durations(candidate: CohortCounters, stable: CohortCounters) -> str:
         f'<text x="{_x(tick):.1f}" y="{CURVE_HEIGHT + 16}">{tick:g} ms</text>'
         for tick in TICKS_MS
     ]
-    return _svg(CURVE_HEIGHT + MARGIN, "share of requests answered within a duration", [*ticks, *curves])
+    legend = [
+        f'<text x="{WIDTH - ROOM + 8}" y="{14 * place}" fill="{colour}">{cohort}</text>'
+        for place, (cohort, colour) in enumerate(COLOURS.items(), 1)
+    ]
+    return _svg(CURVE_HEIGHT + MARGIN, "share of requests answered within a duration", [*ticks, *curves, *legend])
 
 
 def _curve(counters: CohortCounters) -> list[str]:
