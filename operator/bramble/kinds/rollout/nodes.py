@@ -60,8 +60,11 @@ class Nodes:
 
     def report(self, node: str) -> SeenReport | None:
         """The last report of a node; None where it has not reported for this fleet."""
-        seen = self.devices.reports.get(node)
-        return seen if seen is not None and seen.report.fleet == self.fleet.name else None
+        return self._of_fleet.get(node)
+
+    @cached_property
+    def _of_fleet(self) -> Mapping[str, SeenReport]:
+        return {node: seen for node, seen in self.devices.reports.items() if seen.report.fleet == self.fleet.name}
 
     @cached_property
     def reachable(self) -> frozenset[str]:
