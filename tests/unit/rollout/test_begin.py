@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.unit.rollout.rows import (
     NODES,
     NOW,
     V2,
+    V3,
+    ago,
     baking,
     canaries,
     device,
@@ -29,7 +32,13 @@ from tests.unit.rollout.rows import (
 )
 
 row = pytest.param
+MUTE = device("d").model_copy(update={"report": device("d").report.model_copy(update={"running": ()})})
 SERVING_NOTHING = {node: device(node, None) for node in NODES}
+
+
+def since(minutes: int) -> dict[str, Any]:
+    """Nodes are awaited since so long."""
+    return {"waiting_since": ago(timedelta(minutes=minutes))}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +75,24 @@ SERVING_NOTHING = {node: device(node, None) for node in NODES}
             id="a node that reports why it cannot serve the stable version is not waited for",
         ),
         row(
+            observed(ref=V2, written=orders(), reports={node: device(node) for node in NODES} | {"d": MUTE}),
+            "Started",
+            True,
+            id="a node whose agent reports nothing of the model is not waited for",
+        ),
+        row(
+            observed(ref=V2, status=since(minutes=9), written=orders(), reports=canaries("a")),
+            "Returning",
+            False,
+            id="a node has not returned for nine minutes",
+        ),
+        row(
+            observed(ref=V2, status=since(minutes=10), written=orders(), reports=canaries("a")),
+            "Started",
+            True,
+            id="a node has not returned for ten minutes, so the attempt begins without it",
+        ),
+        row(
             observed(ref=V2, status={"attempt": 2, "undone": undone()}, written=orders()),
             "Undone",
             False,
@@ -83,6 +110,23 @@ def test_begin(seen: Observed, reason: str, begins: bool) -> None:
         assert changes["attempt"] == attempt
         assert changes["candidate"]["ref"] == V2.ref
         assert changes["seed"] == f"uid-of-rollout/{attempt}"
+
+
+def test_it_is_remembered_since_when_nodes_are_awaited() -> None:
+    seen = observed(ref=V2, written=orders(), reports=canaries("a"))
+    assert kept(seen, begin(seen, NOW)) == {"waitingSince": "2026-11-21T12:00:00Z"}
+    back = observed(written=orders(), status=since(minutes=3))
+    assert kept(back, begin(back, NOW)) == {"waitingSince": None}, "the spec names the stable version again"
+
+
+def test_a_node_that_did_not_return_is_named() -> None:
+    reports = {node: device(node) for node in NODES} | {"a": device("a", V3)}
+    seen = observed(ref=V2, status=since(minutes=10), written=orders(), reports=reports)
+    plan = begin(seen, NOW)
+    assert kept(seen, plan)["passedOver"] == {"a": "2026-11-21T12:00:00Z"}
+    assert plan is not None
+    (event,) = plan.events
+    assert event.message.endswith("is tried on fleet demo, without a: not back on the stable version in time")
 
 
 def test_a_new_attempt_forgets_the_analysis_and_the_decision_of_the_last() -> None:
