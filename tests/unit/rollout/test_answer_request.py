@@ -49,7 +49,7 @@ def back_to(target: Release, **more: Any) -> Observed:
 
 def paused_status(**changes: Any) -> dict[str, Any]:
     condition = {"type": "Paused", "status": "True", "reason": "Undecided", "message": "", "lastTransitionTime": "2026-11-21T11:00:00Z"}
-    return baking(LONG_AGO, conditions=(condition,), **changes)
+    return {**baking(LONG_AGO, conditions=(condition,)), **changes}
 
 
 NOT_ALLOWED = Blocker("FleetNotAllowed", "Fleet 'demo' does not list namespace 'ads' in spec.allowedNamespaces; its owner must add it")
@@ -71,6 +71,11 @@ ACCEPTED: list[Any] = [
         with_request(asked("resume"), status=paused_status()),
         {"stepStartedAt": "2026-11-21T12:00:00Z"},
         id="resume lets the nodes of a step that stayed undecided be watched again",
+    ),
+    row(
+        with_request(asked("resume"), status=paused_status(step_started_at="", passed_over={"b": "2026-11-21T11:30:00Z"})),
+        {"waitingSince": "2026-11-21T12:00:00Z", "passedOver": None},
+        id="resume lets a step that stayed undecided wait for its nodes again",
     ),
     row(with_request(asked("skip")), {"step": 1, "stepStartedAt": None}, id="skip ends the present step"),
     row(with_request(asked("skip", attempt=2, step=0)), {"step": 1, "stepStartedAt": None}, id="skip names the present step"),
