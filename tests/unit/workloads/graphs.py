@@ -142,3 +142,12 @@ def plain_graph() -> bytes:
 def exported(graph: bytes, **changes: Any) -> tuple[Package, dict[str, bytes]]:
     """A package as training exports it: no golden cases yet."""
     return build_package(graph, cases=0, **changes)
+
+
+def random_graph() -> bytes:
+    """The graph of the digits, whose logits get noise from the node `dice`."""
+    model = onnx.load_from_string(digits_graph())
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(helper.make_node("RandomNormalLike", ["before"], ["noise"], name="dice"))
+    model.graph.node.append(helper.make_node("Add", ["before", "noise"], ["logits"]))
+    return bytes(model.SerializeToString())

@@ -26,7 +26,7 @@ from bramble_workloads.runtimes.onnx.quantize import LEAST_TOLERANCE
 from bramble_workloads.store import Store
 from bramble_workloads.tasks.catalogue import task_of
 from tests.unit.workloads.datasets import dataset
-from tests.unit.workloads.graphs import cancelling_graph, conv_graph, exported, outlier_graph, plain_graph, rare_outlier_graph
+from tests.unit.workloads.graphs import cancelling_graph, conv_graph, exported, outlier_graph, plain_graph, random_graph, rare_outlier_graph
 from tests.unit.workloads.models import LABELS, digits_graph
 from tests.unit.workloads.steps import StepPod, convert_job, environment, evaluate_job
 
@@ -311,6 +311,7 @@ def case(fault: str, code: int, says: str) -> Any:
         case("maxDrop of a metric that is not measured", 64, "maxDrop names 'mAP'"),
         case("the source is int8", 64, "variants are made from the float32 package of training"),
         case("the model does not take PNG", 64, "lacks image/png, which is the type of golden cases: add it"),
+        case("the graph draws random numbers", 64, "node dice of type RandomNormalLike draws other random numbers in every run"),
         case("there is no val split", 65, "the val split is empty"),
         case("no such manifest", 65, "is not in the store"),
     ],
@@ -322,7 +323,8 @@ def test_what_cannot_be_converted(pod: StepPod, fault: str, code: int, says: str
         changes["variant"] = described.variant.model_copy(update={"precision": "int8"})
     if fault == "the model does not take PNG":
         changes["input"] = described.input.model_copy(update={"media_types": ("image/jpeg",)})
-    source, manifest = prepared(pod, digits_graph(), count=3 if fault == "there is no val split" else 100, **changes)
+    graph = random_graph() if fault == "the graph draws random numbers" else digits_graph()
+    source, manifest = prepared(pod, graph, count=3 if fault == "there is no val split" else 100, **changes)
     job = convert_job(
         FP32,
         package=source,

@@ -11,7 +11,6 @@ from typing import Any
 
 import onnx
 import pytest
-from onnx import helper
 
 from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.files import ResultFile
@@ -25,6 +24,7 @@ from bramble_workloads.packaging import make
 from bramble_workloads.processing.model import Model
 from bramble_workloads.sidecar import kept, step
 from bramble_workloads.store import Store
+from tests.unit.workloads.graphs import random_graph
 from tests.unit.workloads.left import MANIFEST, RUN, Pod, point_at, write_external, write_model
 from tests.unit.workloads.models import description, digits, digits_graph
 
@@ -98,12 +98,7 @@ def with_zeros(out: Path) -> None:
 
 def random(out: Path) -> None:
     write_model(out)
-    model = onnx.load(str(out / "model.onnx"))
-    last = model.graph.node[-1]
-    last.output[0] = "before"
-    model.graph.node.append(helper.make_node("RandomNormalLike", ["before"], ["noise"], name="dice"))
-    model.graph.node.append(helper.make_node("Add", ["before", "noise"], ["logits"]))
-    (out / "model.onnx").write_bytes(model.SerializeToString())
+    (out / "model.onnx").write_bytes(random_graph())
 
 
 def without_data(out: Path) -> None:

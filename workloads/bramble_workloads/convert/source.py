@@ -14,7 +14,7 @@ from bramble_workloads.evaluate.answers import require_known
 from bramble_workloads.evaluate.samples import of_split, read_manifest, read_samples
 from bramble_workloads.job import Work
 from bramble_workloads.processing.package import read_package
-from bramble_workloads.runtimes.converter import NotConvertible
+from bramble_workloads.runtimes.converter import NotConvertible, converter_from
 from bramble_workloads.tasks.base import ToTensor
 from bramble_workloads.tasks.catalogue import task_of
 
@@ -38,8 +38,8 @@ def read_source(work: Work[ConvertJob]) -> Source:
     """Fetch the package, its graph and the manifest.
 
     Raises:
-        SpecError: the package is not a float32 package, does not take the media type of golden cases, or describes a preprocessing that
-            cannot be carried out.
+        SpecError: the package is not a float32 package, does not take the media type of golden cases, describes a preprocessing that cannot
+            be carried out, or has a graph that draws random numbers.
         BadData: a blob is missing or damaged, or a split is empty or holds classes that the model does not know.
     """
     job, store = work.job, work.store
@@ -59,6 +59,7 @@ def read_source(work: Work[ConvertJob]) -> Source:
     for found in splits.values():
         require_known(found, manifest, package)
     graph = fetch_export(work, package, MODEL)
+    converter_from(MODEL).require_repeatable(graph, f"{MODEL.file} of package {job.package}")
     return Source(digest=job.package, package=package, graph=graph, preprocessor=medium.preprocessor(package), manifest=manifest, **splits)
 
 

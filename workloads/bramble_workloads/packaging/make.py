@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.names import first_names
 from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription, Package, Variant, description_problems
-from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, RUNTIMES, Export
+from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, Export
 from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION
 from bramble_workloads.packaging.output import Output
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.problems import Problems
-from bramble_workloads.runtimes.converter import Converter, converter_of
+from bramble_workloads.runtimes.converter import Converter, converter_from
 from bramble_workloads.store import Store
 
 WEIGHTS = "weights.safetensors"
@@ -69,7 +69,7 @@ def make_package(
     problems.require_none()
     files = {form.name: file for form in EXPORTS if (file := _upload(store, output, form, described, graph)) is not None}
     with output.opened(graph) as path:
-        release = converter_of(RUNTIMES[0]).least_release(path)
+        release = converter_from(MODEL).least_release(path)
     package = Package(
         **dict(described),
         model=identity.model,
@@ -115,7 +115,7 @@ def _upload(store: Store, output: Output, form: Export, description: ModelDescri
     name = graph if form == MODEL else form.file
     if name not in output.names():
         return None
-    converter = converter_of(next(runtime for runtime in RUNTIMES if runtime.made_from == form))
+    converter = converter_from(form)
     with output.opened(name) as exported, _whole(output, converter, name, exported) as file:
         if form == MODEL:
             Model.load(description, file)

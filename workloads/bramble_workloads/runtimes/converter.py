@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from bramble.contracts.jobs.convert import VariantSpec
 from bramble.contracts.package import ModelDescription
-from bramble.contracts.runtimes import RuntimeContract
+from bramble.contracts.runtimes import RUNTIMES, Export, RuntimeContract
 from bramble_workloads.errors import BadData
 from bramble_workloads.packaging.output import Output
 from bramble_workloads.runtimes.base import Floats, Graph
@@ -131,3 +131,8 @@ def converter_of(contract: RuntimeContract) -> Converter:
     """The converter of a runtime. Its libraries are imported here."""
     found: Converter = import_module(f"bramble_workloads.runtimes.{contract.format}.make").CONVERTER
     return found
+
+
+def converter_from(export: Export) -> Converter:
+    """The converter of the first runtime whose graphs are made from this exported form of a model."""
+    return converter_of(next(runtime for runtime in RUNTIMES if runtime.made_from == export))
