@@ -1,8 +1,8 @@
 """Deaths of the agent's process while it serves the version.
 
 Crashes are counted on the device's disk and stay when the agent starts again; requests are counted since it started. So the rate is highest
-right after a crash. A reboot is no crash: most likely the power was cut. Every model of a node that dies gets a crash, since it cannot be
-known which of them was at fault.
+right after a crash. A reboot is no crash: most likely the power was cut. A crash counts for every model that may have caused it: those that
+worked on a request at that moment or, if none is known to have, all that were served.
 """
 
 from __future__ import annotations

@@ -274,12 +274,15 @@ async def test_a_full_device_takes_no_further_model(running: int, left_out: int,
     other = Running(fleet="demo", namespace="others", model="m", rollout_uid="another", attempt=1, seq=1)
     report = seen.report.model_copy(update={"running": (other,) * running, "left_out": LeftOut(running=left_out)})
     devices = Devices({"board-1": seen.model_copy(update={"report": report})}, proves_silence=True)
-    blocker = without_room(rollout, devices, sources)
+    blocker = without_room(rollout, None, devices, sources)
     assert (blocker is None) == fits
     if blocker is not None:
         assert blocker.message.startswith("1 devices of fleet 'demo', such as board-1, serve 64 models")
     serving = rollout.status.model_copy(update={"stable": Release(ref="v", uid="u", model="digits", version="1", packages={})})
-    assert without_room(replace(rollout, status=serving), devices, sources) is None
+    assert without_room(replace(rollout, status=serving), None, devices, sources) is None
+    written = (await (await promoted(FakeWorld(), "1.0.0")).observe()).written
+    assert written is not None
+    assert without_room(rollout, written, devices, sources) is None, "a Rollout that lost its status adopts what its fleet serves"
 
 
 async def test_the_rollout_whose_assignment_is_stored_has_precedence() -> None:

@@ -65,7 +65,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     model = next((release.model for release in (rollout.status.candidate, rollout.status.stable, wanted) if release is not None), "")
     written = await gather_assignment(rollout, model, sources)
     devices = sources.devices(fleet.name)
-    blocker = blocker or without_room(rollout, devices, sources)
+    blocker = blocker or without_room(rollout, written, devices, sources)
     if fleet.blocker is not None and written is not None:
         boards = written.assignment.nodes.items()
         fleet = replace(fleet, nodes={node: board for board, nodes in boards for node in nodes})

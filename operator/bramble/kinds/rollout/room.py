@@ -7,6 +7,7 @@ from bramble.api.rollout import Spec, Status
 from bramble.contracts.report import MAX_RUNNING
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.observed import Written
 from bramble.kinds.sources import Devices, Sources
 from bramble.kube.resources import ROLLOUT
 
@@ -14,9 +15,9 @@ MAX_OF_NAMESPACE = 16
 """Models of one namespace on a fleet, a quarter of what a device serves: one tenant leaves room for others."""
 
 
-def without_room(rollout: Object[Spec, Status], devices: Devices, sources: Sources) -> Blocker | None:
-    """Why a Rollout that has nothing on its fleet may not begin there; None if it may, or if the fleet serves its model already."""
-    if rollout.status.stable is not None or rollout.status.candidate is not None:
+def without_room(rollout: Object[Spec, Status], written: Written | None, devices: Devices, sources: Sources) -> Blocker | None:
+    """Why a Rollout that has nothing on its fleet may not begin there; None if it may, or if its model has an assignment already."""
+    if rollout.status.stable is not None or rollout.status.candidate is not None or written is not None:
         return None
     metadata, fleet = rollout.metadata, rollout.spec.fleet_ref.name
     present = sorted(
