@@ -51,7 +51,7 @@ class Node:
         self._missing_since: dict[str, float] = {}
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._worker_error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        work = WorkLog(settings.state)
+        work = WorkLog(f"{settings.node}/{settings.state}")
         self._resources = NodeResources(
             settings=settings,
             gateway=gateway,

@@ -29,19 +29,19 @@ def test_an_end_is_attributed_to_a_model_only_if_no_other_may_have_caused_it(
 
 
 def test_the_next_process_finds_who_was_at_work(tmp_path: Path) -> None:
-    log = WorkLog(Path("/state"), tmp_path)
+    log = WorkLog("pi-1/state", tmp_path)
     for name in ("assignment-0123456789abcdef", "assignment-b", "assignment-c"):
         log.begin(name)
         log.begin(name)
         log.end(name)
     log.end("assignment-b")
-    assert WorkLog(Path("/state"), tmp_path).found == {"assignment-0123456789abcdef", "assignment-c"}
-    assert WorkLog(Path("/state"), tmp_path).found == frozenset()
-    assert WorkLog(Path("/other"), tmp_path).found == frozenset()
+    assert WorkLog("pi-1/state", tmp_path).found == {"assignment-0123456789abcdef", "assignment-c"}
+    assert WorkLog("pi-1/state", tmp_path).found == frozenset()
+    assert WorkLog("pi-2/state", tmp_path).found == frozenset()
 
 
 def test_models_that_are_gone_make_room(tmp_path: Path) -> None:
-    log = WorkLog(Path("/state"), tmp_path)
+    log = WorkLog("pi-1/state", tmp_path)
     for number in range(MODELS + 5):
         log.begin(f"m{number}")
         log.end(f"m{number}")
@@ -50,11 +50,11 @@ def test_models_that_are_gone_make_room(tmp_path: Path) -> None:
     log.forget({"m1"})
     log.begin("late")
     log.begin("m1")
-    assert WorkLog(Path("/state"), tmp_path).found == {"m0", "m1", "late"}
+    assert WorkLog("pi-1/state", tmp_path).found == {"m0", "m1", "late"}
 
 
 def test_without_a_file_in_memory_nothing_is_known(tmp_path: Path) -> None:
-    log = WorkLog(Path("/state"), tmp_path / "absent")
+    log = WorkLog("pi-1/state", tmp_path / "absent")
     log.begin("a")
     log.end("a")
     assert log.found == frozenset()

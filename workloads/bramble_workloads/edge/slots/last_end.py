@@ -56,14 +56,14 @@ class WorkLog:
     """The calls that each model works on.
 
     Args:
-        state: the agent's folder. Each folder has a file of its own.
+        owner: names the agent, so that several agents of one machine have a file each.
         folder: where the file is, which must be in memory: it changes with each request.
     """
 
-    def __init__(self, state: Path, folder: Path = SHARED_MEMORY) -> None:
+    def __init__(self, owner: str, folder: Path = SHARED_MEMORY) -> None:
         self.found: frozenset[str] = frozenset()
         """The models at work when the process before ended; empty after a clean end, which leaves none at work."""
-        path = folder / f"bramble-{hashlib.sha256(str(state).encode()).hexdigest()[:16]}"
+        path = folder / f"bramble-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
         self._names: dict[str, int] = {}
         size = RECORD.size * MODELS
         try:
