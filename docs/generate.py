@@ -234,7 +234,7 @@ def guardrails_page() -> str:
     for metric in (*IN_A_SPEC, *ALWAYS):
         source = (ROOT / f"operator/bramble/guardrails/{metric.name}.py").read_text()
         use = "Judged for every candidate." if metric.always else f"Named in `spec.analysis.guardrails`{_with(metric.fields)}."
-        counts = ", ".join(code(name) for name in sorted(metric.counts | metric.histograms)) or "nothing"
+        counts = ", ".join(code(name) for name in sorted(metric.reads)) or "nothing"
         facts = f"Events: {metric.event}. Read from what devices count: {counts}."
         parts += [f"## {metric.name}\n", f"{use} {facts}\n", f"{ast.get_docstring(ast.parse(source))}\n"]
     return "\n".join(parts)

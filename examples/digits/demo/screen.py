@@ -34,6 +34,17 @@ class Board:
         return self.right / self.answered if self.answered else None
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """A guardrail on the screen: its verdict, how far the evidence has come on the way to an undo and to a pass (0 to 1), its message."""
+
+    metric: str
+    verdict: str
+    to_fail: float
+    to_pass: float
+    numbers: str
+
+
 @dataclass
 class View:
     """All that the screen shows; stages write here and nowhere else."""
@@ -43,8 +54,7 @@ class View:
     """Of the running activity that is done, 0 to 1; None where nobody can know."""
     boards: dict[str, Board] = field(default_factory=dict)
     phase: str = ""
-    guardrails: list[tuple[str, str, str]] = field(default_factory=list)
-    """Metric, verdict, numbers."""
+    guardrails: list[Evidence] = field(default_factory=list)
 
 
 def colour(version: str) -> str:
@@ -84,11 +94,12 @@ def fleet_row(view: View) -> Table:
 
 
 def guardrails_table(view: View) -> Table:
-    """A row a guardrail, with the numbers that the verdict was made from."""
+    """A row a guardrail: how far its evidence has come, and the numbers that the verdict is made from."""
     table = Table.grid(padding=(0, 2))
-    for metric, verdict, numbers in view.guardrails:
-        tint = {"Pass": "green", "Fail": "bold red"}.get(verdict, "yellow")
-        table.add_row(f"  {metric}", f"[{tint}]{verdict}[/]", f"[dim]{numbers}[/]")
+    for seen in view.guardrails:
+        tint = {"Pass": "green", "Fail": "bold red"}.get(seen.verdict, "yellow")
+        shares = f"undo {seen.to_fail:4.0%}  pass {seen.to_pass:4.0%}"
+        table.add_row(f"  {seen.metric}", f"[{tint}]{seen.verdict}[/]", shares, f"[dim]{seen.numbers}[/]")
     return table
 
 

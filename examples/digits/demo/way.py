@@ -12,7 +12,7 @@ from typing import Any
 
 from examples.digits.demo.fieldwork import Field
 from examples.digits.demo.report import Report
-from examples.digits.demo.screen import Screen, View
+from examples.digits.demo.screen import Evidence, Screen, View
 from examples.digits.demo.watch import Object, Watch
 from tools.cluster.providers.base import AnyCluster
 from tools.cluster.shape import BOARD_LABEL
@@ -183,7 +183,8 @@ def watch_rollout(way: Way, found: Object) -> None:
     candidate = (status.get("candidate") or {}).get("ref", "")
     way.view.phase = f"{status.get('phase', '')} {candidate}".strip()
     way.view.guardrails = [
-        (item["metric"], item["verdict"], item.get("message", "")) for item in (status.get("analysis") or {}).get("guardrails", [])
+        Evidence(item["metric"], item["verdict"], item["toFail"], item["toPass"], item["message"])
+        for item in (status.get("analysis") or {}).get("guardrails", [])
     ]
     versions = package_versions(way.watch)
     if way.field is not None:

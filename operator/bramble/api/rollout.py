@@ -129,24 +129,54 @@ def _set_where_needed(field: str, example: str) -> Rule:
 class Guardrail(SpecPart):
     """A bound on one metric of the candidate.
 
-    A candidate whose rate is above the margin is undone. A rate that is shown to be within the margin, or to be at most the ceiling,
-    passes. As long as neither is shown, the step waits.
+    A candidate whose rate is shown to be above the margin, or above the limit, is undone. A rate that is shown to be below the margin, or
+    below the ceiling, passes. As long as neither is shown, the step waits.
     """
 
-    RULES: ClassVar[tuple[Rule, ...]] = (_set_where_needed("quantile", '"0.99"'),)
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        _set_where_needed("quantile", '"0.99"'),
+        Rule(
+            "!has(self.maxRatio) || double(self.maxRatio) >= 1.0",
+            'maxRatio: a candidate like the stable version has the ratio 1, so write "1" or more; to bound the rate itself, set a limit',
+        ),
+        Rule(
+            "!has(self.ceiling) || double(self.ceiling) > 0.0",
+            "ceiling: no number of events shows a rate below 0; set one that is fine for you, or leave it out",
+        ),
+        Rule(
+            "!has(self.limit) || !has(self.ceiling) || double(self.limit) > double(self.ceiling)",
+            "limit: a rate between limit and ceiling would fail and pass; set a limit above the ceiling",
+        ),
+    )
 
     metric: MetricName = Field(description=_described(IN_A_SPEC))
     quantile: Share | None = Field(None, description=f"For {_needing('quantile')}: which quantile of the stable version to compare with.")
     max_ratio: Decimal | None = Field(
-        None, description=f"The margin: how many times the stable cohort's rate the candidate's may be; \"{DEFAULT_RATIO}\" when unset."
+        None,
+        description="The margin, 1 or more: how many times the stable cohort's rate the candidate's may be;"
+        f' "{DEFAULT_RATIO}" when unset.',
     )
     ceiling: Share | None = None
-    """An absolute rate that passes whatever the stable cohort's rate is. Unset means that only the margin decides."""
+    """A rate that is fine whatever the stable cohort's rate is: a candidate passes once it is shown to be below. Unset means that only the
+    margin decides, which takes long where bad events are rare."""
+    limit: Share | None = None
+    """A rate that is too high whatever the stable cohort's rate is: a candidate is undone once it is shown to be above. It also decides
+    where there is no stable version to compare with, as in the last step."""
     min_events: Annotated[int, Field(ge=1)] | None = Field(
-        None, description=f"How many events a cohort must have before it is compared; {DEFAULT_EVENTS} when unset. {_events()}"
+        None,
+        description=f"How many events the candidate must have had before it passes, and the stable version before a step with every node;"
+        f" {DEFAULT_EVENTS} when unset. {_events()}",
     )
     min_nodes: Annotated[int, Field(ge=1)] | None = Field(
-        None, description=f"On how many candidate nodes there must be any event; {DEFAULT_NODES} when unset."
+        None, description=f"On how many candidate nodes there must be any event before it passes; {DEFAULT_NODES} when unset."
+    )
+
+
+def _error_rate(field: str) -> Rule:
+    """An error rate is above 0, which no evidence reaches, and at most a half."""
+    return Rule(
+        f"!has(self.{field}) || (double(self.{field}) > 0.0 && double(self.{field}) <= 0.5)",
+        f'{field}: no amount of evidence is free of error, and a coin errs half of the time; write a rate such as "0.01", up to "0.5"',
     )
 
 
@@ -158,12 +188,19 @@ class Analysis(SpecPart):
             "!has(self.guardrails) || self.guardrails.all(one, self.guardrails.exists_one(other, other == one))",
             "guardrails: one is listed twice with the same fields; remove one of the two",
         ),
+        _error_rate("falseRollbackRate"),
+        _error_rate("falsePromotionRate"),
     )
 
     deadline: PositiveDuration = "72h"
     """How long one step may stay undecided, counted from when it begins to be watched, as `bake` is."""
     on_undecided: Literal["Pause", "Abort", "Promote"] = "Pause"
     """What happens then."""
+    false_rollback_rate: Share = "0.01"
+    """How probable it may be at most that a version within every margin is undone by its guardrails, in a whole attempt and however often
+    it is looked at. `lost` is not among them."""
+    false_promotion_rate: Share = "0.05"
+    """How probable it may be at most that a guardrail passes though the candidate's rate is at the margin and above the ceiling."""
     guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = Field(
         (),
         description=f"Each can undo the candidate; all must pass for a step to end. Always judged too: {_described(ALWAYS)}",
@@ -174,6 +211,12 @@ class Spec(SpecPart):
     """Which version, on which fleet, and how a new one takes over."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.strategy.canary) || !has(self.analysis) || !has(self.analysis.guardrails) || self.analysis.guardrails.all(g,"
+            " !has(g.minNodes) || self.strategy.canary.steps.all(s,"
+            " !has(s.nodes) || type(s.nodes) != int || int(s.nodes) >= g.minNodes))",
+            "analysis.guardrails: minNodes is more than a step has nodes, so it could never end; lower it, or give the step more nodes",
+        ),
         immutable(("fleetRef",), (), "make another Rollout for the other fleet; deleting this one withdraws the model from its fleet"),
     )
 
@@ -270,7 +313,6 @@ class Status(KindStatus):
             "watched",
             "passedOver",
             "departed",
-            "baseline",
             "undone",
             "decision",
             "lastRequest",
@@ -305,16 +347,13 @@ class Status(KindStatus):
     departed: Annotated[tuple[str, ...], ATOMIC] = ()
     """Nodes that had taken the candidate of this attempt when their Node was deleted or left the fleet; at most 50. They are lost when they
     fall silent. Memory."""
-    baseline: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
-    """The stable cohort's counters when the last step began, since no node is left to compare with: `counts`, `histograms`, `nodes`,
-    `members` and `lost`. Memory."""
     undone: Undone | None = None
     """The candidate that was taken back, as long as the spec names it. Memory."""
     decision: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """The last decision with its evidence: `action` (NextStep, Promote or Undo), `reason`, `message`, `at`, `attempt`, `step`, `stable` and
-    `candidate` (names of ModelVersions), `rules` (the guardrails with every default filled in), `candidateCounters` and `stableCounters`
-    (as `baseline`), `judgement` (`verdict` and `guardrails`, as in `analysis`), and `nodes` (what each node with the candidate last said).
-    A copy is filed in the store. Memory."""
+    `candidate` (names of ModelVersions), `rules` (the guardrails with every default filled in), `evidence` (about each of them), `rates`
+    (the error rates), `judgement` (`verdict` and `guardrails`, as in `analysis`), and `nodes` (what each node with the candidate last
+    said). A copy is filed in the store. Memory."""
     decision_filed: bool = False
     """Whether the copy of the decision is in the store."""
     timeline: Annotated[tuple[Moment, ...], ATOMIC] = ()
@@ -323,7 +362,9 @@ class Status(KindStatus):
     """How many nodes serve which version."""
     analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """The verdict on the version that is being tried, or was tried last: `attempt`, `step`, `verdict` (Pass, Fail or Undecided), and in
-    `guardrails` of each metric `metric`, `verdict`, `candidateRate`, `stableRate`, `candidateEvents`, `stableEvents` and `message`."""
+    `guardrails` of each metric `metric`, `verdict`, `candidateRate`, `stableRate`, `candidateEvents`, `stableEvents`, `candidateNodes`,
+    `stableNodes`, `toFail` and `toPass` (how far the evidence has come on the way to either, from 0 to 1), and `message`, which says how
+    much is still needed."""
 
 
 KIND = Kind(

@@ -49,7 +49,10 @@ def baselines(bad: ArrayLike, exposure: ArrayLike) -> Baselines:
 
 
 def _shape(x: Floats, expected: Floats) -> Floats:
-    """The shape of the gamma distribution by its moments: the squared mean over the variance of the rates, [..., 1]."""
+    """The shape of the gamma distribution by its moments: the squared mean over the variance of the rates, [..., 1].
+
+    One is added to both, so that a fleet without bad events gets a shape of 1: nodes may then differ by their whole rate.
+    """
     squares = (expected**2).sum(axis=-1, keepdims=True)
     excess = ((x - expected) ** 2 - expected).sum(axis=-1, keepdims=True)
-    return np.asarray(np.clip(squares / np.maximum(excess, SMALL), WIDEST, NARROWEST))
+    return np.asarray(np.clip((squares + 1) / (np.maximum(excess, 0.0) + 1), WIDEST, NARROWEST))

@@ -55,10 +55,12 @@ def compare(
     by_itself = v + seen.allowed[..., np.newaxis]
     spread = cohort_spread(e, by_itself, candidate)
     single = single_nodes(test, x, e, by_itself, candidate)
-    pooled = test.worse(state, spread)
-    return Comparison(
-        worse=np.logaddexp(np.log1p(-BY_NODE) + pooled, np.log(BY_NODE) + single), fine=test.fine(state, spread), spread=spread, drift=seen
-    )
+    return Comparison(worse=together(test.worse(state, spread), single), fine=test.fine(state, spread), spread=spread, drift=seen)
+
+
+def together(pooled: ArrayLike, single: ArrayLike) -> Floats:
+    """The weighted mean of two e-values, in nats: that of the sum over nodes and that of `single_nodes`, [...]."""
+    return np.asarray(np.logaddexp(np.log1p(-BY_NODE) + np.asarray(pooled), np.log(BY_NODE) + np.asarray(single)))
 
 
 def single_nodes(test: RatioTest, bad: Floats, expected: Floats, variance: Floats, candidate: NDArray[np.bool_]) -> Floats:

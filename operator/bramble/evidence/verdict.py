@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil, inf, log, log1p
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from bramble.evidence.rate import RateTest
-from bramble.evidence.ratio import RatioTest
+if TYPE_CHECKING:
+    from bramble.evidence.rate import RateTest
+    from bramble.evidence.ratio import RatioTest
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 

@@ -6,14 +6,13 @@ The docstring of a metric's module is its section in docs/reference/guardrails.m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 from bramble.contracts.base import Document
 from bramble.contracts.counters import Counted
-from bramble.guardrails.evidence import CohortCounters
-
-Outcome = Literal["Pass", "Fail", "Undecided"]
+from bramble.evidence.verdict import Levels, Outcome
+from bramble.guardrails.evidence import GuardEvidence, Tally
 
 
 class Rule(Document):
@@ -22,21 +21,30 @@ class Rule(Document):
     Attributes:
         quantile: of the stable version's durations, between 0 and 1; for metrics that compare with one.
         max_ratio: the margin: how many times the stable cohort's rate the candidate's rate may be.
-        ceiling: a rate that passes whatever the stable cohort's rate is, between 0 and 1.
-        min_events: how many events each cohort must have had before they are compared.
-        min_nodes: how many candidate nodes must have had any event.
+        ceiling: a rate below which a version passes whatever the stable cohort's rate is, between 0 and 1.
+        limit: a rate above which a version fails whatever the stable cohort's rate is, between 0 and 1.
+        min_events: how many events the candidate must have had before it passes.
+        min_nodes: on how many candidate nodes there must have been any event before it passes.
     """
 
     metric: str
     quantile: float | None = None
     max_ratio: float
     ceiling: float | None = None
+    limit: float | None = None
     min_events: int
     min_nodes: int
 
 
 class Verdict(Document):
-    """What one metric concludes, with the numbers that it concluded it from."""
+    """What one metric concludes, with the numbers that it concluded it from.
+
+    Attributes:
+        candidate_rate, stable_rate: bad events per event.
+        candidate_events, stable_events: how many events there were.
+        candidate_nodes, stable_nodes: on how many nodes.
+        to_fail, to_pass: how far the evidence has come on the way to either decision, from 0 to 1.
+    """
 
     metric: str
     verdict: Outcome
@@ -44,28 +52,11 @@ class Verdict(Document):
     stable_rate: float
     candidate_events: int
     stable_events: int
+    candidate_nodes: int = 0
+    stable_nodes: int = 0
+    to_fail: float = 0.0
+    to_pass: float = 0.0
     message: str
-
-
-class Rate(NamedTuple):
-    """How many of all events are bad."""
-
-    bad: int
-    events: int
-
-    @property
-    def share(self) -> float:
-        """Bad events per event; 0 without any event."""
-        return self.bad / self.events if self.events else 0.0
-
-    @property
-    def cautious(self) -> float:
-        """The share if one more event were counted and were bad.
-
-        The margin is a multiple of this. Otherwise a stable cohort without any bad event would make a candidate's first bad event an
-        infinite ratio. The difference to `share` fades as events are counted.
-        """
-        return (self.bad + 1) / (self.events + 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,90 +78,129 @@ class Metric(ABC):
     always: Rule | None = None
 
     @property
-    def counts(self) -> frozenset[str]:
-        """Names of the devices' counts that it reads (`bramble.contracts.counters`)."""
-        return frozenset()
-
-    @property
-    def histograms(self) -> frozenset[str]:
-        """Names of the devices' histograms that it reads."""
+    def reads(self) -> frozenset[str]:
+        """Names of the devices' counts and histograms that it reads (`bramble.contracts.counters`)."""
         return frozenset()
 
     @abstractmethod
-    def events(self, counted: Counted) -> int:
-        """How many events that this metric judges were counted, on one node or on a cohort."""
+    def judge(self, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:
+        """The verdict that follows from the evidence. Missing data is neither a pass nor a failure: it is undecided."""
 
-    @abstractmethod
-    def judge(self, rule: Rule, candidate: CohortCounters, stable: CohortCounters) -> Verdict:
-        """Compare the candidate with the stable cohort. Missing data is neither a pass nor a failure: it is undecided."""
+    def tests(self, rule: Rule) -> int:  # noqa: ARG002
+        """How many of its tests can undo a candidate: the allowed probability is divided among those of all guardrails."""
+        return 0
 
-    def too_few(self, rule: Rule, candidate: CohortCounters) -> str | None:
-        """Why the candidate cannot be judged yet, or None when it has enough events on enough nodes."""
-        if (events := self.events(candidate)) < rule.min_events:
-            return f"{self.name}: {events} of {rule.min_events} {self.event} so far on candidate nodes"
-        if (nodes := candidate.nodes.get(self.name, 0)) < rule.min_nodes:
-            return f"{self.name}: {self.event} so far on {nodes} of {rule.min_nodes} candidate nodes"
-        return None
-
-    def verdict(self, outcome: Outcome, candidate: Rate, stable: Rate, message: str) -> Verdict:
-        """A verdict with both rates."""
+    def verdict(self, outcome: Outcome, evidence: GuardEvidence, message: str, to_fail: float = 0.0, to_pass: float = 0.0) -> Verdict:
+        """A verdict with the rates of both cohorts."""
+        mine, theirs = evidence.candidate, evidence.stable
         return Verdict(
             metric=self.name,
             verdict=outcome,
-            candidate_rate=round(candidate.share, 6),
-            stable_rate=round(stable.share, 6),
-            candidate_events=candidate.events,
-            stable_events=stable.events,
-            message=message,
+            candidate_rate=round(mine.share, 6),
+            stable_rate=round(theirs.share, 6),
+            candidate_events=mine.events,
+            stable_events=theirs.events,
+            candidate_nodes=mine.nodes,
+            stable_nodes=theirs.nodes,
+            to_fail=round(min(1.0, max(0.0, to_fail)), 3),
+            to_pass=round(min(1.0, max(0.0, to_pass)), 3),
+            message=f"{self.name}: {message}",
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EventShare(Metric):
-    """A metric that compares shares of bad events.
+class CountedMetric(Metric):
+    """A metric that compares shares of bad events which the devices count.
 
-    It passes when the candidate's share is at most the rule's ceiling, or at most `max_ratio` times the stable cohort's share; it fails
-    when neither holds. Without enough events of the stable cohort only the ceiling can decide.
+    It fails once the candidate is shown to have more than `max_ratio` times the stable cohort's rate, on all its nodes together or on
+    several of them, or to be above its limit. It passes once its rate is shown to be less than that multiple, or to be below its ceiling.
+
+    Attributes:
+        happened: what a bad event is, as the verb of a message: "failed".
+        kept_on_disk: devices keep the number of bad events when the agent starts again; all other counts begin at zero.
+    """
+
+    happened: str
+    kept_on_disk: bool = False
+
+    @property
+    def compares_durations(self) -> bool:
+        """Whether what counts as bad depends on an edge of the histogram, which follows from the stable version."""
+        return False
+
+    @abstractmethod
+    def tally(self, counted: Counted, edge: int | None) -> tuple[int, int]:
+        """How many bad events, and how many in all, a device counted.
+
+        Args:
+            edge: index of the last bucket of durations that is not slow, for metrics that compare durations.
+        """
+
+    def edge(self, rule: Rule, stable: Iterable[Counted]) -> int | None:  # noqa: ARG002
+        """The edge that follows from what nodes counted for the stable version; None while there is too little of it."""
+        return None
+
+    def allowed(self, rule: Rule) -> float | None:  # noqa: ARG002
+        """A rate that is allowed whatever the stable cohort's is: only above it a version can be worse. None for no such rate."""
+        return None
+
+    def over_ms(self, edge: int | None) -> float | None:  # noqa: ARG002
+        """The duration that the edge stands for."""
+        return None
+
+    def unknown(self, rule: Rule, evidence: GuardEvidence) -> str | None:  # noqa: ARG002
+        """Why nothing can be counted yet; None where it can."""
+        return None
+
+    def tests(self, rule: Rule) -> int:
+        """The comparison with the stable cohort, and the limit."""
+        return 1 if rule.limit is None else 2
+
+    def judge(self, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:
+        """Compare the evidence with what a decision needs (`bramble.guardrails.judging`)."""
+        from bramble.guardrails.judging import judge  # brings numpy, which programs that only read the API's models do not need
+
+        return judge(self, rule, evidence, levels)
+
+    def too_few(self, rule: Rule, candidate: Tally) -> str | None:
+        """Why the candidate cannot pass yet, or None when it has had enough events on enough nodes."""
+        if candidate.events < rule.min_events:
+            return f"{candidate.events} of {rule.min_events} {self.event} so far on candidate nodes"
+        if candidate.nodes < rule.min_nodes:
+            return f"{self.event} so far on {candidate.nodes} of {rule.min_nodes} candidate nodes"
+        return None
+
+    def numbers(self, evidence: GuardEvidence) -> str:
+        """Both rates, as the beginning of a message."""
+        mine, theirs = evidence.candidate, evidence.stable
+        before = " before" if evidence.frozen else ""
+        return (
+            f"{percent(mine.share)} of {mine.events} {self.event} {self.happened} on candidate nodes,"
+            f" {percent(theirs.share)} of {theirs.events} on stable nodes{before}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventShare(CountedMetric):
+    """A metric whose bad events are counted under names of their own.
 
     Attributes:
         bad: names of the counts of bad events.
         among: names of the counts of all events.
-        happened: what a bad event is, as the verb of a message: "failed".
     """
 
     bad: tuple[str, ...]
     among: tuple[str, ...]
-    happened: str
 
     @property
-    def counts(self) -> frozenset[str]:
+    def reads(self) -> frozenset[str]:
         """All names of both."""
         return frozenset({*self.bad, *self.among})
 
-    def rate(self, counted: Counted) -> Rate:
-        """Bad events among all."""
-        return Rate(counted.count(*self.bad), counted.count(*self.among))
-
-    def events(self, counted: Counted) -> int:
-        """How many events were counted, bad or not."""
-        return counted.count(*self.among)
-
-    def judge(self, rule: Rule, candidate: CohortCounters, stable: CohortCounters) -> Verdict:
-        """Compare the two shares."""
-        mine, theirs = self.rate(candidate), self.rate(stable)
-        if (missing := self.too_few(rule, candidate)) is not None:
-            return self.verdict("Undecided", mine, theirs, missing)
-        numbers = (
-            f"{self.name}: {percent(mine.share)} of {mine.events} {self.event} {self.happened} on candidate nodes,"
-            f" {percent(theirs.share)} of {theirs.events} on stable nodes"
-        )
-        if rule.ceiling is not None and mine.share <= rule.ceiling:
-            return self.verdict("Pass", mine, theirs, f"{numbers}; the ceiling is {percent(rule.ceiling)}")
-        if theirs.events < rule.min_events:
-            return self.verdict("Undecided", mine, theirs, f"{numbers}; {rule.min_events} on stable nodes are needed to compare")
-        margin = rule.max_ratio * theirs.cautious
-        outcome: Outcome = "Fail" if mine.share > margin else "Pass"
-        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(margin)} is allowed ({rule.max_ratio:g} × stable)")
+    def tally(self, counted: Counted, edge: int | None) -> tuple[int, int]:  # noqa: ARG002
+        """Bad events among all. More bad events than events are as many events."""
+        bad = counted.count(*self.bad)
+        return bad, max(bad, counted.count(*self.among))
 
 
 def percent(share: float) -> str:

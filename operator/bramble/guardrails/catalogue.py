@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from bramble.guardrails.accuracy import ACCURACY
-from bramble.guardrails.base import Metric
+from bramble.guardrails.base import CountedMetric, Metric
 from bramble.guardrails.crashes import CRASHES
 from bramble.guardrails.errors import ERRORS
 from bramble.guardrails.latency import LATENCY
 from bramble.guardrails.lost import LOST
 from bramble.guardrails.rejected import REJECTED
 
-METRICS: tuple[Metric, ...] = (LOST, ERRORS, LATENCY, CRASHES, REJECTED, ACCURACY)
-
-IN_A_SPEC: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.always is None)
+IN_A_SPEC: tuple[CountedMetric, ...] = (ERRORS, LATENCY, CRASHES, REJECTED, ACCURACY)
 """The metrics that a guardrail of a spec may name."""
+
+METRICS: tuple[Metric, ...] = (LOST, *IN_A_SPEC)
 
 ALWAYS: tuple[Metric, ...] = tuple(metric for metric in METRICS if metric.always is not None)
 """The metrics that judge every candidate, whatever the spec says."""
@@ -28,4 +28,16 @@ def metric_named(name: str) -> Metric:
     found = next((metric for metric in METRICS if metric.name == name), None)
     if found is None:
         raise ValueError(f"{name!r} is no guardrail metric; use one of {', '.join(metric.name for metric in METRICS)}")
+    return found
+
+
+def counted_metric(name: str) -> CountedMetric:
+    """The metric of this name that devices count for.
+
+    Raises:
+        ValueError: there is none.
+    """
+    found = metric_named(name)
+    if not isinstance(found, CountedMetric):
+        raise ValueError(f"{name!r} is not counted on devices")  # noqa: TRY004 - the name is at fault
     return found

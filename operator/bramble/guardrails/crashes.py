@@ -16,4 +16,5 @@ CRASHES = EventShare(
     bad=("crashes",),
     among=("requests",),
     happened="ended in a crash",
+    kept_on_disk=True,
 )

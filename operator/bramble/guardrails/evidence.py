@@ -1,54 +1,58 @@
-"""What the devices of one cohort counted, added up. Pure."""
+"""What a guardrail's verdict is computed from. It is kept with each decision, so that the same verdict can be computed again. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from bramble.contracts.bounds import Whole
-from bramble.contracts.counters import Counted, add_histograms
+from bramble.contracts.base import Document
+from bramble.contracts.bounds import Finite, Whole
 
-_FORMER_NODES = {"nodes": ("errors", "crashes", "latency"), "labelled": ("accuracy",)}
-"""Fields of earlier versions, and the metrics for which they said how many nodes had any event."""
+NOTHING_SHOWN = -100.0
+"""Evidence in nats that changes no sum."""
 
 
-class CohortCounters(Counted):
-    """The counters of all nodes of one cohort, and the sums over them.
+class Tally(Document):
+    """What one cohort counted in an attempt.
 
     Attributes:
-        nodes: metric to how many nodes counted any event for it.
-        members: how many nodes the cohort should have.
-        lost: how many of them took the version and then fell silent, or gave it up.
-        by_node: the counters of each node that reported any. They are not stored: a decision that is read again, and the baseline of a
-            Rollout's last step, have the sums only.
+        bad: bad events.
+        events: all events, bad ones included.
+        nodes: on how many nodes there was any event.
     """
 
-    nodes: dict[str, Whole] = Field(default_factory=dict)
-    members: Whole = 0
-    lost: Whole = 0
-    by_node: Mapping[str, Counted] = Field(default_factory=dict, exclude=True)
+    bad: Whole = 0
+    events: Whole = 0
+    nodes: Whole = 0
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_numbers(cls, document: Any) -> Any:
-        """Read the form of earlier versions, in which `nodes` and `labelled` were numbers."""
-        former = {name: document[name] for name in _FORMER_NODES if isinstance(document, Mapping) and isinstance(document.get(name), int)}
-        if not former:
-            return document
-        rest = {name: value for name, value in document.items() if name not in former}
-        return {**rest, "nodes": {metric: number for name, number in former.items() for metric in _FORMER_NODES[name]}}
+    @property
+    def share(self) -> float:
+        """Bad events per event; 0 without any event."""
+        return self.bad / self.events if self.events else 0.0
 
 
-def add_up(counters: Iterable[Counted], counts: Iterable[str], histograms: Iterable[str]) -> Counted:
-    """The sums of the named counts and histograms; those with other names are left out."""
-    found = tuple(counters)
-    return Counted(
-        counts={name: total for name in sorted(counts) if (total := sum(each.counts.get(name, 0) for each in found))},
-        histograms={
-            name: add_histograms(each.histograms[name] for each in found if name in each.histograms)
-            for name in sorted(histograms)
-            if any(name in each.histograms for each in found)
-        },
-    )
+class GuardEvidence(Document):
+    """The evidence about one guardrail.
+
+    Attributes:
+        candidate, stable: what was counted. The stable cohort's is that of its history where no node was left on the stable version.
+        ratio: state of `bramble.evidence.ratio.RatioTest`, its two rows one after the other; empty while nothing was compared.
+        spread: by how much the ratio of an unchanged version differs from 1, as the standard deviation of its logarithm.
+        share: the candidate's part of all bad events if it were like the stable version.
+        single: evidence in nats of single nodes that the candidate is worse (`bramble.evidence.cohorts.single_nodes`).
+        over_ms: a request that takes longer than so many milliseconds is slow; None for other metrics, and until that is known.
+        frozen: whether the candidate is compared with the history of the stable version, because no node serves that any more.
+        seconds: for how long this was counted.
+    """
+
+    metric: str
+    candidate: Tally = Tally()
+    stable: Tally = Tally()
+    ratio: Annotated[tuple[Finite, ...], Field(max_length=1024)] = ()
+    spread: Annotated[Finite, Field(ge=0)] = 0.0
+    share: Annotated[Finite, Field(ge=0, le=1)] = 0.0
+    single: Finite = NOTHING_SHOWN
+    over_ms: Finite | None = None
+    frozen: bool = False
+    seconds: Annotated[Finite, Field(ge=0)] = 0.0

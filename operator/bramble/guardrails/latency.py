@@ -1,60 +1,86 @@
 """Requests that take clearly longer than the slow requests of the stable version.
 
 An example: with `quantile: "0.99"` and `maxRatio: "2"`, take the duration that 99 % of the stable nodes' requests keep to (their p99), and
-double it. The candidate passes if at most 1 % of its requests take longer than that, and fails otherwise.
+double it. A request that takes longer is slow. The candidate fails once it is shown that more than 1 % of its requests are slow, and more
+than twice as many as on stable nodes at the same time: where all nodes are slow at once, the version is not at fault. It passes once it is
+shown that less than 1 % of its requests are slow, or less than twice as many as on stable nodes.
 
-In general the threshold is `maxRatio` times the stable nodes' `quantile`, and the share `1 - quantile` of the candidate's requests may be
-slower, or the share `ceiling`, where that is larger. The guardrail is undecided while the candidate has fewer than `minEvents` requests, or
-requests on fewer than `minNodes` nodes, or the stable nodes have fewer than `minEvents` requests.
+In general a request is slow above `maxRatio` times the stable nodes' `quantile`, and the share `1 - quantile` of the candidate's requests
+may be slow, or the share `ceiling`, where that is larger. Which requests are slow is fixed when the attempt begins, from what the agents
+have counted since they started, or as soon as the stable nodes have had `minEvents` requests. The guardrail is undecided until then.
 
 Durations are measured on the device, from the whole request to the answer, and fall into buckets whose bounds are 0.1 ms x 2^(k/8). The
-threshold is rounded up to the next bound.
+threshold is rounded up to the next bound. The last bound is 13.1 s: where the threshold lies above it, requests above 13.1 s are slow.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bramble.contracts.counters import PREDICT, Counted
-from bramble.guardrails.base import Metric, Outcome, Rate, Rule, Verdict, percent
-from bramble.guardrails.evidence import CohortCounters
+from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT, Counted, add_histograms
+from bramble.guardrails.base import CountedMetric, Rule, percent
+from bramble.guardrails.evidence import GuardEvidence
 
 DEFAULT_QUANTILE = 0.99
 """Used for a rule without one. A spec must name it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Latency(Metric):
+class Latency(CountedMetric):
     """Durations of requests, from a histogram. The threshold is rounded up to the histogram's next bound."""
 
     @property
-    def histograms(self) -> frozenset[str]:
+    def reads(self) -> frozenset[str]:
         """The histogram of requests."""
         return frozenset({PREDICT})
 
-    def events(self, counted: Counted) -> int:
-        """How many requests were answered."""
-        return counted.histogram(PREDICT).count
+    @property
+    def compares_durations(self) -> bool:
+        """It does."""
+        return True
 
-    def judge(self, rule: Rule, candidate: CohortCounters, stable: CohortCounters) -> Verdict:
-        """Compare the share of slow requests with the share that is allowed. It always needs a stable cohort to compare with."""
-        quantile = rule.quantile if rule.quantile is not None else DEFAULT_QUANTILE
-        mine, theirs = Rate(0, self.events(candidate)), Rate(0, self.events(stable))
-        if (missing := self.too_few(rule, candidate)) is not None:
-            return self.verdict("Undecided", mine, theirs, missing)
-        stable_quantile = stable.histogram(PREDICT).quantile(quantile)
-        if stable_quantile is None or theirs.events < rule.min_events:
-            message = f"{self.name}: {theirs.events} of {rule.min_events} requests so far on stable nodes, which are needed to compare"
-            return self.verdict("Undecided", mine, theirs, message)
-        threshold = rule.max_ratio * stable_quantile
-        mine = Rate(candidate.histogram(PREDICT).slower_than(threshold), mine.events)
-        allowed = max(1 - quantile, rule.ceiling or 0.0)
-        numbers = (
-            f"{self.name}: {percent(mine.share)} of {mine.events} requests on candidate nodes took longer than {threshold:.2f} ms"
-            f" ({rule.max_ratio:g} × stable p{100 * quantile:g})"
+    def tally(self, counted: Counted, edge: int | None) -> tuple[int, int]:
+        """Slow requests among all; none of either while nobody knows what is slow."""
+        if edge is None:
+            return 0, 0
+        buckets = counted.histogram(PREDICT).buckets
+        return sum(buckets[edge + 1 :]), sum(buckets)
+
+    def edge(self, rule: Rule, stable: Iterable[Counted]) -> int | None:
+        """The bucket of the threshold. A threshold above the last bound is the last bound, so that the last bucket is slow at least."""
+        durations = add_histograms(found for counted in stable if (found := counted.histogram(PREDICT)).count)
+        if durations.count < rule.min_events:
+            return None
+        quantile = durations.quantile(_quantile(rule))
+        return min(bisect_left(DURATION_BOUNDS_MS, rule.max_ratio * (quantile or 0.0)), len(DURATION_BOUNDS_MS) - 1)
+
+    def allowed(self, rule: Rule) -> float | None:
+        """What the quantile leaves."""
+        return max(round(1 - _quantile(rule), 9), rule.ceiling or 0.0)
+
+    def over_ms(self, edge: int | None) -> float | None:
+        """The bound of the bucket."""
+        return round(DURATION_BOUNDS_MS[edge], 2) if edge is not None else None
+
+    def unknown(self, rule: Rule, evidence: GuardEvidence) -> str | None:
+        """Which requests are slow is not known yet."""
+        if evidence.over_ms is not None:
+            return None
+        return f"fewer than {rule.min_events} requests so far on stable nodes, which are needed to know what is slow"
+
+    def numbers(self, evidence: GuardEvidence) -> str:
+        """Both rates, and what is slow."""
+        mine, theirs = evidence.candidate, evidence.stable
+        return (
+            f"{percent(mine.share)} of {mine.events} requests on candidate nodes took longer than {evidence.over_ms:.2f} ms,"
+            f" {percent(theirs.share)} of {theirs.events} on stable nodes{' before' if evidence.frozen else ''}"
         )
-        outcome: Outcome = "Fail" if mine.share > allowed else "Pass"
-        return self.verdict(outcome, mine, theirs, f"{numbers}; at most {percent(allowed)} is allowed")
+
+
+def _quantile(rule: Rule) -> float:
+    return rule.quantile if rule.quantile is not None else DEFAULT_QUANTILE
 
 
 LATENCY = Latency(
@@ -62,4 +88,5 @@ LATENCY = Latency(
     description="share of requests slower than maxRatio times the stable version's quantile",
     event="requests",
     fields=frozenset({"quantile"}),
+    happened="were slow",
 )

@@ -12,7 +12,7 @@ pass (2 / 40 is 5 %) and three fail. If a tenth of the stable nodes is lost as w
 
 The stable nodes are all nodes without the candidate, and they are counted in the same way. A candidate node stays counted when its Node is
 deleted or leaves the fleet, and when operator and gateway restart. In the last step the numbers of the stable nodes are those of the moment
-when it began. So that a site without network does not undo a whole fleet, nodes with the same values of the fleet's `stratifyBy` labels
+before it began. So that a site without network does not undo a whole fleet, nodes with the same values of the fleet's `stratifyBy` labels
 that fell silent within 30 s of one another count as one then, up to a quarter of the fleet. Without any stable node the limit is 5 %. A
 first version is compared with the nodes that do not have it yet, and in its last step lost nodes undo nothing.
 """
@@ -21,9 +21,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bramble.contracts.counters import Counted
-from bramble.guardrails.base import Metric, Outcome, Rate, Rule, Verdict
-from bramble.guardrails.evidence import CohortCounters
+from bramble.evidence.verdict import Levels
+from bramble.guardrails.base import Metric, Rule, Verdict
+from bramble.guardrails.evidence import GuardEvidence
 
 ALLOWANCE = 0.05
 """The share of nodes that may fall silent for reasons of their own, such as a pulled plug: one in twenty."""
@@ -33,22 +33,17 @@ MAX_RATIO = 1.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lost(Metric):
-    """The share of candidate nodes that are lost, compared with the share of stable nodes that fell silent at the same time."""
+    """The share of candidate nodes that are lost, compared with the share of stable nodes that fell silent at the same time.
 
-    def events(self, counted: Counted) -> int:  # noqa: ARG002
-        """None: a node that is lost cannot count it."""
-        return 0
+    Its events are nodes, and the bad ones are lost.
+    """
 
-    def judge(self, rule: Rule, candidate: CohortCounters, stable: CohortCounters) -> Verdict:
+    def judge(self, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:  # noqa: ARG002
         """Fail where more nodes are lost than the allowance and `max_ratio` times the stable cohort's share together."""
-        mine, theirs = Rate(candidate.lost, candidate.members), Rate(stable.lost, stable.members)
+        mine, theirs = evidence.candidate, evidence.stable
         allowed = ALLOWANCE + rule.max_ratio * theirs.share
-        outcome: Outcome = "Fail" if mine.share > allowed else "Pass"
-        message = (
-            f"{self.name}: {mine.bad} of {mine.events} candidate nodes fell silent or rebooted, and"
-            f" {theirs.bad} of {theirs.events} stable nodes"
-        )
-        return self.verdict(outcome, mine, theirs, message)
+        message = f"{mine.bad} of {mine.events} candidate nodes fell silent or rebooted, and {theirs.bad} of {theirs.events} stable nodes"
+        return self.verdict("Fail" if mine.share > allowed else "Pass", evidence, message)
 
 
 LOST = Lost(

@@ -1,30 +1,39 @@
-"""One cohort's counters as a test row."""
+"""What both cohorts counted, as a test row."""
 
 from __future__ import annotations
 
-from bramble.contracts.counters import BUCKETS, PREDICT, Histogram
-from bramble.guardrails.catalogue import METRICS
-from bramble.guardrails.evidence import CohortCounters
+from bramble.evidence.nodes import look
+from bramble.evidence.ratio import RatioTest
+from bramble.evidence.verdict import Levels
+from bramble.guardrails.evidence import GuardEvidence, Tally
 
-FAST, TWICE, SLOW = 40, 48, 60
-"""Buckets of requests that took at most 3.2 ms, 6.4 ms, and 18.1 ms."""
+LEVELS = Levels(false_rollback=0.01, false_promotion=0.05, guardrails=1)
+"""A Fail needs ln(100) = 4.6 nats, a Pass ln(20) = 3.0."""
+
+ONE_IN_TEN = 0.1
+"""The candidate's part of the events."""
 
 
-def cohort(
-    requests: int = 0, *, slow: int = 0, bucket: int = SLOW, nodes: int = 3, members: int = 3, lost: int = 0, **counts: int
-) -> CohortCounters:
-    """A cohort that answered so many requests on so many nodes, the slow ones among them in a bucket of their own; other counts by name."""
-    buckets = [0] * BUCKETS
-    buckets[FAST], buckets[bucket] = requests - slow, slow
-    return CohortCounters(
-        counts={"requests": requests, **counts},
-        histograms={PREDICT: Histogram(buckets=tuple(buckets))},
-        nodes={metric.name: nodes for metric in METRICS},
-        members=members,
-        lost=lost,
+def counted(
+    metric: str, candidate: tuple[int, int], stable: tuple[int, int], *, margin: float = 2, nodes: int = 3, **more: object
+) -> GuardEvidence:
+    """Evidence of one look.
+
+    Args:
+        candidate, stable: bad events and events.
+        margin: `max_ratio` of the rule.
+        nodes: on how many nodes each cohort counted them.
+    """
+    (bad, events), (others_bad, others) = candidate, stable
+    share = events / (events + others) if events + others else 0.0
+    return GuardEvidence.model_validate(
+        {
+            "metric": metric,
+            "candidate": Tally(bad=bad, events=events, nodes=nodes if events else 0),
+            "stable": Tally(bad=others_bad, events=others, nodes=nodes if others else 0),
+            "ratio": look(RatioTest(margin), (), bad, bad + others_bad, share),
+            "share": share,
+            "seconds": 60.0,
+            **more,
+        }
     )
-
-
-def feedback(answers: int, *, wrong: int = 0, nodes: int = 3) -> CohortCounters:
-    """A cohort for which somebody sent the true label of so many answers."""
-    return cohort(answers, right=answers - wrong, wrong=wrong, nodes=nodes)

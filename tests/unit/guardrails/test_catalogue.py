@@ -9,10 +9,11 @@ from pydantic import ValidationError
 
 import bramble_workloads.edge
 from bramble.api.rollout import METRIC_NAMES, Guardrail
-from bramble.guardrails.base import Metric, Rule
-from bramble.guardrails.catalogue import ALWAYS, METRICS, metric_named
-from bramble.guardrails.evidence import CohortCounters
+from bramble.guardrails.base import EventShare, Metric, Rule
+from bramble.guardrails.catalogue import ALWAYS, METRICS, counted_metric, metric_named
+from bramble.guardrails.evidence import GuardEvidence
 from bramble.guardrails.lost import LOST
+from tests.unit.guardrails.cohort import LEVELS
 
 each = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 EDGE = Path(bramble_workloads.edge.__file__).parent
@@ -21,7 +22,7 @@ EDGE = Path(bramble_workloads.edge.__file__).parent
 @each
 def test_missing_data_is_no_failure(metric: Metric) -> None:
     rule = metric.always or Rule(metric=metric.name, quantile=0.5, max_ratio=1.5, ceiling=0.5, min_events=1, min_nodes=1)
-    verdict = metric.judge(rule, CohortCounters(), CohortCounters())
+    verdict = metric.judge(rule, GuardEvidence(metric=metric.name), LEVELS)
     assert verdict.verdict == ("Pass" if metric.always else "Undecided")
     assert verdict.metric == metric.name
 
@@ -29,15 +30,15 @@ def test_missing_data_is_no_failure(metric: Metric) -> None:
 @each
 def test_messages_are_short_and_name_their_metric(metric: Metric) -> None:
     rule = metric.always or Rule(metric=metric.name, quantile=0.5, max_ratio=1.5, ceiling=0.5, min_events=400, min_nodes=1)
-    message = metric.judge(rule, CohortCounters(), CohortCounters()).message
+    message = metric.judge(rule, GuardEvidence(metric=metric.name), LEVELS).message
     assert message.startswith(f"{metric.name}: ")
     assert len(message) < 200
 
 
-@each
-def test_every_count_that_a_metric_reads_is_counted_by_the_device(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", [each for each in METRICS if isinstance(each, EventShare)], ids=lambda metric: metric.name)
+def test_every_count_that_a_metric_reads_is_counted_by_the_device(metric: EventShare) -> None:
     source = "".join(path.read_text() for path in EDGE.rglob("*.py") if path.name != "metrics.py")
-    missing = [name for name in metric.counts if f'"{name}"' not in source]
+    missing = [name for name in metric.reads if f'"{name}"' not in source]
     assert not missing, f"{metric.name} reads {missing}, which no line of workloads/bramble_workloads/edge counts"
 
 
@@ -53,3 +54,5 @@ def test_a_metric_that_nobody_made_is_refused_with_those_that_there_are() -> Non
         metric_named("nothing")
     with pytest.raises(ValidationError, match="metric"):
         Guardrail.model_validate({"metric": "lost"})
+    with pytest.raises(ValueError, match="'lost' is not counted on devices"):
+        counted_metric("lost")

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
-
+from bramble.contracts.counters import Counted
 from bramble.guardrails.base import Rule
 from bramble.guardrails.crashes import CRASHES
-from bramble.guardrails.evidence import CohortCounters
-from tests.unit.guardrails.cohort import cohort
+from tests.unit.guardrails.cohort import LEVELS, counted
 
-row = pytest.param
-RULE = Rule(metric="crashes", max_ratio=2, min_events=400, min_nodes=1)
+RULE = Rule(metric="crashes", max_ratio=1.5, min_events=400, min_nodes=1)
 
 
-@pytest.mark.parametrize(
-    ("candidate", "stable", "expected"),
-    [
-        row(cohort(400), cohort(400), "Pass", id="without a crash it passes"),
-        row(cohort(400, crashes=2), cohort(399 + 400, crashes=0), "Fail", id="two crashes against none in twice the requests fail"),
-        row(cohort(400, crashes=2), cohort(399, crashes=1, errors=1), "Undecided", id="too few stable requests are no comparison"),
-        row(cohort(400, crashes=2), cohort(400, crashes=2), "Pass", id="as many crashes as the stable version's pass"),
-        row(cohort(400, errors=400), cohort(400), "Pass", id="errors are not crashes"),
-    ],
-)
-def test_crashes(candidate: CohortCounters, stable: CohortCounters, expected: str) -> None:
-    verdict = CRASHES.judge(RULE, candidate, stable)
-    assert verdict.verdict == expected, verdict.message
+def test_crashes_are_counted_among_requests_and_stay_on_the_disk() -> None:
+    assert CRASHES.tally(Counted(counts={"requests": 1000, "errors": 3, "crashes": 2}), None) == (2, 1000)
+    assert CRASHES.tally(Counted(counts={"requests": 0, "crashes": 2}), None) == (2, 2)
+    assert CRASHES.kept_on_disk
+
+
+def test_one_death_in_six_hundred_thousand_requests_undoes_nothing() -> None:
+    seen = counted("crashes", (1, 600_000), (1, 5_400_000), margin=1.5)
+    assert CRASHES.judge(RULE, seen, LEVELS).verdict == "Undecided"
+
+
+def test_a_version_that_dies_again_and_again_is_undone() -> None:
+    seen = counted("crashes", (6, 6000), (0, 54_000), margin=1.5)
+    assert CRASHES.judge(RULE, seen, LEVELS).verdict == "Fail"

@@ -1,67 +1,135 @@
-"""The share of failed requests. What every metric of bad events among all has in common is tested here too."""
+"""The share of failed requests. What every metric that devices count for has in common is tested here too."""
 
 from __future__ import annotations
 
 import pytest
 
+from bramble.evidence.verdict import Levels
 from bramble.guardrails.base import Rule
 from bramble.guardrails.errors import ERRORS
-from bramble.guardrails.evidence import CohortCounters
-from tests.unit.guardrails.cohort import cohort
+from bramble.guardrails.evidence import GuardEvidence
+from tests.unit.guardrails.cohort import LEVELS, counted
 
 row = pytest.param
 RULE = Rule(metric="errors", max_ratio=2, min_events=400, min_nodes=2)
-ONE_NODE = RULE.model_copy(update={"min_nodes": 1})
-NO_NODE = cohort(400, errors=400).model_copy(update={"nodes": {}})
-WITH_CEILING = RULE.model_copy(update={"ceiling": 0.01})
-STABLE = cohort(999, errors=9)
-"""Its cautious rate is (9 + 1) / (999 + 1) = 1 %, so the margin is 2 %."""
+CEILING = RULE.model_copy(update={"ceiling": 0.02})
+LIMIT = RULE.model_copy(update={"limit": 0.2})
+BOTH = RULE.model_copy(update={"limit": 0.2, "ceiling": 0.02})
+
+
+def errors(candidate: tuple[int, int], stable: tuple[int, int], **more: object) -> GuardEvidence:
+    return counted("errors", candidate, stable, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("rule", "candidate", "stable", "expected"),
+    ("rule", "seen", "expected"),
     [
-        row(RULE, cohort(0), STABLE, "Undecided", id="no events prove nothing"),
-        row(RULE, cohort(399, errors=399), STABLE, "Undecided", id="one event too few proves nothing, however bad they are"),
-        row(RULE, cohort(400, errors=400), STABLE, "Fail", id="as many events as are needed decide"),
-        row(RULE, cohort(400, errors=400, nodes=1), STABLE, "Undecided", id="one node too few proves nothing"),
-        row(RULE, cohort(400, errors=400, nodes=2), STABLE, "Fail", id="as many nodes as are needed decide"),
-        row(RULE, cohort(400, errors=400), cohort(399), "Undecided", id="one stable event too few is nothing to compare with"),
-        row(RULE, cohort(400, errors=400), cohort(400), "Fail", id="as many stable events as are needed are compared with"),
-        row(RULE, cohort(400, errors=8), STABLE, "Pass", id="exactly at the margin it passes"),
-        row(RULE, cohort(400, errors=9), STABLE, "Fail", id="one error above the margin it fails"),
-        row(RULE, cohort(100_000, errors=2003), STABLE, "Fail", id="a little above the margin it fails"),
-        row(
-            ONE_NODE, cohort(400, errors=400).model_copy(update={"nodes": {}}), STABLE, "Undecided", id="no node is said to have any event"
-        ),
-        row(RULE, cohort(1000, errors=1), cohort(1000), "Pass", id="one error against none is no infinite ratio"),
-        row(WITH_CEILING, cohort(400, errors=4), cohort(0), "Pass", id="exactly at the ceiling it passes with nobody to compare with"),
-        row(WITH_CEILING, cohort(400, errors=5), cohort(0), "Undecided", id="above the ceiling it needs somebody to compare with"),
-        row(WITH_CEILING, cohort(400, errors=5), STABLE, "Pass", id="above the ceiling but within the margin it passes"),
-        row(WITH_CEILING, cohort(400, errors=9), STABLE, "Fail", id="above the ceiling and the margin it fails"),
-        row(WITH_CEILING, cohort(399), STABLE, "Undecided", id="the ceiling needs enough events as well"),
+        row(RULE, errors((0, 0), (0, 0)), "Undecided", id="no events prove nothing"),
+        row(RULE, errors((1, 1), (0, 1000)), "Undecided", id="one error proves nothing"),
+        row(RULE, errors((10, 1000), (90, 9000)), "Undecided", id="as many errors as the stable version's are not many enough to pass"),
+        row(RULE, errors((100, 10_000), (900, 90_000)), "Pass", id="ten times as many are"),
+        row(RULE, errors((100, 1000), (90, 9000)), "Fail", id="ten times the rate fails"),
+        row(RULE, errors((20, 1000), (90, 9000)), "Undecided", id="twice the rate is the margin, which nothing is shown to be above"),
+        row(RULE, errors((2000, 100_000), (9000, 900_000)), "Undecided", id="nor are a hundred times as many events"),
+        row(RULE, errors((2400, 100_000), (9000, 900_000)), "Fail", id="a little above the margin it fails, with enough events"),
+        row(RULE, errors((30, 100), (0, 900)), "Fail", id="it fails before it had as many events as it needs to pass"),
+        row(RULE, errors((30, 100), (0, 900), spread=3.0), "Undecided", id="where nodes differ that much it proves nothing"),
+        row(RULE, errors((0, 399), (900, 90_000)), "Undecided", id="one event too few to pass"),
+        row(CEILING, errors((0, 399), (0, 9000)), "Undecided", id="one event too few to pass by the ceiling"),
+        row(CEILING, errors((0, 400), (0, 0)), "Pass", id="below the ceiling it passes with nobody to compare with"),
+        row(CEILING, errors((0, 400), (0, 0), nodes=1), "Undecided", id="but not on one node where two are asked for"),
+        row(CEILING, errors((8, 400), (0, 0)), "Undecided", id="at the ceiling nothing is shown"),
+        row(CEILING, errors((15, 1000), (0, 100)), "Undecided", id="near the ceiling it needs somebody to compare with"),
+        row(LIMIT, errors((60, 100), (0, 0)), "Fail", id="above the limit it fails with nobody to compare with"),
+        row(LIMIT, errors((600, 1000), (5400, 9000)), "Fail", id="above the limit it fails though the stable version is as bad"),
+        row(LIMIT, errors((20, 100), (0, 0)), "Undecided", id="at the limit nothing is shown"),
+        row(BOTH, errors((0, 400), (0, 0)), "Pass", id="far below the limit it passes by the ceiling"),
+        row(RULE, errors((0, 0), (0, 0), single=7.0), "Fail", id="several nodes by themselves are worse"),
+        row(CEILING, errors((2, 900_000), (0, 0), single=7.0), "Fail", id="a Fail wins over a Pass"),
+        row(RULE, errors((30, 100), (0, 900), frozen=True), "Fail", id="it is compared with the history of the stable version"),
     ],
 )
-def test_errors(rule: Rule, candidate: CohortCounters, stable: CohortCounters, expected: str) -> None:
-    verdict = ERRORS.judge(rule, candidate, stable)
+def test_errors(rule: Rule, seen: GuardEvidence, expected: str) -> None:
+    verdict = ERRORS.judge(rule, seen, LEVELS)
     assert verdict.verdict == expected, verdict.message
+    assert len(verdict.message) < 200
 
 
-def test_rates_are_rounded_to_six_digits() -> None:
-    verdict = ERRORS.judge(RULE, cohort(600, errors=200), cohort(700, errors=100))
-    assert verdict.candidate_rate == 0.333333
-    assert verdict.stable_rate == 0.142857
+def test_a_rarer_error_needs_more_evidence() -> None:
+    seen = errors((9, 1000), (9, 9000))
+    assert ERRORS.judge(RULE, seen, LEVELS).verdict == "Undecided"
+    assert ERRORS.judge(RULE, seen, Levels(false_rollback=0.5, false_promotion=0.05, guardrails=1)).verdict == "Fail"
 
 
-def test_a_verdict_has_both_rates_and_says_how_they_compare() -> None:
-    verdict = ERRORS.judge(RULE, cohort(400, errors=9), STABLE)
-    assert verdict.model_dump(by_alias=True) == {
+def test_how_many_of_its_tests_can_undo_a_candidate() -> None:
+    assert (ERRORS.tests(RULE), ERRORS.tests(LIMIT)) == (1, 2)
+
+
+def test_a_verdict_says_how_far_the_evidence_has_come() -> None:
+    verdict = ERRORS.judge(RULE, errors((10, 1000), (90, 9000)), LEVELS)
+    figures = verdict.model_dump(by_alias=True)
+    assert 0 < figures.pop("toPass") < 1
+    assert 0 <= figures.pop("toFail") < 1
+    assert figures == {
         "metric": "errors",
-        "verdict": "Fail",
-        "candidateRate": 0.0225,
-        "stableRate": 0.009009,
-        "candidateEvents": 400,
-        "stableEvents": 999,
-        "message": "errors: 2.25 % of 400 requests failed on candidate nodes, 0.901 % of 999 on stable nodes;"
-        " at most 2 % is allowed (2 × stable)",
+        "verdict": "Undecided",
+        "candidateRate": 0.01,
+        "stableRate": 0.01,
+        "candidateEvents": 1000,
+        "stableEvents": 9000,
+        "candidateNodes": 3,
+        "stableNodes": 3,
+        "message": verdict.message,
     }
+
+
+@pytest.mark.parametrize(
+    ("rule", "seen", "message"),
+    [
+        row(
+            RULE,
+            errors((100, 1000), (90, 9000)),
+            "errors: 10 % of 1000 requests failed on candidate nodes, 1 % of 9000 on stable nodes; shown to be above 2 × stable",
+            id="a Fail by the margin",
+        ),
+        row(
+            LIMIT,
+            errors((60, 100), (0, 0), frozen=True),
+            "errors: 60 % of 100 requests failed on candidate nodes, 0 % of 0 on stable nodes before; shown to be above the limit of 20 %",
+            id="a Fail by the limit",
+        ),
+        row(
+            CEILING,
+            errors((0, 400), (0, 0)),
+            "errors: 0 % of 400 requests failed on candidate nodes, 0 % of 0 on stable nodes; shown to be below 2 %",
+            id="a Pass by the ceiling",
+        ),
+        row(RULE, errors((1, 300), (1, 900)), "errors: 300 of 400 requests so far on candidate nodes", id="too few events to pass"),
+        row(
+            RULE,
+            errors((1, 400), (1, 900), nodes=1),
+            "errors: requests so far on 1 of 2 candidate nodes",
+            id="too few nodes to pass",
+        ),
+    ],
+)
+def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
+    assert ERRORS.judge(rule, seen, LEVELS).message == message
+
+
+@pytest.mark.parametrize(
+    ("rule", "seen", "needed"),
+    [
+        row(RULE, errors((10, 1000), (90, 9000)), "more requests that failed or two minutes are needed", id="more errors"),
+        row(CEILING, errors((4, 400), (1, 100)), "more requests or two minutes are needed", id="the ceiling is reached sooner"),
+        row(
+            RULE.model_copy(update={"max_ratio": 1}),
+            counted("errors", (1, 400), (9, 9000), margin=1),
+            "no amount of evidence can show that it is fine: set a ceiling, or wider margins",
+            id="no margin and no ceiling",
+        ),
+    ],
+)
+def test_what_is_still_needed(rule: Rule, seen: GuardEvidence, needed: str) -> None:
+    message = ERRORS.judge(rule, seen, LEVELS).message
+    assert message.endswith(needed), message

@@ -4,68 +4,82 @@ from __future__ import annotations
 
 import pytest
 
+from bramble.contracts.counters import BUCKETS, DURATION_BOUNDS_MS, PREDICT, Counted, Histogram
 from bramble.guardrails.base import Rule
-from bramble.guardrails.evidence import CohortCounters
+from bramble.guardrails.evidence import GuardEvidence
 from bramble.guardrails.latency import LATENCY
-from tests.unit.guardrails.cohort import TWICE, cohort
+from tests.unit.guardrails.cohort import LEVELS, counted
 
 row = pytest.param
-RULE = Rule(metric="latency", quantile=0.99, max_ratio=2, min_events=100, min_nodes=2)
-WIDE = RULE.model_copy(update={"ceiling": 0.05})
-NARROW = RULE.model_copy(update={"ceiling": 0.001})
-MEDIAN = RULE.model_copy(update={"quantile": 0.5})
-STABLE = cohort(1000)
-HALF_SLOW = cohort(1000, slow=500)
+FAST, TWICE, LAST = 40, 48, BUCKETS - 1
+"""Buckets of requests that took at most 3.2 ms, 6.4 ms, and longer than 13.1 s."""
+RULE = Rule(metric="latency", quantile=0.99, max_ratio=2, min_events=100, min_nodes=1)
+
+
+def took(**buckets: int) -> Counted:
+    """So many requests in each bucket, named `b40` and so on."""
+    counts = [0] * BUCKETS
+    for name, count in buckets.items():
+        counts[int(name[1:])] = count
+    return Counted(histograms={PREDICT: Histogram(buckets=tuple(counts))})
 
 
 @pytest.mark.parametrize(
-    ("rule", "candidate", "stable", "expected"),
+    ("rule", "stable", "edge"),
     [
-        row(RULE, cohort(1000, slow=10), STABLE, "Pass", id="exactly the share that the quantile leaves passes"),
-        row(RULE, cohort(1000, slow=11), STABLE, "Fail", id="one request more fails"),
-        row(
-            RULE,
-            cohort(1000, slow=500, bucket=TWICE),
-            STABLE,
-            "Pass",
-            id="requests exactly twice as slow as the stable quantile are not too slow",
-        ),
-        row(RULE, cohort(1000, slow=500, bucket=TWICE + 1), STABLE, "Fail", id="requests in the next bucket are"),
-        row(MEDIAN, cohort(1000, slow=500), HALF_SLOW, "Pass", id="half the requests may be slower than twice the median"),
-        row(MEDIAN, cohort(1000, slow=501), HALF_SLOW, "Fail", id="more than half the requests may not"),
-        row(WIDE, cohort(1000, slow=50), STABLE, "Pass", id="a larger ceiling allows more slow requests"),
-        row(WIDE, cohort(1000, slow=51), STABLE, "Fail", id="above the larger ceiling it fails"),
-        row(NARROW, cohort(1000, slow=10), STABLE, "Pass", id="a smaller ceiling forbids nothing that the quantile allows"),
-        row(RULE, cohort(1000, slow=500), cohort(1000, slow=500), "Pass", id="a stable version that is as slow raises the threshold"),
-        row(RULE, cohort(99, slow=99), STABLE, "Undecided", id="too few requests prove nothing"),
-        row(RULE, cohort(100, slow=99), STABLE, "Fail", id="as many requests as are needed decide"),
-        row(RULE, cohort(1000, slow=99, nodes=1), STABLE, "Undecided", id="requests on too few nodes prove nothing"),
-        row(RULE, cohort(1000, slow=99), cohort(99), "Undecided", id="a stable quantile of too few requests is nothing to compare with"),
-        row(RULE, cohort(1000, slow=99), cohort(100), "Fail", id="a stable quantile of as many requests as are needed is compared with"),
-        row(WIDE, cohort(1000), cohort(0), "Undecided", id="a ceiling alone decides nothing without a stable version"),
+        row(RULE, [took(b40=100)], TWICE, id="twice the bound below which all requests were"),
+        row(RULE, [took(b40=50), took(b40=50)], TWICE, id="of all nodes together"),
+        row(RULE, [took(b40=99)], None, id="of too few requests nothing follows"),
+        row(RULE, [], None, id="nor of none"),
+        row(RULE, [took(b40=98, b60=2)], 68, id="the slowest two of a hundred are above the quantile's rank"),
+        row(RULE.model_copy(update={"quantile": 0.5}), [took(b40=98, b60=2)], TWICE, id="the median"),
+        row(RULE, [took(b136=100)], 136, id="a threshold above the last bound is the last bound"),
+        row(RULE, [took(b137=100)], 136, id="so is that of requests that are slower than all bounds"),
     ],
 )
-def test_latency(rule: Rule, candidate: CohortCounters, stable: CohortCounters, expected: str) -> None:
-    verdict = LATENCY.judge(rule, candidate, stable)
+def test_what_is_slow(rule: Rule, stable: list[Counted], edge: int | None) -> None:
+    assert LATENCY.edge(rule, stable) == edge
+
+
+def test_slow_requests_are_those_above_the_edge() -> None:
+    assert LATENCY.tally(took(b40=90, b48=6, b49=3, b137=1), TWICE) == (4, 100)
+    assert LATENCY.tally(took(b40=90), None) == (0, 0)
+
+
+def test_requests_above_the_last_bound_are_always_slow() -> None:
+    """A threshold above 13.1 s once let everything pass."""
+    edge = LATENCY.edge(RULE, [took(b135=100)])
+    assert edge is not None
+    assert LATENCY.tally(took(b135=50, b137=50), edge) == (50, 100)
+    assert LATENCY.over_ms(edge) == round(DURATION_BOUNDS_MS[-1], 2)
+
+
+def slow(candidate: tuple[int, int], stable: tuple[int, int]) -> GuardEvidence:
+    return counted("latency", candidate, stable, over_ms=6.4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "seen", "expected"),
+    [
+        row(RULE, slow((100, 1000), (1, 9000)), "Fail", id="a tenth of the requests are slow"),
+        row(RULE, slow((100, 1000), (900, 9000)), "Pass", id="on the stable nodes as well: the version is not at fault"),
+        row(RULE, slow((9, 1000), (1, 90_000)), "Undecided", id="many more than on stable nodes, and no more than the quantile leaves"),
+        row(RULE, slow((0, 1000), (0, 9000)), "Pass", id="fewer than the quantile leaves"),
+        row(RULE.model_copy(update={"ceiling": 0.2}), slow((100, 1000), (1, 9000)), "Pass", id="a larger share is allowed"),
+        row(RULE.model_copy(update={"limit": 0.05}), slow((100, 1000), (900, 9000)), "Fail", id="above the limit"),
+        row(RULE, GuardEvidence(metric="latency"), "Undecided", id="nobody knows yet what is slow"),
+    ],
+)
+def test_latency(rule: Rule, seen: GuardEvidence, expected: str) -> None:
+    verdict = LATENCY.judge(rule, seen, LEVELS)
     assert verdict.verdict == expected, verdict.message
 
 
-@pytest.mark.parametrize(
-    ("candidate", "stable", "rate"),
-    [
-        row(cohort(99, slow=99), STABLE, 0.0, id="too few requests have no rate yet"),
-        row(cohort(1000, slow=99), cohort(0), 0.0, id="without a threshold there is no rate"),
-        row(cohort(1000, slow=99), STABLE, 0.099, id="the rate is the share of slow requests"),
-    ],
-)
-def test_the_rate_of_the_candidate(candidate: CohortCounters, stable: CohortCounters, rate: float) -> None:
-    verdict = LATENCY.judge(RULE, candidate, stable)
-    assert verdict.candidate_rate == rate
-    assert verdict.stable_rate == 0.0
-    assert verdict.candidate_events == candidate.count("requests")
-    assert verdict.stable_events == stable.count("requests")
-
-
 def test_a_verdict_says_what_was_compared() -> None:
-    message = "latency: 9.9 % of 1000 requests on candidate nodes took longer than 6.40 ms (2 × stable p99); at most 1 % is allowed"
-    assert LATENCY.judge(RULE, cohort(1000, slow=99), STABLE).message == message
+    message = (
+        "latency: 10 % of 1000 requests on candidate nodes took longer than 6.40 ms, 0.0111 % of 9000 on stable nodes;"
+        " shown to be above 2 × stable"
+    )
+    assert LATENCY.judge(RULE, slow((100, 1000), (1, 9000)), LEVELS).message == message
+    unknown = "latency: fewer than 100 requests so far on stable nodes, which are needed to know what is slow"
+    assert LATENCY.judge(RULE, GuardEvidence(metric="latency"), LEVELS).message == unknown

@@ -5,32 +5,30 @@ from __future__ import annotations
 import pytest
 
 from bramble.guardrails.base import Rule
-from bramble.guardrails.evidence import CohortCounters
+from bramble.guardrails.evidence import GuardEvidence, Tally
 from bramble.guardrails.lost import LOST
-from tests.unit.guardrails.cohort import cohort
+from tests.unit.guardrails.cohort import LEVELS
 
 row = pytest.param
+
+
+def nodes(lost: int, members: int) -> Tally:
+    return Tally(bad=lost, events=members, nodes=members)
 
 
 @pytest.mark.parametrize(
     ("candidate", "stable", "expected"),
     [
-        row(cohort(lost=1, members=1), cohort(members=3), "Fail", id="the only canary fell silent"),
-        row(cohort(lost=1, members=20), cohort(members=0), "Pass", id="one node of twenty is exactly what is allowed"),
-        row(cohort(lost=2, members=39), cohort(members=0), "Fail", id="two nodes of thirty-nine are more than that"),
-        row(cohort(lost=5, members=25), cohort(lost=10, members=100), "Pass", id="exactly the allowance and 1.5 times the others' share"),
-        row(cohort(lost=6, members=25), cohort(lost=10, members=100), "Fail", id="one node more fails"),
-        row(cohort(lost=0, members=1), cohort(lost=9, members=9), "Pass", id="only stable nodes are silent"),
-        row(cohort(members=0), cohort(members=4), "Pass", id="nobody has the candidate"),
+        row(nodes(1, 1), nodes(0, 3), "Fail", id="the only canary fell silent"),
+        row(nodes(1, 20), nodes(0, 0), "Pass", id="one node of twenty is exactly what is allowed"),
+        row(nodes(2, 39), nodes(0, 0), "Fail", id="two nodes of thirty-nine are more than that"),
+        row(nodes(5, 25), nodes(10, 100), "Pass", id="exactly the allowance and 1.5 times the others' share"),
+        row(nodes(6, 25), nodes(10, 100), "Fail", id="one node more fails"),
+        row(nodes(0, 1), nodes(9, 9), "Pass", id="only stable nodes are silent"),
+        row(nodes(0, 0), nodes(0, 4), "Pass", id="nobody has the candidate"),
     ],
 )
-def test_lost(candidate: CohortCounters, stable: CohortCounters, expected: str) -> None:
-    assert LOST.always is not None
-    verdict = LOST.judge(LOST.always, candidate, stable)
-    assert verdict.verdict == expected, verdict.message
-
-
-def test_the_devices_count_nothing_for_it() -> None:
-    assert LOST.counts == LOST.histograms == frozenset()
-    assert LOST.events(cohort(1000)) == 0
+def test_lost(candidate: Tally, stable: Tally, expected: str) -> None:
     assert LOST.always == Rule(metric="lost", max_ratio=1.5, min_events=0, min_nodes=0)
+    verdict = LOST.judge(LOST.always, GuardEvidence(metric="lost", candidate=candidate, stable=stable), LEVELS)
+    assert verdict.verdict == expected, verdict.message

@@ -9,5 +9,5 @@ from bramble.guardrails.rejected import REJECTED
 
 def test_a_rejected_request_is_an_event_of_its_own_and_no_error() -> None:
     counted = Counted(counts={"requests": 90, "rejected": 10})
-    assert (counted.count(*REJECTED.bad), REJECTED.events(counted)) == (10, 100)
-    assert (counted.count(*ERRORS.bad), ERRORS.events(counted)) == (0, 90)
+    assert REJECTED.tally(counted, None) == (10, 100)
+    assert ERRORS.tally(counted, None) == (0, 90)

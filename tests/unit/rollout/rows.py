@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from bramble.api.labels import FINALIZER, REQUEST
 from bramble.api.objects import Metadata, Object
 from bramble.api.rollout import Release, Spec, Status, Undone
 from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
-from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counters, Histogram
+from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counted, Counters, Histogram
 from bramble.contracts.report import (
     CandidateState,
     Health,
@@ -22,8 +23,10 @@ from bramble.contracts.report import (
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
 from bramble.kinds.requests import Refused
+from bramble.kinds.rollout.counting import advance
+from bramble.kinds.rollout.ledger import Ledger
 from bramble.kinds.rollout.nodes import FleetSeen
-from bramble.kinds.rollout.observed import Observed, Written
+from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.sources import Devices, Interruption
 from bramble.kube.resources import Key
 
@@ -38,7 +41,7 @@ UPTIME = timedelta(days=1)
 """For how long every agent has run."""
 LONG_AGO = timedelta(hours=2)
 """After the deadline."""
-GUARDRAILS = [{"metric": "errors", "maxRatio": "1.5", "minEvents": 100}]
+GUARDRAILS = [{"metric": "errors", "maxRatio": "1.5", "ceiling": "0.05", "minEvents": 100}]
 
 
 def digest(version: str) -> str:
@@ -199,8 +202,14 @@ def observed(
     rival: str | None = None,
     nodes: Mapping[str, str] | None = None,
     target: Release | Refused | None = None,
+    ledger: Ledger | None = None,
+    history: int = 100_000,
 ) -> Observed:
-    """A Rollout that wants `ref`; nothing is written by default, and every node serves 1.0.0 of attempt 1."""
+    """A Rollout that wants `ref`; nothing is written by default, and every node serves 1.0.0 of attempt 1.
+
+    The ledger began an hour ago, before anything of the attempt was counted, unless another one is given. Each node answered `history`
+    requests before, and one in a thousand failed.
+    """
     metadata = Metadata(
         key=Key("Rollout", "ads", "digits"),
         uid=UID,
@@ -221,7 +230,7 @@ def observed(
     )
     boards = nodes if nodes is not None else dict.fromkeys(NODES, "rpi5")
     versions = [V1, V2, V3, *([wanted] if wanted else [])]
-    return Observed(
+    seen = Observed(
         rollout=Object(metadata, spec, Status(**{"attempt": 1, "seq": 4, "stable": V1, **(status or {})})),
         fleet=FleetSeen("demo", boards, dict.fromkeys(boards, ()), fleet_blocker),
         wanted=None if blocker is not None else wanted or ref,
@@ -232,7 +241,17 @@ def observed(
         rival=rival,
         namespace="bramble-system",
         target=target,
+        now=NOW,
     )
+    return replace(seen, stored_ledger=StoredLedger("uid-of-ledger", ledger or begun(seen, history)))
+
+
+def begun(seen: Observed, history: int) -> Ledger:
+    """The ledger of this attempt when nothing had been counted in it."""
+    served = Counted(counts={"requests": history, "errors": history // 1000})
+    reading = seen.counts.reading(UID, seen.index, seen.compared)
+    ledger = advance(None, replace(reading, lines={}, served=lambda: dict.fromkeys(seen.fleet.nodes, served)), NOW - timedelta(hours=1))
+    return ledger.model_copy(update={"at": int(NOW.timestamp())})
 
 
 def ready(plan: Plan | None) -> str:

@@ -139,12 +139,26 @@ def test_a_new_attempt_forgets_the_analysis_and_the_decision_of_the_last() -> No
     assert {"analysis", "decision"}.isdisjoint(plan.status)
 
 
-def test_with_only_one_step_the_stable_counters_are_frozen_at_once() -> None:
-    one_step = [{"nodes": "100%", "bake": "1s"}]
-    seen = observed(ref=V2, status={"attempt": 2}, written=orders(attempt=2), reports=canaries(), steps=one_step)
-    baseline = kept(seen, begin(seen, NOW))["baseline"]
-    assert baseline["counts"]["requests"] == 800
-    assert baseline["nodes"]["errors"] == 4
+@pytest.mark.parametrize(
+    ("requests", "guardrail", "reason"),
+    [
+        row(24, {}, "CollectingEvidence", id="the stable version had 96 of 100 requests"),
+        row(25, {}, "Started", id="it had as many as are needed"),
+        row(24, {"limit": "0.2"}, "Started", id="a limit decides without a stable version"),
+        row(24, {"ceiling": "0.01"}, "Started", id="a ceiling decides without a stable version"),
+    ],
+)
+def test_with_only_one_step_the_stable_version_is_watched_before(requests: int, guardrail: dict[str, str], reason: str) -> None:
+    seen = observed(
+        ref=V2,
+        status={"attempt": 2},
+        written=orders(attempt=2),
+        reports=canaries(requests=requests),
+        steps=[{"nodes": "100%", "bake": "1s"}],
+        history=0,
+        analysis={"guardrails": [{"metric": "errors", "minEvents": 100, **guardrail}]},
+    )
+    assert ready(begin(seen, NOW)) == reason
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,18 @@
-"""What the devices counted, added up for each cohort."""
+"""What the devices say about the present attempt."""
 
 from __future__ import annotations
 
 import pytest
 
-from bramble.api.rollout import Status
-from bramble.contracts.counters import Counters
+from bramble.contracts.counters import BUCKETS, Counted, Counters, Histogram
 from bramble.kinds.rollout import observed as observed_module
-from bramble.kinds.rollout.evidence import Evidence, evidence_of
-from bramble.kinds.rollout.nodes import Nodes
+from bramble.kinds.rollout.counting import advance
+from bramble.kinds.rollout.decision import Decision
+from bramble.kinds.rollout.evidence import add_up
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
-from tests.unit.rollout.rows import NODES, NOW, V1, V2, V3, baking, canaries, counts, device, observed, out, tried, with_candidate
+from bramble.kinds.rollout.policies.guardrails import guardrails
+from tests.unit.rollout.rows import NODES, NOW, V1, V2, V3, baking, canaries, counts, device, kept, observed, out, tried, with_candidate
 
 row = pytest.param
 
@@ -28,28 +29,26 @@ row = pytest.param
     ],
 )
 def test_what_counts_for_the_candidate(line: Counters, requests: int) -> None:
-    seen = with_candidate(canaries("a") | {"a": device("a", V2, attempt=2, counts=[line])})
-    assert seen.evidence.candidate.count("requests") == requests
-    assert seen.evidence.candidate.nodes.get("errors", 0) == (1 if requests else 0)
+    _, errors = with_candidate(canaries("a") | {"a": device("a", V2, attempt=2, counts=[line])}).evidence
+    assert (errors.candidate.events, errors.candidate.nodes) == (requests, 1 if requests else 0)
 
 
-def test_a_metric_can_look_at_each_node() -> None:
-    seen = with_candidate(canaries("a", "b", errors=7), on=("a", "b"))
-    assert {node: counted.counts for node, counted in seen.evidence.candidate.by_node.items()} == {
-        "a": {"requests": 200, "errors": 7},
-        "b": {"requests": 200, "errors": 7},
-    }
-    assert set(seen.evidence.stable.by_node) == {"c", "d"}
+def test_a_device_outside_the_cohort_cannot_speak_for_the_candidate() -> None:
+    """One stable device once claimed 2^38 good answers of the candidate, and turned a Fail into a Pass."""
+    honest = canaries("a", errors=200)
+    liar = device("d", V1, attempt=2, seq=5, counts=[counts(V1, "stable"), counts(V2, "candidate", requests=2**38 - 1)])
+    for reports in (honest, {**honest, "d": liar}):
+        seen = with_candidate(reports)
+        assert seen.judgement.verdict == "Fail"
+        assert seen.evidence[1].candidate.events == 200
 
 
-def test_counts_that_no_metric_reads_are_not_added_up() -> None:
-    line = counts(V2, "candidate").model_copy(update={"counts": {"requests": 3, "name_of_a_stranger": 9}})
-    seen = with_candidate(canaries("a") | {"a": device("a", V2, attempt=2, counts=[line])})
-    assert seen.evidence.candidate.counts == {"requests": 3}
-
-
-def test_what_is_stored_of_the_evidence_names_no_node() -> None:
-    assert "byNode" not in with_candidate(canaries("a")).evidence.candidate.model_dump(by_alias=True)
+def test_a_canary_cannot_claim_more_than_anybody_can_answer() -> None:
+    reports = canaries("a", "b", errors=200)
+    reports["b"] = device("b", V2, attempt=2, seq=5, counts=[counts(V2, "candidate", requests=2**38 - 1)])
+    seen = with_candidate(reports, on=("a", "b"))
+    assert seen.judgement.verdict == "Fail"
+    assert seen.evidence[1].candidate.events == 200
 
 
 @pytest.mark.parametrize(
@@ -61,16 +60,32 @@ def test_what_is_stored_of_the_evidence_names_no_node() -> None:
     ],
 )
 def test_how_many_candidate_nodes_are_lost(members: int, lost: int, silent: tuple[str, ...]) -> None:
-    found = with_candidate(canaries("a", "b", silent=silent), on=("a", "b")).evidence.candidate
-    assert found.members == members
-    assert found.lost == lost
+    found = with_candidate(canaries("a", "b", silent=silent), on=("a", "b")).evidence[0].candidate
+    assert (found.events, found.bad) == (members, lost)
 
 
-def test_in_the_last_step_the_frozen_counters_are_compared_with() -> None:
-    baseline = {"counts": {"requests": 123}, "nodes": {"errors": 1}, "members": 4}
-    found = with_candidate(canaries(*NODES), status=baking(step=2, baseline=baseline), on=NODES).evidence.stable
-    assert found.count("requests") == 123
-    assert found.members == 4
+FULL = [{"nodes": 1, "bake": "10s"}, {"nodes": "100%", "bake": "10s"}]
+LIMITED = {"guardrails": [{"metric": "errors", "minEvents": 400, "limit": "0.2"}], "deadline": "72h"}
+
+
+@pytest.mark.parametrize(
+    "history", [row(0, id="the agents started just before"), row(20, id="they had twenty requests each"), row(10**6, id="a day")]
+)
+def test_a_version_that_fails_everywhere_is_undone_in_the_last_step_whatever_was_counted_before(history: int) -> None:
+    """After an early promote 400,000 of 400,000 requests once failed for 71 hours, and nothing was undone."""
+    seen = with_candidate(
+        canaries(*NODES, errors=100_000, requests=100_000), status=baking(step=1), on=NODES, steps=FULL, analysis=LIMITED, history=history
+    )
+    decision = Decision.model_validate(kept(seen, guardrails(seen, NOW))["decision"])
+    assert (decision.reason, decision.reproduces()) == ("GuardrailFailed", True)
+
+
+def test_in_the_last_step_the_history_is_compared_with_where_there_is_no_limit() -> None:
+    analysis = {"guardrails": [{"metric": "errors", "minEvents": 400}]}
+    seen = with_candidate(canaries(*NODES, errors=50), status=baking(step=1), on=NODES, steps=FULL, analysis=analysis)
+    _, errors = seen.judgement.guardrails
+    assert errors.verdict == "Fail"
+    assert errors.message.endswith("0.1 % of 400000 on stable nodes before; shown to be above 1.5 × stable before")
 
 
 @pytest.mark.parametrize(
@@ -82,13 +97,29 @@ def test_in_the_last_step_the_frozen_counters_are_compared_with() -> None:
         row(observed(ref=V2, status=out(), written=tried("a"), reports={node: device(node, V1) for node in NODES}), id="nodes are awaited"),
     ],
 )
-def test_the_counters_are_added_up_once_in_a_pass(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
+def test_the_ledger_is_advanced_once_in_a_pass(seen: Observed, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
 
-    def counted(status: Status, nodes: Nodes, *, last_step: bool) -> Evidence:
-        calls.append(status.phase)
-        return evidence_of(status, nodes, last_step=last_step)
+    def counted(*args: object) -> object:
+        calls.append(1)
+        return advance(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(observed_module, "evidence_of", counted)
+    monkeypatch.setattr(observed_module, "advance", counted)
     plan(seen, NOW)
     assert len(calls) == 1
+
+
+def histogram(bucket: int, count: int, sum_ms: float) -> Histogram:
+    buckets = [0] * BUCKETS
+    buckets[bucket] = count
+    return Histogram(buckets=tuple(buckets), sum_ms=sum_ms)
+
+
+def test_the_lines_of_a_node_are_added_up_by_name() -> None:
+    one = Counted(counts={"requests": 3, "errors": 1}, histograms={"predict": histogram(1, 3, 0.5), "other": histogram(0, 1, 1)})
+    two = Counted(counts={"requests": 4}, histograms={"predict": histogram(2, 4, 1.5)})
+    found = add_up([one, two])
+    assert found.counts == {"requests": 7, "errors": 1}
+    assert found.histograms["predict"].buckets[:3] == (0, 3, 4)
+    assert found.histograms["predict"].sum_ms == 2.0
+    assert found.histograms["other"].count == 1

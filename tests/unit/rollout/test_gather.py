@@ -16,8 +16,9 @@ from bramble.contracts.report import LeftOut, Running
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreUnavailable
 from bramble.kinds.rollout.gather import depends_on, following, gather, package_blobs
+from bramble.kinds.rollout.ledger import read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen
-from bramble.kinds.rollout.observed import Observed, Written
+from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.rollout.room import without_room
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key
@@ -168,7 +169,10 @@ async def test_everything_is_read_for_one_pass() -> None:
     world.add_version("2.0.0")
     world.want("2.0.0")
     seen = await world.observe()
-    (config_map,) = (manifest for key, manifest in world.objects.items() if key.kind == "ConfigMap")
+    (config_map,) = (manifest for key, manifest in world.objects.items() if key.name.startswith("assignment-"))
+    (evidence,) = (manifest for key, manifest in world.objects.items() if key.name.startswith("evidence-"))
+    ledger = read_ledger(evidence)
+    assert ledger is not None
     assert world.assignment is not None
     boards = {f"board-{number}": "virtual" for number in range(1, 5)}
     wanted = Release(ref="digits-2-0-0", uid=seen.wanted.uid if seen.wanted else "", model="digits", version="2.0.0", packages=TWO)
@@ -184,6 +188,7 @@ async def test_everything_is_read_for_one_pass() -> None:
         blobs={**stored, TWO["virtual"]: package_blobs(TWO["virtual"], package("2.0.0"))},
         rival=None,
         namespace="bramble",
+        stored_ledger=StoredLedger(evidence["metadata"]["uid"], ledger),
     )
     assert set(seen.devices.reports) == set(boards)
     assert set(stored) == {package_digest("1.0.0")}

@@ -105,12 +105,10 @@ def test_plain_text_stays_readable() -> None:
 
 def test_plots_are_svg() -> None:
     decision = undo()
-    for plot in (plots.rates(decision.judgement.guardrails), plots.durations(decision.candidate_counters, decision.stable_counters)):
+    for plot in (plots.rates(decision.judgement.guardrails), plots.progress(decision.judgement.guardrails)):
         root = ET.fromstring(plot)
         assert root.tag.endswith("svg")
         assert len(root) > 2
-    nothing = decision.candidate_counters.model_copy(update={"histograms": {}})
-    assert plots.durations(nothing, nothing) == ""
 
 
 @pytest.mark.parametrize(

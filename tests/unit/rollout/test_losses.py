@@ -59,7 +59,7 @@ def left_fleet(reports: dict[str, SeenReport], **changes: Any) -> Observed:
     ],
 )
 def test_lost_candidate_nodes(seen: Observed, lost: int) -> None:
-    assert seen.evidence.candidate.lost == lost
+    assert seen.evidence[0].candidate.bad == lost
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_lost_candidate_nodes(seen: Observed, lost: int) -> None:
     ],
 )
 def test_lost_stable_nodes(seen: Observed, lost: int) -> None:
-    assert seen.evidence.stable.lost == lost
+    assert seen.evidence[0].stable.bad == lost
 
 
 def whole_fleet(
@@ -82,10 +82,9 @@ def whole_fleet(
     names = [f"n{number:02}" for number in range(20)]
     reports = {name: device(name, V2, attempt=2, seq=6, age=silent.get(number, 1.0)) for number, name in enumerate(names[:known])}
     written = tried(*names, nodes={"rpi5": tuple(names)})
-    baseline = {"counts": {"requests": 1000}, "nodes": {"errors": 10}, "members": 10}
     return observed(
         ref=V2,
-        status=baking(DONE, step=2, watched=watched, baseline=baseline),
+        status=baking(DONE, step=2, watched=watched),
         reports=reports,
         written=written,
         nodes=dict.fromkeys(names, "rpi5"),
@@ -112,7 +111,7 @@ def whole_fleet(
     ],
 )
 def test_in_the_last_step_nodes_that_fall_silent_together_are_one_outage(seen: Observed, lost: int, verdict: str) -> None:
-    assert seen.evidence.candidate.lost == lost
+    assert seen.evidence[0].candidate.bad == lost
     found = next(each for each in seen.judgement.guardrails if each.metric == "lost")
     assert found.verdict == verdict
 

@@ -80,14 +80,13 @@ NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None, "waitingSince": "2026-
         ),
         row(with_candidate(canaries("a"), status=baking(DONE, stable=None)), "StepDone", NEXT, id="a first version goes on by time alone"),
         row(
-            with_candidate(canaries(*NODES), status=baking(DONE, step=2, baseline={"counts": {"requests": 500}, "members": 3}), on=NODES),
+            with_candidate(canaries(*NODES), status=baking(DONE, step=2), on=NODES),
             "Promoted",
             {
                 "step": 3,
                 "stepStartedAt": None,
                 "waitingSince": None,
                 "candidate": None,
-                "baseline": None,
                 "stable": V2.ref,
                 "lastGood": V1.ref,
                 "history": ANY,
@@ -115,14 +114,13 @@ NO_LONGER = {node: seen for node, seen in canaries("a", "b").items() if node in 
 """Both canaries were restarted three seconds ago."""
 GRACE_OVER = {"waiting_since": ago(timedelta(minutes=10))}
 DAY = {"waiting_since": ago(timedelta(days=1))}
-FAILING = canaries(*NODES, errors=200)
-BASELINE = {"counts": {"requests": 500}, "nodes": {"errors": 3}, "members": 3}
+FAILING = canaries(*NODES, errors=5)
 
 
 def last(*serving: str, **changes: Any) -> dict[str, Any]:
     """The last step, in which d is stuck with a full disk."""
     reports = canaries(*serving) | STUCK
-    return {"reports": reports, "on": NODES, "status": out(step=2, baseline=BASELINE, **changes)}
+    return {"reports": reports, "on": NODES, "status": out(step=2, **changes)}
 
 
 def passed(*nodes: str, **more: Any) -> dict[str, Any]:
@@ -209,7 +207,7 @@ UNWATCHED = {"stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
         row(
             with_candidate(NO_LONGER | {"a": canaries("a")["a"]}, status=baking(timedelta(minutes=11), step=1), on=("a", "b")),
             "StepDone",
-            {"step": 2, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z", "baseline": ANY},
+            {"step": 2, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"},
             id="it is waited for ten minutes after the bake",
         ),
         row(with_candidate(canaries(), status=baking(DONE)), "WaitingForNodes", {}, id="the only canary serves the stable version again"),
@@ -226,17 +224,24 @@ UNWATCHED = {"stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
             id="the only canary was not heard of since operator and gateway were restarted",
         ),
         row(
-            with_candidate(FAILING, status=baking(DONE, step=2, baseline=BASELINE | {"counts": {"requests": 80}}), on=NODES),
+            with_candidate(
+                FAILING,
+                status=baking(DONE, step=2),
+                on=NODES,
+                history=20,
+                analysis={"guardrails": [{"metric": "errors", "minEvents": 100}]},
+            ),
             "Undecided",
             {},
-            id="after an early promote too little was counted of the stable version, so the last step can never be decided",
+            id="after a skip too little was counted of the stable version, so the last step can never be decided",
         ),
         row(
             with_candidate(
                 FAILING,
-                status=baking(DONE, step=2, baseline=BASELINE | {"counts": {"requests": 80}}),
+                status=baking(DONE, step=2),
                 on=NODES,
-                analysis={"guardrails": [{"metric": "errors", "minEvents": 100, "ceiling": "0.1"}]},
+                history=20,
+                analysis={"guardrails": [{"metric": "errors", "minEvents": 100, "ceiling": "0.02"}]},
             ),
             "CollectingEvidence",
             {},
@@ -256,7 +261,7 @@ def test_a_step_waits_for_its_nodes_but_not_for_ever(seen: Observed, reason: str
 def test_a_node_of_a_board_on_which_the_version_was_never_measured_is_not_waited_for() -> None:
     reports = canaries(*NODES) | {"e": device("e", None, attempt=2)}
     boards = {**dict.fromkeys(NODES, "rpi5"), "e": "rpi4"}
-    seen = with_candidate(reports, status=baking(DONE, step=2, baseline=BASELINE), on=(*NODES, "e"), nodes=boards)
+    seen = with_candidate(reports, status=baking(DONE, step=2), on=(*NODES, "e"), nodes=boards)
     assert ready(next_step(seen, NOW)) == "Promoted"
 
 
@@ -303,12 +308,20 @@ def test_a_decision_says_why_the_step_ended(seen: Observed, why: str) -> None:
     assert kept(seen, next_step(seen, NOW))["decision"]["reason"] == why
 
 
-def test_when_the_last_step_begins_the_stable_counters_are_frozen() -> None:
-    seen = with_candidate(canaries("a", "b"), status=baking(DONE, step=1), on=("a", "b"))
-    changes = kept(seen, next_step(seen, NOW))
-    assert changes["step"] == 2
-    assert changes["baseline"]["counts"]["requests"] == 400
-    assert changes["baseline"]["nodes"]["errors"] == 2
+UNDECIDED_GOES_ON = {"onUndecided": "Promote", "guardrails": [{"metric": "errors", "minEvents": 500}]}
+
+
+@pytest.mark.parametrize(
+    ("requests", "reason"),
+    [
+        row(249, "CollectingEvidence", id="the two nodes on it had 498 of 500 requests"),
+        row(250, "StepDone", id="they had as many as needed"),
+    ],
+)
+def test_the_last_step_waits_for_evidence_of_the_stable_version(requests: int, reason: str) -> None:
+    reports = canaries("a", "b", requests=requests, errors=1)
+    seen = with_candidate(reports, status=baking(LONG_AGO, step=1), on=("a", "b"), analysis=UNDECIDED_GOES_ON, history=0)
+    assert ready(next_step(seen, NOW)) == reason
 
 
 def test_past_the_deadline_it_undoes_if_the_spec_says_so() -> None:
@@ -427,6 +440,8 @@ def test_an_undo_is_kept_with_all_that_it_was_decided_by() -> None:
     assert {name: changes["decision"][name] for name in decided} == decided
     assert (changes["decision"]["stable"], changes["decision"]["candidate"]) == (V1.ref, V2.ref)
     assert changes["decision"]["judgement"]["verdict"] == "Undecided"
-    assert changes["decision"]["candidateCounters"]["counts"] == {"requests": 50}
-    assert changes["decision"]["stableCounters"]["counts"] == {"requests": 150}
-    assert [rule["metric"] for rule in changes["decision"]["rules"]] == ["errors"]
+    lost, errors = changes["decision"]["evidence"]
+    assert (lost["candidate"], lost["stable"]) == ({"bad": 0, "events": 1, "nodes": 1}, {"bad": 0, "events": 3, "nodes": 3})
+    assert (errors["candidate"], errors["stable"]) == ({"bad": 0, "events": 50, "nodes": 1}, {"bad": 0, "events": 150, "nodes": 3})
+    assert [rule["metric"] for rule in changes["decision"]["rules"]] == ["lost", "errors"]
+    assert changes["decision"]["rates"] == {"falseRollback": 0.01, "falsePromotion": 0.05}

@@ -164,7 +164,14 @@ ONE_SILENT = observed(written=orders(), reports=SILENT)
         row(
             with_candidate(canaries(*NODES), status=out(), on=NODES),
             "Analysable",
-            "False/NoStableCohort: every node has the candidate, so there is no node to compare with; let the first step have fewer nodes",
+            "True/Comparable: every node has the candidate; it is compared with what the stable version counted before",
+            id="every node has the candidate, and the stable version has a history",
+        ),
+        row(
+            with_candidate(canaries(*NODES), status=out(), on=NODES, history=0),
+            "Analysable",
+            "False/NoStableCohort: every node has the candidate, and nothing was counted for the stable version before;"
+            " let the first step have fewer nodes",
             id="every node has the candidate",
         ),
         row(WITHDRAWN, "Aborted", "True/GuardrailFailed: digits-2-0-0: errors: too many", id="what was undone, and why"),

@@ -13,6 +13,8 @@ from tests.unit.rollout.rows import undone as undone_record
 
 row = pytest.param
 SOON = timedelta(seconds=5)
+LATER = timedelta(minutes=10)
+"""When the history of the nodes is written again."""
 SILENT = {node: device(node, age=60) for node in NODES}
 ONE_ON_ANOTHER = {node: device(node, V3 if node == "a" else V1) for node in NODES}
 ON_ANOTHER = {node: device(node, V3) for node in NODES}
@@ -21,7 +23,7 @@ ON_ANOTHER = {node: device(node, V3) for node in NODES}
 @pytest.mark.parametrize(
     ("seen", "reason", "after"),
     [
-        row(observed(written=orders()), "Promoted", None, id="every node serves the stable version"),
+        row(observed(written=orders()), "Promoted", LATER, id="every node serves the stable version"),
         row(observed(written=orders(), reports=ONE_ON_ANOTHER), "Verifying", SOON, id="a node serves another version"),
         row(observed(written=orders(), reports=SILENT), "Unreachable", SOON, id="no node answers"),
         row(observed(status={"seq": 5}), "Assigning", SOON, id="the assignment is written"),
@@ -31,8 +33,10 @@ ON_ANOTHER = {node: device(node, V3) for node in NODES}
             SOON,
             id="nodes must go back to the stable version first",
         ),
-        row(observed(ref=V2, written=orders(nodes={}), nodes={}), "NoNodes", None, id="the fleet has no node: its labels wake the Rollout"),
-        row(observed(ref=V2, status={"undone": undone_record()}, written=orders()), "Undone", None, id="nodes are back after an undo"),
+        row(
+            observed(ref=V2, written=orders(nodes={}), nodes={}), "NoNodes", LATER, id="the fleet has no node: its labels wake the Rollout"
+        ),
+        row(observed(ref=V2, status={"undone": undone_record()}, written=orders()), "Undone", LATER, id="nodes are back after an undo"),
         row(
             observed(ref=V2, status={"undone": undone_record()}, written=orders(), reports=ONE_ON_ANOTHER),
             "Undone",

@@ -24,15 +24,25 @@ ONE_SILENT = SERVING_NOTHING | {"d": device("d", age=60)}
         row(observed(deleted=NOW, written=orders()), ["Delete"], id="the assignment is deleted first"),
         row(observed(deleted=NOW, written=orders(rollout_uid="another")), [], id="another Rollout's assignment stays"),
         row(observed(deleted=NOW), [], id="nodes still serve the model"),
-        row(observed(deleted=NOW, reports=SERVING_NOTHING), ["PatchFields"], id="no node serves the model any more"),
+        row(
+            observed(deleted=NOW, reports=SERVING_NOTHING),
+            ["Delete", "PatchFields"],
+            id="no node serves the model any more: its evidence goes, too",
+        ),
         row(observed(deleted=NOW, reports=ONE_SILENT), [], id="a node does not answer"),
         row(
             observed(deleted=NOW - TEN_MINUTES + timedelta(seconds=1), reports=ONE_SILENT),
             [],
             id="a node has not answered for almost ten minutes",
         ),
-        row(observed(deleted=NOW - TEN_MINUTES, reports=ONE_SILENT), ["PatchFields"], id="a node has not answered for ten minutes"),
-        row(observed(deleted=NOW, reports={}, status=FIRST | {"attempt": 0, "seq": 0}), ["PatchFields"], id="it never assigned anything"),
+        row(
+            observed(deleted=NOW - TEN_MINUTES, reports=ONE_SILENT), ["Delete", "PatchFields"], id="a node has not answered for ten minutes"
+        ),
+        row(
+            observed(deleted=NOW, reports={}, status=FIRST | {"attempt": 0, "seq": 0}),
+            ["Delete", "PatchFields"],
+            id="it never assigned anything",
+        ),
         row(observed(deleted=NOW, reports=SERVING_NOTHING, finalizers=("other/f",)), [], id="our finalizer is removed already"),
     ],
 )
@@ -40,7 +50,7 @@ def test_withdraw(seen: Observed, expected: list[str] | None) -> None:
     plan = withdraw(seen, NOW)
     assert (items(plan) if plan is not None else None) == expected
     removed = [item.patch for item in plan.items if isinstance(item, PatchFields)] if plan is not None else []
-    assert removed == ([{"metadata": {"finalizers": []}}] if expected == ["PatchFields"] else [])
+    assert removed == ([{"metadata": {"finalizers": []}}] if expected == ["Delete", "PatchFields"] else [])
 
 
 def test_only_the_assignment_that_was_seen_is_deleted() -> None:

@@ -186,7 +186,11 @@ class FakeWorld:
         fleet = {"nodeSelector": {"f": "demo"}, "stratifyBy": ["zone"], "boards": boards, "allowedNamespaces": ["digits"]}
         self._put(FLEET, "", "demo", fleet)
         steps = steps or [{"nodes": 1, "bake": "10s"}, {"nodes": "50%", "bake": "10s"}, {"nodes": "100%", "bake": "10s"}]
-        guardrails = guardrails if guardrails is not None else [{"metric": "accuracy", "maxRatio": "1.5", "minEvents": 50}]
+        guardrails = (
+            guardrails
+            if guardrails is not None
+            else [{"metric": "accuracy", "maxRatio": "1.5", "ceiling": "0.1", "limit": "0.3", "minEvents": 50}]
+        )
         spec = {
             "fleetRef": {"name": "demo"},
             "modelVersionRef": {"name": "digits-1-0-0"},
@@ -232,7 +236,7 @@ class FakeWorld:
 
     @property
     def assignment(self) -> Assignment | None:
-        found = next((manifest for key, manifest in self.objects.items() if key.kind == CONFIG_MAP.kind), None)
+        found = next((each for key, each in self.objects.items() if key.kind == CONFIG_MAP.kind and KEY in each.get("data", {})), None)
         return Assignment.model_validate_json(found["data"][KEY]) if found is not None else None
 
     def condition(self, type_: str) -> str:
@@ -305,13 +309,14 @@ class FakeWorld:
         match item:
             case Apply(manifest):
                 key = key_of(manifest)
-                uid = self.objects[key]["metadata"]["uid"] if key in self.objects else f"cm-{len(self.assigned)}"
+                uid = self.objects[key]["metadata"]["uid"] if key in self.objects else f"{key.name}-{len(self.assigned)}"
                 self.objects[key] = {**manifest, "metadata": {**manifest["metadata"], "uid": uid, "resourceVersion": "1"}}
-                self.assigned.append(Assignment.model_validate_json(manifest["data"][KEY]))
+                if "data" in manifest:
+                    self.assigned.append(Assignment.model_validate_json(manifest["data"][KEY]))
             case Delete(key):
-                self.objects.pop(key, None)
+                deleted = self.objects.pop(key, {})
                 for device in self.devices.values():
-                    device.active = None if device.online else device.active
+                    device.active = None if device.online and "data" in deleted else device.active
             case PatchFields(key, _, _, patch):
                 self.objects[key]["metadata"].update(patch["metadata"])
                 if "data" in patch:

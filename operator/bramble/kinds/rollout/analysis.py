@@ -1,22 +1,26 @@
-"""Judges a candidate by its guardrails. Pure; the metrics themselves are in `bramble.guardrails`.
-
-Each metric compares the candidate's rate of bad events with the rate of the stable cohort at the same time. These are counts and ratios:
-no error probability is claimed for them.
-"""
+"""Judges a candidate by its guardrails. Pure; the metrics themselves are in `bramble.guardrails`, and their tests in `bramble.evidence`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
 
-from bramble.api.rollout import DEFAULT_EVENTS, DEFAULT_NODES, DEFAULT_RATIO, Guardrail
+from bramble.api.rollout import DEFAULT_EVENTS, DEFAULT_NODES, DEFAULT_RATIO, Analysis, Guardrail
 from bramble.contracts.base import Document
-from bramble.guardrails.base import Outcome, Rule, Verdict
+from bramble.evidence.verdict import Levels, Outcome
+from bramble.guardrails.base import Rule, Verdict
 from bramble.guardrails.catalogue import METRICS, metric_named
-from bramble.guardrails.evidence import CohortCounters
+from bramble.guardrails.evidence import GuardEvidence
 
 ALWAYS: tuple[Rule, ...] = tuple(metric.always for metric in METRICS if metric.always is not None)
 """The rules that every candidate is judged by, whatever the spec says."""
+
+
+class ErrorRates(Document):
+    """The probabilities of wrong decisions that a spec allows: α and β of `bramble.evidence.verdict.Levels`."""
+
+    false_rollback: float
+    false_promotion: float
 
 
 class Judgement(Document):
@@ -39,20 +43,33 @@ class Judgement(Document):
 
 
 def rule_of(guardrail: Guardrail) -> Rule:
-    """A guardrail of a spec with its defaults filled in."""
+    """A guardrail of a spec with its defaults filled in. Specs of earlier releases may have a margin below 1."""
     return Rule(
         metric=guardrail.metric,
         quantile=float(guardrail.quantile) if guardrail.quantile is not None else None,
-        max_ratio=float(Decimal(guardrail.max_ratio or DEFAULT_RATIO)),
+        max_ratio=max(1.0, float(Decimal(guardrail.max_ratio or DEFAULT_RATIO))),
         ceiling=float(guardrail.ceiling) if guardrail.ceiling is not None else None,
+        limit=float(guardrail.limit) if guardrail.limit is not None else None,
         min_events=guardrail.min_events or DEFAULT_EVENTS,
         min_nodes=guardrail.min_nodes or DEFAULT_NODES,
     )
 
 
-def judge(rules: Sequence[Rule], candidate: CohortCounters, stable: CohortCounters) -> Judgement:
-    """Judge a candidate by these rules, and by those of `ALWAYS`."""
-    verdicts = tuple(metric_named(rule.metric).judge(rule, candidate, stable) for rule in (*ALWAYS, *rules))
+def error_rates(analysis: Analysis) -> ErrorRates:
+    """The error rates of a spec."""
+    return ErrorRates(false_rollback=float(analysis.false_rollback_rate), false_promotion=float(analysis.false_promotion_rate))
+
+
+def judge(rules: Sequence[Rule], evidence: Sequence[GuardEvidence], rates: ErrorRates) -> Judgement:
+    """Judge a candidate by rules.
+
+    Args:
+        rules: those of `ALWAYS` among them.
+        evidence: that about each rule.
+    """
+    tests = sum(metric_named(rule.metric).tests(rule) for rule in rules)
+    levels = Levels(false_rollback=rates.false_rollback, false_promotion=rates.false_promotion, guardrails=max(1, tests))
+    verdicts = tuple(metric_named(rule.metric).judge(rule, seen, levels) for rule, seen in zip(rules, evidence, strict=True))
     outcomes = {verdict.verdict for verdict in verdicts}
     overall: Outcome = "Fail" if "Fail" in outcomes else "Undecided" if "Undecided" in outcomes else "Pass"
     return Judgement(verdict=overall, guardrails=verdicts)

@@ -1,81 +1,165 @@
-"""What the devices counted in each cohort of the present attempt. Pure.
-
-Counters are cumulative since the agent's process started and carry the attempt, so the present attempt's counters are its evidence as they
-stand. An agent that restarts counts from zero again: what it counted before is lost to the analysis, which then waits for more. Crashes
-are counted on the device's disk and stay. No event is ever counted twice.
-"""
+"""What the devices say about the present attempt, and what evidence follows from it. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bramble.api.rollout import Release, Status
-from bramble.contracts.counters import Cohort, Counters
-from bramble.guardrails.catalogue import METRICS
-from bramble.guardrails.evidence import CohortCounters, add_up
+from bramble.contracts.counters import Counted, Counters, add_histograms
+from bramble.evidence.nodes import DECIMALS, Node, compare
+from bramble.guardrails.base import Rule
+from bramble.guardrails.catalogue import counted_metric
+from bramble.guardrails.evidence import NOTHING_SHOWN, GuardEvidence, Tally
+from bramble.guardrails.lost import LOST
+from bramble.kinds.rollout.ledger import Ledger, Line, Reading
 from bramble.kinds.rollout.losses import candidate_members, lost_candidates, lost_stable
 from bramble.kinds.rollout.nodes import Nodes
 
-COUNTS = frozenset[str]().union(*(metric.counts for metric in METRICS))
-HISTOGRAMS = frozenset[str]().union(*(metric.histograms for metric in METRICS))
-"""The names that some metric reads. Others are not added up: a device may count under any name, and sums are kept in the status."""
+
+@dataclass(frozen=True)
+class Counts:
+    """What the nodes of a Rollout counted."""
+
+    status: Status
+    nodes: Nodes
+
+    @property
+    def candidates(self) -> frozenset[str]:
+        """The nodes that the assignment of this attempt gives the candidate to."""
+        assignment, candidate = self.nodes.assignment, self.status.candidate
+        if (
+            assignment is None
+            or candidate is None
+            or assignment.attempt != self.status.attempt
+            or assignment.candidate != candidate.packages
+        ):
+            return frozenset()
+        return frozenset(assignment.candidate_nodes)
+
+    @property
+    def others(self) -> frozenset[str]:
+        """The other nodes of the fleet."""
+        return frozenset(self.nodes.fleet.nodes) - self.candidates
+
+    def reading(self, rollout_uid: str, step: int, rules: tuple[Rule, ...]) -> Reading:
+        """What the ledger needs of it."""
+        status, candidates = self.status, self.candidates
+        return Reading(
+            rollout_uid=rollout_uid,
+            attempt=status.attempt,
+            step=step,
+            stable=status.stable.uid if status.stable is not None else "",
+            candidate=status.candidate.uid if status.candidate is not None else "",
+            rules=rules,
+            candidates=candidates,
+            others=self.others,
+            lost=self.lost_others(),
+            lines=self._lines(candidates),
+            served=self._served,
+        )
+
+    def _lines(self, candidates: frozenset[str]) -> Mapping[str, Line]:
+        """Node to what its agent counted in this attempt for the version that it should serve."""
+        status, lines = self.status, {}
+        for node in self.nodes.fleet.nodes.keys() | candidates:
+            seen = self.nodes.report(node)
+            release = status.candidate if node in candidates else status.stable
+            if seen is None or release is None:
+                continue
+            cohort = "candidate" if node in candidates else "stable"
+            found = [
+                line for line in self._of_release(seen.report.counters, release) if (line.cohort, line.attempt) == (cohort, status.attempt)
+            ]
+            if found:
+                lines[node] = Line(f"{seen.report.boot_id}/{seen.report.instance}", add_up(found))
+        return lines
+
+    def _served(self) -> Mapping[str, Counted]:
+        """Node to all that its agent counted for the stable version since it started."""
+        if self.status.stable is None:
+            return {}
+        reports = {node: seen.report for node in self.nodes.fleet.nodes if (seen := self.nodes.report(node)) is not None}
+        lines = {node: self._of_release(report.counters, self.status.stable) for node, report in reports.items()}
+        return {node: add_up(found) for node, found in lines.items() if found}
+
+    def _of_release(self, lines: Iterable[Counters], release: Release) -> list[Counters]:
+        wanted, digests = (self.nodes.namespace, self.nodes.model), set(release.packages.values())
+        return [line for line in lines if (line.namespace, line.model) == wanted and line.package in digests]
+
+    def lost_others(self) -> tuple[int, int]:
+        """How many nodes without the candidate are lost, and how many there are."""
+        nodes, others = self.nodes, self.others
+        if self.status.stable is not None:
+            return lost_stable(self.status.stable, nodes, others), len(others)
+        return len(nodes.silent(node for node in others if nodes.report(node) is not None)), len(others)
+
+    def lost(self, ledger: Ledger, *, last_step: bool) -> GuardEvidence:
+        """How many nodes of each cohort are lost.
+
+        Args:
+            ledger: where no node is without the candidate, those of the last time when there were some are compared with.
+            last_step: whether the present step is the last one.
+        """
+        members, mine = 0, 0
+        if self.status.candidate is not None:
+            members = len(candidate_members(self.status, self.nodes))
+            mine = lost_candidates(self.status, self.status.candidate, self.nodes, last_step=last_step)
+        theirs, others = ledger.lost
+        return GuardEvidence(
+            metric=LOST.name,
+            candidate=Tally(bad=min(mine, members), events=members, nodes=members),
+            stable=Tally(bad=theirs, events=others, nodes=others),
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Both cohorts of the present attempt."""
-
-    candidate: CohortCounters
-    stable: CohortCounters
-
-
-def evidence_of(status: Status, nodes: Nodes, *, last_step: bool) -> Evidence:
-    """The counters of the present attempt.
-
-    The stable cohort's counters are those of the frozen baseline, where there is one: in the last step no node is left to compare with.
-
-    Args:
-        last_step: whether the present step is the last one.
-    """
-    candidates = set(nodes.assignment.candidate_nodes) if nodes.assignment is not None else set()
-    others = set(nodes.fleet.nodes) - candidates
-    candidate = CohortCounters()
-    if status.candidate is not None:
-        members, lost = len(candidate_members(status, nodes)), lost_candidates(status, status.candidate, nodes, last_step=last_step)
-        candidate = cohort_counters(nodes, "candidate", status.candidate, status.attempt, members=members, lost=lost)
-    if status.baseline is not None:
-        return Evidence(candidate, CohortCounters.model_validate(status.baseline))
-    if status.stable is None:
-        known = {node for node in others if nodes.report(node) is not None}
-        return Evidence(candidate, CohortCounters(members=len(others), lost=len(nodes.silent(known))))
-    lost = lost_stable(status.stable, nodes, frozenset(others))
-    return Evidence(candidate, cohort_counters(nodes, "stable", status.stable, status.attempt, members=len(others), lost=lost))
-
-
-def cohort_counters(nodes: Nodes, cohort: Cohort, release: Release, attempt: int, *, members: int, lost: int) -> CohortCounters:
-    """Add up what all nodes counted for one cohort of an attempt.
-
-    Args:
-        release: the version that the cohort should serve.
-        members: how many nodes the cohort should have.
-        lost: how many of those fell silent after they took the version, or gave it up.
-    """
-    wanted = (nodes.namespace, nodes.model, cohort, attempt)
-    digests = set(release.packages.values())
-
-    def belongs(line: Counters) -> bool:
-        return (line.namespace, line.model, line.cohort, line.attempt) == wanted and line.package in digests
-
-    reports = {node: seen.report for node in nodes.fleet.nodes if (seen := nodes.report(node)) is not None}
-    lines = {node: [line for line in report.counters if belongs(line)] for node, report in reports.items()}
-    by_node = {node: found[0] if len(found) == 1 else add_up(found, COUNTS, HISTOGRAMS) for node, found in lines.items() if found}
-    total = add_up(by_node.values(), COUNTS, HISTOGRAMS)
-    events = {metric.name: sum(metric.events(counted) > 0 for counted in by_node.values()) for metric in METRICS}
-    return CohortCounters(
-        counts=total.counts,
-        histograms=total.histograms,
-        nodes={name: number for name, number in events.items() if number},
-        members=members,
-        lost=lost,
-        by_node=by_node,
+def add_up(counters: Iterable[Counted]) -> Counted:
+    """The sums of all counts and histograms, by name."""
+    found = tuple(counters)
+    if len(found) == 1:
+        return found[0]
+    counts = {name for each in found for name in each.counts}
+    histograms = {name for each in found for name in each.histograms}
+    return Counted.model_construct(
+        counts={name: sum(each.counts.get(name, 0) for each in found) for name in counts},
+        histograms={name: add_histograms(each.histograms[name] for each in found if name in each.histograms) for name in histograms},
     )
+
+
+def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
+    """What the ledger shows about a rule."""
+    index = ledger.guard(rule)
+    if index is None:
+        return GuardEvidence(metric=rule.metric)
+    guard = ledger.guards[index]
+    nodes = [
+        Node(node.cohort == "candidate", node.sums[index], node.baseline[index])
+        for node in ledger.nodes.values()
+        if node.sums[index][1] > 0
+    ]
+    members = sum(node.candidate for node in nodes)
+    stable = Tally(bad=round(guard.stable[0]), events=round(guard.stable[1]), nodes=len(nodes) - members)
+    weight, frozen = guard.weights[1], guard.frozen
+    if frozen is not None and not stable.events:
+        stable, weight = frozen.whole, frozen.whole_weight
+        nodes.append(Node(candidate=False, sums=(stable.bad, weight), baseline=(1.0, 0.0)))
+    seen = compare(guard.test, nodes) if members else None
+    whole = guard.weights[0] + weight
+    return GuardEvidence(
+        metric=rule.metric,
+        candidate=Tally(bad=round(guard.candidate[0]), events=round(guard.candidate[1]), nodes=members),
+        stable=stable,
+        ratio=guard.ratio,
+        spread=seen.spread if seen is not None else 0.0,
+        share=round(guard.weights[0] / whole, DECIMALS) if whole else 0.0,
+        single=seen.single if seen is not None else NOTHING_SHOWN,
+        over_ms=counted_metric(rule.metric).over_ms(guard.edge),
+        frozen=frozen is not None,
+        seconds=float(max(0, ledger.at - ledger.began)),
+    )
+
+
+def history_of(ledger: Ledger, rule: Rule) -> int:
+    """How many events of a rule the stable version's nodes had, as far as they are not forgotten."""
+    index = ledger.guard(rule)
+    return round(sum(node.history[index][1] for node in ledger.nodes.values())) if index is not None else 0

@@ -23,9 +23,10 @@ from bramble.contracts.store import blob_key
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.ledger import ledger_name, read_ledger
 from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
-from bramble.kinds.rollout.observed import Observed, Written
+from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.rollout.origins import gather_origins
 from bramble.kinds.rollout.room import without_room
 from bramble.kinds.sources import Devices, Sources
@@ -84,6 +85,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
         namespace=sources.settings.namespace,
         target=await gather_target(rollout, fleet, blobs, sources),
         origins=await gather_origins(rollout, sources),
+        stored_ledger=await gather_ledger(rollout, sources),
     )
 
 
@@ -175,6 +177,15 @@ async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: 
     except ValidationError:
         return None
     return Written(metadata["uid"], metadata["resourceVersion"], assignment)
+
+
+async def gather_ledger(rollout: Object[Spec, Status], sources: Sources) -> StoredLedger | None:
+    """The stored evidence. One that cannot be read, because somebody edited it, is treated as missing, and so is written again."""
+    if rollout.status.stable is None and rollout.status.candidate is None:
+        return None
+    manifest = await sources.get(CONFIG_MAP, sources.settings.namespace, ledger_name(rollout.metadata.uid))
+    ledger = read_ledger(manifest) if manifest is not None else None
+    return StoredLedger(manifest["metadata"]["uid"], ledger) if manifest is not None and ledger is not None else None
 
 
 async def gather_blobs(

@@ -10,6 +10,7 @@ from bramble.api.conditions import rfc3339
 from bramble.api.rollout import NAMES_KEPT, Release, Status, Undone
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.analysis import error_rates
 from bramble.kinds.rollout.decision import Action, Decision, NodeState
 from bramble.kinds.rollout.losses import candidate_members
 from bramble.kinds.rollout.observed import Observed
@@ -21,15 +22,9 @@ NOT_WATCHED: dict[str, Any] = {"step_started_at": "", "watched": 0, "passed_over
 """The memory of a step whose nodes do not serve the candidate yet."""
 
 
-def step_begins(seen: Observed, index: int, now: datetime) -> dict[str, Any]:
-    """The step with this index begins.
-
-    When the last step begins, the stable cohort's counters are frozen as the baseline, since no node is left to compare with. Where it is
-    the only step, they are what the stable version has counted since it was promoted.
-    """
-    freeze = index == len(seen.steps) - 1 and seen.status.stable is not None
-    baseline = seen.evidence.stable.model_dump(mode="json", by_alias=True) if freeze else None
-    return {"step": index, "waiting_since": rfc3339(now), **NOT_WATCHED, "baseline": baseline}
+def step_begins(index: int, now: datetime) -> dict[str, Any]:
+    """The step with this index begins."""
+    return {"step": index, "waiting_since": rfc3339(now), **NOT_WATCHED}
 
 
 def passed_over(seen: Observed, nodes: Iterable[str], now: datetime) -> dict[str, Any]:
@@ -56,7 +51,7 @@ def step_ends(seen: Observed, now: datetime) -> dict[str, Any]:
     """The present step ends: the next one begins, or after the last one the candidate becomes the stable version."""
     status = seen.status
     if not seen.at_last_step:
-        return step_begins(seen, seen.index + 1, now)
+        return step_begins(seen.index + 1, now)
     history = promotions(status, status.candidate)
     promoted = {**candidate_withdrawn(), "stable": status.candidate, "history": history, "step": len(seen.steps)}
     return {**promoted, "last_good": status.stable} if status.stable is not None else promoted
@@ -102,7 +97,7 @@ def undo_to(seen: Observed, target: Release, message: str, now: datetime) -> dic
 
 def candidate_withdrawn() -> dict[str, Any]:
     """The candidate is taken back. The next pass tells the devices."""
-    return {"candidate": None, "waiting_since": "", **NOT_WATCHED, "departed": (), "baseline": None}
+    return {"candidate": None, "waiting_since": "", **NOT_WATCHED, "departed": ()}
 
 
 def undo(seen: Observed, candidate: Release, reason: str, message: str, now: datetime) -> dict[str, Any]:
@@ -129,8 +124,8 @@ def decision(seen: Observed, action: Action, reason: str, message: str, now: dat
         stable=stable.ref if stable is not None else "",
         candidate=candidate.ref if candidate is not None else "",
         rules=seen.rules,
-        candidate_counters=seen.evidence.candidate,
-        stable_counters=seen.evidence.stable,
+        evidence=seen.evidence,
+        rates=error_rates(seen.spec.analysis),
         judgement=seen.judgement,
         nodes=tuple(NodeState(node=node, said=last_words(seen, node)) for node in sorted(members)[:NAMES_KEPT]),
     ).model_copy(update=changes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 
 from bramble.api.objects import Metadata, Object
@@ -11,11 +12,15 @@ from bramble.api.rollout import Release, Spec, Status, Step
 from bramble.contracts.assignment import Assignment, PackageBlobs
 from bramble.contracts.report import CandidateState
 from bramble.guardrails.base import Rule
+from bramble.guardrails.catalogue import counted_metric
+from bramble.guardrails.evidence import GuardEvidence
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.requests import Refused
-from bramble.kinds.rollout.analysis import Judgement, judge, rule_of
-from bramble.kinds.rollout.evidence import Evidence, evidence_of
+from bramble.kinds.rollout.analysis import ALWAYS, Judgement, error_rates, judge, rule_of
+from bramble.kinds.rollout.counting import advance
+from bramble.kinds.rollout.evidence import Counts, evidence_of, history_of
 from bramble.kinds.rollout.incident.incident import Origin
+from bramble.kinds.rollout.ledger import Ledger
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
 from bramble.kinds.sources import Devices
 
@@ -27,6 +32,14 @@ class Written:
     uid: str
     resource_version: str
     assignment: Assignment
+
+
+@dataclass(frozen=True)
+class StoredLedger:
+    """The stored evidence, with the uid of its ConfigMap."""
+
+    uid: str
+    ledger: Ledger
 
 
 @dataclass(frozen=True)
@@ -42,9 +55,11 @@ class Observed:
         written: the assignment of this model on this fleet, which may be another Rollout's; None when there is none.
         blobs: package digest to the blobs that a device needs for it.
         rival: name of the Rollout of the same model on the same fleet that has precedence, if there is one.
-        namespace: the operator's namespace, where assignments are stored.
+        namespace: the operator's namespace, where assignments and evidence are stored.
         target: the version that a request `undo` that is not answered yet names, if the fleet can go back to it; or why it cannot.
         origins: what the two versions of an undo that is not filed yet were made from, by name.
+        stored_ledger: the evidence as it is stored; None when there is none that can be read.
+        now: when the pass is planned. `plan` sets it.
     """
 
     rollout: Object[Spec, Status]
@@ -58,6 +73,12 @@ class Observed:
     namespace: str
     target: Release | Refused | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    stored_ledger: StoredLedger | None = None
+    now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+
+    def at(self, now: datetime) -> Observed:
+        """The same, planned at this time."""
+        return replace(self, now=now)
 
     @property
     def metadata(self) -> Metadata:
@@ -150,16 +171,49 @@ class Observed:
         return max(written, self.nodes.highest_seq(max(self.status.seq, written)))
 
     @cached_property
-    def evidence(self) -> Evidence:
-        """What the devices counted in each cohort of the present attempt."""
-        return evidence_of(self.status, self.nodes, last_step=self.at_last_step)
+    def rules(self) -> tuple[Rule, ...]:
+        """What the candidate is judged by: the rules of every candidate, then those of the spec."""
+        return (*ALWAYS, *self.compared)
 
     @cached_property
-    def rules(self) -> tuple[Rule, ...]:
+    def compared(self) -> tuple[Rule, ...]:
         """The spec's guardrails with their defaults; none while there is no stable version to compare with."""
         return tuple(rule_of(guardrail) for guardrail in self.spec.analysis.guardrails) if self.status.stable is not None else ()
 
     @cached_property
+    def counts(self) -> Counts:
+        """What the devices counted in each cohort of the present attempt."""
+        return Counts(self.status, self.nodes)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The stored ledger with what this pass has read."""
+        stored = self.stored_ledger.ledger if self.stored_ledger is not None else None
+        return advance(stored, self.counts.reading(self.metadata.uid, self.index, self.compared), self.now)
+
+    @cached_property
+    def evidence(self) -> tuple[GuardEvidence, ...]:
+        """The evidence about each of `rules`."""
+        lost = (self.counts.lost(self.ledger, last_step=self.at_last_step) for _ in ALWAYS)
+        return (*lost, *(evidence_of(self.ledger, rule) for rule in self.compared))
+
+    @property
+    def blind(self) -> str | None:
+        """Why a step with every node could not be judged; None where it can.
+
+        Such a step has nothing to compare with but what the stable version counted before. A rule with a limit or a ceiling needs nothing.
+        """
+        for rule in self.compared:
+            events = history_of(self.ledger, rule)
+            if rule.limit is None and rule.ceiling is None and events < rule.min_events:
+                metric = counted_metric(rule.metric)
+                return (
+                    f"{rule.metric}: the stable version had {events} of {rule.min_events} {metric.event}, and every node on the candidate"
+                    " leaves nothing else to compare with; wait for more, or set a limit or a ceiling"
+                )
+        return None
+
+    @cached_property
     def judgement(self) -> Judgement:
         """The verdict of every guardrail on the evidence."""
-        return judge(self.rules, self.evidence.candidate, self.evidence.stable)
+        return judge(self.rules, self.evidence, error_rates(self.spec.analysis))

@@ -17,6 +17,7 @@ from bramble.kinds.rollout.policies.begin import begin
 from bramble.kinds.rollout.policies.file_decision import file_decision
 from bramble.kinds.rollout.policies.finalizer import finalizer
 from bramble.kinds.rollout.policies.guardrails import guardrails
+from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
 from bramble.kinds.rollout.policies.next_step import next_step
 from bramble.kinds.rollout.policies.note_departures import note_departures
 from bramble.kinds.rollout.policies.reference_changed import reference_changed
@@ -49,9 +50,10 @@ def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
     """The first policy with an opinion decides; each is a file under policies/ with its own table of tests."""
     if isinstance(seen, Invalid):
         return report(seen, StatusUpdate("Degraded", (not_ready(INVALID_SPEC, seen.problem),), EVENTS), now)
-    if (verdict := first(AT_ONCE, seen, now)) is not None:
-        return verdict
-    return file_decision(seen, first(AFTER_FILING, seen, now) or NOTHING, now)
+    seen = seen.at(now)
+    if (verdict := first(AT_ONCE, seen, now)) is None:
+        verdict = file_decision(seen, first(AFTER_FILING, seen, now) or NOTHING, now)
+    return keep_evidence(seen, verdict, now)
 
 
 def first(policies: tuple[Policy, ...], seen: Observed, now: datetime) -> Plan | None:

@@ -87,9 +87,12 @@ def _analysable(seen: Observed) -> Condition:
         return Condition(
             "Analysable", "False", reasons.FIRST_ROLLOUT, "there is no stable version to compare with; the steps only set the pace"
         )
-    if members := seen.evidence.stable.members:
+    if members := len(seen.counts.others):
         return Condition("Analysable", "True", reasons.COMPARABLE, f"the candidate is compared with {members} nodes on the stable version")
-    message = "every node has the candidate, so there is no node to compare with; let the first step have fewer nodes"
+    if any(guard.frozen is not None and guard.frozen.whole.events for guard in seen.ledger.guards):
+        message = "every node has the candidate; it is compared with what the stable version counted before"
+        return Condition("Analysable", "True", reasons.COMPARABLE, message)
+    message = "every node has the candidate, and nothing was counted for the stable version before; let the first step have fewer nodes"
     return Condition("Analysable", "False", reasons.NO_STABLE_COHORT, message)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from bramble.kinds.rollout.decision import Decision
 from bramble.kinds.rollout.incident import plots
 from bramble.kinds.rollout.incident.incident import Incident
 
@@ -40,8 +39,8 @@ def render_page(incident: Incident) -> str:
         table(("when", "what", "message"), [(each.at, each.reason, each.message) for each in incident.timeline]),
         "<h2>Evidence</h2>",
         plots.rates(decision.judgement.guardrails),
+        plots.progress(decision.judgement.guardrails),
         f"<ul>{''.join(f'<li>{escape(each.message)}</li>' for each in decision.judgement.guardrails)}</ul>",
-        _durations(decision),
         "<h2>Nodes with the candidate</h2>",
         table(("node", "what it last said"), [(each.node, each.said) for each in decision.nodes]),
         "<h2>What differs between the versions</h2>",
@@ -52,11 +51,6 @@ def render_page(incident: Incident) -> str:
         f"<title>{escape(incident.title)}</title><style>{STYLE}</style>"
     )
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(sections)}</body></html>\n'
-
-
-def _durations(decision: Decision) -> str:
-    plot = plots.durations(decision.candidate_counters, decision.stable_counters)
-    return f"<p>Share of requests that were answered within a duration:</p>{plot}" if plot else ""
 
 
 def _differences(incident: Incident) -> str:

@@ -38,6 +38,8 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
             return Refused(f"no version is being tried, so there is nothing to {request.action}")
         if request.action == "resume" and seen.step.pause is None and not is_true(seen.status.conditions, "Paused"):
             return Refused("the Rollout is not paused: use skip to end this step without waiting for its analysis")
+        if request.action == "promote" and not seen.at_last_step and (blind := seen.blind) is not None:
+            return Refused(f"{blind}; skip ends a step without its analysis")
         message, changes = effect(seen, request.action, candidate, now)
         update = undone(seen, message) if request.action == "abort" else progressing(seen, reasons.REQUESTED, message)
         return Accepted(message, without_events(update), {**changes, **noted(seen, update, now)})
@@ -92,7 +94,7 @@ def effect(seen: Observed, action: str, candidate: Release, now: datetime) -> tu
             return message, {**memory.step_ends(seen, now), **decided("Promote" if seen.at_last_step else "NextStep", message)}
         case "promote":
             message = f"{candidate.ref} goes to every node; the last step still watches it"
-            return message, {**memory.step_begins(seen, len(seen.steps) - 1, now), **decided("NextStep", message)}
+            return message, {**memory.step_begins(len(seen.steps) - 1, now), **decided("NextStep", message)}
         case _:
             message = f"{candidate.ref} is undone"
             return message, memory.undo(seen, candidate, reasons.REQUESTED, message, now)

@@ -42,6 +42,8 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         if not status.waiting_since:
             return remember_rollout(seen, update, now, waiting_since=rfc3339(now))
         return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
+    if len(seen.steps) == 1 and (blind := seen.blind) is not None:
+        return report_rollout(seen, waiting(seen, reasons.COLLECTING_EVIDENCE, blind), now, wake_at=now + LOOK_AGAIN)
     return start(seen, wanted, awaited, now)
 
 
@@ -52,7 +54,7 @@ def start(seen: Observed, wanted: Release, without: frozenset[str], now: datetim
     if without:
         message += f", without {names(without)}: not back on the stable version in time"
     begun = {"attempt": attempt, "candidate": wanted, "seed": f"{seen.metadata.uid}/{attempt}", "decision": None}
-    changes = {**begun, **memory.step_begins(seen, 0, now), **(memory.passed_over(seen, without, now) if without else {})}
+    changes = {**begun, **memory.step_begins(0, now), **(memory.passed_over(seen, without, now) if without else {})}
     update = progressing(seen, reasons.STARTED, message)
     return remember_rollout(seen, update, now, analysis=None, timeline=noted(seen, update, now)["timeline"][-1:], **changes)
 

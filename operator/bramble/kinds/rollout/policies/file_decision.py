@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bramble.kinds.plan import FileResult, Plan
-from bramble.kinds.rollout.decision import Decision, decision_key, encode
+from bramble.kinds.rollout.decision import Decision, decision_key, encode, read_decision
 from bramble.kinds.rollout.incident.incident import Incident, differences
 from bramble.kinds.rollout.incident.markdown import render_markdown
 from bramble.kinds.rollout.incident.page import render_page
@@ -28,10 +28,10 @@ def file_decision(seen: Observed, planned: Plan, now: datetime) -> Plan:
     status, metadata = seen.status, seen.metadata
     if status.decision is None or status.decision_filed:
         return planned
-    decision = Decision.model_validate(status.decision)
+    decision = read_decision(status.decision)
     key = decision_key(metadata.namespace, metadata.name, metadata.uid, decision)
     filings = [FileResult(metadata.namespace, key, encode(status.decision))]
-    if decision.action == "Undo":
+    if isinstance(decision, Decision) and decision.action == "Undo":
         filings += incident_report(seen, decision, key.removesuffix(".json"))
     if planned.remember or planned.status is None:
         return report_rollout(seen, assigning(seen), now, *filings, decision_filed=True, wake_at=now)

@@ -11,7 +11,6 @@ from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.rollout import memory, reasons
-from bramble.kinds.rollout.analysis import ALWAYS
 from bramble.kinds.rollout.arrivals import GRACE, Arrivals, arrivals_of, grace_ends
 from bramble.kinds.rollout.losses import candidate_members, unheard_with_candidate
 from bramble.kinds.rollout.observed import Observed
@@ -142,15 +141,14 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
 
 
 def never_decided(seen: Observed) -> str:
-    """The guardrails of the last step that can never be decided, as after an early `promote`: the counters of the stable version that were
-    frozen when it began are too few to compare with, and no ceiling is set. Empty where there is none, or the candidate has too few events.
+    """The guardrails of a step with every node that can never be decided, as after a `skip`: the stable version had too few events to
+    compare with, and no ceiling is set. Empty where there is none, or the candidate has too few events.
     """
-    if seen.status.baseline is None:
+    if seen.counts.others:
         return ""
-    verdicts = seen.judgement.guardrails[len(ALWAYS) :]
     return "; ".join(
-        f"{verdict.metric}: {verdict.stable_events} of {rule.min_events} events on stable nodes"
-        for rule, verdict in zip(seen.rules, verdicts, strict=True)
+        f"{rule.metric}: {verdict.stable_events} of {rule.min_events} events on stable nodes"
+        for rule, verdict in zip(seen.rules, seen.judgement.guardrails, strict=True)
         if verdict.verdict == "Undecided" and rule.ceiling is None and verdict.stable_events < rule.min_events <= verdict.candidate_events
     )
 
@@ -200,7 +198,12 @@ def undecided(seen: Observed, now: datetime, candidate: Release, why: str, *, ma
 
 
 def end_step(seen: Observed, now: datetime, candidate: Release, why: str) -> Plan:
-    """Go on to the next step; after the last one the candidate becomes the stable version."""
+    """Go on to the next step; after the last one the candidate becomes the stable version.
+
+    The step with every node waits until the stable version has been watched for long enough to be compared with afterwards.
+    """
+    if seen.index == len(seen.steps) - 2 and (blind := seen.blind) is not None:
+        return report_rollout(seen, progressing(seen, reasons.COLLECTING_EVIDENCE, blind), now, wake_at=now + LOOK_AGAIN)
     if seen.at_last_step:
         reason, message = reasons.PROMOTED, f"{candidate.ref} is promoted: it is the stable version now"
     else:

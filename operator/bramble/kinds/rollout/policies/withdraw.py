@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from bramble.contracts.assignment import assignment_name
 from bramble.kinds.finalizer import has_finalizer, remove_finalizer
-from bramble.kinds.plan import NOTHING, Delete, Plan
+from bramble.kinds.plan import NOTHING, Delete, Item, Plan
 from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.ledger import ledger_name
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.status import names, report_rollout, waiting
 from bramble.kube.resources import CONFIG_MAP, Key
@@ -34,4 +35,10 @@ def withdraw(seen: Observed, now: datetime) -> Plan | None:
     if awaited and now < metadata.deleted + LONGEST_WAIT:
         message = f"waiting for {names(awaited)} to stop serving the model, for ten minutes after the deletion at most"
         return report_rollout(seen, waiting(seen, reasons.WITHDRAWING, message), now, wake_at=now + LOOK_AGAIN)
-    return Plan((remove_finalizer(metadata),))
+    return Plan((*forget_evidence(seen), remove_finalizer(metadata)))
+
+
+def forget_evidence(seen: Observed) -> tuple[Item, ...]:
+    """The ledger goes last: until then, nothing else names the Rollout that it belongs to."""
+    stored = seen.stored_ledger
+    return (Delete(Key(CONFIG_MAP.kind, seen.namespace, ledger_name(seen.metadata.uid)), stored.uid),) if stored is not None else ()

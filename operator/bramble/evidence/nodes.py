@@ -1,0 +1,87 @@
+"""The tests and the nodes of one Rollout, in plain numbers as its ledger keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bramble.evidence.baselines import baselines
+from bramble.evidence.cohorts import single_nodes
+from bramble.evidence.drift import broken, cohort_spread, drift
+from bramble.evidence.mixture import POINTS
+from bramble.evidence.ratio import RatioTest, State
+
+Pair = tuple[float, float]
+"""Bad events and events; or an expected rate and its relative variance."""
+
+DECIMALS = 6
+"""Of numbers that are kept. What follows from a number that was kept follows from it again."""
+
+SIGNIFICANT = 4
+"""Digits of an expected rate. More of 5,000 nodes would not fit into a ConfigMap, and none is known as well."""
+
+
+NUMBERS = 2 * POINTS
+"""Of a state that is kept."""
+
+
+class Node(NamedTuple):
+    """One node in an attempt.
+
+    Attributes:
+        candidate: whether it has the candidate.
+        sums: its bad events and events.
+        baseline: its expected rate, and the relative variance of that.
+    """
+
+    candidate: bool
+    sums: Pair
+    baseline: Pair
+
+
+class Seen(NamedTuple):
+    """What the nodes show beside their sum.
+
+    Attributes:
+        spread: by how much the ratio of an unchanged version would differ from 1, as the standard deviation of its logarithm.
+        single: evidence in nats of single nodes that the candidate is worse (`cohorts.single_nodes`).
+    """
+
+    spread: float
+    single: float
+
+
+def expected_rates(history: Sequence[Pair]) -> tuple[list[Pair], Pair]:
+    """The baseline of each node by its bad events and events, and that of a node without history."""
+    found = baselines(*np.array([*history, (0.0, 0.0)]).T)
+    pairs = [(_short(rate), _short(variance)) for rate, variance in zip(found.rate.tolist(), found.variance.tolist(), strict=True)]
+    return pairs[:-1], pairs[-1]
+
+
+def state_of(test: RatioTest, kept: Sequence[float]) -> State:
+    """The state that was kept; the start without one."""
+    return np.array(kept).reshape(2, -1) if kept else test.start()
+
+
+def look(test: RatioTest, kept: Sequence[float], candidate: float, total: float, share: float) -> tuple[float, ...]:
+    """One look (`RatioTest.look`): the state to keep, its two rows one after the other."""
+    return tuple(np.round(test.look(state_of(test, kept), candidate, total, share), DECIMALS).reshape(-1).tolist())
+
+
+def compare(test: RatioTest, nodes: Sequence[Node]) -> Seen:
+    """What the nodes that had any event show, each compared with its own baseline. Stable nodes that are `broken` are left out."""
+    sums, baseline = (np.array([node[part] for node in nodes], np.float64).reshape(-1, 2) for part in (1, 2))
+    mine = np.array([node.candidate for node in nodes], np.bool_)
+    expected = sums[:, 1] * baseline[:, 0]
+    out = np.zeros(mine.shape, np.bool_)
+    out[~mine] = broken(sums[~mine, 0], expected[~mine])
+    sums[out], expected[out] = 0.0, 0.0
+    variance = baseline[:, 1] + drift(sums[~mine, 0], expected[~mine], baseline[~mine, 1]).allowed
+    spread, single = cohort_spread(expected, variance, mine), single_nodes(test, sums[:, 0], expected, variance, mine)
+    return Seen(round(float(spread), DECIMALS), round(float(single), DECIMALS))
+
+
+def _short(number: float) -> float:
+    return float(f"{number:.{SIGNIFICANT - 1}e}")

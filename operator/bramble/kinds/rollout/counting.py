@@ -1,0 +1,249 @@
+"""How the ledger advances by what a pass has read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from bramble.contracts.counters import Cohort, Counted
+from bramble.evidence.nodes import expected_rates, look
+from bramble.guardrails.catalogue import counted_metric
+from bramble.guardrails.evidence import Tally
+from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Ledger, NodeRecord, Pair, Reading
+
+HALF_LIFE_SECONDS = 86400
+"""After so long, what a node counted weighs half in its history."""
+
+MOST_PER_SECOND = 10_000
+"""No node answers more requests in a second. A reading that says so is not counted."""
+
+SLACK_SECONDS = 60
+"""A report may be so much newer than the pass that read it, by the operator's clock."""
+
+
+def advance(former: Ledger | None, reading: Reading, now: datetime) -> Ledger:
+    """The ledger with what a pass has read. Reading the same again adds nothing."""
+    at = int(now.timestamp())
+    if former is None or former.rollout_uid != reading.rollout_uid:
+        former = Ledger(rollout_uid=reading.rollout_uid, attempt=reading.attempt, stable=reading.stable, at=at, began=at)
+    ledger = _aged(former, at)
+    if ledger.stable != reading.stable:
+        ledger = _promoted(ledger, reading)
+    if ledger.attempt != reading.attempt:
+        ledger = _new_attempt(ledger, reading, at)
+    lost = reading.lost if reading.others else ledger.lost
+    ledger = ledger.model_copy(update={"at": at, "step": reading.step, "candidate": reading.candidate, "lost": lost})
+    return _with_guards(_looked(ledger, reading, at), reading)
+
+
+def _aged(ledger: Ledger, at: int) -> Ledger:
+    """The history weighs less as time passes."""
+    kept = 0.5 ** (max(0, at - ledger.at) / HALF_LIFE_SECONDS)
+    if kept == 1:
+        return ledger
+    nodes = {
+        name: node.model_copy(update={"history": tuple((round(bad * kept, 3), round(events * kept, 1)) for bad, events in node.history)})
+        for name, node in ledger.nodes.items()
+    }
+    return ledger.model_copy(update={"nodes": nodes})
+
+
+def _promoted(ledger: Ledger, reading: Reading) -> Ledger:
+    """Another version is stable now, whose counters begin at zero. What it counted as the candidate is the history of its nodes."""
+    own = ledger.candidate == reading.stable
+    none = (ZERO,) * len(ledger.guards)
+    fresh = {"instance": "", "former": "", "counted": none}
+    nodes = {
+        name: node.model_copy(update={**fresh, "history": node.sums if own and node.cohort == "candidate" else none})
+        for name, node in ledger.nodes.items()
+    }
+    return ledger.model_copy(update={"stable": reading.stable, "nodes": nodes})
+
+
+def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
+    """An attempt begins: its counters begin at zero, and the baselines are frozen. Nodes that have left the fleet are forgotten."""
+    none = (ZERO,) * len(ledger.guards)
+    fresh = {"cohort": "stable", "instance": "", "former": "", "at": 0, "counted": none, "sums": none}
+    fleet = reading.candidates | reading.others
+    nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items() if name in fleet}
+    guards = tuple(Guard(metric=each.metric, quantile=each.quantile, max_ratio=each.max_ratio) for each in ledger.guards)
+    ledger = ledger.model_copy(update={"attempt": reading.attempt, "began": at, "lost": (0, 0), "guards": guards, "nodes": nodes})
+    return _with_baselines(ledger, range(len(guards)))
+
+
+def _with_baselines(ledger: Ledger, of: Iterable[int]) -> Ledger:
+    """Freeze what to expect of each node by the history that the guardrails with these indexes have."""
+    guards, names = list(ledger.guards), list(ledger.nodes)
+    rows = [list(ledger.nodes[name].baseline) for name in names]
+    for index in of:
+        found, newcomer = expected_rates([ledger.nodes[name].history[index] for name in names])
+        for row, baseline in zip(rows, found, strict=True):
+            row[index] = baseline
+        guards[index] = guards[index].model_copy(update={"newcomer": newcomer})
+    nodes = {name: ledger.nodes[name].model_copy(update={"baseline": tuple(row)}) for name, row in zip(names, rows, strict=True)}
+    return ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes})
+
+
+def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
+    """The ledger with the guardrails of the rules, and no others.
+
+    A new one takes as history what the agents have counted for the stable version since they started, and counts from now on. So does one
+    that could not tell a slow request before, for want of requests on the stable version.
+    """
+    guards: list[Guard] = []
+    former: list[int | None] = []
+    for rule in reading.rules:
+        index = ledger.guard(rule)
+        guard = ledger.guards[index] if index is not None else Guard(metric=rule.metric, quantile=rule.quantile, max_ratio=rule.max_ratio)
+        if any(guard.identity == each.identity for each in guards):
+            continue
+        metric = counted_metric(rule.metric)
+        if metric.compares_durations and guard.edge is None:
+            guard = guard.model_copy(update={"edge": metric.edge(rule, reading.served().values())})
+            index = index if guard.edge is None else None
+        guards.append(guard)
+        former.append(index)
+    added = [index for index, before in enumerate(former) if before is None]
+    if not added and former == list(range(len(ledger.guards))):
+        return ledger
+    served = reading.served() if added else {}
+
+    def carried(pairs: Sequence[Pair], new: Counted | None) -> tuple[Pair, ...]:
+        return tuple(
+            pairs[before] if before is not None else _counted(guards[index], new) if new is not None else ZERO
+            for index, before in enumerate(former)
+        )
+
+    nodes = {}
+    for name in sorted(ledger.nodes.keys() | reading.candidates | reading.others):
+        node, line = ledger.nodes.get(name) or NodeRecord(), reading.lines.get(name)
+        read = line.counted if line is not None and line.token == node.instance else None
+        pairs = {"counted": carried(node.counted, read), "history": carried(node.history, served.get(name))}
+        pairs |= {"sums": carried(node.sums, None), "baseline": carried(node.baseline, None)}
+        nodes[name] = node.model_copy(update=pairs)
+    return _with_baselines(ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes}), added)
+
+
+def _counted(guard: Guard, counted: Counted) -> Pair:
+    """Bad events and events of a guardrail."""
+    bad, events = counted_metric(guard.metric).tally(counted, guard.edge)
+    return float(bad), float(max(bad, events))
+
+
+def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
+    """Count what the devices say beyond what they said before: one look of each guardrail."""
+    found = _Increments(len(ledger.guards))
+    nodes = dict(ledger.nodes)
+    for name, line in reading.lines.items():
+        cohort: Cohort = "candidate" if name in reading.candidates else "stable"
+        if cohort == "stable" and name not in reading.others:
+            continue
+        node = ledger.nodes.get(name) or _newcomer(ledger)
+        counted = tuple(_counted(guard, line.counted) for guard in ledger.guards)
+        gained = _gained(ledger, node, cohort, line.token, counted, at)
+        if gained is None:
+            continue
+        update = {"cohort": cohort, "instance": line.token, "at": at, "counted": counted}
+        if node.instance not in ("", line.token):
+            update["former"] = node.instance
+        if reading.candidate:
+            before = node.sums if node.cohort == cohort else (ZERO,) * len(gained)
+            update["sums"] = _added(before, gained)
+            found.add(cohort, gained, node.baseline)
+        if cohort == "stable":
+            update["history"] = _added(node.history, gained)
+        nodes[name] = node.model_copy(update=update)
+    if not reading.candidate:
+        return ledger.model_copy(update={"nodes": nodes})
+    alone = bool(reading.candidates) and not reading.others
+    guards = tuple(
+        _look(_freeze(guard, ledger, index) if alone else guard, *found.of(index), alone=alone) for index, guard in enumerate(ledger.guards)
+    )
+    return ledger.model_copy(update={"guards": guards, "nodes": nodes})
+
+
+def _newcomer(ledger: Ledger) -> NodeRecord:
+    """A node without history."""
+    none = (ZERO,) * len(ledger.guards)
+    return NodeRecord(counted=none, sums=none, history=none, baseline=tuple(guard.newcomer for guard in ledger.guards))
+
+
+def _added(before: Sequence[Pair], gained: Sequence[Pair]) -> tuple[Pair, ...]:
+    return tuple((bad + more_bad, events + more) for (bad, events), (more_bad, more) in zip(before, gained, strict=True))
+
+
+def _gained(ledger: Ledger, node: NodeRecord, cohort: Cohort, token: str, counted: Sequence[Pair], at: int) -> tuple[Pair, ...] | None:
+    """What a node counted since its last reading; None where that cannot be, or is no news.
+
+    A process that is not known counts from zero, except for what is kept on the node's disk. Numbers that go back within a process are not
+    counted; nor are a late report of the process before and more events than a node can have had in the time.
+    """
+    if node.instance and token == node.former:
+        return None
+    same_cohort = bool(node.instance) and node.cohort == cohort
+    gained = []
+    for guard, (bad, events), (bad_before, events_before) in zip(ledger.guards, counted, node.counted, strict=True):
+        if same_cohort and token == node.instance:
+            more_bad, more = bad - bad_before, events - events_before
+        elif same_cohort and counted_metric(guard.metric).kept_on_disk:
+            more_bad, more = bad - bad_before if bad >= bad_before else bad, events
+        else:
+            more_bad, more = bad, events
+        if more_bad < 0 or more < 0:
+            return None
+        gained.append((more_bad, max(more, more_bad)))
+    elapsed = max(0, at - (node.at or ledger.began)) + SLACK_SECONDS
+    return tuple(gained) if all(more <= MOST_PER_SECOND * elapsed for _, more in gained) else None
+
+
+class _Increments:
+    """What one pass found in both cohorts, by guardrail: bad events, events, and events times the expected rates of their nodes."""
+
+    def __init__(self, guards: int) -> None:
+        self._sums = {cohort: [[0.0, 0.0, 0.0] for _ in range(guards)] for cohort in ("candidate", "stable")}
+
+    def add(self, cohort: Cohort, gained: Sequence[Pair], baseline: Sequence[Pair]) -> None:
+        """Add one node's."""
+        for row, (bad, events), (rate, _) in zip(self._sums[cohort], gained, baseline, strict=True):
+            row[0], row[1], row[2] = row[0] + bad, row[1] + events, row[2] + events * rate
+
+    def of(self, index: int) -> tuple[Sequence[float], Sequence[float]]:
+        """The candidate's and the stable cohort's, of one guardrail."""
+        return self._sums["candidate"][index], self._sums["stable"][index]
+
+
+def _freeze(guard: Guard, ledger: Ledger, index: int) -> Guard:
+    """Every node has the candidate: from now on it is compared with the history of the stable version."""
+    if guard.frozen is not None:
+        return guard
+    rows = [(*node.history[index], node.baseline[index][0]) for node in ledger.nodes.values()]
+    bad, events = sum(row[0] for row in rows), sum(row[1] for row in rows)
+    nodes = sum(row[1] > 0 for row in rows)
+    weight = sum(row[1] * row[2] for row in rows)
+    whole = Tally(bad=round(bad), events=round(events), nodes=nodes)
+    return guard.model_copy(update={"frozen": Frozen(bad=bad, weight=weight, whole=whole, whole_weight=weight)})
+
+
+def _look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, alone: bool) -> Guard:
+    """One look of a guardrail's test.
+
+    Args:
+        candidate, stable: bad events, events, and weighted events in this interval.
+        alone: whether no node is left on the stable version.
+    """
+    bad, events, weight = candidate
+    update: dict[str, object] = {}
+    other_bad, other_weight = stable[0], stable[2]
+    if alone and guard.frozen is not None:
+        frozen = guard.frozen
+        other_weight = min(weight, frozen.weight)
+        other_bad = frozen.bad * other_weight / frozen.weight if frozen.weight else 0.0
+        left = {"bad": round(frozen.bad - other_bad, 6), "weight": max(0.0, frozen.weight - other_weight)}
+        update["frozen"] = frozen.model_copy(update=left)
+    whole = weight + other_weight
+    if whole:
+        update["ratio"] = look(guard.test, guard.ratio, bad, bad + other_bad, weight / whole)
+    update["candidate"] = (guard.candidate[0] + bad, guard.candidate[1] + events)
+    update["stable"] = (guard.stable[0] + stable[0], guard.stable[1] + stable[1])
+    update["weights"] = (guard.weights[0] + weight, guard.weights[1] + stable[2])
+    return guard.model_copy(update=update)

@@ -1,0 +1,242 @@
+"""What an attempt has counted so far, and what the nodes counted before it. Pure.
+
+Devices count without end, and say their sums. What happened between two readings is the difference, taken against the last reading of
+each node: an agent that starts again counts from zero, so what it says is all new, and an operator or a gateway that starts again changes
+nothing. The differences of one pass are one look of each guardrail's test (`bramble.evidence.ratio`).
+
+The ledger is kept in a ConfigMap (`evidence-…`), apart from the status. They are two writes, and a crash may come between them in either
+order. Neither order loses or doubles an event, because a look is always computed from the ledger that is stored and from the devices' sums:
+
+- The ledger is not written: the next pass computes the same looks again, with more events in them.
+- The ledger is written, and the status is not: the next pass counts from the new ledger, and comes to the same decision.
+- The status names a new attempt, and the ledger is of the one before: the ledger that is computed begins the attempt. The counters of an
+  attempt begin at zero, so nothing of it is missed.
+- The ledger is lost: it begins at what the devices say then. The evidence until then is collected again, and none is counted twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bramble.api.labels import owner_labels
+from bramble.api.objects import Metadata
+from bramble.contracts.base import ExtensibleDocument
+from bramble.contracts.bounds import Finite, Whole
+from bramble.contracts.canonical import canonical_json
+from bramble.contracts.counters import Cohort, Counted
+from bramble.evidence.nodes import NUMBERS
+from bramble.evidence.ratio import RatioTest
+from bramble.guardrails.base import Rule
+from bramble.guardrails.evidence import Tally
+from bramble.kube.resources import CONFIG_MAP, Manifest
+
+Pair = tuple[Annotated[Finite, Field(ge=0)], Annotated[Finite, Field(ge=0)]]
+ZERO: Pair = (0.0, 0.0)
+
+KEY = "evidence.json.zz"
+"""Key of the ConfigMap's `binaryData`: the canonical JSON of a `Ledger`, compressed by zlib."""
+
+LIMIT = 900 * 1024
+"""Bytes that the ledger may have as base64; an object of the API server may have 1 MiB."""
+
+LARGEST = 32 * 2**20
+"""Bytes of JSON that are read at most. Somebody may have put anything into the ConfigMap."""
+
+
+class NodeRecord(ExtensibleDocument):
+    """One node. Each tuple has one entry for each guardrail of the ledger.
+
+    Attributes:
+        cohort: in which cohort the node was when it was last read in this attempt.
+        instance: which process of the agent was read, shortened; empty before the first reading of the attempt.
+        former: the process before. A late report of it is not counted again.
+        at: when it was last read, in seconds since 1970.
+        counted: bad events and events, as last read.
+        sums: bad events and events of this attempt, in the present cohort.
+        history: bad events and events while the node served the stable version, halved every day.
+        baseline: expected bad events per event and how uncertain that is (`bramble.evidence.baselines`), frozen when the attempt began.
+    """
+
+    cohort: Cohort = "stable"
+    instance: str = ""
+    former: str = ""
+    at: Whole = 0
+    counted: tuple[Pair, ...] = ()
+    sums: tuple[Pair, ...] = ()
+    history: tuple[Pair, ...] = ()
+    baseline: tuple[Pair, ...] = ()
+
+
+class Frozen(ExtensibleDocument):
+    """The stable version's history when no node was left to compare with, as far as it is not used up.
+
+    The candidate is compared with as much of it at a time as the candidate answers itself, and with no part of it twice.
+
+    Attributes:
+        bad: bad events that are left.
+        weight: events that are left, each times its node's expected rate.
+        whole, whole_weight: what there was at the beginning.
+    """
+
+    bad: Annotated[Finite, Field(ge=0)]
+    weight: Annotated[Finite, Field(ge=0)]
+    whole: Tally
+    whole_weight: Annotated[Finite, Field(ge=0)]
+
+
+class Guard(ExtensibleDocument):
+    """One guardrail of the ledger.
+
+    Attributes:
+        metric, quantile, max_ratio: of its rule. Evidence belongs to a guardrail with the same three.
+        edge: index of the last bucket of durations that is not slow; None for other metrics, and until the stable quantile is known.
+        ratio: as in `GuardEvidence`.
+        candidate, stable: bad events and events of this attempt.
+        weights: events of the candidate and of the stable cohort, each times its node's expected rate.
+        newcomer: the baseline of a node without history.
+        frozen: what is left to compare with in the last step; None before it.
+    """
+
+    metric: str
+    quantile: float | None = None
+    max_ratio: float
+    edge: Whole | None = None
+    ratio: tuple[Finite, ...] = ()
+    candidate: Pair = ZERO
+    stable: Pair = ZERO
+    weights: Pair = ZERO
+    newcomer: Pair = (1.0, 1.0)
+    frozen: Frozen | None = None
+
+    @property
+    def identity(self) -> tuple[str, float | None, float]:
+        """What makes it the same guardrail as one of a spec."""
+        return self.metric, self.quantile, self.max_ratio
+
+    @property
+    def test(self) -> RatioTest:
+        """Its test."""
+        return RatioTest(self.max_ratio)
+
+
+class Ledger(ExtensibleDocument):
+    """The evidence of a Rollout.
+
+    Attributes:
+        at, began: when it was computed, and when the attempt began in it, in seconds since 1970.
+        step: the step in which it was computed.
+        stable, candidate: uids of the versions; empty without one.
+        lost: how many nodes without the candidate were lost, and how many there were, when there were any last in this attempt.
+    """
+
+    schema_: Literal["bramble.dev/evidence/v1"] = Field("bramble.dev/evidence/v1", alias="schema")
+    rollout_uid: str
+    attempt: Whole
+    step: Whole = 0
+    stable: str = ""
+    candidate: str = ""
+    at: Whole
+    began: Whole
+    lost: tuple[Whole, Whole] = (0, 0)
+    guards: Annotated[tuple[Guard, ...], Field(max_length=16)] = ()
+    nodes: dict[str, NodeRecord] = Field(default_factory=dict)
+
+    def guard(self, rule: Rule) -> int | None:
+        """The index of a rule's guardrail; None where the ledger does not have it."""
+        wanted = (rule.metric, rule.quantile, rule.max_ratio)
+        return next((index for index, guard in enumerate(self.guards) if guard.identity == wanted), None)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one process of an agent says about the version that its node should serve.
+
+    Attributes:
+        instance: boot and process.
+        counted: its sums.
+    """
+
+    instance: str
+    counted: Counted
+
+    @property
+    def token(self) -> str:
+        """The process, shortened."""
+        return hashlib.sha256(self.instance.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a pass read.
+
+    Attributes:
+        rollout_uid, attempt, step, stable, candidate: as in the ledger.
+        rules: the guardrails.
+        candidates, others: the nodes of both cohorts.
+        lost: how many of the others are lost, and how many they are.
+        lines: node to what it says of this attempt, in its cohort. Nodes that are in neither cohort are ignored.
+        served: gives, by node, all that its agent counted for the stable version in any attempt: the first history of a guardrail.
+    """
+
+    rollout_uid: str
+    attempt: int
+    step: int = 0
+    stable: str = ""
+    candidate: str = ""
+    rules: tuple[Rule, ...] = ()
+    candidates: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+    lost: tuple[int, int] = (0, 0)
+    lines: Mapping[str, Line] = field(default_factory=dict)
+    served: Callable[[], Mapping[str, Counted]] = dict
+
+
+def ledger_name(rollout_uid: str) -> str:
+    """Name of the ConfigMap of a Rollout's evidence, in the operator's namespace."""
+    return f"evidence-{hashlib.sha256(rollout_uid.encode()).hexdigest()[:16]}"
+
+
+def render(ledger: Ledger, metadata: Metadata, namespace: str) -> Manifest:
+    """The ConfigMap. A ledger that does not fit loses the history of its nodes; what is expected of them is that of a node without any."""
+    content = _encoded(ledger)
+    if len(content) > LIMIT:
+        content = _encoded(_without_history(ledger))
+    return {
+        "apiVersion": CONFIG_MAP.api_version,
+        "kind": CONFIG_MAP.kind,
+        "metadata": {
+            "namespace": namespace,
+            "name": ledger_name(ledger.rollout_uid),
+            "labels": owner_labels(metadata.key.kind, metadata.name, metadata.uid, metadata.namespace),
+        },
+        "binaryData": {KEY: content},
+    }
+
+
+def _encoded(ledger: Ledger) -> str:
+    return base64.b64encode(zlib.compress(canonical_json(ledger))).decode()
+
+
+def _without_history(ledger: Ledger) -> Ledger:
+    none, newcomers = (ZERO,) * len(ledger.guards), tuple(guard.newcomer for guard in ledger.guards)
+    nodes = {name: node.model_copy(update={"history": none, "baseline": newcomers}) for name, node in ledger.nodes.items()}
+    return ledger.model_copy(update={"nodes": nodes})
+
+
+def read_ledger(manifest: Manifest) -> Ledger | None:
+    """The ledger in a ConfigMap; None where nobody can read it, as after somebody edited it."""
+    try:
+        unpacked = zlib.decompressobj().decompress(base64.b64decode((manifest.get("binaryData") or {}).get(KEY, "")), LARGEST)
+        ledger = Ledger.model_validate_json(unpacked)
+    except (ValueError, zlib.error):
+        return None
+    guards = len(ledger.guards)
+    whole = all({len(node.counted), len(node.sums), len(node.history), len(node.baseline)} == {guards} for node in ledger.nodes.values())
+    return ledger if whole and all(not guard.ratio or len(guard.ratio) == NUMBERS for guard in ledger.guards) else None

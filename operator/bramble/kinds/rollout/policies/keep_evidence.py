@@ -1,0 +1,45 @@
+"""Writes the ledger of evidence into its ConfigMap, beside whatever else the pass does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bramble.kinds.plan import Apply, Plan
+from bramble.kinds.rollout.ledger import render
+from bramble.kinds.rollout.observed import Observed
+
+TRYING = timedelta(seconds=30)
+"""How long evidence about a candidate may wait to be written. Until then each pass computes it again from what the devices say."""
+
+SERVING = timedelta(minutes=10)
+"""The same while no version is tried: only the history of the nodes grows."""
+
+
+def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
+    """What a policy planned, with the write of the ledger where that is due.
+
+    It is due when an attempt or a step begins or ends, when a version is promoted, and after a while. A plan that changes memory writes the
+    status alone; the pass after it writes the ledger. A Rollout that serves nothing, yields to a rival or is deleted has no evidence.
+    """
+    status = seen.status
+    if (status.stable is None and status.candidate is None) or seen.rival is not None or seen.metadata.deleted is not None:
+        return planned
+    due = written_until(seen)
+    if planned.remember or now < due:
+        return planned.no_later_than(max(due, now))
+    return replace(planned, items=(*planned.items, Apply(render(seen.ledger, seen.metadata, seen.namespace)))).no_later_than(
+        now + (TRYING if status.candidate is not None else SERVING)
+    )
+
+
+def written_until(seen: Observed) -> datetime:
+    """When the ledger has to be written again: at once where the stored one is of another attempt, step or version."""
+    stored, status = seen.stored_ledger, seen.status
+    if stored is None:
+        return seen.now
+    ledger, present = stored.ledger, seen.ledger
+    former = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
+    if former != (present.rollout_uid, present.attempt, present.step, present.stable, present.candidate, len(present.guards)):
+        return seen.now
+    return datetime.fromtimestamp(ledger.at, seen.now.tzinfo) + (TRYING if status.candidate is not None else SERVING)

@@ -1,0 +1,156 @@
+"""The ledger as a ConfigMap, and when it is written."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bramble.contracts.counters import Counted
+from bramble.guardrails.base import Rule
+from bramble.kinds.plan import NOTHING, Apply, Plan
+from bramble.kinds.rollout.counting import advance
+from bramble.kinds.rollout.ledger import KEY, LIMIT, Ledger, Reading, ledger_name, read_ledger, render
+from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.plan import plan
+from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
+from tests.unit.rollout.rows import FIRST, NOW, UID, baking, canaries, items, kept, observed, with_candidate
+
+row = pytest.param
+RULES = tuple(Rule(metric=metric, max_ratio=1.5, min_events=400, min_nodes=1) for metric in ("errors", "crashes", "accuracy"))
+
+
+def ledger_of(nodes: int) -> Ledger:
+    """All of a fleet's nodes have a history of their own."""
+    names = [f"living-room-{n}.example.org" for n in range(nodes)]
+    served = {
+        name: Counted(counts={"requests": 100_000 + n * 37, "errors": n % 301, "right": 50_000 + n, "wrong": n % 1009, "crashes": n % 7})
+        for n, name in enumerate(names)
+    }
+    reading = Reading(UID, attempt=2, stable="v1", candidate="v2", rules=RULES, others=frozenset(names), served=lambda: served)
+    return advance(None, reading, NOW)
+
+
+def test_a_ledger_is_read_as_it_was_written() -> None:
+    seen = with_candidate(canaries("a", errors=3))
+    manifest = render(seen.ledger, seen.metadata, "bramble-system")
+    assert read_ledger(manifest) == seen.ledger
+    assert manifest["metadata"]["name"] == ledger_name(UID)
+    assert manifest["metadata"]["labels"]["bramble.dev/owner-uid"] == UID
+
+
+def test_the_ledger_of_five_thousand_nodes_fits() -> None:
+    seen = observed()
+    whole = ledger_of(5000)
+    manifest = render(whole, seen.metadata, "bramble-system")
+    assert len(json.dumps(manifest)) < LIMIT
+    assert read_ledger(manifest) == whole
+
+
+def test_a_ledger_that_does_not_fit_loses_the_history_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bramble.kinds.rollout.ledger.LIMIT", 1000)
+    whole = ledger_of(100)
+    found = read_ledger(render(whole, observed().metadata, "bramble-system"))
+    assert found is not None
+    assert found.nodes.keys() == whole.nodes.keys()
+    assert {node.history for node in found.nodes.values()} == {((0.0, 0.0),) * 3}
+    assert {node.baseline for node in found.nodes.values()} == {tuple(guard.newcomer for guard in whole.guards)}
+
+
+def packed(content: bytes) -> dict[str, Any]:
+    return {"binaryData": {KEY: base64.b64encode(zlib.compress(content)).decode()}}
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        row({}, id="nothing"),
+        row({"binaryData": {KEY: "no base64"}}, id="no base64"),
+        row({"binaryData": {KEY: base64.b64encode(b"plain").decode()}}, id="not compressed"),
+        row(packed(b"{}"), id="no ledger"),
+        row(packed(b"[" * 100_000), id="deeply nested"),
+        row(packed(b" " * (33 * 2**20)), id="a bomb"),
+        row(
+            packed(ledger_of(1).model_copy(update={"guards": ()}).model_dump_json(by_alias=True).encode()),
+            id="nodes with other guardrails than it has",
+        ),
+    ],
+)
+def test_what_somebody_wrote_into_the_config_map_is_no_ledger(manifest: dict[str, Any]) -> None:
+    assert read_ledger(manifest) is None
+
+
+def stored(seen: Observed, **changes: Any) -> Observed:
+    """The stored ledger with some changes."""
+    assert seen.stored_ledger is not None
+    ledger = seen.stored_ledger.ledger.model_copy(update=changes)
+    return replace(seen, stored_ledger=replace(seen.stored_ledger, ledger=ledger))
+
+
+def ago(seconds: int) -> int:
+    return int((NOW - timedelta(seconds=seconds)).timestamp())
+
+
+TRYING = with_candidate(canaries("a"))
+SERVING = observed()
+
+
+@pytest.mark.parametrize(
+    ("seen", "planned", "expected"),
+    [
+        row(stored(TRYING, at=ago(29)), NOTHING, [], id="it was written 29 seconds ago"),
+        row(stored(TRYING, at=ago(30)), NOTHING, ["Apply"], id="it was written 30 seconds ago"),
+        row(stored(TRYING, attempt=1), NOTHING, ["Apply"], id="a new attempt has begun"),
+        row(stored(TRYING, step=1), NOTHING, ["Apply"], id="another step has begun"),
+        row(stored(TRYING, stable="another"), NOTHING, ["Apply"], id="a version was promoted"),
+        row(stored(TRYING, attempt=1), Plan(status={}, remember=True), [], id="memory changes in a write of its own"),
+        row(replace(TRYING, stored_ledger=None), NOTHING, ["Apply"], id="there is none, or nobody can read it"),
+        row(replace(TRYING, rival="older"), NOTHING, [], id="another Rollout has precedence"),
+        row(stored(SERVING, at=ago(599)), NOTHING, [], id="no version is tried, and it was written ten minutes ago but for a second"),
+        row(stored(SERVING, at=ago(600)), NOTHING, ["Apply"], id="no version is tried, and it was written ten minutes ago"),
+        row(observed(status=FIRST), NOTHING, [], id="nothing was ever served"),
+        row(observed(deleted=NOW), NOTHING, [], id="the Rollout is deleted"),
+    ],
+)
+def test_when_it_is_written(seen: Observed, planned: Plan, expected: list[str]) -> None:
+    found = keep_evidence(seen, planned, NOW)
+    assert items(found) == expected
+    for item in found.items:
+        assert isinstance(item, Apply)
+        assert read_ledger(item.manifest) == seen.ledger
+
+
+def test_a_ledger_that_was_not_written_is_computed_again() -> None:
+    """The operator dies after the write of the status, or before either."""
+    once = with_candidate(canaries("a", errors=5))
+    assert once.stored_ledger is not None
+    again = with_candidate(canaries("a", errors=7), ledger=once.stored_ledger.ledger)
+    assert (once.evidence[1].candidate.bad, again.evidence[1].candidate.bad) == (5, 7)
+
+
+def test_a_ledger_that_was_written_without_the_status_leads_to_the_same_decision() -> None:
+    """The operator dies between the write of the ledger and that of the decision."""
+    bad = with_candidate(canaries("a", errors=50))
+    first = kept(bad, plan(bad, NOW))["decision"]
+    second = with_candidate(canaries("a", errors=50), ledger=bad.ledger)
+    then = kept(second, plan(second, NOW))["decision"]
+    assert then["judgement"]["verdict"] == first["judgement"]["verdict"] == "Fail"
+    assert [each["candidate"] for each in then["evidence"]] == [each["candidate"] for each in first["evidence"]]
+
+
+def test_a_decision_does_not_wait_for_the_ledger() -> None:
+    seen = stored(with_candidate(canaries("a", errors=50)), at=ago(3600))
+    found = plan(seen, NOW)
+    assert found.remember
+    assert items(found) == []
+
+
+def test_evidence_of_a_step_is_that_of_the_whole_attempt() -> None:
+    first = with_candidate(canaries("a", errors=5))
+    second = with_candidate(canaries("a", "b", errors=5), status=baking(step=1), on=("a", "b"), ledger=first.ledger)
+    assert second.evidence[1].candidate.bad == 10
