@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from bramble.api.conditions import find, merge
 from bramble.api.labels import STEP
 from bramble.engine.cache import labels_of
 from bramble.engine.changes import Changes
@@ -19,6 +20,7 @@ from bramble.engine.events import event
 from bramble.engine.faults import Faults, Site
 from bramble.engine.metrics import Metrics
 from bramble.engine.ownership import matches, require_ours, with_digest
+from bramble.engine.rewritten import CONDITION, RewrittenChildren
 from bramble.engine.status import check_memory, conditions_changed, same, shorten
 from bramble.errors import AlreadyExists, BrambleError, Conflict, NameConflict, NotLeader
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Emit, FileResult, Item, PatchFields, Plan
@@ -75,6 +77,7 @@ class Executor:
         self._faults, self._metrics, self._rules = faults, metrics, rules
         self._clock: Callable[[], float] = boottime
         self._status_written: dict[str, float] = {}
+        self._rewritten = RewrittenChildren(self._clock)
 
     async def execute(self, planned: Manifest, plan: Plan, states: States, memory: frozenset[str] = frozenset()) -> float | None:
         """Carry out a whole plan.
@@ -101,11 +104,24 @@ class Executor:
         if plan.status is None:
             await self._emit(planned, plan.events)
             return None
-        return await self._status(planned, plan, memory)
+        return await self._status(planned, self._with_rewritten(planned, plan), memory)
+
+    def _with_rewritten(self, planned: Manifest, plan: Plan) -> Plan:
+        """The plan, whose status also says which children something else rewrites."""
+        status, uid = plan.status or {}, planned["metadata"]["uid"]
+        conditions = [each for each in status.get("conditions") or () if each["type"] != CONDITION]
+        told = find(status.get("conditions") or (), CONDITION)
+        if (condition := self._rewritten.condition(uid)) is None:
+            return plan if told is None else replace(plan, status={**status, "conditions": conditions})
+        generation = int(planned["metadata"].get("generation", 0))
+        merged = [*conditions, *merge([told] if told is not None else [], (condition,), generation, utcnow())]
+        events = () if told is not None else (Emit("Warning", condition.reason, condition.message),)
+        return replace(plan, status={**status, "conditions": merged}, events=(*plan.events, *events))
 
     def forget(self, uid: str) -> None:
         """Drop what is kept about a deleted object."""
         self._status_written.pop(uid, None)
+        self._rewritten.forget(uid)
 
     async def _item(self, planned: Manifest, item: Item, states: States) -> Manifest:
         """Carry out one item. Returns the planned object, in its new state if the item changed it."""
@@ -114,7 +130,7 @@ class Executor:
             case CreateOnce(manifest):
                 await self._create(kind, manifest)
             case Apply(manifest):
-                await self._apply(kind, manifest, states)
+                await self._apply(planned, manifest, states)
             case Delete(key, uid, propagation):
                 resource = RESOURCES[key.kind]
                 site = Site(kind, "delete", child_label(key.kind, states.get(key)))
@@ -144,20 +160,25 @@ class Executor:
             made = found
         self._changes.updated(made)
 
-    async def _apply(self, kind: str, manifest: Manifest, states: States) -> None:
-        """Apply a child, on condition that it is still in the state that the pass read. A child that already matches is not written.
+    async def _apply(self, planned: Manifest, manifest: Manifest, states: States) -> None:
+        """Apply a child, on condition that it is still in the state that the pass read. A child that already matches is not written, and
+        neither is one that something else rewrites to what was found.
 
         An object of that name that is not the wanted child ends the pass. Only a child that is known to be ours is applied with force.
         """
-        resource, key, wanted = RESOURCES[manifest["kind"]], key_of(manifest), with_digest(manifest)
+        resource, key, stated = RESOURCES[manifest["kind"]], key_of(manifest), with_digest(manifest)
+        wanted, owner = stated, planned["metadata"]["uid"]
         found = states[key] if key in states else await self._api.get(resource, key.namespace, key.name)
         if found is not None:
             require_ours(found, manifest)
-            if matches(found, wanted):
+            if matches(found, stated):
+                self._rewritten.as_stated(owner, key)
+                return
+            if self._rewritten.is_settled(owner, key, found, stated):
                 return
             preconditions = {name: found["metadata"][name] for name in ("uid", "resourceVersion")}
-            wanted = {**wanted, "metadata": {**wanted["metadata"], **preconditions}}
-        site, force = Site(kind, "apply", child_label(key.kind, manifest)), found is not None
+            wanted = {**stated, "metadata": {**stated["metadata"], **preconditions}}
+        site, force = Site(planned["kind"], "apply", child_label(key.kind, manifest)), found is not None
         try:
             applied = await self._write(site, lambda: self._api.apply(resource, wanted, force=force))
         except Conflict as error:
@@ -166,6 +187,7 @@ class Executor:
             raise
         if not force and not applied.created:
             log.warning("somebody else created %s %s/%s while it was being applied", *key)
+        self._rewritten.applied(owner, key, applied.manifest, stated)
         self._changes.updated(applied.manifest)
 
     async def _patch(self, kind: str, item: PatchFields) -> Manifest:

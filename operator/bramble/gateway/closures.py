@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ValidationError
 
@@ -19,11 +20,20 @@ from bramble.contracts.manifest import Manifest, Split
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreRefused
-from bramble.gateway.refusals import Missing
+from bramble.gateway.refusals import Busy, Missing
 from bramble.gateway.stores import OK, Store
 
 MAX_DIGESTS = 500_000
 """The most digests kept at the same time over all closures, and the most that one manifest may list. They take about 60 MB."""
+
+MAX_DIGESTS_READING = 1_500_000
+"""The most digests of all lists that are being read, which take about 190 MB."""
+
+READ_SECONDS = 120.0
+"""How long a manifest and its list may take to arrive. A store that sends them slowly would otherwise hold memory that others need."""
+
+WAIT_SECONDS = 20.0
+"""How long a call waits while another list of the same store is read, before it is answered with 503."""
 
 MANIFEST_BYTES = 1024 * 1024
 
@@ -51,6 +61,8 @@ class Closures:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Closure] = OrderedDict()
         self._reading: dict[tuple[str, str], asyncio.Lock] = {}
+        self._of_store: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # kept by the calls that hold or await one
+        self._under_way: dict[tuple[str, str], int] = {}
 
     async def allows(self, job: AnyJob, store: Store, digest: str) -> bool:
         """Whether this job may read this blob. Only benchmarks may read blobs here; all other jobs read the store directly.
@@ -75,14 +87,55 @@ class Closures:
         key = (f"{store.config.endpoint}/{store.config.bucket}/{store.config.prefix}", root)
         async with self._reading.setdefault(key, asyncio.Lock()):
             if key not in self._kept:
-                self._kept[key] = await (_package(root, store) if kind == "package" else _manifest(root, store))
+                self._kept[key] = await (_package(root, store) if kind == "package" else self._read_manifest(key, store))
             self._kept.move_to_end(key)
+            found = self._kept[key]
+        self._drop_oldest(MAX_DIGESTS, keep=1)
+        return found
+
+    async def _read_manifest(self, key: tuple[str, str], store: Store) -> Closure:
+        """Read a manifest when no other of its store is being read.
+
+        Raises:
+            Busy: another one is read for too long, or all that are being read have too many digests together.
+            bramble.errors.StoreUnavailable: the store did not send it in time.
+        """
+        place, root = key
+        turn = self._of_store.setdefault(place, asyncio.Lock())
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await turn.acquire()
+        except TimeoutError:
+            raise Busy(f"another list of samples of the same store is still being read, after {WAIT_SECONDS:g} s; try again") from None
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await _manifest(root, store, lambda digests: self._make_room(key, digests))
+        except TimeoutError as error:
+            late = TimeoutError(f"the manifest and its list of samples did not arrive within {READ_SECONDS:g} s")
+            raise store.client.silence(blob_key(root), late) from error
+        finally:
+            turn.release()
+            self._under_way.pop(key, None)
+
+    def _make_room(self, key: tuple[str, str], digests: int) -> None:
+        """Count what is being read, and drop what is only kept in its favour.
+
+        Raises:
+            Busy: what is being read has too many digests.
+        """
+        self._under_way[key] = digests
+        reading = sum(self._under_way.values())
+        if reading > MAX_DIGESTS_READING:
+            raise Busy(f"the lists of samples that are being read have more than {MAX_DIGESTS_READING} samples together; try again")
+        self._drop_oldest(max(0, MAX_DIGESTS - reading))
+
+    def _drop_oldest(self, most: int, keep: int = 0) -> None:
+        """Forget the closures that were not used for longest until there are at most so many digests, but keep so many closures."""
         held = sum(len(closure) for closure in self._kept.values())
-        while held > MAX_DIGESTS and len(self._kept) > 1:
+        while held > most and len(self._kept) > keep:
             oldest, closure = self._kept.popitem(last=False)
             self._reading.pop(oldest, None)
             held -= len(closure)
-        return self._kept[key]
 
 
 def _raw(digest: str) -> bytes:
@@ -110,8 +163,12 @@ async def _package(digest: str, store: Store) -> Closure:
         raise StoreRefused(f"blob {digest} is not a package: {error.errors()[0]['msg']}") from error
 
 
-async def _manifest(digest: str, store: Store) -> Closure:
-    """The list of samples, the samples of the test split, and the shards that hold them."""
+async def _manifest(digest: str, store: Store, make_room: Callable[[int], None]) -> Closure:
+    """The list of samples, the samples of the test split, and the shards that hold them.
+
+    Args:
+        make_room: is told how many digests have been read so far, and may raise an exception.
+    """
     content = await _document(digest, store, MANIFEST_BYTES)
     try:
         manifest = Manifest.model_validate_json(content)
@@ -130,6 +187,7 @@ async def _manifest(digest: str, store: Store) -> Closure:
                 limits = f"{LINE_BYTES} bytes in a line, or {SAMPLES_BYTES} in all"
                 raise StoreRefused(f"{what} has more than {limits}: a snapshot never writes such a list")
             listed |= await asyncio.to_thread(_test_samples, lines, what)
+            make_room(len(listed))
             if len(listed) > MAX_DIGESTS:
                 raise StoreRefused(f"{what} has more than {MAX_DIGESTS} samples in the test split: give the test split a smaller ratio")
         listed |= _test_samples([rest], what)
