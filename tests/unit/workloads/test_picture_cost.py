@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,11 +120,9 @@ print(status_bytes("VmHWM") - before)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_estimate_is_what_decoding_takes(name: str, make: Callable[[], bytes], tmp_path: object) -> None:
+def test_the_estimate_is_what_decoding_takes(name: str, make: Callable[[], bytes], tmp_path: Path) -> None:
     """Within 16 MiB for what the allocator and the decoder keep beside the picture."""
-    from pathlib import Path
-
-    content, folder = make(), Path(str(tmp_path))
+    content, folder = make(), tmp_path
     (folder / "small").write_bytes(black_png(8, 8) if content.startswith(b"\x89") else jpeg_of_scans(64, 64, 2))
     (folder / "large").write_bytes(content)
     measured = int(
