@@ -17,6 +17,7 @@ BENCHMARKS = (
     "status_delay",
     "operator_memory",
     "operator_pass",
+    "gateway_reports",
 )
 
 

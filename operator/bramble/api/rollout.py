@@ -302,6 +302,7 @@ class Status(KindStatus):
         {
             "attempt",
             "seq",
+            "seqRaisedAt",
             "stable",
             "candidate",
             "lastGood",
@@ -323,6 +324,8 @@ class Status(KindStatus):
     """Number of the present or last attempt; each candidate is an attempt. Memory."""
     seq: int = 0
     """The number of the last assignment that was written. It only grows, so that devices ignore an older one. Memory."""
+    seq_raised_at: str = ""
+    """When the same assignment was last written again because a device reported a higher number, in RFC 3339. Memory."""
     stable: Release | None = None
     """The version that the fleet serves. Memory."""
     candidate: Release | None = None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bramble.api.conditions import rfc3339
 from bramble.contracts.report import DISK_RESERVE_BYTES
 from bramble.kinds.plan import PatchFields
 from bramble.kinds.rollout.assignment import candidate_nodes, desired
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.policies.assign import assign
+from bramble.kinds.rollout.policies.assign import RAISE_AGAIN, assign
 from tests.unit.rollout.rows import (
     AWAY,
     FIRST,
@@ -31,6 +33,7 @@ from tests.unit.rollout.rows import (
 )
 
 row = pytest.param
+LATELY = RAISE_AGAIN - timedelta(seconds=1)
 ROOM = 1000 + DISK_RESERVE_BYTES
 """The package of a row, and what a device keeps free."""
 
@@ -54,8 +57,32 @@ ROOM = 1000 + DISK_RESERVE_BYTES
         row(
             observed(written=orders(), reports={"a": device("a", seq=90)}),
             [],
-            {"seq": 91},
+            {"seq": 91, "seqRaisedAt": rfc3339(NOW)},
             id="a device has a higher seq, as after a restore",
+        ),
+        row(
+            observed(status={"seqRaisedAt": rfc3339(NOW - LATELY)}, written=orders(), reports={"a": device("a", seq=5)}),
+            [],
+            {},
+            id="a device has a higher seq again, and the same orders were raised lately",
+        ),
+        row(
+            observed(status={"seqRaisedAt": rfc3339(NOW - RAISE_AGAIN)}, written=orders(), reports={"a": device("a", seq=5)}),
+            [],
+            {"seq": 6, "seqRaisedAt": rfc3339(NOW)},
+            id="the same orders were raised, but not lately",
+        ),
+        row(
+            observed(status={"seqRaisedAt": rfc3339(NOW - LATELY)}, written=tried("a"), reports=canaries("a")),
+            [],
+            {"seq": 6},
+            id="an undo is not held back because the same orders were raised lately",
+        ),
+        row(
+            observed(status={"seq": 91, "seqRaisedAt": rfc3339(NOW)}, written=orders(), reports={"a": device("a", seq=90)}),
+            ["Apply"],
+            {},
+            id="the raised seq is in memory, so the same orders are written",
         ),
         row(
             observed(status={"seq": 91}, written=orders(), reports={"a": device("a", seq=90)}),
