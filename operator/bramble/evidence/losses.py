@@ -18,6 +18,10 @@ MOST = 0.5
 """The share of lost canaries from which on a candidate is undone without any test."""
 
 FEWEST = 2
+"""How many canaries that has to be at least."""
+
+CALMER = 5.0
+"""By how many times the share of lost stable nodes has to be smaller: where a site is offline, it may have half of the canaries."""
 
 
 class Moment(NamedTuple):
@@ -50,8 +54,5 @@ def moment(candidate: ArrayLike, stable: ArrayLike) -> Moment:
 
 
 def most_are_lost(lost: int, canaries: int, stable_lost: int, stable: int) -> bool:
-    """Whether so many canaries are away at once that no test is needed: at least two and half of them, and not half of the stable nodes.
-
-    It stands outside of α: it is wrong where a site loses its power that has half of the canaries and few of the stable nodes.
-    """
-    return lost >= max(FEWEST, MOST * canaries) and not (stable and stable_lost >= MOST * stable)
+    """Whether so many canaries are away at once, and so few stable nodes, that no test is needed. It stands outside of α."""
+    return lost >= max(FEWEST, MOST * canaries) and CALMER * stable_lost * canaries <= lost * stable
