@@ -9,7 +9,7 @@ import numpy as np
 
 from bramble.evidence.baselines import baselines
 from bramble.evidence.cohorts import single_nodes
-from bramble.evidence.drift import broken, cohort_spread, drift
+from bramble.evidence.drift import FEWEST_BROKEN, broken, cohort_spread, drift
 from bramble.evidence.mixture import POINTS
 from bramble.evidence.ratio import RatioTest, State
 
@@ -75,12 +75,23 @@ def compare(test: RatioTest, nodes: Sequence[Node]) -> Seen:
     sums, baseline = (np.array([node[part] for node in nodes], np.float64).reshape(-1, 2) for part in (1, 2))
     mine = np.array([node.candidate for node in nodes], np.bool_)
     expected = sums[:, 1] * baseline[:, 0]
-    out = np.zeros(mine.shape, np.bool_)
-    out[~mine] = broken(sums[~mine, 0], expected[~mine])
+    out = np.array(broken_nodes(nodes), np.bool_)
     sums[out], expected[out] = 0.0, 0.0
     variance = baseline[:, 1] + drift(sums[~mine, 0], expected[~mine], baseline[~mine, 1]).allowed
     spread, single = cohort_spread(expected, variance, mine), single_nodes(test, sums[:, 0], expected, variance, mine)
     return Seen(round(float(spread), DECIMALS), round(float(single), DECIMALS))
+
+
+def broken_nodes(nodes: Sequence[Node]) -> list[bool]:
+    """Which nodes are stable and plainly broken (`drift.broken`). Their next events are compared with nothing."""
+    stable = [place for place, node in enumerate(nodes) if not node.candidate]
+    bad = [nodes[place].sums[0] for place in stable]
+    out = [False] * len(nodes)
+    if max(bad, default=0) >= FEWEST_BROKEN:
+        found = broken(bad, [nodes[place].sums[1] * nodes[place].baseline[0] for place in stable])
+        for place, is_broken in zip(stable, found.tolist(), strict=True):
+            out[place] = is_broken
+    return out
 
 
 def _short(number: float) -> float:

@@ -82,6 +82,18 @@ def test_what_may_come_next(lines: dict[str, Line], expected: tuple[int, ...]) -
     assert seen(advance(ledger, says(lines), START + 2 * MINUTE)) == expected
 
 
+def test_a_stable_node_that_breaks_is_not_compared_from_then_on_and_a_canary_is() -> None:
+    def later(ledger: Ledger, minutes: int, **errors: int) -> Ledger:
+        lines = {node: line(100 * minutes, errors.get(node, 0)) for node in NODES}
+        return advance(ledger, says(lines), START + minutes * MINUTE)
+
+    first = later(begun(a=1000, b=1000, c=1000, d=1000), 1, a=90, b=90)
+    broken, calm = later(first, 2, a=180, b=180), later(first, 2, a=180, b=90)
+    assert seen(broken) == (180, 200, 180, 600), "every event is told"
+    assert broken.guards[0].ratio == calm.guards[0].ratio
+    assert broken.guards[0].ratio != later(first, 2, a=90, b=90).guards[0].ratio
+
+
 def test_a_late_report_of_the_process_before_is_not_counted_again() -> None:
     ledger = advance(begun(), says({"a": line(100, 5)}), START + MINUTE)
     ledger = advance(ledger, says({"a": line(10, instance="2")}), START + 2 * MINUTE)

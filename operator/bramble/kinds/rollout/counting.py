@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bramble.contracts.counters import Cohort, Counted
-from bramble.evidence.nodes import expected_rates, look
+from bramble.evidence.nodes import Node, broken_nodes, expected_rates, look
 from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import Tally
 from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Ledger, NodeRecord, Pair, Reading
@@ -132,7 +132,7 @@ def _counted(guard: Guard, counted: Counted) -> Pair:
 
 def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     """Count what the devices say beyond what they said before: one look of each guardrail."""
-    found = _Increments(len(ledger.guards))
+    found = _Increments([_broken(ledger, index) for index in range(len(ledger.guards))])
     nodes = dict(ledger.nodes)
     for name, line in reading.lines.items():
         cohort: Cohort = "candidate" if name in reading.candidates else "stable"
@@ -149,7 +149,7 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
         if reading.candidate:
             before = node.sums if node.cohort == cohort else (ZERO,) * len(gained)
             update["sums"] = _added(before, gained)
-            found.add(cohort, gained, node.baseline)
+            found.add(name, cohort, gained, node.baseline)
         if cohort == "stable":
             update["history"] = _added(node.history, gained)
         nodes[name] = node.model_copy(update=update)
@@ -160,6 +160,13 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
         _look(_freeze(guard, ledger, index) if alone else guard, *found.of(index), alone=alone) for index, guard in enumerate(ledger.guards)
     )
     return ledger.model_copy(update={"guards": guards, "nodes": nodes})
+
+
+def _broken(ledger: Ledger, index: int) -> frozenset[str]:
+    """The stable nodes that are left out of a guardrail's looks, by what they had counted before."""
+    nodes = {name: node for name, node in ledger.nodes.items() if node.cohort == "stable" and node.sums}
+    found = broken_nodes([Node(candidate=False, sums=node.sums[index], baseline=node.baseline[index]) for node in nodes.values()])
+    return frozenset(name for name, is_broken in zip(nodes, found, strict=True) if is_broken)
 
 
 def _newcomer(ledger: Ledger) -> NodeRecord:
@@ -197,15 +204,26 @@ def _gained(ledger: Ledger, node: NodeRecord, cohort: Cohort, token: str, counte
 
 
 class _Increments:
-    """What one pass found in both cohorts, by guardrail: bad events, events, and events times the expected rates of their nodes."""
+    """What one pass found in both cohorts, by guardrail.
 
-    def __init__(self, guards: int) -> None:
-        self._sums = {cohort: [[0.0, 0.0, 0.0] for _ in range(guards)] for cohort in ("candidate", "stable")}
+    Bad events and events of all nodes; then, of those that are compared, bad events, and events times the expected rates of their nodes.
+    """
 
-    def add(self, cohort: Cohort, gained: Sequence[Pair], baseline: Sequence[Pair]) -> None:
+    def __init__(self, left_out: Sequence[frozenset[str]]) -> None:
+        """Nothing yet.
+
+        Args:
+            left_out: by guardrail, the stable nodes that it leaves out.
+        """
+        self._left_out = left_out
+        self._sums = {cohort: [[0.0] * 4 for _ in left_out] for cohort in ("candidate", "stable")}
+
+    def add(self, name: str, cohort: Cohort, gained: Sequence[Pair], baseline: Sequence[Pair]) -> None:
         """Add one node's."""
-        for row, (bad, events), (rate, _) in zip(self._sums[cohort], gained, baseline, strict=True):
-            row[0], row[1], row[2] = row[0] + bad, row[1] + events, row[2] + events * rate
+        for left_out, row, (bad, events), (rate, _) in zip(self._left_out, self._sums[cohort], gained, baseline, strict=True):
+            row[0], row[1] = row[0] + bad, row[1] + events
+            if cohort == "candidate" or name not in left_out:
+                row[2], row[3] = row[2] + bad, row[3] + events * rate
 
     def of(self, index: int) -> tuple[Sequence[float], Sequence[float]]:
         """The candidate's and the stable cohort's, of one guardrail."""
@@ -228,12 +246,12 @@ def _look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, 
     """One look of a guardrail's test.
 
     Args:
-        candidate, stable: bad events, events, and weighted events in this interval.
+        candidate, stable: bad events, events, compared bad events, and weighted events in this interval (`_Increments`).
         alone: whether no node is left on the stable version.
     """
-    bad, events, weight = candidate
+    bad, events, _, weight = candidate
     update: dict[str, object] = {}
-    other_bad, other_weight = stable[0], stable[2]
+    other_bad, other_weight = stable[2], stable[3]
     if alone and guard.frozen is not None:
         frozen = guard.frozen
         other_weight = min(weight, frozen.weight)
@@ -245,5 +263,5 @@ def _look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, 
         update["ratio"] = look(guard.test, guard.ratio, bad, bad + other_bad, weight / whole)
     update["candidate"] = (guard.candidate[0] + bad, guard.candidate[1] + events)
     update["stable"] = (guard.stable[0] + stable[0], guard.stable[1] + stable[1])
-    update["weights"] = (guard.weights[0] + weight, guard.weights[1] + stable[2])
+    update["weights"] = (guard.weights[0] + weight, guard.weights[1] + stable[3])
     return guard.model_copy(update=update)
