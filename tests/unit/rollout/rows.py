@@ -24,7 +24,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.counting import advance
-from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.ledger import Ledger, render
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.sources import Devices, Interruption
@@ -243,7 +243,7 @@ def observed(
         target=target,
         now=NOW,
     )
-    return replace(seen, stored_ledger=StoredLedger("uid-of-ledger", ledger or begun(seen, history)))
+    return replace(seen, stored_ledger=StoredLedger("uid-of-ledger", render(ledger or begun(seen, history), metadata, seen.namespace)))
 
 
 def begun(seen: Observed, history: int) -> Ledger:

@@ -171,8 +171,7 @@ async def test_everything_is_read_for_one_pass() -> None:
     seen = await world.observe()
     (config_map,) = (manifest for key, manifest in world.objects.items() if key.name.startswith("assignment-"))
     (evidence,) = (manifest for key, manifest in world.objects.items() if key.name.startswith("evidence-"))
-    ledger = read_ledger(evidence)
-    assert ledger is not None
+    assert read_ledger(evidence) is not None
     assert world.assignment is not None
     boards = {f"board-{number}": "virtual" for number in range(1, 5)}
     wanted = Release(ref="digits-2-0-0", uid=seen.wanted.uid if seen.wanted else "", model="digits", version="2.0.0", packages=TWO)
@@ -188,7 +187,7 @@ async def test_everything_is_read_for_one_pass() -> None:
         blobs={**stored, TWO["virtual"]: package_blobs(TWO["virtual"], package("2.0.0"))},
         rival=None,
         namespace="bramble",
-        stored_ledger=StoredLedger(evidence["metadata"]["uid"], ledger),
+        stored_ledger=StoredLedger(evidence["metadata"]["uid"], evidence),
     )
     assert set(seen.devices.reports) == set(boards)
     assert set(stored) == {package_digest("1.0.0")}

@@ -16,7 +16,7 @@ from bramble.guardrails.base import Rule
 from bramble.kinds.plan import NOTHING, Apply, Plan
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.ledger import KEY, LIMIT, Ledger, Reading, ledger_name, read_ledger, render
-from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.observed import Observed, StoredLedger
 from bramble.kinds.rollout.plan import plan
 from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
 from tests.unit.rollout.rows import FIRST, NOW, UID, baking, canaries, items, kept, observed, with_candidate
@@ -88,8 +88,9 @@ def test_what_somebody_wrote_into_the_config_map_is_no_ledger(manifest: dict[str
 def stored(seen: Observed, **changes: Any) -> Observed:
     """The stored ledger with some changes."""
     assert seen.stored_ledger is not None
-    ledger = seen.stored_ledger.ledger.model_copy(update=changes)
-    return replace(seen, stored_ledger=replace(seen.stored_ledger, ledger=ledger))
+    assert seen.stored_ledger.ledger is not None
+    manifest = render(seen.stored_ledger.ledger.model_copy(update=changes), seen.metadata, seen.namespace)
+    return replace(seen, stored_ledger=replace(seen.stored_ledger, manifest=manifest))
 
 
 def ago(seconds: int) -> int:
@@ -109,7 +110,10 @@ SERVING = observed()
         row(stored(TRYING, step=1), NOTHING, ["Apply"], id="another step has begun"),
         row(stored(TRYING, stable="another"), NOTHING, ["Apply"], id="a version was promoted"),
         row(stored(TRYING, attempt=1), Plan(status={}, remember=True), [], id="memory changes in a write of its own"),
-        row(replace(TRYING, stored_ledger=None), NOTHING, ["Apply"], id="there is none, or nobody can read it"),
+        row(replace(TRYING, stored_ledger=None), NOTHING, ["Apply"], id="there is none"),
+        row(
+            replace(TRYING, stored_ledger=StoredLedger("uid", {"binaryData": {KEY: "edited"}})), NOTHING, ["Apply"], id="nobody can read it"
+        ),
         row(replace(TRYING, rival="older"), NOTHING, [], id="another Rollout has precedence"),
         row(stored(SERVING, at=ago(599)), NOTHING, [], id="no version is tried, and it was written ten minutes ago but for a second"),
         row(stored(SERVING, at=ago(600)), NOTHING, ["Apply"], id="no version is tried, and it was written ten minutes ago"),

@@ -23,7 +23,7 @@ from bramble.contracts.store import blob_key
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
-from bramble.kinds.rollout.ledger import ledger_name, read_ledger
+from bramble.kinds.rollout.ledger import ledger_name
 from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
@@ -180,12 +180,11 @@ async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: 
 
 
 async def gather_ledger(rollout: Object[Spec, Status], sources: Sources) -> StoredLedger | None:
-    """The stored evidence. One that cannot be read, because somebody edited it, is treated as missing, and so is written again."""
+    """The stored evidence, as it is."""
     if rollout.status.stable is None and rollout.status.candidate is None:
         return None
     manifest = await sources.get(CONFIG_MAP, sources.settings.namespace, ledger_name(rollout.metadata.uid))
-    ledger = read_ledger(manifest) if manifest is not None else None
-    return StoredLedger(manifest["metadata"]["uid"], ledger) if manifest is not None and ledger is not None else None
+    return StoredLedger(manifest["metadata"]["uid"], manifest) if manifest is not None else None
 
 
 async def gather_blobs(

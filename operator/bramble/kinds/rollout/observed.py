@@ -20,9 +20,10 @@ from bramble.kinds.rollout.analysis import ALWAYS, Judgement, error_rates, judge
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.evidence import Counts, evidence_of, history_of
 from bramble.kinds.rollout.incident.incident import Origin
-from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.ledger import Ledger, read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
 from bramble.kinds.sources import Devices
+from bramble.kube.resources import Manifest
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,15 @@ class Written:
 
 @dataclass(frozen=True)
 class StoredLedger:
-    """The stored evidence, with the uid of its ConfigMap."""
+    """The stored evidence: the uid of its ConfigMap, and the ConfigMap."""
 
     uid: str
-    ledger: Ledger
+    manifest: Manifest
+
+    @cached_property
+    def ledger(self) -> Ledger | None:
+        """What it holds; None where nobody can read it. It is read in the plan, which runs in a thread: a large fleet's takes 0.1 s."""
+        return read_ledger(self.manifest)
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Observed:
         namespace: the operator's namespace, where assignments and evidence are stored.
         target: the version that a request `undo` that is not answered yet names, if the fleet can go back to it; or why it cannot.
         origins: what the two versions of an undo that is not filed yet were made from, by name.
-        stored_ledger: the evidence as it is stored; None when there is none that can be read.
+        stored_ledger: the evidence as it is stored; None when there is none.
         now: when the pass is planned. `plan` sets it.
     """
 

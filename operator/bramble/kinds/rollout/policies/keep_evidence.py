@@ -34,9 +34,12 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
 
 
 def written_until(seen: Observed) -> datetime:
-    """When the ledger has to be written again: at once where the stored one is of another attempt, step or version."""
+    """When the ledger has to be written again: at once where there is none, or the stored one is of another attempt, step or version.
+
+    One that cannot be read, because somebody edited it, is treated as missing.
+    """
     stored, status = seen.stored_ledger, seen.status
-    if stored is None:
+    if stored is None or stored.ledger is None:
         return seen.now
     ledger, present = stored.ledger, seen.ledger
     former = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
