@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from tools.cluster.pki import Authority
 
 pytestmark = pytest.mark.cluster
 
-EXPRESSION = '[JSONPatch{op: "replace", path: "/spec/template/spec/terminationGracePeriodSeconds", value: 45}]'
+SECONDS = 45
+EXPRESSION = f'[JSONPatch{{op: "replace", path: "/spec/template/spec/terminationGracePeriodSeconds", value: {SECONDS}}}]'
+POLICY_SECONDS = 30.0
 
 
 def rewriting(namespace: str) -> list[dict[str, Any]]:
@@ -34,9 +37,24 @@ def rewriting(namespace: str) -> list[dict[str, Any]]:
     ]
 
 
+def in_force(cluster: Cluster, namespace: str) -> bool:
+    """Whether the policy rewrites a DaemonSet now. The API server learns of a policy some time after it is stored."""
+    labels = {"app": "probe"}
+    pod = {"containers": [{"name": "probe", "image": "probe"}]}
+    probe = {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "probe", "namespace": namespace},
+        "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
+    }
+    made = json.loads(cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(probe)))
+    return bool(made["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == SECONDS)
+
+
 async def test_a_daemon_set_that_a_policy_rewrites_is_applied_once_and_told_once(local: Cluster, namespace: str, tmp_path: Path) -> None:
     policy, fleet = rewriting(namespace), f"fleet-{namespace}"
     local.apply(*policy)
+    local.wait(lambda: in_force(local, namespace), POLICY_SECONDS, "the policy that rewrites DaemonSets is not in force")
     Authority(tmp_path, "ca")
     board = {"name": "rpi5", "selector": {"board": "rpi5"}}
     spec = {"nodeSelector": {"fleet": namespace}, "boards": [board], "allowedNamespaces": [namespace]}
