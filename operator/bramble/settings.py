@@ -146,6 +146,6 @@ def _value(name: str, text: str, kind: Any) -> object:
 
 def _network(name: str, text: str) -> Network:
     try:
-        return ip_network(text)
+        return ip_network(text, strict=False)
     except ValueError as error:
         raise SettingsError(f"{name}: {error}; write networks such as 10.0.0.0/8, with commas between them") from error

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from cryptography import x509
 
+from bramble.api.jobs import JobDefaults
 from bramble.settings import Settings
 from tools.installation import CHART, LOCAL_VALUES, NAMESPACE, RELEASE, Helm, HelmFailed
 
@@ -143,6 +144,13 @@ def test_allowed_networks_of_stores_reach_operator_and_gateway(helm: Helm, objec
     for component in ("operator", "gateway"):
         assert Settings.read(environment(chosen, component)).store_networks == (ip_network("127.0.0.0/8"), ip_network("fe80::/10"))
         assert Settings.read(environment(objects, component)).store_networks == ()
+
+
+def test_values_of_a_release_before_them_may_lack_these(helm: Helm) -> None:
+    """`helm upgrade --reuse-values` takes the former chart's defaults."""
+    rendered = render(helm, "--set-json=jobs=null", "--set-json=stores=null")
+    settings = Settings.read(environment(rendered, "operator"))
+    assert (settings.store_networks, settings.jobs) == ((), JobDefaults())
 
 
 def test_the_certificate_is_good_for_the_service_and_signed_by_the_ca(objects: list[Manifest]) -> None:

@@ -8,6 +8,7 @@ rules, list types), GEP-2257 (durations).
 
 from __future__ import annotations
 
+import decimal
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -214,12 +215,14 @@ QUANTITY_RULE = computed(
 """A value that passes this rule and is still too large (1e400) becomes a condition of the object."""
 
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_SUFFIXES = {"": 1.0, "n": 1e-9, "u": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
-    f"{prefix}i": 1024.0**power for power, prefix in enumerate("KMGTPE", start=1)
-}
+_SUFFIXES = {suffix: decimal.Decimal(10) ** power for suffix, power in (("", 0), ("n", -9), ("u", -6), ("m", -3), ("k", 3))}
+_SUFFIXES |= {letter: decimal.Decimal(1000) ** power for power, letter in enumerate("MGTPE", start=2)}
+_SUFFIXES |= {f"{letter}i": decimal.Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)}
+"""https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
 
-
-LARGEST_QUANTITY = 2.0**63
+LARGEST_QUANTITY = 2**63
+SMALLEST_QUANTITY = decimal.Decimal("1e-9")
+"""Kubernetes rounds what is finer up to a multiple of this."""
 
 
 def seconds(duration: str) -> float:
@@ -233,8 +236,8 @@ def seconds(duration: str) -> float:
     return sum(int(number) * _UNIT_SECONDS[unit] for number, unit in re.findall(r"([0-9]+)(ms|h|m|s)", duration))
 
 
-def amount(quantity: int | str) -> float:
-    """The Kubernetes quantity in its base unit: bytes, cores, or devices.
+def amount(quantity: int | str) -> decimal.Decimal:
+    """The Kubernetes quantity in its base unit, exactly: bytes, cores, or devices.
 
     Raises:
         ValueError: the text is not a quantity, or the quantity is larger than Kubernetes allows.
@@ -244,12 +247,12 @@ def amount(quantity: int | str) -> float:
         raise ValueError(f"{quantity!r} is not a quantity such as 280Mi, 500m or 2")
     number, exponent, suffix = matched.groups()
     try:
-        found = float(number) * (10.0 ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
-    except OverflowError:
-        found = float("inf")
+        found = decimal.Decimal(number) * (decimal.Decimal(10) ** int(exponent) if exponent else _SUFFIXES[suffix or ""])
+    except decimal.Overflow:
+        found = decimal.Decimal("Infinity")
     if abs(found) > LARGEST_QUANTITY:
         raise ValueError(f"{quantity!r} is more than Kubernetes can count; write at most 8Ei")
-    return found
+    return found.quantize(SMALLEST_QUANTITY, decimal.ROUND_UP)
 
 
 def _whole_or_text(value: Any) -> Any:

@@ -76,7 +76,14 @@ class StoreConfig(NamedTuple):
         endpoint = values["endpoint"].strip()
         if not endpoint.startswith(("http://", "https://")):
             raise StoreError(f"Secret {SECRET_NAME}: endpoint {endpoint!r} has no scheme; write http://… or https://…")
-        if urlsplit(endpoint).path.strip("/"):
+        try:
+            url = urlsplit(endpoint)
+            host, _ = url.hostname, url.port
+        except ValueError as error:
+            raise StoreError(f"Secret {SECRET_NAME}: endpoint {endpoint!r}: {error}; write http(s)://host:port") from error
+        if not host:
+            raise StoreError(f"Secret {SECRET_NAME}: endpoint {endpoint!r} has no host; write http(s)://host:port")
+        if url.path.strip("/"):
             raise StoreError(f"Secret {SECRET_NAME}: endpoint {endpoint!r} has a path; write scheme, host and port only")
         prefix = values.get("prefix", "").strip().strip("/")
         return cls(

@@ -88,7 +88,8 @@ class Executor:
             memory: the wire names of the status fields that only a plan with `remember` may change.
 
         Returns:
-            None; or, when the status write was held back, the seconds after which it may be made.
+            The seconds after which there is more to write: a status that was held back, or a child that something rewrites, which is then
+            tried again. None if there is nothing.
 
         Raises:
             BrambleError: a write failed. The writes before it have landed.
@@ -101,10 +102,12 @@ class Executor:
                 require_ours(found, item.manifest)  # before the first write: a pod would mount somebody else's ConfigMap of that name
         for item in plan.items:
             planned = await self._item(planned, item, states)
+        held_back = None
         if plan.status is None:
             await self._emit(planned, plan.events)
-            return None
-        return await self._status(planned, self._with_rewritten(planned, plan), memory)
+        else:
+            held_back = await self._status(planned, self._with_rewritten(planned, plan), memory)
+        return min((each for each in (held_back, self._rewritten.due_in(planned["metadata"]["uid"])) if each is not None), default=None)
 
     def _with_rewritten(self, planned: Manifest, plan: Plan) -> Plan:
         """The plan, whose status also says which children something else rewrites."""
@@ -135,6 +138,7 @@ class Executor:
                 resource = RESOURCES[key.kind]
                 site = Site(kind, "delete", child_label(key.kind, states.get(key)))
                 await self._write(site, lambda: self._api.delete(resource, key.namespace, key.name, uid, propagation))
+                self._rewritten.as_stated(planned["metadata"]["uid"], key)
             case FileResult(namespace, store_key, content):
                 site = Site(kind, "file", store_key.split("/", 1)[0])
                 await self._write(site, lambda: self._results.put_once(namespace, store_key, content))

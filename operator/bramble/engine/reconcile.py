@@ -85,9 +85,9 @@ class Reconciler:
         now = utcnow()
         # A plan looks at thousands of devices, and is pure. In a thread it keeps the loop from renewing the Lease for milliseconds at most.
         plan = await asyncio.to_thread(controller.plan, observed, now)
-        held_back = await self._executor.execute(planned, plan, reader.states, controller.memory)
-        if held_back is not None:
-            self._queue.add_after(key, held_back)
+        due_in = await self._executor.execute(planned, plan, reader.states, controller.memory)
+        if due_in is not None:
+            self._queue.add_after(key, due_in)
         if plan.wake_at is not None:
             self._queue.add_after(key, seconds_until(plan.wake_at, now))
 

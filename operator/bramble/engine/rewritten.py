@@ -7,15 +7,14 @@ says so.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from bramble.api.conditions import Condition
 from bramble.api.labels import APPLIED
+from bramble.api.schema import amount
 from bramble.kube.resources import Key, Manifest
 
 CONDITION = "ChildrenAsStated"
@@ -25,14 +24,6 @@ AGAIN_SECONDS = 600.0
 """After this time the child is applied again, since whatever rewrote it may be gone."""
 
 VALUE_CHARACTERS = 60
-
-QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|[KMGTPE]i?|)")
-FACTORS = {"": Decimal(1), "m": Decimal("0.001"), "k": Decimal(1000)} | {
-    f"{letter}{binary}": Decimal(1024 if binary else 1000) ** power
-    for power, letter in enumerate("KMGTPE", start=1)
-    for binary in ("", "i")
-}
-"""https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +72,11 @@ class RewrittenChildren:
         """The owner was deleted."""
         self._of_owner.pop(owner, None)
 
+    def due_in(self, owner: str) -> float | None:
+        """Seconds after which a child that is told of is applied again; None if there is none, or only one that was not looked at since."""
+        waits = (outcome.at + AGAIN_SECONDS - self._clock() for outcome in self._of_owner.get(owner, {}).values() if outcome.problem)
+        return min((wait for wait in waits if wait > 0), default=None)
+
     def condition(self, owner: str) -> Condition | None:
         """The condition that says which children are not as stated; None if all are."""
         problems = [outcome.problem for _, outcome in sorted(self._of_owner.get(owner, {}).items()) if outcome.problem]
@@ -112,9 +108,10 @@ def _differences(live: Any, stated: Any, path: str) -> Iterator[tuple[str, Any, 
 
 def _told(has: Any, wants: Any) -> bool:
     """False for the same quantity in the form that the API server gives it, such as `1Gi` for `1024Mi`."""
-    amounts = [QUANTITY.fullmatch(str(each)) for each in (has, wants)]
-    found = [Decimal(amount[1]) * FACTORS[amount[2]] for amount in amounts if amount is not None]
-    return len(found) < len(amounts) or found[0] != found[1]
+    try:
+        return amount(str(has)) != amount(str(wants))
+    except ValueError:
+        return True
 
 
 def _shown(value: Any) -> str:

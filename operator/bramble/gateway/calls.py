@@ -139,7 +139,7 @@ class Calls:
         """
         require_operator(await self._caller(request), self.settings)
         limit = request.query.get("limit", "")
-        body = self.reports.observed(request.query.get("after", ""), int(limit) if NUMBER.fullmatch(limit) else None)
+        body = self.reports.observed(request.query.get("after", ""), max(1, int(limit)) if NUMBER.fullmatch(limit) else None)
         answer = web.Response(body=body, content_type="application/json")
         answer.enable_compression()
         return answer

@@ -6,9 +6,10 @@ who may create Jobs in a namespace can make such a chain. Therefore a job may on
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,6 +29,9 @@ CACHE_SECONDS = 60.0
 """How long a found Job is used. A deleted Job loses its rights after this time at the latest."""
 
 CACHE_SIZE = 2000
+
+REFUSED_SECONDS = 5.0
+"""How long a pod that belongs to no Job of the operator's stays refused without reading its Job again."""
 
 JOB_FOLDER, JOB_KEY = JOB_FILE.rsplit("/", 1)
 
@@ -56,12 +60,17 @@ class Reads(Protocol):
 
 
 class Jobs:
-    """Finds the Jobs of callers. It reads each pod's Job at most once per minute."""
+    """Finds the Jobs of callers.
+
+    It reads each pod's Job at most once per minute, and once in five seconds where there is none, also if several calls come at once.
+    """
 
     def __init__(self, api: Reads, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._clock = clock
         self._known: OrderedDict[str, tuple[float, JobCaller]] = OrderedDict()
+        self._refused: OrderedDict[str, tuple[float, Forbidden]] = OrderedDict()
+        self._finding: dict[str, asyncio.Task[JobCaller | Forbidden]] = {}
 
     async def of(self, caller: Caller) -> JobCaller:
         """The Job that the caller's pod belongs to.
@@ -72,20 +81,44 @@ class Jobs:
         """
         if caller.pod is None or caller.pod_uid is None or caller.node is None:
             raise Forbidden(f"the token of {caller.name} is not bound to a pod on a node: use the one projected into the job's pod")
-        until, found = self._known.get(caller.pod_uid, (0.0, None))
-        if found is not None and self._clock() < until:
-            return found
-        found = await self._find(caller, caller.pod, caller.node)
-        self._known[caller.pod_uid] = (self._clock() + CACHE_SECONDS, found)
-        self._known.move_to_end(caller.pod_uid)
+        found = self._remembered(caller.pod_uid) or await self._find_once(caller.pod_uid, caller.pod, caller.namespace, caller.node)
+        if isinstance(found, Forbidden):
+            raise Forbidden(*found.args)
+        return found
+
+    def _remembered(self, uid: str) -> JobCaller | Forbidden | None:
+        answers: tuple[Mapping[str, tuple[float, JobCaller | Forbidden]], ...] = (self._known, self._refused)
+        for answer in answers:
+            until, found = answer.get(uid, (0.0, None))
+            if found is not None and self._clock() < until:
+                return found
+        return None
+
+    async def _find_once(self, uid: str, pod_name: str, namespace: str, node: str) -> JobCaller | Forbidden:
+        """Read the pod's Job, or wait for another call of the pod. A call that disconnects does not cancel it for the others."""
+        task = self._finding.get(uid)
+        if task is None:
+            task = self._finding[uid] = asyncio.create_task(self._found(uid, pod_name, namespace, node))
+            task.add_done_callback(lambda _: self._finding.pop(uid, None))
+        return await asyncio.shield(task)
+
+    async def _found(self, uid: str, pod_name: str, namespace: str, node: str) -> JobCaller | Forbidden:
+        try:
+            found = await self._find(uid, pod_name, namespace, node)
+        except Forbidden as refusal:
+            self._refused[uid] = (self._clock() + REFUSED_SECONDS, refusal)
+            self._refused.move_to_end(uid)
+            drop_oldest(self._refused, CACHE_SIZE)
+            return refusal
+        self._known[uid] = (self._clock() + CACHE_SECONDS, found)
+        self._known.move_to_end(uid)
         drop_oldest(self._known, CACHE_SIZE)
         return found
 
-    async def _find(self, caller: Caller, pod_name: str, node: str) -> JobCaller:
-        namespace = caller.namespace
+    async def _find(self, uid: str, pod_name: str, namespace: str, node: str) -> JobCaller:
         manifest = await self._api.get(POD, namespace, pod_name)
         pod = Pod.of(manifest) if manifest is not None else None
-        if pod is None or pod.metadata.uid != caller.pod_uid:
+        if pod is None or pod.metadata.uid != uid:
             raise Forbidden(f"pod {namespace}/{pod_name}, which the token is bound to, no longer exists")
         job = await self._controlling_job(pod, namespace)
         ref = _owner(job)

@@ -39,6 +39,9 @@ def test_the_secret_is_read(changed: dict[str, str], expected: dict[str, str]) -
         pytest.param({"caCrt": "-----BEGIN"}, "a key 'caCrt' and no 'ca.crt'", id="a certificate under another name"),
         pytest.param({"perfix": "ads/"}, "a key 'perfix' and no 'prefix'", id="a prefix under another name"),
         pytest.param({"endpoint": "s3.example"}, "has no scheme; write", id="an endpoint without a scheme"),
+        pytest.param({"endpoint": "http://[fd00::1:9000"}, "Invalid IPv6 URL; write http", id="an endpoint whose bracket is open"),
+        pytest.param({"endpoint": "http://s3.example:https"}, "Port .* write http", id="an endpoint whose port is no number"),
+        pytest.param({"endpoint": "http://"}, "has no host; write http", id="an endpoint without a host"),
         pytest.param({"endpoint": "https://s3.example/minio"}, "has a path; write scheme, host", id="an endpoint with a path"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bramble.engine.rewritten import AGAIN_SECONDS, CONDITION, REASON
-from bramble.kinds.plan import Apply, Plan
+from bramble.kinds.plan import Apply, Delete, Plan
 from bramble.kube.api import Applied
 from bramble.kube.resources import Manifest, Resource
 from tests.unit.engine.test_execute import CHILD, STATUS_SECONDS, RecordingApi, World, child
@@ -85,6 +85,29 @@ async def test_a_child_is_tried_again_and_no_longer_told_once_nothing_rewrites_i
     assert (await passes.make(2), len(told(world))) == (0, 1)
     world.time.now += AGAIN_SECONDS
     assert (await passes.make(2), told(world)) == (1, [])
+
+
+async def test_a_rewritten_child_wakes_its_owner_when_it_is_tried_again() -> None:
+    api = RewritingApi()
+    api.rewrites = {"grace": "45"}
+    world = World(api=api)
+    world.executor._rewritten._clock = world.time
+    await Passes(world, {"grace": "40"}).make()
+    began = world.time.now - STATUS_SECONDS
+    assert await world.execute(Plan()) == began + AGAIN_SECONDS - world.time.now
+    world.time.now = began + AGAIN_SECONDS
+    assert await world.execute(Plan()) is None, "a plan that no longer looks at it wakes nobody for ever"
+
+
+async def test_a_child_that_is_deleted_is_no_longer_told() -> None:
+    api = RewritingApi()
+    api.rewrites = {"grace": "45"}
+    world = World(api=api)
+    await Passes(world, {"grace": "40"}).make()
+    assert len(told(world)) == 1
+    deletion = Delete(CHILD, api.objects[CHILD]["metadata"]["uid"])
+    await world.execute(Plan(items=(deletion,), status={"phase": "Ready", "conditions": world.planned["status"]["conditions"]}))
+    assert told(world) == []
 
 
 @pytest.mark.parametrize(

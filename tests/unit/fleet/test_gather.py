@@ -11,6 +11,7 @@ from bramble.api.fleet import Excluded
 from bramble.api.labels import AGENT, MANAGED_BY_BRAMBLE, OWNER_UID, STEP
 from bramble.api.objects import Invalid, Object
 from bramble.kinds.fleet.controller import CONTROLLER, depends_on
+from bramble.kinds.fleet.folders import folder_of
 from bramble.kinds.fleet.membership import Member, Membership
 from bramble.kinds.fleet.node import PREPARED, Node
 from bramble.kinds.fleet.observed import Child, Leaving, Observed, SetupJob
@@ -138,7 +139,14 @@ def test_what_wakes_a_fleet() -> None:
 async def test_why_a_preparation_has_no_pod_is_read_of_the_first_alone() -> None:
     told = {"type": "Warning", "reason": "FailedCreate", "note": "exceeded quota: edge"}
     metadata = {"name": "of-first", "namespace": "bramble-edge"}
-    event = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "regarding": {"uid": "uid-of-first"}, **told}
-    seen = await seen_of(setup("first"), setup("second"), event)
+    nodes = node("a"), node("b")
+    members = await seen_of(*nodes)
+    first, second = (folder_of(members, each).job for each in members.membership.members)
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "regarding": {"uid": f"uid-of-{min(first, second)}"}, **told}
+    seen = await seen_of(*nodes, setup("a-node-that-left"), setup(first), setup(second), event)
     assert isinstance(seen, Observed)
-    assert [job.problem for job in seen.setups] == ["FailedCreate: exceeded quota: edge", ""]
+    assert {job.name: job.problem for job in seen.setups} == {
+        "a-node-that-left": "",
+        min(first, second): "FailedCreate: exceeded quota: edge",
+        max(first, second): "",
+    }

@@ -340,3 +340,20 @@ def test_a_preparation_whose_pod_is_refused_says_why_and_is_looked_at_again() ->
     assert excluded["node"] == "a"
     assert excluded["reason"].endswith("has no pod (FailedCreate: exceeded quota: edge)")
     assert planned.wake_at == NOW + timedelta(seconds=20)
+
+
+def test_a_preparation_without_a_pod_is_looked_at_again_before_anybody_says_why() -> None:
+    seen = observed([node("a")])
+    waits = job(seen, "a")
+    assert waits.without_pod is not None
+    waits = replace(waits, without_pod=replace(waits.without_pod, since=NOW - timedelta(seconds=10)))
+    planned = plan(observed([node("a")], setups=(waits,)), NOW)
+    assert planned.status is not None
+    assert (planned.status.get("excluded"), planned.wake_at) == (None, NOW + timedelta(seconds=2))
+
+
+@pytest.mark.parametrize(("ended", "deleted"), [("", ["job-of-b"]), ("Complete", [])])
+def test_a_preparation_of_a_node_that_left_is_deleted_while_it_has_not_ended(ended: str, deleted: list[str]) -> None:
+    before = observed([node("a"), node("b")])
+    setups = job(before, "a"), job(before, "b", ended=ended)
+    assert [item.uid for item in of(plan(observed([node("a")], setups=setups), NOW), Delete)] == deleted

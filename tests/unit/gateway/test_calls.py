@@ -197,6 +197,13 @@ async def test_numbers_that_json_does_not_carry_are_refused_or_left_out(replica:
     assert [item.progress.metrics for item in seen.progress] == [{"accuracy": 0.5}]
 
 
+async def test_a_limit_that_leaves_room_for_nothing_gives_one_document(replica: Replica) -> None:
+    assert (await replica.call("POST", "/v1/status", DEVICE, json=document(report()))).status == 204
+    answer = await replica.call("GET", "/v1/observed", OPERATOR, params={"limit": "0"})
+    assert answer.status == 200
+    assert len(Observed.model_validate_json(await answer.read()).reports) == 1
+
+
 async def test_a_device_with_much_to_say_is_heard(replica: Replica) -> None:
     whole = document(report())
     whole["running"][0]["message"] = "x" * 5000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from bramble.gateway.identity import Caller
-from bramble.gateway.jobs import Jobs
+from bramble.gateway.jobs import REFUSED_SECONDS, Jobs
 from bramble.gateway.refusals import Forbidden
 from tests.unit.gateway.fakes import JOB_POD, OWNER, FakeApi, benchmark_job, caller, other_job_file, put_job, ref
 
@@ -145,3 +146,27 @@ async def test_a_chain_is_read_once_a_minute_and_a_deleted_job_loses_its_rights(
     now[0] = 61.0
     with pytest.raises(Forbidden):
         await jobs.of(CALLER)
+
+
+class SlowApi(FakeApi):
+    """Does not answer at once."""
+
+    async def get(self, *args: Any) -> Any:
+        await asyncio.sleep(0)
+        return await super().get(*args)
+
+
+async def test_a_pod_of_nobody_is_read_once_in_five_seconds_however_often_it_calls() -> None:
+    api, now = SlowApi(), [0.0]
+    put_job(api)
+    of_nobody(next(manifest for key, manifest in api.objects.items() if key[0] == "Pod"))
+    jobs = Jobs(api, lambda: now[0])
+    refusals = await asyncio.gather(*(jobs.of(CALLER) for _ in range(10)), return_exceptions=True)
+    assert {type(each) for each in refusals} == {Forbidden}
+    now[0] = REFUSED_SECONDS - 0.1
+    with pytest.raises(Forbidden, match="does not belong to a Job"):
+        await jobs.of(CALLER)
+    assert api.reads == 1
+    now[0] = REFUSED_SECONDS
+    put_job(api)
+    assert (await jobs.of(CALLER)).ref == OWNER.ref

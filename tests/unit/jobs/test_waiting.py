@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bramble.errors import Refused
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Container, Pod
 from bramble.kinds.jobs.refusal import Containers
@@ -46,6 +47,21 @@ async def test_whose_warnings_are_read(job: Job | None, pods: tuple[Pod, ...], w
     assert await read_warning(sources, "ads", job, pods, STEP, wanted) == asked
 
 
+class EventsAlone:
+    """The operator may read Events, and list no LimitRanges."""
+
+    async def warning(self, *_: str) -> str:
+        return "FailedCreate: maximum cpu usage per Container is 1, but limit is 2"
+
+    async def limit_ranges(self, *_: str) -> tuple[Any, ...]:
+        raise Refused("limitranges is forbidden")
+
+
+async def test_a_warning_is_read_without_the_right_to_list_limit_ranges() -> None:
+    sources: Any = EventsAlone()
+    assert "maximum cpu usage per Container is 1" in await read_warning(sources, "ads", JOB, (), STEP)
+
+
 @pytest.mark.parametrize(("age", "wait"), [(0, 2), (9, 2), (20, 4), (100, 20), (9999, 60)], ids=lambda seconds: f"{seconds} s")
 def test_how_soon_it_is_looked_at_again(age: int, wait: int) -> None:
     assert look_again(NOW - timedelta(seconds=age), NOW) == NOW + timedelta(seconds=wait)
@@ -73,4 +89,4 @@ OTHERWISE = Job(name="j", had_pods=False, applied="another digest")
     ],
 )
 def test_whether_a_job_is_outdated(job: Job | None, pods: tuple[Pod, ...], outdated: bool) -> None:
-    assert is_outdated(job, pods, "step", (CreateOnce(WANTED), CONFIG_MAP)) is outdated
+    assert is_outdated(job, pods, ("step",), (CreateOnce(WANTED), CONFIG_MAP)) is outdated

@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from bramble.contracts.cause import CauseKind
+from bramble.engine.rewritten import CONDITION, REASON
 from bramble.kinds.blockers import STORE_EVENTS
 from bramble.kinds.rollout.status import Phase
 from bramble.kinds.status_update import READY
@@ -75,6 +76,13 @@ def test_the_table_has_every_phase_of_a_kind_and_no_other(kind: str) -> None:
 def test_the_pages_of_a_kind_explain_its_reasons(kind: str) -> None:
     explained = words(" ".join((tree.ROOT / f"docs/{page}.md").read_text() for page in PAGES[kind]))
     assert reasons_of(kind) - explained == set()
+
+
+def test_the_condition_and_the_event_about_children_are_in_the_tables() -> None:
+    events = OPERATIONS.split("\n## Events")[1].split("\n## ")[0]
+    assert {REASON, CONDITION} <= words(events)
+    assert REASON in words(TABLE)
+    assert f"`{CONDITION}=False`" in TABLE
 
 
 def test_the_reasons_of_a_store_and_the_kinds_of_causes_are_explained() -> None:

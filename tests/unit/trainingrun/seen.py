@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ def attempt(*pods: dict[str, Any], number: int = 1, nodes: int = 2, job_: dict[s
 
 def node(name: str, *, ready: bool = True, since: float | None = 3600, gpus: int = 1, simulated: bool = True, **more: Any) -> Node:
     labels = {"bramble.dev/accelerator": "simulated"} if simulated else {}
-    room = {"cpu": 4.0, "memory": 16 * 1024.0**3, "pods": 110.0, "nvidia.com/gpu": float(gpus)}
+    room = {name: Decimal(number) for name, number in {"cpu": 4, "memory": 16 * 2**30, "pods": 110, "nvidia.com/gpu": gpus}.items()}
     return Node(
         name=name, ready=ready, since=ago(since) if since is not None else None, labels=more.pop("labels", labels), allocatable=room, **more
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from bramble.api.schema import amount
 from bramble.api.trainingrun import Spec
 from bramble.kinds.trainingrun import nodes as rules
 from bramble.kinds.trainingrun.nodes import Node, Taint
@@ -19,6 +21,7 @@ def spec(**fields: Any) -> Spec:
 
 
 OTHER = {"operator": "Exists", "effect": "NoExecute"}
+EXACT = Node(name="e", allocatable={"cpu": amount("300m")})
 TAINTED = node("t", taints=(Taint("gpu", "yes", "NoSchedule"),))
 
 
@@ -63,7 +66,10 @@ def test_fits(wanted: Spec, there: Node, fits: bool) -> None:
         case("one node with four GPUs", spec(**GPU), (node("a", gpus=4),), 4),
         case("a node that does not fit adds nothing", spec(**GPU), (node("a", gpus=4), node("b", ready=False)), 4),
         case("the scarcest resource counts", spec(resources={"requests": {"cpu": "2", "memory": "1Gi"}}), (node("a"),), 2),
-        case("without requests the node's limit of pods counts", spec(), (Node(name="a", allocatable={"pods": 30.0}),), 30),
+        case(
+            "quantities are exact", spec(resources={"requests": {"cpu": "100m"}}), (Node(name="a", allocatable={"cpu": amount("300m")}),), 3
+        ),
+        case("without requests the node's limit of pods counts", spec(), (Node(name="a", allocatable={"pods": Decimal(30)}),), 30),
         case("without such a limit the kubelet's default counts", spec(), (Node(name="a"),), 110),
     ],
 )
@@ -122,7 +128,7 @@ SILENT = {**READY, "status": "Unknown"}
         case(
             "quantities become numbers",
             {"metadata": {"name": "a"}, "status": {"conditions": [READY], "allocatable": {"cpu": "1500m", "memory": "15Gi"}}},
-            Node(name="a", since=NOW, allocatable={"cpu": 1.5, "memory": 15 * 1024.0**3}),
+            Node(name="a", since=NOW, allocatable={"cpu": Decimal("1.5"), "memory": Decimal(15 * 2**30)}),
         ),
     ],
 )

@@ -26,6 +26,11 @@ def refused(*pods: dict[str, Any], applied: str = "of other resources", failed: 
     return training(attempt(*(pods or ({}, {})), job_=made), **more)
 
 
+def fetched_without_image() -> dict[str, Any]:
+    fetched, waits = pod(0, 0, container="fetch"), pod(0, waiting=PULLS)
+    return {**waits, "status": {**fetched["status"], **waits["status"]}}
+
+
 def digest(**more: Any) -> str:
     """Of the Job that would be made now."""
     seen = refused(**more)
@@ -42,6 +47,8 @@ def digest(**more: Any) -> str:
         case("there is no attempt", observed()),
         case("it would be made so again", refused(applied=digest())),
         case("a rank runs and waits for the other: the attempt is released after a minute", refused(pod(0), {})),
+        case("a rank fetches its data, which may take hours", refused(pod(0, container="fetch"), {})),
+        case("a rank has fetched its data", refused(pod(0, 0, container="fetch"), {})),
         case("its pods are gone", refused(failed=1)),
         case("Kueue has given it room", refused(UNSCHEDULED, UNSCHEDULED, spec={"queueName": "gpu"})),
         case("Kueue holds it back", refused(suspend=True)),
@@ -57,6 +64,7 @@ def test_an_attempt_that_goes_on(seen: Any) -> None:
         case("the chart was corrected", refused()),
         case("no node takes its pods", refused(UNSCHEDULED, UNSCHEDULED, failed=1)),
         case("its image cannot be pulled", refused(pod(0, waiting=PULLS), pod(1, waiting=PULLS), failed=1)),
+        case("its own image cannot be pulled after the data was fetched", refused(fetched_without_image(), {}, failed=1)),
         case("the spec was corrected", refused(applied=digest(), spec={"jobs": {"resources": {"fetch": {"limits": {"cpu": "1"}}}}})),
     ],
 )

@@ -65,15 +65,17 @@ class Preparation:
         done: folders whose Job has completed, which their nodes are marked with.
         retry: failed Jobs to delete, so that the next pass creates them again.
         without_pod: folders whose Job has had no pod yet, with that Job.
-        failed: node to the reason why its preparation failed, or gets no pod.
-        wake_at: when the next failed preparation is due, or is looked at again; None if all goes well.
+        unprepared: node to the reason why its preparation failed, or gets no pod.
+        unneeded: Jobs that have not ended, for nodes that are none of the fleet's, or whose folder is prepared otherwise now.
+        wake_at: when the next failed preparation is due, or one without a pod is looked at again; None if all goes well.
     """
 
     begin: tuple[Folder, ...]
     done: tuple[Folder, ...]
     retry: tuple[SetupJob, ...]
     without_pod: tuple[tuple[Folder, SetupJob], ...]
-    failed: Mapping[str, str]
+    unprepared: Mapping[str, str]
+    unneeded: tuple[SetupJob, ...]
     wake_at: datetime | None
 
 
@@ -84,10 +86,11 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
     done: list[Folder] = []
     retry: list[SetupJob] = []
     without_pod: list[tuple[Folder, SetupJob]] = []
-    failed: dict[str, str] = {}
+    unprepared: dict[str, str] = {}
     due: list[datetime] = []
     running = sum(job.state == "running" for job in seen.setups)
-    for folder in (folder_of(seen, member) for member in seen.membership.members):
+    folders = [folder_of(seen, member) for member in seen.membership.members]
+    for folder in folders:
         if folder.is_ready:
             continue
         job = jobs.get(folder.job)
@@ -98,7 +101,7 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
         elif job.state == "complete":
             done.append(folder)
         elif job.failed_at is not None:
-            failed[folder.member.name] = f"the node's folder could not be prepared: {job.problem}"
+            unprepared[folder.member.name] = f"the node's folder could not be prepared: {job.problem}"
             repeated_at = job.failed_at + RETRY_AFTER
             if repeated_at <= now:
                 retry.append(job)
@@ -106,7 +109,9 @@ def prepare(seen: Observed, now: datetime) -> Preparation:
                 due.append(repeated_at)
         elif job.without_pod is not None:
             without_pod.append((folder, job))
+            due += [moment for moment in [look_again(job.without_pod.since, now)] if moment is not None]
             if job.problem:
-                failed[folder.member.name] = f"the node's folder is not prepared yet: Job {job.name} has no pod ({job.problem})"
-                due += [moment for moment in [look_again(job.without_pod.since, now)] if moment is not None]
-    return Preparation(tuple(begin), tuple(done), tuple(retry), tuple(without_pod), failed, min(due, default=None))
+                unprepared[folder.member.name] = f"the node's folder is not prepared yet: Job {job.name} has no pod ({job.problem})"
+    needed = {folder.job for folder in folders}
+    unneeded = tuple(job for job in seen.setups if job.state == "running" and job.name not in needed)
+    return Preparation(tuple(begin), tuple(done), tuple(retry), tuple(without_pod), unprepared, unneeded, min(due, default=None))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from bramble.api.fleet import KIND
 from bramble.api.labels import AGENT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
+from bramble.kinds.fleet.folders import folder_of
 from bramble.kinds.fleet.membership import Claim, membership
 from bramble.kinds.fleet.node import Node
 from bramble.kinds.fleet.observed import CONTAINERS, NODE_SETUP, Child, Leaving, Observed, Seen, SetupJob
@@ -32,30 +33,35 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
     ours = {OWNER_UID: fleet.metadata.uid}
     setups = {**ours, STEP: NODE_SETUP}
     pods, claims = sources.list(POD, namespace, setups), [Claim.of(each) for each in sources.list(FLEET)]
-    preparations = [SetupJob.of(job, pods) for job in sources.list(JOB, namespace, setups)]
     members = await asyncio.to_thread(membership, fleet, nodes, claims)
-    return Observed(
+    seen = Observed(
         fleet=fleet,
         membership=members,
         labelled=labelled,
         daemon_sets=tuple(
             Child.of(each) for each in sources.list(DAEMON_SET, namespace, ours) if "deletionTimestamp" not in each["metadata"]
         ),
-        setups=await _with_warning(preparations, sources),
+        setups=tuple(SetupJob.of(job, pods) for job in sources.list(JOB, namespace, setups)),
         devices=sources.devices(key.name),
         gateway_ca=sources.gateway_ca,
         settings=sources.settings,
     )
+    return replace(seen, setups=await _with_warning(seen, sources))
 
 
-async def _with_warning(preparations: list[SetupJob], sources: Sources) -> tuple[SetupJob, ...]:
-    """Add to the first Job without a pod why it has none. There may be many, which are refused for the same reason."""
-    first = next((number for number, each in enumerate(preparations) if each.without_pod is not None), None)
-    if first is None:
-        return tuple(preparations)
-    waits = preparations[first]
+async def _with_warning(seen: Observed, sources: Sources) -> tuple[SetupJob, ...]:
+    """The fleet's preparations. The first one of a member without a pod has the reason why it has none.
+
+    There may be many, which are refused for the same reason.
+    """
+    if all(each.without_pod is None for each in seen.setups):
+        return seen.setups
+    needed = await asyncio.to_thread(lambda: {folder_of(seen, member).job for member in seen.membership.members})
+    waits = next((each for each in seen.setups if each.without_pod is not None and each.name in needed), None)
+    if waits is None:
+        return seen.setups
     problem = await read_warning(sources, sources.settings.edge_namespace, waits.without_pod, (), CONTAINERS)
-    return (*preparations[:first], replace(waits, problem=problem), *preparations[first + 1 :])
+    return tuple(replace(each, problem=problem) if each is waits else each for each in seen.setups)
 
 
 def has_agent(node: Node, fleet: str) -> bool:

@@ -30,7 +30,7 @@ def plan(seen: Seen, now: datetime) -> Plan:
         status.state(seen),
         now,
         items=_items(seen, preparation),
-        fields=status.fields(seen, preparation.failed),
+        fields=status.fields(seen, preparation.unprepared),
         wake_at=preparation.wake_at,
     )
 
@@ -45,7 +45,7 @@ def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:
         service(seen),
         *(agents(seen, board) for board in seen.fleet.spec.boards),
         *(Delete(child.key, child.uid) for child in seen.daemon_sets if child.key.name not in wanted),
-        *(Delete(job.key, job.uid) for job in (*preparation.retry, *_outdated(seen, preparation))),
+        *(Delete(job.key, job.uid) for job in (*preparation.retry, *preparation.unneeded, *_outdated(seen, preparation))),
         *(setup_job(seen, folder) for folder in preparation.begin),
         *changes(seen, preparation.done),
     )
@@ -53,7 +53,7 @@ def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:
 
 def _outdated(seen: Observed, preparation: Preparation) -> list[SetupJob]:
     """Jobs without a pod that would be made otherwise now. The next pass makes them anew."""
-    return [job for folder, job in preparation.without_pod if is_outdated(job.without_pod, (), NODE_SETUP, (setup_job(seen, folder),))]
+    return [job for folder, job in preparation.without_pod if is_outdated(job.without_pod, (), (NODE_SETUP,), (setup_job(seen, folder),))]
 
 
 def _remove_agents(seen: Leaving, now: datetime) -> Plan:

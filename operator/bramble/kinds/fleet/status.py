@@ -53,12 +53,12 @@ def presence(devices: Devices, node: str) -> Presence:
     return "offline" if seen is not None else "never heard"
 
 
-def fields(seen: Observed, failed: Mapping[str, str]) -> dict[str, Any]:
+def fields(seen: Observed, unprepared: Mapping[str, str]) -> dict[str, Any]:
     """The figures of the status: nodes and online nodes, in all and by board, and the nodes that are not used.
 
     Args:
         seen: the fleet.
-        failed: node to the reason why its folder could not be prepared.
+        unprepared: node to the reason why its folder is not prepared.
     """
     members = seen.membership.members
     online = {member.name for member in members if presence(seen.devices, member.name) == "online"}
@@ -70,8 +70,8 @@ def fields(seen: Observed, failed: Mapping[str, str]) -> dict[str, Any]:
         )
         for board in seen.fleet.spec.boards
     )
-    unprepared = tuple(Excluded(node=node, reason=reason) for node, reason in sorted(failed.items()))
-    excluded = (*unprepared, *seen.membership.excluded)[:EXCLUDED_SHOWN]
+    waiting = tuple(Excluded(node=node, reason=reason) for node, reason in sorted(unprepared.items()))
+    excluded = (*waiting, *seen.membership.excluded)[:EXCLUDED_SHOWN]
     return {"nodes": len(members), "online": len(online), "boards": boards, "excluded": excluded}
 
 

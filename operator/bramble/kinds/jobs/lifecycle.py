@@ -127,7 +127,7 @@ def advance(
             return UnderWay(f"{name} starts", render_step(step))
         case Waiting(message, since):
             children = render_step(step)
-            if is_outdated(seen.job, seen.pods, CONTAINER, children):
+            if is_outdated(seen.job, seen.pods, (CONTAINER,), children):
                 following = next_attempt(attempts)
                 return Renewed(following, renewed_message(name, following.attempt))
             return UnderWay(message, () if seen.begun else children, since)

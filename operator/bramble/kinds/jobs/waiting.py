@@ -4,15 +4,20 @@ Event wakes an object.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
+from bramble.errors import Refused
+from bramble.kinds.jobs.explain import PULL_REASONS
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.jobs.refusal import Containers, advice, blames_limit_range
 from bramble.kinds.plan import CreateOnce, manifest_digest
 from bramble.kinds.sources import Sources
-from bramble.kube.resources import JOB
+from bramble.kube.resources import JOB, Manifest
+
+log = logging.getLogger(__name__)
 
 FAILED_CREATE = "FailedCreate"
 """Reason of the Job controller's Event about a pod that the API server refused: by a quota, a limit range, or an admission policy."""
@@ -38,13 +43,22 @@ async def read_warning(
         return ""
     if len(pods) < wanted:
         warning = await sources.warning(namespace, job.uid) if job.uid else ""
-        limit_ranges = await sources.limit_ranges(namespace) if blames_limit_range(warning) else ()
+        limit_ranges = await _limit_ranges(sources, namespace) if blames_limit_range(warning) else ()
         return "; ".join(part for part in (warning, advice(warning, containers, limit_ranges)) if part)
     starting = next((pod for pod in pods if pod.uid and pod.node is not None and not pod.has_started(containers.main[0])), None)
     return await sources.warning(namespace, starting.uid) if starting is not None else ""
 
 
-def is_outdated(job: Job | None, pods: Collection[Pod], container: str, wanted: Iterable[CreateOnce]) -> bool:
+async def _limit_ranges(sources: Sources, namespace: str) -> Sequence[Manifest]:
+    """The LimitRanges of the namespace; none where the operator may not list them, since they only make the advice more exact."""
+    try:
+        return await sources.limit_ranges(namespace)
+    except Refused as refusal:
+        log.warning("the LimitRanges of namespace %s cannot be listed: %s", namespace, refusal)
+        return ()
+
+
+def is_outdated(job: Job | None, pods: Collection[Pod], containers: Sequence[str], wanted: Iterable[CreateOnce]) -> bool:
     """Whether the Job's work has not begun and it would be made otherwise now, so that another attempt in its place loses nothing.
 
     A Job's pod template cannot be changed. So its pods would go on being refused, find no node or lack an image although the cause was
@@ -52,14 +66,21 @@ def is_outdated(job: Job | None, pods: Collection[Pod], container: str, wanted: 
 
     Args:
         pods: the attempt's pods.
-        container: the container that does the work.
+        containers: those whose start begins the work, such as one that fetches hours of data; the last one does the work.
         wanted: what the attempt would consist of now.
     """
     if job is None or job.suspended or not job.applied:
         return False
-    if (job.had_pods and not pods) or any(pod.has_started(container) for pod in pods):
+    if (job.had_pods and not pods) or any(_has_begun(pod, containers) for pod in pods):
         return False
     return any(manifest_digest(each.manifest) != job.applied for each in wanted if each.manifest["kind"] == JOB.kind)
+
+
+def _has_begun(pod: Pod, containers: Sequence[str]) -> bool:
+    """Whether the pod has done work that another one would repeat. A pod whose last container lacks its image goes nowhere with it."""
+    works = pod.container(containers[-1])
+    lacks_image = works is not None and works.waiting in PULL_REASONS
+    return not lacks_image and any(pod.has_started(name) for name in containers)
 
 
 def look_again(since: datetime | None, now: datetime) -> datetime | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 
 from bramble.api.labels import ACCELERATOR
 from bramble.api.objects import moment
@@ -45,7 +46,7 @@ class Node:
     schedulable: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: tuple[Taint, ...] = ()
-    allocatable: Mapping[str, float] = field(default_factory=dict)
+    allocatable: Mapping[str, Decimal] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Node:
@@ -63,7 +64,7 @@ class Node:
         )
 
 
-def requested(spec: Spec) -> dict[str, float]:
+def requested(spec: Spec) -> dict[str, Decimal]:
     """What one pod's training container requests, in base units. A limit without a request counts as one, as in the API server."""
     if spec.resources is None:
         return {}
@@ -96,7 +97,7 @@ def fits(spec: Spec, node: Node) -> bool:
     )
 
 
-def _room(wanted: Mapping[str, float], node: Node) -> int:
+def _room(wanted: Mapping[str, Decimal], node: Node) -> int:
     """How many pods with these requests an empty node takes."""
     limits = [int(node.allocatable.get(name, 0) // each) for name, each in wanted.items() if each > 0]
     return min(limits, default=int(node.allocatable.get("pods", KUBELET_PODS)))

@@ -1,4 +1,4 @@
-"""No rank of the present attempt runs yet, and the attempt would be made otherwise now."""
+"""No rank of the present attempt has begun to fetch its data, and the attempt would be made otherwise now."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bramble.kinds.jobs.lifecycle import renewed_message
 from bramble.kinds.jobs.waiting import is_outdated
 from bramble.kinds.plan import Plan
 from bramble.kinds.status_update import remember
-from bramble.kinds.trainingrun.attempt import TRAIN, Waiting
+from bramble.kinds.trainingrun.attempt import FETCH, TRAIN, Waiting
 from bramble.kinds.trainingrun.budgets import close_attempt
 from bramble.kinds.trainingrun.engines.catalogue import engine_of
 from bramble.kinds.trainingrun.observed import Observed
@@ -25,7 +25,7 @@ def renew(seen: Observed, now: datetime) -> Plan | None:
         return None
     pods = seen.attempt.pods.values()
     if (pods and seen.spec.queue_name is not None) or not is_outdated(
-        seen.job, pods, TRAIN, engine_of(seen.spec).attempt_children(seen, current)
+        seen.job, pods, (FETCH, TRAIN), engine_of(seen.spec).attempt_children(seen, current)
     ):
         return None
     message = renewed_message(f"attempt {current.number}", current.number + 1)
