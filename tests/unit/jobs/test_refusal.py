@@ -116,7 +116,9 @@ SMALL = limit_range("small", default={"cpu": "50m"})
             GANG,
             (limit_range("pods", "Pod", max={"cpu": "100m", "memory": "1Gi"}),),
             "LimitRange pods allows at most 100m of cpu for each Pod: change spec.resources.limits.cpu,"
-            f" spec.jobs.resources.fetch.limits.cpu, spec.jobs.resources.sidecar.limits.cpu {CHART}",
+            f" spec.jobs.resources.fetch.limits.cpu, spec.jobs.resources.sidecar.limits.cpu {CHART};"
+            " LimitRange pods allows at most 1Gi of memory for each Pod: change spec.resources.limits.memory,"
+            f" spec.jobs.resources.fetch.limits.memory, spec.jobs.resources.sidecar.limits.memory {CHART}",
             id="no limit, where pods have a maximum",
         ),
         pytest.param(
@@ -141,6 +143,49 @@ SMALL = limit_range("small", default={"cpu": "50m"})
             "LimitRange of the namespace allows at most 1 of cpu for each Container:"
             " change the chart's jobs.resources.benchmark.limits.cpu",
             id="it has been deleted since",
+        ),
+        pytest.param(
+            forbidden(
+                "[cpu max limit to request ratio per Container is 4, but no request is specified or request is 0,"
+                " cpu max limit to request ratio per Container is 4, but no limit is specified or limit is 0]"
+            ),
+            STEP,
+            (limit_range("ratio", maxLimitRequestRatio={"cpu": "4"}),),
+            f"LimitRange ratio allows a limit of 4 times the request of cpu: set spec.jobs.resources.snapshot.requests.cpu {CHART};"
+            f" LimitRange ratio allows a limit of 4 times the request of cpu: set spec.jobs.resources.snapshot.limits.cpu {CHART}",
+            id="a ratio of what is not stated",
+        ),
+        pytest.param(
+            forbidden(
+                "[minimum cpu usage per Container is 3, but request is 250m, minimum cpu usage per Container is 3, but request is 50m,"
+                " maximum memory usage per Container is 512Mi, but limit is 2Gi]"
+            ),
+            STEP,
+            (limit_range("bounds", min={"cpu": "3"}, max={"memory": "512Mi"}),),
+            f"LimitRange bounds allows at least 3 of cpu for each Container: change spec.jobs.resources.snapshot.requests.cpu {CHART};"
+            " LimitRange bounds allows at most 512Mi of memory for each Container: change spec.jobs.resources.snapshot.limits.memory"
+            f" {CHART}",
+            id="several bounds, one of them for two containers",
+        ),
+        pytest.param(
+            forbidden("exceeded quota: q, requested: cpu=600m,limits.memory=2Gi, used: cpu=3,limits.memory=0, limited: cpu=3"),
+            GANG,
+            (),
+            "the pod asks for 600m of requests.cpu: lower spec.resources.requests.cpu, spec.jobs.resources.fetch.requests.cpu,"
+            f" spec.jobs.resources.sidecar.requests.cpu {CHART}, or free or raise the quota;"
+            " the pod asks for 2Gi of limits.memory: lower spec.resources.limits.memory, spec.jobs.resources.fetch.limits.memory,"
+            f" spec.jobs.resources.sidecar.limits.memory {CHART}, or free or raise the quota",
+            id="a quota that is used up",
+        ),
+        pytest.param(
+            forbidden("exceeded quota: q, requested: requests.nvidia.com/gpu=1, used: requests.nvidia.com/gpu=1, limited: x=1"),
+            GANG,
+            (),
+            "the pod asks for 1 of requests.nvidia.com/gpu: lower spec.resources.limits.nvidia.com/gpu, or free or raise the quota",
+            id="a quota of devices",
+        ),
+        pytest.param(
+            forbidden("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"), STEP, (), "", id="a quota of objects"
         ),
         pytest.param(forbidden("violates PodSecurity"), STEP, (SMALL,), "", id="another reason"),
     ],

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bramble.api.conditions import rfc3339
 from bramble.api.trainingrun import Outcome
 from bramble.contracts.cause import Cause
+from bramble.kinds.trainingrun.plan import plan
 from bramble.kinds.trainingrun.policies.attempt_fails import attempt_fails
 from bramble.kinds.trainingrun.policies.ended import ended
 from tests.unit.trainingrun.seen import (
@@ -141,3 +144,29 @@ def test_the_deadline_ends_the_run() -> None:
 def test_failures_that_no_rank_reports(seen: Any, kind: str) -> None:
     memory = remembered(attempt_fails(training(seen, nodes=NODES), NOW))
     assert (memory["firstCause"]["kind"], memory["failures"]) == (kind, 1)
+
+
+def overdue(*conditions: tuple[str, str]) -> dict[str, Any]:
+    """The Job of an attempt whose deadline of a minute has passed a second ago."""
+    made = job(*conditions, started=61)
+    return {**made, "spec": {"activeDeadlineSeconds": 60}}
+
+
+@pytest.mark.parametrize(
+    "pods",
+    [
+        case("no node fitted, so the pod was gone at once", {}),
+        case("the image could not be pulled", pod(0, waiting={"reason": "ImagePullBackOff", "message": "no"}, phase="Pending", deleted=1)),
+    ],
+)
+def test_the_last_obstacle_stays_in_the_message(pods: dict[str, Any]) -> None:
+    """The Job controller deletes the pods, and then says that the deadline has passed."""
+    ready = {"type": "Ready", "status": "False", "reason": "Starting", "message": "why", "lastTransitionTime": rfc3339(ago(60))}
+    status = {"conditions": (ready,)}
+    between = plan(training(attempt(pods, nodes=1, job_=overdue()), status=status, nodes=NODES), NOW)
+    assert between.status is None, "the condition keeps the obstacle"
+    assert between.wake_at == NOW + timedelta(seconds=2)
+    over = plan(training(attempt(pods, nodes=1, job_=overdue(("Failed", "DeadlineExceeded"))), status=status, nodes=NODES), NOW)
+    assert condition(over) == ("False", "DeadlineExceeded")
+    assert "the last attempt did not begin to train: why" in message(over)
+    assert "firstCause" not in remembered(over)

@@ -99,5 +99,9 @@ def test_a_job_that_never_had_a_pod_has_not_used_up_the_deadline() -> None:
     assert "outcome" not in memory
     assert memory.get("spentSeconds", 0) == 0
     assert memory["released"]["message"] == "none of the 2 pods of attempt 1 was admitted"
+    why = {"type": "Ready", "status": "False", "reason": "PodsRefused", "message": f"2 of 2 pods are not there yet ({QUOTA})"}
+    why["lastTransitionTime"] = rfc3339(ago(60))
+    told = remembered(plan(training(attempt({}, {}, job_=never), status={"conditions": (why,)}), NOW))
+    assert told["released"]["message"].endswith(f"was admitted: {why['message']}")
     ran = remembered(plan(training(attempt({}, {}, job_=job(("Failed", "DeadlineExceeded")))), NOW))
     assert ran["outcome"]["reason"] == "DeadlineExceeded"

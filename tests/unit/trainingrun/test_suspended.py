@@ -8,7 +8,7 @@ import pytest
 
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.policies.suspended import suspended
-from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, case, condition, observed, remembered, stated, training
+from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, attempt, case, condition, observed, remembered, stated, training
 
 WISH = {"suspend": True}
 
@@ -34,6 +34,11 @@ def test_the_present_attempt_ends_and_costs_nothing() -> None:
     assert "current" not in memory
     assert (memory["attempt"], memory["failures"], memory["spentSeconds"]) == (1, 1, 600)
     assert condition(plan) == ("False", "Suspended")
+
+
+def test_the_wait_for_a_pod_is_not_charged() -> None:
+    present = attempt({}, {}, warning="FailedCreate: exceeded quota: tenant")
+    assert remembered(suspended(training(present, spec=WISH), NOW))["spentSeconds"] == 0
 
 
 def test_no_attempt_begins() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bramble.api.labels import APPLIED
 from bramble.api.objects import moment
@@ -77,6 +77,11 @@ class Job:
             succeeded=any(true_condition(manifest, type_) for type_ in ("Complete", "SuccessCriteriaMet")),
             failure=Failure(failed.get("reason", ""), failed.get("message", ""), moment(since) if since else None) if failed else None,
         )
+
+    @property
+    def ends_by(self) -> datetime | None:
+        """When its controller ends it and deletes its pods; None before it has started, and without a deadline."""
+        return self.started + timedelta(seconds=self.deadline) if self.started is not None and self.deadline is not None else None
 
     @property
     def overran(self) -> bool:

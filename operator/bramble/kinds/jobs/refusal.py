@@ -23,6 +23,9 @@ CHART_ONLY: Mapping[str, str] = {"benchmark": "benchmark", "node-setup": "nodeSe
 
 QUOTA = re.compile(r"failed quota: \S+: must specify (.+)")
 UNSET = re.compile(r"([\w./-]+(?:,[\w./-]+)*) for: ([\w.,-]+)")
+EXCEEDED = re.compile(r"exceeded quota: \S+, requested: (\S+), used: ")
+ASKED = re.compile(r"(?:^|,)(?P<part>(?:requests|limits)\.[\w./-]+|cpu|memory|ephemeral-storage)=(?P<value>[^,]+)")
+"""What a quota counts of containers and not of objects, such as `pods=1`."""
 
 DEFAULT = re.compile(
     r"spec\.(?P<list>initContainers|containers)\[(?P<index>\d+)\]\.resources\.(?:requests|limits): Invalid value: \"[^\"]*\": must be"
@@ -34,7 +37,10 @@ BOUND = re.compile(
     r"(?P<bound>maximum|minimum) (?P<resource>\S+) usage per (?P<type>Container|Pod) is (?P<value>[^\s,]+?)"
     r"(?:, but |\. +No )(?P<part>limit|request) is"
 )
-RATIO = re.compile(r"(?P<resource>[\w./-]+) max limit to request ratio per (?P<type>Container|Pod) is (?P<value>[^\s,]+),")
+RATIO = re.compile(
+    r"(?P<resource>[\w./-]+) max limit to request ratio per (?P<type>Container|Pod) is (?P<value>[^\s,]+),"
+    r" but (?:no (?P<unset>limit|request) is specified)?"
+)
 
 
 class Containers(NamedTuple):
@@ -69,30 +75,58 @@ def advice(warning: str, containers: Containers, limit_ranges: Sequence[Manifest
     """
     if quota := QUOTA.search(warning):
         return _unset(quota[1], containers)
+    if exceeded := EXCEEDED.search(warning):
+        return "; ".join(_exceeded(each, containers) for each in ASKED.finditer(exceeded[1]))
     if DEFAULT.search(warning):
         return _default(tuple(DEFAULT.finditer(warning)), containers, limit_ranges)
-    if bound := BOUND.search(warning):
-        key, allows = ("max", "at most") if bound["bound"] == "maximum" else ("min", "at least")
-        found = _names(limit_ranges, bound["type"], key, bound["resource"], bound["value"])
-        fields = _fields(containers, f"{bound['part']}s.{bound['resource']}")
-        return f"{found} allows {allows} {bound['value']} of {bound['resource']} for each {bound['type']}: change {fields}"
-    if ratio := RATIO.search(warning):
-        found = _names(limit_ranges, ratio["type"], "maxLimitRequestRatio", ratio["resource"], ratio["value"])
-        fields = _fields(containers, f"requests.{ratio['resource']}")
-        return f"{found} allows a limit of {ratio['value']} times the request of {ratio['resource']}: raise {fields}, or lower the limit"
-    return ""
+    bounds = (_bound(each, containers, limit_ranges) for each in BOUND.finditer(warning))
+    ratios = (_ratio(each, containers, limit_ranges) for each in RATIO.finditer(warning))
+    return "; ".join(dict.fromkeys((*bounds, *ratios)))  # Kubernetes says the same of each container
+
+
+def _exceeded(asked: re.Match[str], containers: Containers) -> str:
+    """Advice about what the pod asks for and its quota has not left."""
+    part = _stated(asked["part"])
+    if "/" in part:  # a device, for the work alone, whose request is its limit
+        fields = f"{containers.fields[containers.main[0]]}.limits.{part.removeprefix('requests.')}"
+    else:
+        fields = _fields(containers, part)
+    return f"the pod asks for {asked['value']} of {part}: lower {fields}, or free or raise the quota"
+
+
+def _bound(bound: re.Match[str], containers: Containers, limit_ranges: Sequence[Manifest]) -> str:
+    """Advice about a request or a limit outside of what a LimitRange allows."""
+    key, allows = ("max", "at most") if bound["bound"] == "maximum" else ("min", "at least")
+    found = _names(limit_ranges, bound["type"], key, bound["resource"], bound["value"])
+    fields = _fields(containers, f"{bound['part']}s.{bound['resource']}")
+    return f"{found} allows {allows} {bound['value']} of {bound['resource']} for each {bound['type']}: change {fields}"
+
+
+def _ratio(ratio: re.Match[str], containers: Containers, limit_ranges: Sequence[Manifest]) -> str:
+    """Advice about a limit that is too many times the request, or about the one of both that is not stated."""
+    found = _names(limit_ranges, ratio["type"], "maxLimitRequestRatio", ratio["resource"], ratio["value"])
+    resource, unset = ratio["resource"], ratio["unset"]
+    said = f"{found} allows a limit of {ratio['value']} times the request of {resource}"
+    if unset:
+        return f"{said}: set {_fields(containers, f'{unset}s.{resource}')}"
+    return f"{said}: raise {_fields(containers, f'requests.{resource}')}, or lower the limit"
 
 
 def _unset(said: str, containers: Containers) -> str:
     """Advice about what a quota counts and containers do not state."""
     wanted = [
-        f"{containers.fields[name]}.{part if part.startswith(('limits.', 'requests.')) else f'requests.{part}'}"
+        f"{containers.fields[name]}.{_stated(part)}"
         for parts, names in UNSET.findall(said)
         for part in parts.split(",")
         for name in names.split(",")
         if name in containers.fields
     ]
     return f"set {_listed(wanted)}" if wanted else ""
+
+
+def _stated(counted: str) -> str:
+    """The part of a container's resources that a quota counts by this name: it counts `cpu` as `requests.cpu`."""
+    return counted if counted.startswith(("limits.", "requests.")) else f"requests.{counted}"
 
 
 def _default(matches: Sequence[re.Match[str]], containers: Containers, limit_ranges: Sequence[Manifest]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from bramble.api.conditions import find
+from bramble.api.trainingrun import Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
 from bramble.kinds.jobs.explain import CHART_REMEDY, waiting_message
@@ -26,6 +28,7 @@ from bramble.kinds.trainingrun.attempt import (
 from bramble.kinds.trainingrun.causes import ending, lost_at
 from bramble.kinds.trainingrun.nodes import Node
 from bramble.kinds.trainingrun.observed import Observed
+from bramble.kinds.trainingrun.status import PODS_REFUSED
 
 IMAGE_REMEDY = "make it available, or make another TrainingRun with the right spec.trainer.container.image"
 
@@ -46,7 +49,7 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
         return Ending(Cause(kind="Error", message=stored.problem), "settled", now)
     if attempt.job is not None and attempt.job.overran:
         if not attempt.job.had_pods and not attempt.pods:
-            return _never_ran(attempt, now)
+            return _never_ran(attempt, seen.status, now)
         return _shortened(seen, attempt.job, now) or Overran()
     if (end := ending(attempt, nodes, now, seen.status.first_cause)) is not None:
         return end
@@ -98,9 +101,14 @@ def _shortened(seen: Observed, job: Job, now: datetime) -> Ending | None:
     return Ending(Cause(kind="Error", message=message), "settled", now)
 
 
-def _never_ran(attempt: AttemptSeen, now: datetime) -> Waiting:
-    """The state of an attempt whose Job ended by the run's deadline without ever having a pod: that time was not spent on training."""
-    return Waiting(f"none of the {attempt.nodes} pods of attempt {attempt.number} was admitted", refused=True, release_at=now)
+def _never_ran(attempt: AttemptSeen, status: Status, now: datetime) -> Waiting:
+    """The state of an attempt whose Job ended by the run's deadline without ever having a pod: that time was not spent on training.
+
+    The newest Event about the Job tells of the deadline by now. The condition still has why its pods were refused.
+    """
+    ready = find(status.conditions, "Ready")
+    why = f": {ready['message']}" if ready is not None and ready["reason"] == PODS_REFUSED else ""
+    return Waiting(f"none of the {attempt.nodes} pods of attempt {attempt.number} was admitted{why}", refused=True, release_at=now)
 
 
 def _release_at(attempt: AttemptSeen, since: datetime | None, seconds: float) -> datetime | None:

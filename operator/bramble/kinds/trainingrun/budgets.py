@@ -12,6 +12,7 @@ from bramble.api.trainingrun import Outcome, OutputSeen, Spec
 from bramble.contracts.cause import Cause, describe_cause
 from bramble.contracts.exit_codes import ExitCode
 from bramble.kinds.jobs.state import COUNTS_AS, CountsAs
+from bramble.kinds.trainingrun.attempt import Waiting
 from bramble.kinds.trainingrun.kept_output import advice
 from bramble.kinds.trainingrun.observed import Observed
 from bramble.kinds.trainingrun.status import DEADLINE_EXCEEDED, DISRUPTIONS_SPENT, FAILURES_SPENT, outcome
@@ -54,13 +55,13 @@ def close_attempt(seen: Observed, now: datetime) -> dict[str, Any]:
 
 
 def _elapsed(seen: Observed, now: datetime) -> int:
-    """How many seconds the attempt's Job has run; 0 if it never started, as when Kueue held it back.
+    """How many seconds the attempt's Job has run; 0 while not every rank runs, and if it never started, as when Kueue held it back.
 
     If the Job has failed, its own times count. The clock here may be behind the one that enforced the Job's deadline: then a second or two
     of the deadline would seem to be left for ever.
     """
     job = seen.job
-    if job is None or job.started is None:
+    if job is None or job.started is None or isinstance(seen.state, Waiting):
         return 0
     failed_at = job.failure.at if job.failure is not None else None
     return max(0, int(((failed_at or now) - job.started).total_seconds()))
@@ -104,7 +105,10 @@ def seconds_left(spec: Spec, spent_seconds: int) -> float:
     return seconds(spec.budgets.deadline) - spent_seconds
 
 
-def deadline_exceeded(spec: Spec, spent_seconds: int, now: datetime) -> Outcome:
-    """The outcome of a run whose attempts have used up its deadline."""
+def deadline_exceeded(spec: Spec, spent_seconds: int, now: datetime, obstacle: str = "") -> Outcome:
+    """The outcome of a run whose attempts have used up its deadline. `obstacle` is why the last one did not train; empty if it did."""
+    if obstacle:
+        waited = f"spec.budgets.deadline allows {spec.budgets.deadline} in all, and {spent_seconds} s are spent"
+        return outcome(DEADLINE_EXCEEDED, f"{waited}; the last attempt did not begin to train: {obstacle}. Mend that, then raise it", now)
     allowed = f"spec.budgets.deadline allows attempts to run {spec.budgets.deadline} in all"
     return outcome(DEADLINE_EXCEEDED, f"{allowed}, and they ran {spent_seconds} s: raise it to go on from the newest checkpoint", now)

@@ -161,8 +161,10 @@ def _taken(pod: Pod, job: Job | None) -> Cause | None:
 
 
 def _deletes_pods(job: Job | None, at: datetime) -> bool:
-    """Whether the Job controller deleted pods at this time: it does when the Job has failed, and when Kueue takes its place back."""
-    if job is None or job.suspended:
+    """Whether the Job controller deleted pods at this time: when the Job has failed or used up its deadline, and when Kueue takes its
+    place back. The Job may say only a moment later that it has failed.
+    """
+    if job is None or job.suspended or (job.ends_by is not None and job.ends_by <= at):
         return True
     return job.failure is not None and (job.failure.at is None or job.failure.at <= at)
 

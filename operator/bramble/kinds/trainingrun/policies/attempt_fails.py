@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from bramble.api.conditions import find
 from bramble.contracts.cause import describe_cause
 from bramble.kinds.jobs.lifecycle import ATTEMPT_FAILED
 from bramble.kinds.plan import Plan
@@ -12,7 +13,7 @@ from bramble.kinds.trainingrun.attempt import Ending, Overran
 from bramble.kinds.trainingrun.budgets import charge, close_attempt, deadline_exceeded
 from bramble.kinds.trainingrun.kept_output import output_seen
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import ENDING, outcome, run_ended, under_way
+from bramble.kinds.trainingrun.status import ENDING, PODS_REFUSED, STARTING, outcome, run_ended, under_way
 
 
 def attempt_fails(seen: Observed, now: datetime) -> Plan | None:
@@ -51,5 +52,7 @@ def _charge(seen: Observed, ending: Ending, now: datetime) -> Plan:
 
 def _overran(seen: Observed, now: datetime) -> Plan:
     memory = close_attempt(seen, now)
-    final = deadline_exceeded(seen.spec, memory["spent_seconds"], now)
+    shown = find(seen.status.conditions, "Ready")
+    obstacle = shown["message"] if shown is not None and shown["reason"] in (STARTING, PODS_REFUSED) else ""
+    final = deadline_exceeded(seen.spec, memory["spent_seconds"], now, obstacle)
     return remember(seen.run, run_ended(final, seen.status.evaluation), now, **memory, outcome=final)

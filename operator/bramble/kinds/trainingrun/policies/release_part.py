@@ -22,9 +22,6 @@ def release_part(seen: Observed, now: datetime) -> Plan | None:
     if not isinstance(state, Waiting) or state.release_at is None or state.release_at > now:
         return None
     times = status.released.times + 1 if status.released is not None else 1
-    memory = close_attempt(seen, now) | {
-        "spent_seconds": status.spent_seconds,
-        "released": Released(times=times, message=state.message),
-    }
+    memory = close_attempt(seen, now) | {"released": Released(times=times, message=state.message)}
     message = f"attempt {status.attempt} got only a part of its pods and was ended, which is charged to no budget: {state.message}"
     return remember(seen.run, under_way(status, "Training", INCOMPLETE, message), now, **memory)

@@ -29,5 +29,4 @@ def renew(seen: Observed, now: datetime) -> Plan | None:
     ):
         return None
     message = renewed_message(f"attempt {current.number}", current.number + 1)
-    memory = close_attempt(seen, now) | {"spent_seconds": status.spent_seconds}
-    return remember(seen.run, under_way(status, "Training", BETWEEN_ATTEMPTS, message), now, **memory)
+    return remember(seen.run, under_way(status, "Training", BETWEEN_ATTEMPTS, message), now, **close_attempt(seen, now))

@@ -29,6 +29,10 @@ def train(seen: Observed, now: datetime) -> Plan | None:
             update = under_way(seen.status, "Training", STARTING, message)
             items: list[Item] = [*shared, *engine.attempt_children(seen, current)]
             return report(seen.run, update, now, items=items, fields={"progress": None})
+        case Waiting() if seen.job is not None and seen.job.ends_by is not None and seen.job.ends_by <= now:
+            return Plan(
+                wake_at=look_again(seen.job.ends_by, now)
+            )  # its pods are being deleted: what kept them waiting stays in the condition
         case Waiting(message, queued, refused) as waits:
             update = under_way(seen.status, "Training", QUEUED if queued else PODS_REFUSED if refused else STARTING, message)
             begun = seen.attempt is not None and seen.attempt.begun
