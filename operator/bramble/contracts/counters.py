@@ -1,13 +1,12 @@
 """What a device counts for each package that it serves. All numbers are cumulative and add up over nodes (package contract, §2).
 
 Counts and histograms are maps by name, so that a new guardrail needs no new field here: the device counts under a name, and the metric
-in `bramble.guardrails` reads that name. The device of today counts `requests`, `errors`, `right`, `wrong` and `crashes`, and the
-durations of requests under `predict`.
+in `bramble.guardrails` reads that name. The device of today counts `requests`, `errors`, `rejected`, `overloaded`, `right`, `wrong` and
+`crashes`, and the durations of requests under `predict`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -52,10 +51,6 @@ class Histogram(ExtensibleDocument):
     def count(self) -> int:
         """How many durations were counted."""
         return sum(self.buckets)
-
-    def slower_than(self, milliseconds: float) -> int:
-        """How many durations are longer than a threshold. The threshold is rounded up to the next bound."""
-        return sum(self.buckets[bisect_left(DURATION_BOUNDS_MS, milliseconds) + 1 :])
 
     def quantile(self, q: float) -> float | None:
         """The smallest bound in milliseconds at or below which at least the share `q` of the durations lies; None without any."""
@@ -107,6 +102,11 @@ class Counted(ExtensibleDocument):
     def histogram(self, name: str) -> Histogram:
         """The histogram of this name."""
         return self.histograms.get(name, _EMPTY)
+
+    @property
+    def most_events(self) -> int:
+        """The largest count, and the count of the largest histogram."""
+        return max((*self.counts.values(), *(each.count for each in self.histograms.values())), default=0)
 
 
 _EMPTY = Histogram()

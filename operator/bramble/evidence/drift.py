@@ -45,13 +45,11 @@ class Drift(NamedTuple):
         error: the standard error of that, [...].
         allowed: the relative variance that a test has to allow for, [...]: the mean of what was measured and of what
             is assumed, weighted by their precisions, and the standard error of that mean added.
-        dispersion: φ: the mean squared deviation of nodes from what is expected of them, as a multiple of what chance alone gives, [...].
     """
 
     variance: Floats
     error: Floats
     allowed: Floats
-    dispersion: Floats
 
 
 def drift(bad: ArrayLike, expected: ArrayLike, uncertainty: ArrayLike) -> Drift:
@@ -82,10 +80,9 @@ def drift(bad: ArrayLike, expected: ArrayLike, uncertainty: ArrayLike) -> Drift:
     variance = np.where(surplus(np.zeros_like(low)) > 0, low, 0.0)
     weights = np.where(counted, m / (1 + m * (v + np.maximum(variance, ASSUMED)[..., np.newaxis])), 0.0)
     error = np.sqrt(2.0 * np.maximum(free, 1)) / (weights.sum(axis=-1) + 1)
-    chance = np.where(counted, squares / (m + m**2 * v), 0.0).sum(axis=-1) / np.maximum(free, 1)
     measured, assumed = np.where(free > 0, error**-2, 0.0), ASSUMED_ERROR**-2
     allowed = (measured * variance + assumed * ASSUMED) / (measured + assumed) + (measured + assumed) ** -0.5
-    return Drift(variance=variance, error=error, allowed=allowed, dispersion=chance)
+    return Drift(variance=variance, error=error, allowed=allowed)
 
 
 def broken(bad: ArrayLike, expected: ArrayLike) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 from bramble.evidence.baselines import baselines
 from bramble.evidence.cohorts import single_nodes
 from bramble.evidence.drift import FEWEST_BROKEN, broken, cohort_spread, drift
-from bramble.evidence.mixture import POINTS
+from bramble.evidence.mixture import POINTS, Floats
 from bramble.evidence.ratio import RatioTest, State
 
 Pair = tuple[float, float]
@@ -70,16 +70,30 @@ def look(test: RatioTest, kept: Sequence[float], candidate: float, total: float,
     return tuple(np.round(test.look(state_of(test, kept), candidate, total, share), DECIMALS).reshape(-1).tolist())
 
 
-def compare(test: RatioTest, nodes: Sequence[Node]) -> Seen:
-    """What the nodes that had any event show, each compared with its own baseline. Stable nodes that are `broken` are left out."""
-    sums, baseline = (np.array([node[part] for node in nodes], np.float64).reshape(-1, 2) for part in (1, 2))
+def compare(test: RatioTest, nodes: Sequence[Node], allowed: float | None = None) -> Seen:
+    """What the nodes that had any event show, each compared with its own baseline. Stable nodes that are `broken` are left out.
+
+    Args:
+        allowed: the drift to allow for, where stable nodes showed it before (`drift_allowed`); what these ones show without it.
+    """
+    bad, expected, uncertainty = _compared(nodes)
     mine = np.array([node.candidate for node in nodes], np.bool_)
-    expected = sums[:, 1] * baseline[:, 0]
-    out = np.array(broken_nodes(nodes), np.bool_)
-    sums[out], expected[out] = 0.0, 0.0
-    variance = baseline[:, 1] + drift(sums[~mine, 0], expected[~mine], baseline[~mine, 1]).allowed
-    spread, single = cohort_spread(expected, variance, mine), single_nodes(test, sums[:, 0], expected, variance, mine)
+    variance = uncertainty + (drift_allowed(nodes) if allowed is None else allowed)
+    spread, single = cohort_spread(expected, variance, mine), single_nodes(test, bad, expected, variance, mine)
     return Seen(round(float(spread), DECIMALS), round(float(single), DECIMALS))
+
+
+def drift_allowed(nodes: Sequence[Node]) -> float:
+    """The drift that the stable ones of these nodes ask to allow for (`drift.Drift.allowed`)."""
+    stable = [node for node in nodes if not node.candidate]
+    return round(float(drift(*_compared(stable)).allowed), DECIMALS)
+
+
+def _compared(nodes: Sequence[Node]) -> tuple[Floats, Floats, Floats]:
+    """Bad events, expected bad events and the variance of the expected rate, by node; without those of nodes that are broken."""
+    sums, baseline = (np.array([node[part] for node in nodes], np.float64).reshape(-1, 2) for part in (1, 2))
+    counted = ~np.array(broken_nodes(nodes), np.bool_)
+    return sums[:, 0] * counted, sums[:, 1] * baseline[:, 0] * counted, baseline[:, 1]
 
 
 def broken_nodes(nodes: Sequence[Node]) -> list[bool]:

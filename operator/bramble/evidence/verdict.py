@@ -84,9 +84,12 @@ class Levels:
 
 
 def _until(missing: float, true: float, refuted: float) -> float:
-    """How many events bring the missing evidence on average: it, divided by the relative entropy of the two probabilities."""
+    """How many events bring the missing evidence on average: it, divided by the relative entropy of the two probabilities.
+
+    Probabilities so near to each other that no difference is left of their logarithms are never told apart.
+    """
     gained = (true * log(true / refuted) if true > 0 else 0.0) + (1 - true) * (log1p(-true) - log1p(-refuted))
-    return ceil(missing / gained)
+    return ceil(missing / gained) if gained > 0 else inf
 
 
 def in_words(more: float, event: str, per_second: float) -> str:
@@ -108,4 +111,4 @@ def _time(seconds: float) -> str:
     for unit, length in (("days", DAY), ("hours", HOUR), ("minutes", MINUTE)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return "two minutes"
+    return "less than two minutes"

@@ -7,7 +7,8 @@ shown that less than 1 % of its requests are slow, or less than twice as many as
 
 In general a request is slow above `maxRatio` times the stable nodes' `quantile`, and the share `1 - quantile` of the candidate's requests
 may be slow, or the share `ceiling`, where that is larger. Which requests are slow is fixed when the attempt begins, from what the agents
-have counted since they started, or as soon as the stable nodes have had `minEvents` requests. The guardrail is undecided until then.
+have counted since they started, or as soon as the stable nodes have had `minEvents` requests. The guardrail is undecided until then. No
+node counts there for more requests than the median node had, or `minEvents`, if that is more: one busy node does not decide it alone.
 
 Durations are measured on the device, from the whole request to the answer, and fall into buckets whose bounds are 0.1 ms x 2^(k/8). The
 threshold is rounded up to the next bound. The last bound is 13.1 s: where the threshold lies above it, requests above 13.1 s are slow.
@@ -18,8 +19,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
+from statistics import median_low
 
-from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT, Counted, add_histograms
+from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT, Counted, Histogram, add_histograms
 from bramble.guardrails.base import CountedMetric, Rule, percent
 from bramble.guardrails.evidence import GuardEvidence
 
@@ -50,10 +53,12 @@ class Latency(CountedMetric):
 
     def edge(self, rule: Rule, stable: Iterable[Counted]) -> int | None:
         """The bucket of the threshold. A threshold above the last bound is the last bound, so that the last bucket is slow at least."""
-        durations = add_histograms(found for counted in stable if (found := counted.histogram(PREDICT)).count)
-        if durations.count < rule.min_events:
+        found = [histogram for counted in stable if (histogram := counted.histogram(PREDICT)).count]
+        counts = [histogram.count for histogram in found]
+        if sum(counts) < rule.min_events:
             return None
-        quantile = durations.quantile(_quantile(rule))
+        most = max(rule.min_events, median_low(counts))
+        quantile = add_histograms(map(_at_most, found, repeat(most))).quantile(_quantile(rule))
         return min(bisect_left(DURATION_BOUNDS_MS, rule.max_ratio * (quantile or 0.0)), len(DURATION_BOUNDS_MS) - 1)
 
     def allowed(self, rule: Rule) -> float | None:
@@ -77,6 +82,13 @@ class Latency(CountedMetric):
             f"{percent(mine.share)} of {mine.events} requests on candidate nodes took longer than {evidence.over_ms:.2f} ms,"
             f" {percent(theirs.share)} of {theirs.events} on stable nodes{' before' if evidence.frozen else ''}"
         )
+
+
+def _at_most(histogram: Histogram, most: int) -> Histogram:
+    """The histogram with about so many durations at most, in the same proportions."""
+    if (count := histogram.count) <= most:
+        return histogram
+    return Histogram(buckets=tuple(round(bucket * most / count) for bucket in histogram.buckets))
 
 
 def _quantile(rule: Rule) -> float:

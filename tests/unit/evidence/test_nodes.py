@@ -54,7 +54,6 @@ def test_drift_is_measured_whatever_the_spread_between_nodes(sigma: float, by: f
     true = float(np.expm1(by**2))
     assert float(found.variance) == pytest.approx(true, abs=0.01 + 0.25 * true)
     assert abs(float(found.variance) - true) < 4 * float(found.error) + 0.1 * true
-    assert (found.dispersion > 1.5) == (by > 0)
 
 
 @given(st.permutations(range(6)))
@@ -76,7 +75,6 @@ def test_the_order_of_nodes_does_not_matter(order: list[int]) -> None:
 def test_nodes_that_counted_nothing_show_no_drift() -> None:
     found = drift([0, 0, 0], [0.0, 0.0, 0.0], [0.1, 0.1, 0.1])
     assert found.variance == 0
-    assert found.dispersion == 0
     assert 0 < found.allowed < 0.2
 
 

@@ -51,12 +51,18 @@ def test_what_a_ceiling_still_needs() -> None:
     assert 200 < LEVELS.more_events(test, 0, 0.0) < LEVELS.more_events(test, 0, 0.005) < inf
 
 
+@pytest.mark.parametrize("rate", [0.01, 0.1, 1 / 3, 0.5])
+def test_a_rate_that_cannot_be_told_from_the_ceiling_never_passes(rate: float) -> None:
+    """The difference of the logarithms was once rounded to zero, and divided by."""
+    assert LEVELS.more_events(RateTest(rate), 0, np.nextafter(rate, 0.0)) > 1e12
+
+
 @pytest.mark.parametrize(
     ("more", "per_second", "expected"),
     [
         (90, 90 / 2400, "about 90 more errors or 40 minutes"),
         (1234, 1, "about 1,300 more errors or 21 minutes"),
-        (7, 1, "about 7 more errors or two minutes"),
+        (7, 1, "about 7 more errors or less than two minutes"),
         (7, 0, "about 7 more errors"),
         (7, 7 / (5 * 3600), "about 7 more errors or 5 hours"),
         (7, 7 / (5 * 86400), "about 7 more errors or 5 days"),

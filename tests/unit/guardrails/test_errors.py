@@ -120,8 +120,8 @@ def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
 @pytest.mark.parametrize(
     ("rule", "seen", "needed"),
     [
-        row(RULE, errors((10, 1000), (90, 9000)), "more requests that failed or two minutes are needed", id="more errors"),
-        row(CEILING, errors((4, 400), (1, 100)), "more requests or two minutes are needed", id="the ceiling is reached sooner"),
+        row(RULE, errors((10, 1000), (90, 9000)), "more requests that failed or less than two minutes are needed", id="more errors"),
+        row(CEILING, errors((4, 400), (1, 100)), "more requests or less than two minutes are needed", id="the ceiling is reached sooner"),
         row(
             RULE.model_copy(update={"max_ratio": 1}),
             counted("errors", (1, 400), (9, 9000), margin=1),

@@ -29,6 +29,8 @@ def took(**buckets: int) -> Counted:
     [
         row(RULE, [took(b40=100)], TWICE, id="twice the bound below which all requests were"),
         row(RULE, [took(b40=50), took(b40=50)], TWICE, id="of all nodes together"),
+        row(RULE, [took(b40=1000)] * 200 + [took(b137=10**9)], TWICE, id="one node does not say alone what is slow"),
+        row(RULE, [took(b40=3), took(b40=200), took(b40=1)], TWICE, id="a node may have most of the requests"),
         row(RULE, [took(b40=99)], None, id="of too few requests nothing follows"),
         row(RULE, [], None, id="nor of none"),
         row(RULE, [took(b40=98, b60=2)], 68, id="the slowest two of a hundred are above the quantile's rank"),

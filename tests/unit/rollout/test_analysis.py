@@ -62,5 +62,9 @@ def test_a_guardrail_keeps_what_it_says() -> None:
     )
 
 
+def test_a_ceiling_of_an_earlier_release_that_is_zero_is_none() -> None:
+    assert rule_of(Guardrail(metric="errors", ceiling="0")).ceiling is None
+
+
 def test_a_margin_of_an_earlier_release_below_one_is_one() -> None:
     assert rule_of(Guardrail(metric="errors", max_ratio="0.5")).max_ratio == 1

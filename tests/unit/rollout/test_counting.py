@@ -123,6 +123,31 @@ def test_a_node_that_becomes_a_canary_counts_from_zero_there() -> None:
     assert seen(ledger) == (7, 140, 3, 200)
 
 
+WIDER = replace(NOTHING, step=1, candidates=frozenset("ab"), others=frozenset("cd"))
+
+
+@pytest.mark.parametrize(
+    ("instance", "expected"),
+    [
+        row("1", (1, 100, 101, 1015), id="the agent goes on with the count that it had there"),
+        row("2", (1, 100, 201, 2015), id="an agent that started again counts from zero"),
+    ],
+)
+def test_a_node_that_comes_back_to_a_cohort_goes_on_from_its_last_reading_there(instance: str, expected: tuple[int, ...]) -> None:
+    ledger = advance(begun(), says({"a": line(50), "b": line(1000, 100), "c": line(10)}), START + MINUTE)
+    ledger = advance(ledger, says({"a": line(50), "b": line(50, 1)}, WIDER), START + 2 * MINUTE)
+    ledger = advance(ledger, says({"b": line(1005, 101, instance=instance)}), START + 3 * MINUTE)
+    assert seen(ledger) == expected
+
+
+def test_crashes_of_a_node_that_comes_back_after_its_agent_started_again_are_counted_once() -> None:
+    reading = replace(NOTHING, rules=(CRASHES,))
+    ledger = advance(begun(reading), says({"b": line(1000, crashes=3)}, reading), START + MINUTE)
+    ledger = advance(ledger, says({"b": line(50, instance="2")}, replace(WIDER, rules=(CRASHES,))), START + 2 * MINUTE)
+    ledger = advance(ledger, says({"b": line(10, crashes=3, instance="2")}, reading), START + 3 * MINUTE)
+    assert seen(ledger, CRASHES) == (0, 50, 3, 1010)
+
+
 def test_a_canary_that_leaves_the_fleet_stays_counted() -> None:
     ledger = advance(begun(), says({"a": line(100, 5), "b": line(200, 3)}), START + MINUTE)
     left = replace(NOTHING, candidates=frozenset("b"), others=frozenset("cd"))
@@ -151,6 +176,15 @@ def test_history_is_halved_every_day() -> None:
     assert history_of(advance(ledger, says({"b": line(100)}), START + timedelta(days=1)), ERRORS) == 5100
 
 
+def test_rare_events_are_forgotten_as_fast_as_frequent_ones_however_often_it_is_counted() -> None:
+    ledger = begun(b=50)
+    for count in range(1, 2880 + 1):
+        ledger = advance(ledger, says({}), START + count * timedelta(seconds=30))
+    ((bad, events),) = ledger.nodes["b"].history
+    assert bad == pytest.approx(5 / 2, rel=1e-3)
+    assert events == pytest.approx(50 / 2, rel=1e-3)
+
+
 def test_the_history_of_a_promoted_version_is_what_it_counted_as_the_candidate() -> None:
     ledger = advance(begun(b=10_000), says({"a": line(100, 5), "b": line(200, 3)}), START + MINUTE)
     promoted = replace(NOTHING, stable="v2", candidate="", candidates=frozenset(), others=frozenset(NODES))
@@ -167,6 +201,12 @@ def test_a_guardrail_that_is_added_counts_from_then_on() -> None:
     assert history_of(ledger, CRASHES) == 300
     ledger = advance(ledger, says({"a": line(150, 5, 4)}, both), START + 2 * MINUTE)
     assert seen(ledger, CRASHES)[:2] == (1, 50)
+
+
+def test_a_guardrail_may_be_added_while_a_new_node_has_said_nothing() -> None:
+    both = replace(NOTHING, rules=(CRASHES, ERRORS), others=frozenset("bcde"))
+    ledger = advance(advance(begun(), says({}, both), START + MINUTE), says({"e": line(10, 1)}, both), START + 2 * MINUTE)
+    assert seen(ledger) == (0, 0, 1, 10)
 
 
 def test_a_ledger_that_is_lost_begins_with_the_counters_as_they_are() -> None:
@@ -217,6 +257,24 @@ def test_no_part_of_the_history_is_compared_with_twice() -> None:
     before = guard.ratio
     ledger = advance(ledger, says({node: line(500, 250) for node in NODES}, LAST), START + 5 * MINUTE)
     assert ledger.guards[0].ratio == before, "nothing is left to compare with"
+
+
+def test_the_drift_of_the_stable_nodes_is_allowed_for_in_the_last_step_too() -> None:
+    """Evidence that was held back by a measured drift once counted in full as soon as no stable node was left."""
+    names = [f"n{number:02}" for number in range(20)]
+    reading = replace(NOTHING, candidates=frozenset(names[:2]), others=frozenset(names[2:]))
+    ledger = begun(reading, **dict.fromkeys(names, 10_000))
+    lines = {name: line(5000, 100 if place % 2 else 1500) for place, name in enumerate(names)}
+    ledger = advance(ledger, says(lines, reading), START + MINUTE)
+    before = evidence_of(ledger, ERRORS)
+    last = replace(LAST, candidates=frozenset(names))
+    ledger = advance(ledger, says({name: lines[name] for name in names[:2]}, last), START + 2 * MINUTE)
+    frozen = ledger.guards[0].frozen
+    assert frozen is not None
+    assert frozen.drift is not None
+    assert frozen.drift > 0.2
+    after = evidence_of(ledger, ERRORS)
+    assert after.spread > 0.9 * before.spread
 
 
 def shown(found: GuardEvidence) -> float:

@@ -52,6 +52,16 @@ def test_a_canary_cannot_claim_more_than_anybody_can_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("requests", "taken"), [row(10**8, True, id="a busy day"), row(10**9, False, id="more than anybody answers in a day")]
+)
+def test_what_an_agent_counted_since_it_started_is_no_history_if_that_cannot_be(requests: int, taken: bool) -> None:
+    reports = {node: device(node, V1, counts=[counts(V1, "stable", requests=requests if node == "d" else 100)]) for node in NODES}
+    seen = observed(reports=reports, status=out(), written=tried("a"))
+    served = seen.counts.reading("uid", 0, ()).served()
+    assert ("d" in served, "a" in served) == (taken, True)
+
+
+@pytest.mark.parametrize(
     ("members", "lost", "silent"),
     [
         row(2, 0, (), id="every node answers"),

@@ -44,6 +44,16 @@ def test_a_ledger_is_read_as_it_was_written() -> None:
     assert manifest["metadata"]["labels"]["bramble.dev/owner-uid"] == UID
 
 
+def test_a_ledger_of_a_former_operator_is_read() -> None:
+    """It said nothing of the cohort that a node was in before, nor of the drift when no stable node was left."""
+    whole = ledger_of(3)
+    document = whole.model_dump(by_alias=True, mode="json")
+    for node in document["nodes"].values():
+        node.pop("other")
+        node.pop("other_instance", None)
+    assert read_ledger(packed(json.dumps(document).encode())) == whole
+
+
 def test_the_ledger_of_five_thousand_nodes_fits() -> None:
     seen = observed()
     whole = ledger_of(5000)

@@ -43,12 +43,12 @@ class Judgement(Document):
 
 
 def rule_of(guardrail: Guardrail) -> Rule:
-    """A guardrail of a spec with its defaults filled in. Specs of earlier releases may have a margin below 1."""
+    """A guardrail of a spec with its defaults filled in. Specs of earlier releases may have a margin below 1, and a ceiling of 0."""
     return Rule(
         metric=guardrail.metric,
         quantile=float(guardrail.quantile) if guardrail.quantile is not None else None,
         max_ratio=max(1.0, float(Decimal(guardrail.max_ratio or DEFAULT_RATIO))),
-        ceiling=float(guardrail.ceiling) if guardrail.ceiling is not None else None,
+        ceiling=float(guardrail.ceiling or 0) or None,
         limit=float(guardrail.limit) if guardrail.limit is not None else None,
         min_events=guardrail.min_events or DEFAULT_EVENTS,
         min_nodes=guardrail.min_nodes or DEFAULT_NODES,

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bramble.contracts.counters import Cohort, Counted
-from bramble.evidence.nodes import Node, broken_nodes, expected_rates, look
+from bramble.evidence.nodes import Node, broken_nodes, drift_allowed, expected_rates, look
 from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import Tally
 from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Ledger, NodeRecord, Pair, Reading
 
 HALF_LIFE_SECONDS = 86400
 """After so long, what a node counted weighs half in its history."""
+
+HISTORY_DIGITS = 7
+"""Significant digits of what is kept of a node's history."""
 
 MOST_PER_SECOND = 10_000
 """No node answers more requests in a second. A reading that says so is not counted."""
@@ -42,17 +45,22 @@ def _aged(ledger: Ledger, at: int) -> Ledger:
     if kept == 1:
         return ledger
     nodes = {
-        name: node.model_copy(update={"history": tuple((round(bad * kept, 3), round(events * kept, 1)) for bad, events in node.history)})
+        name: node.model_copy(update={"history": tuple((_kept(bad * kept), _kept(events * kept)) for bad, events in node.history)})
         for name, node in ledger.nodes.items()
     }
     return ledger.model_copy(update={"nodes": nodes})
+
+
+def _kept(number: float) -> float:
+    """As it is kept. A number loses a 4,000th in 30 seconds: with fewer digits it would never get smaller."""
+    return float(f"{number:.{HISTORY_DIGITS - 1}e}")
 
 
 def _promoted(ledger: Ledger, reading: Reading) -> Ledger:
     """Another version is stable now, whose counters begin at zero. What it counted as the candidate is the history of its nodes."""
     own = ledger.candidate == reading.stable
     none = (ZERO,) * len(ledger.guards)
-    fresh = {"instance": "", "former": "", "counted": none}
+    fresh = {"instance": "", "former": "", "counted": none, "other_instance": "", "other": none}
     nodes = {
         name: node.model_copy(update={**fresh, "history": node.sums if own and node.cohort == "candidate" else none})
         for name, node in ledger.nodes.items()
@@ -63,7 +71,8 @@ def _promoted(ledger: Ledger, reading: Reading) -> Ledger:
 def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     """An attempt begins: its counters begin at zero, and the baselines are frozen. Nodes that have left the fleet are forgotten."""
     none = (ZERO,) * len(ledger.guards)
-    fresh = {"cohort": "stable", "instance": "", "former": "", "at": 0, "counted": none, "sums": none}
+    fresh: dict[str, object] = {"cohort": "stable", "instance": "", "former": "", "at": 0, "other_instance": ""}
+    fresh |= {"counted": none, "other": none, "sums": none}
     fleet = reading.candidates | reading.others
     nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items() if name in fleet}
     guards = tuple(Guard(metric=each.metric, quantile=each.quantile, max_ratio=each.max_ratio) for each in ledger.guards)
@@ -116,10 +125,10 @@ def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
 
     nodes = {}
     for name in sorted(ledger.nodes.keys() | reading.candidates | reading.others):
-        node, line = ledger.nodes.get(name) or NodeRecord(), reading.lines.get(name)
+        node, line = ledger.nodes.get(name) or _newcomer(ledger), reading.lines.get(name)
         read = line.counted if line is not None and line.token == node.instance else None
         pairs = {"counted": carried(node.counted, read), "history": carried(node.history, served.get(name))}
-        pairs |= {"sums": carried(node.sums, None), "baseline": carried(node.baseline, None)}
+        pairs |= {"other": carried(node.other, None), "sums": carried(node.sums, None), "baseline": carried(node.baseline, None)}
         nodes[name] = node.model_copy(update=pairs)
     return _with_baselines(ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes}), added)
 
@@ -144,6 +153,8 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
         if gained is None:
             continue
         update = {"cohort": cohort, "instance": line.token, "at": at, "counted": counted}
+        if node.instance and node.cohort != cohort:
+            update |= {"other": node.counted, "other_instance": node.instance}
         if node.instance not in ("", line.token):
             update["former"] = node.instance
         if reading.candidate:
@@ -172,7 +183,7 @@ def _broken(ledger: Ledger, index: int) -> frozenset[str]:
 def _newcomer(ledger: Ledger) -> NodeRecord:
     """A node without history."""
     none = (ZERO,) * len(ledger.guards)
-    return NodeRecord(counted=none, sums=none, history=none, baseline=tuple(guard.newcomer for guard in ledger.guards))
+    return NodeRecord(counted=none, other=none, sums=none, history=none, baseline=tuple(guard.newcomer for guard in ledger.guards))
 
 
 def _added(before: Sequence[Pair], gained: Sequence[Pair]) -> tuple[Pair, ...]:
@@ -182,17 +193,18 @@ def _added(before: Sequence[Pair], gained: Sequence[Pair]) -> tuple[Pair, ...]:
 def _gained(ledger: Ledger, node: NodeRecord, cohort: Cohort, token: str, counted: Sequence[Pair], at: int) -> tuple[Pair, ...] | None:
     """What a node counted since its last reading; None where that cannot be, or is no news.
 
-    A process that is not known counts from zero, except for what is kept on the node's disk. Numbers that go back within a process are not
-    counted; nor are a late report of the process before and more events than a node can have had in the time.
+    A process that is not known counts from zero, except for what is kept on the node's disk. It counts in each cohort by itself, so a node
+    that comes back to a cohort goes on from its last reading there. Numbers that go back within a process are not counted; nor are a late
+    report of the process before and more events than a node can have had in the time.
     """
     if node.instance and token == node.former:
         return None
-    same_cohort = bool(node.instance) and node.cohort == cohort
+    known, before = (node.instance, node.counted) if node.cohort == cohort else (node.other_instance, node.other)
     gained = []
-    for guard, (bad, events), (bad_before, events_before) in zip(ledger.guards, counted, node.counted, strict=True):
-        if same_cohort and token == node.instance:
+    for guard, (bad, events), (bad_before, events_before) in zip(ledger.guards, counted, before, strict=True):
+        if token == known:
             more_bad, more = bad - bad_before, events - events_before
-        elif same_cohort and counted_metric(guard.metric).kept_on_disk:
+        elif known and counted_metric(guard.metric).kept_on_disk:
             more_bad, more = bad - bad_before if bad >= bad_before else bad, events
         else:
             more_bad, more = bad, events
@@ -239,7 +251,14 @@ def _freeze(guard: Guard, ledger: Ledger, index: int) -> Guard:
     nodes = sum(row[1] > 0 for row in rows)
     weight = sum(row[1] * row[2] for row in rows)
     whole = Tally(bad=round(bad), events=round(events), nodes=nodes)
-    return guard.model_copy(update={"frozen": Frozen(bad=bad, weight=weight, whole=whole, whole_weight=weight)})
+    allowed = drift_allowed(
+        [
+            Node(candidate=False, sums=node.sums[index], baseline=node.baseline[index])
+            for node in ledger.nodes.values()
+            if node.cohort == "stable" and node.sums[index][1] > 0
+        ]
+    )
+    return guard.model_copy(update={"frozen": Frozen(bad=bad, weight=weight, whole=whole, whole_weight=weight, drift=allowed)})
 
 
 def _look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, alone: bool) -> Guard:

@@ -12,6 +12,7 @@ from bramble.guardrails.base import Rule
 from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import NOTHING_SHOWN, GuardEvidence, Tally
 from bramble.guardrails.lost import LOST
+from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS
 from bramble.kinds.rollout.ledger import Ledger, Line, Reading
 from bramble.kinds.rollout.losses import candidate_members, lost_candidates, lost_stable
 from bramble.kinds.rollout.nodes import Nodes
@@ -76,12 +77,14 @@ class Counts:
         return lines
 
     def _served(self) -> Mapping[str, Counted]:
-        """Node to all that its agent counted for the stable version since it started."""
+        """Node to all that its agent counted for the stable version since it started, unless that is more than can be in the time."""
         if self.status.stable is None:
             return {}
         reports = {node: seen.report for node in self.nodes.fleet.nodes if (seen := self.nodes.report(node)) is not None}
         lines = {node: self._of_release(report.counters, self.status.stable) for node, report in reports.items()}
-        return {node: add_up(found) for node, found in lines.items() if found}
+        served = {node: add_up(found) for node, found in lines.items() if found}
+        most = {node: MOST_PER_SECOND * (reports[node].uptime_ms / 1000 + SLACK_SECONDS) for node in served}
+        return {node: counted for node, counted in served.items() if counted.most_events <= most[node]}
 
     def _of_release(self, lines: Iterable[Counters], release: Release) -> list[Counters]:
         wanted, digests = (self.nodes.namespace, self.nodes.model), set(release.packages.values())
@@ -143,7 +146,7 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
     if frozen is not None and not stable.events:
         stable, weight = frozen.whole, frozen.whole_weight
         nodes.append(Node(candidate=False, sums=(stable.bad, weight), baseline=(1.0, 0.0)))
-    seen = compare(guard.test, nodes) if members else None
+    seen = compare(guard.test, nodes, frozen.drift if frozen is not None else None) if members else None
     whole = guard.weights[0] + weight
     return GuardEvidence(
         metric=rule.metric,

@@ -59,6 +59,7 @@ class NodeRecord(ExtensibleDocument):
         former: the process before. A late report of it is not counted again.
         at: when it was last read, in seconds since 1970.
         counted: bad events and events, as last read.
+        other_instance, other: the process that was read last in the other cohort in this attempt, and what it had counted there.
         sums: bad events and events of this attempt, in the present cohort.
         history: bad events and events while the node served the stable version, halved every day.
         baseline: expected bad events per event and how uncertain that is (`bramble.evidence.baselines`), frozen when the attempt began.
@@ -69,6 +70,8 @@ class NodeRecord(ExtensibleDocument):
     former: str = ""
     at: Whole = 0
     counted: tuple[Pair, ...] = ()
+    other_instance: str = ""
+    other: tuple[Pair, ...] = ()
     sums: tuple[Pair, ...] = ()
     history: tuple[Pair, ...] = ()
     baseline: tuple[Pair, ...] = ()
@@ -83,12 +86,15 @@ class Frozen(ExtensibleDocument):
         bad: bad events that are left.
         weight: events that are left, each times its node's expected rate.
         whole, whole_weight: what there was at the beginning.
+        drift: the drift that the stable nodes' last numbers ask to allow for (`bramble.evidence.drift.Drift.allowed`); None in what
+            former operators wrote.
     """
 
     bad: Annotated[Finite, Field(ge=0)]
     weight: Annotated[Finite, Field(ge=0)]
     whole: Tally
     whole_weight: Annotated[Finite, Field(ge=0)]
+    drift: Annotated[Finite, Field(ge=0)] | None = None
 
 
 class Guard(ExtensibleDocument):
@@ -238,5 +244,13 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
     except (ValueError, zlib.error):
         return None
     guards = len(ledger.guards)
-    whole = all({len(node.counted), len(node.sums), len(node.history), len(node.baseline)} == {guards} for node in ledger.nodes.values())
-    return ledger if whole and all(not guard.ratio or len(guard.ratio) == NUMBERS for guard in ledger.guards) else None
+    whole = all(
+        {len(node.counted), len(node.sums), len(node.history), len(node.baseline), len(node.other) or guards} == {guards}
+        for node in ledger.nodes.values()
+    )
+    if not whole or any(guard.ratio and len(guard.ratio) != NUMBERS for guard in ledger.guards):
+        return None
+    # Former operators wrote nothing of the other cohort.
+    none = (ZERO,) * guards
+    nodes = {name: node if node.other else node.model_copy(update={"other": none}) for name, node in ledger.nodes.items()}
+    return ledger.model_copy(update={"nodes": nodes})
