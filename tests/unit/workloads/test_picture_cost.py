@@ -10,17 +10,18 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bramble.contracts.images import Crop, Decode, ImageInput, Resize
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.processing import decoding_memory
 from bramble_workloads.processing.decoding_memory import MAX_PICTURE_BYTES, MEMORY
 from bramble_workloads.processing.errors import CorruptPicture, TooLarge
-from bramble_workloads.processing.picture import decode, thumbnail
+from bramble_workloads.processing.picture import prepare, thumbnail
 from bramble_workloads.processing.picture_parts import MAX_PARTS, count_jpeg
 from tests.unit.workloads.hostile_pictures import LARGE, black_png, chunk, jpeg_of_scans, segment
 
@@ -29,8 +30,19 @@ LIMITS = ImageInput(tensor=Tensor(name="x", shape=(1, 3, 224, 224)))
 GEOMETRY = (Resize(size=224), Crop(size=(224, 224)))
 
 
+@pytest.fixture
+def limited() -> Iterator[Callable[[int], None]]:
+    """A function that limits what all pictures of this process may take together."""
+
+    def limit(count: int) -> None:
+        MEMORY.limit = count
+
+    yield limit
+    MEMORY.limit = None
+
+
 def take(content: bytes) -> Image.Image:
-    return decode(content, LIMITS, Decode(), GEOMETRY)
+    return prepare(content, LIMITS, Decode(), GEOMETRY)
 
 
 @pytest.mark.parametrize(
@@ -51,8 +63,11 @@ def take(content: bytes) -> Image.Image:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_expensive_picture_is_refused_at_once_with_the_figure(name: str, make: Callable[[], bytes], says: str) -> None:
+def test_an_expensive_picture_is_refused_at_once_with_the_figure(
+    name: str, make: Callable[[], bytes], says: str, limited: Callable[[int], None]
+) -> None:
     content = make()
+    limited(2 * MAX_PICTURE_BYTES)
     assert len(content) < MIB, name
     began = time.process_time()
     with pytest.raises(TooLarge, match=says):
@@ -60,10 +75,52 @@ def test_an_expensive_picture_is_refused_at_once_with_the_figure(name: str, make
     assert time.process_time() - began < 0.5
 
 
-def test_a_dataset_refuses_what_no_model_takes() -> None:
-    for content in (jpeg_of_scans(*LARGE, 200), black_png(6320, 6320, 8, 6)):
-        with pytest.raises(TooLarge):
-            thumbnail(content, LIMITS, 32)
+def photograph(width: int, height: int, **options: Any) -> bytes:
+    """A black JPEG; `orientation` is that of its EXIF."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = options.pop("orientation", 1)
+    target = io.BytesIO()
+    Image.new("RGB", (width, height)).save(target, "JPEG", exif=exif, **options)
+    return target.getvalue()
+
+
+def turned_png(width: int, height: int) -> bytes:
+    """A black PNG whose EXIF stands behind its pixels."""
+    plain = black_png(width, height)
+    exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    return plain[:-12] + chunk(b"eXIf", exif) + plain[-12:]
+
+
+COSTLY: dict[str, tuple[Callable[[], bytes], str]] = {
+    "200 scans": (lambda: jpeg_of_scans(*LARGE, 200), "200 scans"),
+    "transparent": (lambda: black_png(6320, 6320, 8, 6), r"6320x6320 pixels in mode RGBA\) takes 319539200 bytes .*: make it smaller$"),
+    "turned": (
+        lambda: photograph(6000, 5700, orientation=6),
+        r"RGB, turned upright as its EXIF orientation says\) takes 273600000 .* save it upright and not progressive",
+    ),
+    "progressive": (lambda: photograph(6000, 4500, progressive=True), r"RGB, progressive with 10 scans\) takes 270000000 "),
+    "turned by what stands behind the pixels": (lambda: turned_png(6000, 5700), "turned upright"),
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_a_dataset_refuses_what_a_device_refuses(name: str, limited: Callable[[int], None]) -> None:
+    make, says = COSTLY[name]
+    content = make()
+    with pytest.raises(TooLarge, match=says):
+        thumbnail(content, LIMITS, 32)
+    limited(2 * MAX_PICTURE_BYTES)
+    with pytest.raises(TooLarge, match=says):
+        take(content)
+
+
+@pytest.mark.parametrize("name", ["turned", "progressive"])
+def test_jobs_take_what_an_older_snapshot_took(name: str) -> None:
+    assert take(COSTLY[name][0]()).size == (224, 224)
+
+
+def test_a_large_upright_picture_belongs_into_a_dataset() -> None:
+    assert thumbnail(photograph(6320, 6320), LIMITS, 32).size == (32, 32)
 
 
 def test_texts_of_a_png_are_not_decompressed_without_end() -> None:
@@ -142,17 +199,6 @@ def test_the_estimate_is_what_decoding_takes(name: str, make: Callable[[], bytes
     assert max(estimates) <= 1.7 * measured, f"{name}: the estimate refuses pictures that are cheap"
 
 
-@pytest.fixture
-def limited() -> Iterator[Callable[[int], None]]:
-    """A function that limits what all pictures of this process may take together."""
-
-    def limit(count: int) -> None:
-        MEMORY.limit = count
-
-    yield limit
-    MEMORY.limit = None
-
-
 def test_a_device_with_little_memory_takes_smaller_pictures(limited: Callable[[int], None]) -> None:
     content = black_png(4000, 4000)
     assert take(content).size == (224, 224)
@@ -177,3 +223,5 @@ def test_pictures_wait_until_there_is_memory_for_them(limited: Callable[[int], N
     thread.join(60)
     assert second.is_set()
     assert MEMORY.most == 100 < MAX_PICTURE_BYTES
+    limited(2 * MAX_PICTURE_BYTES)
+    assert MEMORY.most == MAX_PICTURE_BYTES

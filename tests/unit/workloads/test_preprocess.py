@@ -17,7 +17,7 @@ from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.errors import SpecError
 from bramble_workloads.processing.errors import CorruptPicture, DescriptionError, InputError, TooLarge, UnsupportedMedia
-from bramble_workloads.processing.picture import decode, media_type, thumbnail
+from bramble_workloads.processing.picture import media_type, prepare, thumbnail
 from bramble_workloads.processing.preprocess import Preprocessor
 from tests.unit.workloads.models import description, png
 
@@ -122,7 +122,7 @@ def test_every_orientation_is_turned_as_pillow_turns_it() -> None:
         content = exif_of((0x0112, 3, 1, struct.pack(">HH", orientation, 0)))
         expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
         np.testing.assert_array_equal(
-            np.asarray(decode(content, ImageInput(tensor=description().input.tensor), Decode(color="L"))), expected
+            np.asarray(prepare(content, ImageInput(tensor=description().input.tensor), Decode(color="L"))), expected
         )
 
 
@@ -310,7 +310,7 @@ def test_a_thumbnail_is_the_whole_picture_made_smaller(content: Any, orientation
     exif = Image.Exif()
     exif[0x0112] = orientation
     made, limits = content(exif.tobytes()), ImageInput(tensor=description().input.tensor)
-    whole = decode(made, limits, Decode(color="L")).resize((32, 32), Image.Resampling.BILINEAR)
+    whole = prepare(made, limits, Decode(color="L")).resize((32, 32), Image.Resampling.BILINEAR)
     difference = np.abs(np.asarray(thumbnail(made, limits, 32)).astype(int) - np.asarray(whole))
     assert difference.max() <= 3
     assert difference.mean() < 1
@@ -332,7 +332,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_an_upright_picture_is_not_copied(mo
         monkeypatch.setattr(Image.Image, name, copied)
     thumbnail(content, limits, 32)
     assert sizes == [(128, 128)]
-    decode(content, limits, Decode(color="L"))
+    prepare(content, limits, Decode(color="L"))
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from PIL import Image
 
 MAX_PICTURE_BYTES = 256 * 2**20
-"""The most that decoding one picture may take. 40,000,000 pixels in RGB take 153 MiB; with transparency they would take 305 MiB."""
+"""The most that decoding one picture may take on a device, and so in a dataset. 40,000,000 pixels in RGB take 153 MiB; with transparency,
+or turned upright, they would take 305 MiB, and as a progressive JPEG 381 MiB."""
 
 STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 """Bytes of a pixel, by Pillow's mode. All others have 4."""
@@ -52,7 +53,8 @@ class DecodingMemory:
     """A budget of bytes for all pictures that a process decodes at once. A picture waits until its part is free.
 
     Attributes:
-        limit: the budget, and so the most that one picture may take; None for `MAX_PICTURE_BYTES` a picture and no common budget.
+        limit: the budget of a device. None in jobs: they read pictures of a dataset, of which the snapshot has refused the expensive ones.
+            What an older snapshot took stays usable, and its pixels and scans are bounded all the same.
     """
 
     def __init__(self) -> None:
@@ -61,9 +63,9 @@ class DecodingMemory:
         self._freed = threading.Condition()
 
     @property
-    def most(self) -> int:
-        """The most that one picture may take."""
-        return MAX_PICTURE_BYTES if self.limit is None else min(self.limit, MAX_PICTURE_BYTES)
+    def most(self) -> int | None:
+        """The most that one picture may take; None for no limit."""
+        return None if self.limit is None else min(self.limit, MAX_PICTURE_BYTES)
 
     @contextmanager
     def hold(self, count: int) -> Iterator[None]:
@@ -83,4 +85,4 @@ class DecodingMemory:
 
 
 MEMORY = DecodingMemory()
-"""That of this process. The agent sets its limit."""
+"""That of this process. The agent and its trials set the limit."""

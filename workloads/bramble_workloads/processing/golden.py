@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import Golden, GoldenCase, GoldenTolerance, ModelDescription
 from bramble_workloads.errors import BadData
-from bramble_workloads.processing.errors import ModelFault
+from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -82,7 +82,10 @@ def _check_case(model: Model, tolerance: GoldenTolerance, case: GoldenCase, read
     description = model.description
     expected_tensor = decode_array(read_blob(case.tensor), description.input.tensor.shape, description.input.tensor.dtype)
     expected_raw = decode_array(read_blob(case.raw), (row_length(description),))
-    tensor = model.preprocessor(read_blob(case.input))
+    try:
+        tensor = model.preprocessor(read_blob(case.input))
+    except InputError as error:
+        return "tensor", str(error)
     difference = greatest_difference(tensor, expected_tensor)
     if not difference <= tolerance.tensor:
         return (

@@ -13,7 +13,7 @@ from bramble.contracts.images import Decode, ImageInput
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.processing.errors import InputError, TooLarge
-from bramble_workloads.processing.picture import decode, media_type, thumbnail
+from bramble_workloads.processing.picture import media_type, prepare, thumbnail
 from bramble_workloads.processing.preprocess import Preprocessor, image_input
 from bramble_workloads.tasks.base import Medium, Reading
 
@@ -50,7 +50,7 @@ class Images(Medium):
         if media_type(content) == PNG and len(content) <= largest:
             yield content
         operation = description.preprocess[0]
-        picture = decode(content, image_input(description), operation if isinstance(operation, Decode) else Decode())
+        picture = prepare(content, image_input(description), operation if isinstance(operation, Decode) else Decode())
         while True:
             if picture.width * picture.height <= largest:  # a photograph takes at least one byte for each pixel
                 png = _png(picture)

@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from bramble.contracts.images import Crop, Decode, ImageInput, Resize
 from bramble_workloads.processing import decoding_memory
-from bramble_workloads.processing.decoding_memory import MEMORY
+from bramble_workloads.processing.decoding_memory import MAX_PICTURE_BYTES, MEMORY
 from bramble_workloads.processing.errors import CorruptPicture, TooLarge, UnsupportedMedia
 from bramble_workloads.processing.picture_parts import Parts, count_jpeg, count_png
 
@@ -82,14 +82,14 @@ def media_type(content: bytes) -> str | None:
     return next((each.media_type for each in FORMATS if content.startswith(each.signature)), None)
 
 
-def decode(content: bytes, limits: ImageInput, operation: Decode, geometry: Sequence[Resize | Crop] = ()) -> Image.Image:
+def prepare(content: bytes, limits: ImageInput, operation: Decode, geometry: Sequence[Resize | Crop] = ()) -> Image.Image:
     """Decode a picture into mode `RGB` or `L`, upright where `exif` asks for it, then resize and crop it.
 
     Transparency is dropped; 16-bit grey keeps its upper 8 bits.
 
     Raises:
-        TooLarge: more than `limits.max_bytes` bytes, or by its header more than `limits.max_pixels` pixels, more scans or more memory than
-            are allowed, or so thin that it would be resized to more than `limits.max_pixels` pixels. Nothing was decoded.
+        TooLarge: more than `limits.max_bytes` bytes, or by its header more than `limits.max_pixels` pixels, more scans or, on a device,
+            more memory than are allowed, or so thin that it would be resized to more than `limits.max_pixels` pixels. Nothing was decoded.
         UnsupportedMedia: the first bytes are not of one of `limits.media_types`.
         CorruptPicture: the decoder refuses the bytes, or the picture is smaller than a crop.
     """
@@ -97,12 +97,12 @@ def decode(content: bytes, limits: ImageInput, operation: Decode, geometry: Sequ
     def finish(opened: Opened) -> Image.Image:
         image = opened.image
         resized = _most_resized(image.size, geometry, limits.max_pixels)
-        turn = _turn(image) if operation.exif and "exif" in image.info else None  # otherwise a PNG would be loaded to look for it
-        with MEMORY.hold(_memory(opened, operation.color, turn, resized)):
+        turn = _announced_turn(image) if operation.exif else None
+        with MEMORY.hold(_require_memory(opened, operation.color, turn, resized, MEMORY.most)):
             image.load()
             turn = _turn(image) if operation.exif else None
             if turn is not None:
-                _memory(opened, operation.color, turn, resized)
+                _require_memory(opened, operation.color, turn, resized, MEMORY.most)
                 image = image.transpose(turn)
             image = _in_mode(image, operation.color)
             for each in geometry:
@@ -128,17 +128,20 @@ def _most_resized(size: tuple[int, int], geometry: Sequence[Resize | Crop], max_
     return most
 
 
-def _memory(opened: Opened, color: str, turn: Image.Transpose | None, resized: int) -> int:
+def _require_memory(opened: Opened, color: str, turn: Image.Transpose | None, resized: int, most: int | None) -> int:
     """The bytes that it takes to decode and resize a picture.
 
     Raises:
-        TooLarge: they are more than one picture may take.
+        TooLarge: they are more than `most`.
     """
-    image, most = opened.image, MEMORY.most
+    image = opened.image
     count = decoding_memory.needed(image, opened.scans, color, turned=turn is not None, resized=resized)
-    if count > most:
-        size = f"{image.width}x{image.height} pixels in mode {image.mode}"
-        raise TooLarge(f"decoding the picture ({size}) takes {count} bytes of memory; one picture may take {most}: send a smaller one")
+    if most is not None and count > most:
+        progressive = f", progressive with {opened.scans} scans" if opened.scans > 1 else ""
+        turned = ", turned upright as its EXIF orientation says" if turn is not None else ""
+        size = f"{image.width}x{image.height} pixels in mode {image.mode}{progressive}{turned}"
+        advice = "make it smaller, or save it upright and not progressive" if progressive or turned else "make it smaller"
+        raise TooLarge(f"decoding the picture ({size}) takes {count} bytes of memory; one picture may take {most}: {advice}")
     return count
 
 
@@ -149,20 +152,21 @@ def thumbnail(content: bytes, limits: ImageInput, edge: int) -> Image.Image:
     This takes half the time, and the values differ by 1 of 255 on average, or less, from those of the whole picture made smaller.
 
     Raises:
-        TooLarge: as in `decode`, or the picture is so thin that a model would make it too large.
-        InputError: as in `decode`. Every byte of the picture is read, so that a file that ends early is refused.
+        TooLarge: as in `prepare` on a device with enough memory, or the picture is so thin that a model would make it too large.
+        InputError: as in `prepare`. Every byte of the picture is read, so that a file that ends early is refused.
     """
 
     def finish(opened: Opened) -> Image.Image:
         image = opened.image
-        _memory(opened, "RGB", None, 0)  # what a model takes to decode it
+        _require_memory(opened, "RGB", _announced_turn(image), 0, MAX_PICTURE_BYTES)  # what a model takes to decode it
         image.draft("L", (edge * DRAFT, edge * DRAFT))
         image.load()
+        turn = _turn(image)
+        _require_memory(opened, "RGB", turn, 0, MAX_PICTURE_BYTES)
         if max(image.size) > THINNEST * min(image.size):
             raise TooLarge(f"the longer edge of the picture is more than {THINNEST} times its shorter one, by which models resize it")
         plain = image if image.mode in SMOOTH else _in_mode(image, "L")
         small = plain.resize((edge, edge), Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP)
-        turn = _turn(image)
         return _in_mode(small.transpose(turn) if turn is not None else small, "L")
 
     return _decoded(content, limits, finish)
@@ -202,6 +206,11 @@ def _decoded(content: bytes, limits: ImageInput, finish: Callable[[Opened], Imag
         raise CorruptPicture(f"the picture begins like {found} but cannot be read as {found}") from error
     except DECODE_ERRORS as error:
         raise CorruptPicture(f"the {found} picture cannot be decoded: {error}") from error
+
+
+def _announced_turn(image: Image.Image) -> Image.Transpose | None:
+    """How a picture is turned upright, as far as the part before its pixels says so. The rest of a PNG is not read to look for it."""
+    return _turn(image) if image.format != "PNG" or "exif" in image.info else None
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

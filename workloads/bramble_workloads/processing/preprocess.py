@@ -10,7 +10,7 @@ from bramble.contracts.images import Crop, Decode, ImageInput, Normalize, Resize
 from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Operation
 from bramble_workloads.processing.errors import CorruptPicture, DescriptionError
-from bramble_workloads.processing.picture import decode
+from bramble_workloads.processing.picture import prepare
 from bramble_workloads.processing.problems import Problems
 
 CHANNELS = {"RGB": 3, "L": 1}
@@ -44,7 +44,7 @@ class Preprocessor:
 
     def picture(self, content: bytes) -> Image.Image:
         """The picture after decode, resize and crop, before its values are normalised."""
-        return decode(content, self._limits, self._decode, self._geometry)
+        return prepare(content, self._limits, self._decode, self._geometry)
 
     def tensor(self, image: Image.Image) -> NDArray[np.float32]:
         """Normalise a picture, which must have the tensor's size."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bramble.contracts.package import GoldenTolerance, Serving, Variant
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.edge.trial.run_trial import ControlFailed, TrialCrashed, run_trial
 from bramble_workloads.processing import model
+from bramble_workloads.processing.decoding_memory import MEMORY
 from bramble_workloads.runtimes.onnx.run import OnnxRuntime
 from tests.unit.workloads.edge.agent_process import Agent, until
 from tests.unit.workloads.edge.conftest import Publish
@@ -229,6 +231,26 @@ async def test_slow_inputs_do_not_take_the_time_of_the_trial(tmp_path: Path) -> 
     outcome = await run_trial(FakeGateway().add(package, content), folder, None, [slow] * 2000, 9, digest)
     assert outcome.passed
     assert 0 < outcome.recent < 2000
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        (63, "golden case 0 fails at stage tensor: decoding the picture"),
+        (2**20, "rejects 1 of the last 3 pictures .*: decoding the picture"),
+    ],
+)
+async def test_a_trial_has_the_limit_of_the_board_for_pictures(
+    limit: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = ImageInput(max_pixels=10**6, tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW"))
+    digest, folder = write_blobs(tmp_path / "blobs", digits_graph(), input=described, preprocess=SHRINK)
+    recent = [*digits()[0][:2], black_png(1000, 1000)]
+    assert (await run_trial(digest, folder, None, recent, 60)).passed
+    monkeypatch.setattr(MEMORY, "limit", limit)
+    outcome = await run_trial(digest, folder, None, recent, 60)
+    assert not outcome.passed
+    assert re.search(says, outcome.reason)
 
 
 @pytest.mark.parametrize("threads", [1, 4])

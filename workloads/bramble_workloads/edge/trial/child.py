@@ -30,6 +30,8 @@ class TrialRequest(Document):
     """The folder `blobs`."""
     memory_bytes: int | None
     """The memory that the process may use; None for no limit."""
+    picture_bytes: int | None
+    """The memory that the agent may use for decoding pictures; None for no limit."""
     recent: tuple[int, ...]
     """The sizes in bytes of the recent inputs that follow the JSON."""
     recent_seconds: float
@@ -79,10 +81,12 @@ def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
     from bramble_workloads.device.blobs import Blobs
     from bramble_workloads.device.errors import WrongBlob
     from bramble_workloads.device.loading import load
+    from bramble_workloads.processing.decoding_memory import MEMORY
     from bramble_workloads.processing.errors import DescriptionError, InputError, ModelFault
     from bramble_workloads.processing.model import threads_of
     from bramble_workloads.processing.package import read_package
 
+    MEMORY.limit = request.picture_bytes
     memory.prefer_for_oom_kill()
     memory.lower_priority()
     blobs = Blobs(Path(request.blobs))

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from bramble_workloads.edge.trial.child import TrialOutcome, TrialRequest
 from bramble_workloads.errors import TryAgain
+from bramble_workloads.processing.decoding_memory import MEMORY
 
 MAX_REJECTED_SHARE = 0.1
 """The share of recent inputs that a candidate may reject. The previous version answered all of them, so a candidate that rejects more of
@@ -39,6 +40,8 @@ async def run_trial(
     package: str, blobs: Path, memory_bytes: int | None, recent: Iterable[bytes], seconds: float, control: str | None = None
 ) -> TrialOutcome:
     """Try a package. When the caller is cancelled, the child process is killed.
+
+    Pictures may take as much memory as in this process.
 
     Args:
         package: the digest of the package. Its blobs must be on the disk.
@@ -110,6 +113,7 @@ async def _run_child(package: str, blobs: Path, memory_bytes: int | None, inputs
         package=package,
         blobs=str(blobs),
         memory_bytes=memory_bytes,
+        picture_bytes=MEMORY.limit,
         recent=tuple(len(each) for each in inputs),
         recent_seconds=seconds / RECENT_PART,
         parent=os.getpid(),
