@@ -182,7 +182,9 @@ class _Ending:
         assert self.filing is not None  # noqa: S101  (set before work began)
         try:
             if len(content) > LARGEST_DOCUMENT:
-                raise BadData(f"the result has {len(content)} bytes, and the operator reads {LARGEST_DOCUMENT} at most: use fewer classes")
+                raise BadData(
+                    f"the result has {len(content)} bytes, and the operator reads {LARGEST_DOCUMENT} at most: use fewer classes or slices"
+                )
             self.filing.file(log_key(self.prefix, 0), self._transcript.content())
             self.filing.file(key, content)
         except WorkloadError as error:

@@ -23,6 +23,11 @@ def canonical_json(document: Any) -> bytes:
     return rfc8785.dumps(document)
 
 
+def text_bytes(text: str) -> int:
+    """The bytes of a text in canonical JSON, without its quotes: 1 for most of ASCII, up to 4 for others, 6 for control characters."""
+    return len(canonical_json(text)) - 2
+
+
 def digest_of(content: bytes) -> str:
     """`sha256:` and the hex digest of these bytes."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -115,8 +115,9 @@ def test_of_many_values_those_with_the_most_samples_are_scored(monkeypatch: pyte
     assert found.left_out == ("1 of 3 values of channel, those with the fewest samples or long ones",)
 
 
-def test_a_long_value_is_no_key_of_the_result() -> None:
-    found = Table([Answered(sample("ad", 1, text="x" * 257), answer("ad"))], DESCRIPTION).slices(["text"])
+@pytest.mark.parametrize("text", ["x" * 257, "\u4e2d" * 86, "\x01" * 43], ids=["ASCII", "Chinese", "control characters"])
+def test_a_long_value_is_no_key_of_the_result(text: str) -> None:
+    found = Table([Answered(sample("ad", 1, text=text), answer("ad"))], DESCRIPTION).slices(["text"])
     assert (found.scores, len(found.left_out)) == ({"text": {}}, 1)
 
 

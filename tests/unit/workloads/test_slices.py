@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bramble_workloads.snapshot.slices import MOST_CHARACTERS, MOST_COLUMNS, MOST_VALUES, Slices
+from bramble_workloads.snapshot.slices import MOST_BYTES, MOST_COLUMNS, MOST_VALUES, Slices
 
 
 def counts(*samples: dict[str, str]) -> dict[str, dict[str, int] | None] | None:
@@ -28,10 +28,12 @@ def test_a_column_with_more_values_than_there_is_room_for_is_only_named(values: 
     assert found["hand"] == {"left": values}
 
 
-@pytest.mark.parametrize("length", [MOST_CHARACTERS, MOST_CHARACTERS + 1])
-def test_long_values_and_long_names_are_left_out(length: int) -> None:
-    assert counts({"text": "x" * length}) == {"text": {"x" * length: 1} if length <= MOST_CHARACTERS else None}
-    assert (counts({"x" * length: "y"}) is None) == (length > MOST_CHARACTERS)
+@pytest.mark.parametrize(("character", "size"), [("x", 1), ("\u4e2d", 3), ("\x01", 6)], ids=["ASCII", "Chinese", "a control character"])
+@pytest.mark.parametrize("more", [False, True])
+def test_values_and_names_of_many_bytes_are_left_out(character: str, size: int, more: bool) -> None:
+    text = character * (MOST_BYTES // size + more)
+    assert counts({"text": text}) == {"text": None if more else {text: 1}}
+    assert (counts({text: "y"}) is None) == more
 
 
 @pytest.mark.parametrize("columns", [MOST_COLUMNS, MOST_COLUMNS + 1])

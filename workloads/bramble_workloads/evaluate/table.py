@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from bramble.contracts.canonical import text_bytes
 from bramble.contracts.jobs.evaluate import Gate
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import ModelDescription
@@ -13,8 +14,8 @@ from bramble.contracts.tasks.base import Scores
 from bramble_workloads.tasks.base import Answer, Scorer
 from bramble_workloads.tasks.catalogue import task_of
 
-MOST_VALUES, MOST_CHARACTERS = 500, 256
-"""Slices of a column that are scored, and characters of the value of one."""
+MOST_VALUES, MOST_VALUE_BYTES = 500, 256
+"""Slices of a column that are scored, and bytes of the value of one in JSON."""
 MOST_BYTES = 3 * 1024 * 1024
 """Bytes of the details of all slices of all columns, because the operator reads the result as one document (`LARGEST_DOCUMENT`). All slices
 without details take at most 1.5 MiB, and the details of all samples 3.2 MiB with as many classes as a package can name."""
@@ -72,7 +73,9 @@ class Table:
         room = MOST_BYTES
         for column in columns:
             parts = self._parts(column)
-            largest = sorted((value for value in parts if len(value) <= MOST_CHARACTERS), key=lambda value: (-len(parts[value]), value))
+            largest = sorted(
+                (value for value in parts if text_bytes(value) <= MOST_VALUE_BYTES), key=lambda value: (-len(parts[value]), value)
+            )
             counted = {value: self._count(parts[value]) for value in sorted(largest[:MOST_VALUES])}
             if len(counted) < len(parts):
                 left_out.append(

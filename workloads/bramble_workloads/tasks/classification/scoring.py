@@ -10,12 +10,13 @@ Every sample counts once, whatever its weight, because copies of a picture only 
 
 from __future__ import annotations
 
-import json
+import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from bramble.contracts.canonical import text_bytes
 from bramble.contracts.names import first_names
 from bramble.contracts.tasks.classification import ClassFigures, ClassificationScores, Label
 from bramble_workloads.tasks.base import Scorer
@@ -24,7 +25,7 @@ from bramble_workloads.tasks.classification.answer import Classified
 NAMED_AT_MOST = 4
 MOST_CELLS = 50_000
 """Cells of a confusion matrix that are kept, about 1 MiB."""
-CELL_BYTES, CLASS_BYTES = 20, 130
+CELL_BYTES, CLASS_BYTES = 20, 132
 """About as many bytes of JSON has a cell, and a class beside its name."""
 EXCHANGED = Fraction(9, 10)
 """Labels count as exchanged if another assignment of them would reach this accuracy, and theirs does not."""
@@ -44,14 +45,14 @@ class Confusion(Scorer[Label, Classified]):
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)
-        self._positions = {label: position for position, label in enumerate(labels)}
+        self._positions = _positions(self.labels)
         self._cells = Counter[tuple[int, int]]()
         self._true, self._answered = Counter[int](), Counter[int]()
 
     @property
     def size(self) -> int:
         """The bytes of the classes that have a sample, and of the cells that are not zero."""
-        names = sum(len(json.dumps(self.labels[position], ensure_ascii=False).encode()) for position in self._true)
+        names = sum(text_bytes(self.labels[position]) for position in self._true)
         return names + CLASS_BYTES * len(self._true) + CELL_BYTES * min(len(self._cells), MOST_CELLS)
 
     def add(self, truth: Label, answer: Classified) -> None:
@@ -156,6 +157,12 @@ class Confusion(Scorer[Label, Classified]):
             recall=recall,
             f1=Fraction(2 * right, true + answered),
         )
+
+
+@functools.lru_cache(maxsize=1)
+def _positions(labels: tuple[str, ...]) -> Mapping[str, int]:
+    """The position of each label. All scorers of one model share it: there is one for each slice, and thousands of labels."""
+    return {label: position for position, label in enumerate(labels)}
 
 
 def _mean(values: Sequence[Fraction]) -> Fraction:

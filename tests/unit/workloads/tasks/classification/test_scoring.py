@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -80,6 +81,22 @@ def test_the_size_is_not_less_than_what_the_scores_take_in_a_result() -> None:
         made.count(labels[true], labels[answered])
     actual = len(canonical_json(made.slice_scores())) - len(canonical_json(made.summary()))
     assert actual <= made.size < 2 * actual
+
+
+def test_scorers_of_thousands_of_labels_share_what_they_know_of_them() -> None:
+    """There is one for each value of a column."""
+    labels = tuple(f"class {number}" for number in range(5000))
+    first = Confusion(labels)
+    tracemalloc.start()
+    try:
+        more = [Confusion(labels) for _ in range(100)]
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2**20
+    more[0].count("class 1", "class 2")
+    assert more[0].overall() is not None
+    assert first.overall() is None
 
 
 def test_of_too_many_cells_the_largest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
