@@ -138,7 +138,8 @@ def test_separate_keeps_all_in_groups_of_their_own() -> None:
     assert kept(found) == [1, 2, 3, 4]
     assert len(set(group_of(found).values())) == 4
     assert [each.split for each in found.groups] == ["train", "test", None, None]
-    assert messages(found) == [("duplicates", "info", ("a/1-1.png",))]
+    assert messages(found) == [("duplicates", "info", ("a/1-1.png",)), ("contradictions", "warning", ("deer/4-0.png and a/2-0.png",))]
+    assert not any("split" in each.message for each in found.findings), "none stay in one split"
     assert not found.bound
 
 

@@ -299,7 +299,8 @@ def test_a_fixed_camera_can_be_divided_at_a_risk_that_is_told(store: Store, free
     assert freeze(checks=Checks(duplicates="separate")) == 0
     assert result(store).passed
     assert result(store).splits == {"train": 42, "val": 9, "test": 9}
-    (warning,) = result(store).findings
+    contradiction, warning = sorted(result(store).findings, key=lambda each: each.check)
+    assert (contradiction.check, contradiction.severity, contradiction.count) == ("contradictions", "warning", 1)
     assert (warning.check, warning.severity, warning.count) == ("duplicates", "warning", 18)
     assert "9 of 9 samples of val and 9 of 9 samples of test look like one of train" in warning.message
 

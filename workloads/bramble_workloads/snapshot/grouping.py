@@ -99,13 +99,15 @@ def group(
         similar = near.near(index)
         for other in (index, *similar) if similar else ():
             resembling[other] = True
+        agreeing = [other for other in similar if pictures[other].annotation == pictures[index].annotation]
+        if not agreeing:
+            contradicting += [(index, other) for other in similar[:1]]  # one is enough to find the others
         if policy == "separate":
             kept[index] = True
             near.add(index)
-            near.join([index, *similar])
+            near.join([index, *agreeing])
             sets.join([index, *similar])
             continue
-        agreeing = [other for other in similar if pictures[other].annotation == pictures[index].annotation]
         if agreeing and policy == "drop":
             dropped.append(pictures[index].keys[0])
             continue
@@ -121,12 +123,10 @@ def group(
         if agreeing:  # the policy keeps all of them
             near.join([index, *agreeing])
             alike.update([index, *agreeing])
-        else:
-            contradicting += [(index, other) for other in similar[:1]]  # one is enough to find the others
     findings = [
         *_duplicates(pictures, [pictures[index].keys[0] for index in sorted(alike)], dropped, policy),
         *_thinned(pictures, kept, dropped),
-        *_contradictions(pictures, contradicting),
+        *_contradictions(pictures, contradicting, policy),
         *_moved(conflicting, moved, group_by),
         *_missing_columns(pictures, [*([group_by] if group_by else []), *stratify_by]),
     ]
@@ -222,6 +222,9 @@ def _duplicates(pictures: Rows[Picture], near: Sequence[str], dropped: Sequence[
     if policy == "drop":
         if found := sorted([*equal, *dropped]):
             yield finding("duplicates", "info", "duplicates and near-duplicates of other samples are left out", found)
+    elif policy == "separate":
+        if equal:
+            yield finding("duplicates", "info", "equal files are one sample", equal)
     elif found := sorted({*equal, *near}):
         severity: Literal["error", "info"] = "error" if policy == "fail" else "info"
         yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
@@ -264,9 +267,10 @@ def _thinned(pictures: Rows[Picture], kept: Sequence[int], dropped: Sequence[str
         yield finding("duplicates", "warning", f"{message}; {advice}", thinned)
 
 
-def _contradictions(pictures: Rows[Picture], pairs: Iterable[tuple[int, int]]) -> Iterable[Finding]:
+def _contradictions(pictures: Rows[Picture], pairs: Iterable[tuple[int, int]], policy: Policy) -> Iterable[Finding]:
     if found := sorted(f"{pictures[one].keys[0]} and {pictures[other].keys[0]}" for one, other in pairs):
-        message = "near-duplicates have different annotations; all are kept, in one split if they can be: correct them if one is wrong"
+        where = "" if policy == "separate" else ", in one split if they can be"
+        message = f"near-duplicates have different annotations; all are kept{where}: correct them if one is wrong"
         yield finding("contradictions", "warning", message, found)
 
 
