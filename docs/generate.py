@@ -44,13 +44,9 @@ A program of your own takes any ([the contract](../kinds/training-program.md#the
 """
 GUARDRAILS = """How a Rollout uses them: [How a Rollout decides](../rollouts.md#guardrails).
 
-`errors`, `crashes` and `accuracy` are shares: bad events among all events. They are compared by one formula:
-
-    passes when  bad / events  <=  ceiling
-            or   bad / events  <=  maxRatio x (stable bad + 1) / (stable events + 1)
-
-It fails otherwise, and is undecided as long as there are too few events (`minEvents`, `minNodes`). `maxRatio` is "1.5", `minEvents` 400 and
-`minNodes` 1 when unset. `latency` and `lost` have formulas of their own.
+A candidate fails once its rate is shown to be above `maxRatio` times the stable version's rate, or above `limit`. It passes once its rate
+is shown to be below that margin, or below `ceiling`, and it has `minEvents` events on `minNodes` nodes. Otherwise it is undecided.
+`lost` has a formula of its own.
 """
 
 Schema = dict[str, Any]

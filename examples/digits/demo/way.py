@@ -183,7 +183,7 @@ def watch_rollout(way: Way, found: Object) -> None:
     candidate = (status.get("candidate") or {}).get("ref", "")
     way.view.phase = f"{status.get('phase', '')} {candidate}".strip()
     way.view.guardrails = [
-        Evidence(item["metric"], item["verdict"], item["toFail"], item["toPass"], item["message"])
+        Evidence(item["metric"], item["verdict"], item.get("toFail", 0.0), item.get("toPass", 0.0), item.get("message", ""))
         for item in (status.get("analysis") or {}).get("guardrails", [])
     ]
     versions = package_versions(way.watch)

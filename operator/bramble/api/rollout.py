@@ -360,7 +360,7 @@ class Status(KindStatus):
     decision_filed: bool = False
     """Whether the copy of the decision is in the store."""
     timeline: Annotated[tuple[Moment, ...], ATOMIC] = ()
-    """What was decided about the present or last attempt, the last 30 decisions."""
+    """What was decided about the present or last attempt, the last 30 decisions, or fewer where the status would be too large."""
     nodes: NodesSeen | None = None
     """How many nodes serve which version."""
     analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None

@@ -15,6 +15,9 @@ MEMORY_LIMIT = 128 * 1024
 """Bytes of a status whose memory fields alone exceed `LIMIT`, such as a rank's last 20 lines in a script with three bytes per character.
 Memory is never shortened: a plan would find the shortened value wrong and remember the whole one again, for ever."""
 
+LATEST_LAST = "timeline"
+"""The list whose last entries are the latest, so that it is shortened from its beginning."""
+
 DROPPED = "analysis"
 """The field that is dropped when no list is left to shorten. The next pass computes it again."""
 
@@ -57,7 +60,8 @@ def shorten(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), lim
         lists = {name: _bytes(value) for name, value in shortened.items() if isinstance(value, list | tuple) and value}
         longest = max(lists.keys() - memory - {"conditions"}, key=lambda name: lists[name], default=None)
         if longest is not None:
-            shortened[longest] = shortened[longest][: len(shortened[longest]) // 2]
+            found, kept = shortened[longest], len(shortened[longest]) // 2
+            shortened[longest] = found[len(found) - kept :] if longest == LATEST_LAST else found[:kept]
         elif DROPPED in shortened.keys() - memory:
             del shortened[DROPPED]
         elif size <= MEMORY_LIMIT:

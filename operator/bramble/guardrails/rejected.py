@@ -2,6 +2,8 @@
 
 Mostly this is the client's fault, and then the stable version refuses as many. A candidate that takes fewer pictures than the stable
 version, such as smaller ones, is found by nothing else: it answers all that it takes, without an error.
+
+An agent that is older than this metric does not count refused requests: upgrade all agents of the fleet before a Rollout names it.
 """
 
 from __future__ import annotations

@@ -70,6 +70,13 @@ def test_the_longest_list_is_shortened_and_memory_and_conditions_are_not() -> No
     assert 0 < len(fitted["long"]) < 400
 
 
+def test_a_time_line_keeps_its_latest_entries() -> None:
+    whole = status(timeline=[f"{number:04}" + "x" * 100 for number in range(400)])
+    fitted = shorten(whole)["timeline"]
+    assert fitted == whole["timeline"][-len(fitted) :]
+    assert len(fitted) == 100
+
+
 def test_text_is_counted_as_the_api_server_keeps_it() -> None:
     """The last lines of a script that speaks Russian: two bytes a character, not an escape of six."""
     whole = status(firstCause={"lines": ["ошибка" * 50] * 20}, shown=["z"] * 10)

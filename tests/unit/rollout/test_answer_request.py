@@ -55,6 +55,8 @@ def paused_status(**changes: Any) -> dict[str, Any]:
 NOT_ALLOWED = Blocker("FleetNotAllowed", "Fleet 'demo' does not list namespace 'ads' in spec.allowedNamespaces; its owner must add it")
 FORBIDDEN: dict[str, Any] = {"fleet_blocker": NOT_ALLOWED, "blocker": NOT_ALLOWED}
 
+COMPARED = {"guardrails": [{"metric": "errors", "minEvents": 100}]}
+
 V0 = release("0.9.0")
 
 
@@ -152,6 +154,11 @@ REFUSALS: list[Any] = [
         back_to(V1, **FORBIDDEN),
         "does not list namespace",
         id="undo where the Fleet does not allow it",
+    ),
+    row(
+        with_request(asked("resume"), status=out(), steps=PAUSE, reports=canaries("a", requests=10), history=0, analysis=COMPARED),
+        "errors: the stable version had 30 of 100 requests",
+        id="resume of a pause before the last step, which could not be judged",
     ),
     row(with_request(asked("retry")), "nothing was undone", id="there is nothing to retry"),
 ]

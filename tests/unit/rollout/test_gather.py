@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bramble.api.labels import FINALIZER
 from bramble.api.objects import Invalid
 from bramble.api.rollout import Release
 from bramble.contracts.canonical import digest_of
@@ -278,15 +279,62 @@ async def test_a_full_device_takes_no_further_model(running: int, left_out: int,
     other = Running(fleet="demo", namespace="others", model="m", rollout_uid="another", attempt=1, seq=1)
     report = seen.report.model_copy(update={"running": (other,) * running, "left_out": LeftOut(running=left_out)})
     devices = Devices({"board-1": seen.model_copy(update={"report": report})}, proves_silence=True)
-    blocker = without_room(rollout, None, devices, sources)
+    fleet = FleetSeen("demo", {"board-1": "virtual"})
+    blocker = without_room(rollout, None, fleet, devices, sources)
     assert (blocker is None) == fits
     if blocker is not None:
-        assert blocker.message.startswith("1 devices of fleet 'demo', such as board-1, serve 64 models")
+        assert blocker.message.startswith("1 of 1 devices of fleet 'demo', such as board-1, serve 64 models")
     serving = rollout.status.model_copy(update={"stable": Release(ref="v", uid="u", model="digits", version="1", packages={})})
-    assert without_room(replace(rollout, status=serving), None, devices, sources) is None
+    assert without_room(replace(rollout, status=serving), None, fleet, devices, sources) is None
     written = (await (await promoted(FakeWorld(), "1.0.0")).observe()).written
     assert written is not None
-    assert without_room(rollout, written, devices, sources) is None, "a Rollout that lost its status adopts what its fleet serves"
+    assert without_room(rollout, written, fleet, devices, sources) is None, "a Rollout that lost its status adopts what its fleet serves"
+
+
+@pytest.mark.parametrize(
+    ("full", "silent", "fits"),
+    [
+        row({"board-1", "board-2"}, set(), True, id="half of the fleet has room"),
+        row({"board-1", "board-2", "board-3"}, set(), False, id="most of the fleet has none"),
+        row({"board-1", "board-2", "board-3"}, {"board-2", "board-3"}, True, id="devices that do not answer do not count"),
+        row({"gone-1", "gone-2", "gone-3", "gone-4", "gone-5"}, set(), True, id="devices that have left the fleet do not count"),
+    ],
+)
+async def test_a_few_full_devices_keep_nobody_out(full: set[str], silent: set[str], fits: bool) -> None:
+    world = FakeWorld()
+    rollout, sources = (await world.observe()).rollout, FakeSources(world)
+    seen = sources.devices("demo").reports["board-1"]
+    other = Running(fleet="demo", namespace="others", model="m", rollout_uid="another", attempt=1, seq=1)
+    busy = seen.report.model_copy(update={"running": (other,) * 64})
+    fleet = FleetSeen("demo", {f"board-{number}": "virtual" for number in range(1, 5)})
+    reports = {
+        node: seen.model_copy(update={"report": busy if node in full else seen.report, "age_seconds": 60.0 if node in silent else 1.0})
+        for node in {*fleet.nodes, *full}
+    }
+    blocker = without_room(rollout, None, fleet, Devices(reports, proves_silence=True), sources)
+    assert (blocker is None) == fits
+
+
+async def test_the_evidence_of_an_undone_first_version_goes_with_the_rollout() -> None:
+    world = FakeWorld()
+    await world.until(lambda: world.status.candidate is not None and any(key.name.startswith("evidence-") for key in world.objects))
+    world.ask(id="1", action="abort")
+    await world.until(lambda: world.status.undone is not None)
+    assert world.status.stable is None
+    world.rollout["metadata"] |= {"deletionTimestamp": world.now.isoformat(), "finalizers": [FINALIZER]}
+    await world.until(lambda: not world.rollout["metadata"]["finalizers"])
+    assert not [key.name for key in world.objects if key.kind == "ConfigMap"]
+
+
+async def test_the_evidence_is_not_taken_for_the_assignment_while_no_version_is_known() -> None:
+    world = await promoted(FakeWorld(), "1.0.0")
+    maps = {key: found for key, found in world.objects.items() if key.kind == "ConfigMap"}
+    evidence_first = sorted(maps, key=lambda key: not key.name.startswith("evidence-"))
+    world.objects = {key: found for key, found in world.objects.items() if key.kind not in ("ConfigMap", "ModelVersion")}
+    world.objects |= {key: maps[key] for key in evidence_first}
+    world.rollout["status"] = {}
+    assert evidence_first[0].name.startswith("evidence-")
+    assert (await world.observe()).written is not None
 
 
 async def test_the_rollout_whose_assignment_is_stored_has_precedence() -> None:

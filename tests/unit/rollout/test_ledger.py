@@ -13,12 +13,13 @@ import pytest
 
 from bramble.contracts.counters import Counted
 from bramble.guardrails.base import Rule
-from bramble.kinds.plan import NOTHING, Apply, Plan
+from bramble.kinds.plan import NOTHING, Apply, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.ledger import KEY, LIMIT, Ledger, Reading, ledger_name, read_ledger, render
 from bramble.kinds.rollout.observed import Observed, StoredLedger
 from bramble.kinds.rollout.plan import plan
 from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
+from bramble.kube.resources import Key
 from tests.unit.rollout.rows import FIRST, NOW, UID, baking, canaries, items, kept, observed, with_candidate
 
 row = pytest.param
@@ -137,6 +138,15 @@ def test_when_it_is_written(seen: Observed, planned: Plan, expected: list[str]) 
     for item in found.items:
         assert isinstance(item, Apply)
         assert read_ledger(item.manifest) == seen.ledger
+
+
+def test_it_is_written_before_anything_is_filed_in_the_store() -> None:
+    """A pass ends at the first item that fails, so a store that is away would keep the evidence from being written."""
+    planned = Plan(
+        items=(PatchFields(Key("ConfigMap", "n", "a"), "uid", "1", {}), FileResult("ads", "key", b""), FileResult("ads", "k2", b""))
+    )
+    found = keep_evidence(replace(TRYING, stored_ledger=None), planned, NOW)
+    assert items(found) == ["PatchFields", "Apply", "FileResult", "FileResult"]
 
 
 def test_a_ledger_that_was_not_written_is_computed_again() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bramble.contracts.report import CandidateState
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.policies.next_step import next_step
+from bramble.kinds.rollout.policies.next_step import end_step, next_step
 from tests.unit.rollout.rows import (
     AWAY,
     DONE,
@@ -18,6 +18,7 @@ from tests.unit.rollout.rows import (
     NODES,
     NOW,
     PAUSE,
+    STEPS,
     V1,
     V2,
     V3,
@@ -308,7 +309,7 @@ def test_a_decision_says_why_the_step_ended(seen: Observed, why: str) -> None:
     assert kept(seen, next_step(seen, NOW))["decision"]["reason"] == why
 
 
-UNDECIDED_GOES_ON = {"onUndecided": "Promote", "guardrails": [{"metric": "errors", "minEvents": 500}]}
+COMPARED = [{"metric": "errors", "minEvents": 500}]
 
 
 @pytest.mark.parametrize(
@@ -318,10 +319,35 @@ UNDECIDED_GOES_ON = {"onUndecided": "Promote", "guardrails": [{"metric": "errors
         row(250, "StepDone", id="they had as many as needed"),
     ],
 )
-def test_the_last_step_waits_for_evidence_of_the_stable_version(requests: int, reason: str) -> None:
+@pytest.mark.parametrize("pauses", [0, 1, 2], ids=["it comes next", "it comes after a pause", "it comes after two pauses"])
+def test_the_last_step_waits_for_evidence_of_the_stable_version(requests: int, reason: str, pauses: int) -> None:
     reports = canaries("a", "b", requests=requests, errors=1)
-    seen = with_candidate(reports, status=baking(LONG_AGO, step=1), on=("a", "b"), analysis=UNDECIDED_GOES_ON, history=0)
-    assert ready(next_step(seen, NOW)) == reason
+    steps = [*STEPS[:2], *({"pause": {}} for _ in range(pauses)), STEPS[-1]]
+    status, analysis = baking(DEADLINE - SECOND, step=1), {"guardrails": COMPARED}
+    seen = with_candidate(reports, status=status, on=("a", "b"), analysis=analysis, history=0, steps=steps)
+    assert ready(end_step(seen, NOW, V2, "GuardrailsPassed")) == reason
+
+
+@pytest.mark.parametrize("choice", ["Pause", "Abort", "Promote"])
+def test_at_the_deadline_it_waits_for_a_person_whatever_the_spec_says(choice: str) -> None:
+    reports = canaries("a", "b", requests=249, errors=1)
+    analysis = {"onUndecided": choice, "guardrails": COMPARED}
+    seen = with_candidate(reports, status=baking(DEADLINE, step=1), on=("a", "b"), analysis=analysis, history=0)
+    for plan in (end_step(seen, NOW, V2, "GuardrailsPassed"), *([next_step(seen, NOW)] if choice != "Abort" else [])):
+        assert conditions(plan)["Paused"] == "True/Undecided"
+        assert kept(seen, plan) == {}
+
+
+def test_the_last_step_waits_until_it_is_known_what_is_slow() -> None:
+    """A ceiling does not help where nobody knows which requests are slow, and with every node on the candidate nobody would learn it."""
+    latency = {"metric": "latency", "quantile": "0.99", "maxRatio": "2", "ceiling": "0.05", "limit": "0.5", "minEvents": 500}
+    few, enough = (
+        with_candidate(canaries("a", "b", requests=requests), on=("a", "b"), analysis={"guardrails": [latency]}, history=0)
+        for requests in (249, 250)
+    )
+    assert few.blind is not None
+    assert few.blind.startswith("latency: fewer than 500 requests so far on stable nodes")
+    assert enough.blind is None
 
 
 def test_past_the_deadline_it_undoes_if_the_spec_says_so() -> None:

@@ -14,7 +14,7 @@ from bramble.api.modelversion import KIND as MODEL_VERSION_KIND
 from bramble.api.objects import Invalid, Object, parse
 from bramble.api.request import Request, unanswered
 from bramble.api.rollout import KIND, Release, Spec, Status
-from bramble.contracts.assignment import KEY, Assignment, Blob, PackageBlobs, assignment_name
+from bramble.contracts.assignment import KEY, LABEL, Assignment, Blob, PackageBlobs, assignment_name
 from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.names import first_names
@@ -66,7 +66,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     model = next((release.model for release in (rollout.status.candidate, rollout.status.stable, wanted) if release is not None), "")
     written = await gather_assignment(rollout, model, sources)
     devices = sources.devices(fleet.name)
-    blocker = blocker or without_room(rollout, written, devices, sources)
+    blocker = blocker or without_room(rollout, written, fleet, devices, sources)
     if fleet.blocker is not None and written is not None:
         boards = written.assignment.nodes.items()
         fleet = replace(fleet, nodes={node: board for board, nodes in boards for node in nodes})
@@ -157,7 +157,8 @@ async def gather_wanted(rollout: Object[Spec, Status], fleet: FleetSeen, sources
 
 
 async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: Sources) -> Written | None:
-    """The stored assignment, by its name; while no version is known, the one that carries this Rollout's labels.
+    """The stored assignment, by its name; while no version is known, the one that carries this Rollout's labels, as its
+    evidence does too.
 
     An assignment that cannot be read, because somebody edited it, is treated as missing, and so is written again. The gateway gives it to
     no device.
@@ -167,7 +168,7 @@ async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: 
         name = assignment_name(rollout.spec.fleet_ref.name, metadata.namespace, model)
         manifest = await sources.get(CONFIG_MAP, settings.namespace, name)
     else:
-        labels = {OWNER_KIND: ROLLOUT.kind, OWNER_NAME: metadata.name, OWNER_NAMESPACE: metadata.namespace}
+        labels = {OWNER_KIND: ROLLOUT.kind, OWNER_NAME: metadata.name, OWNER_NAMESPACE: metadata.namespace, LABEL: "true"}
         manifest = next(iter(sources.list(CONFIG_MAP, settings.namespace, labels)), None)
     if manifest is None:
         return None
@@ -180,8 +181,9 @@ async def gather_assignment(rollout: Object[Spec, Status], model: str, sources: 
 
 
 async def gather_ledger(rollout: Object[Spec, Status], sources: Sources) -> StoredLedger | None:
-    """The stored evidence, as it is."""
-    if rollout.status.stable is None and rollout.status.candidate is None:
+    """The stored evidence, as it is. A Rollout that serves nothing needs none; its deletion removes what an undone first version left."""
+    status = rollout.status
+    if status.stable is None and status.candidate is None and rollout.metadata.deleted is None:
         return None
     manifest = await sources.get(CONFIG_MAP, sources.settings.namespace, ledger_name(rollout.metadata.uid))
     return StoredLedger(manifest["metadata"]["uid"], manifest) if manifest is not None else None

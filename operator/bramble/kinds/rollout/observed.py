@@ -117,6 +117,11 @@ class Observed:
         return self.index == len(self.steps) - 1
 
     @property
+    def every_node_next(self) -> bool:
+        """Whether the step with every node comes next, at most after pauses."""
+        return not self.at_last_step and all(step.pause is not None for step in self.steps[self.index + 1 : -1])
+
+    @property
     def model(self) -> str:
         """The model that this Rollout keeps on the fleet; empty before it ever had one."""
         present = self.status.candidate or self.status.stable or self.wanted
@@ -207,12 +212,14 @@ class Observed:
     def blind(self) -> str | None:
         """Why a step with every node could not be judged; None where it can.
 
-        Such a step has nothing to compare with but what the stable version counted before. A rule with a limit or a ceiling needs nothing.
+        Such a step has nothing to compare with but what the stable version counted before. A rule with a limit or a ceiling needs nothing,
+        unless it cannot count yet, such as durations before it is known what is slow: no node would be left to learn it from.
         """
         for rule in self.compared:
-            events = history_of(self.ledger, rule)
+            metric, events = counted_metric(rule.metric), history_of(self.ledger, rule)
+            if (unknown := metric.unknown(rule, evidence_of(self.ledger, rule))) is not None:
+                return f"{rule.metric}: {unknown}, and every node on the candidate leaves none; wait for more, or lower minEvents"
             if rule.limit is None and rule.ceiling is None and events < rule.min_events:
-                metric = counted_metric(rule.metric)
                 return (
                     f"{rule.metric}: the stable version had {events} of {rule.min_events} {metric.event}, and every node on the candidate"
                     " leaves nothing else to compare with; wait for more, or set a limit or a ceiling"

@@ -38,7 +38,7 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
             return Refused(f"no version is being tried, so there is nothing to {request.action}")
         if request.action == "resume" and seen.step.pause is None and not is_true(seen.status.conditions, "Paused"):
             return Refused("the Rollout is not paused: use skip to end this step without waiting for its analysis")
-        if request.action == "promote" and not seen.at_last_step and (blind := seen.blind) is not None:
+        if gives_every_node(seen, request.action) and (blind := seen.blind) is not None:
             return Refused(f"{blind}; skip ends a step without its analysis")
         message, changes = effect(seen, request.action, candidate, now)
         update = undone(seen, message) if request.action == "abort" else progressing(seen, reasons.REQUESTED, message)
@@ -50,6 +50,13 @@ def answer_request(seen: Observed, now: datetime) -> Plan | None:
     return requests.answer_request(
         seen.rollout, now, decide, actions=ACTIONS, attempt=status.attempt, step=status.step, fields=figures(seen)
     )
+
+
+def gives_every_node(seen: Observed, action: str) -> bool:
+    """Whether the action begins the step with every node though it is to be judged there."""
+    if action == "promote":
+        return not seen.at_last_step
+    return action == "resume" and seen.step.pause is not None and seen.every_node_next
 
 
 def without_events(update: StatusUpdate) -> StatusUpdate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bramble.kinds.plan import Apply, Plan
+from bramble.kinds.plan import Apply, FileResult, Plan
 from bramble.kinds.rollout.ledger import render
 from bramble.kinds.rollout.observed import Observed
 
@@ -20,7 +20,8 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     """What a policy planned, with the write of the ledger where that is due.
 
     It is due when an attempt or a step begins or ends, when a version is promoted, and after a while. A plan that changes memory writes the
-    status alone; the pass after it writes the ledger. A Rollout that serves nothing, yields to a rival or is deleted has no evidence.
+    status alone; the pass after it writes the ledger. It comes before what is filed in the store: a pass ends at the first item that fails,
+    and evidence must be kept while the store does not answer. A Rollout that serves nothing, yields to a rival or is deleted has none.
     """
     status = seen.status
     if (status.stable is None and status.candidate is None) or seen.rival is not None or seen.metadata.deleted is not None:
@@ -28,7 +29,10 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     due = written_until(seen)
     if planned.remember or now < due:
         return planned.no_later_than(max(due, now))
-    return replace(planned, items=(*planned.items, Apply(render(seen.ledger, seen.metadata, seen.namespace)))).no_later_than(
+    items = planned.items
+    place = next((place for place, item in enumerate(items) if isinstance(item, FileResult)), len(items))
+    write = Apply(render(seen.ledger, seen.metadata, seen.namespace))
+    return replace(planned, items=(*items[:place], write, *items[place:])).no_later_than(
         now + (TRYING if status.candidate is not None else SERVING)
     )
 

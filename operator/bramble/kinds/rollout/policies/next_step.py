@@ -193,17 +193,27 @@ def undecided(seen: Observed, now: datetime, candidate: Release, why: str, *, ma
         return remember_rollout(seen, undone(seen, message), now, **changes)
     if choice == "Promote" and may_go_on:
         return end_step(seen, now, candidate, reasons.UNDECIDED)
-    update = paused(seen, reasons.UNDECIDED, f"{message}; request resume to watch again, or skip, promote or abort")
-    return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
+    return ask_a_person(seen, now, f"{message}; request resume to watch again, or skip, promote or abort")
+
+
+def ask_a_person(seen: Observed, now: datetime, message: str) -> Plan:
+    """Pause the step, which is undecided."""
+    return report_rollout(seen, paused(seen, reasons.UNDECIDED, message), now, wake_at=now + LOOK_AGAIN)
 
 
 def end_step(seen: Observed, now: datetime, candidate: Release, why: str) -> Plan:
     """Go on to the next step; after the last one the candidate becomes the stable version.
 
-    The step with every node waits until the stable version has been watched for long enough to be compared with afterwards.
+    The step with every node waits until the stable version has been watched for long enough to be compared with afterwards. At the deadline
+    the Rollout pauses, whatever `onUndecided` says: the candidate has passed and is not at fault, and nobody could judge it on every node.
     """
-    if seen.index == len(seen.steps) - 2 and (blind := seen.blind) is not None:
-        return report_rollout(seen, progressing(seen, reasons.COLLECTING_EVIDENCE, blind), now, wake_at=now + LOOK_AGAIN)
+    if seen.every_node_next and (blind := seen.blind) is not None:
+        deadline = moment(seen.status.step_started_at) + timedelta(seconds=seconds(seen.spec.analysis.deadline))
+        if now >= deadline:
+            why = f"undecided for {seen.spec.analysis.deadline}: {blind}"
+            return ask_a_person(seen, now, f"{why}; request resume to watch again, or skip or abort")
+        update = progressing(seen, reasons.COLLECTING_EVIDENCE, blind)
+        return report_rollout(seen, update, now, wake_at=min(deadline, now + LOOK_AGAIN))
     if seen.at_last_step:
         reason, message = reasons.PROMOTED, f"{candidate.ref} is promoted: it is the stable version now"
     else:
