@@ -49,6 +49,8 @@ class Node:
         self._models: dict[str, AssignedModel] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._missing_since: dict[str, float] = {}
+        self._faults: dict[str, str] = {}
+        """Why an assignment of the last answer cannot be read, by its name."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._worker_error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         work = WorkLog(f"{settings.node}/{settings.state}")
@@ -100,10 +102,14 @@ class Node:
 
     async def restore(self) -> None:
         """Serve again the packages that were served before. This needs no network. Returns when each serves or has failed."""
+        found: dict[str, AssignedModel] = {}
         for folder in sorted(self._folder.iterdir()):
             model = await asyncio.to_thread(AssignedModel.from_folder, self._resources, folder)
             if model is not None:
-                self._start(folder.name, model)
+                found[folder.name] = model
+        self._resources.work.clear()  # not before the crash is counted for each model: this process may end meanwhile, too
+        for name, model in found.items():
+            self._start(name, model)
         await asyncio.gather(*(model.restored.wait() for model in self._models.values()))
         self.restored.set()
 
@@ -140,6 +146,10 @@ class Node:
         """
         changed = False
         faults = {each.name: each.fault for each in unreadable}
+        for name, fault in faults.items():
+            if fault != self._faults.get(name):
+                log.warning("%s: %s", name, fault)
+        self._faults = faults
         named = set(faults)
         for known, present in self._models.items():
             present.assignment_fault = faults.get(known, "")
@@ -149,7 +159,6 @@ class Node:
                 continue
             name = assignment_name(assignment.fleet, assignment.namespace, assignment.model)
             named.add(name)
-            self._missing_since.pop(name, None)
             model = self._models.get(name)
             if model is None:
                 changed |= self._add(name, assignment)
@@ -173,7 +182,9 @@ class Node:
         """Withdraw each model that has been missing from the gateway's answers for `withdraw_seconds`."""
         now = time.monotonic()
         for name, model in self._models.items():
-            if name not in named and now - self._missing_since.setdefault(name, now) >= self.settings.withdraw_seconds:
+            if name in named:
+                self._missing_since.pop(name, None)
+            elif now - self._missing_since.setdefault(name, now) >= self.settings.withdraw_seconds:
                 model.withdraw()
 
     def _start(self, name: str, model: AssignedModel) -> None:
@@ -200,10 +211,11 @@ class Node:
     def _delete_unused_blobs(self) -> None:
         """Delete the blobs that no slot of any assignment needs.
 
-        Not before the gateway has told what is assigned, and as long as an assignment may be missing from its answers by mistake: the slots
-        on the disk may be damaged, and then only the gateway knows which blobs are needed.
+        Not before the gateway has told what is assigned, as long as an assignment may be missing from its answers by mistake, and while one
+        cannot be read whose model is not known here: the slots on the disk may be damaged, and then only the gateway knows which blobs are
+        needed.
         """
-        if self._told_at is None or time.monotonic() - self._told_at < self.settings.withdraw_seconds:
+        if self._told_at is None or time.monotonic() - self._told_at < self.settings.withdraw_seconds or self._faults.keys() - self._models:
             return
         wanted = frozenset[str]().union(*(model.required_blobs() for model in self._models.values()))
         try:

@@ -20,16 +20,37 @@ class Waiting:
         self.bodies.hold(name, name[0], size, lambda error: self.ended.append(f"{name} {error.status.value}"))
 
 
-def test_the_client_with_the_most_incomplete_bytes_loses_its_oldest() -> None:
+def test_the_client_with_the_most_bytes_loses_its_oldest() -> None:
     waiting = Waiting()
     for name, size in (("b1", 10), ("a1", 40), ("a2", 40)):
         waiting.hold(name, size)
-    waiting.hold("c1", 60)
-    assert waiting.ended == ["a1 429", "a2 429"]
+    waiting.hold("c1", 30)
+    assert waiting.ended == ["a1 429"]
     waiting.hold("c2", 30)
-    assert waiting.ended == ["a1 429", "a2 429"]
-    waiting.hold("b2", 10)
-    assert waiting.ended[2:] == ["c1 429"]
+    assert waiting.ended == ["a1 429", "c1 429"]
+    waiting.hold("b2", 30)
+    assert waiting.ended == ["a1 429", "c1 429", "b1 429"]
+
+
+@pytest.mark.parametrize(
+    ("name", "complete", "incomplete", "new"),
+    [
+        ("complete bodies count, so that a client does not push out others who hold less", {"a1": 40, "a2": 35}, {"v1": 20}, ("a3", 10)),
+        ("nothing is ended for a body that is refused all the same", {"a1": 60}, {"b1": 10, "c1": 10, "d1": 10, "e1": 10}, ("a2", 10)),
+        ("nothing is ended where that would not be enough", {"a1": 80}, {"a2": 5, "b1": 15}, ("c1", 30)),
+    ],
+)
+def test_a_new_body_of_the_client_with_the_most_bytes_is_refused(
+    name: str, complete: dict[str, int], incomplete: dict[str, int], new: tuple[str, int]
+) -> None:
+    waiting = Waiting()
+    for key, size in (complete | incomplete).items():
+        waiting.hold(key, size)
+        if key in complete:
+            waiting.bodies.arrived(key)
+    with pytest.raises(HttpError, match="wait already"):
+        waiting.hold(*new)
+    assert waiting.ended == [], name
 
 
 def test_a_body_that_has_arrived_is_kept_until_it_is_answered() -> None:

@@ -36,6 +36,9 @@ def test_the_next_process_finds_who_was_at_work(tmp_path: Path) -> None:
         log.end(name)
     log.end("assignment-b")
     assert WorkLog("pi-1/state", tmp_path).found == {"assignment-0123456789abcdef", "assignment-c"}
+    again = WorkLog("pi-1/state", tmp_path)
+    assert again.found == {"assignment-0123456789abcdef", "assignment-c"}, "a process that ended at once has counted nothing yet"
+    again.clear()
     assert WorkLog("pi-1/state", tmp_path).found == frozenset()
     assert WorkLog("pi-2/state", tmp_path).found == frozenset()
 
@@ -51,6 +54,21 @@ def test_models_that_are_gone_make_room(tmp_path: Path) -> None:
     log.begin("late")
     log.begin("m1")
     assert WorkLog("pi-1/state", tmp_path).found == {"m0", "m1", "late"}
+
+
+def test_the_end_of_a_call_whose_begin_found_no_room_changes_nothing(tmp_path: Path) -> None:
+    log = WorkLog("pi-1/state", tmp_path)
+    for number in range(MODELS):
+        log.begin(f"m{number}")
+        log.end(f"m{number}")
+    log.begin("late")
+    log.forget(())
+    log.end("late")
+    log.begin("late")
+    log.end("late")
+    log.end("late")
+    log.begin("late")
+    assert WorkLog("pi-1/state", tmp_path).found == {"late"}
 
 
 def test_without_a_file_in_memory_nothing_is_known(tmp_path: Path) -> None:

@@ -23,11 +23,13 @@ from bramble_workloads.edge.assignment.decide import (
     decide,
 )
 from bramble_workloads.edge.slots.slots import (
+    MAX_UNJUDGED,
     Slots,
     accept,
     after_restart,
     begin_attempt,
     close_attempt,
+    close_unjudged,
     record_serving,
     refuse,
     refuse_if_exhausted,
@@ -119,8 +121,34 @@ def test_a_clean_shutdown_does_not_count_as_a_crash() -> None:
     assert once.attempt == attempt(V2)
     assert close_attempt(once).attempt is None
     twice = begin_attempt(once, V2, BOOT)
-    assert close_attempt(twice).attempt == attempt(V2, 1)
+    assert close_attempt(twice).attempt == attempt(V2, 1).model_copy(update={"ended": True})
     assert refuse_if_exhausted(twice).refusal_of(V2, "candidate") is not None
+
+
+def test_a_crash_that_is_counted_is_kept_whatever_ends_the_agent_later() -> None:
+    counted = refuse_if_exhausted(begin_attempt(TRIAL, V2, BOOT))  # the child process of the trial crashed
+    assert close_attempt(counted) == counted
+    for boot, attributed in ((BOOT, False), (BOOT, True), ("boot-2", True)):
+        assert after_restart(counted, boot, attributed=attributed) == counted
+    assert refuse_if_exhausted(begin_attempt(counted, V2, BOOT)).refusal_of(V2, "candidate") is not None
+
+
+def test_a_package_is_given_up_after_some_trials_that_cannot_be_judged() -> None:
+    now = TRIAL
+    for _ in range(MAX_UNJUDGED - 1):
+        now = after_restart(begin_attempt(now, V2, BOOT), BOOT, attributed=False)
+        assert now.attempt is not None
+        assert (now.refusal_of(V2, "candidate"), now.attempt.n) == (None, 0)
+    now = close_unjudged(begin_attempt(now, V2, BOOT), "the control failed")
+    refusal = now.refusal_of(V2, "candidate")
+    assert refusal is not None
+    assert refusal.abandoned
+    assert refusal.reason == "5 trials of the package could not be judged, the last: the control failed"
+
+
+def test_a_crash_that_another_model_may_have_caused_is_not_counted_for_a_package_that_serves() -> None:
+    serving = TRIAL.model_copy(update={"attempt": attempt(V2, phase="serving")})
+    assert after_restart(serving, BOOT, attributed=False).attempt is None
 
 
 def test_a_promotion_ends_the_attempt() -> None:

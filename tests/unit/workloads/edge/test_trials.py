@@ -13,7 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bramble.contracts.images import Decode, ImageInput, Normalize, Resize
 from bramble.contracts.package import GoldenTolerance, Serving, Variant
+from bramble.contracts.report import CandidateState
 from bramble.contracts.tasks.base import Tensor
+from bramble_workloads.edge.serve.recent_inputs import SMALL
+from bramble_workloads.edge.trial.child import TrialOutcome
 from bramble_workloads.edge.trial.run_trial import ControlFailed, TrialCrashed, run_trial
 from bramble_workloads.processing import model
 from bramble_workloads.processing.decoding_memory import MEMORY
@@ -109,6 +112,27 @@ async def test_a_package_is_refused_after_two_trials_that_take_too_long(agent: A
     running = gateway.running()
     assert running is not None
     assert (running.active, second != first) == (None, True)
+
+
+async def test_a_candidate_that_cannot_be_judged_is_abandoned(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    first, second = publish("1.0.0"), publish("2.0.0")
+    await agent.start_serving(first)
+    await agent.stop()
+    agent.environment["BRAMBLE_TRIAL_SECONDS"] = "0.05"  # too little for the package that serves, too
+    gateway.reports.clear()
+    await agent.start()
+    await agent.serves(first)
+    gateway.assign(first, second)
+
+    def candidate() -> CandidateState | None:
+        running = gateway.running()
+        return running.candidate if running else None
+
+    await until(lambda: (found := candidate()) is not None and found.state == "abandoned", "abandoned", agent.tail, 120)
+    found = candidate()
+    assert found is not None
+    assert found.message.startswith("5 trials of the package could not be judged, the last: ")
+    assert gateway.active() == first
 
 
 async def test_a_candidate_is_given_up_when_the_gateway_is_silent(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
@@ -219,6 +243,46 @@ async def test_too_little_memory_or_time_for_any_package_is_not_charged_to_the_c
     serving, candidate, folder = write_both(tmp_path)
     with pytest.raises(ControlFailed, match=f"that of the package that serves fails too.*{says}"):
         await run_trial(candidate, folder, memory, [], seconds, serving)
+
+
+PASSED = TrialOutcome(passed=True, tried=17, recent=17)
+SHORT = TrialOutcome(passed=False, reason="short", short_of_memory=True)
+LARGE_REJECTED = TrialOutcome(passed=True, tried=17, recent=16, rejected={0: "too large"})
+ONE_REJECTED = TrialOutcome(passed=True, tried=17, recent=16, rejected={16: "odd"})
+FEW_TRIED = TrialOutcome(passed=True, tried=6, recent=5, rejected={5: "odd"})
+
+
+@pytest.mark.parametrize(
+    ("name", "candidate", "control", "passed"),
+    [
+        ("one small input of 16 may be rejected, without a control", ONE_REJECTED, None, True),
+        ("large inputs are judged by themselves", LARGE_REJECTED, PASSED, False),
+        ("a large input that the control rejects too does not count", LARGE_REJECTED, LARGE_REJECTED, True),
+        ("inputs that were not tried do not count", FEW_TRIED, PASSED, False),
+        ("a control that is short of memory alone says nothing", FEW_TRIED, SHORT, False),
+        ("a candidate that is short of memory alone fails", SHORT, PASSED, False),
+    ],
+)
+async def test_the_control_decides_only_where_it_can_change_the_verdict(
+    name: str, candidate: TrialOutcome, control: TrialOutcome | None, passed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def child(package: str, *_: object) -> TrialOutcome:
+        found = {"candidate": candidate, "control": control}[package]
+        assert found is not None, "no control is needed"
+        return found
+
+    monkeypatch.setattr("bramble_workloads.edge.trial.run_trial._run_child", child)
+    outcome = await run_trial("candidate", tmp_path, 1, [bytes(SMALL + 1), *[b"x"] * 16], 1, "control")
+    assert outcome.passed == passed, (name, outcome)
+
+
+async def test_the_message_of_a_failed_control_has_both_reasons(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def child(package: str, *_: object) -> TrialOutcome:
+        return SHORT.model_copy(update={"reason": f"{package} is short"})
+
+    monkeypatch.setattr("bramble_workloads.edge.trial.run_trial._run_child", child)
+    with pytest.raises(ControlFailed, match="fails too: control is short; the candidate: candidate is short"):
+        await run_trial("candidate", tmp_path, 1, [], 1, "control")
 
 
 async def test_slow_inputs_do_not_take_the_time_of_the_trial(tmp_path: Path) -> None:

@@ -110,8 +110,10 @@ class Steps:
             control = serving.label.package if serving is not None else None
             try:
                 outcome = await run_trial(package, resources.blobs.folder.parent, memory_bytes, recent, settings.trial_seconds, control)
-            except ControlFailed:
-                await self._store.remember(slots.close_attempt(self._store.slots))
+            except ControlFailed as error:
+                give_up = cohort == "candidate"  # a stable version may be an undo, which is tried again and again
+                now = self._store.slots
+                await self._store.remember(slots.close_unjudged(now, str(error)) if give_up else slots.close_attempt(now))
                 raise
             except TrialCrashed:
                 await self._store.remember(slots.refuse_if_exhausted(self._store.slots))

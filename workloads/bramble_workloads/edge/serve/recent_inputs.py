@@ -37,8 +37,8 @@ class RecentInputs:
             self._drop(next(iter(self._large)))
 
     def of(self, name: str) -> list[bytes]:
-        """The inputs of a model, the larger ones last."""
-        return [*self._small.get(name, ()), *(content for (owner, _), content in self._large.items() if owner == name)]
+        """The inputs of a model, the larger ones first, because a trial may not have the time for all."""
+        return [*(content for (owner, _), content in self._large.items() if owner == name), *self._small.get(name, ())]
 
     def forget(self, name: str) -> None:
         """Drop the inputs of a model that is not served any more."""

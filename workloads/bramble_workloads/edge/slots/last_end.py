@@ -31,7 +31,8 @@ class LastEnd:
     """The end of the process before.
 
     Attributes:
-        working: the models that worked on a request or were being loaded, by the names of their folders; empty if that is not known.
+        working: the models that worked on a request or were being loaded, by the names of their folders; empty if none did, or if that is
+            not known.
         serving: the models that were served.
     """
 
@@ -40,7 +41,10 @@ class LastEnd:
 
     @property
     def suspects(self) -> frozenset[str]:
-        """The models that may have caused it: those that worked, or all that were served where none is known to have worked."""
+        """The models that may have caused it: those that worked, or all that were served where none is known to have worked.
+
+        Empty where none was served either: then each model may have caused the end of its own trial.
+        """
         return self.working or self.serving
 
     def may_be_of(self, name: str) -> bool:
@@ -62,7 +66,10 @@ class WorkLog:
 
     def __init__(self, owner: str, folder: Path = SHARED_MEMORY) -> None:
         self.found: frozenset[str] = frozenset()
-        """The models at work when the process before ended; empty after a clean end, which leaves none at work."""
+        """The models at work when the process before ended; empty after a clean end, which leaves none at work.
+
+        The file tells the next process the same until `clear`.
+        """
         path = folder / f"bramble-{hashlib.sha256(owner.encode()).hexdigest()[:16]}"
         self._names: dict[str, int] = {}
         size = RECORD.size * MODELS
@@ -79,25 +86,28 @@ class WorkLog:
             os.close(descriptor)
         records = RECORD.iter_unpack(bytes(self._memory))
         self.found = frozenset(name.rstrip(b"\0").decode(errors="replace") for name, count in records if count)
-        self._memory[:] = bytes(size)
+
+    def clear(self) -> None:
+        """Forget the process before. Call it once its end is recorded, and before the first `begin`."""
+        self._memory[:] = bytes(len(self._memory))
 
     def begin(self, name: str) -> None:
         """A model begins to work on a call."""
+        if name not in self._names:
+            if len(self._names) >= MODELS:
+                return
+            self._names[name] = len(self._names) * RECORD.size
+            RECORD.pack_into(self._memory, self._names[name], name.encode(), 0)
         self._add(name, 1)
 
     def end(self, name: str) -> None:
-        """A model has ended a call."""
-        self._add(name, -1)
+        """A model has ended a call, whose begin may not have been counted for want of room."""
+        if name in self._names:
+            self._add(name, -1)
 
     def _add(self, name: str, change: int) -> None:
-        at = self._names.get(name)
-        if at is None:
-            if len(self._names) >= MODELS:
-                return
-            at = self._names[name] = len(self._names) * RECORD.size
-            RECORD.pack_into(self._memory, at, name.encode(), 0)
-        at += COUNT_AT
-        COUNT.pack_into(self._memory, at, COUNT.unpack_from(self._memory, at)[0] + change)
+        at = self._names[name] + COUNT_AT
+        COUNT.pack_into(self._memory, at, max(0, COUNT.unpack_from(self._memory, at)[0] + change))
 
     def forget(self, kept: Iterable[str]) -> None:
         """Make room: keep only the models that are served, and those at work."""

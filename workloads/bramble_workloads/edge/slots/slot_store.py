@@ -57,16 +57,16 @@ class SlotStore:
 
     @classmethod
     def load(cls, folder: Path, writer: Executor, instance: str, boot_id: str) -> Self | None:
-        """Read the slots of a folder; None where the file is absent or damaged.
+        """Read the slots of a folder; None where the file is absent or cannot be read.
 
-        A damaged file is renamed, and the model starts again with the gateway's next answer.
+        A file that is damaged, or that a later release wrote, is renamed, and the model starts again with the gateway's next answer.
         """
         try:
             store = cls(folder, Slots.model_validate_json((folder / SLOTS_FILE).read_bytes()), writer, instance, boot_id)
         except FileNotFoundError:
             return None
         except ValidationError as error:
-            log.error("%s is damaged and was renamed: %s", folder / SLOTS_FILE, error.errors()[0]["msg"])  # noqa: TRY400
+            log.error("%s is damaged, or of a later release, and was renamed: %s", folder / SLOTS_FILE, error.errors()[0]["msg"])  # noqa: TRY400
             (folder / SLOTS_FILE).replace(folder / f"{SLOTS_FILE}.damaged")
             return None
         store.saved = store.slots

@@ -21,16 +21,19 @@ from bramble.contracts.counters import Cohort
 
 MAX_CRASHES = 2
 """A package is refused when this many of its attempts have ended in a crash or a reboot."""
+MAX_UNJUDGED = 5
+"""A package is given up when this many of its attempts have ended in a way that another package may have caused."""
 MAX_REMEMBERED = 16
 """How many refusals, and how many Rollouts with their `seq`, are kept; the oldest is dropped first."""
 
 Phase = Literal["trying", "serving"]
-RefusalCause = Literal["fault", "silence", "reboot"]
+RefusalCause = Literal["fault", "silence", "reboot", "unjudged"]
 """Why a package is refused.
 
 `fault`: the package failed on this device. `silence`: the gateway did not answer while the candidate served; once it is the stable version,
 the device serves it again. `reboot`: the device rebooted during a trial or while the candidate served. A power cut is the likely cause, but
-the package may have caused it too, so it is not tried again in this attempt of the Rollout."""
+the package may have caused it too, so it is not tried again in this attempt of the Rollout. `unjudged`: `MAX_UNJUDGED` attempts ended in a
+way that another package may have caused."""
 
 
 class Attempt(ExtensibleDocument):
@@ -40,6 +43,10 @@ class Attempt(ExtensibleDocument):
     boot_id: str
     n: int
     phase: Phase = "trying"
+    ended: bool = False
+    """True if this attempt is over, and only the counts of it and of earlier ones are kept."""
+    unjudged: int = 0
+    """How many attempts ended in a way that another package may have caused. `n` does not count them."""
 
 
 class Refusal(ExtensibleDocument):
@@ -158,9 +165,11 @@ def _end_obsolete_attempt(slots: Slots) -> Slots:
 
 def begin_attempt(slots: Slots, package: str, boot_id: str) -> Slots:
     """Open an attempt at a package. Call it before the package is loaded; the attempt counts as a crash unless it is closed."""
-    earlier = slots.attempt.n if slots.attempt is not None and slots.attempt.package == package else 0
+    earlier = slots.attempt if slots.attempt is not None and slots.attempt.package == package else None
+    n, unjudged = (earlier.n, earlier.unjudged) if earlier is not None else (0, 0)
     candidate = package if package == slots.candidate_target else slots.candidate
-    return slots.model_copy(update={"attempt": Attempt(package=package, boot_id=boot_id, n=earlier + 1), "candidate": candidate})
+    attempt = Attempt(package=package, boot_id=boot_id, n=n + 1, unjudged=unjudged)
+    return slots.model_copy(update={"attempt": attempt, "candidate": candidate})
 
 
 def record_serving(slots: Slots, package: str, cohort: Cohort, boot_id: str) -> Slots:
@@ -201,11 +210,23 @@ def refuse(slots: Slots, package: str, reason: str, because: RefusalCause = "fau
 
 
 def close_attempt(slots: Slots) -> Slots:
-    """Close the open attempt without a crash: the agent ends on purpose, or what ended the attempt cannot be attributed to the package."""
-    if slots.attempt is None:
+    """Close the open attempt without a crash, because the agent ends on purpose or the attempt said nothing about the package."""
+    attempt = slots.attempt
+    if attempt is None or attempt.ended:
         return slots
-    n = slots.attempt.n - 1
-    return slots.model_copy(update={"attempt": slots.attempt.model_copy(update={"n": n}) if n else None})
+    closed = attempt.model_copy(update={"n": attempt.n - 1, "ended": True})
+    return slots.model_copy(update={"attempt": closed if closed.n or closed.unjudged else None})
+
+
+def close_unjudged(slots: Slots, reason: str) -> Slots:
+    """Close the open attempt, whose end another package may have caused. Give its package up after `MAX_UNJUDGED` such attempts."""
+    attempt = slots.attempt
+    if attempt is None or attempt.ended:
+        return slots
+    unjudged = attempt.unjudged + 1
+    if unjudged >= MAX_UNJUDGED:
+        return refuse(slots, attempt.package, f"{unjudged} trials of the package could not be judged, the last: {reason}", "unjudged")
+    return close_attempt(slots.model_copy(update={"attempt": attempt.model_copy(update={"unjudged": unjudged})}))
 
 
 def after_restart(slots: Slots, boot_id: str, *, attributed: bool = True) -> Slots:
@@ -213,13 +234,16 @@ def after_restart(slots: Slots, boot_id: str, *, attributed: bool = True) -> Slo
 
     An attempt that is still open ended in a crash of the agent or in a reboot, which the boot id tells. After a reboot during a trial the
     package is refused at once, if there is another package to serve; otherwise it is refused after `MAX_CRASHES`. A crash that another
-    model may have caused does not count: then `attributed` is False.
+    model may have caused does not count as one of these: then `attributed` is False. During trials it is counted by itself, because the
+    crash log knows the package only once it serves.
     """
     attempt = slots.attempt
-    if attempt is None:
+    if attempt is None or attempt.ended:
         return slots
     if attempt.boot_id == boot_id and not attributed:
-        return close_attempt(slots)
+        if attempt.phase == "serving":
+            return close_attempt(slots)
+        return close_unjudged(slots, "the agent crashed, and another model may have been the cause")
     if attempt.phase == "trying" and attempt.boot_id != boot_id and slots.fallback is not None:
         return refuse(slots, attempt.package, "the device rebooted during the trial of the package", "reboot")
     if attempt.phase == "serving" and attempt.boot_id != boot_id and slots.fallback is None:
@@ -228,9 +252,11 @@ def after_restart(slots: Slots, boot_id: str, *, attributed: bool = True) -> Slo
 
 
 def refuse_if_exhausted(slots: Slots, because: RefusalCause = "fault") -> Slots:
-    """Refuse the package of the open attempt if `MAX_CRASHES` attempts have ended in a crash or a reboot."""
+    """Count the end of the open attempt as a crash or a reboot, and refuse its package after `MAX_CRASHES` of them."""
     attempt = slots.attempt
-    if attempt is not None and attempt.n >= MAX_CRASHES:
+    if attempt is None:
+        return slots
+    if attempt.n >= MAX_CRASHES:
         when = "while the package was served" if attempt.phase == "serving" else "during the trial of the package"
         return refuse(slots, attempt.package, f"{attempt.n} crashes or reboots {when}", because)
-    return slots
+    return slots.model_copy(update={"attempt": attempt.model_copy(update={"ended": True})})

@@ -56,6 +56,8 @@ class TrialOutcome(Document):
     """Recent inputs on which the graph failed, or for which there was too little memory, and why."""
     peak_bytes: int | None = None
     """The highest resident memory of the process."""
+    tried: int = 0
+    """How many recent inputs were begun, the first ones."""
     recent: int = 0
     """How many recent inputs were answered."""
     median_ms: float | None = None
@@ -91,6 +93,7 @@ def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
     memory.lower_priority()
     blobs = Blobs(Path(request.blobs))
     seconds: list[float] = []
+    tried = 0
     rejected: dict[int, str] = {}
     failed: dict[int, str] = {}
     too_large = f"the package needs more than the {request.memory_bytes} bytes of memory that are available"
@@ -104,6 +107,7 @@ def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
             began = time.perf_counter()
             if began > until:
                 break
+            tried = position + 1
             try:
                 model.predict(picture)
             except InputError as error:
@@ -126,7 +130,7 @@ def try_package(request: TrialRequest, recent: list[bytes]) -> TrialOutcome:
         reason = f"the package needs {peak} bytes of memory, and {request.memory_bytes} are available"
         return TrialOutcome(passed=False, reason=reason, short_of_memory=True, peak_bytes=peak)
     median = sorted(seconds)[len(seconds) // 2] * 1000 if seconds else None
-    return TrialOutcome(passed=True, rejected=rejected, failed=failed, peak_bytes=peak, recent=len(seconds), median_ms=median)
+    return TrialOutcome(passed=True, rejected=rejected, failed=failed, peak_bytes=peak, tried=tried, recent=len(seconds), median_ms=median)
 
 
 if __name__ == "__main__":

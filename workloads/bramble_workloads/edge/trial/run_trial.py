@@ -10,11 +10,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from bramble_workloads.edge.serve.recent_inputs import SMALL
 from bramble_workloads.edge.trial.child import TrialOutcome, TrialRequest
 from bramble_workloads.errors import TryAgain
 from bramble_workloads.processing.decoding_memory import MEMORY
@@ -60,22 +61,30 @@ async def run_trial(
         outcome = await _run_child(package, blobs, memory_bytes, inputs, seconds)
     except TrialCrashed as error:
         if control is not None:
-            await _try_control(control, str(error), blobs, memory_bytes, inputs, seconds)
+            await _try_control(control, str(error), blobs, memory_bytes, inputs, seconds, needs_memory=False)
         raise
-    unanswered = outcome.rejected | outcome.failed
-    if control is None or not (outcome.short_of_memory or unanswered):
-        return _judge(outcome, len(inputs))
-    theirs = await _try_control(control, outcome.reason, blobs, memory_bytes, inputs, seconds)
-    unfair = theirs.rejected | theirs.failed
-    rejected = {position: why for position, why in outcome.rejected.items() if position not in unfair}
-    failed = {position: why for position, why in outcome.failed.items() if position not in unfair}
-    return _judge(outcome.model_copy(update={"rejected": rejected, "failed": failed}), len(inputs) - len(unfair))
+    alone = _judge(outcome, inputs)
+    may_be_unfair = outcome.short_of_memory or (outcome.passed and not alone.passed)
+    if control is None or not may_be_unfair:
+        return alone
+    theirs = await _try_control(control, alone.reason, blobs, memory_bytes, inputs, seconds, needs_memory=outcome.short_of_memory)
+    return alone if theirs is None else _judge(outcome, inputs, unfair=theirs.rejected.keys() | theirs.failed.keys())
 
 
 async def _try_control(
-    control: str, reason: str, blobs: Path, memory_bytes: int | None, inputs: list[bytes], seconds: float
-) -> TrialOutcome:
+    control: str, reason: str, blobs: Path, memory_bytes: int | None, inputs: list[bytes], seconds: float, *, needs_memory: bool
+) -> TrialOutcome | None:
     """Try the package that serves in the same way.
+
+    The agent holds this package already, and its trial holds it once more. So it may have too little memory where the candidate had enough,
+    which says nothing about the candidate.
+
+    Args:
+        reason: why the candidate failed.
+        needs_memory: True if the candidate was short of memory.
+
+    Returns:
+        The outcome; None if the control was short of memory and the candidate was not.
 
     Raises:
         ControlFailed: it failed as well.
@@ -83,24 +92,42 @@ async def _try_control(
     try:
         outcome = await _run_child(control, blobs, memory_bytes, inputs, seconds)
     except TrialCrashed as error:
-        reason, outcome = f"{reason}; {error}", None
-    if outcome is None or not outcome.passed:
-        raise ControlFailed(f"the trial cannot be judged, because that of the package that serves fails too: {reason}")
-    return outcome
+        why = str(error)
+    else:
+        if outcome.passed:
+            return outcome
+        if outcome.short_of_memory and not needs_memory:
+            return None
+        why = outcome.reason
+    raise ControlFailed(f"the trial cannot be judged, because that of the package that serves fails too: {why}; the candidate: {reason}")
 
 
-def _judge(outcome: TrialOutcome, inputs: int) -> TrialOutcome:
-    """What the recent inputs say about a package that passed its golden cases."""
+def _judge(outcome: TrialOutcome, inputs: list[bytes], unfair: Collection[int] = ()) -> TrialOutcome:
+    """What the recent inputs say about a package that passed its golden cases.
+
+    Larger inputs are judged by themselves: there are few of them, and a package that rejects only these must be found.
+
+    Args:
+        unfair: the positions of inputs that do not count, because the package that serves fails on them.
+    """
     if not outcome.passed:
         return outcome
-    if outcome.failed:
-        why = next(iter(outcome.failed.values()))
-        return outcome.model_copy(update={"passed": False, "reason": f"a recent input that the previous version answered fails: {why}"})
-    if len(outcome.rejected) > MAX_REJECTED_SHARE * inputs:
-        count, why = len(outcome.rejected), next(iter(outcome.rejected.values()))
-        reason = f"the package rejects {count} of the last {inputs} pictures that the previous version answered: {why}"
-        return outcome.model_copy(update={"passed": False, "reason": reason})
-    return outcome
+    failed = {position: why for position, why in outcome.failed.items() if position not in unfair}
+    rejected = {position: why for position, why in outcome.rejected.items() if position not in unfair}
+    judged = outcome.model_copy(update={"failed": failed, "rejected": rejected})
+    if failed:
+        why = next(iter(failed.values()))
+        return judged.model_copy(update={"passed": False, "reason": f"a recent input that the previous version answered fails: {why}"})
+    tried = [position for position in range(outcome.tried) if position not in unfair]
+    for larger in (True, False):
+        these = [position for position in tried if (len(inputs[position]) > SMALL) == larger]
+        missed = [position for position in these if position in rejected]
+        if len(missed) > MAX_REJECTED_SHARE * len(these):
+            which = f"pictures of more than {SMALL // 1024} KiB" if larger else "pictures"
+            answered = f"the last {len(these)} {which} that the previous version answered"
+            reason = f"the package rejects {len(missed)} of {answered}: {rejected[missed[0]]}"
+            return judged.model_copy(update={"passed": False, "reason": reason})
+    return judged
 
 
 async def _run_child(package: str, blobs: Path, memory_bytes: int | None, inputs: list[bytes], seconds: float) -> TrialOutcome:

@@ -5,7 +5,7 @@ A client that announces a body and does not send it would otherwise hold memory 
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from http import HTTPStatus
 from typing import NamedTuple
@@ -29,15 +29,15 @@ class Bodies:
     def __init__(self, most: int) -> None:
         self.most = most
         self._used = 0
-        self._sizes: dict[Hashable, int] = {}
-        self._arriving: dict[Hashable, _Held] = {}
-        """The bodies that are not complete, oldest first."""
+        self._held: dict[Hashable, _Held] = {}
+        """All bodies, oldest first."""
+        self._incomplete: set[Hashable] = set()
 
     def hold(self, key: Hashable, client: str, size: int, end: Callable[[HttpError], None]) -> None:
         """Hold memory for a body that begins to arrive.
 
-        Where too little is left, the client whose incomplete bodies have the most bytes loses the oldest of them. So clients that hold
-        less, and whose bodies arrive, are served whatever the others do.
+        Where too little is left, the client whose bodies have the most bytes, complete or not and with the new one, loses the oldest of its
+        incomplete ones. So clients that hold less are served whatever the others do.
 
         Args:
             key: names the body until `release`.
@@ -46,32 +46,52 @@ class Bodies:
             end: refuses the body with an error, when its memory is needed.
 
         Raises:
-            HttpError: 429 if the memory is held by bodies that have arrived and are being answered.
+            HttpError: 429 if no client with as many bytes has an incomplete body. Then no other body is refused.
         """
-        while self._used + size > self.most:
-            if not self._arriving:
-                raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, f"requests of {self._used} bytes wait already: send fewer at once")
-            oldest = self._loser()
-            held = self._arriving[oldest]
-            self.release(oldest)
+        for loser in self._losers(client, size):
+            held = self._held[loser]
+            self.release(loser)
             message = f"the memory for a body of {held.size} bytes is needed for other requests: send fewer at once, or faster"
             held.end(HttpError(HTTPStatus.TOO_MANY_REQUESTS, message))
         self._used += size
-        self._sizes[key] = size
-        self._arriving[key] = _Held(client, size, end)
+        self._held[key] = _Held(client, size, end)
+        self._incomplete.add(key)
 
     def arrived(self, key: Hashable) -> None:
         """A body is complete. It keeps its memory until it is answered."""
-        self._arriving.pop(key, None)
+        self._incomplete.discard(key)
 
     def release(self, key: Hashable) -> None:
         """A body is not needed any more. It may have been released before."""
-        self._arriving.pop(key, None)
-        self._used -= self._sizes.pop(key, 0)
+        self._incomplete.discard(key)
+        held = self._held.pop(key, None)
+        self._used -= held.size if held is not None else 0
 
-    def _loser(self) -> Hashable:
-        held = Counter[str]()
-        for each in self._arriving.values():
-            held[each.client] += each.size
-        greediest = max(held, key=lambda client: held[client])
-        return next(key for key, each in self._arriving.items() if each.client == greediest)
+    def _losers(self, client: str, size: int) -> list[Hashable]:
+        """The bodies whose memory a new body needs.
+
+        Raises:
+            HttpError: 429, as `hold` says.
+        """
+        excess = self._used + size - self.most
+        if excess <= 0:
+            return []
+        total = Counter[str]()
+        incomplete: dict[str, deque[Hashable]] = {}
+        for key, held in self._held.items():
+            total[held.client] += held.size
+            if key in self._incomplete:
+                incomplete.setdefault(held.client, deque()).append(key)
+        total[client] += size
+        losers: list[Hashable] = []
+        while excess > 0:
+            greediest = max((*incomplete, client), key=lambda each: total[each])
+            if greediest not in incomplete:
+                raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, f"requests of {self._used} bytes wait already: send fewer at once")
+            loser = incomplete[greediest].popleft()
+            if not incomplete[greediest]:
+                del incomplete[greediest]
+            losers.append(loser)
+            total[greediest] -= self._held[loser].size
+            excess -= self._held[loser].size
+        return losers
