@@ -112,8 +112,11 @@ def rare_outlier_graph() -> bytes:
     return save(nodes, {**{name: np.array([[[[value]]]]) for name, value in single.items()}, "unit": np.ones((1, 1)), "w": rows})
 
 
-def cancelling_graph() -> bytes:
-    """Logits that are small differences of large numbers: rounding one of them otherwise changes a logit by many quantisation steps."""
+def cancelling_graph(share: float = 0.01) -> bytes:
+    """Logits that are small differences of large numbers: rounding one of them otherwise changes a logit by many quantisation steps.
+
+    `share` is how large the differences are, as a share of the numbers.
+    """
     random = np.random.default_rng(5)
     first, small = random.normal(size=(64, 256)), random.normal(size=(64, 256))
     head = random.normal(size=(256, 10))
@@ -122,7 +125,7 @@ def cancelling_graph() -> bytes:
         helper.make_node("Gemm", ["row", "first", "nothing"], ["large"]),
         helper.make_node("Gemm", ["large", "back", "none"], ["logits"]),
     ]
-    both = np.concatenate([first, first + 0.01 * small], axis=1)
+    both = np.concatenate([first, first + share * small], axis=1)
     return save(nodes, {"first": both, "nothing": np.zeros(512), "back": np.concatenate([-head, head]), "none": np.zeros(10)})
 
 

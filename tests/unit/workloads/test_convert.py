@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from itertools import combinations, islice
@@ -267,6 +268,13 @@ def test_golden_cases_tolerate_what_the_graph_itself_makes_of_a_rounding(pod: St
         refused_before += not golden.check(model, before, pod.store.get_blob).passed
     assert refused == 0
     assert refused_before > 0, "a fixed tolerance refuses good packages"
+
+
+def test_an_int8_graph_whose_golden_cases_would_notice_nothing_is_refused(pod: StepPod) -> None:
+    source, manifest = prepared(pod, cancelling_graph(share=1e-5))
+    small = convert(pod, INT8, package=source, manifest=manifest)["onnx-int8"]
+    assert (small.package, small.passed) == (None, False)
+    assert re.search(r"would have to tolerate \S+ quantisation steps, and int8 has 255", small.reason)
 
 
 def test_int8_alone_is_still_measured_against_fp32(pod: StepPod) -> None:

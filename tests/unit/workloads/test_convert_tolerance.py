@@ -60,7 +60,7 @@ def test_the_alternatives_of_a_graph_compute_nearly_the_same(tmp_path: Path) -> 
     model = Model.load(description(), conv_graph())
     tensors = [model.preprocessor(picture) for picture in digits()[0][:100]]
     (tmp_path / "float32.onnx").write_bytes(conv_graph())
-    ways = candidates(tmp_path / "float32.onnx", "x", iter(tensors), tmp_path)
+    ways = candidates(tmp_path / "float32.onnx", description().input.tensor, iter(tensors), tmp_path)
     form = next(iter(ways.values()))()
     assert form.quantised is not None
     here = Model.load(description(), form.graph)

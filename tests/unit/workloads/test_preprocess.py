@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bramble.contracts.package import ModelDescription
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.errors import SpecError
 from bramble_workloads.processing.errors import CorruptPicture, DescriptionError, InputError, TooLarge, UnsupportedMedia
+from bramble_workloads.processing.images import IMAGES
 from bramble_workloads.processing.picture import media_type, prepare, thumbnail
 from bramble_workloads.processing.preprocess import Preprocessor
 from tests.unit.workloads.models import description, png
@@ -225,6 +227,64 @@ def test_bad_input_is_named(name: str, content: bytes, error: type[InputError], 
         preprocess(description(), content)
     assert type(raised.value) is error, name
     assert says in str(raised.value), name
+
+
+def with_chunks(content: bytes, change: Callable[[bytes, bytes], bytes]) -> bytes:
+    """A PNG whose chunks `change` has made anew from their kinds and whole contents."""
+    at, made = 8, content[:8]
+    while at < len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4])
+        made += change(content[at + 4 : at + 8], content[at:end])
+        at = end
+    return made
+
+
+def indexed() -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(RAMP).convert("P").save(target, "PNG")
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(
+            with_chunks(png(RAMP), lambda kind, whole: whole[:-1] + bytes([whole[-1] ^ 1]) if kind == b"IDAT" else whole),
+            "the checksum of the data from byte 33 on is wrong",
+            id="a wrong checksum",
+        ),
+        pytest.param(
+            with_chunks(indexed(), lambda kind, whole: b"" if kind == b"PLTE" else whole), "and no palette", id="a palette that is missing"
+        ),
+    ],
+)
+def test_a_png_that_pillow_would_take_although_it_is_damaged(content: bytes, says: str) -> None:
+    assert Image.open(io.BytesIO(content)).load() is not None
+    with pytest.raises(CorruptPicture, match=says):
+        preprocess(description(), content)
+    reading = IMAGES.read(content)
+    assert says in reading.fault
+    assert not reading.too_large
+
+
+def test_every_flipped_bit_of_the_data_of_a_png_is_noticed() -> None:
+    whole = png(RAMP)
+    first = whole.index(b"IDAT") + 4
+    for bit in range(8 * first, 8 * (len(whole) - 16)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(CorruptPicture):
+            preprocess(description(), bytes(damaged))
+
+
+def test_pictures_with_a_palette_are_taken() -> None:
+    assert IMAGES.read(indexed()).fault == ""
+
+
+def test_a_finding_about_a_file_of_a_dataset_names_no_model() -> None:
+    assert IMAGES.read(b"GIF89a" + b"\0" * 40).fault == (
+        "the picture is of no known media type; models take image/png, image/jpeg (input.mediaTypes)"
+    )
 
 
 def test_a_thin_picture_is_refused_before_it_is_resized_to_gigabytes() -> None:

@@ -57,7 +57,8 @@ def make_package(
         The package's digest.
 
     Raises:
-        NotConvertible: there are too few golden cases, the graph does not pass them here, or the package is too large.
+        NotConvertible: there are too few golden cases, they could notice nothing, the graph does not pass them here, or the package is too
+            large.
     """
     bare = _bare(work.job, spec, graph, fitted)
     model = Model.load(bare, graph.form.graph)  # as a device loads it: with the package's own threads and every check
@@ -119,7 +120,7 @@ def _tolerance(work: Work[ConvertJob], spec: VariantSpec, graph: VariantGraph, v
     """How far the outputs may differ: as far as those of the graph's alternatives do, and not less than is tolerated in any case.
 
     Raises:
-        NotConvertible: an alternative fails on a sample.
+        NotConvertible: an alternative fails on a sample, or so much would have to be tolerated that nothing would be noticed.
     """
     description, quantised = graph.model.description, graph.form.quantised
     outputs = {sample.id: each for sample, each in zip(*val, strict=True)}
@@ -139,6 +140,11 @@ def _tolerance(work: Work[ConvertJob], spec: VariantSpec, graph: VariantGraph, v
         f"{spec.name}: other ways to compute it differ by up to {found.max() / step:.2g}"
         f"{' quantisation steps' if quantised is not None else ''}; golden cases tolerate {raw:.2g}"
     )
+    if quantised is not None and raw > INT8_STEPS:
+        raise NotConvertible(
+            f"its outputs depend on how a processor rounds: golden cases would have to tolerate {raw:.2g} quantisation steps, and int8 has"
+            f" {INT8_STEPS}, so they would notice no fault of a device"
+        )
     return GoldenTolerance(raw=_rounded_up(raw), step=step)
 
 

@@ -35,10 +35,9 @@ class Images(Medium):
         digest, extension = digest_of(content), EXTENSIONS.get(media_type(content) or "", "")
         try:
             grey = thumbnail(content, LIMITS, THUMBNAIL)
-        except TooLarge as error:
-            return Reading(digest, len(content), extension, fault=str(error).replace("this model takes", "models take"), too_large=True)
         except InputError as error:
-            return Reading(digest, len(content), extension, fault=str(error))
+            fault = str(error).replace("this model takes", "models take")
+            return Reading(digest, len(content), extension, fault=fault, too_large=isinstance(error, TooLarge))
         return Reading(digest, len(content), extension, np.asarray(grey, dtype=np.uint8))
 
     def preprocessor(self, description: ModelDescription) -> Preprocessor:

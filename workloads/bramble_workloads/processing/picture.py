@@ -192,6 +192,8 @@ def _decoded(content: bytes, limits: ImageInput, finish: Callable[[Opened], Imag
     if parts.fault:
         raise TooLarge(f"the {form.media_type} picture has {parts.fault}: save it again with a common encoder")
     found = form.media_type
+    if parts.damage:
+        raise CorruptPicture(f"the {found} picture is damaged: {parts.damage}")
     try:
         image: Image.Image = Image.open(io.BytesIO(content), formats=[form.pillow])
         pixels = image.width * image.height

@@ -1,4 +1,4 @@
-"""Counts the parts of a picture file, before a decoder sees it. Pure.
+"""Counts the parts of a picture file, and checks those that a decoder does not, before it sees the file. Pure.
 
 A decoder works on each chunk of a PNG and on each marker segment of a JPEG, however small. The time to decode a JPEG also grows with its
 scans: each one walks over all pixels, and a few bytes are enough for a scan that says nothing (ITU-T T.81, G.1.2.2, end-of-band runs). A
@@ -8,6 +8,7 @@ file of 200 KB can have 2,000 scans of 40 megapixels, which take 8 s on a server
 from __future__ import annotations
 
 import re
+import zlib
 from typing import NamedTuple
 
 MAX_PARTS = 16_384
@@ -19,6 +20,9 @@ PNG_HEAD = 8
 CHUNK_OVERHEAD = 12
 PROFILE = b"iCCP"
 """The one kind of chunk that a decoder decompresses each time it occurs. A file may have one (PNG, 11.3.2.3)."""
+PALETTE, DATA = b"PLTE", b"IDAT"
+COLOUR_TYPE, INDEXED = 25, 3
+"""Where a PNG states what its values are, and the type whose values are indices of the palette."""
 
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 SCAN = bytes([0xFF, START_OF_SCAN])
@@ -33,11 +37,13 @@ class Parts(NamedTuple):
         chunks: chunks of a PNG, marker segments of a JPEG.
         scans: scans of a JPEG; 1 for a PNG.
         profiles: colour profiles of a PNG.
+        damage: what is wrong with a file that a decoder would take all the same; empty if nothing was found.
     """
 
     chunks: int
     scans: int = 1
     profiles: int = 0
+    damage: str = ""
 
     @property
     def fault(self) -> str:
@@ -50,13 +56,25 @@ class Parts(NamedTuple):
 
 
 def count_png(content: bytes) -> Parts:
-    """The chunks of a PNG."""
-    at, parts, profiles = PNG_HEAD, 0, 0
+    """The chunks of a PNG.
+
+    Pillow checks neither the checksums of the picture's data, with which a flipped bit gives other pixels, nor that there is a palette,
+    without which it takes the indices of colours for grey values.
+    """
+    at, parts, profiles, palette, damage = PNG_HEAD, 0, 0, False, ""
+    view = memoryview(content)
     while at < len(content) and parts <= MAX_PARTS and profiles <= 1:
+        kind, end = content[at + 4 : at + 8], at + CHUNK_OVERHEAD + int.from_bytes(content[at : at + 4])
         parts += 1
-        profiles += content[at + 4 : at + 8] == PROFILE
-        at += CHUNK_OVERHEAD + int.from_bytes(content[at : at + 4])
-    return Parts(parts, profiles=profiles)
+        profiles += kind == PROFILE
+        palette = palette or kind == PALETTE
+        # Of a chunk that ends early, the decoder says so.
+        if kind == DATA and end <= len(content) and zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(content[end - 4 : end]):
+            damage = damage or f"the checksum of the data from byte {at} on is wrong"
+        at = end
+    if not palette and content[COLOUR_TYPE : COLOUR_TYPE + 1] == bytes([INDEXED]):
+        damage = damage or "it has indices of colours and no palette"
+    return Parts(parts, profiles=profiles, damage=damage)
 
 
 def count_jpeg(content: bytes) -> Parts:

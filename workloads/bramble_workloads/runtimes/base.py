@@ -20,6 +20,8 @@ from bramble_workloads.processing.errors import DescriptionError, ModelFault
 from bramble_workloads.processing.problems import Problems
 
 Floats = NDArray[np.float32]
+LINE = 300
+"""The most characters of a runtime's message that are shown."""
 
 
 class Graph(ABC):
@@ -138,5 +140,9 @@ def require_shapes(description: ModelDescription, outputs: Mapping[str, Floats])
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of a runtime's message, at most 300 characters: the others are a stack trace."""
-    return str(error).strip().split("\n", 1)[0][:300]
+    """The first line of a runtime's message: the others are a stack trace.
+
+    It is shortened in the middle to 300 characters. What is wrong stands at the end, after the places in the runtime's source.
+    """
+    line = str(error).strip().split("\n", 1)[0]
+    return line if len(line) <= LINE else f"{line[: LINE // 2 - 3]} ... {line[-(LINE // 2 - 2) :]}"

@@ -89,7 +89,7 @@ def collect(graph: Path, name: str, tensors: Iterator[Floats]) -> dict[str, Acti
     """Run the graph on samples, and count the values of every tensor that ONNX Runtime's quantiser needs a range for.
 
     Args:
-        graph: a float32 ONNX file that went through ONNX Runtime's `quant_pre_process`.
+        graph: a float32 ONNX file that `prepare` wrote.
         name: the name of its input.
         tensors: preprocessed samples, each in the input's shape.
 
@@ -126,7 +126,8 @@ def _groups(tensors: Sequence[str], infos: dict[str, onnx.ValueInfoProto]) -> li
     groups: list[list[str]] = []
     filled = GROUP_BYTES
     for tensor in tensors:
-        size = FLOAT_BYTES * math.prod(dim.dim_value for dim in infos[tensor].type.tensor_type.shape.dim)
+        # A dimension that depends on values, such as NonZero's, has no size before the graph runs and counts as 1.
+        size = FLOAT_BYTES * math.prod(dim.dim_value or 1 for dim in infos[tensor].type.tensor_type.shape.dim)
         if filled + size > GROUP_BYTES:
             groups.append([])
             filled = 0

@@ -45,7 +45,7 @@ class OnnxConverter(Converter):
         if variant.precision == FLOAT32.name:
             return {variant.precision: lambda: Form(exported)}
         if variant.precision == INT8.name:
-            return candidates(exported, description.input.tensor.name, calibration, folder)
+            return candidates(exported, description.input.tensor, calibration, folder)
         raise NotConvertible(f"an ONNX graph in {variant.precision} cannot be made")
 
     def alternatives(self, form: Form, description: ModelDescription, count: int) -> Iterator[Graph]:

@@ -21,16 +21,20 @@ from onnx.checker import ValidationError
 from onnx.shape_inference import InferenceError
 from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.calibrate import TensorData, TensorsData, save_tensors_data
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
+from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.runtimes.base import Floats, first_line
 from bramble_workloads.runtimes.converter import Candidates, Form, NotConvertible, Quantised
 from bramble_workloads.runtimes.onnx.activations import collect
+from bramble_workloads.runtimes.onnx.prepare import prepare
 from bramble_workloads.runtimes.onnx.ranges import METHODS, Range
 from bramble_workloads.runtimes.onnx.run import LOG_ERROR, RUNTIME_ERRORS
 
 OPSET = 13
 """The first opset whose DequantizeLinear takes a scale for each channel."""
+ALWAYS_0 = Range(0.0, 255.0)
+"""The range after a Relu that gave 0 for every sample, with a step of 1. The quantiser removes a Relu, because the range of its output
+clips as it did. Of an empty range it would make one from -128 to 127, and negative values would pass."""
 LEAST_TOLERANCE = 8
 """How many quantisation steps an output may differ by on another processor even if the graph's alternatives hardly differ. A kernel that
 saturates is off by tens of steps."""
@@ -53,7 +57,7 @@ QUANTISER_ERRORS = (
 )
 
 
-def candidates(graph: Path, name: str, tensors: Iterator[Floats], folder: Path) -> Candidates:
+def candidates(graph: Path, tensor: Tensor, samples: Iterator[Floats], folder: Path) -> Candidates:
     """Prepare an int8 graph for each method of choosing ranges and each kind of weights.
 
     The graphs' outputs stay float32. Their ranges are known from the calibration samples only, and clipping a logit to its range would
@@ -61,8 +65,8 @@ def candidates(graph: Path, name: str, tensors: Iterator[Floats], folder: Path) 
 
     Args:
         graph: a float32 ONNX file, opset 13 or newer.
-        name: the name of its input.
-        tensors: preprocessed calibration samples, each in the input's shape.
+        tensor: the description of its input.
+        samples: preprocessed calibration samples, each in the input's shape.
         folder: the folder for the graphs.
 
     Raises:
@@ -72,14 +76,16 @@ def candidates(graph: Path, name: str, tensors: Iterator[Floats], folder: Path) 
     prepared = folder / "prepared.onnx"
     try:
         _require_opset(onnx.load(str(graph)))
-        quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)  # symbolic shapes need sympy, and ours are static
-        activations = collect(prepared, name, tensors)
+        prepare(graph, tensor, prepared)
+        activations = collect(prepared, tensor.name, samples)
+        at_least_0 = _tensors_of_at_least_0(onnx.load(str(prepared)).graph)
     except QUANTISER_ERRORS as error:
         raise _cannot(error) from error
 
     @cache
     def ranges(method: str) -> dict[str, Range]:
-        return {tensor: METHODS[method](values) for tensor, values in activations.items()}
+        found = {name: METHODS[method](values) for name, values in activations.items()}
+        return found | {name: ALWAYS_0 for name in at_least_0 if name in found and found[name] == (0, 0)}
 
     def make(method: str, weights: str) -> Form:
         target = folder / f"{method}-{weights.replace(' ', '-')}.onnx"
@@ -87,6 +93,20 @@ def candidates(graph: Path, name: str, tensors: Iterator[Floats], folder: Path) 
         return _quantise(prepared, ranges(method), target, per_channel=WEIGHTS[weights], method=stated)
 
     return {f"{method} ranges, {weights}": partial(make, method, weights) for weights in WEIGHTS for method in METHODS}
+
+
+def _tensors_of_at_least_0(graph: onnx.GraphProto) -> list[str]:
+    """The outputs of Relu, and of Clip with a minimum of 0 such as that of ReLU6."""
+    stored = {each.name: each for each in graph.initializer}
+    least_0 = [
+        node
+        for node in graph.node
+        if node.op_type == "Relu"
+        or (
+            node.op_type == "Clip" and len(node.input) > 1 and node.input[1] in stored and numpy_helper.to_array(stored[node.input[1]]) == 0
+        )
+    ]
+    return [node.output[0] for node in least_0]
 
 
 def _quantise(prepared: Path, ranges: Mapping[str, Range], target: Path, *, per_channel: bool, method: Mapping[str, str]) -> Form:
