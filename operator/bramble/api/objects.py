@@ -12,6 +12,7 @@ from pydantic import ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from bramble.api.schema import LIST_KEYS, LIST_TYPE, NAME_RULES, Name, Rule, SpecPart, StatusPart
+from bramble.contracts.base import complaints_of, message_of, tells_its_value
 from bramble.kube.resources import Key, Manifest, Resource
 
 CONDITIONS_SCHEMA: dict[str, Any] = {
@@ -197,14 +198,15 @@ def metadata_of(manifest: Manifest) -> Metadata:
 
 def problem_of(error: ValidationError, root: str = "spec") -> str:
     """Every problem that pydantic found, as `field: value: what is wrong`, in one line. A rule over several fields names them itself."""
-    return "; ".join(_problem(complaint, root) for complaint in error.errors(include_url=False, include_context=False))
+    return "; ".join(_problem(complaint, root) for complaint in complaints_of(error))
 
 
 def _problem(complaint: ErrorDetails, root: str) -> str:
-    message = complaint["msg"].removeprefix("Value error, ")  # pydantic's words for a rule of our own
+    message = message_of(complaint)
     if not complaint["loc"]:
         return message
-    return f"{'.'.join([root, *(str(part) for part in complaint['loc'])])}: {_shown(complaint['input'])}: {message}"
+    path = ".".join([root, *(str(part) for part in complaint["loc"])])
+    return f"{path}: {_shown(complaint['input'])}: {message}" if tells_its_value(complaint) else f"{path}: {message}"
 
 
 def _shown(value: Any) -> str:

@@ -62,14 +62,31 @@ def problems_of(error: ValidationError, unknown: str = UNKNOWN) -> str:
     Args:
         unknown: what to say about a field that the document does not have.
     """
-    return "; ".join(_problem(found, unknown) for found in error.errors(include_url=False, include_context=False))
+    return "; ".join(_problem(found, unknown) for found in complaints_of(error))
+
+
+def complaints_of(error: ValidationError) -> list[ErrorDetails]:
+    """What pydantic found. That a list is too short is left out where its items are wrong: pydantic counts the right ones only."""
+    found = error.errors(include_url=False, include_context=False)
+    within = {each["loc"][:length] for each in found for length in range(len(each["loc"]))}
+    return [each for each in found if each["type"] != "too_short" or each["loc"] not in within]
+
+
+def message_of(found: ErrorDetails) -> str:
+    """What is wrong, without pydantic's words in front of a rule of our own."""
+    return found["msg"].removeprefix("Value error, ")
+
+
+def tells_its_value(found: ErrorDetails) -> bool:
+    """Whether the value says what is wrong. That of a missing field is everything around it, and a rule over fields names them itself."""
+    return found["type"] != "missing" and not (found["type"] == "value_error" and isinstance(found["input"], dict | list))
 
 
 def _problem(found: ErrorDetails, unknown: str) -> str:
     path = ".".join(map(str, found["loc"])) or "document"
     if found["type"] == "extra_forbidden":
         return f"{path}: {unknown}"
-    return f"{path}: {found['msg']} (is {found['input']!r:.80})"
+    return f"{path}: {message_of(found)} (is {found['input']!r:.80})" if tells_its_value(found) else f"{path}: {message_of(found)}"
 
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]

@@ -76,7 +76,7 @@ def test_a_gate_that_cannot_be_measured_is_refused_before_training(gate: dict[st
     run = replace(seen.run, spec=seen.spec.model_copy(update={"evaluation": evaluation}))
     plan = admit(replace(seen, run=run), NOW)
     assert condition(plan, "Admitted") == ("False", "GateNotMeasurable")
-    assert [part for part in (*said, "correct the gate in another TrainingRun") if part not in message(plan)] == []
+    assert [part for part in (*said, "correct spec.evaluation.gates in another TrainingRun") if part not in message(plan)] == []
     assert plan is not None
     assert not plan.remember
 
@@ -107,6 +107,16 @@ def test_many_classes_are_not_all_named() -> None:
     assert said.endswith("(c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 990 more)")
 
 
+def test_every_gate_that_cannot_be_measured_is_named_up_to_a_bound() -> None:
+    gates = [Gate(metric="recall", min="0.9", label=label) for label in ("ad", "adz", "sport", "adz")]
+    said = unmeasurable(gates, HEADER)
+    assert said is not None
+    assert ("'adz'" in said, "'sport'" in said, said.count("; ")) == (True, True, 1)
+    many = unmeasurable([Gate(metric="recall", min="0.9", label=f"no{number}") for number in range(30)], HEADER)
+    assert many is not None
+    assert many.endswith("; and 22 more gates that cannot be measured")
+
+
 def test_the_version_is_pinned() -> None:
     plan = admit(observed(dataset=FROZEN), NOW)
     assert remembered(plan)["dataset"] == {"name": "tape", "uid": "uid-dataset", "version": DATASET}
@@ -133,3 +143,10 @@ def test_a_store_that_cannot_be_used(seen: Any, admitted: tuple[str, str]) -> No
 
 def test_a_store_that_can_be_used() -> None:
     assert wait_for_store(training(), NOW) is None
+
+
+def test_a_store_that_fails_after_a_spec_was_put_right_leaves_no_phase_failed() -> None:
+    plan = wait_for_store(training(status={"phase": "Failed"}, store=Blocker("StoreMissing", "no Secret")), NOW)
+    assert plan is not None
+    assert plan.status is not None
+    assert plan.status["phase"] == "Pending"

@@ -203,6 +203,12 @@ async def test_the_output_of_the_other_run(run: dict[str, Any], kept: dict[str, 
     assert found.dataset.version == DATASET
 
 
+async def test_which_attempts_left_an_output_is_told_if_the_one_that_the_spec_names_left_none() -> None:
+    found = (await source_seen(source(**NAMED), store_with(ONE, attempt=1), attempt=9)).source
+    assert found is not None
+    assert (found.listing, found.attempts, found.kept_attempts) == (None, 2, (1, 2))
+
+
 async def test_there_is_no_other_run() -> None:
     seen = await source_seen(None, FakeStore())
     assert (seen.source, seen.dataset) == (None, None)

@@ -71,7 +71,7 @@ def test_a_run_that_is_over_cannot_be_suspended() -> None:
         case(
             "hyperparameters have a thousand levels",
             {"hyperparameters": nested(1100)},
-            ("spec.hyperparameters: {'a': ", "16 levels", "as texts"),
+            ("spec.hyperparameters: nested", "16 levels", "as texts"),
         ),
         case(
             "hyperparameters have one level too many",

@@ -8,7 +8,7 @@ import pytest
 
 from bramble.api.trainingrun import Outcome, Status
 from bramble.kinds.status_update import StatusUpdate
-from bramble.kinds.trainingrun.status import EVENTS, not_admitted, outcome, run_ended, under_way
+from bramble.kinds.trainingrun.status import EVENTS, not_admitted, outcome, run_ended, spec_changed, under_way
 from tests.unit.kinds.saying import said
 from tests.unit.trainingrun.seen import NOW, PIN, case, evaluated
 
@@ -34,7 +34,25 @@ def end(reason: str, evaluation: Any = None) -> StatusUpdate:
             "its spec cannot be used",
             not_admitted(FRESH, "InvalidSpec", "correct it"),
             "Failed",
-            {"Ready": "False/InvalidSpec", "Admitted": "False/InvalidSpec"},
+            {"Ready": "False/InvalidSpec", "Admitted": "False/InvalidSpec", "Failed": "True/InvalidSpec"},
+        ),
+        case(
+            "its spec cannot be used, and it had ended",
+            not_admitted(ENDED, "InvalidSpec", "correct it"),
+            "Failed",
+            {
+                "Ready": "False/InvalidSpec",
+                "Admitted": "False/InvalidSpec",
+                "Complete": "False/InvalidSpec",
+                "GatesPassed": "Unknown/InvalidSpec",
+                "Failed": "True/InvalidSpec",
+            },
+        ),
+        case(
+            "its spec is not what it was admitted with",
+            spec_changed(PINNED, "write it back"),
+            "Failed",
+            {"Ready": "False/InvalidSpec", "Admitted": "True/Pinned", "Running": "False/InvalidSpec", "Failed": "True/InvalidSpec"},
         ),
         case(
             "an attempt starts",

@@ -8,7 +8,8 @@ import pytest
 
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.trainingrun.policies.suspended import suspended
-from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, attempt, case, condition, observed, remembered, stated, training
+from tests.unit.trainingrun.kept import spec
+from tests.unit.trainingrun.seen import NOW, PIN, TRAINED_PACKAGE, attempt, case, condition, message, observed, remembered, stated, training
 
 WISH = {"suspend": True}
 
@@ -51,3 +52,8 @@ def test_a_run_that_waits_for_all_of_its_pods_begins_at_once_when_it_is_resumed(
     released = {"times": 7, "message": "1 of 2 pods are not there"}
     memory = remembered(suspended(observed(WISH, status={"dataset": PIN, "attempt": 7, "released": released}), NOW))
     assert "released" not in memory
+
+
+def test_a_run_that_packages_a_kept_output_has_no_checkpoint_to_go_on_from() -> None:
+    said = message(suspended(observed({**WISH, **spec()}), NOW))
+    assert said == "suspended by spec.suspend; set it to false to package the kept output"

@@ -33,7 +33,18 @@ OTHER_GATE = {"gates": [{"metric": "recall", "label": "cat", "min": "0.5"}]}
         case("it left nothing", SourceSeen(True, PIN, None), {}, "KeptOutputMissing", "TrainingRun first left no file"),
         case("only links", replace(LEFT, listing=listing(files=())), {}, "KeptOutputMissing", "TrainingRun first left no file"),
         case(
-            "nor did that attempt", SourceSeen(True, PIN, None), spec(attempt=1), "KeptOutputMissing", "attempt 1 of TrainingRun first left"
+            "nor did that attempt",
+            SourceSeen(True, PIN, None, attempts=3, kept_attempts=(2, 3)),
+            spec(attempt=9),
+            "KeptOutputMissing",
+            "attempt 9 of TrainingRun first left no file in $BRAMBLE_OUT that is kept (it has attempts 1 to 3; an output is kept of 2, 3)",
+        ),
+        case(
+            "labels that lack a class",
+            replace(LEFT, manifest=HEADER.model_copy(update={"counts": {"test": {"cat": 1, "ad": 1, "dog": 0}}})),
+            spec(package=DESCRIBED),
+            "InvalidSpec",
+            "package.postprocess.labels: Dataset tape has test samples of cat, which the labels (ad, content) lack: write every class",
         ),
         case(
             "another Dataset",
@@ -70,6 +81,11 @@ def test_it_waits_and_says_why(source: SourceSeen | None, fields: dict[str, Any]
     assert condition(plan) == ("False", reason)
     assert condition(plan, "Admitted") == ("False", reason)
     assert says in message(plan)
+
+
+def test_labels_that_have_every_class_hold_nothing_up() -> None:
+    seen = observed(spec(package=DESCRIBED), source=replace(LEFT, manifest=HEADER))
+    assert "dataset" in remembered(take_output(seen, NOW))
 
 
 @pytest.mark.parametrize(("package", "digest"), [({}, ""), ({"package": DESCRIBED}, DESCRIPTION_DIGEST)])

@@ -130,6 +130,7 @@ def test_keep_and_fail_keep_all_in_one_group(policy: Policy, severity: str) -> N
     assert kept(found) == [1, 2, 3]
     assert group_of(found)[name(1)] == group_of(found)[name(2)] != group_of(found)[name(3)]
     assert messages(found) == [("duplicates", severity, ("a/1-0.png", "a/2-0.png"))]
+    assert ("remove all but one of each set" in found.findings[0].message) == (severity == "error")
 
 
 def test_separate_keeps_all_in_groups_of_their_own() -> None:

@@ -106,6 +106,17 @@ def without_data(out: Path) -> None:
     (out / "model.onnx.data").rename(out / "weights.bin")
 
 
+def test_an_item_that_is_wrong_is_told_once_without_pydantic_s_words(pod: Pod) -> None:
+    write_model(
+        pod.out, outputs=[{"name": "logits", "shape": [1, 10], "kind": "x"}], postprocess={"kind": "classify", "labels": ["a", "a"]}
+    )
+    assert pod.end()["code"] == 64
+    said = pod.cause().message
+    assert "outputs.0.kind: a model description has no such field" in said
+    assert "labels: the labels a occur more than once: each output needs a label of its own" in said
+    assert [noise for noise in ("Tuple should have", "Value error", "(is {", "(is [") if noise in said] == []
+
+
 @pytest.mark.parametrize(
     ("leave", "says", "files"),
     [

@@ -382,6 +382,7 @@ def test_metadata_that_cannot_be_understood_is_bad_data(content: str | bytes, sa
         pytest.param(lambda path: f"./{path}", True, id="from here"),
         pytest.param(lambda path: f"raw/{path}", True, id="with the folder's own path"),
         pytest.param(str.upper, True, id="capitals"),
+        pytest.param(lambda path: path.partition("/")[2], True, id="without the folder of the class"),
         pytest.param(lambda path: f"nowhere/{path}", False, id="other files"),
     ],
 )

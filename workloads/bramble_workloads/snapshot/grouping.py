@@ -227,7 +227,8 @@ def _duplicates(pictures: Rows[Picture], near: Sequence[str], dropped: Sequence[
             yield finding("duplicates", "info", "equal files are one sample", equal)
     elif found := sorted({*equal, *near}):
         severity: Literal["error", "info"] = "error" if policy == "fail" else "info"
-        yield finding("duplicates", severity, "duplicates and near-duplicates; each set stays in one split", found)
+        advice = ": remove all but one of each set, or choose another policy in spec.checks.duplicates" if policy == "fail" else ""
+        yield finding("duplicates", severity, f"duplicates and near-duplicates; each set stays in one split{advice}", found)
 
 
 def leaked(grouped: Grouped, placed: Sequence[Split]) -> Iterable[Finding]:

@@ -77,7 +77,7 @@ def snapshotted(version: str, samples: Samples | None, passed: bool, findings: t
 
 def _describe_errors(findings: tuple[FindingSeen, ...]) -> str:
     errors = "; ".join(f"{finding.check}: {finding.message}" for finding in findings if finding.severity == "error")
-    return f"{errors}. Correct the sources or spec.checks, then request a snapshot; status.findings names the samples"
+    return f"{errors}. Correct the sources and request a snapshot, or change the spec, which needs none; status.findings names the samples"
 
 
 def findings_of(result: SnapshotResult) -> tuple[FindingSeen, ...]:

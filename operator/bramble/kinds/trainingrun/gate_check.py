@@ -13,15 +13,21 @@ NAMED_AT_MOST = 10
 """Classes that a message lists. A Dataset may have thousands."""
 
 
+GATES_NAMED_AT_MOST = 8
+"""Gates that a message tells of."""
+
+
 def unmeasurable(gates: Sequence[Gate], manifest: Manifest | None) -> str | None:
-    """The first gate that evaluation could not measure on this version, in words; None if there is none.
+    """The gates that evaluation could not measure on this version, in words; None if there is none.
 
     Whether a class has samples within a slice is not in the header of a version, and neither are the values of columns with too many. There
     the evaluation finds out.
     """
     if manifest is None:
         return None
-    return next((problem for gate in gates if (problem := _problem(gate, manifest)) is not None), None)
+    found = list(dict.fromkeys(problem for gate in gates if (problem := _problem(gate, manifest)) is not None))
+    told, more = found[:GATES_NAMED_AT_MOST], len(found) - GATES_NAMED_AT_MOST
+    return "; ".join([*told, f"and {more} more gates that cannot be measured"] if more > 0 else told) or None
 
 
 def _problem(gate: Gate, manifest: Manifest) -> str | None:

@@ -120,16 +120,21 @@ async def _source(seen: Observed, sources: Sources) -> SourceSeen | None:
     known, pin = status.kept_output, status.dataset
     owner = Owner(TRAINING_RUN.kind, namespace, manifest["metadata"]["name"], manifest["metadata"]["uid"])
     listing = None
+    left: tuple[int, ...] = ()
+    newest = range(status.attempt, max(0, status.attempt - LATE_ATTEMPTS), -1)
     if kept.attempt is not None:
         listing = await output_of_attempt(sources, owner, kept.attempt)
+        if ended and listing is None:
+            found = {number for number in newest if await output_of_attempt(sources, owner, number) is not None}
+            left = tuple(sorted(found | ({known.attempt} if known is not None else set())))
     elif ended and known is not None:
         listing = await output_named(sources, namespace, known.digest)
     elif ended:
-        newest = range(status.attempt, max(0, status.attempt - LATE_ATTEMPTS), -1)
-        found = [await output_of_attempt(sources, owner, number) for number in newest]
-        listing = next((each for each in found if each is not None), None)
-    header = await _manifest(namespace, pin.version, sources) if pin is not None and seen.spec.evaluation.gates else None
-    return SourceSeen(ended, pin, listing, header)
+        outputs = [await output_of_attempt(sources, owner, number) for number in newest]
+        listing = next((each for each in outputs if each is not None), None)
+    needed = seen.spec.evaluation.gates or kept.package is not None
+    header = await _manifest(namespace, pin.version, sources) if pin is not None and needed else None
+    return SourceSeen(ended, pin, listing, header, status.attempt, left)
 
 
 async def _with_late_output(seen: Observed, sources: Sources) -> Observed:

@@ -47,13 +47,17 @@ class SourceSeen:
         ended: its training is over.
         dataset: what it was trained on; None before it was admitted.
         listing: what it left; None if it left nothing, or is under way and has left nothing yet.
-        manifest: the header of the dataset's version; None if no gate needs it, or if it cannot be read.
+        manifest: the header of the dataset's version; None if neither a gate nor a description needs it, or if it cannot be read.
+        attempts: how many attempts at training it has had.
+        kept_attempts: which of the newest left an output, in order. They are looked up if the attempt that the spec names left none.
     """
 
     ended: bool
     dataset: DatasetPin | None
     listing: Listing | None
     manifest: Manifest | None = None
+    attempts: int = 0
+    kept_attempts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

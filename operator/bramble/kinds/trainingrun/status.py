@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from bramble.api.conditions import Condition, Truth, find, rfc3339
@@ -79,8 +79,19 @@ EVENTS: Mapping[str, EventType] = {
 
 def not_admitted(status: Status, reason: str, message: str) -> StatusUpdate:
     """The run waits for something that it needs before its first attempt."""
-    conditions = (not_ready(reason, message), Condition(ADMITTED, "False", reason, message))
-    return StatusUpdate("Failed" if reason == INVALID_SPEC else "Pending", (*conditions, *_reopened(status, reason, message)), EVENTS)
+    conditions = (not_ready(reason, message), Condition(ADMITTED, "False", reason, message), *_reopened(status, reason, message))
+    return _held(conditions, reason, message) if reason == INVALID_SPEC else StatusUpdate("Pending", conditions, EVENTS)
+
+
+def spec_changed(status: Status, message: str) -> StatusUpdate:
+    """The spec is no longer what the run was admitted with."""
+    return _held(under_way(status, "Failed", INVALID_SPEC, message).conditions, INVALID_SPEC, message)
+
+
+def _held(conditions: Iterable[Condition], reason: str, message: str) -> StatusUpdate:
+    """The run does not go on by itself: it is `Failed` until somebody removes what is wrong."""
+    others = (condition for condition in conditions if condition.type != FAILED)
+    return StatusUpdate("Failed", (*others, Condition(FAILED, "True", reason, message)), EVENTS)
 
 
 def under_way(status: Status, phase: str, reason: str, message: str, *, running: bool = False) -> StatusUpdate:

@@ -118,10 +118,19 @@ def _unmatched(source: str, prefix: str, rows: AbstractSet[str], files: Callable
         return
     missing = sorted(without)
     message = f"source {source}: {METADATA} has rows for files that do not exist"
-    alike = {_plain(file, ""): file for file in files()}
+    alike = _by_name(files()) | {_plain(file, ""): file for file in files()}
     if (row := next((row for row in missing if _plain(row, prefix) in alike), None)) is not None:
         message += f"; {row!a} is meant to be {alike[_plain(row, prefix)]!a}: write paths below the source's folder, letter by letter"
     yield finding("metadata", "warning" if len(missing) < len(rows) else "error", message, missing)
+
+
+def _by_name(files: Iterable[str]) -> dict[str, str]:
+    """The files by their names without the class, as far as a name is that of one file only."""
+    named: dict[str, str | None] = {}
+    for file in files:
+        name = _plain(file.rpartition("/")[2], "")
+        named[name] = None if name in named else file
+    return {name: file for name, file in named.items() if file is not None}
 
 
 def _plain(path: str, prefix: str) -> str:

@@ -29,7 +29,7 @@ def admit(seen: Observed, now: datetime) -> Plan | None:
         message = f"Dataset {name} is not ready to train on: {dataset.message or 'it has not been snapshotted yet'}"
         return report(seen.run, not_admitted(seen.status, DATASET_NOT_FROZEN, message), now)
     if (problem := unmeasurable(seen.spec.evaluation.gates, dataset.manifest)) is not None:
-        advice = "correct the gate in another TrainingRun, or add such samples to the Dataset, and the run begins"
+        advice = "correct spec.evaluation.gates in another TrainingRun, or add such samples to the Dataset, and the run begins"
         return report(seen.run, not_admitted(seen.status, GATE_NOT_MEASURABLE, f"Dataset {name}: {problem}; {advice}"), now)
     pin = DatasetPin(name=name, uid=dataset.uid, version=dataset.version)
     status = seen.status.model_copy(update={"dataset": pin})

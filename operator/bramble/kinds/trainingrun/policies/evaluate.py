@@ -18,8 +18,8 @@ from bramble.kinds.trainingrun.status import EVALUATING, EVALUATION_FAILED, unde
 from bramble.kinds.trainingrun.unfinished import plan_unfinished
 
 REMEDY = (
-    "The package is kept: correct the cause, then request a retry. If the model's description was wrong, correct it in a TrainingRun with"
-    " spec.trainer.keptOutput"
+    "If the model's description is wrong, correct it in another TrainingRun with spec.trainer.keptOutput, because the package is kept as it"
+    " is. Otherwise correct the cause, then request a retry"
 )
 
 

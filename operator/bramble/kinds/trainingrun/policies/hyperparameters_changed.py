@@ -6,9 +6,9 @@ from datetime import datetime
 
 from bramble.contracts.canonical import document_digest
 from bramble.kinds.plan import Plan
-from bramble.kinds.status_update import INVALID_SPEC, report
+from bramble.kinds.status_update import report
 from bramble.kinds.trainingrun.observed import Observed
-from bramble.kinds.trainingrun.status import under_way
+from bramble.kinds.trainingrun.status import spec_changed
 
 
 def hyperparameters_changed(seen: Observed, now: datetime) -> Plan | None:
@@ -23,4 +23,4 @@ def hyperparameters_changed(seen: Observed, now: datetime) -> Plan | None:
         "spec.hyperparameters is not what the run was admitted with, and it decides the result: write the former values back, "
         "or make another TrainingRun with another name"
     )
-    return report(seen.run, under_way(seen.status, "Failed", INVALID_SPEC, message), now)
+    return report(seen.run, spec_changed(seen.status, message), now)

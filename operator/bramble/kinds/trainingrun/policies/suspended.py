@@ -26,7 +26,8 @@ def suspended(seen: Observed, now: datetime) -> Plan | None:
         return None
     if status.packaging is not None and seen.packaging is not None:
         return _while_packaging(seen, status.packaging, seen.packaging, now)
-    update = _update(seen, "go on from the newest checkpoint")
+    kept = seen.spec.trainer.kept_output is not None
+    update = _update(seen, "package the kept output" if kept else "go on from the newest checkpoint")
     if status.current is not None or status.released is not None:  # the next attempt begins at once when the run is resumed
         return remember(seen.run, update, now, **close_attempt(seen, now))
     return report(seen.run, update, now)

@@ -25,4 +25,5 @@ def wait_for_store(seen: Observed, now: datetime) -> Plan | None:
         return report(seen.run, not_admitted(seen.status, reason, message), now, wake_at=wake_at)
     if isinstance(seen.state, Ending) and seen.state.stage in ("likely", "settled"):
         message = f"{message}; attempt {seen.status.attempt} is ending, and its pods say: {describe_cause(seen.state.cause)}"
-    return report(seen.run, under_way(seen.status, seen.status.phase or "Pending", reason, message), now, wake_at=wake_at)
+    phase = seen.status.phase if seen.status.phase not in ("", "Failed") else "Pending"  # it failed before it was tried again
+    return report(seen.run, under_way(seen.status, phase, reason, message), now, wake_at=wake_at)

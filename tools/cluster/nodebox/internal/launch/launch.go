@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -93,7 +94,8 @@ func run(source *os.File) error {
 func prepare(process spec.Process) error {
 	syscall.Umask(fileMode)
 	if process.OOMScoreAdjust != nil {
-		if err := os.WriteFile("/proc/self/oom_score_adj", strconv.AppendInt(nil, *process.OOMScoreAdjust, 10), 0); err != nil {
+		err := os.WriteFile("/proc/self/oom_score_adj", strconv.AppendInt(nil, *process.OOMScoreAdjust, 10), 0)
+		if err != nil && !errors.Is(err, fs.ErrPermission) { // only the machine's root may lower it, as for QoS Guaranteed: it stays as it is
 			return err
 		}
 	}
