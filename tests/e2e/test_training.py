@@ -142,7 +142,7 @@ def test_a_package_with_an_error_is_mended_without_training(runs: Runs) -> None:
     assert (status["keptOutput"]["attempt"], status["keptOutput"]["files"]) == (1, 2)
     described = runs.cluster.kubectl("describe", "trainingrun", "formal", "-n", runs.namespace)
     assert "Kept Output:" in described
-    assert "spec.trainer.keptOutput.trainingRunRef.name: formal packages it without training" in described
+    assert "spec.trainer.keptOutput.trainingRunRef.name: formal packages what attempt 1 left, without training" in described
     package = {
         "task": "image-classification",
         "input": {"kind": "image", "tensor": {"name": "x", "shape": [1, 1, 8, 8], "layout": "NCHW"}},
