@@ -64,12 +64,15 @@ async def test_a_daemon_set_that_a_policy_rewrites_is_applied_once_and_told_once
             made = await api.create(FLEET, {"apiVersion": FLEET.api_version, "kind": "Fleet", "metadata": {"name": fleet}, "spec": spec})
             message = await says(api, FLEET, "", fleet, "Rewritten", type_="ChildrenAsStated")
             assert "spec.template.spec.terminationGracePeriodSeconds is 45, where Bramble states" in message
-            (present,) = (await api.list(DAEMON_SET, namespace)).items
+            agents = f"agent-{fleet}-rpi5"  # fleets of other tests have theirs here as well
+            present = await api.get(DAEMON_SET, namespace, agents)
             passes = passes_of(engine)
             for number in range(3):
                 await api.merge(FLEET, "", fleet, {"metadata": {"labels": {"touched": str(number)}}})
                 await eventually(lambda: more_passes(engine, passes + number))  # noqa: B023
-            (later,) = (await api.list(DAEMON_SET, namespace)).items
+            later = await api.get(DAEMON_SET, namespace, agents)
+            assert present is not None
+            assert later is not None
             assert later["metadata"]["resourceVersion"] == present["metadata"]["resourceVersion"]
             await api.delete(FLEET, "", fleet, made["metadata"]["uid"], "Background")
     finally:
