@@ -8,7 +8,6 @@ from pathlib import Path
 import onnx
 from onnx import numpy_helper
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from onnxruntime.tools.onnx_model_utils import make_input_shape_fixed
 
 from bramble.contracts.tasks.base import Tensor
 
@@ -29,13 +28,34 @@ def prepare(graph: Path, tensor: Tensor, prepared: Path) -> None:
         ValueError: the graph has no such input, or has another shape.
     """
     model = onnx.load(str(graph))
-    make_input_shape_fixed(model.graph, tensor.name, list(tensor.shape))
+    _fix_shape(model.graph, tensor)
     onnx.save(model, str(prepared))
     quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)  # symbolic shapes need sympy, and now none is left
     model = onnx.load(str(prepared))
     _separate_weights(model.graph)
     _apply_beta(model.graph)
     onnx.save(model, str(prepared))
+
+
+def _fix_shape(graph: onnx.GraphProto, tensor: Tensor) -> None:
+    """Give the dimensions that the input leaves open the sizes of the description, wherever the graph names them."""
+    found = next((each for each in graph.input if each.name == tensor.name), None)
+    if found is None:
+        raise ValueError(f"the graph has no input {tensor.name!r}")
+    dimensions = found.type.tensor_type.shape.dim
+    if len(dimensions) != len(tensor.shape):
+        raise ValueError(f"input {tensor.name!r} has {len(dimensions)} dimensions, and the description has {len(tensor.shape)}")
+    sizes = {}
+    for dimension, size in zip(dimensions, tensor.shape, strict=True):
+        if dimension.HasField("dim_value") and dimension.dim_value != size:
+            raise ValueError(f"input {tensor.name!r} has a dimension of {dimension.dim_value}, and the description has {size}")
+        if dimension.dim_param:
+            sizes[dimension.dim_param] = size
+        dimension.dim_value = size
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dimension in value.type.tensor_type.shape.dim:
+            if dimension.dim_param in sizes:
+                dimension.dim_value = sizes[dimension.dim_param]
 
 
 def _separate_weights(graph: onnx.GraphProto) -> None:
