@@ -12,13 +12,14 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import BaseModel, Field
 
 from bramble.contracts.jobs.base import TOKEN_AUDIENCE
+from bramble.gateway.answers import Answers, Kept
 from bramble.gateway.bounded import drop_oldest
 from bramble.gateway.refusals import Forbidden, Throttled, Unauthenticated
 from bramble.kube.resources import TOKEN_REVIEW, Manifest, Resource
@@ -125,9 +126,6 @@ def caller_of(status: ReviewStatus) -> Caller:
     return Caller(namespace, account, user.bound(NODE_EXTRA), user.bound(POD_EXTRA), user.bound(POD_UID_EXTRA))
 
 
-Refused = Unauthenticated | Forbidden
-
-
 class RefusedTokens:
     """Remembers from which addresses tokens were refused lately."""
 
@@ -157,11 +155,8 @@ class Identities:
 
     def __init__(self, api: Creates, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
-        self._clock = clock
-        self._known: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
-        self._refused: OrderedDict[bytes, tuple[float, Refused]] = OrderedDict()
+        self._answers = Answers[bytes, Caller](Kept(CACHE_SECONDS, CACHE_SIZE), Kept(REFUSED_SECONDS, REFUSED_SIZE), clock)
         self._refused_from = RefusedTokens(clock)
-        self._asking: dict[bytes, asyncio.Task[Caller | Refused]] = {}
         self._reviews = asyncio.Semaphore(REVIEWS_AT_ONCE)
 
     async def of(self, token: str, address: str = "") -> Caller:
@@ -178,33 +173,17 @@ class Identities:
             bramble.errors.ApiUnavailable: the API server did not answer.
         """
         key = hashlib.sha256(token.encode()).digest()
-        found = self._remembered(key)
+        found = self._answers.remembered(key)
         if found is None:
             self._refused_from.check(address)
-            found = await self._ask_once(key, token)
+            found = await self._answers.ask(key, lambda: self._ask(token))
             if not isinstance(found, Caller):
                 self._refused_from.add(address)
         if isinstance(found, Caller):
             return found
         raise type(found)(*found.args)
 
-    def _remembered(self, key: bytes) -> Caller | Refused | None:
-        answers: tuple[Mapping[bytes, tuple[float, Caller | Refused]], ...] = (self._known, self._refused)
-        for answer in answers:
-            until, found = answer.get(key, (0.0, None))
-            if found is not None and self._clock() < until:
-                return found
-        return None
-
-    async def _ask_once(self, key: bytes, token: str) -> Caller | Refused:
-        """Ask the API server, or wait for a request about the same token. A caller that disconnects does not cancel it for the others."""
-        task = self._asking.get(key)
-        if task is None:
-            task = self._asking[key] = asyncio.create_task(self._ask(key, token))
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
-        return await asyncio.shield(task)
-
-    async def _ask(self, key: bytes, token: str) -> Caller | Refused:
+    async def _ask(self, token: str) -> Caller:
         body = {
             "apiVersion": TOKEN_REVIEW.api_version,
             "kind": TOKEN_REVIEW.kind,
@@ -213,16 +192,7 @@ class Identities:
         }
         async with self._reviews:
             review = await self._api.create(TOKEN_REVIEW, body)
-        try:
-            found = caller_of(ReviewStatus.model_validate(review.get("status", {})))
-        except (Unauthenticated, Forbidden) as refusal:
-            self._refused[key] = (self._clock() + REFUSED_SECONDS, refusal)
-            drop_oldest(self._refused, REFUSED_SIZE)
-            return refusal
-        self._known[key] = (self._clock() + CACHE_SECONDS, found)
-        self._known.move_to_end(key)
-        drop_oldest(self._known, CACHE_SIZE)
-        return found
+        return caller_of(ReviewStatus.model_validate(review.get("status", {})))
 
 
 def require_agent(caller: Caller, settings: Settings) -> str:

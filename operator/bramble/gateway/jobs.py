@@ -6,10 +6,8 @@ who may create Jobs in a namespace can make such a chain. Therefore a job may on
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +17,7 @@ from bramble.api.labels import ATTEMPT, OWNER_KIND, OWNER_NAME, OWNER_UID, STEP
 from bramble.contracts.jobs.files import AnyJob, JobFile
 from bramble.contracts.pod import JOB_FILE
 from bramble.contracts.report import ObjectRef
-from bramble.gateway.bounded import drop_oldest
+from bramble.gateway.answers import Answers, Kept
 from bramble.gateway.identity import Caller
 from bramble.gateway.objects import ConfigMap, Job, Pod
 from bramble.gateway.refusals import Forbidden
@@ -67,10 +65,7 @@ class Jobs:
 
     def __init__(self, api: Reads, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
-        self._clock = clock
-        self._known: OrderedDict[str, tuple[float, JobCaller]] = OrderedDict()
-        self._refused: OrderedDict[str, tuple[float, Forbidden]] = OrderedDict()
-        self._finding: dict[str, asyncio.Task[JobCaller | Forbidden]] = {}
+        self._answers = Answers[str, JobCaller](Kept(CACHE_SECONDS, CACHE_SIZE), Kept(REFUSED_SECONDS, CACHE_SIZE), clock)
 
     async def of(self, caller: Caller) -> JobCaller:
         """The Job that the caller's pod belongs to.
@@ -81,39 +76,11 @@ class Jobs:
         """
         if caller.pod is None or caller.pod_uid is None or caller.node is None:
             raise Forbidden(f"the token of {caller.name} is not bound to a pod on a node: use the one projected into the job's pod")
-        found = self._remembered(caller.pod_uid) or await self._find_once(caller.pod_uid, caller.pod, caller.namespace, caller.node)
-        if isinstance(found, Forbidden):
-            raise Forbidden(*found.args)
-        return found
-
-    def _remembered(self, uid: str) -> JobCaller | Forbidden | None:
-        answers: tuple[Mapping[str, tuple[float, JobCaller | Forbidden]], ...] = (self._known, self._refused)
-        for answer in answers:
-            until, found = answer.get(uid, (0.0, None))
-            if found is not None and self._clock() < until:
-                return found
-        return None
-
-    async def _find_once(self, uid: str, pod_name: str, namespace: str, node: str) -> JobCaller | Forbidden:
-        """Read the pod's Job, or wait for another call of the pod. A call that disconnects does not cancel it for the others."""
-        task = self._finding.get(uid)
-        if task is None:
-            task = self._finding[uid] = asyncio.create_task(self._found(uid, pod_name, namespace, node))
-            task.add_done_callback(lambda _: self._finding.pop(uid, None))
-        return await asyncio.shield(task)
-
-    async def _found(self, uid: str, pod_name: str, namespace: str, node: str) -> JobCaller | Forbidden:
-        try:
-            found = await self._find(uid, pod_name, namespace, node)
-        except Forbidden as refusal:
-            self._refused[uid] = (self._clock() + REFUSED_SECONDS, refusal)
-            self._refused.move_to_end(uid)
-            drop_oldest(self._refused, CACHE_SIZE)
-            return refusal
-        self._known[uid] = (self._clock() + CACHE_SECONDS, found)
-        self._known.move_to_end(uid)
-        drop_oldest(self._known, CACHE_SIZE)
-        return found
+        uid, pod, namespace, node = caller.pod_uid, caller.pod, caller.namespace, caller.node
+        found = self._answers.remembered(uid) or await self._answers.ask(uid, lambda: self._find(uid, pod, namespace, node))
+        if isinstance(found, JobCaller):
+            return found
+        raise type(found)(*found.args)
 
     async def _find(self, uid: str, pod_name: str, namespace: str, node: str) -> JobCaller:
         manifest = await self._api.get(POD, namespace, pod_name)

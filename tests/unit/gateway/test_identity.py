@@ -123,7 +123,7 @@ async def test_refused_tokens_from_everywhere_evict_no_caller(monkeypatch: pytes
     for number in range(100):
         with pytest.raises(Unauthenticated):
             await identities.of(f"made-up-{number}", f"10.0.{number}.1")
-    assert len(identities._refused) == 10
+    assert len(identities._answers._refusals) == 10
     api.reviews = 0
     await identities.of("t")
     assert api.reviews == 0
