@@ -73,7 +73,7 @@ class RewrittenChildren:
         self._of_owner.pop(owner, None)
 
     def due_in(self, owner: str) -> float | None:
-        """Seconds after which a child that is told of is applied again; None if there is none, or only one that was not looked at since."""
+        """Seconds until the first child that `condition` names is due to be applied again. None if it names none, or if all are overdue."""
         waits = (outcome.at + AGAIN_SECONDS - self._clock() for outcome in self._of_owner.get(owner, {}).values() if outcome.problem)
         return min((wait for wait in waits if wait > 0), default=None)
 

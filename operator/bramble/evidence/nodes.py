@@ -22,7 +22,6 @@ DECIMALS = 6
 SIGNIFICANT = 4
 """Digits of an expected rate. More of 5,000 nodes would not fit into a ConfigMap, and none is known as well."""
 
-
 NUMBERS = 2 * POINTS
 """Of a state that is kept."""
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a field of a spec leads to no other object: neither by a path, nor by a selector, nor by a key in the store.
+"""No text in a field of a spec makes the operator touch another object: not by a URL path, a label selector or a key in the store.
 
 Admission refuses most of this. Objects that were stored before a rule existed, or while the CRD had none, are read all the same.
 """

@@ -206,7 +206,12 @@ class Observed:
     def evidence(self) -> tuple[GuardEvidence, ...]:
         """The evidence about each of `rules`."""
         lost = (self.counts.lost(self.ledger, last_step=self.at_last_step) for _ in ALWAYS)
-        return (*lost, *(evidence_of(self.ledger, rule) for rule in self.compared))
+        return (*lost, *self.compared_evidence)
+
+    @cached_property
+    def compared_evidence(self) -> tuple[GuardEvidence, ...]:
+        """The evidence about each of `compared`."""
+        return tuple(evidence_of(self.ledger, rule) for rule in self.compared)
 
     @property
     def blind(self) -> str | None:
@@ -215,9 +220,9 @@ class Observed:
         Such a step has nothing to compare with but what the stable version counted before. A rule with a limit or a ceiling needs nothing,
         unless it cannot count yet, such as durations before it is known what is slow: no node would be left to learn it from.
         """
-        for rule in self.compared:
+        for rule, evidence in zip(self.compared, self.compared_evidence, strict=True):
             metric, events = counted_metric(rule.metric), history_of(self.ledger, rule)
-            if (unknown := metric.unknown(rule, evidence_of(self.ledger, rule))) is not None:
+            if (unknown := metric.unknown(rule, evidence)) is not None:
                 return f"{rule.metric}: {unknown}, and every node on the candidate leaves none; wait for more, or lower minEvents"
             if rule.limit is None and rule.ceiling is None and events < rule.min_events:
                 return (

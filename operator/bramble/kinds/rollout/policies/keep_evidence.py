@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bramble.api.rollout import Status
 from bramble.kinds.plan import Apply, FileResult, Plan
 from bramble.kinds.rollout.ledger import render
 from bramble.kinds.rollout.observed import Observed
@@ -32,9 +33,7 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     items = planned.items
     place = next((place for place, item in enumerate(items) if isinstance(item, FileResult)), len(items))
     write = Apply(render(seen.ledger, seen.metadata, seen.namespace))
-    return replace(planned, items=(*items[:place], write, *items[place:])).no_later_than(
-        now + (TRYING if status.candidate is not None else SERVING)
-    )
+    return replace(planned, items=(*items[:place], write, *items[place:])).no_later_than(now + longest_wait(status))
 
 
 def written_until(seen: Observed) -> datetime:
@@ -49,4 +48,9 @@ def written_until(seen: Observed) -> datetime:
     former = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
     if former != (present.rollout_uid, present.attempt, present.step, present.stable, present.candidate, len(present.guards)):
         return seen.now
-    return datetime.fromtimestamp(ledger.at, seen.now.tzinfo) + (TRYING if status.candidate is not None else SERVING)
+    return datetime.fromtimestamp(ledger.at, seen.now.tzinfo) + longest_wait(status)
+
+
+def longest_wait(status: Status) -> timedelta:
+    """How long evidence may wait to be written."""
+    return TRYING if status.candidate is not None else SERVING
