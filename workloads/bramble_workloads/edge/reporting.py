@@ -79,11 +79,12 @@ class Reporter:
 
 def within(most: int, report: Report) -> Report:
     """The report in at most so many bytes: first its messages are shortened, then counters are left out, the last ones first."""
-    if _size(report) > most:
-        running = tuple(
-            each.model_copy(update={"message": each.message[:SHORT], "candidate": _short(each.candidate)}) for each in report.running
-        )
-        report = report.model_copy(update={"running": running})
+    if _size(report) <= most:
+        return report
+    running = tuple(
+        each.model_copy(update={"message": each.message[:SHORT], "candidate": _short(each.candidate)}) for each in report.running
+    )
+    report = report.model_copy(update={"running": running})
     while report.counters and _size(report) > most:
         kept = len(report.counters) // 2
         left_out = report.left_out.model_copy(update={"counters": report.left_out.counters + len(report.counters) - kept})
