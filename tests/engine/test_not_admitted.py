@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bramble.api.labels import ATTEMPT
+from bramble.errors import AlreadyExists, Refused
 from bramble.kinds.dataset.controller import CONTROLLER
-from bramble.kube.client import Client
+from bramble.kube.client import CONTENT_MERGE, Client
 from bramble.kube.resources import CONFIG_MAP, DATASET, JOB, Manifest
 from tests.engine.running import client, eventually, running, says, until_gone
 from tests.engine.test_watching import dataset, secret
@@ -113,6 +114,51 @@ async def test_a_job_that_is_not_admitted(local: Cluster, namespace: str, kind: 
     finally:
         for rule in rules:
             local.kubectl("delete", "--ignore-not-found", rule["kind"], rule["metadata"]["name"])
+
+
+async def allow_config_maps(api: Client, namespace: str, count: int) -> None:
+    """What a quota allows, and uses. There is no quota controller here, which would set it."""
+    metadata, hard = {"name": "tenant", "namespace": namespace}, {"count/configmaps": str(count)}
+    path = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+    try:
+        await api.call("POST", path, quota)
+    except AlreadyExists:
+        await api.call("PATCH", f"{path}/tenant", {"spec": {"hard": hard}}, content=CONTENT_MERGE)
+    status = {"hard": hard, "used": {"count/configmaps": "0"}}
+    await api.call("PATCH", f"{path}/tenant/status", {"status": status}, content=CONTENT_MERGE)
+
+    async def in_force() -> bool:
+        probe = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "namespace": namespace}}
+        try:
+            await api.create(CONFIG_MAP, probe, dry_run=True)
+        except Refused:
+            return count == 0
+        return count > 0
+
+    await eventually(in_force)
+
+
+async def test_a_config_map_that_exceeds_a_quota(local: Cluster, namespace: str) -> None:
+    """Its Job is not made either: it would hold its node, and use up its deadline, without it."""
+    local.apply(secret(local, namespace))
+    async with client(local) as api, running(local, (CONTROLLER,)) as engine:
+        await allow_config_maps(api, namespace, 0)
+        await api.create(DATASET, dataset(namespace))
+        async with asyncio.timeout(SECONDS):
+            said = await says(api, DATASET, namespace, "tape", "Refused", part="exceeded quota: tenant, requested: count/configmaps=1")
+        assert "tape-snapshot-1" in said
+        assert await api.get(JOB, namespace, "tape-snapshot-1") is None
+        await allow_config_maps(api, namespace, 1)
+
+        async def made() -> Manifest | None:
+            engine.changes.wake_all()  # it would look again by itself after half a minute
+            return await api.get(CONFIG_MAP, namespace, "tape-snapshot-1")
+
+        await eventually(made, 30)
+        job = await api.get(JOB, namespace, "tape-snapshot-1")
+        assert job is not None
+        assert job["metadata"]["labels"][ATTEMPT] == "1", "the same attempt: a refusal costs nothing"
 
 
 async def test_a_job_that_gets_no_pods(local: Cluster, namespace: str) -> None:

@@ -130,8 +130,8 @@ class Executor:
         """Carry out one item. Returns the planned object, in its new state if the item changed it."""
         kind = planned["kind"]
         match item:
-            case CreateOnce(manifest):
-                await self._create(kind, manifest)
+            case CreateOnce(manifest, needs):
+                await self._create(kind, manifest, needs)
             case Apply(manifest):
                 await self._apply(planned, manifest, states)
             case Delete(key, uid, propagation):
@@ -147,12 +147,14 @@ class Executor:
                 return patched if item.key == key_of(planned) else planned
         return planned
 
-    async def _create(self, kind: str, manifest: Manifest) -> None:
+    async def _create(self, kind: str, manifest: Manifest, needs: tuple[Manifest, ...] = ()) -> None:
         """Create a child unless it exists. An existing object that is not the wanted child ends the pass."""
         resource, key = RESOURCES[manifest["kind"]], key_of(manifest)
         if (found := self._changes.cache.get(key)) is not None:
             require_ours(found, manifest)
             return
+        for needed in needs:
+            await self._require_admitted(needed)
         try:
             site, marked = Site(kind, "create", child_label(key.kind, manifest)), with_digest(manifest)
             made = await self._write(site, lambda: self._api.create(resource, marked))
@@ -163,6 +165,18 @@ class Executor:
             require_ours(found, manifest)
             made = found
         self._changes.updated(made)
+
+    async def _require_admitted(self, manifest: Manifest) -> None:
+        """End the pass if the API server would refuse this child, or has an object of its name that is not the wanted child."""
+        resource, key = RESOURCES[manifest["kind"]], key_of(manifest)
+        if (found := self._changes.cache.get(key)) is not None:
+            require_ours(found, manifest)
+            return
+        try:
+            await self._api.create(resource, with_digest(manifest), dry_run=True)
+        except AlreadyExists:
+            if (found := await self._api.get(resource, key.namespace, key.name)) is not None:
+                require_ours(found, manifest)
 
     async def _apply(self, planned: Manifest, manifest: Manifest, states: States) -> None:
         """Apply a child, on condition that it is still in the state that the pass read. A child that already matches is not written, and

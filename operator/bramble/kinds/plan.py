@@ -28,9 +28,16 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class CreateOnce:
-    """Creates a child that is not changed afterwards: a Job or its ConfigMap. It has no effect if the owner has that child already."""
+    """Creates a child that is not changed afterwards: a Job or its ConfigMap. It has no effect if the owner has that child already.
+
+    Attributes:
+        manifest: the child.
+        needs: children that are created after it, and that it cannot do its work without. It is not created while the API server refuses
+            one of them, such as by a quota. A Job would hold its node, and use up its deadline, without the ConfigMap that its pods mount.
+    """
 
     manifest: Manifest
+    needs: tuple[Manifest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,8 @@ class Api(Protocol):
     async def list(self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Listing:
         """All objects of a namespace that the selectors select, or of all namespaces when `namespace` is empty."""
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Create an object.
+    async def create(self, resource: Resource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create an object. With `dry_run` it passes admission, quotas included, and is not stored (KEP-576).
 
         Raises:
             bramble.errors.AlreadyExists: an object with this name exists.

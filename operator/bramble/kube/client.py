@@ -78,14 +78,15 @@ class Client:
                 return Listing(tuple(items), int(page["metadata"]["resourceVersion"]))
             params = {**params, "continue": following}
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        """Create an object.
+    async def create(self, resource: Resource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        """Create an object. With `dry_run` it passes admission, quotas included, and is not stored (KEP-576).
 
         Raises:
             AlreadyExists: an object with this name exists.
         """
         path = resource.path(manifest["metadata"].get("namespace"))
-        return await self.call("POST", path, manifest, {"fieldManager": OPERATOR})
+        params = {"fieldManager": OPERATOR, "dryRun": "All"} if dry_run else {"fieldManager": OPERATOR}
+        return await self.call("POST", path, manifest, params)
 
     async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Applied:
         """Server-side apply (KEP-555). Without `force`, a field that another manager owns is a Conflict."""

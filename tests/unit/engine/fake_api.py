@@ -44,10 +44,12 @@ class FakeApi:
         ]
         return Listing(tuple(items), next(self._versions))
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+    async def create(self, resource: Resource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         key = key_of(manifest)
         if key in self.objects:
             raise AlreadyExists(f"{key} exists")
+        if dry_run:
+            return manifest
         made = copy.deepcopy(dict(manifest))
         made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
         self.created[key] = self.created.get(key, 0) + 1

@@ -16,7 +16,7 @@ from bramble.engine.faults import Faults, Site
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.engine.status import PlanError
-from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NameConflict, NotLeader
+from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NameConflict, NotLeader, Refused
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Emit, FileResult, Item, PatchFields, Plan, manifest_digest
 from bramble.kube.api import Applied, Propagation
 from bramble.kube.resources import Key, Manifest, Resource, key_of
@@ -44,9 +44,9 @@ class RecordingApi(FakeApi):
         if self.refuses is not None:
             raise self.refuses
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
-        self.record(f"create {resource.kind}", manifest)
-        return await super().create(resource, manifest)
+    async def create(self, resource: Resource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        self.record(f"{'try to create' if dry_run else 'create'} {resource.kind}", manifest)
+        return await super().create(resource, manifest, dry_run=dry_run)
 
     async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Applied:
         self.record("apply with force" if force else "apply", manifest)
@@ -173,6 +173,42 @@ async def test_nothing_is_created_while_the_pass_has_seen_a_name_taken(world: Wo
     with pytest.raises(NameConflict):
         await world.items(CreateOnce(job), CreateOnce(child({"a": "1"})), states={CHILD: theirs})
     assert world.api.sent == []
+
+
+def job_and_config_map() -> tuple[CreateOnce, CreateOnce]:
+    job = {**child({}), "kind": "Job", "metadata": {**child({})["metadata"], "name": "job"}}
+    return CreateOnce(job, needs=(child({"a": "1"}),)), CreateOnce(child({"a": "1"}))
+
+
+async def test_a_child_is_created_once_what_it_needs_would_be_admitted(world: World) -> None:
+    await world.items(*job_and_config_map())
+    assert world.api.verbs == ["try to create ConfigMap", "create Job", "create ConfigMap"]
+    assert world.sites.passed == [f"{moment}:Dataset/create/{kind}" for kind in ("Job", "ConfigMap") for moment in ("before", "after")]
+
+
+async def test_a_child_is_not_created_while_what_it_needs_is_refused(world: World) -> None:
+    """Otherwise the Job would hold its node, and use up its deadline, without the ConfigMap that its pods mount."""
+    world.api.refuses = Refused("exceeded quota")
+    with pytest.raises(Refused, match="exceeded quota"):
+        await world.items(*job_and_config_map())
+    assert world.api.verbs == ["try to create ConfigMap"]
+    world.api.refuses = None
+    await world.items(*job_and_config_map())
+    assert world.api.verbs[1:] == ["try to create ConfigMap", "create Job", "create ConfigMap"]
+
+
+async def test_what_a_child_needs_may_be_there_if_it_is_ours(world: World) -> None:
+    world.api.put(child({"a": "1"}))
+    await world.items(*job_and_config_map())
+    assert world.api.verbs == ["try to create ConfigMap", "create Job", "create ConfigMap"]
+
+
+@pytest.mark.parametrize("cached", [True, False])
+async def test_a_child_is_not_created_while_what_it_needs_has_a_name_that_is_taken(world: World, *, cached: bool) -> None:
+    (world.put if cached else world.api.put)(made("ConfigMap", "child"))
+    with pytest.raises(NameConflict):
+        await world.items(*job_and_config_map())
+    assert "create Job" not in world.api.verbs
 
 
 async def test_a_child_that_only_the_api_server_knows_is_checked_to_be_ours(world: World) -> None:

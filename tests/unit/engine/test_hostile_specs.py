@@ -84,9 +84,9 @@ class WatchedApi(FakeApi):
         assert SELECTOR.fullmatch(field_selector), field_selector
         return await super().list(resource, namespace, label_selector, field_selector)
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+    async def create(self, resource: Resource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
         self.check_written(resource, manifest)
-        return await super().create(resource, manifest)
+        return await super().create(resource, manifest, dry_run=dry_run)
 
     async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Applied:
         self.check_written(resource, manifest)

@@ -75,7 +75,8 @@ class FakeApi:
     reads: int = 0
     server: str = "https://192.0.2.1:6443"
 
-    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+    async def create(self, resource: Resource, manifest: Manifest, *, dry_run: bool = False) -> Manifest:
+        assert not dry_run
         assert resource.kind == "TokenReview"
         assert manifest["spec"]["audiences"] == [TOKEN_AUDIENCE]
         self.reviews += 1

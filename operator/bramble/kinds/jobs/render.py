@@ -34,7 +34,7 @@ def render_step(step: Step) -> tuple[CreateOnce, ...]:
     neither, nothing has run.
     """
     config_map = job_config_map(step.owner, step.job_name, step.labels, step.job, step.gateway_ca)
-    return CreateOnce(_job(step)), CreateOnce(config_map)
+    return CreateOnce(_job(step), needs=(config_map,)), CreateOnce(config_map)
 
 
 def _parts(step: Step) -> list[Part]:

@@ -55,7 +55,7 @@ def attempt_children(seen: Observed, current: CurrentAttempt, job: TrainJob) -> 
     config_map = job_config_map(owner, name, labels, job, seen.gateway_ca)
     metadata = seen.additions.job_metadata(child_metadata(owner, name, {**labels, **_queue(seen.spec)}))
     manifest = {"apiVersion": JOB.api_version, "kind": JOB.kind, "metadata": metadata, "spec": _job_spec(seen, current, name)}
-    return CreateOnce(manifest), CreateOnce(config_map)
+    return CreateOnce(manifest, needs=(config_map,)), CreateOnce(config_map)
 
 
 def _queue(spec: Spec) -> dict[str, str]:
