@@ -16,7 +16,7 @@ from bramble.evidence.ratio import RatioTest
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import GuardEvidence
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS, advance
-from bramble.kinds.rollout.evidence import evidence_of, history_of
+from bramble.kinds.rollout.counts import evidence_of, history_of
 from bramble.kinds.rollout.ledger import Ledger, Line, Reading
 
 row = pytest.param

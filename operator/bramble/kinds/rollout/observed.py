@@ -18,7 +18,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.analysis import ALWAYS, Judgement, error_rates, judge, rule_of
 from bramble.kinds.rollout.counting import advance
-from bramble.kinds.rollout.evidence import Counts, evidence_of, history_of
+from bramble.kinds.rollout.counts import Counts, evidence_of, history_of
 from bramble.kinds.rollout.incident.incident import Origin
 from bramble.kinds.rollout.ledger import Ledger, read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes

@@ -7,8 +7,8 @@ import pytest
 from bramble.contracts.counters import BUCKETS, Counted, Counters, Histogram
 from bramble.kinds.rollout import observed as observed_module
 from bramble.kinds.rollout.counting import advance
+from bramble.kinds.rollout.counts import add_up
 from bramble.kinds.rollout.decision import Decision
-from bramble.kinds.rollout.evidence import add_up
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.plan import plan
 from bramble.kinds.rollout.policies.guardrails import guardrails
