@@ -336,12 +336,12 @@ class CurrentAttempt(StatusPart):
 
 
 class Released(StatusPart):
-    """Attempts that were ended because they got only a part of their pods. Memory."""
+    """Attempts that were ended because they did not begin to train. Memory."""
 
     times: int = 0
     """How many attempts in a row."""
     message: str = ""
-    """Why the last of them got only a part."""
+    """Why the last of them did not."""
 
 
 class Outcome(StatusPart):
@@ -402,7 +402,7 @@ class Status(KindStatus):
     ended_at: str = ""
     """When the last attempt ended (RFC 3339). Memory."""
     released: Released | None = None
-    """Set while the last attempt got only a part of its pods and was therefore ended. Memory."""
+    """Set while the last attempt did not begin to train and was therefore ended. Memory."""
     dataset: DatasetPin | None = None
     """The version of the Dataset that the run trains on. Memory."""
     hyperparameters: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from bramble.kinds.jobs.gather import StepSeen, Stored
 from bramble.kinds.jobs.job import Failure, Job
 from bramble.kinds.jobs.lifecycle import Finished, GivenUp, NotFiled, Renewed, Repeated, UnderWay, advance
 from bramble.kinds.jobs.pod import Container, Pod
+from bramble.kinds.jobs.state import Waiting, step_state
 from bramble.kinds.jobs.step import Owner, Step
+from bramble.kinds.jobs.waiting import look_again
 from bramble.kinds.plan import FileResult
 
 OWNER = Owner("ModelVersion", "ads", "tape-1-0-0", "u-1")
@@ -30,8 +33,11 @@ STORED = Stored(canonical_json(RESULT), RESULT)
 UNREADABLE = Stored(b"{}", None, "the result in the store is not one this operator knows")
 
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def step(seen: StepSeen, attempts: Conversion = ATTEMPTS, **more: Any) -> Any:
-    return advance("conversion", attempts, STEP, seen, ConvertResult, **more)
+    return advance("conversion", attempts, STEP, seen, ConvertResult, now=NOW, **more)
 
 
 def failed(kind: Any) -> StepSeen:
@@ -56,6 +62,57 @@ def test_a_job_whose_work_has_not_begun_gives_way_to_one_that_is_made_otherwise_
         Conversion(attempt=3, failures=1, state="Running"),
         "the work of conversion attempt 2 has not begun, and its Job would be made otherwise now: attempt 3 follows, no budget is charged",
     )
+
+
+PULLING = Pod(name="p", node="n1", containers=(Container(name="step", image="i", waiting="ErrImagePull"),))
+RUNS = Pod(name="p", node="n1", containers=(Container(name="step", running=True),))
+
+
+@pytest.mark.parametrize(
+    ("started", "deadline", "pods", "kind"),
+    [
+        pytest.param(21479, 21600, (PULLING,), UnderWay, id="its image is missing, and the deadline is more than two minutes away"),
+        pytest.param(21480, 21600, (PULLING,), Renewed, id="its image is missing, and the deadline is near"),
+        pytest.param(
+            21480, 21600, (Pod(name="p", unschedulable="no node fits."),), Renewed, id="no node takes it, and the deadline is near"
+        ),
+        pytest.param(21480, 21600, None, Renewed, id="its pod is refused, and the deadline is near"),
+        pytest.param(21601, 21600, (), UnderWay, id="its pod is gone, and may have run until the deadline"),
+        pytest.param(21601, 21600, (Pod(name="p", node="n1", deleted=NOW),), UnderWay, id="its pod is deleted, and may have run"),
+        pytest.param(47, 60, (PULLING,), UnderWay, id="a short deadline is more than a fifth of it away"),
+        pytest.param(48, 60, (PULLING,), Renewed, id="a short deadline is near"),
+        pytest.param(21599, 21600, (RUNS,), UnderWay, id="it runs"),
+        pytest.param(99999, None, (PULLING,), UnderWay, id="there is no deadline"),
+    ],
+)
+def test_a_job_whose_work_does_not_begin_within_its_deadline_costs_nothing(
+    started: int, deadline: int | None, pods: Any, kind: type
+) -> None:
+    """Otherwise three deadlines would use up the budget, and their messages would not say what was missing."""
+    began, had_pods, pods = NOW - timedelta(seconds=started), pods is not None, pods or ()
+    job = Job(name="j", started=began, since=began, deadline=deadline, had_pods=had_pods)
+    outcome = step(StepSeen(job=job, pods=pods, begun=True))
+    assert isinstance(outcome, kind)
+    if isinstance(outcome, Renewed):
+        assert outcome.attempts == Conversion(attempt=3, failures=1, state="Running")
+        assert outcome.message.startswith(
+            "the work of conversion attempt 2 did not begin within the deadline of its Job: attempt 3 follows"
+        )
+        state = step_state(StepSeen(job=job, pods=pods, begun=True))
+        assert isinstance(state, Waiting)
+        assert outcome.message.endswith(state.message)
+
+
+@pytest.mark.parametrize("deadline", [10, 60, 600, 21600])
+def test_a_job_that_waits_is_looked_at_before_its_deadline(deadline: int) -> None:
+    """Whenever the object was last looked at before it is given up, the next look falls into the time before the Job's end."""
+    job = Job(name="j", started=NOW, since=NOW, deadline=deadline)
+    assert job.gives_up_at is not None
+    last = job.gives_up_at - timedelta(microseconds=1)
+    following = look_again(job.since, last)
+    assert following is not None
+    assert job.ends_by is not None
+    assert job.gives_up_at <= following < job.ends_by
 
 
 def test_a_config_map_that_was_not_made_with_its_job_is_made_afterwards() -> None:
@@ -124,4 +181,4 @@ def test_a_result_that_cannot_be_used_counts_as_a_failure_and_is_not_filed(seen:
 
 def test_a_result_of_another_type_is_a_mistake_of_the_kind() -> None:
     with pytest.raises(TypeError, match="no result of type EvaluateResult"):
-        advance("evaluation", ATTEMPTS, STEP, StepSeen(stored=STORED), EvaluateResult)
+        advance("evaluation", ATTEMPTS, STEP, StepSeen(stored=STORED), EvaluateResult, now=NOW)

@@ -231,7 +231,7 @@ def test_what_kubernetes_warned_of_is_said_and_looked_for_again() -> None:
     assert quota == Waiting("Job tape-snapshot-1 has no pod (FailedCreate: exceeded quota: tenant)", at)
     mount = step_state(step_seen(job=created, pods=(pod(),), warning='FailedMount: configmap "istio-ca" not found'))
     assert mount == Waiting('pod tape-snapshot-1-x does not start on node n1 (FailedMount: configmap "istio-ca" not found)', at)
-    assert step_state(step_seen(job=created, pods=(pod(node=None),))) == Waiting("pod tape-snapshot-1-x waits for a node", None)
+    assert step_state(step_seen(job=created, pods=(pod(node=None),))) == Waiting("pod tape-snapshot-1-x waits for a node", at)
 
 
 def test_the_newest_pod_tells_how_the_attempt_stands() -> None:

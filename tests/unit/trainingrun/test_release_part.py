@@ -1,4 +1,4 @@
-"""An attempt that gets only a part of its pods does not hold nodes for ever."""
+"""An attempt that cannot begin to train does not hold nodes for ever, and uses up neither budget nor deadline."""
 
 from __future__ import annotations
 
@@ -16,11 +16,24 @@ from tests.unit.trainingrun.seen import NODES, NOW, PIN, ago, attempt, case, con
 QUOTA = 'FailedCreate: Error creating: pods "run-train-1-1-x" is forbidden: exceeded quota: tenant'
 STARTING = {"reason": "ContainerCreating"}
 NOWHERE = {"type": "PodScheduled", "status": "False", "message": "0/5 nodes are available: 1 Insufficient nvidia.com/gpu."}
+PULLING = {"reason": "ImagePullBackOff", "message": "not found"}
+NO_SECRET = {"reason": "CreateContainerConfigError", "message": 'secret "bramble-store" not found'}
 UNSCHEDULED = pod(1, node="", phase="Pending", conditions=(NOWHERE,), waiting={})
 
 
-def part(*pods: dict[str, Any], started: float, warning: str = "", **more: Any) -> Any:
-    return training(attempt(*(pods or (pod(0), {})), job_=job(started=started), warning=warning), **more)
+def bound(seconds: float) -> dict[str, Any]:
+    return {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(ago(seconds))}
+
+
+def nowhere(started: float, deadline: int, *more: dict[str, Any]) -> Any:
+    """No pod of the attempt has a node; its Job started so long ago and has so long a deadline."""
+    pods = more or ({**UNSCHEDULED, "metadata": pod(0)["metadata"]}, UNSCHEDULED)
+    return training(attempt(*pods, job_={**job(started=started), "spec": {"activeDeadlineSeconds": deadline}}))
+
+
+def part(*pods: dict[str, Any], started: float, warning: str = "", deadline: int | None = None) -> Any:
+    made = {**job(started=started), "spec": {"activeDeadlineSeconds": deadline}}
+    return training(attempt(*(pods or (pod(0), {})), job_=made, warning=warning))
 
 
 @pytest.mark.parametrize(
@@ -33,6 +46,17 @@ def part(*pods: dict[str, Any], started: float, warning: str = "", **more: Any) 
         case("the other pod waits for a node, since less than five minutes", part(pod(0), UNSCHEDULED, started=299)),
         case("no pod has a node", part({**UNSCHEDULED, "metadata": pod(0)["metadata"]}, UNSCHEDULED, started=999)),
         case("a pod has a node and starts slowly", part(pod(0), pod(1, waiting=STARTING), started=999)),
+        case("no pod has a node, and the Job's deadline is more than two minutes away", nowhere(3479, 3600)),
+        case("the deadline has passed, and the pods are gone: they may have trained", part({}, {}, started=3601, deadline=3600)),
+        case(
+            "the deadline has passed, and the pods are deleted",
+            nowhere(3601, 3600, *(pod(rank, waiting=STARTING, deleted=1) for rank in (0, 1))),
+        ),
+        case("the deadline is near, and a pod fetches data", nowhere(3599, 3600, pod(0, container="fetch"), pod(1, waiting=STARTING))),
+        case(
+            "the image cannot be pulled, since less than ten minutes",
+            part(pod(0), pod(1, waiting=PULLING, conditions=(bound(599),)), started=999),
+        ),
         case("Kueue holds the Job back", training(attempt(pod(0), {}, job_=job(suspend=True), warning=QUOTA))),
     ],
 )
@@ -45,6 +69,28 @@ def test_an_attempt_that_goes_on(seen: Any) -> None:
     [
         case("the quota has refused a pod for a minute", part(started=60, warning=QUOTA), "exceeded quota: tenant"),
         case("no node has taken the other pod for five minutes", part(pod(0), UNSCHEDULED, started=300), "1 Insufficient nvidia.com/gpu"),
+        case(
+            "no image for ten minutes: every pod holds its node",
+            part(*(pod(rank, waiting=PULLING, conditions=(bound(600),)) for rank in (0, 1)), started=999),
+            "cannot be pulled (ImagePullBackOff: not found)",
+        ),
+        case(
+            "the API server does not say since when the pod has its node, and its Job started ten minutes ago",
+            part(pod(0), pod(1, waiting=PULLING), started=600),
+            "cannot be pulled (ImagePullBackOff: not found)",
+        ),
+        case(
+            "a Secret has been missing for ten minutes",
+            part(pod(0, waiting=NO_SECRET, conditions=(bound(600),)), pod(1, waiting=NO_SECRET, conditions=(bound(600),)), started=999),
+            'secret "bramble-store" not found',
+        ),
+        case("no pod has had a node, and the Job's deadline is near", nowhere(3480, 3600), "1 Insufficient nvidia.com/gpu"),
+        case("the same where the deadline is short", nowhere(48, 60), "1 Insufficient nvidia.com/gpu"),
+        case(
+            "every pod was refused, and the Job's deadline is near",
+            part({}, {}, started=3480, warning=QUOTA, deadline=3600),
+            "2 of 2 pods of attempt 1",
+        ),
     ],
 )
 def test_an_attempt_that_is_ended(seen: Any, why: str) -> None:
@@ -67,6 +113,12 @@ def test_the_reason_stands_in_the_condition_before_that_and_is_looked_for_again(
     assert plan(part(started=59, warning=QUOTA), NOW).wake_at == NOW + timedelta(seconds=1), "it is ended in time"
 
 
+def test_an_attempt_whose_image_cannot_be_pulled_is_ended_in_time() -> None:
+    made = plan(part(pod(0), pod(1, waiting=PULLING, conditions=(bound(597),)), started=999), NOW)
+    assert condition(made) == ("False", "Starting")
+    assert made.wake_at == NOW + timedelta(seconds=3)
+
+
 def waiting(times: int, seconds: float) -> Any:
     released = {"times": times, "message": "1 of 2 pods are not there"}
     status = {"dataset": PIN, "attempt": 1, "ended_at": rfc3339(ago(seconds)), "released": released}
@@ -80,7 +132,7 @@ def test_the_next_attempt_waits_longer_each_time(times: int, least: int) -> None
     assert made.wake_at is not None
     assert timedelta(seconds=least) <= made.wake_at - NOW < timedelta(seconds=least + RELEASED_SECONDS)
     assert condition(made) == ("False", "Incomplete")
-    assert "attempt 1 got only a part of its pods: 1 of 2 pods are not there" in message(made)
+    assert "attempt 1 did not begin to train: 1 of 2 pods are not there" in message(made)
     begun = remembered(begin(waiting(times, least + RELEASED_SECONDS), NOW))
     assert begun["attempt"] == 2
     assert begun["released"]["times"] == times, "until an attempt ends in another way, the next wait is longer"

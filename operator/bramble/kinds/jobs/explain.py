@@ -83,6 +83,11 @@ def waiting_message(pod: Pod, own: Collection[str], image_remedy: str = CHART_RE
     return f"pod {pod.name} starts on node {pod.node}{first}"
 
 
+def lacks_image_or_settings(pod: Pod) -> bool:
+    """Whether the pod has a node and does not start there, because an image cannot be pulled or a container cannot be made."""
+    return any(container.waiting in (*PULL_REASONS, *CONFIG_REASONS) for container in pod.containers)
+
+
 def last_word(pod: Pod, container: str) -> Termination | None:
     """What the container wrote into its termination log; None if it wrote nothing of ours (it was killed, or is another program)."""
     end = pod.end(container)

@@ -10,6 +10,11 @@ from bramble.api.objects import moment
 from bramble.kinds.jobs.conditions import true_condition
 from bramble.kube.resources import Manifest
 
+GIVEN_UP_BEFORE = timedelta(minutes=2)
+GIVEN_UP_SHARE = 5
+"""A Job whose work has not begun is given up two minutes before its deadline, or a fifth of the deadline if that is less. Within that time
+the object is looked at again (`waiting.look_again`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -82,6 +87,15 @@ class Job:
     def ends_by(self) -> datetime | None:
         """When its controller ends it and deletes its pods; None before it has started, and without a deadline."""
         return self.started + timedelta(seconds=self.deadline) if self.started is not None and self.deadline is not None else None
+
+    @property
+    def gives_up_at(self) -> datetime | None:
+        """When a Job whose work has not begun by then is given up: shortly before its controller ends it and deletes its pods, which tell
+        why it waits.
+        """
+        if self.ends_by is None or self.deadline is None:
+            return None
+        return self.ends_by - min(GIVEN_UP_BEFORE, timedelta(seconds=self.deadline) / GIVEN_UP_SHARE)
 
     @property
     def overran(self) -> bool:

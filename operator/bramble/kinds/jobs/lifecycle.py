@@ -34,7 +34,7 @@ class UnderWay:
     Attributes:
         message: what it does now, for a condition.
         items: the Job and its ConfigMap, to be created if there are none yet.
-        since: since when it waits for something that only Events tell about; None otherwise.
+        since: since when it waits; None if it does not.
     """
 
     message: str
@@ -73,7 +73,8 @@ class Repeated(Generic[Attempts]):
 
 @dataclass(frozen=True, slots=True)
 class Renewed(Generic[Attempts]):
-    """The work of the attempt has not begun and its Job would be made otherwise now, so another attempt follows. No budget is charged.
+    """The work of the attempt has not begun, and its Job would be made otherwise now or is about to end, so another attempt follows. No
+    budget is charged.
 
     Attributes:
         attempts: memory of the next attempt.
@@ -106,6 +107,7 @@ def advance(
     seen: StepSeen,
     result_type: type[Result],
     *,
+    now: datetime,
     filed_key: str = "",
     problem_of: Callable[[Result], str] = lambda _: "",
 ) -> UnderWay | NotFiled | Finished[Result] | Repeated[Attempts] | Renewed[Attempts] | GivenUp[Attempts]:
@@ -130,6 +132,9 @@ def advance(
             if is_outdated(seen.job, seen.pods, (CONTAINER,), children):
                 following = next_attempt(attempts)
                 return Renewed(following, renewed_message(name, following.attempt))
+            if _is_given_up(seen, now):
+                following = next_attempt(attempts)
+                return Renewed(following, never_began_message(name, following.attempt, message))
             return UnderWay(message, () if seen.begun else children, since)
         case Running(node):
             return UnderWay(f"{name} runs on node {node}")
@@ -144,9 +149,21 @@ def advance(
     raise TypeError(f"{name}: {state} is no result of type {result_type.__name__}")  # `gather_step` checks the step of what it reads
 
 
+def _is_given_up(seen: StepSeen, now: datetime) -> bool:
+    """Whether the deadline of a Job is near whose work has not begun. A pod that is deleted or gone may have worked."""
+    job = seen.job
+    never_began = seen.pods[-1].deleted is None if seen.pods else job is not None and not job.had_pods
+    return never_began and job is not None and job.gives_up_at is not None and job.gives_up_at <= now
+
+
 def renewed_message(name: str, following: int) -> str:
     """What is said of an attempt that is followed by one that is made from what is wanted now."""
     return f"the work of {name} has not begun, and its Job would be made otherwise now: attempt {following} follows, no budget is charged"
+
+
+def never_began_message(name: str, following: int, why: str) -> str:
+    """What is said of an attempt whose work did not begin within the deadline of its Job."""
+    return f"the work of {name} did not begin within the deadline of its Job: attempt {following} follows, no budget is charged: {why}"
 
 
 def _failed(name: str, attempts: Attempts, cause: Cause, counts_as: CountsAs) -> Repeated[Attempts] | GivenUp[Attempts]:

@@ -85,6 +85,7 @@ class Pod:
 
     Attributes:
         node: the node it is bound to, None while it has none.
+        bound: since when it is bound to a node; None while it is not, and if the API server gives no time.
         rank: its index in an Indexed Job, None for other pods.
         reason: why the kubelet refused or ended it, such as `OutOfcpu`; empty otherwise.
         message: the same as a sentence.
@@ -97,6 +98,7 @@ class Pod:
     name: str
     uid: str = field(default="", compare=False)
     node: str | None = None
+    bound: datetime | None = None
     phase: str = ""
     reason: str = ""
     message: str = ""
@@ -113,10 +115,12 @@ class Pod:
         rank = (metadata.get("labels") or {}).get(RANK) or (metadata.get("annotations") or {}).get(RANK)
         target = true_condition(manifest, "DisruptionTarget")
         refused = (item for item in status.get("conditions") or () if item["type"] == "PodScheduled" and item["status"] == "False")
+        scheduled = true_condition(manifest, "PodScheduled")
         return cls(
             name=metadata["name"],
             uid=metadata.get("uid", ""),
             node=(manifest.get("spec") or {}).get("nodeName") or None,
+            bound=_since(scheduled) if scheduled is not None else None,
             phase=status.get("phase", ""),
             reason=status.get("reason", ""),
             message=status.get("message", ""),

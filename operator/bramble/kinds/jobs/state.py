@@ -41,7 +41,7 @@ class Waiting:
     """The container does not run yet; the message says why and what to do.
 
     Attributes:
-        since: since when it waits for something that only Events tell about; None otherwise.
+        since: since when it waits; None while its queue has no room for it.
     """
 
     message: str
@@ -105,7 +105,7 @@ def _under_way(job: Job | None, pods: tuple[Pod, ...], warning: str) -> StepStat
     newest = pods[-1]
     if newest.has_started(CONTAINER):
         return Running(newest.node)
-    return Waiting(waiting_message(newest, (CONTAINER,), warning=warning), since if newest.node is not None else None)
+    return Waiting(waiting_message(newest, (CONTAINER,), warning=warning), since)
 
 
 def failure_cause(seen: StepSeen) -> Cause:

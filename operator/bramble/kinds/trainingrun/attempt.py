@@ -72,7 +72,8 @@ class Waiting:
         queued: Kueue holds the attempt back.
         refused: the API server refuses pods of the attempt, for example because of a quota.
         since: since when it waits for something that only Events tell about; None otherwise.
-        release_at: when the attempt will be ended, because only a part of its pods has got nodes; None if that is not so.
+        release_at: when the attempt will be ended, because it holds nodes and cannot train, or waits until its Job's deadline; None if
+            neither is so.
     """
 
     message: str

@@ -9,7 +9,7 @@ from bramble.api.conditions import find
 from bramble.api.trainingrun import Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
-from bramble.kinds.jobs.explain import CHART_REMEDY, waiting_message
+from bramble.kinds.jobs.explain import CHART_REMEDY, lacks_image_or_settings, waiting_message
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.waiting import FAILED_CREATE
 from bramble.kinds.trainingrun.attempt import (
@@ -68,6 +68,10 @@ UNSCHEDULED_SECONDS = 300
 """How long some pods of an attempt hold their nodes while no node takes the others. A cluster autoscaler needs some minutes for a node. The
 launchers wait for each other for twice as long."""
 
+UNSTARTED_SECONDS = 600
+"""How long a pod of an attempt holds its node while it lacks an image, or settings such as a Secret. By then the kubelet has tried to pull
+an image about six times."""
+
 
 def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: str) -> AttemptState:
     if attempt.job is not None and attempt.job.suspended:
@@ -79,13 +83,19 @@ def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: st
         said = f" ({attempt.warning})" if attempt.warning else ""
         message = f"{missing} of {attempt.nodes} pods of attempt {attempt.number} are not there yet{said}"
         release_at = _release_at(attempt, since, REFUSED_SECONDS) if refused else None
-        return Waiting(message, refused=refused, since=since, release_at=release_at)
+        return Waiting(message, refused=refused, since=since, release_at=_sooner(release_at, _given_up_at(attempt)) if refused else None)
     waiting = [pod for pod in attempt.pods.values() if not pod.has_started(TRAIN)]
     if waiting:
-        first = next((pod for pod in waiting if pod.unschedulable is not None), waiting[0])
-        release_at = _release_at(attempt, since, UNSCHEDULED_SECONDS) if first.unschedulable is not None else None
+        unstarted = next((pod for pod in waiting if lacks_image_or_settings(pod)), waiting[0])
+        first = next((pod for pod in waiting if pod.unschedulable is not None), unstarted)
+        release_at = None
+        if first.unschedulable is not None:
+            release_at = _release_at(attempt, since, UNSCHEDULED_SECONDS)
+        elif lacks_image_or_settings(first):
+            release_at = _release_at(attempt, first.bound or since, UNSTARTED_SECONDS)
         message = waiting_message(first, (TRAIN, FETCH, SIDECAR), image_remedy, attempt.warning)
-        return Waiting(message, since=since if first.node is not None else None, release_at=release_at)
+        since = since if first.node is not None else None
+        return Waiting(message, since=since, release_at=_sooner(release_at, _given_up_at(attempt)))
     return Training(lost_at(attempt.pods.values(), nodes))
 
 
@@ -112,7 +122,19 @@ def _never_ran(attempt: AttemptSeen, status: Status, now: datetime) -> Waiting:
 
 
 def _release_at(attempt: AttemptSeen, since: datetime | None, seconds: float) -> datetime | None:
-    """When the attempt must have all its pods; None if none of them holds a node."""
+    """When the attempt, which has waited since then, is ended; None if none of its pods holds a node."""
     if since is None or all(pod.node is None for pod in attempt.pods.values()):
         return None
     return since + timedelta(seconds=seconds)
+
+
+def _given_up_at(attempt: AttemptSeen) -> datetime | None:
+    """When an attempt is given up before its Job's deadline ends it; None if a pod has begun to fetch data, which is work, or may have: it
+    is being deleted.
+    """
+    begun = any(pod.deleted is not None or pod.has_started(name) for pod in attempt.pods.values() for name in (FETCH, TRAIN))
+    return attempt.job.gives_up_at if attempt.job is not None and not begun else None
+
+
+def _sooner(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -41,7 +41,7 @@ Policy = Callable[[Observed, datetime], Plan | None]
 
 POLICIES: tuple[Policy, ...] = (
     deleted, answer_request, note_output, delete_stale_children, ended, hyperparameters_changed, description_changed,
-    trained, suspended, wait_for_store, take_output, package_output, admit, reuse, attempt_fails, begin, release_part, renew, train,
+    trained, suspended, wait_for_store, take_output, package_output, admit, reuse, attempt_fails, begin, renew, release_part, train,
     evaluate, gates, publish,
 )  # fmt: skip
 

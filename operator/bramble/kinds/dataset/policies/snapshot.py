@@ -19,7 +19,7 @@ def snapshot(seen: Observed, now: datetime) -> Plan | None:
     dataset, status = seen.dataset, seen.dataset.status
     if seen.snapshot is None:
         return None
-    match advance(SNAPSHOT, seen.attempts, snapshot_step(seen), seen.snapshot, SnapshotResult):
+    match advance(SNAPSHOT, seen.attempts, snapshot_step(seen), seen.snapshot, SnapshotResult, now=now):
         case UnderWay(message, items, since):
             return report(dataset, snapshotting(message), now, items=items, wake_at=look_again(since, now))
         case NotFiled(item):

@@ -35,7 +35,7 @@ class BoardPlan:
         result: the result to record.
         cause: why an attempt failed in this pass.
         event: the same as an event, where another attempt follows.
-        since: since when its Job waits for something that only Events tell about.
+        since: since when its Job waits.
     """
 
     target: TargetSeen | None = None
@@ -54,7 +54,7 @@ def benchmark(seen: Observed, now: datetime) -> Plan | None:
         return None
     present = {BoardKey.of(target): target for target in status.benchmarks}
     any_passed = any(variant.verdict == PASSED for variant in status.variants)
-    boards = [_plan_board(seen, wanted, present.get(BoardKey.of(wanted))) for wanted in seen.spec.benchmark if any_passed]
+    boards = [_plan_board(seen, wanted, present.get(BoardKey.of(wanted)), now) for wanted in seen.spec.benchmark if any_passed]
     targets = tuple((present | {BoardKey.of(board.target): board.target for board in boards if board.target is not None}).values())
     variants = status.variants
     for board in boards:
@@ -77,7 +77,7 @@ def _open(boards: Sequence[Blocker]) -> Blocker | None:
     return Blocker(boards[0].reason, "; ".join(board.message for board in boards)) if boards else None
 
 
-def _plan_board(seen: Observed, wanted: Target, present: TargetSeen | None) -> BoardPlan:
+def _plan_board(seen: Observed, wanted: Target, present: TargetSeen | None, now: datetime) -> BoardPlan:
     """What a board needs: to wait, to begin, to create its Job, to record its result, another attempt, or to be given up."""
     key = BoardKey.of(wanted)
     if present is not None and present.state in OVER:
@@ -91,7 +91,7 @@ def _plan_board(seen: Observed, wanted: Target, present: TargetSeen | None) -> B
     step, found = benchmark_step(seen, wanted, present.attempt), seen.benchmarks.get(key)
     if step is None or found is None:
         return BoardPlan(present, _benchmarking(key, f"attempt {present.attempt} begins"))
-    match advance(BENCHMARK, present, step, found, BenchmarkResult, problem_of=lambda result: _problem(key, result)):
+    match advance(BENCHMARK, present, step, found, BenchmarkResult, now=now, problem_of=lambda result: _problem(key, result)):
         case UnderWay(message, items, since):
             return BoardPlan(present, _benchmarking(key, message), items, since=since)
         case NotFiled(item):

@@ -26,7 +26,7 @@ def convert(seen: Observed, now: datetime) -> Plan | None:
     step = convert_step(seen, conversion.attempt)
     if step is None or seen.conversion is None:
         return None
-    match advance("conversion", conversion, step, seen.conversion, ConvertResult, filed_key=convert_filed_key(step)):
+    match advance("conversion", conversion, step, seen.conversion, ConvertResult, now=now, filed_key=convert_filed_key(step)):
         case UnderWay(message, items, since):
             return report_version(seen, converting(message), now, items=items, wake_at=look_again(since, now))
         case NotFiled(item):

@@ -24,8 +24,8 @@ FIRST_WAIT_SECONDS = 10
 """How long the next attempt waits after the first one that asked to be tried again. The wait doubles with each further one."""
 
 RELEASED_SECONDS, RELEASED_MOST_SECONDS = 30, 1800
-"""How long the next attempt waits after one that got only a part of its pods. The wait doubles up to half an hour. Up to half a minute is
-added, which differs from run to run, so that two runs that took each other's nodes do not do so again."""
+"""How long the next attempt waits after one that did not begin to train and was ended. The wait doubles up to half an hour. Up to half a
+minute is added, which differs from run to run, so that two runs that took each other's nodes do not do so again."""
 
 
 def begin(seen: Observed, now: datetime) -> Plan | None:
@@ -39,7 +39,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
     cause = status.first_cause
     if (begins := _not_before(seen)) > now:
         if status.released is not None:
-            reason, why = INCOMPLETE, f"attempt {status.attempt} got only a part of its pods: {status.released.message}"
+            reason, why = INCOMPLETE, f"attempt {status.attempt} did not begin to train: {status.released.message}"
         else:
             described = f": {describe_cause(cause)}" if cause is not None else ""
             reason, why = BETWEEN_ATTEMPTS, f"the last one asked to be tried again later{described}"
@@ -61,7 +61,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
 
 
 def _not_before(seen: Observed) -> datetime:
-    """The earliest time of the next attempt. It follows at once, unless the last one got only a part of its pods, or asked to be tried
+    """The earliest time of the next attempt. It follows at once, unless the last one did not begin to train, or asked to be tried
     again and had not got further.
     """
     status = seen.status

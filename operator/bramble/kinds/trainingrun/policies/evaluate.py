@@ -34,7 +34,7 @@ def evaluate(seen: Observed, now: datetime) -> Plan | None:
     if step is None or seen.evaluation is None:
         return None
     key = evaluate_filed_key(step)
-    found = advance("evaluation", status.evaluating, step, seen.evaluation, EvaluateResult, filed_key=key)
+    found = advance("evaluation", status.evaluating, step, seen.evaluation, EvaluateResult, now=now, filed_key=key)
     if isinstance(found, Finished):
         measured = evaluation_of(found.result, key)
         return remember(run, _evaluating(seen, describe_gates(measured)), now, evaluation=measured)

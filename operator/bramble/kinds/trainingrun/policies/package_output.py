@@ -30,7 +30,7 @@ def package_output(seen: Observed, now: datetime) -> Plan | None:
     step = package_step(seen, status.packaging.attempt)
     if step is None or seen.packaging is None:
         return None
-    found = advance("packaging", status.packaging, step, seen.packaging, PackagingResult)
+    found = advance("packaging", status.packaging, step, seen.packaging, PackagingResult, now=now)
     if isinstance(found, Finished):
         result = found.result
         message = f"package {short(result.package)} was made, without training, of what attempt {pin.attempt} of {pin.run} left"
