@@ -233,6 +233,14 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
             "guardrails[0]",
             "set a limit above the ceiling",
         ),
+        case(
+            "better, and fine below a ceiling",
+            ROLLOUT,
+            {"spec.analysis.guardrails": [{"metric": "errors", "ceiling": "0.1", "better": True}]},
+            "guardrails[0]",
+            "no better",
+            "remove the ceiling",
+        ),
         case("no false rollback ever", ROLLOUT, {"spec.analysis.falseRollbackRate": "0"}, "falseRollbackRate", '"0.01"'),
         case("a coin", ROLLOUT, {"spec.analysis.falsePromotionRate": "0.51"}, "falsePromotionRate", '"0.5"'),
         case(
@@ -299,6 +307,7 @@ def test_refused(admission: Admission, manifest: Manifest, fragments: tuple[str,
                 "spec.analysis.falsePromotionRate": "0.001",
             },
         ),
+        case("better with a limit", ROLLOUT, {"spec.analysis.guardrails": [{"metric": "errors", "limit": "0.1", "better": True}]}),
         case(
             "two guardrails of one metric",
             ROLLOUT,

@@ -147,6 +147,10 @@ class Guardrail(SpecPart):
             "!has(self.limit) || !has(self.ceiling) || double(self.limit) > double(self.ceiling)",
             "limit: a rate between limit and ceiling would fail and pass; set a limit above the ceiling",
         ),
+        Rule(
+            "!has(self.better) || !self.better || !has(self.ceiling)",
+            "better: a version that is no better passes by its ceiling; remove the ceiling, or better",
+        ),
     )
 
     metric: MetricName = Field(description=_described(IN_A_SPEC))
@@ -161,7 +165,10 @@ class Guardrail(SpecPart):
     margin decides, which takes long where bad events are rare."""
     limit: Share | None = None
     """A rate that is too high whatever the stable cohort's rate is: a candidate is undone once it is shown to be above. It also decides
-    where there is no stable version to compare with, as in the last step."""
+    where there is no stable version to compare with, as in the last step and for a first version."""
+    better: bool | None = None
+    """With `true` the candidate has to be shown to have a lower rate than the stable cohort, before a step with every node and before the
+    promotion; for the steps before, the margin decides. A first version is not asked to be better."""
     min_events: Annotated[int, Field(ge=1)] | None = Field(
         None,
         description=f"How many events the candidate must have had before it passes, and the stable version before a step with every node;"

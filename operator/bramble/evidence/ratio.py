@@ -97,11 +97,11 @@ class RatioTest:
             shown = np.logaddexp(shown, log_sum(below, around_one)) - np.log(2)
         return np.asarray(shown - np.maximum(0.0, self._drifted(state, spread, self.margin)))
 
-    def most_fine(self, spread: ArrayLike = 0.0) -> Floats:
-        """The evidence that `fine` gives for an unchanged version after any amount of events, [...]; infinite without a spread."""
+    def most_fine(self, spread: ArrayLike = 0.0, ratio: float = 1.0) -> Floats:
+        """The evidence that `fine` gives for a version with this ratio after any amount of events, [...]; infinite without a spread."""
         sd = np.asarray(spread, np.float64)
         certain = np.full((*sd.shape, 2, POINTS), -CERTAIN)
-        certain[..., 1, np.abs(self.ratios[1] - 1).argmin()] = CERTAIN
+        certain[..., 1, np.abs(self.ratios[1] - ratio).argmin()] = CERTAIN
         return np.where(sd > 0, self.fine(certain, sd), np.inf)
 
     def _drifted(self, state: State, spread: ArrayLike, centre: float) -> Floats:
@@ -117,3 +117,7 @@ class RatioTest:
         distances = np.log(self.ratios / centre).reshape(-1)
         log_weights = -0.5 * (distances / np.maximum(last_axis(spread), 1 / POINTS)) ** 2 - np.log(np.tile(STEPS, 2))
         return np.asarray(log_weights - log_sum(log_weights, np.zeros(1))[..., np.newaxis])
+
+
+SAME = RatioTest(1.0)
+"""Compares a candidate that has to be better: its `fine` is evidence against "the ratio is 1 or more"."""

@@ -54,20 +54,21 @@ class Levels:
             return "Fail"
         return "Pass" if fine >= self.pass_at else "Undecided"
 
-    def more_bad_events(self, test: RatioTest, fine: float, share: float, spread: float = 0.0) -> float:
-        """How many more bad events, of both cohorts, an unchanged version is expected to need until it passes; infinite if it never can.
+    def more_bad_events(self, test: RatioTest, fine: float, share: float, spread: float = 0.0, ratio: float = 1.0) -> float:
+        """How many more bad events, of both cohorts, a version is expected to need until it passes; infinite if it never can.
 
         Args:
             fine: the evidence so far, in nats.
             share: the candidate's share of expected bad events.
             spread: as for `RatioTest.fine`.
+            ratio: of the version's rate and the stable one; 1 for an unchanged version.
         """
         if self.pass_at <= fine:
             return 0
-        if not 0 < share < 1 or test.margin == 1 or test.most_fine(spread) < self.pass_at:
+        if not 0 < share < 1 or ratio >= test.margin or test.most_fine(spread, ratio) < self.pass_at:
             return inf
-        at_margin = test.margin * share / (1 + share * (test.margin - 1))
-        return _until(self.pass_at - fine, share, at_margin)
+        true, at_margin = (each * share / (1 + share * (each - 1)) for each in (ratio, test.margin))
+        return _until(self.pass_at - fine, true, at_margin)
 
     def more_events(self, test: RateTest, below: float, rate: float) -> float:
         """How many more events a candidate with this rate of bad ones is expected to need until it is shown to be below the ceiling.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from bramble.contracts.base import Document
 from bramble.contracts.counters import Counted
@@ -23,6 +24,8 @@ class Rule(Document):
         max_ratio: the margin: how many times the stable cohort's rate the candidate's rate may be.
         ceiling: a rate below which a version passes whatever the stable cohort's rate is, between 0 and 1.
         limit: a rate above which a version fails whatever the stable cohort's rate is, between 0 and 1.
+        better: the candidate passes only if its rate is shown to be lower than the stable cohort's.
+        absolute: there is no stable version to compare with: only limit and ceiling are judged.
         min_events: how many events the candidate must have had before it passes.
         min_nodes: on how many candidate nodes there must have been any event before it passes.
     """
@@ -32,6 +35,8 @@ class Rule(Document):
     max_ratio: float
     ceiling: float | None = None
     limit: float | None = None
+    better: Literal[True] | None = None
+    absolute: Literal[True] | None = None
     min_events: int
     min_nodes: int
 
@@ -114,6 +119,7 @@ class CountedMetric(Metric):
 
     It fails once the candidate is shown to have more than `max_ratio` times the stable cohort's rate, on all its nodes together or on
     several of them, or to be above its limit. It passes once its rate is shown to be less than that multiple, or to be below its ceiling.
+    Where the rule asks for better, it passes only once its rate is shown to be lower than the stable cohort's.
 
     Attributes:
         happened: what a bad event is, as the verb of a message: "failed".
@@ -154,7 +160,7 @@ class CountedMetric(Metric):
 
     def tests(self, rule: Rule) -> int:
         """The comparison with the stable cohort, and the limit."""
-        return 1 if rule.limit is None else 2
+        return (0 if rule.absolute else 1) + (0 if rule.limit is None else 1)
 
     def judge(self, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:
         """Compare the evidence with what a decision needs (`bramble.guardrails.judging`)."""
@@ -170,14 +176,17 @@ class CountedMetric(Metric):
             return f"{self.event} so far on {candidate.nodes} of {rule.min_nodes} candidate nodes"
         return None
 
-    def numbers(self, evidence: GuardEvidence) -> str:
-        """Both rates, as the beginning of a message."""
+    def numbers(self, rule: Rule, evidence: GuardEvidence) -> str:
+        """Both rates, as the beginning of a message; one where there is nothing to compare with."""
         mine, theirs = evidence.candidate, evidence.stable
-        before = " before" if evidence.frozen else ""
-        return (
-            f"{percent(mine.share)} of {mine.events} {self.event} {self.happened} on candidate nodes,"
-            f" {percent(theirs.share)} of {theirs.events} on stable nodes{before}"
-        )
+        said = f"{percent(mine.share)} of {mine.events} {self.event} {self.bad_events(evidence)} on candidate nodes"
+        if rule.absolute:
+            return said
+        return f"{said}, {percent(theirs.share)} of {theirs.events} on stable nodes{' before' if evidence.frozen else ''}"
+
+    def bad_events(self, evidence: GuardEvidence) -> str:  # noqa: ARG002
+        """What a bad event is, as the verb of a message."""
+        return self.happened
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

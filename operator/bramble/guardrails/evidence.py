@@ -38,6 +38,7 @@ class GuardEvidence(Document):
     Attributes:
         candidate, stable: what was counted. The stable cohort's is that of its history where no node was left on the stable version.
         ratio: state of `bramble.evidence.ratio.RatioTest`, its two rows one after the other; empty while nothing was compared.
+        better: state of `RatioTest(1)`, whose `fine` shows that the candidate is better; None where the rule does not ask for that.
         spread: by how much the ratio of an unchanged version differs from 1, as the standard deviation of its logarithm.
         share: the candidate's part of all bad events if it were like the stable version.
         single: evidence in nats of single nodes that the candidate is worse (`bramble.evidence.cohorts.single_nodes`).
@@ -50,6 +51,7 @@ class GuardEvidence(Document):
     candidate: Tally = Tally()
     stable: Tally = Tally()
     ratio: Annotated[tuple[Finite, ...], Field(max_length=1024)] = ()
+    better: Annotated[tuple[Finite, ...], Field(max_length=1024)] | None = None
     spread: Annotated[Finite, Field(ge=0)] = 0.0
     share: Annotated[Finite, Field(ge=0, le=1)] = 0.0
     single: Finite = NOTHING_SHOWN

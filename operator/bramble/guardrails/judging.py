@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bramble.evidence.cohorts import together
 from bramble.evidence.nodes import state_of
 from bramble.evidence.rate import RateTest
-from bramble.evidence.ratio import RatioTest, State
+from bramble.evidence.ratio import SAME, RatioTest, State
 from bramble.evidence.verdict import Levels, in_words
 from bramble.guardrails.base import CountedMetric, Rule, Verdict, percent
 from bramble.guardrails.evidence import GuardEvidence, Tally
@@ -29,53 +29,72 @@ class Shown(NamedTuple):
     words: str
 
 
+NOTHING = Shown(-inf, "")
+"""Of a rule that has no test of that kind."""
+
+
 def judge(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:
     """Compare the evidence with what a decision needs. A Fail wins over a Pass."""
     if (missing := metric.unknown(rule, evidence)) is not None:
         return metric.verdict("Undecided", evidence, missing)
-    worst = max(against(metric, rule, evidence), key=lambda shown: shown.nats)
-    best = max(passing(metric, rule, evidence), key=lambda shown: shown.nats)
+    worst = max(against(metric, rule, evidence), key=lambda shown: shown.nats, default=NOTHING)
+    best = max(passing(metric, rule, evidence), key=lambda shown: shown.nats, default=NOTHING)
     too_few = metric.too_few(rule, evidence.candidate)
     outcome = levels.outcome(worst.nats, best.nats if too_few is None else -inf)
     if outcome == "Undecided" and too_few is not None:
         message = too_few
     else:
         words = {"Fail": worst.words, "Pass": best.words}.get(outcome) or needed(metric, rule, evidence, levels)
-        message = f"{metric.numbers(evidence)}; {words}"
+        message = f"{metric.numbers(rule, evidence)}; {words}"
     return metric.verdict(outcome, evidence, message, worst.nats / levels.fail_at, best.nats / levels.pass_at)
 
 
 def against(metric: CountedMetric, rule: Rule, evidence: GuardEvidence) -> list[Shown]:
     """What shows that the candidate is worse. Where a rate is allowed, it has to be above that as well."""
-    test, state = _ratio(rule, evidence)
-    worse = float(together(test.worse(state, evidence.spread), evidence.single))
-    if (allowed := metric.allowed(rule)) is not None:
-        worse = min(worse, _above(allowed, evidence.candidate))
-    shown = [Shown(worse, f"shown to be above {_margin(rule, evidence)}")]
+    shown = []
+    if not rule.absolute:
+        test, state = _ratio(rule, evidence)
+        worse = float(together(test.worse(state, evidence.spread), evidence.single))
+        if (allowed := metric.allowed(rule)) is not None:
+            worse = min(worse, _above(allowed, evidence.candidate))
+        shown.append(Shown(worse, f"shown to be above {_margin(rule, evidence)}"))
     if rule.limit is not None:
         shown.append(Shown(_above(rule.limit, evidence.candidate), f"shown to be above the limit of {percent(rule.limit)}"))
     return shown
 
 
 def passing(metric: CountedMetric, rule: Rule, evidence: GuardEvidence) -> list[Shown]:
-    """What shows that the candidate is fine."""
-    test, state = _ratio(rule, evidence)
-    shown = [Shown(float(test.fine(state, evidence.spread)), f"shown to be below {_margin(rule, evidence)}")]
+    """What shows that the candidate is fine. A rate that is low enough shows nothing to a rule that asks for better."""
+    if rule.better:
+        return [Shown(_better(evidence), f"shown to be below stable{_before(evidence)}")]
+    shown = []
+    if not rule.absolute:
+        test, state = _ratio(rule, evidence)
+        shown.append(Shown(float(test.fine(state, evidence.spread)), f"shown to be below {_margin(rule, evidence)}"))
     rates = [rate for rate in (rule.ceiling, metric.allowed(rule)) if rate]
     return [*shown, *(Shown(_below(rate, evidence.candidate), f"shown to be below {percent(rate)}") for rate in rates)]
 
 
 def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Levels) -> str:
-    """How much evidence an unchanged version would still need to pass, in words."""
-    test, state = _ratio(rule, evidence)
+    """How much evidence is still needed for a pass, in words: by an unchanged version, or by one that is better by as much as it seems."""
     mine, seconds = evidence.candidate, evidence.seconds or 1.0
-    fine = float(test.fine(state, evidence.spread))
-    more = levels.more_bad_events(test, fine, evidence.share, evidence.spread)
-    ways = [(more, f"{metric.event} that {metric.happened}", (mine.bad + evidence.stable.bad) / seconds)]
+    bad_events, per_second = f"{metric.event} that {metric.happened}", (mine.bad + evidence.stable.bad) / seconds
+    if rule.better:
+        more = levels.more_bad_events(SAME, _better(evidence), evidence.share, evidence.spread, _seen_ratio(evidence))
+        if not isfinite(more):
+            return "at these rates no amount of evidence can show that it is below stable, as better asks"
+        return f"{in_words(more, bad_events, per_second)} are needed to show that it is below stable"
+    ways = []
+    if not rule.absolute:
+        test, state = _ratio(rule, evidence)
+        fine = float(test.fine(state, evidence.spread))
+        ways.append((levels.more_bad_events(test, fine, evidence.share, evidence.spread), bad_events, per_second))
     for rate in (rule.ceiling, metric.allowed(rule)):
         if rate:
             more = levels.more_events(_rate_test(rate), _below(rate, mine), mine.share)
             ways.append((more, metric.event, mine.events / seconds))
+    if not ways:
+        return f"not shown to be above the limit of {percent(rule.limit or 0.0)}"
     more, event, per_second = min(ways, key=lambda way: way[0] / way[2] if way[2] else inf)
     if not isfinite(more):
         return "no amount of evidence can show that it is fine: set a ceiling, or wider margins"
@@ -83,12 +102,26 @@ def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: L
 
 
 def _margin(rule: Rule, evidence: GuardEvidence) -> str:
-    return f"{rule.max_ratio:g} × stable{' before' if evidence.frozen else ''}"
+    return f"{rule.max_ratio:g} × stable{_before(evidence)}"
+
+
+def _before(evidence: GuardEvidence) -> str:
+    return " before" if evidence.frozen else ""
 
 
 def _ratio(rule: Rule, evidence: GuardEvidence) -> tuple[RatioTest, State]:
     test = RatioTest(rule.max_ratio)
     return test, state_of(test, evidence.ratio)
+
+
+def _better(evidence: GuardEvidence) -> float:
+    return float(SAME.fine(state_of(SAME, evidence.better or ()), evidence.spread))
+
+
+def _seen_ratio(evidence: GuardEvidence) -> float:
+    """The candidate's rate as a multiple of the stable one, each node compared with its own history; 1 where the stable one is 0."""
+    expected, others = evidence.share * evidence.stable.bad, 1 - evidence.share
+    return evidence.candidate.bad * others / expected if expected else 1.0
 
 
 def _rate_test(rate: float) -> RateTest:

@@ -23,7 +23,7 @@ from itertools import repeat
 from statistics import median_low
 
 from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT, Counted, Histogram, add_histograms
-from bramble.guardrails.base import CountedMetric, Rule, percent
+from bramble.guardrails.base import CountedMetric, Rule
 from bramble.guardrails.evidence import GuardEvidence
 
 DEFAULT_QUANTILE = 0.99
@@ -75,13 +75,9 @@ class Latency(CountedMetric):
             return None
         return f"fewer than {rule.min_events} requests so far on stable nodes, which are needed to know what is slow"
 
-    def numbers(self, evidence: GuardEvidence) -> str:
-        """Both rates, and what is slow."""
-        mine, theirs = evidence.candidate, evidence.stable
-        return (
-            f"{percent(mine.share)} of {mine.events} requests on candidate nodes took longer than {evidence.over_ms:.2f} ms,"
-            f" {percent(theirs.share)} of {theirs.events} on stable nodes{' before' if evidence.frozen else ''}"
-        )
+    def bad_events(self, evidence: GuardEvidence) -> str:
+        """They are slow, and what is slow."""
+        return f"took longer than {evidence.over_ms:.2f} ms"
 
 
 def _at_most(histogram: Histogram, most: int) -> Histogram:

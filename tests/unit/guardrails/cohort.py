@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble.evidence.nodes import look
-from bramble.evidence.ratio import RatioTest
+from bramble.evidence.ratio import SAME, RatioTest
 from bramble.evidence.verdict import Levels
 from bramble.guardrails.evidence import GuardEvidence, Tally
 
@@ -32,6 +32,7 @@ def counted(
             "candidate": Tally(bad=bad, events=events, nodes=nodes if events else 0),
             "stable": Tally(bad=others_bad, events=others, nodes=nodes if others else 0),
             "ratio": look(RatioTest(margin), (), bad, bad + others_bad, share),
+            "better": look(SAME, (), bad, bad + others_bad, share),
             "share": share,
             "seconds": 60.0,
             **more,

@@ -14,6 +14,8 @@ row = pytest.param
 RULE = Rule(metric="errors", max_ratio=2, min_events=400, min_nodes=2)
 CEILING = RULE.model_copy(update={"ceiling": 0.02})
 LIMIT = RULE.model_copy(update={"limit": 0.2})
+BETTER = RULE.model_copy(update={"better": True})
+FIRST = RULE.model_copy(update={"absolute": True, "limit": 0.2, "ceiling": 0.02})
 BOTH = RULE.model_copy(update={"limit": 0.2, "ceiling": 0.02})
 
 
@@ -47,6 +49,18 @@ def errors(candidate: tuple[int, int], stable: tuple[int, int], **more: object) 
         row(RULE, errors((0, 0), (0, 0), single=7.0), "Fail", id="several nodes by themselves are worse"),
         row(CEILING, errors((2, 900_000), (0, 0), single=7.0), "Fail", id="a Fail wins over a Pass"),
         row(RULE, errors((30, 100), (0, 900), frozen=True), "Fail", id="it is compared with the history of the stable version"),
+        row(BETTER, errors((1000, 100_000), (9000, 900_000)), "Undecided", id="like the stable version it is not better"),
+        row(BETTER, errors((800, 100_000), (9000, 900_000)), "Pass", id="a fifth fewer errors are better"),
+        row(BETTER, errors((8, 1000), (90, 9000)), "Undecided", id="but not with a hundredth of the events"),
+        row(BETTER, errors((800, 100_000), (9000, 900_000), spread=0.3), "Undecided", id="nor where nodes differ by more than that"),
+        row(BETTER, errors((0, 100_000), (0, 900_000)), "Undecided", id="nothing is better than no error"),
+        row(BETTER, errors((0, 399), (9000, 900_000)), "Undecided", id="one event too few to be better"),
+        row(BETTER, errors((2400, 100_000), (9000, 900_000)), "Fail", id="what asks for better fails by the margin"),
+        row(FIRST, errors((60, 100), (0, 0)), "Fail", id="a first version above the limit fails"),
+        row(FIRST, errors((0, 400), (0, 0)), "Pass", id="a first version below the ceiling passes"),
+        row(FIRST, errors((20, 400), (0, 0)), "Undecided", id="a first version between the two"),
+        row(FIRST.model_copy(update={"ceiling": None}), errors((0, 400), (0, 0)), "Undecided", id="only a ceiling passes a first version"),
+        row(FIRST.model_copy(update={"limit": None}), errors((400, 400), (0, 0)), "Undecided", id="only a limit fails a first version"),
     ],
 )
 def test_errors(rule: Rule, seen: GuardEvidence, expected: str) -> None:
@@ -62,7 +76,7 @@ def test_a_rarer_error_needs_more_evidence() -> None:
 
 
 def test_how_many_of_its_tests_can_undo_a_candidate() -> None:
-    assert (ERRORS.tests(RULE), ERRORS.tests(LIMIT)) == (1, 2)
+    assert (ERRORS.tests(RULE), ERRORS.tests(LIMIT), ERRORS.tests(BETTER), ERRORS.tests(FIRST)) == (1, 2, 1, 1)
 
 
 def test_a_verdict_says_how_far_the_evidence_has_come() -> None:
@@ -104,6 +118,18 @@ def test_a_verdict_says_how_far_the_evidence_has_come() -> None:
             "errors: 0 % of 400 requests failed on candidate nodes, 0 % of 0 on stable nodes; shown to be below 2 %",
             id="a Pass by the ceiling",
         ),
+        row(
+            BETTER,
+            errors((800, 100_000), (9000, 900_000)),
+            "errors: 0.8 % of 100000 requests failed on candidate nodes, 1 % of 900000 on stable nodes; shown to be below stable",
+            id="a Pass by being better",
+        ),
+        row(
+            FIRST,
+            errors((60, 100), (0, 0)),
+            "errors: 60 % of 100 requests failed on candidate nodes; shown to be above the limit of 20 %",
+            id="a first version is compared with nobody",
+        ),
         row(RULE, errors((1, 300), (1, 900)), "errors: 300 of 400 requests so far on candidate nodes", id="too few events to pass"),
         row(
             RULE,
@@ -122,6 +148,24 @@ def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
     [
         row(RULE, errors((10, 1000), (90, 9000)), "more requests that failed or less than two minutes are needed", id="more errors"),
         row(CEILING, errors((4, 400), (1, 100)), "more requests or less than two minutes are needed", id="the ceiling is reached sooner"),
+        row(
+            BETTER,
+            errors((8, 1000), (90, 9000)),
+            "more requests that failed or 18 minutes are needed to show that it is below stable",
+            id="as many as such a difference needs",
+        ),
+        row(
+            BETTER,
+            errors((10, 1000), (90, 9000)),
+            "at these rates no amount of evidence can show that it is below stable, as better asks",
+            id="no difference",
+        ),
+        row(
+            FIRST.model_copy(update={"ceiling": None}),
+            errors((20, 400), (0, 0)),
+            "not shown to be above the limit of 20 %",
+            id="a limit only",
+        ),
         row(
             RULE.model_copy(update={"max_ratio": 1}),
             counted("errors", (1, 400), (9, 9000), margin=1),

@@ -79,7 +79,7 @@ def test_latency(rule: Rule, seen: GuardEvidence, expected: str) -> None:
 
 def test_a_verdict_says_what_was_compared() -> None:
     message = (
-        "latency: 10 % of 1000 requests on candidate nodes took longer than 6.40 ms, 0.0111 % of 9000 on stable nodes;"
+        "latency: 10 % of 1000 requests took longer than 6.40 ms on candidate nodes, 0.0111 % of 9000 on stable nodes;"
         " shown to be above 2 × stable"
     )
     assert LATENCY.judge(RULE, slow((100, 1000), (1, 9000)), LEVELS).message == message

@@ -152,7 +152,7 @@ ONE_SILENT = observed(written=orders(), reports=SILENT)
         row(
             first_version(),
             "Analysable",
-            "False/FirstRollout: there is no stable version to compare with; the steps only set the pace",
+            "False/FirstRollout: no stable version to compare with: the steps set the pace, limits are judged",
             id="a first version has nothing to be compared with",
         ),
         row(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from bramble.api.rollout import DEFAULT_EVENTS, DEFAULT_NODES, DEFAULT_RATIO, Analysis, Guardrail
 from bramble.contracts.base import Document
 from bramble.evidence.verdict import Levels, Outcome
 from bramble.guardrails.base import Rule, Verdict
-from bramble.guardrails.catalogue import METRICS, metric_named
+from bramble.guardrails.catalogue import METRICS, counted_metric, metric_named
 from bramble.guardrails.evidence import GuardEvidence
 
 ALWAYS: tuple[Rule, ...] = tuple(metric.always for metric in METRICS if metric.always is not None)
@@ -29,10 +29,6 @@ class Judgement(Document):
     verdict: Outcome
     guardrails: tuple[Verdict, ...]
 
-    def failed(self, metric: str) -> bool:
-        """Whether this metric failed."""
-        return any(verdict.metric == metric and verdict.verdict == "Fail" for verdict in self.guardrails)
-
     def messages(self, outcome: Outcome) -> str:
         """The messages of the guardrails with this outcome, in one line."""
         return "; ".join(verdict.message for verdict in self.guardrails if verdict.verdict == outcome)
@@ -50,9 +46,16 @@ def rule_of(guardrail: Guardrail) -> Rule:
         max_ratio=max(1.0, float(Decimal(guardrail.max_ratio or DEFAULT_RATIO))),
         ceiling=float(guardrail.ceiling or 0) or None,
         limit=float(guardrail.limit) if guardrail.limit is not None else None,
+        better=guardrail.better or None,
         min_events=guardrail.min_events or DEFAULT_EVENTS,
         min_nodes=guardrail.min_nodes or DEFAULT_NODES,
     )
+
+
+def absolute(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """What is left of these rules where there is no stable version: limits and ceilings. What is slow cannot be known then."""
+    judged = (rule for rule in rules if (rule.limit or rule.ceiling) and not counted_metric(rule.metric).compares_durations)
+    return tuple(rule.model_copy(update={"absolute": True, "better": None}) for rule in judged)
 
 
 def error_rates(analysis: Analysis) -> ErrorRates:

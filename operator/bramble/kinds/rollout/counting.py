@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bramble.contracts.counters import Cohort, Counted
 from bramble.evidence.nodes import Node, broken_nodes, drift_allowed, expected_rates, look
+from bramble.evidence.ratio import SAME
 from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import Tally
 from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Ledger, NodeRecord, Pair, Reading
@@ -279,7 +280,8 @@ def _look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, 
         update["frozen"] = frozen.model_copy(update=left)
     whole = weight + other_weight
     if whole:
-        update["ratio"] = look(guard.test, guard.ratio, bad, bad + other_bad, weight / whole)
+        counts = (bad, bad + other_bad, weight / whole)
+        update["ratio"], update["better"] = look(guard.test, guard.ratio, *counts), look(SAME, guard.better, *counts)
     update["candidate"] = (guard.candidate[0] + bad, guard.candidate[1] + events)
     update["stable"] = (guard.stable[0] + stable[0], guard.stable[1] + stable[1])
     update["weights"] = (guard.weights[0] + weight, guard.weights[1] + stable[3])

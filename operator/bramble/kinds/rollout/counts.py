@@ -153,6 +153,7 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
         candidate=Tally(bad=round(guard.candidate[0]), events=round(guard.candidate[1]), nodes=members),
         stable=stable,
         ratio=guard.ratio,
+        better=guard.better if rule.better else None,
         spread=seen.spread if seen is not None else 0.0,
         share=round(guard.weights[0] / whole, DECIMALS) if whole else 0.0,
         single=seen.single if seen is not None else NOTHING_SHOWN,

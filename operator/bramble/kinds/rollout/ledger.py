@@ -104,6 +104,7 @@ class Guard(ExtensibleDocument):
         metric, quantile, max_ratio: of its rule. Evidence belongs to a guardrail with the same three.
         edge: index of the last bucket of durations that is not slow; None for other metrics, and until the stable quantile is known.
         ratio: as in `GuardEvidence`.
+        better: the same of the test whether the candidate is better. It is kept for every guardrail, since a spec may ask for it later.
         candidate, stable: bad events and events of this attempt.
         weights: events of the candidate and of the stable cohort, each times its node's expected rate.
         newcomer: the baseline of a node without history.
@@ -115,6 +116,7 @@ class Guard(ExtensibleDocument):
     max_ratio: float
     edge: Whole | None = None
     ratio: tuple[Finite, ...] = ()
+    better: tuple[Finite, ...] = ()
     candidate: Pair = ZERO
     stable: Pair = ZERO
     weights: Pair = ZERO
@@ -248,7 +250,7 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
         {len(node.counted), len(node.sums), len(node.history), len(node.baseline), len(node.other) or guards} == {guards}
         for node in ledger.nodes.values()
     )
-    if not whole or any(guard.ratio and len(guard.ratio) != NUMBERS for guard in ledger.guards):
+    if not whole or any(state and len(state) != NUMBERS for guard in ledger.guards for state in (guard.ratio, guard.better)):
         return None
     # Former operators wrote nothing of the other cohort.
     none = (ZERO,) * guards

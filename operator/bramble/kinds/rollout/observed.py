@@ -16,7 +16,7 @@ from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import GuardEvidence
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.requests import Refused
-from bramble.kinds.rollout.analysis import ALWAYS, Judgement, error_rates, judge, rule_of
+from bramble.kinds.rollout.analysis import ALWAYS, Judgement, absolute, error_rates, judge, rule_of
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import Counts, evidence_of, history_of
 from bramble.kinds.rollout.incident.incident import Origin
@@ -188,8 +188,17 @@ class Observed:
 
     @cached_property
     def compared(self) -> tuple[Rule, ...]:
-        """The spec's guardrails with their defaults; none while there is no stable version to compare with."""
-        return tuple(rule_of(guardrail) for guardrail in self.spec.analysis.guardrails) if self.status.stable is not None else ()
+        """The spec's guardrails with their defaults, as far as they are judged in the present step.
+
+        While there is no stable version to compare with, those are limits and ceilings. Whether the candidate is better is asked before the
+        step with every node, which leaves none to compare with, and before the promotion.
+        """
+        rules = tuple(rule_of(guardrail) for guardrail in self.spec.analysis.guardrails)
+        if self.status.stable is None:
+            return absolute(rules)
+        if self.at_last_step or self.every_node_next:
+            return rules
+        return tuple(rule.model_copy(update={"better": None}) for rule in rules)
 
     @cached_property
     def counts(self) -> Counts:
@@ -218,16 +227,20 @@ class Observed:
         """Why a step with every node could not be judged; None where it can.
 
         Such a step has nothing to compare with but what the stable version counted before. A rule with a limit or a ceiling needs nothing,
-        unless it cannot count yet, such as durations before it is known what is slow: no node would be left to learn it from.
+        unless it asks for better, or cannot count yet, such as durations before it is known what is slow: no node would be left to learn it
+        from. Of a first version only limits are judged, which need nothing.
         """
-        for rule, evidence in zip(self.compared, self.compared_evidence, strict=True):
+        if self.status.stable is None:
+            return None
+        asked = [bool(guardrail.better) for guardrail in self.spec.analysis.guardrails]
+        for rule, evidence, better in zip(self.compared, self.compared_evidence, asked, strict=True):
             metric, events = counted_metric(rule.metric), history_of(self.ledger, rule)
             if (unknown := metric.unknown(rule, evidence)) is not None:
                 return f"{rule.metric}: {unknown}, and every node on the candidate leaves none; wait for more, or lower minEvents"
-            if rule.limit is None and rule.ceiling is None and events < rule.min_events:
+            if (better or (rule.limit is None and rule.ceiling is None)) and events < rule.min_events:
                 return (
                     f"{rule.metric}: the stable version had {events} of {rule.min_events} {metric.event}, and every node on the candidate"
-                    " leaves nothing else to compare with; wait for more, or set a limit or a ceiling"
+                    f" leaves nothing else to compare with; wait for more{'' if better else ', or set a limit or a ceiling'}"
                 )
         return None
 

@@ -85,7 +85,7 @@ def _analysable(seen: Observed) -> Condition:
         return Condition("Analysable", "Unknown", reasons.NO_CANDIDATE, "no version is being tried")
     if seen.status.stable is None:
         return Condition(
-            "Analysable", "False", reasons.FIRST_ROLLOUT, "there is no stable version to compare with; the steps only set the pace"
+            "Analysable", "False", reasons.FIRST_ROLLOUT, "no stable version to compare with: the steps set the pace, limits are judged"
         )
     if members := len(seen.counts.others):
         return Condition("Analysable", "True", reasons.COMPARABLE, f"the candidate is compared with {members} nodes on the stable version")
