@@ -24,6 +24,7 @@ from bramble.api.schema import (
     quoted,
 )
 from bramble.contracts.base import OneOf
+from bramble.contracts.confusion import MAX_CLASS_CHARACTERS
 from bramble.guardrails.base import Metric
 from bramble.guardrails.catalogue import ALWAYS, IN_A_SPEC
 from bramble.kube.resources import ROLLOUT
@@ -107,7 +108,11 @@ def _described(metrics: tuple[Metric, ...]) -> str:
 
 def _needing(field: str) -> str:
     """The metrics that need a field, as a phrase."""
-    return " and ".join(metric.name for metric in IN_A_SPEC if field in metric.fields)
+    return " and ".join(_names(field))
+
+
+def _names(field: str) -> tuple[str, ...]:
+    return tuple(metric.name for metric in IN_A_SPEC if field in metric.fields)
 
 
 def _events() -> str:
@@ -119,10 +124,11 @@ def _events() -> str:
 
 def _set_where_needed(field: str, example: str) -> Rule:
     """The field is set if the metric needs it, and only then."""
-    names = ", ".join(quoted(metric.name) for metric in IN_A_SPEC if field in metric.fields)
+    names = ", ".join(map(quoted, _names(field)))
+    needs = "needs" if len(_names(field)) == 1 else "need"
     return Rule(
         f"has(self.{field}) == (self.metric in [{names}])",
-        f"metric: {_needing(field)} needs a {field}, such as {example}; no other metric has one",
+        f"metric: {_needing(field)} {needs} a {field}, such as {example}; no other metric has one",
     )
 
 
@@ -135,6 +141,7 @@ class Guardrail(SpecPart):
 
     RULES: ClassVar[tuple[Rule, ...]] = (
         _set_where_needed("quantile", '"0.99"'),
+        _set_where_needed("label", "one of the model's classes"),
         Rule(
             "!has(self.maxRatio) || double(self.maxRatio) >= 1.0",
             'maxRatio: a candidate like the stable version has the ratio 1, so write "1" or more; to bound the rate itself, set a limit',
@@ -155,6 +162,9 @@ class Guardrail(SpecPart):
 
     metric: MetricName = Field(description=_described(IN_A_SPEC))
     quantile: Share | None = Field(None, description=f"For {_needing('quantile')}: which quantile of the stable version to compare with.")
+    label: Annotated[str, Field(min_length=1, max_length=MAX_CLASS_CHARACTERS)] | None = Field(
+        None, description=f"For {_needing('label')}: the class that is counted, one of those of the version's package."
+    )
     max_ratio: Decimal | None = Field(
         None,
         description="The margin, 1 or more: how many times the stable cohort's rate the candidate's may be;"
@@ -179,6 +189,17 @@ class Guardrail(SpecPart):
     )
 
 
+def _another_reason() -> Rule:
+    """A metric that is never the only reason to promote has another one beside it."""
+    names = [metric.name for metric in IN_A_SPEC if not metric.promotes]
+    return Rule(
+        "!has(self.guardrails) || self.guardrails.size() == 0"
+        f" || self.guardrails.exists(one, !(one.metric in [{', '.join(map(quoted, names))}]))",
+        f"guardrails: {' and '.join(names)} can undo a version, and is never the only reason to promote one, since people choose what they"
+        " speak up about; add another metric, such as errors",
+    )
+
+
 def _error_rate(field: str) -> Rule:
     """An error rate is above 0, which no evidence reaches, and at most a half."""
     return Rule(
@@ -195,6 +216,7 @@ class Analysis(SpecPart):
             "!has(self.guardrails) || self.guardrails.all(one, self.guardrails.exists_one(other, other == one))",
             "guardrails: one is listed twice with the same fields; remove one of the two",
         ),
+        _another_reason(),
         _error_rate("falseRollbackRate"),
         _error_rate("falsePromotionRate"),
     )
@@ -372,9 +394,9 @@ class Status(KindStatus):
     """How many nodes serve which version."""
     analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """The verdict on the version that is being tried, or was tried last: `attempt`, `step`, `verdict` (Pass, Fail or Undecided), and in
-    `guardrails` of each metric `metric`, `verdict`, `candidateRate`, `stableRate`, `candidateEvents`, `stableEvents`, `candidateNodes`,
-    `stableNodes`, `toFail` and `toPass` (how far the evidence has come on the way to either, from 0 to 1), and `message`, which says how
-    much is still needed."""
+    `guardrails` of each metric `metric`, `label` (of metrics of one class), `verdict`, `candidateRate`, `stableRate`, `candidateEvents`,
+    `stableEvents`, `candidateNodes`, `stableNodes`, `toFail` and `toPass` (how far the evidence has come on the way to either, from 0 to
+    1), and `message`, which says how much is still needed."""
 
 
 KIND = Kind(

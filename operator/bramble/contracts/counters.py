@@ -1,8 +1,9 @@
 """What a device counts for each package that it serves. All numbers are cumulative and add up over nodes (package contract, §2).
 
 Counts and histograms are maps by name, so that a new guardrail needs no new field here: the device counts under a name, and the metric
-in `bramble.guardrails` reads that name. The device of today counts `requests`, `errors`, `rejected`, `overloaded`, `right`, `wrong` and
-`crashes`, and the durations of requests under `predict`.
+in `bramble.guardrails` reads that name. The device of today counts `requests`, `errors`, `rejected`, `overloaded`, `confident`, `right`,
+`wrong`, `volunteered_right`, `volunteered_wrong` and `crashes`, and the durations of requests under `predict`. Labelled answers are also
+counted by true and answered class.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.bounds import Finite, Name, Whole
+from bramble.contracts.confusion import Confusion
 
 DURATION_BOUNDS_MS: tuple[float, ...] = tuple(0.1 * 2 ** (k / 8) for k in range(137))
 """Upper bounds of a histogram's buckets in milliseconds: 0.1 ms x 2^(k/8). One more bucket, the last, counts what is slower than all of
@@ -75,11 +77,23 @@ def _within_bounds(histogram: Histogram) -> Histogram:
     return histogram
 
 
+def _possible(confusion: Confusion) -> Confusion:
+    if confusion.total > MAX_COUNT:
+        raise ValueError(f"has {confusion.total} answers, more than one process can have given")
+    return confusion
+
+
 class Counted(ExtensibleDocument):
-    """Counts and histograms by name. A name that is missing stands for nothing counted."""
+    """Counts and histograms by name, and labelled answers by class. A name that is missing stands for nothing counted.
+
+    Attributes:
+        confusion: the answers for which labelling brought the true class. None where the device does not say: an older agent, nothing
+            labelled yet, or no room in the report. It is no proof that there was none.
+    """
 
     counts: Annotated[dict[CountName, Whole], Field(max_length=MAX_COUNTS)] = Field(default_factory=dict)
     histograms: Annotated[dict[CountName, Histogram], Field(max_length=MAX_HISTOGRAMS)] = Field(default_factory=dict)
+    confusion: Confusion | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -105,8 +119,9 @@ class Counted(ExtensibleDocument):
 
     @property
     def most_events(self) -> int:
-        """The largest count, and the count of the largest histogram."""
-        return max((*self.counts.values(), *(each.count for each in self.histograms.values())), default=0)
+        """The largest count, and the count of the largest histogram and of the confusion."""
+        labelled = self.confusion.total if self.confusion is not None else 0
+        return max((*self.counts.values(), *(each.count for each in self.histograms.values()), labelled))
 
 
 _EMPTY = Histogram()
@@ -128,3 +143,4 @@ class Counters(Counted):
     histograms: Annotated[dict[CountName, Annotated[Histogram, AfterValidator(_within_bounds)]], Field(max_length=MAX_HISTOGRAMS)] = Field(
         default_factory=dict
     )
+    confusion: Annotated[Confusion, AfterValidator(_possible)] | None = None

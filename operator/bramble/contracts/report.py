@@ -101,6 +101,8 @@ class LeftOut(ExtensibleDocument):
     """Models beyond `MAX_RUNNING`."""
     counters: Whole = 0
     """Counters of packages, cohorts and attempts. Those that serve now come first into a report, then the newest of each model."""
+    confusions: Whole = 0
+    """Confusions of counters that are in the report."""
 
 
 class Report(ExtensibleDocument):

@@ -6,14 +6,23 @@ The docstring of a metric's module is its section in docs/reference/guardrails.m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from bramble.contracts.base import Document
+from bramble.contracts.confusion import Confusion
 from bramble.contracts.counters import Counted
 from bramble.evidence.verdict import Levels, Outcome
 from bramble.guardrails.evidence import GuardEvidence, Tally
+
+CLASS_CHARACTERS = 30
+"""How much of a class's name a message has."""
+
+
+def titled(metric: str, label: str | None) -> str:
+    """A metric as messages call it, with its class: `errors`, `recall of 'ad'`."""
+    return metric if label is None else f"{metric} of {label[:CLASS_CHARACTERS]!r}"
 
 
 class Rule(Document):
@@ -21,6 +30,7 @@ class Rule(Document):
 
     Attributes:
         quantile: of the stable version's durations, between 0 and 1; for metrics that compare with one.
+        label: the class that is counted; for metrics of one class.
         max_ratio: the margin: how many times the stable cohort's rate the candidate's rate may be.
         ceiling: a rate below which a version passes whatever the stable cohort's rate is, between 0 and 1.
         limit: a rate above which a version fails whatever the stable cohort's rate is, between 0 and 1.
@@ -32,6 +42,7 @@ class Rule(Document):
 
     metric: str
     quantile: float | None = None
+    label: str | None = None
     max_ratio: float
     ceiling: float | None = None
     limit: float | None = None
@@ -40,11 +51,17 @@ class Rule(Document):
     min_events: int
     min_nodes: int
 
+    @property
+    def title(self) -> str:
+        """How a message calls it."""
+        return titled(self.metric, self.label)
+
 
 class Verdict(Document):
     """What one metric concludes, with the numbers that it concluded it from.
 
     Attributes:
+        label: the class that was counted; None for a metric of all classes.
         candidate_rate, stable_rate: bad events per event.
         candidate_events, stable_events: how many events there were.
         candidate_nodes, stable_nodes: on how many nodes.
@@ -52,6 +69,7 @@ class Verdict(Document):
     """
 
     metric: str
+    label: str | None = None
     verdict: Outcome
     candidate_rate: float
     stable_rate: float
@@ -62,6 +80,11 @@ class Verdict(Document):
     to_fail: float = 0.0
     to_pass: float = 0.0
     message: str
+
+    @property
+    def title(self) -> str:
+        """How a message calls it."""
+        return titled(self.metric, self.label)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +97,7 @@ class Metric(ABC):
         event: what one event is, in the plural, as a message and the API's description call it.
         fields: optional fields of a guardrail that this metric needs. No metric that does not list a field may be given it.
         always: it is judged for every candidate, and a spec cannot name it.
+        promotes: a spec may name it alone. One that does not can undo a candidate, but is never the only reason to promote one.
     """
 
     name: str
@@ -81,6 +105,7 @@ class Metric(ABC):
     event: str
     fields: frozenset[str] = frozenset()
     always: Rule | None = None
+    promotes: bool = True
 
     @property
     def reads(self) -> frozenset[str]:
@@ -100,6 +125,7 @@ class Metric(ABC):
         mine, theirs = evidence.candidate, evidence.stable
         return Verdict(
             metric=self.name,
+            label=evidence.label,
             verdict=outcome,
             candidate_rate=round(mine.share, 6),
             stable_rate=round(theirs.share, 6),
@@ -109,7 +135,7 @@ class Metric(ABC):
             stable_nodes=theirs.nodes,
             to_fail=round(min(1.0, max(0.0, to_fail)), 3),
             to_pass=round(min(1.0, max(0.0, to_pass)), 3),
-            message=f"{self.name}: {message}",
+            message=f"{titled(self.name, evidence.label)}: {message}",
         )
 
 
@@ -135,11 +161,12 @@ class CountedMetric(Metric):
         return False
 
     @abstractmethod
-    def tally(self, counted: Counted, edge: int | None) -> tuple[int, int]:
-        """How many bad events, and how many in all, a device counted.
+    def tally(self, counted: Counted, edge: int | None, label: str | None = None) -> tuple[int, int] | None:
+        """How many bad events, and how many in all, a device counted; None where it does not say, which is no proof that there were none.
 
         Args:
             edge: index of the last bucket of durations that is not slow, for metrics that compare durations.
+            label: the class that is counted, for metrics of one class.
         """
 
     def edge(self, rule: Rule, stable: Iterable[Counted]) -> int | None:  # noqa: ARG002
@@ -206,10 +233,30 @@ class EventShare(CountedMetric):
         """All names of both."""
         return frozenset({*self.bad, *self.among})
 
-    def tally(self, counted: Counted, edge: int | None) -> tuple[int, int]:  # noqa: ARG002
+    def tally(self, counted: Counted, edge: int | None, label: str | None = None) -> tuple[int, int]:  # noqa: ARG002
         """Bad events among all. More bad events than events are as many events."""
         bad = counted.count(*self.bad)
         return bad, max(bad, counted.count(*self.among))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassShare(CountedMetric):
+    """A metric whose events are the labelled answers of one class, and whose bad ones are the wrong answers among them.
+
+    Attributes:
+        count: the bad events and all events of a class in what a device counted.
+    """
+
+    count: Callable[[Confusion, str], tuple[int, int]]
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The counts by class."""
+        return frozenset({"confusion"})
+
+    def tally(self, counted: Counted, edge: int | None, label: str | None = None) -> tuple[int, int] | None:  # noqa: ARG002
+        """Wrong answers among those of the class; None from a device that has counted no class yet, or had no room to report them."""
+        return self.count(counted.confusion, label) if counted.confusion is not None and label is not None else None
 
 
 def percent(share: float) -> str:

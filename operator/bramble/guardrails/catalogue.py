@@ -6,11 +6,14 @@ from bramble.guardrails.accuracy import ACCURACY
 from bramble.guardrails.base import CountedMetric, Metric
 from bramble.guardrails.crashes import CRASHES
 from bramble.guardrails.errors import ERRORS
+from bramble.guardrails.feedback import FEEDBACK
 from bramble.guardrails.latency import LATENCY
 from bramble.guardrails.lost import LOST
+from bramble.guardrails.precision import PRECISION
+from bramble.guardrails.recall import RECALL
 from bramble.guardrails.rejected import REJECTED
 
-IN_A_SPEC: tuple[CountedMetric, ...] = (ERRORS, LATENCY, CRASHES, REJECTED, ACCURACY)
+IN_A_SPEC: tuple[CountedMetric, ...] = (ERRORS, LATENCY, CRASHES, REJECTED, ACCURACY, PRECISION, RECALL, FEEDBACK)
 """The metrics that a guardrail of a spec may name."""
 
 METRICS: tuple[Metric, ...] = (LOST, *IN_A_SPEC)

@@ -36,6 +36,7 @@ class GuardEvidence(Document):
     """The evidence about one guardrail.
 
     Attributes:
+        label: the class that was counted; None for a metric of all classes.
         candidate, stable: what was counted. The stable cohort's is that of its history where no node was left on the stable version.
         ratio: state of `bramble.evidence.ratio.RatioTest`, its two rows one after the other; empty while nothing was compared.
         better: state of `RatioTest(1)`, whose `fine` shows that the candidate is better; None where the rule does not ask for that.
@@ -48,6 +49,7 @@ class GuardEvidence(Document):
     """
 
     metric: str
+    label: str | None = None
     candidate: Tally = Tally()
     stable: Tally = Tally()
     ratio: Annotated[tuple[Finite, ...], Field(max_length=1024)] = ()

@@ -44,7 +44,7 @@ class Latency(CountedMetric):
         """It does."""
         return True
 
-    def tally(self, counted: Counted, edge: int | None) -> tuple[int, int]:
+    def tally(self, counted: Counted, edge: int | None, label: str | None = None) -> tuple[int, int]:  # noqa: ARG002
         """Slow requests among all; none of either while nobody knows what is slow."""
         if edge is None:
             return 0, 0

@@ -14,6 +14,7 @@ import pytest
 
 from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
 from bramble.contracts.canonical import canonical_json
+from bramble.contracts.confusion import Confusion
 from bramble.contracts.counters import Counters, Histogram
 from bramble.contracts.report import CandidateState, LeftOut, Report, Running
 
@@ -93,7 +94,8 @@ def test_an_older_agent_hears_a_newer_operator(former: Run, present: Assignment,
 def test_an_older_gateway_hears_a_newer_agent(former: Run) -> None:
     counted = Counters(
         namespace="n", model="m", package=STABLE, cohort="candidate", attempt=2,
-        counts={"requests": 5, "errors": 1, "rejected": 3, "overloaded": 2}, histograms={"predict": Histogram()},
+        counts={"requests": 5, "errors": 1, "rejected": 3, "overloaded": 2, "volunteered_wrong": 1}, histograms={"predict": Histogram()},
+        confusion=Confusion(classes=("ad", "film"), cells=(0, 1, 4)),
     )  # fmt: skip
     row = Running(
         fleet="f", namespace="n", model="m", rollout_uid="u", attempt=2, seq=4, active=STABLE,
@@ -101,7 +103,7 @@ def test_an_older_gateway_hears_a_newer_agent(former: Run) -> None:
     )  # fmt: skip
     report = Report(
         node="pi-1", fleet="f", board="rpi5", boot_id="x", instance="i", uptime_ms=5, sequence=9, running=(row,), counters=(counted,),
-        left_out=LeftOut(running=1, counters=2),
+        left_out=LeftOut(running=1, counters=2, confusions=3),
     )  # fmt: skip
     assert former(READ_REPORT, report.model_dump_json(by_alias=True).encode()) == f"pi-1 9 {STABLE} refused 4 6"
 
@@ -111,5 +113,5 @@ def test_a_newer_gateway_hears_an_older_agent(former: Run) -> None:
     report = Report.model_validate_json(written)
     (row,) = report.running
     assert (report.sequence, row.seq, row.active, row.bad) == (9, 4, STABLE, (CANDIDATE,))
-    assert report.counters[0].counts == {"requests": 7, "crashes": 1}
+    assert (report.counters[0].counts, report.counters[0].confusion) == ({"requests": 7, "crashes": 1}, None)
     assert (report.left_out, json.loads(written).get("leftOut")) == (LeftOut(), None)

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 import bramble_workloads.edge
 from bramble.api.rollout import METRIC_NAMES, Guardrail
-from bramble.guardrails.base import EventShare, Metric, Rule
+from bramble.contracts.counters import Counters
+from bramble.guardrails.base import ClassShare, EventShare, Metric, Rule
 from bramble.guardrails.catalogue import ALWAYS, METRICS, counted_metric, metric_named
 from bramble.guardrails.evidence import GuardEvidence
 from bramble.guardrails.lost import LOST
@@ -40,6 +41,10 @@ def test_every_count_that_a_metric_reads_is_counted_by_the_device(metric: EventS
     source = "".join(path.read_text() for path in EDGE.rglob("*.py") if path.name != "metrics.py")
     missing = [name for name in metric.reads if f'"{name}"' not in source]
     assert not missing, f"{metric.name} reads {missing}, which no line of workloads/bramble_workloads/edge counts"
+
+
+def test_what_a_metric_of_one_class_reads_is_a_part_of_a_report() -> None:
+    assert {name for metric in METRICS if isinstance(metric, ClassShare) for name in metric.reads} <= Counters.model_fields.keys()
 
 
 def test_names_are_unique_and_a_spec_may_name_all_but_those_that_always_judge() -> None:

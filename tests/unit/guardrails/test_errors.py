@@ -86,6 +86,7 @@ def test_a_verdict_says_how_far_the_evidence_has_come() -> None:
     assert 0 <= figures.pop("toFail") < 1
     assert figures == {
         "metric": "errors",
+        "label": None,
         "verdict": "Undecided",
         "candidateRate": 0.01,
         "stableRate": 0.01,

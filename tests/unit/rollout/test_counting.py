@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bramble.contracts.confusion import Confusion
 from bramble.contracts.counters import BUCKETS, PREDICT, Counted, Histogram
 from bramble.evidence.nodes import state_of
 from bramble.evidence.ratio import RatioTest
@@ -55,6 +56,41 @@ def test_what_devices_say_beyond_their_last_words_is_counted() -> None:
     assert seen(ledger) == (5, 100, 3, 200)
     ledger = advance(ledger, says({"a": line(150, 6), "b": line(200, 3), "c": line(10)}), START + 2 * MINUTE)
     assert seen(ledger) == (6, 150, 3, 210)
+
+
+RECALL = Rule(metric="recall", label="ad", max_ratio=1.5, min_events=100, min_nodes=1)
+BY_CLASS = replace(NOTHING, rules=(ERRORS, RECALL, RECALL.model_copy(update={"label": "film"})))
+
+
+def of_classes(requests: int, missed: int | None, found: int = 0, instance: str = "1") -> Line:
+    """So many labelled ads were missed and found; None: the device says nothing of classes."""
+    confusion = None if missed is None else Confusion(classes=("ad", "film"), cells=(0, 0, found, 0, 1, missed))
+    return Line(instance, Counted(counts={"requests": requests}, confusion=confusion))
+
+
+def test_guardrails_of_one_class_count_that_class() -> None:
+    ledger = advance(begun(BY_CLASS), says({"a": of_classes(100, 3, 17), "b": of_classes(200, 1, 19)}, BY_CLASS), START + MINUTE)
+    assert seen(ledger, RECALL) == (3, 20, 1, 20)
+    assert seen(ledger, BY_CLASS.rules[2]) == (0, 0, 0, 0)
+    assert evidence_of(ledger, RECALL).label == "ad"
+
+
+@pytest.mark.parametrize(
+    ("then", "requests", "missed"),
+    [
+        row(of_classes(150, None), 150, (3, 20), id="a device without room for them keeps its other counts, and what it had said"),
+        row(of_classes(30, None, instance="2"), 130, (3, 20), id="so does a new process that says nothing of classes yet"),
+        row(of_classes(150, 5, 25), 150, (5, 30), id="what it says next is counted from there"),
+    ],
+)
+def test_a_device_may_say_nothing_of_classes_for_a_while(then: Line, requests: int, missed: tuple[int, int]) -> None:
+    ledger = advance(begun(BY_CLASS), says({"a": of_classes(100, 3, 17)}, BY_CLASS), START + MINUTE)
+    ledger = advance(ledger, says({"a": then}, BY_CLASS), START + 2 * MINUTE)
+    assert (seen(ledger)[1], seen(ledger, RECALL)[:2]) == (requests, missed)
+    last = of_classes(200, 8, 32, then.instance)
+    ledger = advance(ledger, says({"a": last}, BY_CLASS), START + 3 * MINUTE)
+    whole = 40 if then.instance == "1" else 60
+    assert (seen(ledger)[1], seen(ledger, RECALL)[1]) == (200 if then.instance == "1" else 300, whole)
 
 
 def test_the_same_words_again_add_nothing() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import random
 import time
+from collections.abc import Collection
 
 from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, MAX_RUNNING, REPORT_SECONDS, CandidateState, LeftOut, Report
 from bramble_workloads.device import board
@@ -78,18 +79,31 @@ class Reporter:
 
 
 def within(most: int, report: Report) -> Report:
-    """The report in at most so many bytes: first its messages are shortened, then counters are left out, the last ones first."""
+    """The report in at most so many bytes. First its messages are shortened, then counts by class are left out, then counters, always the
+    last ones first.
+    """
     if _size(report) <= most:
         return report
     running = tuple(
         each.model_copy(update={"message": each.message[:SHORT], "candidate": _short(each.candidate)}) for each in report.running
     )
     report = report.model_copy(update={"running": running})
+    told = [place for place, each in enumerate(report.counters) if each.confusion is not None]
+    while told and _size(report) > most:
+        left, told = told[len(told) // 2 :], told[: len(told) // 2]
+        report = _without_confusions(report, left)
     while report.counters and _size(report) > most:
         kept = len(report.counters) // 2
         left_out = report.left_out.model_copy(update={"counters": report.left_out.counters + len(report.counters) - kept})
         report = report.model_copy(update={"counters": report.counters[:kept], "left_out": left_out})
     return report
+
+
+def _without_confusions(report: Report, places: Collection[int]) -> Report:
+    """The report without the counts by class of the counters at these places."""
+    counters = tuple(each.model_copy(update={"confusion": None}) if place in places else each for place, each in enumerate(report.counters))
+    left_out = report.left_out.model_copy(update={"confusions": report.left_out.confusions + len(places)})
+    return report.model_copy(update={"counters": counters, "left_out": left_out})
 
 
 def _short(candidate: CandidateState | None) -> CandidateState | None:

@@ -33,9 +33,11 @@ class Answer(ABC, Generic[T]):
         margin: how clear the answer is, from 0 (another answer is equally likely) to 1. Golden cases are made of answers with a large
         margin, and
             another processor must give the same answer only where the margin is large.
+        confident: whether the model is as sure of the answer as its package asks for. Devices count such answers.
     """
 
     margin: float
+    confident: bool
 
     @abstractmethod
     def tensors(self) -> dict[str, NDArray[Any]]:

@@ -58,6 +58,11 @@ class Postprocess(Document):
 
     kind: str
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that answers can name, in the package's order; empty for a task without classes."""
+        return ()
+
 
 class AnswerDocument(Document):
     """An answer as a document: what golden cases hold."""

@@ -62,6 +62,11 @@ class Classify(Postprocess):
     confident_at: float = 0.8
     """An answer of at least this confidence counts as confident."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels."""
+        return self.labels
+
 
 class ClassifiedAnswer(AnswerDocument):
     """The label that a device must answer, and its probability."""

@@ -43,6 +43,7 @@ def rule_of(guardrail: Guardrail) -> Rule:
     return Rule(
         metric=guardrail.metric,
         quantile=float(guardrail.quantile) if guardrail.quantile is not None else None,
+        label=guardrail.label,
         max_ratio=max(1.0, float(Decimal(guardrail.max_ratio or DEFAULT_RATIO))),
         ceiling=float(guardrail.ceiling or 0) or None,
         limit=float(guardrail.limit) if guardrail.limit is not None else None,

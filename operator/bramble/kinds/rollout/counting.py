@@ -10,7 +10,7 @@ from bramble.evidence.nodes import Node, broken_nodes, drift_allowed, expected_r
 from bramble.evidence.ratio import SAME
 from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import Tally
-from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Ledger, NodeRecord, Pair, Reading
+from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
 
 HALF_LIFE_SECONDS = 86400
 """After so long, what a node counted weighs half in its history."""
@@ -76,7 +76,7 @@ def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     fresh |= {"counted": none, "other": none, "sums": none}
     fleet = reading.candidates | reading.others
     nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items() if name in fleet}
-    guards = tuple(Guard(metric=each.metric, quantile=each.quantile, max_ratio=each.max_ratio) for each in ledger.guards)
+    guards = tuple(map(new_guard, ledger.guards))
     ledger = ledger.model_copy(update={"attempt": reading.attempt, "began": at, "lost": (0, 0), "guards": guards, "nodes": nodes})
     return _with_baselines(ledger, range(len(guards)))
 
@@ -104,7 +104,7 @@ def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
     former: list[int | None] = []
     for rule in reading.rules:
         index = ledger.guard(rule)
-        guard = ledger.guards[index] if index is not None else Guard(metric=rule.metric, quantile=rule.quantile, max_ratio=rule.max_ratio)
+        guard = ledger.guards[index] if index is not None else new_guard(rule)
         if any(guard.identity == each.identity for each in guards):
             continue
         metric = counted_metric(rule.metric)
@@ -120,7 +120,7 @@ def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
 
     def carried(pairs: Sequence[Pair], new: Counted | None) -> tuple[Pair, ...]:
         return tuple(
-            pairs[before] if before is not None else _counted(guards[index], new) if new is not None else ZERO
+            pairs[before] if before is not None else (_counted(guards[index], new) if new is not None else None) or ZERO
             for index, before in enumerate(former)
         )
 
@@ -134,9 +134,11 @@ def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
     return _with_baselines(ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes}), added)
 
 
-def _counted(guard: Guard, counted: Counted) -> Pair:
-    """Bad events and events of a guardrail."""
-    bad, events = counted_metric(guard.metric).tally(counted, guard.edge)
+def _counted(guard: Guard, counted: Counted) -> Pair | None:
+    """Bad events and events of a guardrail; None where the device does not say."""
+    if (found := counted_metric(guard.metric).tally(counted, guard.edge, guard.label)) is None:
+        return None
+    bad, events = found
     return float(bad), float(max(bad, events))
 
 
@@ -149,7 +151,9 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
         if cohort == "stable" and name not in reading.others:
             continue
         node = ledger.nodes.get(name) or _newcomer(ledger)
-        counted = tuple(_counted(guard, line.counted) for guard in ledger.guards)
+        known, before = _last_reading(node, cohort)
+        unsaid = before if line.token == known else (ZERO,) * len(ledger.guards)
+        counted = tuple(_counted(guard, line.counted) or last for guard, last in zip(ledger.guards, unsaid, strict=True))
         gained = _gained(ledger, node, cohort, line.token, counted, at)
         if gained is None:
             continue
@@ -187,6 +191,11 @@ def _newcomer(ledger: Ledger) -> NodeRecord:
     return NodeRecord(counted=none, other=none, sums=none, history=none, baseline=tuple(guard.newcomer for guard in ledger.guards))
 
 
+def _last_reading(node: NodeRecord, cohort: Cohort) -> tuple[str, Sequence[Pair]]:
+    """The process that was read last in a cohort, and what it had counted."""
+    return (node.instance, node.counted) if node.cohort == cohort else (node.other_instance, node.other)
+
+
 def _added(before: Sequence[Pair], gained: Sequence[Pair]) -> tuple[Pair, ...]:
     return tuple((bad + more_bad, events + more) for (bad, events), (more_bad, more) in zip(before, gained, strict=True))
 
@@ -200,7 +209,7 @@ def _gained(ledger: Ledger, node: NodeRecord, cohort: Cohort, token: str, counte
     """
     if node.instance and token == node.former:
         return None
-    known, before = (node.instance, node.counted) if node.cohort == cohort else (node.other_instance, node.other)
+    known, before = _last_reading(node, cohort)
     gained = []
     for guard, (bad, events), (bad_before, events_before) in zip(ledger.guards, counted, before, strict=True):
         if token == known:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bramble.api.rollout import Release, Status
+from bramble.contracts.confusion import add_confusions
 from bramble.contracts.counters import Counted, Counters, add_histograms
 from bramble.evidence.nodes import DECIMALS, Node, compare
 from bramble.guardrails.base import Rule
@@ -117,7 +118,7 @@ class Counts:
 
 
 def add_up(counters: Iterable[Counted]) -> Counted:
-    """The sums of all counts and histograms, by name."""
+    """The sums of all counts and histograms, by name, and of the answers by class."""
     found = tuple(counters)
     if len(found) == 1:
         return found[0]
@@ -126,6 +127,7 @@ def add_up(counters: Iterable[Counted]) -> Counted:
     return Counted.model_construct(
         counts={name: sum(each.counts.get(name, 0) for each in found) for name in counts},
         histograms={name: add_histograms(each.histograms[name] for each in found if name in each.histograms) for name in histograms},
+        confusion=add_confusions(said) if (said := [each.confusion for each in found if each.confusion is not None]) else None,
     )
 
 
@@ -133,7 +135,7 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
     """What the ledger shows about a rule."""
     index = ledger.guard(rule)
     if index is None:
-        return GuardEvidence(metric=rule.metric)
+        return GuardEvidence(metric=rule.metric, label=rule.label)
     guard = ledger.guards[index]
     nodes = [
         Node(node.cohort == "candidate", node.sums[index], node.baseline[index])
@@ -150,6 +152,7 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
     whole = guard.weights[0] + weight
     return GuardEvidence(
         metric=rule.metric,
+        label=rule.label,
         candidate=Tally(bad=round(guard.candidate[0]), events=round(guard.candidate[1]), nodes=members),
         stable=stable,
         ratio=guard.ratio,

@@ -23,6 +23,7 @@ from bramble.contracts.store import blob_key
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.classes import gather_uncounted
 from bramble.kinds.rollout.ledger import ledger_name
 from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
@@ -73,6 +74,8 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
     elif fleet.blocker is not None and rollout.metadata.deleted is not None:
         fleet = replace(fleet, nodes=following(rollout.metadata.uid, devices))
     blobs, blocker = await gather_blobs(rollout, wanted, written, blocker, sources)
+    if blocker is None and rollout.metadata.deleted is None:
+        blocker = await gather_uncounted(rollout, wanted, sources)
     return Observed(
         rollout=rollout,
         fleet=fleet,

@@ -101,7 +101,7 @@ class Guard(ExtensibleDocument):
     """One guardrail of the ledger.
 
     Attributes:
-        metric, quantile, max_ratio: of its rule. Evidence belongs to a guardrail with the same three.
+        metric, quantile, label, max_ratio: of its rule. Evidence belongs to a guardrail with the same four.
         edge: index of the last bucket of durations that is not slow; None for other metrics, and until the stable quantile is known.
         ratio: as in `GuardEvidence`.
         better: the same of the test whether the candidate is better. It is kept for every guardrail, since a spec may ask for it later.
@@ -113,6 +113,7 @@ class Guard(ExtensibleDocument):
 
     metric: str
     quantile: float | None = None
+    label: str | None = None
     max_ratio: float
     edge: Whole | None = None
     ratio: tuple[Finite, ...] = ()
@@ -124,14 +125,19 @@ class Guard(ExtensibleDocument):
     frozen: Frozen | None = None
 
     @property
-    def identity(self) -> tuple[str, float | None, float]:
+    def identity(self) -> tuple[str, float | None, str | None, float]:
         """What makes it the same guardrail as one of a spec."""
-        return self.metric, self.quantile, self.max_ratio
+        return self.metric, self.quantile, self.label, self.max_ratio
 
     @property
     def test(self) -> RatioTest:
         """Its test."""
         return RatioTest(self.max_ratio)
+
+
+def new_guard(rule: Rule | Guard) -> Guard:
+    """The guardrail of a rule, or the same guardrail as another, with nothing counted."""
+    return Guard(metric=rule.metric, quantile=rule.quantile, label=rule.label, max_ratio=rule.max_ratio)
 
 
 class Ledger(ExtensibleDocument):
@@ -158,7 +164,7 @@ class Ledger(ExtensibleDocument):
 
     def guard(self, rule: Rule) -> int | None:
         """The index of a rule's guardrail; None where the ledger does not have it."""
-        wanted = (rule.metric, rule.quantile, rule.max_ratio)
+        wanted = new_guard(rule).identity
         return next((index for index, guard in enumerate(self.guards) if guard.identity == wanted), None)
 
 

@@ -236,10 +236,10 @@ class Observed:
         for rule, evidence, better in zip(self.compared, self.compared_evidence, asked, strict=True):
             metric, events = counted_metric(rule.metric), history_of(self.ledger, rule)
             if (unknown := metric.unknown(rule, evidence)) is not None:
-                return f"{rule.metric}: {unknown}, and every node on the candidate leaves none; wait for more, or lower minEvents"
+                return f"{rule.title}: {unknown}, and every node on the candidate leaves none; wait for more, or lower minEvents"
             if (better or (rule.limit is None and rule.ceiling is None)) and events < rule.min_events:
                 return (
-                    f"{rule.metric}: the stable version had {events} of {rule.min_events} {metric.event}, and every node on the candidate"
+                    f"{rule.title}: the stable version had {events} of {rule.min_events} {metric.event}, and every node on the candidate"
                     f" leaves nothing else to compare with; wait for more{'' if better else ', or set a limit or a ceiling'}"
                 )
         return None

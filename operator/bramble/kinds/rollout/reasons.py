@@ -22,6 +22,7 @@ NO_EVIDENCE: Final = "NoEvidence"
 TOO_MANY_MODELS: Final = "TooManyModels"
 PACKAGE_MISSING: Final = "PackageMissing"
 PACKAGE_INVALID: Final = "PackageInvalid"
+CLASS_NOT_COUNTED: Final = "ClassNotCounted"
 SUPERSEDED: Final = "Superseded"
 NO_NODES: Final = "NoNodes"
 RETURNING: Final = "Returning"
@@ -89,6 +90,7 @@ EVENTS: Mapping[str, EventType] = {
     TOO_MANY_MODELS: "Warning",
     PACKAGE_MISSING: "Warning",
     PACKAGE_INVALID: "Warning",
+    CLASS_NOT_COUNTED: "Warning",
     SUPERSEDED: "Warning",
     INVALID_SPEC: "Warning",
     **STORE_EVENTS,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bramble.contracts.confusion import Confusion
 from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
 from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.serve.feedback import Answered, Answers
@@ -18,7 +19,7 @@ from bramble_workloads.edge.slots.crash_log import CrashLog, RunningMarker
 from bramble_workloads.tasks.classification.answer import Classified
 from bramble_workloads.tasks.classification.task import Classification
 from tests.unit.workloads.edge.states import BOOT, V1, V2, package
-from tests.unit.workloads.models import build_package, digits_graph
+from tests.unit.workloads.models import LABELS, build_package, digits_graph
 
 
 def key(name: str = V1, attempt: int = 1, model: str = "digits", uid: str = "uid-1") -> Key:
@@ -37,13 +38,35 @@ def test_a_request_counts_in_the_first_bucket_whose_bound_is_not_less_than_its_d
 
 def test_the_report_has_the_counts_of_each_package() -> None:
     book = Book()
+    book.of(key()).answered(1.0, confident=True)
     book.of(key()).answered(1.0)
-    book.of(key()).judged(right=True)
-    book.of(key(V2)).judged(right=False)
+    book.of(key()).judged("labelled", right=True)
+    book.of(key(V2)).judged("volunteered", right=False)
+    book.of(key(V2)).classified(("ad", "film"), "film", "ad")
     second, first = book.report()  # the newest first
-    assert (first.package, first.counts, first.histogram(PREDICT).count) == (V1, {"requests": 1, "right": 1}, 1)
+    assert (first.package, first.counts, first.histogram(PREDICT).count) == (V1, {"requests": 2, "confident": 1, "right": 1}, 2)
     assert first.histogram(PREDICT).quantile(0.5) == pytest.approx(1.0, rel=0.1)
-    assert (second.package, second.counts) == (V2, {"wrong": 1})
+    assert (second.package, second.counts) == (V2, {"volunteered_wrong": 1})
+    assert (first.confusion, second.confusion) == (None, Confusion(classes=("ad", "film"), cells=(1, 0, 1)))
+
+
+def test_classes_beyond_the_first_63_are_counted_together() -> None:
+    tally, classes = Tally(), tuple(f"class-{number}" for number in range(100))
+    for true, answered in (("class-0", "class-0"), ("class-0", "class-99"), ("class-70", "class-0"), ("class-70", "class-80")):
+        tally.classified(classes, true, answered)
+    confusion = tally.confusion
+    assert confusion is not None
+    assert confusion.classes == classes[:63]
+    assert (confusion.of_true("class-0"), confusion.of_answered("class-0")) == ((1, 2), (1, 2))
+    assert Confusion.model_validate_json(confusion.model_dump_json()) == confusion
+
+
+def test_the_counts_by_class_of_two_tallies_of_a_package_add_up() -> None:
+    tallies = Tally(), Tally(), Tally()
+    for tally in tallies[:2]:
+        tally.classified(("ad", "film"), "ad", "film")
+    (both,) = [first + second + third for first, second, third in [(tallies[2], *tallies[:2])]]
+    assert both.confusion == Confusion(classes=("ad", "film"), cells=(0, 1, 2))
 
 
 def test_the_oldest_tallies_of_a_model_are_dropped() -> None:
@@ -95,6 +118,33 @@ def test_feedback_is_joined_by_request_id() -> None:
     assert made.judge("a", {"label": "7"}, None, MODELS, 1) is True
     assert made.judge("b", {"label": "7"}, None, MODELS, 1) is False
     assert (tally.counts["right"], tally.counts["wrong"]) == (1, 1)
+
+
+def test_labelled_answers_are_counted_by_class_and_what_people_volunteer_by_itself() -> None:
+    made, tally = answers(*((request_id, "ads.digits", "7", 0.0) for request_id in "abc"))
+    assert made.judge("a", {"label": "1", "origin": "labelled"}, None, MODELS, 1) is False
+    assert made.judge("b", {"label": "7"}, None, MODELS, 1) is True
+    assert made.judge("c", {"label": "1", "origin": "volunteered"}, None, MODELS, 1) is False
+    assert tally.counts == {"right": 1, "wrong": 1, "volunteered_wrong": 1}
+    assert tally.confusion == Confusion(classes=LABELS, cells=(1, 7, 1, 7, 7, 1))
+
+
+def test_what_a_person_volunteered_does_not_keep_a_label_from_being_counted() -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0))
+    for _ in range(2):
+        assert made.judge("a", {"label": "1", "origin": "volunteered"}, None, MODELS, 1) is False
+        assert made.judge("a", {"label": "7"}, None, MODELS, 1) is True
+    with pytest.raises(HttpError, match="has different feedback already"):
+        made.judge("a", {"label": "7", "origin": "volunteered"}, None, MODELS, 1)
+    assert tally.counts == {"right": 1, "volunteered_wrong": 1}
+
+
+@pytest.mark.parametrize("origin", ["", "labeled", None, 1, ["labelled"]])
+def test_an_origin_that_there_is_not_is_refused_with_those_that_there_are(origin: Any) -> None:
+    made, tally = answers(("a", "ads.digits", "7", 0))
+    with pytest.raises(HttpError, match="origin must be one of labelled, volunteered") as raised:
+        made.judge("a", {"label": "7", "origin": origin}, None, MODELS, 1)
+    assert (raised.value.status, sum(tally.counts.values())) == (400, 0)
 
 
 def test_the_same_feedback_twice_counts_once() -> None:
@@ -157,6 +207,7 @@ def test_a_model_that_can_be_scored_on_any_label_takes_any(monkeypatch: pytest.M
     made, tally = answers(("a", "ads.digits", "7", 0))
     assert made.judge("a", {"label": "x"}, None, MODELS, 1) is False
     assert tally.counts["wrong"] == 1
+    assert tally.confusion == Confusion(classes=LABELS, cells=(10, 7, 1)), "the true class is one of the others"
 
 
 def test_an_id_that_a_client_chose_may_be_judged_from_its_address_only() -> None:

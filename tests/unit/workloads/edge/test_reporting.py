@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -75,6 +76,42 @@ def test_where_short_messages_are_not_enough_counters_are_left_out() -> None:
     assert len(small.model_dump_json(by_alias=True, exclude_none=True)) <= 30_000
     assert small.left_out.counters == 200 - len(small.counters) > 0
     assert Report.model_validate_json(small.model_dump_json(by_alias=True)) == small
+
+
+def test_counts_by_class_are_left_out_before_other_counters_and_those_of_what_serves_last() -> None:
+    book, classes = history(20, 2), tuple(f"class-{number}" for number in range(64))
+    for model in range(20):
+        for attempt in range(2):
+            for true, answered in product(classes, classes):
+                book.of(key(f"m{model}", attempt)).classified(classes, true, answered)
+    report = Reporter(node(1, book, serving=(key("m3", 0),)), None).report()  # type: ignore[arg-type]
+    assert len(report.model_dump_json(by_alias=True, exclude_none=True)) <= MAX_REPORT_BYTES
+    told = [place for place, each in enumerate(report.counters) if each.confusion is not None]
+    assert (len(report.counters), told) == (40, list(range(len(told))))
+    assert report.left_out == LeftOut(confusions=40 - len(told))
+    assert 0 < len(told) < 40
+    small = within(30_000, report)
+    assert (small.left_out.confusions, small.left_out.counters) == (40, 40 - len(small.counters))
+    assert len(small.counters) > 0
+    assert Report.model_validate_json(small.model_dump_json(by_alias=True)) == small
+
+
+def test_feedback_is_one_metric_by_verdict_and_origin() -> None:
+    book = Book()
+    for origin, right in (("labelled", True), ("labelled", True), ("volunteered", False)):
+        book.of(key("m", 1)).judged(origin, right=right)  # type: ignore[arg-type]
+    book.of(key("m", 1)).classified(("ad", "film"), "ad", "film")
+    text = exposition(node(0, book))[0].decode()
+    families = list(text_string_to_metric_families(text))
+    found = {
+        (sample.labels["origin"], sample.labels["verdict"]): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "bramble_device_feedback_total"
+    }
+    assert found == {("labelled", "right"): 2, ("labelled", "wrong"): 0, ("volunteered", "right"): 0, ("volunteered", "wrong"): 1}
+    assert not any("volunteered" in family.name for family in families), "each count is exported once"
+    assert "film" not in text, "names of classes are no labels"
 
 
 def test_one_package_in_two_namespaces_gives_two_series() -> None:

@@ -19,9 +19,11 @@ from yarl import URL
 
 from bramble.contracts.images import ImageInput
 from bramble.contracts.tasks.base import Tensor
+from bramble.contracts.tasks.classification import Classify
 from tests.unit.workloads.edge.agent_process import Agent, infer, request_of, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
+from tests.unit.workloads.models import LABELS as CLASSES
 from tests.unit.workloads.models import digits, png
 
 PICTURES, LABELS = digits()
@@ -324,6 +326,44 @@ async def test_feedback_is_counted_by_package_and_cohort(agent: Agent, gateway: 
 
     expected = {(first, "stable"): (2, 2, 0), (second, "candidate"): (2, 1, 1)}
     await until(lambda: counts() == expected, "counted", counts)
+
+
+async def test_feedback_says_how_it_came_about(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    await serving(agent, publish)
+    _, answer = await agent.infer(PICTURES[0], id="a")
+    answered = answer["outputs"][0]["data"][0]
+    other = next(each for each in LABELS if each != answered)
+    for feedback, status in (
+        ({"label": other, "origin": "volunteered"}, 200),
+        ({"label": answered, "origin": "volunteered"}, 409),
+        ({"label": answered, "origin": "guessed"}, 400),
+        ({"label": other, "origin": "labelled"}, 200),
+        ({"label": other}, 200),
+    ):
+        assert (await agent.post("/v1/feedback", json={"requestId": "a", **feedback}))[0] == status, feedback
+
+    def counts() -> tuple[int, ...]:
+        return tuple(counted(gateway, name) for name in ("wrong", "volunteered_wrong", "right", "volunteered_right"))
+
+    await until(lambda: counts() == (1, 1, 0, 0), "counted", counts)
+    (line,) = gateway.last.counters if gateway.last else ()
+    assert line.confusion is not None
+    assert (line.confusion.of_true(other), line.confusion.of_answered(answered), line.confusion.total) == ((1, 1), (1, 1), 1)
+
+
+async def test_confident_answers_are_counted(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
+    always = publish(postprocess=Classify(labels=CLASSES, confident_at=0.0))
+    never = publish("2.0.0", postprocess=Classify(labels=CLASSES, confident_at=2.0))
+    await agent.start_serving(always)
+    await agent.infer(PICTURES[0])
+    gateway.assign(never)
+    await agent.serves(never)
+    await agent.infer(PICTURES[0])
+
+    def counts() -> dict[str, tuple[int, int]]:
+        return {each.package: (each.count("requests"), each.count("confident")) for each in (gateway.last.counters if gateway.last else ())}
+
+    await until(lambda: counts() == {always: (1, 1), never: (1, 0)}, "counted", counts)
 
 
 async def test_prometheus_metrics_have_digests_in_their_labels(agent: Agent, publish: Publish) -> None:

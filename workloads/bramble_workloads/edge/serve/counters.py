@@ -8,15 +8,29 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
 
+from bramble.contracts.confusion import Confusion, confusion_of, counted_classes
 from bramble.contracts.counters import BUCKETS, DURATION_BOUNDS_MS, PREDICT, Cohort, Counters, Histogram
 
 REJECTED = "rejected"
 """Counts requests that the model does not take (400, 413, 415). A candidate that rejects more of them than stable turns clients away."""
 OVERLOADED = "overloaded"
 """Counts requests that found the queue of the model full (429)."""
+
+Origin = Literal["labelled", "volunteered"]
+"""How the true label in feedback came about.
+
+`labelled`: whether an answer is labelled, and with what, does not depend on the answer. `volunteered`: a person who saw the answer says
+what is true. People speak up about wrong answers more often than about right ones, so such feedback measures no accuracy.
+"""
+
+JUDGED: Mapping[Origin, Mapping[bool, str]] = {
+    "labelled": {True: "right", False: "wrong"},
+    "volunteered": {True: "volunteered_right", False: "volunteered_wrong"},
+}
+"""The counts of right and of wrong answers, by the origin of the feedback."""
 
 MAX_KEYS = 12
 """How many tallies of one model are kept, so that memory and reports stay small. The oldest is dropped first."""
@@ -40,28 +54,42 @@ class Tally:
         counts: how many events happened, by name.
         buckets: how many requests fell into each bucket of `DURATION_BOUNDS_MS`; the last bucket counts the slower ones.
         sum_ms: the sum of the durations of all answered requests, in milliseconds.
+        classes: the classes of the package that are counted by themselves; empty before the first labelled answer.
+        cells: how many labelled answers have each pair of true and answered class, by their positions in `classes`. The position after
+            the last one stands for all other classes.
     """
 
     def __init__(self) -> None:
         self.counts = Counter[str]()
         self.buckets = [0] * BUCKETS
         self.sum_ms = 0.0
+        self.classes: tuple[str, ...] = ()
+        self.cells = Counter[tuple[int, int]]()
 
     def __add__(self, other: Tally) -> Tally:
-        """The counts of both."""
+        """The counts of both, which are of one package."""
         both = Tally()
         both.counts = self.counts + other.counts
         both.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
         both.sum_ms = self.sum_ms + other.sum_ms
+        both.classes = self.classes or other.classes
+        both.cells = self.cells + other.cells
         return both
 
     def add(self, name: str) -> None:
         """Count one event."""
         self.counts[name] += 1
 
-    def answered(self, milliseconds: float) -> None:
-        """Count a request that was answered, with its duration."""
+    @property
+    def confusion(self) -> Confusion | None:
+        """The labelled answers by class; None without any."""
+        return confusion_of(self.classes, self.cells.items()) if self.cells else None
+
+    def answered(self, milliseconds: float, *, confident: bool = False) -> None:
+        """Count a request that was answered, with its duration, and whether the model was sure of its answer."""
         self.add("requests")
+        if confident:
+            self.add("confident")
         self.buckets[bisect_left(DURATION_BOUNDS_MS, milliseconds)] += 1
         self.sum_ms += milliseconds
 
@@ -70,9 +98,22 @@ class Tally:
         self.add("requests")
         self.add("errors")
 
-    def judged(self, *, right: bool) -> None:
+    def judged(self, origin: Origin, *, right: bool) -> None:
         """Count an answer for which feedback arrived."""
-        self.add("right" if right else "wrong")
+        self.add(JUDGED[origin][right])
+
+    def classified(self, classes: Sequence[str], true: str, answered: str) -> None:
+        """Count a labelled answer by class.
+
+        Args:
+            classes: all classes of the package, in its order.
+            true, answered: the class that is true, and the one that was answered.
+        """
+        self.classes = self.classes or counted_classes(classes)
+        self.cells[self._place(true), self._place(answered)] += 1
+
+    def _place(self, name: str) -> int:
+        return self.classes.index(name) if name in self.classes else len(self.classes)
 
     def crashed(self, times: int) -> None:
         """Set how often the agent crashed while it served this package, as recorded on the disk."""
@@ -121,6 +162,7 @@ class Book:
                 attempt=key.attempt,
                 counts=dict(tally.counts),
                 histograms={PREDICT: Histogram(buckets=tuple(tally.buckets), sum_ms=tally.sum_ms)},
+                confusion=tally.confusion,
             )
             for key, tally in ((key, self._tallies[key]) for key in order)
         )

@@ -177,7 +177,7 @@ class Endpoint:
             self._on_end()
             served.end()
         tally = self.tally(label)
-        tally.answered((time.perf_counter() - began) * 1000)
+        tally.answered((time.perf_counter() - began) * 1000, confident=prediction.answer.confident)
         if isinstance(content, bytes):
             self._on_answered(content)
         return Predicted(prediction, served.package, label, tally)

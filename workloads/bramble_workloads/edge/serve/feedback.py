@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
@@ -14,7 +15,7 @@ from bramble.contracts.names import first_names
 from bramble.contracts.package import Package
 from bramble.contracts.tasks.base import Annotation, TaskContract
 from bramble.contracts.tasks.catalogue import contract_of
-from bramble_workloads.edge.serve.counters import Tally
+from bramble_workloads.edge.serve.counters import JUDGED, Origin, Tally
 from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.tasks.base import Answer
 from bramble_workloads.tasks.catalogue import task_of
@@ -38,8 +39,8 @@ class Answered(NamedTuple):
     """When it was given, in seconds on the monotonic clock."""
     only_from: str | None = None
     """The address from which feedback may come; None if whoever knows the id may send it, because nobody can guess it."""
-    feedback_digest: str | None = None
-    """The digest of the annotation in the first feedback; None before any feedback."""
+    judged: Mapping[Origin, str] = MappingProxyType({})
+    """The digest of the annotation in the first feedback of each origin."""
 
 
 class Answers:
@@ -76,9 +77,12 @@ class Answers:
     ) -> bool:
         """Count an answer as right or wrong, and return True if it is right. Repeated equal feedback is counted once.
 
+        What labelling says is counted by class as well, where an answer has one class. An answer may have feedback of each origin: what a
+        person volunteers does not keep the label of a labelling from being counted.
+
         Args:
             request_id: the id of the request that was answered.
-            stated: the feedback. It has the fields of the task's annotation, and may have others.
+            stated: the feedback. It has the fields of the task's annotation, may say by `origin` how it came about, and may have others.
             model: the name of the model that answered; None if the feedback does not name it.
             models: the names of all models of this node.
             now: the time in seconds on the monotonic clock.
@@ -86,10 +90,11 @@ class Answers:
 
         Raises:
             HttpError: 403 if only another client may judge the answer, 404 if no answer to this request id is kept, 409 if several models
-                answered it and the feedback names none, 409 if different feedback was given before, 400 if the feedback is not an
-                annotation of the model's task, or has a label that the package does not have. Feedback that is refused is not counted, and
-                other feedback may follow.
+                answered it and the feedback names none, 409 if different feedback of this origin was given before, 400 if there is no such
+                origin, or the feedback is not an annotation of the model's task, or has a label that the package does not have. Feedback
+                that is refused is not counted, and other feedback may follow.
         """
+        origin = origin_of(stated)
         kept = [(each, self._answers[each][request_id]) for each in models if request_id in self._answers.get(each, {})]
         found = [name for name, each in kept if model in {None, name} and now - each.at <= self._seconds]
         if not found:
@@ -107,13 +112,34 @@ class Answers:
         truth = annotation_of(contract_of(answered.package.task), stated)
         _require_known(truth, answered)
         digest = document_digest(truth)
-        if answered.feedback_digest is not None and answered.feedback_digest != digest:
-            raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} has different feedback already")
         right = answered.answer.agrees(truth)
-        if answered.feedback_digest is None:
-            self._answers[found[0]][request_id] = answered._replace(feedback_digest=digest)
-            answered.tally.judged(right=right)
+        if origin not in answered.judged:
+            self._answers[found[0]][request_id] = answered._replace(judged={**answered.judged, origin: digest})
+            answered.tally.judged(origin, right=right)
+            if origin == "labelled":
+                _count_by_class(answered, truth)
+        elif answered.judged[origin] != digest:
+            raise HttpError(HTTPStatus.CONFLICT, f"request {request_id!r} has different feedback already")
         return right
+
+
+def origin_of(stated: Mapping[str, Any]) -> Origin:
+    """How feedback says that it came about; `labelled` where it does not say.
+
+    Raises:
+        HttpError: it names another origin than there are.
+    """
+    origin = stated.get("origin", "labelled")
+    if not isinstance(origin, str) or origin not in JUDGED:
+        raise HttpError(HTTPStatus.BAD_REQUEST, f"origin must be one of {', '.join(JUDGED)}")
+    return cast(Origin, origin)
+
+
+def _count_by_class(answered: Answered, truth: Annotation) -> None:
+    """Count by true and answered class, where both are one class."""
+    match truth.classes, answered.answer.truth().classes:
+        case (true,), (named,):
+            answered.tally.classified(answered.package.postprocess.classes, true, named)
 
 
 def _require_known(truth: Annotation, answered: Answered) -> None:

@@ -1,4 +1,8 @@
-"""The metrics of the agent for Prometheus. A label has the first 16 hex digits of a package's digest and never an object's name."""
+"""The metrics of the agent for Prometheus. A label has the first 16 hex digits of a package's digest and never an object's name.
+
+Labelled answers are not exported by class. The names of classes are texts of users, and a model of 64 classes would multiply the series of
+each device by 64; the operator reads them from the reports, for the guardrails `precision` and `recall`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from bramble.contracts.canonical import short
 from bramble.contracts.counters import DURATION_BOUNDS_MS
 from bramble_workloads.device import board
 from bramble_workloads.edge.node import Node
-from bramble_workloads.edge.serve.counters import Tally
+from bramble_workloads.edge.serve.counters import JUDGED, Tally
 
 LABELS = ("assignment", "package", "cohort", "attempt")
 BOUND_STRIDE = 8
@@ -25,12 +29,13 @@ COUNTS = {
     "errors": "Valid requests that were not answered.",
     "rejected": "Requests that the model does not take, such as pictures that are too large.",
     "overloaded": "Requests that found the queue of the model full.",
+    "confident": "Answers whose confidence is at least that at which the package calls an answer confident.",
     "crashes": "Crashes of the agent while it served the package.",
 }
 """The help text of each count. A count that is not listed has a text with its name."""
 
-FEEDBACK = ("right", "wrong")
-"""Counts that are exported as one metric with the label `verdict`."""
+FEEDBACK = {name: (origin, "right" if right else "wrong") for origin, names in JUDGED.items() for right, name in names.items()}
+"""Counts that are exported as one metric, by its labels `origin` and `verdict`."""
 
 
 class DeviceCollector(Collector):
@@ -48,11 +53,15 @@ class DeviceCollector(Collector):
             for labels, tally in tallies:
                 counted.add_metric(labels, tally.counts[name])
             yield counted
-        feedback = CounterMetricFamily("bramble_device_feedback", "Answers for which feedback arrived.", labels=(*LABELS, "verdict"))
+        feedback = CounterMetricFamily(
+            "bramble_device_feedback",
+            "Answers for which feedback arrived: labelled, or volunteered by people who saw the answer.",
+            labels=(*LABELS, "origin", "verdict"),
+        )
         durations = HistogramMetricFamily("bramble_device_predict_seconds", "Seconds from the whole request to the answer.", labels=LABELS)
         for labels, tally in tallies:
-            for verdict in FEEDBACK:
-                feedback.add_metric([*labels, verdict], tally.counts[verdict])
+            for name, kind in FEEDBACK.items():
+                feedback.add_metric([*labels, *kind], tally.counts[name])
             durations.add_metric(labels, cumulative_buckets(tally), sum_value=tally.sum_ms / 1000)
         yield from (feedback, durations)
         yield self._serving()

@@ -29,7 +29,7 @@ def render_markdown(incident: Incident) -> str:
     """The report."""
     decision = incident.decision
     verdicts = [
-        (each.metric, each.verdict, *_rate(each.candidate_rate, each.candidate_events), *_rate(each.stable_rate, each.stable_events))
+        (each.title, each.verdict, *_rate(each.candidate_rate, each.candidate_events), *_rate(each.stable_rate, each.stable_events))
         for each in decision.judgement.guardrails
     ]
     facts = [

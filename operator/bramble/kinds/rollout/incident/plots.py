@@ -18,7 +18,7 @@ def rates(verdicts: Sequence[Verdict]) -> str:
     for number, verdict in enumerate(verdicts):
         top = number * (2 * BAR + 16)
         largest = max(verdict.candidate_rate, verdict.stable_rate) or 1.0
-        rows.append(f'<text x="0" y="{top + BAR + 4}">{escape(verdict.metric[:20])}: {escape(verdict.verdict)}</text>')
+        rows.append(f'<text x="0" y="{top + BAR + 4}">{escape(verdict.title[:20])}: {escape(verdict.verdict)}</text>')
         for place, (cohort, rate) in enumerate((("candidate", verdict.candidate_rate), ("stable", verdict.stable_rate))):
             width, y = max(1.0, (WIDTH - LABEL - ROOM) * rate / largest), top + place * (BAR + 2)
             rows.append(f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{COLOURS[cohort]}"/>')
@@ -31,7 +31,7 @@ def progress(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for number, verdict in enumerate(verdicts):
         top = number * (2 * BAR + 16)
-        rows.append(f'<text x="0" y="{top + BAR + 4}">{escape(verdict.metric[:20])}</text>')
+        rows.append(f'<text x="0" y="{top + BAR + 4}">{escape(verdict.title[:20])}</text>')
         for place, (cohort, decision, share) in enumerate((("candidate", "undo", verdict.to_fail), ("stable", "pass", verdict.to_pass))):
             width, y = max(1.0, (WIDTH - LABEL - ROOM) * share), top + place * (BAR + 2)
             rows.append(f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{COLOURS[cohort]}"/>')

@@ -147,7 +147,7 @@ def never_decided(seen: Observed) -> str:
     if seen.counts.others:
         return ""
     return "; ".join(
-        f"{rule.metric}: {verdict.stable_events} of {rule.min_events} events on stable nodes"
+        f"{rule.title}: {verdict.stable_events} of {rule.min_events} events on stable nodes"
         for rule, verdict in zip(seen.rules, seen.judgement.guardrails, strict=True)
         if verdict.verdict == "Undecided" and rule.ceiling is None and verdict.stable_events < rule.min_events <= verdict.candidate_events
     )

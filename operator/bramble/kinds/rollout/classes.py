@@ -1,0 +1,51 @@
+"""Whether devices will count the classes that a Rollout's guardrails name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bramble.api.objects import Object
+from bramble.api.rollout import Guardrail, Release, Spec, Status
+from bramble.contracts.confusion import counted_classes
+from bramble.contracts.names import first_names
+from bramble.contracts.package import Package
+from bramble.contracts.store import blob_key
+from bramble.guardrails.base import CLASS_CHARACTERS, titled
+from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
+from bramble.kinds.rollout import reasons
+from bramble.kinds.sources import Sources
+
+LISTED = 5
+"""Classes that a message names."""
+
+
+async def gather_uncounted(rollout: Object[Spec, Status], wanted: Release | None, sources: Sources) -> Blocker | None:
+    """Why a guardrail could never count anything on the version that is about to be tried; None where all can.
+
+    Only then is it looked at: a spec that is changed later must not stop what serves already, and an undo does not read the store.
+    """
+    status, guardrails = rollout.status, [each for each in rollout.spec.analysis.guardrails if each.label is not None]
+    served = wanted is None or (status.stable is not None and status.stable.uid == wanted.uid)
+    if wanted is None or served or not guardrails or status.candidate is not None or status.undone is not None:
+        return None
+    try:
+        found = [await sources.fetch(rollout.metadata.namespace, blob_key(digest)) for digest in sorted(set(wanted.packages.values()))]
+    except STORE_ERRORS as error:
+        return store_blocker(error)
+    packages = [Package.model_validate_json(content) for content in found if content is not None]
+    problems = (_problem(guardrails, wanted, package.postprocess.classes) for package in packages)
+    problem = next((each for each in problems if each is not None), None)
+    return Blocker(reasons.CLASS_NOT_COUNTED, f"spec.analysis.guardrails: {problem}") if problem is not None else None
+
+
+def _problem(guardrails: Sequence[Guardrail], version: Release, classes: tuple[str, ...]) -> str | None:
+    counted = counted_classes(classes)
+    for guardrail in guardrails:
+        if guardrail.label in counted:
+            continue
+        title = titled(guardrail.metric, guardrail.label)
+        if guardrail.label in classes:
+            return f"{title} is not counted: of the {len(classes)} classes of {version.ref!r}, devices tell the first {len(counted)} apart"
+        known = first_names([name[:CLASS_CHARACTERS] for name in classes], LISTED) or "none"
+        return f"{title} cannot be counted: ModelVersion {version.ref!r} has no such class (its classes: {known}); name one of them"
+    return None
