@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -11,12 +11,12 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.rollouts.rivals import RIVALS, descriptive
-from benchmarks.rollouts.trials import LEVELS, TEST, Trial, count_events, first_minutes, grow, lose_nodes
-from benchmarks.rollouts.worlds import CANARIES, HOURS, NODES, Memory, Silences, World
+from benchmarks.rollouts.trials import LEVELS, TEST, Trial, count_events, first_minutes, grow, lose_nodes, through_ledger
+from benchmarks.rollouts.worlds import CANARIES, HOURS, LAST_STEP, NODES, STEPS, Memory, Silences, World
 
 Kind = Literal["A/A", "A/B"]
 
-ERRORS, LATENCY, ACCURACY, CRASHES = 1e-3, 1e-2, 5e-2, 1e-6
+ERRORS, SLOW, ACCURACY, CRASHES = 1e-3, 1e-2, 5e-2, 1e-6
 """Bad events per event: failed requests; requests slower than the stable p99; mistakes; deaths of the agent."""
 
 FEEDBACK = 0.02
@@ -38,6 +38,7 @@ class Row:
         trial: simulates so many rollouts.
         found: the least share of rollouts that has to be undone; None where nothing is asked.
         rivals: whether other rules decide about the same counts.
+        most: how many rollouts are simulated at most.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Row:
     trial: Callable[[int, np.random.Generator], Trial]
     found: float | None = None
     rivals: bool = False
+    most: int | None = None
 
 
 def errors(kind: Kind, sigma: float, drift: float, found: float | None = None) -> Row:
@@ -56,10 +58,21 @@ def errors(kind: Kind, sigma: float, drift: float, found: float | None = None) -
     return Row(name=name, kind=kind, sigma=sigma, drift=drift, trial=partial(count_events, world, keep=True), found=found, rivals=True)
 
 
+def answers(sigma: float, drift: float, effect: float = 1.0) -> World:
+    """Mistakes among answers with feedback."""
+    return World(metric="accuracy", rate=ACCURACY, per_second=FEEDBACK, sigma=sigma, drift=drift, effect=effect)
+
+
 def counted(name: str, world: World, found: float | None = None) -> Row:
     """Other events that are counted."""
     kind: Kind = "A/A" if world.effect == 1 else "A/B"
     return Row(name=name, kind=kind, sigma=world.sigma, drift=world.drift, trial=partial(count_events, world), found=found)
+
+
+def ledger(name: str, world: World, most: int, found: float | None = None) -> Row:
+    """Errors that the operator's own ledger, evidence and judgement decide about, look by look."""
+    row = counted(f"{name}, through the ledger", world, found)
+    return replace(row, trial=partial(through_ledger, world), most=most)
 
 
 def silent(name: str, silences: Silences, found: float | None = None) -> Row:
@@ -82,6 +95,9 @@ FOUND = 0.97
 SOME = ((0.0, 0.0), (0.5, 0.2), (1.0, 0.5))
 """σ and drift of metrics that are simulated for a few of them."""
 
+NIGHT = World(rate=10 * ERRORS, sigma=0.5, drift=0.2, trouble="night", steps=STEPS)
+"""Many errors, so that single nodes show something within the night."""
+
 ROWS: tuple[Row, ...] = (
     *(errors("A/A", sigma, drift) for sigma in SIGMAS for drift in DRIFTS),
     *(errors("A/B", sigma, drift, DOUBLED[drift]) for sigma in SIGMAS for drift in DRIFTS),
@@ -90,15 +106,17 @@ ROWS: tuple[Row, ...] = (
     counted("errors, bursts on every node", World(rate=ERRORS, sigma=0.5, drift=0.2, trouble="bursts")),
     counted("errors, a stable node breaks", World(rate=ERRORS, sigma=0.5, drift=0.2, trouble="broken")),
     counted("errors × 2, a stable node breaks", World(rate=ERRORS, sigma=0.5, effect=2.0, trouble="broken"), FOUND),
-    *(counted("latency", World(rate=LATENCY, sigma=sigma, drift=drift)) for sigma, drift in ((0.0, 0.0), (0.5, 0.2), (1.0, 0.5))),
-    *(
-        counted("accuracy", World(rate=ACCURACY, per_second=FEEDBACK, sigma=sigma, drift=drift))
-        for sigma, drift in ((0.0, 0.0), (0.5, 0.2), (0.5, 0.5))
-    ),
-    counted("slow: 3 × as many slow requests", World(rate=LATENCY, sigma=0.5, drift=0.2, effect=3.0), FOUND),
-    counted("mistakes × 2", World(rate=ACCURACY, per_second=FEEDBACK, sigma=0.5, effect=2.0), FOUND),
-    counted("crashes", World(rate=CRASHES, sigma=0.5, drift=0.2)),
-    counted("crashing: 50 × as many deaths", World(rate=CRASHES, sigma=0.5, drift=0.2, effect=50.0), FOUND),
+    counted("errors, half of the nodes from a night on", NIGHT),
+    counted("errors, every node after six hours", World(rate=ERRORS, sigma=0.5, drift=0.2, steps=LAST_STEP)),
+    *(counted("latency", World(metric="latency", rate=SLOW, sigma=sigma, drift=drift)) for sigma, drift in SOME),
+    *(counted("accuracy", answers(sigma, drift)) for sigma, drift in SOME),
+    counted("slow: 3 × as many slow requests", World(metric="latency", rate=SLOW, sigma=0.5, drift=0.2, effect=3.0), FOUND),
+    counted("mistakes × 2", answers(0.5, 0.0, effect=2.0), FOUND),
+    counted("crashes", World(metric="crashes", rate=CRASHES, sigma=0.5, drift=0.2)),
+    counted("crashing: 50 × as many deaths", World(metric="crashes", rate=CRASHES, sigma=0.5, drift=0.2, effect=50.0), FOUND),
+    ledger("errors", World(rate=ERRORS, sigma=0.5, drift=0.2), 8),
+    ledger("errors × 2", World(rate=ERRORS, sigma=0.5, effect=2.0), 24, FOUND),
+    ledger("errors, half of the nodes from a night on", NIGHT, 4),
     silent("lost, single silences and weekly reboots", Silences()),
     silent("lost, a site offline", Silences(site=True)),
     silent("silent: half of the canaries left an hour", Silences(deadly=0.7), FOUND),
@@ -111,6 +129,7 @@ ROWS: tuple[Row, ...] = (
 def simulate(index: int, rollouts: int, seed: int) -> dict[str, Any]:
     """One row of the report. Equal arguments give equal rows."""
     row = ROWS[index]
+    rollouts = min(rollouts, row.most) if row.most is not None else rollouts
     parts = []
     verdicts: dict[str, list[np.ndarray[Any, np.dtype[np.bool_]]]] = {
         "peeked z-test": [],
@@ -125,7 +144,7 @@ def simulate(index: int, rollouts: int, seed: int) -> dict[str, Any]:
         if row.rivals and trial.looks is not None and trial.nodes is not None:
             for name, rival in RIVALS.items():
                 verdicts[name].append(rival(trial.looks))
-            shown.append(descriptive(trial.nodes, HOURS * 3600.0, random))
+            shown.append(descriptive(trial.nodes.astype(np.float64), HOURS * 3600.0, random))
     undone = np.concatenate([each.undone for each in parts])
     hit = np.isfinite(undone)
     events = np.concatenate([each.events for each in parts])[hit]

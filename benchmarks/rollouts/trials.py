@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.rollouts.attempt import Attempt
+from benchmarks.rollouts.ledger import Day, judged_at, judgements
 from benchmarks.rollouts.worlds import (
     BLOCK,
     BLOCKS,
     CANARIES,
     CANDIDATE,
+    HOURS,
+    LOOK,
     LOOKS,
     MINUTES,
     NODES,
     REPORT,
     SAMPLES,
+    Block,
     Counts,
     Fleets,
     Floats,
@@ -26,8 +33,6 @@ from benchmarks.rollouts.worlds import (
     reports,
 )
 from bramble.evidence.baselines import baselines
-from bramble.evidence.cohorts import Comparison, compare
-from bramble.evidence.drift import broken
 from bramble.evidence.growth import slope, steeper
 from bramble.evidence.losses import moment, most_are_lost
 from bramble.evidence.ratio import RatioTest
@@ -39,31 +44,17 @@ LEVELS = Levels(false_rollback=0.01, false_promotion=0.05, guardrails=2)
 TEST = RatioTest(1.5)
 """The default margin."""
 
-STEP = BLOCK // LOOKS
-HOURLY = 6
-"""Blocks after which every rollout is compared node by node; one whose sum over nodes shows something, at that look."""
+ALLOWED = 0.01
+"""The share of slow requests that a latency guardrail with the quantile 0.99 allows."""
+
+HOURLY = 60
+"""Looks after which every rollout is compared node by node; one whose sum over nodes shows something, at that look."""
 
 LATER = 1.02
 """By how much the time has to have grown before a rollout is compared node by node again. It only saves time."""
 
-REPLAYED = 10
-"""Undone rollouts of a row whose decision is computed again from what was counted."""
-
-
-class Kept(NamedTuple):
-    """All that one rollout counted until it was decided, to decide it again.
-
-    Attributes:
-        looks: bad events of both cohorts and the share at each look, [looks, 3].
-        nodes: bad events of each node, [nodes].
-        expected: what was expected of each node, [nodes].
-        variance: `Baselines.variance`, [nodes].
-    """
-
-    looks: Floats
-    nodes: Floats
-    expected: Floats
-    variance: Floats
+REPLAYED = 1
+"""Undone rollouts of each part of a row that the operator's own ledger decides again, of the same counts."""
 
 
 class Trial:
@@ -73,11 +64,11 @@ class Trial:
         undone: seconds until the undo, infinite for the others, [rollouts].
         passed: seconds until the guardrail passed, infinite for the others, [rollouts].
         events: bad events of both cohorts until the undo, [rollouts].
-        spread: what the last comparison allowed for (`Comparison.spread`), [rollouts], or empty.
+        spread: what the last comparison allowed for (`ByNode.spread`), [rollouts], or empty.
         looks: bad events per minute of canaries and of stable nodes, [rollouts, minutes, 2], where they are kept.
         nodes: bad events of each node in the whole day, [rollouts, nodes], where they are kept.
-        replayed: how many decisions were computed again.
-        differing: how many of these came out differently.
+        replayed: how many rollouts the operator's ledger decided again.
+        differing: how many of these it decided differently.
     """
 
     def __init__(self, rollouts: int) -> None:
@@ -87,9 +78,14 @@ class Trial:
         self.events: Floats = np.zeros(rollouts)
         self.spread: Floats = np.zeros(0)
         self.looks: Counts | None = None
-        self.nodes: Floats | None = None
+        self.nodes: Counts | None = None
         self.replayed = 0
         self.differing = 0
+
+
+def begin(world: World, fleets: Fleets) -> Attempt:
+    """The attempt of these fleets. A latency guardrail allows the share of requests that its quantile leaves."""
+    return Attempt(TEST, fleets.baselines, fleets.before, ALLOWED if world.metric == "latency" else None)
 
 
 def count_events(world: World, rollouts: int, random: np.random.Generator, *, keep: bool = False) -> Trial:
@@ -99,64 +95,80 @@ def count_events(world: World, rollouts: int, random: np.random.Generator, *, ke
         keep: whether to keep the counts of all minutes for rivals.
     """
     fleets = Fleets(world, rollouts, random)
-    state = TEST.start((rollouts,))
-    trial = Trial(rollouts)
-    bad, expected, seen = np.zeros((rollouts, NODES)), np.zeros((rollouts, NODES)), np.zeros(rollouts)
-    again = np.zeros(rollouts)
-    history: list[Floats] = []
-    kept: list[tuple[int, Kept]] = []
+    attempt, trial, again = begin(world, fleets), Trial(rollouts), np.zeros(rollouts)
+    blocks = []
     for k, block in enumerate(fleets.blocks()):
-        due = fleets.baselines.rate * block.events
-        out = broken(bad[:, ~CANDIDATE], expected[:, ~CANDIDATE])
-        compared = due.copy()
-        compared[:, ~CANDIDATE] *= ~out
-        share = due[:, CANDIDATE].sum(axis=-1) / np.maximum(compared.sum(axis=-1), 1e-300)
-        candidate = fleets.by_look(block.bad[:, CANDIDATE], block.busy)
-        totals = candidate + fleets.by_look(block.bad[:, ~CANDIDATE] * ~out, block.busy)
-        history.append(np.stack((candidate, totals, np.broadcast_to(share[:, np.newaxis], totals.shape)), axis=-1))
-        done = np.cumsum(np.stack((candidate, totals), axis=-1), axis=1)
-        within = TEST.look(state[:, np.newaxis], done[..., 0], done[..., 1], share[:, np.newaxis])
-        # A mean is at most its largest term, so most of the means need not be computed.
-        showing = within[..., 0, :].max(axis=-1) >= LEVELS.fail_at
-        showing[showing] = TEST.worse(within[showing]) >= LEVELS.fail_at
+        blocks.append(block)
         for j in range(LOOKS):
-            now = (k * LOOKS + j + 1) * STEP
-            hourly = j == LOOKS - 1 and k % HOURLY == HOURLY - 1
-            some = np.flatnonzero(np.isinf(trial.undone) & (hourly | (showing[:, j] & (now >= again))))
-            if not len(some):
-                continue
-            part = (j + 1) / LOOKS
-            nodes, exposed = bad[some] + np.floor(block.bad[some] * part), expected[some] + due[some] * part
-            found = compare(TEST, within[some, j], nodes, exposed, fleets.baselines.variance[some], CANDIDATE)
-            again[some] = now * LATER
-            hit = found.worse >= LEVELS.fail_at
-            for at in np.flatnonzero(hit)[: REPLAYED - len(kept)]:
-                one = int(some[at])
-                counted = np.concatenate([each[one] for each in history])[: k * LOOKS + j + 1]
-                kept.append((one, Kept(counted, nodes[at], exposed[at], fleets.baselines.variance[one])))
-            trial.undone[some[hit]] = now
-            trial.events[some[hit]] = seen[some[hit]] + done[some[hit], j, 1]
-            if hourly:
-                fine = some[(found.fine >= LEVELS.pass_at) & ~hit]
-                trial.passed[fine] = np.minimum(trial.passed[fine], now)
-        state = TEST.look(state, done[:, -1, 0], done[:, -1, 1], share)
-        bad, expected, seen = bad + block.bad, expected + due, seen + done[:, -1, 1]
-    trial.replayed = len(kept)
-    trial.differing = sum(float(replay(each).worse) < LEVELS.fail_at for _, each in kept)
-    trial.spread = compare(TEST, state, bad, expected, fleets.baselines.variance, CANDIDATE).spread
+            attempt.look(block.bad[:, j], block.events[:, j], world.candidate(k), LOOK)
+            now = (k * LOOKS + j + 1) * LOOK
+            hourly = now % (HOURLY * LOOK) == 0
+            some = np.flatnonzero(np.isinf(trial.undone) & (hourly | (showing(attempt) & (now >= again))))
+            if len(some):
+                hit = decide(attempt, trial, some, now, passes=hourly)
+                again[some] = now * LATER
+                trial.events[hit] = attempt.seen[hit]
+    trial.spread = attempt.shown(np.arange(rollouts)).spread
+    replay(world, fleets, blocks, trial)
     if keep:
-        whole = np.concatenate(history, axis=1)
-        trial.looks = np.stack((whole[..., 0], whole[..., 1] - whole[..., 0]), axis=-1).astype(np.int64)
-        trial.nodes = bad
+        bad = np.concatenate([block.bad for block in blocks], axis=1)
+        trial.looks = np.stack((bad[..., CANDIDATE].sum(axis=-1), bad[..., ~CANDIDATE].sum(axis=-1)), axis=-1)
+        trial.nodes = bad.sum(axis=1)
     return trial
 
 
-def replay(kept: Kept) -> Comparison:
-    """Judge one rollout again, look by look, from what it counted."""
-    state = TEST.start()
-    for candidate, total, share in kept.looks:
-        state = TEST.look(state, candidate, total, share)
-    return compare(TEST, state, kept.nodes, kept.expected, kept.variance, CANDIDATE)
+def showing(attempt: Attempt) -> NDArray[np.bool_]:
+    """Whose sum over nodes would decide if nodes did not drift, [rollouts]."""
+    return np.asarray(TEST.worse(attempt.state) >= LEVELS.fail_at)
+
+
+def decide(attempt: Attempt, trial: Trial, some: Counts, now: float, *, passes: bool) -> Counts:
+    """Judge these rollouts now. Returns those that are undone."""
+    found = attempt.shown(some)
+    undone = found.worse >= LEVELS.fail_at
+    trial.undone[some[undone]] = now
+    if passes:
+        fine = some[(found.fine >= LEVELS.pass_at) & ~undone]
+        trial.passed[fine] = np.minimum(trial.passed[fine], now)
+    return some[undone]
+
+
+def replay(world: World, fleets: Fleets, blocks: Sequence[Block], trial: Trial) -> None:
+    """Let the operator's ledger decide again about some that were undone, at the look at which they were."""
+    if world.metric == "latency":
+        return  # the operator learns first which requests are slow, and the simulation counts them as such
+    for one in np.flatnonzero(np.isfinite(trial.undone))[:REPLAYED].tolist():
+        look = round(trial.undone[one] / LOOK) - 1
+        found = judged_at(world, TEST.margin, day(fleets, blocks[: look // LOOKS + 1], one), look)
+        trial.replayed += 1
+        trial.differing += found.guardrails[0].verdict != "Fail"
+
+
+def day(fleets: Fleets, blocks: Sequence[Block], one: int) -> Day:
+    """What the nodes of one rollout counted in these blocks."""
+    return Day(fleets.before[:, one], *(np.concatenate([block[part][one] for block in blocks]) for part in range(3)))
+
+
+def through_ledger(world: World, rollouts: int, random: np.random.Generator, hours: int = HOURS) -> Trial:
+    """The same with the operator's own ledger, evidence and judgement at every look. The arrays have to decide each one at the same look."""
+    fleets = Fleets(world, rollouts, random)
+    blocks = list(islice(fleets.blocks(), hours * 3600 // BLOCK))
+    arrays, attempt, trial = Trial(rollouts), begin(world, fleets), Trial(rollouts)
+    for k, block in enumerate(blocks):
+        for j in range(LOOKS):
+            attempt.look(block.bad[:, j], block.events[:, j], world.candidate(k), LOOK)
+            decide(attempt, arrays, np.flatnonzero(np.isinf(arrays.undone)), (k * LOOKS + j + 1) * LOOK, passes=True)
+    for one in range(rollouts):
+        counted = day(fleets, blocks, one)
+        for look, judged in enumerate(judgements(world, TEST.margin, counted), 1):
+            if judged.guardrails[0].verdict == "Fail":
+                trial.undone[one], trial.events[one] = look * LOOK, counted.bad[:look].sum()
+                break
+            if judged.guardrails[0].verdict == "Pass":
+                trial.passed[one] = min(trial.passed[one], look * LOOK)
+    trial.replayed = rollouts
+    trial.differing = int(((arrays.undone != trial.undone) | (arrays.passed != trial.passed)).sum())
+    return trial
 
 
 class Tenfold(NamedTuple):
@@ -174,18 +186,14 @@ class Tenfold(NamedTuple):
 def first_minutes(world: World, rollouts: int, seconds: int, random: np.random.Generator) -> Tenfold:
     """The first minutes at the pace of reports, each node compared at each of them."""
     fleets, bad = reports(world, rollouts, seconds, random)
-    due = fleets.baselines.rate * world.per_second * REPORT
-    share = due[:, CANDIDATE].sum(axis=-1) / due.sum(axis=-1)
-    state = TEST.start((rollouts,))
-    undone = np.full(rollouts, np.inf)
-    counted = np.zeros((rollouts, NODES))
+    attempt, trial = begin(world, fleets), Trial(rollouts)
+    events = np.full(bad[:, 0].shape, world.per_second * REPORT)
     for k in range(bad.shape[1]):
-        now = bad[:, k]
-        state = TEST.look(state, now[:, CANDIDATE].sum(axis=-1), now.sum(axis=-1), share)
-        counted = counted + now
-        some = np.flatnonzero(np.isinf(undone) & (TEST.worse(state) >= LEVELS.fail_at))
-        found = compare(TEST, state[some], counted[some], due[some] * (k + 1), fleets.baselines.variance[some], CANDIDATE)
-        undone[some[found.worse >= LEVELS.fail_at]] = (k + 1) * REPORT
+        attempt.look(bad[:, k], events, CANDIDATE, REPORT)
+        some = np.flatnonzero(np.isinf(trial.undone) & showing(attempt))
+        if len(some):
+            decide(attempt, trial, some, (k + 1) * REPORT, passes=False)
+    undone = trial.undone
     canaries = np.cumsum(bad[..., CANDIDATE].sum(axis=-1), axis=1)
     fifteenth = (canaries < FIFTEEN).sum(axis=1) + 1
     return Tenfold(undone, undone / REPORT - fifteenth)
@@ -198,25 +206,20 @@ def lose_nodes(silences: Silences, rollouts: int, random: np.random.Generator) -
     """The guardrail `lost`, minute by minute, for a day."""
     losses, hours = silences.history(rollouts, random)
     base = baselines(losses, hours)
+    attempt, trial = Attempt(TEST, base, (losses, hours)), Trial(rollouts)
     lost = silences.lost(rollouts, random)
-    share = base.rate[:, CANDIDATE].sum(axis=-1) / base.rate.sum(axis=-1)
-    state = TEST.start((rollouts,))
-    trial = Trial(rollouts)
-    counted = np.zeros((rollouts, NODES))
     for k in range(MINUTES):
         now = lost[:, k]
-        one = moment(now[:, CANDIDATE].sum(axis=-1), now[:, ~CANDIDATE].sum(axis=-1))
-        state = TEST.look(state, one.candidate, one.total, share)
-        counted = counted + now * one.weight[:, np.newaxis]
-        some = np.flatnonzero(np.isinf(trial.undone) & now[:, CANDIDATE].any(axis=-1))
+        candidate, stable = now[:, CANDIDATE].sum(axis=-1), now[:, ~CANDIDATE].sum(axis=-1)
+        attempt.look(now * moment(candidate, stable).weight[:, np.newaxis], np.full(now.shape, 1 / 60), CANDIDATE, LOOK)
+        some = np.flatnonzero(np.isinf(trial.undone) & (candidate > 0))
         if not len(some):
             continue
-        found = compare(TEST, state[some], counted[some], base.rate[some] * (k + 1) / 60, base.variance[some], CANDIDATE)
-        candidate, stable = now[some][:, CANDIDATE].sum(axis=-1), now[some][:, ~CANDIDATE].sum(axis=-1)
-        away = [most_are_lost(int(x), CANARIES, int(y), NODES - CANARIES) for x, y in zip(candidate, stable, strict=True)]
-        hit = some[(found.worse >= LEVELS.fail_at) | np.array(away)]
-        trial.undone[hit] = (k + 1) * 60
-        trial.events[hit] = counted[hit].sum(axis=-1)
+        decide(attempt, trial, some, (k + 1) * LOOK, passes=False)
+        pairs = zip(candidate[some].tolist(), stable[some].tolist(), strict=True)
+        away = some[np.array([most_are_lost(x, CANARIES, y, NODES - CANARIES) for x, y in pairs])]
+        trial.undone[away] = np.minimum(trial.undone[away], (k + 1) * LOOK)
+        trial.events[some[np.isfinite(trial.undone[some])]] = attempt.seen[some[np.isfinite(trial.undone[some])]]
     return trial
 
 

@@ -9,10 +9,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bramble.evidence.baselines import Baselines, baselines
+from bramble.evidence.baselines import Baselines
+from bramble.evidence.nodes import expected_rates
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
+Small = NDArray[np.int16]
 
 NODES = 100
 CANARIES = 10
@@ -21,12 +23,13 @@ CANDIDATE = np.arange(NODES) < CANARIES
 
 HOURS = 24
 HISTORY_HOURS = 24
-BLOCK = 600
-"""Seconds in which exposures do not change."""
+LOOK = 60
+"""Seconds between two looks."""
 
 LOOKS = 10
-"""Looks in a block: one a minute."""
+"""Looks in a block."""
 
+BLOCK = LOOKS * LOOK
 BLOCKS = HOURS * 3600 // BLOCK
 
 SITE = 20
@@ -36,7 +39,9 @@ SITE_BLOCKS = 12
 REBOOTING = 0.1
 """The share of nodes that reboot once a week, for 90 s."""
 
-REBOOT_SECONDS = 90
+REBOOT = (LOOK, LOOK // 2)
+"""Seconds of the looks after the beginning of a reboot for which the node is away."""
+
 BURSTS = 6
 """Bursts a day: minutes in which every node has twenty times as many bad events."""
 
@@ -48,7 +53,17 @@ BROKEN = 50.0
 BREAKS = 12
 """The block in which it breaks: after two hours."""
 
-Trouble = Literal["", "reboots", "site", "bursts", "broken"]
+NIGHT, NIGHT_BLOCKS, NIGHTLY = 36, 48, 2.0
+"""The block in which a night begins, how many it has, and by how much it multiplies every node's rate."""
+
+Trouble = Literal["", "reboots", "site", "bursts", "broken", "night"]
+
+ONE_STEP = ((0, CANARIES),)
+STEPS = ((0, CANARIES), (NIGHT, NODES // 2))
+"""Blocks in which steps begin, and how many nodes have the candidate from then on."""
+
+LAST_STEP = ((0, CANARIES), (NIGHT, NODES))
+"""The same where the second step is the last one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,91 +71,106 @@ class World:
     """A fleet, and what its candidate does.
 
     Attributes:
+        metric: what is counted.
         rate: bad events per event, on average over nodes.
         per_second: events per second and node.
         effect: the candidate's rate as a multiple of what the stable version's would be.
         sigma: the standard deviation of the logarithm of nodes' rates.
         drift: the standard deviation of the logarithm by which each node's rate changes between its baseline and the rollout.
         trouble: what else happens to nodes of both cohorts.
+        rebooting: with the trouble "reboots", the share of nodes that reboot once a week.
+        steps: as in `STEPS`.
     """
 
+    metric: Literal["errors", "latency", "accuracy", "crashes"] = "errors"
     rate: float
     per_second: float = 1.0
     effect: float = 1.0
     sigma: float = 0.0
     drift: float = 0.0
     trouble: Trouble = ""
+    rebooting: float = REBOOTING
+    steps: tuple[tuple[int, int], ...] = ONE_STEP
+
+    def candidate(self, block: int) -> NDArray[np.bool_]:
+        """Which nodes have the candidate in a block, [nodes]."""
+        return np.arange(NODES) < max(canaries for begin, canaries in self.steps if begin <= block)
 
 
 class Block(NamedTuple):
-    """What was counted in one block.
+    """What was counted in one block, [rollouts, looks, nodes].
 
     Attributes:
-        bad: bad events of each node, [rollouts, nodes].
-        events: all events of each node, [rollouts, nodes].
-        busy: how the bad events are spread over the looks, [rollouts, looks]; the parts add up to 1.
+        bad: bad events.
+        events: all events.
+        restarted: whether the node's agent is another process from this look on, which counts from zero.
     """
 
-    bad: Floats
-    events: Floats
-    busy: Floats
+    bad: Small
+    events: Small
+    restarted: NDArray[np.bool_]
 
 
 class Fleets:
     """Many rollouts in one world.
 
     Attributes:
-        baselines: what to expect of each node, by the history before the rollout.
-        rates: bad events per event of each node during the rollout, [rollouts, nodes].
+        before: bad events and events of each node in the time before, [2, rollouts, nodes].
+        baselines: what the operator expects of each node by these.
     """
 
     def __init__(self, world: World, rollouts: int, random: np.random.Generator) -> None:
         """Draw the nodes."""
         self._world, self._random, self._rollouts = world, random, rollouts
         shape = (rollouts, NODES)
-        before = world.rate * log_normal(random, world.sigma, shape)
+        rates = world.rate * log_normal(random, world.sigma, shape)
         served = HISTORY_HOURS * 3600 * world.per_second
-        self.baselines: Baselines = baselines(random.poisson(before * served), np.full(shape, served))
-        self.rates: Floats = before * log_normal(random, world.drift, shape) * np.where(CANDIDATE, world.effect, 1.0)
+        self.before: Counts = np.stack((random.poisson(rates * served), np.full(shape, int(served))))
+        expected = [expected_rates(list(zip(*each.tolist(), strict=True)))[0] for each in self.before.swapaxes(0, 1)]
+        self.baselines = Baselines(*np.moveaxis(np.array(expected, np.float64), -1, 0))
+        self._rates = rates * log_normal(random, world.drift, shape)
+
+    def rates(self, block: int) -> Floats:
+        """Bad events per event of each node in a block, without what every node has more of, [rollouts, nodes]."""
+        world = self._world
+        rates = self._rates * np.where(world.candidate(block), world.effect, 1.0)
+        if world.trouble == "broken" and block >= BREAKS:
+            rates[:, -1] *= BROKEN
+        return rates
 
     def blocks(self) -> Iterator[Block]:
         """One day, block by block."""
-        online, busy = self._online(), self._busy()
-        for k in range(BLOCKS):
-            weights = busy[:, k]
-            events = online[:, :, k] * self._world.per_second
-            rates = self.rates.copy()
-            if self._world.trouble == "broken" and k >= BREAKS:
-                rates[:, -1] *= BROKEN
-            bad = self._random.poisson(rates * events * weights.mean(axis=-1, keepdims=True)).astype(np.float64)
-            yield Block(bad, events, weights / weights.sum(axis=-1, keepdims=True))
+        busy, away = self._busy(), self._outages()
+        shape = (self._rollouts, LOOKS, NODES)
+        seconds = np.zeros((self._rollouts, 1, NODES))
+        for block in range(BLOCKS):
+            online, restarted = np.full(shape, float(LOOK)), np.zeros(shape, np.bool_)
+            if self._world.trouble == "reboots":
+                reboots = self._random.random((self._rollouts, NODES)) < self._world.rebooting * HOURS / (7 * 24) / BLOCKS
+                for look, missed in enumerate(REBOOT):
+                    online[:, look][reboots] -= missed
+                restarted[:, len(REBOOT) - 1][reboots] = True
+            for one, nodes, begin in away:
+                if begin <= block < begin + SITE_BLOCKS:
+                    online[one][:, nodes] = 0
+            # Whole events: of a request every 50 s, a minute has one or two.
+            whole = np.floor(np.concatenate((seconds, seconds + np.cumsum(online, axis=1)), axis=1) * self._world.per_second)
+            events = np.diff(whole, axis=1).astype(np.int64)
+            seconds = seconds + online.sum(axis=1, keepdims=True)
+            bad = self._random.poisson(self.rates(block)[:, np.newaxis] * events * busy[:, block, :, np.newaxis])
+            yield Block(np.minimum(bad, events).astype(np.int16), events.astype(np.int16), restarted)
 
-    def by_look(self, bad: Floats, busy: Floats) -> Counts:
-        """Spread the bad events of some nodes in one block over its looks, [rollouts, looks].
-
-        Args:
-            bad: bad events of these nodes, [rollouts, nodes].
-            busy: as in `Block`.
-        """
-        return self._random.multinomial(bad.sum(axis=-1).astype(np.int64), busy)
-
-    def _online(self) -> Floats:
-        """Seconds for which each node is online in each block, [rollouts, nodes, blocks]."""
-        seconds = np.full((self._rollouts, NODES, BLOCKS), float(BLOCK), np.float64)
-        match self._world.trouble:
-            case "reboots":
-                reboots = self._random.random(seconds.shape) < REBOOTING * HOURS / (7 * 24) / BLOCKS
-                seconds[reboots] -= REBOOT_SECONDS
-            case "site":
-                for one, nodes, begin in site_outages(self._random, self._rollouts, BLOCKS - SITE_BLOCKS):
-                    seconds[one, nodes, begin : begin + SITE_BLOCKS] = 0
-        return seconds
+    def _outages(self) -> list[tuple[int, Counts, int]]:
+        """Rollouts, nodes and first blocks of sites that are offline."""
+        return list(site_outages(self._random, self._rollouts, BLOCKS - SITE_BLOCKS)) if self._world.trouble == "site" else []
 
     def _busy(self) -> Floats:
         """By what every node's rate is multiplied at each look, [rollouts, blocks, looks]."""
         factor = np.ones((self._rollouts, BLOCKS * LOOKS))
         if self._world.trouble == "bursts":
             factor[self._random.random(factor.shape) < BURSTS / factor.shape[1]] = BURST
+        if self._world.trouble == "night":
+            factor[:, NIGHT * LOOKS : (NIGHT + NIGHT_BLOCKS) * LOOKS] = NIGHTLY
         return factor.reshape(self._rollouts, BLOCKS, LOOKS)
 
 
@@ -162,7 +192,7 @@ REPORT = 5
 def reports(world: World, rollouts: int, seconds: int, random: np.random.Generator) -> tuple[Fleets, Counts]:
     """The first minutes, report by report: the fleets, and bad events of each node, [rollouts, reports, nodes]."""
     fleets = Fleets(world, rollouts, random)
-    rates = fleets.rates[:, np.newaxis] * world.per_second * REPORT
+    rates = fleets.rates(0)[:, np.newaxis] * world.per_second * REPORT
     return fleets, random.poisson(np.broadcast_to(rates, (rollouts, seconds // REPORT, NODES)))
 
 

@@ -93,16 +93,18 @@ def broken(bad: ArrayLike, expected: ArrayLike) -> NDArray[np.bool_]:
 
     Args:
         bad: bad events of each stable node since the attempt began, [..., nodes].
-        expected: exposures times baseline rates, on any scale, [..., nodes].
+        expected: exposures times baseline rates, on any scale, [..., nodes]. Nodes with 0 are not broken, and do not count among the nodes.
     """
     x, e = np.asarray(bad, np.float64), np.asarray(expected, np.float64)
     if not x.shape[-1]:
         return np.zeros(x.shape, np.bool_)
-    ratio = x / np.maximum(e, SMALL)
-    ordinary = ratio <= np.quantile(ratio, 1 - MOST_BROKEN, axis=-1, keepdims=True)
+    counted = e > 0
+    ratio = np.where(counted, x / np.maximum(e, SMALL), np.inf)
+    place = np.floor((1 - MOST_BROKEN) * np.maximum(counted.sum(axis=-1, keepdims=True) - 1, 0)).astype(np.int64)
+    ordinary = counted & (ratio <= np.take_along_axis(np.sort(ratio, axis=-1), place, axis=-1))
     ordinary_bad, ordinary_expected = (np.where(ordinary, each, 0.0).sum(axis=-1, keepdims=True) for each in (x, e))
     scale = ordinary_bad / np.maximum(ordinary_expected, SMALL)
-    return np.asarray((x >= FEWEST_BROKEN) & (x > TIMES * scale * e))
+    return np.asarray(counted & (x >= FEWEST_BROKEN) & (x > TIMES * scale * e))
 
 
 def cohort_spread(expected: ArrayLike, variance: ArrayLike, candidate: NDArray[np.bool_]) -> Floats:

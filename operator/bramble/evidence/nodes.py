@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bramble.evidence.baselines import baselines
-from bramble.evidence.cohorts import single_nodes
-from bramble.evidence.drift import FEWEST_BROKEN, broken, cohort_spread, drift
+from bramble.evidence.cohorts import Beside, compare_nodes
+from bramble.evidence.drift import FEWEST_BROKEN, broken, drift
 from bramble.evidence.mixture import POINTS, Floats
 from bramble.evidence.ratio import RatioTest, State
 
@@ -33,11 +33,13 @@ class Node(NamedTuple):
         candidate: whether it has the candidate.
         sums: its bad events and events.
         baseline: its expected rate, and the relative variance of that.
+        since: what the stable cohort had counted when the sums began: bad events, and events times the expected rates of their nodes.
     """
 
     candidate: bool
     sums: Pair
     baseline: Pair
+    since: Pair = (0.0, 0.0)
 
 
 class Seen(NamedTuple):
@@ -46,10 +48,12 @@ class Seen(NamedTuple):
     Attributes:
         spread: by how much the ratio of an unchanged version would differ from 1, as the standard deviation of its logarithm.
         single: evidence in nats of single nodes that the candidate is worse (`cohorts.single_nodes`).
+        drift: by how much the rates of stable nodes changed by themselves, as a relative standard deviation; 0.2 is 20 %.
     """
 
     spread: float
     single: float
+    drift: float
 
 
 def expected_rates(history: Sequence[Pair]) -> tuple[list[Pair], Pair]:
@@ -69,17 +73,18 @@ def look(test: RatioTest, kept: Sequence[float], candidate: float, total: float,
     return tuple(np.round(test.look(state_of(test, kept), candidate, total, share), DECIMALS).reshape(-1).tolist())
 
 
-def compare(test: RatioTest, nodes: Sequence[Node], allowed: float | None = None) -> Seen:
-    """What the nodes that had any event show, each compared with its own baseline. Stable nodes that are `broken` are left out.
+def compare(test: RatioTest, nodes: Sequence[Node], stable: Pair, allowed: float | None = None) -> Seen:
+    """What the nodes that had any event show, each compared with its own baseline (`cohorts.compare_nodes`).
 
     Args:
+        stable: what the stable cohort has counted, as in `Node.since`.
         allowed: the drift to allow for, where stable nodes showed it before (`drift_allowed`); what these ones show without it.
     """
-    bad, expected, uncertainty = _compared(nodes)
-    mine = np.array([node.candidate for node in nodes], np.bool_)
-    variance = uncertainty + (drift_allowed(nodes) if allowed is None else allowed)
-    spread, single = cohort_spread(expected, variance, mine), single_nodes(test, bad, expected, variance, mine)
-    return Seen(round(float(spread), DECIMALS), round(float(single), DECIMALS))
+    sums, baseline, since = (np.array([node[part] for node in nodes], np.float64).reshape(-1, 2) for part in (1, 2, 3))
+    mine, beside = np.array([node.candidate for node in nodes], np.bool_), np.maximum(0.0, np.array(stable) - since)
+    found = compare_nodes(test, sums[:, 0], sums[:, 1] * baseline[:, 0], baseline[:, 1], mine, Beside(*beside.T), allowed)
+    spread, single, drifted = (round(float(each), DECIMALS) for each in (found.spread, found.single, found.drift.variance**0.5))
+    return Seen(spread, single, drifted)
 
 
 def drift_allowed(nodes: Sequence[Node]) -> float:

@@ -98,6 +98,14 @@ def test_few_bad_events_and_whole_fleets_of_broken_nodes_are_no_broken_node() ->
     assert broken([], []).size == 0
 
 
+def test_nodes_that_had_no_request_do_not_count_among_those_of_which_a_tenth_may_be_broken() -> None:
+    """Half of the fleet is switched off. Two of the other twenty are broken, and three are not a tenth any more."""
+    off, on = [0] * 20, [5] * 17
+    expected = [0.0] * 20 + [5.0] * 20
+    assert broken(off + on + [5, 500, 500], expected).sum() == 2
+    assert not broken(off + on + [500] * 3, expected).any()
+
+
 def test_more_canaries_drift_less_than_one() -> None:
     expected, variance = np.ones(100), np.full(100, 0.04)
     one, ten = np.arange(100) < 1, np.arange(100) < 10

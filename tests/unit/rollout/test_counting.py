@@ -176,6 +176,21 @@ def test_a_node_that_comes_back_to_a_cohort_goes_on_from_its_last_reading_there(
     assert seen(ledger) == expected
 
 
+def test_nodes_that_get_the_candidate_in_a_later_step_are_compared_with_the_stable_nodes_of_that_time() -> None:
+    """From the second hour on every node has three times as many errors. Nodes that are counted from then on only are no worse for that."""
+    names = [f"n{number:02}" for number in range(20)]
+    few, half = (replace(NOTHING, candidates=frozenset(names[:n]), others=frozenset(names[n:])) for n in (2, 10))
+    ledger = begun(few, **dict.fromkeys(names, 1_000_000))
+    ledger = advance(ledger, says(dict.fromkeys(names, line(100_000, 10_000)), few), START + 60 * MINUTE)
+    later = {name: line(200_000, 40_000) for name in (*names[:2], *names[10:])} | dict.fromkeys(names[2:10], line(100_000, 30_000))
+    found = evidence_of(advance(ledger, says(later, half), START + 120 * MINUTE), ERRORS)
+    assert found.candidate.share > 1.5 * found.stable.share, "all in all the candidate's nodes had more errors"
+    assert shown(found) < 0
+    assert found.single < 0
+    worse = later | dict.fromkeys(names[2:10], line(100_000, 90_000))
+    assert evidence_of(advance(ledger, says(worse, half), START + 120 * MINUTE), ERRORS).single > 30
+
+
 def test_crashes_of_a_node_that_comes_back_after_its_agent_started_again_are_counted_once() -> None:
     reading = replace(NOTHING, rules=(CRASHES,))
     ledger = advance(begun(reading), says({"b": line(1000, crashes=3)}, reading), START + MINUTE)

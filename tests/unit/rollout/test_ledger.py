@@ -46,12 +46,13 @@ def test_a_ledger_is_read_as_it_was_written() -> None:
 
 
 def test_a_ledger_of_a_former_operator_is_read() -> None:
-    """It said nothing of the cohort that a node was in before, nor of the drift when no stable node was left."""
+    """It said nothing of the cohort that a node was in before, nor since when it was in the present one."""
     whole = ledger_of(3)
     document = whole.model_dump(by_alias=True, mode="json")
     for node in document["nodes"].values():
         node.pop("other")
         node.pop("other_instance", None)
+        node.pop("since")
     assert read_ledger(packed(json.dumps(document).encode())) == whole
 
 

@@ -73,7 +73,7 @@ def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     """An attempt begins: its counters begin at zero, and the baselines are frozen. Nodes that have left the fleet are forgotten."""
     none = (ZERO,) * len(ledger.guards)
     fresh: dict[str, object] = {"cohort": "stable", "instance": "", "former": "", "at": 0, "other_instance": ""}
-    fresh |= {"counted": none, "other": none, "sums": none}
+    fresh |= {"counted": none, "other": none, "sums": none, "since": none}
     fleet = reading.candidates | reading.others
     nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items() if name in fleet}
     guards = tuple(map(new_guard, ledger.guards))
@@ -129,7 +129,8 @@ def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
         node, line = ledger.nodes.get(name) or _newcomer(ledger), reading.lines.get(name)
         read = line.counted if line is not None and line.token == node.instance else None
         pairs = {"counted": carried(node.counted, read), "history": carried(node.history, served.get(name))}
-        pairs |= {"other": carried(node.other, None), "sums": carried(node.sums, None), "baseline": carried(node.baseline, None)}
+        pairs |= {"other": carried(node.other, None), "sums": carried(node.sums, None), "since": carried(node.since, None)}
+        pairs |= {"baseline": carried(node.baseline, None)}
         nodes[name] = node.model_copy(update=pairs)
     return _with_baselines(ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes}), added)
 
@@ -145,6 +146,7 @@ def _counted(guard: Guard, counted: Counted) -> Pair | None:
 def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     """Count what the devices say beyond what they said before: one look of each guardrail."""
     found = _Increments([_broken(ledger, index) for index in range(len(ledger.guards))])
+    none, compared = (ZERO,) * len(ledger.guards), tuple(guard.compared for guard in ledger.guards)
     nodes = dict(ledger.nodes)
     for name, line in reading.lines.items():
         cohort: Cohort = "candidate" if name in reading.candidates else "stable"
@@ -163,8 +165,9 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
         if node.instance not in ("", line.token):
             update["former"] = node.instance
         if reading.candidate:
-            before = node.sums if node.cohort == cohort else (ZERO,) * len(gained)
-            update["sums"] = _added(before, gained)
+            goes_on = node.cohort == cohort and node.instance
+            update["sums"] = _added(node.sums if goes_on else none, gained)
+            update["since"] = node.since if goes_on else compared if cohort == "candidate" else none
             found.add(name, cohort, gained, node.baseline)
         if cohort == "stable":
             update["history"] = _added(node.history, gained)
@@ -188,7 +191,9 @@ def _broken(ledger: Ledger, index: int) -> frozenset[str]:
 def _newcomer(ledger: Ledger) -> NodeRecord:
     """A node without history."""
     none = (ZERO,) * len(ledger.guards)
-    return NodeRecord(counted=none, other=none, sums=none, history=none, baseline=tuple(guard.newcomer for guard in ledger.guards))
+    return NodeRecord(
+        counted=none, other=none, sums=none, since=none, history=none, baseline=tuple(guard.newcomer for guard in ledger.guards)
+    )
 
 
 def _last_reading(node: NodeRecord, cohort: Cohort) -> tuple[str, Sequence[Pair]]:
@@ -294,4 +299,5 @@ def _look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, 
     update["candidate"] = (guard.candidate[0] + bad, guard.candidate[1] + events)
     update["stable"] = (guard.stable[0] + stable[0], guard.stable[1] + stable[1])
     update["weights"] = (guard.weights[0] + weight, guard.weights[1] + stable[3])
+    update["compared_bad"] = guard.compared[0] + stable[2]
     return guard.model_copy(update=update)

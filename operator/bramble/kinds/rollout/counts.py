@@ -14,7 +14,7 @@ from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import NOTHING_SHOWN, GuardEvidence, Tally
 from bramble.guardrails.lost import LOST
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS
-from bramble.kinds.rollout.ledger import Ledger, Line, Reading
+from bramble.kinds.rollout.ledger import ZERO, Ledger, Line, Reading
 from bramble.kinds.rollout.losses import candidate_members, lost_candidates, lost_stable
 from bramble.kinds.rollout.nodes import Nodes
 
@@ -138,17 +138,20 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
         return GuardEvidence(metric=rule.metric, label=rule.label)
     guard = ledger.guards[index]
     nodes = [
-        Node(node.cohort == "candidate", node.sums[index], node.baseline[index])
+        Node(node.cohort == "candidate", node.sums[index], node.baseline[index], node.since[index])
         for node in ledger.nodes.values()
         if node.sums[index][1] > 0
     ]
     members = sum(node.candidate for node in nodes)
     stable = Tally(bad=round(guard.stable[0]), events=round(guard.stable[1]), nodes=len(nodes) - members)
-    weight, frozen = guard.weights[1], guard.frozen
-    if frozen is not None and not stable.events:
-        stable, weight = frozen.whole, frozen.whole_weight
-        nodes.append(Node(candidate=False, sums=(stable.bad, weight), baseline=(1.0, 0.0)))
-    seen = compare(guard.test, nodes, frozen.drift if frozen is not None else None) if members else None
+    compared, weight, frozen = guard.compared, guard.weights[1], guard.frozen
+    if frozen is not None:
+        compared = ZERO  # single nodes are compared with nodes of the same time, of which none is left
+        if not stable.events:
+            stable, weight = frozen.whole, frozen.whole_weight
+            nodes.append(Node(candidate=False, sums=(stable.bad, weight), baseline=(1.0, 0.0)))
+            compared = (float(stable.bad), weight)
+    seen = compare(guard.test, nodes, compared, frozen.drift if frozen is not None else None) if members else None
     whole = guard.weights[0] + weight
     return GuardEvidence(
         metric=rule.metric,
@@ -160,6 +163,7 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
         spread=seen.spread if seen is not None else 0.0,
         share=round(guard.weights[0] / whole, DECIMALS) if whole else 0.0,
         single=seen.single if seen is not None else NOTHING_SHOWN,
+        drift=seen.drift if seen is not None and frozen is None and len(nodes) > members else None,
         over_ms=counted_metric(rule.metric).over_ms(guard.edge),
         frozen=frozen is not None,
         seconds=float(max(0, ledger.at - ledger.began)),

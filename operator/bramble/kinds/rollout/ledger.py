@@ -61,6 +61,7 @@ class NodeRecord(ExtensibleDocument):
         counted: bad events and events, as last read.
         other_instance, other: the process that was read last in the other cohort in this attempt, and what it had counted there.
         sums: bad events and events of this attempt, in the present cohort.
+        since: for a node that got the candidate after the attempt began, what `Guard.compared` was at that moment.
         history: bad events and events while the node served the stable version, halved every day.
         baseline: expected bad events per event and how uncertain that is (`bramble.evidence.baselines`), frozen when the attempt began.
     """
@@ -73,6 +74,7 @@ class NodeRecord(ExtensibleDocument):
     other_instance: str = ""
     other: tuple[Pair, ...] = ()
     sums: tuple[Pair, ...] = ()
+    since: tuple[Pair, ...] = ()
     history: tuple[Pair, ...] = ()
     baseline: tuple[Pair, ...] = ()
 
@@ -107,6 +109,7 @@ class Guard(ExtensibleDocument):
         better: the same of the test whether the candidate is better. It is kept for every guardrail, since a spec may ask for it later.
         candidate, stable: bad events and events of this attempt.
         weights: events of the candidate and of the stable cohort, each times its node's expected rate.
+        compared_bad: bad events of the stable nodes that are compared; None in what former operators wrote.
         newcomer: the baseline of a node without history.
         frozen: what is left to compare with in the last step; None before it.
     """
@@ -121,6 +124,7 @@ class Guard(ExtensibleDocument):
     candidate: Pair = ZERO
     stable: Pair = ZERO
     weights: Pair = ZERO
+    compared_bad: Annotated[Finite, Field(ge=0)] | None = None
     newcomer: Pair = (1.0, 1.0)
     frozen: Frozen | None = None
 
@@ -133,6 +137,11 @@ class Guard(ExtensibleDocument):
     def test(self) -> RatioTest:
         """Its test."""
         return RatioTest(self.max_ratio)
+
+    @property
+    def compared(self) -> Pair:
+        """What single canaries are compared with: bad events and weighted events of the stable nodes that are compared."""
+        return (self.stable[0] if self.compared_bad is None else self.compared_bad, self.weights[1])
 
 
 def new_guard(rule: Rule | Guard) -> Guard:
@@ -253,12 +262,16 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
         return None
     guards = len(ledger.guards)
     whole = all(
-        {len(node.counted), len(node.sums), len(node.history), len(node.baseline), len(node.other) or guards} == {guards}
+        {len(node.counted), len(node.sums), len(node.history), len(node.baseline)} == {guards}
+        and {len(node.other) or guards, len(node.since) or guards} == {guards}
         for node in ledger.nodes.values()
     )
     if not whole or any(state and len(state) != NUMBERS for guard in ledger.guards for state in (guard.ratio, guard.better)):
         return None
-    # Former operators wrote nothing of the other cohort.
+    # Former operators wrote nothing of the other cohort, nor since when a node is in the present one.
     none = (ZERO,) * guards
-    nodes = {name: node if node.other else node.model_copy(update={"other": none}) for name, node in ledger.nodes.items()}
+    nodes = {
+        name: node if node.other and node.since else node.model_copy(update={"other": node.other or none, "since": node.since or none})
+        for name, node in ledger.nodes.items()
+    }
     return ledger.model_copy(update={"nodes": nodes})
