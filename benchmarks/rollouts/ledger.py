@@ -18,7 +18,7 @@ from bramble.guardrails.base import Rule
 from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.analysis import ErrorRates, Judgement, judge
 from bramble.kinds.rollout.counting import advance
-from bramble.kinds.rollout.evidence import evidence_of
+from bramble.kinds.rollout.counts import evidence_of
 from bramble.kinds.rollout.ledger import Ledger, Line, Reading
 
 START = datetime(2026, 12, 1, tzinfo=UTC)

@@ -150,7 +150,7 @@ def day(fleets: Fleets, blocks: Sequence[Block], one: int) -> Day:
 
 
 def through_ledger(world: World, rollouts: int, random: np.random.Generator, hours: int = HOURS) -> Trial:
-    """The same with the operator's own ledger, evidence and judgement at every look. The arrays have to decide each one at the same look."""
+    """The same by the operator's own ledger, evidence and judgement, at every look. The arrays have to decide each at the same look."""
     fleets = Fleets(world, rollouts, random)
     blocks = list(islice(fleets.blocks(), hours * 3600 // BLOCK))
     arrays, attempt, trial = Trial(rollouts), begin(world, fleets), Trial(rollouts)

@@ -5,7 +5,7 @@ Every test here is an e-process: a number that starts at 1 and is updated with e
 after each report, and stopped at any moment. All figures are natural logarithms of e-values, in nats.
 
 `ratio` compares a candidate with a stable cohort, and `rate` a candidate with a fixed rate. `baselines` says what to expect of each node
-by its own history, `drift` measures how far nodes leave that by themselves, `cohorts` says what nodes show one by one, and `verdict` decides.
+by its own history, `drift` measures how far nodes leave that by themselves, `cohorts` what they show one by one, and `verdict` decides.
 `losses` and `growth` are for nodes that fall silent and for memory; the operator does not decide by them yet. Functions broadcast over
 leading axes: the operator has none, the simulation one for its rollouts. The guarantee and its assumptions are in
 docs/design/2026-12-01-evidence.md.
