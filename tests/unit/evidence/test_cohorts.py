@@ -17,7 +17,7 @@ FAIL = log(2 / 0.01)
 TEST = RatioTest(1.5)
 
 
-def same_time(bad: Floats, expected: Floats, candidate: np.ndarray) -> Beside:
+def same_time(bad: np.ndarray, expected: Floats, candidate: np.ndarray) -> Beside:
     """What each node is compared with where all of them were counted for the same time."""
     sums = (np.asarray(each)[..., ~candidate].sum(axis=-1, keepdims=True) for each in (bad, expected))
     return Beside(*(np.broadcast_to(each, np.shape(bad)).astype(float) for each in sums))
@@ -123,7 +123,7 @@ def test_nodes_that_drift_ask_for_more_evidence() -> None:
 def test_without_any_history_and_any_bad_event_figures_are_finite() -> None:
     for count in (0, 20):
         found = seen([count] * 2 + [0] * 3, [100] * 5, candidate=2, history=0.0)
-        assert np.isfinite([found.worse, found.fine, found.nodes.spread]).all()
+        assert np.isfinite([found.worse, found.fine, float(found.nodes.spread)]).all()
 
 
 @given(st.permutations(range(8)))
