@@ -396,7 +396,8 @@ class Status(KindStatus):
     """The verdict on the version that is being tried, or was tried last: `attempt`, `step`, `verdict` (Pass, Fail or Undecided), and in
     `guardrails` of each metric `metric`, `label` (of metrics of one class), `verdict`, `candidateRate`, `stableRate`, `candidateEvents`,
     `stableEvents`, `candidateNodes`, `stableNodes`, `toFail` and `toPass` (how far the evidence has come on the way to either, from 0 to
-    1), and `message`, which says how much is still needed."""
+    1), `drift` (by how much the rates of stable nodes changed by themselves since the attempt began; 0.2 is 20 %), and `message`, which
+    says how much is still needed."""
 
 
 KIND = Kind(

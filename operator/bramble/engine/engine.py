@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from bramble.engine.cache import Cache
@@ -15,7 +16,7 @@ from bramble.engine.faults import Faults
 from bramble.engine.gateway_poll import GatewayPoller
 from bramble.engine.lease import Holder, Lease
 from bramble.engine.liveness import Liveness
-from bramble.engine.metrics import Metrics
+from bramble.engine.metrics import MOST_ROLLOUTS, Metrics
 from bramble.engine.object_events import ObjectEvents
 from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
@@ -26,7 +27,7 @@ from bramble.engine.store import Stores
 from bramble.errors import BrambleError, NotFound
 from bramble.kinds.controller import Controller
 from bramble.kube.api import Api
-from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, NODE, POD, SERVICE, Manifest, Resource
+from bramble.kube.resources import CONFIG_MAP, DAEMON_SET, JOB, NODE, POD, SERVICE, Key, Manifest, Resource, key_of
 from bramble.objectstore.addresses import Addresses
 from bramble.settings import Settings
 
@@ -59,7 +60,8 @@ class Engine:
 
     def __init__(self, api: Api, settings: Settings, controllers: Iterable[Controller[Any]]) -> None:
         self._api, self._settings = api, settings
-        by_kind = {controller.resource.kind: controller for controller in controllers}
+        self._controllers = tuple(controllers)
+        by_kind = {controller.resource.kind: controller for controller in self._controllers}
         more = (resource for controller in by_kind.values() for resource in controller.children)
         self.watched = tuple(dict.fromkeys((*(controller.resource for controller in by_kind.values()), *CHILDREN, *more)))
         self.metrics = Metrics()
@@ -152,6 +154,17 @@ class Engine:
         self.metrics.oldest.set(self._queue.oldest() if leads else 0)
         for resource in self.watched:
             self.metrics.objects.labels(resource.kind).set(self.changes.cache.count(resource.kind))
+        self.metrics.drift.clear()
+        for key, drift in islice(self._drifts(), MOST_ROLLOUTS if leads else 0):
+            for metric, value in drift.items():
+                self.metrics.drift.labels(key.namespace, key.name, metric).set(value)
+
+    def _drifts(self) -> Iterator[tuple[Key, Mapping[str, float]]]:
+        """The objects that try a version, with the drift of their stable nodes, in the order of their names."""
+        for controller in self._controllers:
+            for manifest in sorted(self.changes.cache.list(controller.resource.kind), key=key_of):
+                if drift := controller.drift(manifest):
+                    yield key_of(manifest), drift
 
     def _leads(self, leads: bool) -> None:
         """Start with a new queue when leadership begins or ends, because another replica has been working meanwhile.

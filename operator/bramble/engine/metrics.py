@@ -1,8 +1,14 @@
-"""The operator's metrics. Labels are kinds, verbs and error classes, never names of objects."""
+"""The operator's metrics. Labels are kinds, verbs and error classes, and no names of objects, with one exception that is bounded.
+
+`bramble_rollout_drift_ratio` names the Rollouts that try a version at present, since the drift of one fleet says nothing of another's.
+"""
 
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+MOST_ROLLOUTS = 500
+"""Rollouts whose drift is exported at most, the first by namespace and name."""
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -22,6 +28,12 @@ class Metrics:
         self.oldest = Gauge("bramble_queue_oldest_seconds", "How long the first object in the queue has waited.", registry=to)
         self.leader = Gauge("bramble_leader", "1 on the replica that holds the Lease, else 0.", registry=to)
         self.devices = Gauge("bramble_devices", "Devices that have reported to the gateway in the last hour.", registry=to)
+        self.drift = Gauge(
+            "bramble_rollout_drift_ratio",
+            "By how much the error rates of the stable nodes changed by themselves since the attempt began: a relative standard deviation.",
+            ["namespace", "rollout", "metric"],
+            registry=to,
+        )
         self.replicas = Gauge(
             "bramble_gateway_replicas", "Gateway replicas, by whether they answered the last reading.", ["answered"], registry=to
         )

@@ -66,6 +66,7 @@ class Verdict(Document):
         candidate_events, stable_events: how many events there were.
         candidate_nodes, stable_nodes: on how many nodes.
         to_fail, to_pass: how far the evidence has come on the way to either decision, from 0 to 1.
+        drift: as in `GuardEvidence`.
     """
 
     metric: str
@@ -79,6 +80,7 @@ class Verdict(Document):
     stable_nodes: int = 0
     to_fail: float = 0.0
     to_pass: float = 0.0
+    drift: float | None = None
     message: str
 
     @property
@@ -135,6 +137,7 @@ class Metric(ABC):
             stable_nodes=theirs.nodes,
             to_fail=round(min(1.0, max(0.0, to_fail)), 3),
             to_pass=round(min(1.0, max(0.0, to_pass)), 3),
+            drift=round(evidence.drift, 4) if evidence.drift is not None else None,
             message=f"{titled(self.name, evidence.label)}: {message}",
         )
 

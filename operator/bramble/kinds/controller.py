@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -30,6 +30,7 @@ class Controller(Generic[Seen]):
         memory: the status fields that cannot be derived again, by their names in YAML (`Status.MEMORY`). The engine refuses a plan that
             changes one of them without `remember`.
         children: the kinds of objects that it makes, beside those that the engine always watches.
+        drift: guardrail metric to the drift of the stable nodes, of an object that tries a version. It is exported.
     """
 
     resource: Resource
@@ -39,3 +40,4 @@ class Controller(Generic[Seen]):
     memory: frozenset[str] = frozenset()
     wakes: Callable[[Manifest], Iterable[Key]] = lambda _: ()
     children: tuple[Resource, ...] = ()
+    drift: Callable[[Manifest], Mapping[str, float]] = lambda _: {}

@@ -8,7 +8,7 @@ import pytest
 
 from bramble.engine.engine import Engine
 from bramble.kinds.registry import CONTROLLERS
-from bramble.kube.resources import JOB, Resource
+from bramble.kube.resources import JOB, ROLLOUT, Resource
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.objects import made
 from tests.unit.engine.replica import SETTINGS
@@ -39,6 +39,40 @@ async def test_who_begins_to_lead_compares_with_a_full_list(engine: Engine) -> N
     assert not engine._relist._requested.is_set()
     engine._leads(True)
     assert engine._relist._requested.is_set()
+
+
+def rollout(name: str, **status: object) -> dict[str, object]:
+    candidate = {"ref": "digits-2", "uid": "u", "model": "digits", "version": "2.0.0", "packages": {}}
+    verdicts = [{"metric": "errors", "drift": 0.21}, {"metric": "accuracy", "drift": 0.1}, {"metric": "accuracy", "drift": 0.3}]
+    return {**made(ROLLOUT.kind, name), "status": {"candidate": candidate, "analysis": {"guardrails": verdicts}, **status}}
+
+
+def drifts(engine: Engine) -> dict[tuple[str, str], float]:
+    """The samples by Rollout and metric."""
+    engine._measure()
+    (found,) = engine.metrics.drift.collect()
+    return {(sample.labels["rollout"], sample.labels["metric"]): sample.value for sample in found.samples}
+
+
+def test_the_leader_exports_the_drift_of_rollouts_that_try_a_version(engine: Engine) -> None:
+    engine.changes.updated(rollout("a"))
+    engine.changes.updated(rollout("b", candidate=None))
+    engine.changes.updated(rollout("c", analysis={"guardrails": [{"metric": "lost"}, {"metric": "anything", "drift": 1.0}]}))
+    engine.changes.updated(rollout("d", analysis={"guardrails": [{"metric": "errors", "drift": "much"}]}))
+    assert not drifts(engine)
+    engine._lease.leading.set()
+    assert drifts(engine) == {("a", "errors"): 0.21, ("a", "accuracy"): 0.3}
+    assert engine.metrics.registry.get_sample_value("bramble_rollout_drift_ratio", {"namespace": "ads", "rollout": "a", "metric": "errors"})
+    engine.changes.deleted(rollout("a"))
+    assert not drifts(engine), "it goes with its object"
+
+
+def test_the_number_of_rollouts_with_a_drift_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bramble.engine.engine.MOST_ROLLOUTS", 2)
+    engine._lease.leading.set()
+    for name in "cab":
+        engine.changes.updated(rollout(name))
+    assert {name for name, _ in drifts(engine)} == {"a", "b"}
 
 
 def test_what_a_kind_makes_is_watched_once() -> None:

@@ -94,6 +94,7 @@ def test_a_verdict_says_how_far_the_evidence_has_come() -> None:
         "stableEvents": 9000,
         "candidateNodes": 3,
         "stableNodes": 3,
+        "drift": None,
         "message": verdict.message,
     }
 
@@ -178,3 +179,8 @@ def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
 def test_what_is_still_needed(rule: Rule, seen: GuardEvidence, needed: str) -> None:
     message = ERRORS.judge(rule, seen, LEVELS).message
     assert message.endswith(needed), message
+
+
+def test_a_verdict_says_how_much_stable_nodes_drift() -> None:
+    drifting, unknown = errors((10, 1000), (90, 9000), drift=0.31), errors((10, 1000), (90, 9000))
+    assert [ERRORS.judge(RULE, seen, LEVELS).drift for seen in (drifting, unknown)] == [0.31, None]

@@ -326,6 +326,9 @@ def test_the_drift_of_the_stable_nodes_is_allowed_for_in_the_last_step_too() -> 
     assert frozen.drift > 0.2
     after = evidence_of(ledger, ERRORS)
     assert after.spread > 0.9 * before.spread
+    assert before.drift is not None
+    assert 0.5 < before.drift < 1.5, "half of the stable nodes fell to a fifth, the others tripled"
+    assert after.drift is None, "no node is left to measure it on"
 
 
 def shown(found: GuardEvidence) -> float:

@@ -7,6 +7,7 @@ import json
 import zlib
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -62,6 +63,26 @@ def test_the_ledger_of_five_thousand_nodes_fits() -> None:
     manifest = render(whole, seen.metadata, "bramble-system")
     assert len(json.dumps(manifest)) < LIMIT
     assert read_ledger(manifest) == whole
+
+
+def test_no_line_of_the_ledger_has_many_nodes() -> None:
+    """While a line is read or written, no other thread of the process runs."""
+    content = zlib.decompress(base64.b64decode(render(ledger_of(250), observed().metadata, "bramble-system")["binaryData"][KEY]))
+    first, *lines = map(json.loads, content.split(b"\n"))
+    assert first["nodes"] == {}
+    assert [len(line) for line in lines] == [100, 100, 50]
+
+
+def test_the_ledger_of_five_thousand_nodes_of_which_half_joined_at_different_times_fits() -> None:
+    whole = ledger_of(5000)
+    random = Random(1)
+    moments = [tuple((float(random.randrange(10**6)), 1e5 * random.random()) for _ in RULES) for _ in range(100)]
+    joined = {
+        name: node.model_copy(update={"cohort": "candidate", "since": random.choice(moments)})
+        for name, node in list(whole.nodes.items())[::2]
+    }
+    grown = whole.model_copy(update={"nodes": whole.nodes | joined})
+    assert read_ledger(render(grown, observed().metadata, "bramble-system")) == grown
 
 
 def test_a_ledger_that_does_not_fit_loses_the_history_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from bramble.api.labels import owner_labels
 from bramble.api.objects import Metadata
@@ -41,7 +41,10 @@ Pair = tuple[Annotated[Finite, Field(ge=0)], Annotated[Finite, Field(ge=0)]]
 ZERO: Pair = (0.0, 0.0)
 
 KEY = "evidence.json.zz"
-"""Key of the ConfigMap's `binaryData`: the canonical JSON of a `Ledger`, compressed by zlib."""
+"""Key of the ConfigMap's `binaryData`: the canonical JSON of a `Ledger`, compressed by zlib. Its nodes follow in lines of their own."""
+
+LINE = 100
+"""Nodes of a line. While JSON is read or written, no other thread of the process runs, so the event loop must not wait for all nodes."""
 
 LIMIT = 900 * 1024
 """Bytes that the ledger may have as base64; an object of the API server may have 1 MiB."""
@@ -244,7 +247,15 @@ def render(ledger: Ledger, metadata: Metadata, namespace: str) -> Manifest:
 
 
 def _encoded(ledger: Ledger) -> str:
-    return base64.b64encode(zlib.compress(canonical_json(ledger))).decode()
+    names = sorted(ledger.nodes)
+    some = (names[begin : begin + LINE] for begin in range(0, len(names), LINE))
+    nodes = (canonical_json(_Line({name: ledger.nodes[name] for name in each})) for each in some)
+    lines = (canonical_json(ledger.model_copy(update={"nodes": {}})), *nodes)
+    return base64.b64encode(zlib.compress(b"\n".join(lines))).decode()
+
+
+class _Line(RootModel[dict[str, NodeRecord]]):
+    """Some nodes, by name."""
 
 
 def _without_history(ledger: Ledger) -> Ledger:
@@ -257,14 +268,17 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
     """The ledger in a ConfigMap; None where nobody can read it, as after somebody edited it."""
     try:
         unpacked = zlib.decompressobj().decompress(base64.b64decode((manifest.get("binaryData") or {}).get(KEY, "")), LARGEST)
-        ledger = Ledger.model_validate_json(unpacked)
+        first, *lines = unpacked.split(b"\n")
+        ledger = Ledger.model_validate_json(first)
+        found = [ledger.nodes, *(_Line.model_validate_json(line).root for line in lines)]
     except (ValueError, zlib.error):
         return None
+    nodes = {name: node for some in found for name, node in some.items()}
     guards = len(ledger.guards)
     whole = all(
         {len(node.counted), len(node.sums), len(node.history), len(node.baseline)} == {guards}
         and {len(node.other) or guards, len(node.since) or guards} == {guards}
-        for node in ledger.nodes.values()
+        for node in nodes.values()
     )
     if not whole or any(state and len(state) != NUMBERS for guard in ledger.guards for state in (guard.ratio, guard.better)):
         return None
@@ -272,6 +286,6 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
     none = (ZERO,) * guards
     nodes = {
         name: node if node.other and node.since else node.model_copy(update={"other": node.other or none, "since": node.since or none})
-        for name, node in ledger.nodes.items()
+        for name, node in nodes.items()
     }
     return ledger.model_copy(update={"nodes": nodes})
