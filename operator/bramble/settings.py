@@ -78,7 +78,8 @@ class Settings:
     """Seconds between two readings of the gateway's replicas."""
 
     workers: int = 8
-    """Number of objects that are reconciled at the same time."""
+    """Number of objects that are reconciled at the same time, in all and of one namespace. One that waits for its namespace's store counts
+    for the namespace only."""
 
     http_port: int = 8080
     """Port of /healthz, /readyz and /metrics."""

@@ -19,6 +19,7 @@ from bramble.engine.liveness import Liveness
 from bramble.engine.metrics import MOST_ROLLOUTS, Metrics
 from bramble.engine.object_events import ObjectEvents
 from bramble.engine.pass_reader import PassReader
+from bramble.engine.places import Places
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
 from bramble.engine.relist import Relist, WatchProgress
@@ -65,9 +66,9 @@ class Engine:
         more = (resource for controller in by_kind.values() for resource in controller.children)
         self.watched = tuple(dict.fromkeys((*(controller.resource for controller in by_kind.values()), *CHILDREN, *more)))
         self.metrics = Metrics()
-        self._queue = WorkQueue()
+        self._queue, self._places = WorkQueue(share=settings.workers), Places(settings.workers)
         self.changes = Changes(Cache(), self._queue, by_kind)
-        self._stores = Stores(api, Addresses(settings.store_networks, api.server))
+        self._stores = Stores(api, Addresses(settings.store_networks, api.server), self._places)
         reports, events = DeviceReports(), ObjectEvents(api)
         self._watches = WatchProgress()
         self._relist = Relist(api, self.changes, self.metrics, self.watched, self._watches)
@@ -118,7 +119,7 @@ class Engine:
             if not stop.is_set():
                 await self._work(stop, watch)
         finally:
-            self._stores.close()
+            await self._stores.close()
             await runner.cleanup()
 
     async def _begin(self) -> None:
@@ -128,8 +129,7 @@ class Engine:
 
     async def _work(self, stop: asyncio.Event, watch: Watch) -> None:
         """Run every task until `stop` is set. What writes is ended first, then the Lease is released, then the rest is ended."""
-        workers = [asyncio.ensure_future(self._reconciler.work(self._lease)) for _ in range(self._settings.workers)]
-        writing = [*workers, asyncio.ensure_future(self._lease.run())]
+        writing = [asyncio.ensure_future(self._reconciler.work(self._lease, self._places)), asyncio.ensure_future(self._lease.run())]
         watching = asyncio.ensure_future(watch(self, stop))
         reading = [
             asyncio.ensure_future(self._relist.run(self._settings.relist_seconds)),

@@ -1,4 +1,8 @@
-"""The work queue: it holds each key once, runs one pass per object at a time, and has back-off with jitter and timers."""
+"""The work queue: it holds each key once, runs one pass per object at a time, and has back-off with jitter and timers.
+
+Namespaces take turns, and each has its share of the passes that run at the same time. So one with thousands of objects, or with a store
+that every pass waits for, does not hold up the objects of another.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import asyncio
 import contextlib
 import heapq
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from bramble.engine.clock import boottime
 from bramble.kube.resources import Key
@@ -14,6 +19,9 @@ from bramble.kube.resources import Key
 FIRST_DELAY = 0.5
 LAST_DELAY = 60.0
 """Seconds of the back-off. The delay doubles from the first to the last; the upper half of it is drawn at random (jitter)."""
+
+SHARE = 8
+"""Passes of one namespace that run at the same time; those that wait for its store count as well."""
 
 MOST_DOUBLINGS = 16
 """Caps the exponent: `2.0 ** failures` would overflow after a thousand failures."""
@@ -23,13 +31,20 @@ class WorkQueue:
     """Keys to reconcile. Every method is called from the event loop, so there are no locks.
 
     A key is never handed out while its pass runs. One that is added meanwhile is handed out again when that pass is done.
+
+    Args:
+        share: how many passes of one namespace run at the same time.
+        clock: in seconds.
+        draw: for the jitter.
     """
 
-    def __init__(self, clock: Callable[[], float] = boottime, draw: random.Random | None = None) -> None:
-        self._clock = clock
+    def __init__(self, share: int = SHARE, clock: Callable[[], float] = boottime, draw: random.Random | None = None) -> None:
+        self._share, self._clock = share, clock
         self._draw = draw or random.Random()  # noqa: S311 - spreads load, guards nothing
-        self._ready: dict[Key, float] = {}
+        self._ready: dict[str, dict[Key, float]] = {}
+        """By namespace, the one whose last turn is longest ago first; each with its keys and since when they wait, the oldest first."""
         self._running: dict[Key, float] = {}
+        self._running_of: Counter[str] = Counter()
         self._again: set[Key] = set()
         self._timers: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
@@ -40,8 +55,8 @@ class WorkQueue:
         """Queue the key; a free worker takes it at once."""
         if key in self._running:
             self._again.add(key)
-        elif key not in self._ready:
-            self._ready[key] = self._clock()
+        elif key not in (keys := self._ready.setdefault(key.namespace, {})):
+            keys[key] = self._clock()
             self._changed.set()
 
     def add_at(self, key: Key, when: float) -> None:
@@ -79,13 +94,20 @@ class WorkQueue:
         self._due.pop(key, None)
 
     async def get(self) -> Key:
-        """Wait for a key and take the one that has waited longest. The caller must call `done` after its pass."""
+        """Wait for a key and take it: of the namespace whose last turn is longest ago, the one that has waited longest.
+
+        The caller must call `done` after its pass.
+        """
         while True:
             self._release_due()
-            if self._ready:
-                key = next(iter(self._ready))
-                del self._ready[key]
+            if (namespace := next(self._below_share(), None)) is not None:
+                keys = self._ready.pop(namespace)
+                key = next(iter(keys))
+                del keys[key]
+                if keys:
+                    self._ready[namespace] = keys  # behind all others
                 self._running[key] = self._clock()
+                self._running_of[namespace] += 1
                 return key
             self._changed.clear()
             wait = max(0.0, self._timers[0][0] - self._clock()) if self._timers else None
@@ -96,6 +118,10 @@ class WorkQueue:
     def done(self, key: Key) -> None:
         """Record that the pass of this key has ended, successfully or not."""
         del self._running[key]
+        self._running_of[key.namespace] -= 1
+        if not self._running_of[key.namespace]:
+            del self._running_of[key.namespace]
+        self._changed.set()
         if key in self._again:
             self._again.remove(key)
             self.add(key)
@@ -110,8 +136,8 @@ class WorkQueue:
 
     @property
     def depth(self) -> int:
-        """The number of keys that wait for a worker."""
-        return len(self._ready)
+        """The number of keys that wait for their pass."""
+        return sum(map(len, self._ready.values()))
 
     @property
     def idle(self) -> bool:
@@ -124,12 +150,20 @@ class WorkQueue:
         return min(self._due.values(), default=None)
 
     def oldest(self) -> float:
-        """How long the first key has waited, in seconds; 0 when none waits."""
-        return self._clock() - next(iter(self._ready.values())) if self._ready else 0.0
+        """How long a key has waited that waits for nothing but its pass, in seconds; 0 when there is none.
+
+        Where the passes of a namespace use up its share, as with a store that hangs, its other keys wait for those.
+        """
+        since = min((next(iter(self._ready[namespace].values())) for namespace in self._below_share()), default=self._clock())
+        return self._clock() - since
 
     def longest_pass(self) -> float:
         """How long the longest running pass has run, in seconds; 0 when none runs."""
         return self._clock() - min(self._running.values()) if self._running else 0.0
+
+    def _below_share(self) -> Iterator[str]:
+        """The namespaces of which a key may be handed out."""
+        return (namespace for namespace in self._ready if self._running_of[namespace] < self._share)
 
     def _release_due(self) -> None:
         now = self._clock()

@@ -1,4 +1,4 @@
-"""Runs passes: one pass plans one object and carries the plan out. The workers that take objects from the queue run here."""
+"""Runs passes: one pass plans one object and carries the plan out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bramble.engine.execute import Executor
 from bramble.engine.lease import Lease
 from bramble.engine.metrics import Metrics
 from bramble.engine.pass_reader import PassReader
+from bramble.engine.places import Places
 from bramble.engine.queue import WorkQueue
 from bramble.errors import BrambleError, Conflict, NotAdmitted, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
 from bramble.kinds.controller import Controller
@@ -23,7 +24,7 @@ from bramble.kinds.status_update import events_of
 from bramble.kube.resources import Key, Manifest
 
 PASS_SECONDS = 60.0
-"""Time limit of a pass, so that a store or an API server that hangs does not hold a worker. Reporting a failure may take two requests
+"""Time limit of a pass, so that a store or an API server that hangs does not hold its place. Reporting a failure may take two requests
 more."""
 
 TERMINAL_SECONDS = 30.0
@@ -59,16 +60,23 @@ class Reconciler:
         self._reader, self._executor, self._metrics = reader, executor, metrics
         self._request_relist = request_relist
 
-    async def work(self, lease: Lease) -> None:
+    async def work(self, lease: Lease, places: Places) -> None:
         """Take keys and run their passes while this replica leads, for ever."""
-        while True:
-            await lease.leading.wait()
-            key = await self._queue.get()
-            try:
-                if lease.leading.is_set():
-                    await self._guarded_pass(key)
-            finally:
-                self._queue.done(key)
+        async with asyncio.TaskGroup() as passes:
+            while True:
+                await lease.leading.wait()
+                key = await self._queue.get()
+                await places.take()
+                passes.create_task(self._pass(key, lease, places))
+
+    async def _pass(self, key: Key, lease: Lease, places: Places) -> None:
+        """Run the pass of a key that was taken from the queue, in the place that was taken for it."""
+        try:
+            if lease.leading.is_set():
+                await self._guarded_pass(key)
+        finally:
+            self._queue.done(key)
+            places.give_back()
 
     async def reconcile(self, key: Key) -> None:
         """Run one pass.

@@ -6,37 +6,32 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
-from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp import web
 
 from bramble.contracts.store import blob_key
+from bramble.errors import BrambleError
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.closures import Closures
 from bramble.gateway.identity import Caller, require_agent
 from bramble.gateway.jobs import Jobs
 from bramble.gateway.metrics import Metrics
 from bramble.gateway.refusals import Busy, Forbidden, Invalid, Missing
-from bramble.gateway.stores import NOT_FOUND, UNSATISFIABLE, Store, Stores
+from bramble.gateway.stores import Stores
+from bramble.gateway.streams import Stream, Streams
+from bramble.kube.store import UNSATISFIABLE, Store
 from bramble.settings import Settings
 
 log = logging.getLogger(__name__)
 
 CHUNK = 256 * 1024
-STREAMS = 64
-"""Blobs sent at the same time. Each takes 256 KiB of memory, all of them 16 MiB."""
+CHUNK_SECONDS = 30.0
+"""How long a store may take for a chunk, counted while nothing but the store is waited for: 8 KiB a second. A store that only sends a byte
+now and then would otherwise keep a stream for ever."""
 
-NAMESPACE_STREAMS = 16
-"""Blobs sent at the same time from one namespace's store, so that a slow store leaves room for all other fleets."""
-
-CALLER_STREAMS = 4
-"""Blobs sent at the same time to one device or job, so that one that reads nothing leaves room for the others of its namespace."""
-
-WAIT_SECONDS = 20.0
-"""How long a call waits for its turn before it is answered with 503."""
+TAKEN = "the fleets of another namespace need the place of this blob; continue with a Range"
 
 WRITE_SECONDS = 60.0
 """A connection that accepts no byte for this long is closed. The device continues later with a Range."""
@@ -77,10 +72,7 @@ class Blobs:
         self._stores = stores
         self._closures = Closures()
         self._metrics = metrics
-        self._streams = asyncio.Semaphore(STREAMS)
-        # An entry of the following lives while a call holds it or waits for it.
-        self._of_namespace: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-        self._of_caller: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
+        self.streams = Streams()
 
     async def get(self, wanted: BlobRequest, request: web.Request, caller: Caller) -> web.StreamResponse:
         """Answer `request` with the whole blob, or with the wanted range.
@@ -91,10 +83,21 @@ class Blobs:
             Busy: too many blobs are being sent already.
         """
         namespace, store = await self._store_for(caller, wanted.digest)
-        async with self._turn(namespace, caller), store.open(blob_key(wanted.digest), wanted.byte_range) as source:
-            if source.status == NOT_FOUND:
-                raise Missing(f"{wanted.digest} is not in the store of its namespace")
-            return await self._pass_on(request, source, wanted.digest)
+        answer = web.StreamResponse()
+        try:
+            async with self.streams.place(namespace, caller) as stream, store.open(blob_key(wanted.digest), wanted.byte_range) as source:
+                if source is None:
+                    raise Missing(f"{wanted.digest} is not in the store of its namespace")
+                await self._pass_on(request, answer, _chunks(source, store, wanted.digest), source, stream)
+        except (TimeoutError, BrambleError) as error:
+            if answer.prepared:
+                log.warning("only a part of %s was sent: %s", wanted.digest, str(error) or TAKEN)
+                break_off(request)
+            elif isinstance(error, TimeoutError):
+                raise Busy(TAKEN) from None
+            else:
+                raise
+        return answer
 
     async def _store_for(self, caller: Caller, digest: str) -> tuple[str, Store]:
         """The namespace whose store has the blob, and that store.
@@ -114,49 +117,74 @@ class Blobs:
             raise Forbidden(f"step {job.step} of {job.ref.kind} {job.ref.name} does not name {digest}")
         return job.ref.namespace, store
 
-    @asynccontextmanager
-    async def _turn(self, namespace: str, caller: Caller) -> AsyncIterator[None]:
-        """Wait until another blob may be sent, and count it while the body runs."""
-        of_namespace = self._of_namespace.setdefault(namespace, asyncio.Semaphore(NAMESPACE_STREAMS))
-        of_caller = self._of_caller.setdefault((caller.node or "", caller.pod_uid or ""), asyncio.Semaphore(CALLER_STREAMS))
-        async with AsyncExitStack() as held:
-            try:
-                async with asyncio.timeout(WAIT_SECONDS):
-                    await held.enter_async_context(of_caller)
-                    await held.enter_async_context(of_namespace)
-                    await held.enter_async_context(self._streams)
-            except TimeoutError:
-                limit = f"{STREAMS} in all, {NAMESPACE_STREAMS} from namespace {namespace}, {CALLER_STREAMS} to one caller"
-                raise Busy(f"too many blobs are being sent already (the limit is {limit}); try again") from None
-            yield
-
-    async def _pass_on(self, request: web.Request, source: aiohttp.ClientResponse, digest: str) -> web.StreamResponse:
+    async def _pass_on(
+        self,
+        request: web.Request,
+        answer: web.StreamResponse,
+        chunks: AsyncIterator[bytes],
+        source: aiohttp.ClientResponse,
+        stream: Stream,
+    ) -> None:
         """Send the store's answer to the caller, chunk by chunk."""
-        answer = web.StreamResponse(status=source.status)
+        answer.set_status(source.status)
         answer.content_type = "application/octet-stream"
         answer.headers["Accept-Ranges"] = "bytes"
-        answer.headers["ETag"] = f'"{digest}"'
+        answer.headers["ETag"] = f'"sha256:{request.match_info["sha256"]}"'
         for name in PASSED_ON:
             if name in source.headers:
                 answer.headers[name] = source.headers[name]
         if source.status == UNSATISFIABLE:
             answer.headers["Content-Length"] = "0"
             await answer.prepare(request)
-            return answer
+            return
         await answer.prepare(request)
-        async for chunk in source.content.iter_chunked(CHUNK):
+        async for chunk in chunks:
             if not await _written(answer, chunk):
-                log.info("the caller closed the connection while %s was being sent", digest)
-                return answer
+                log.info("the caller closed the connection while %s was being sent", request.path)
+                return
+            self.streams.moved(stream)
             self._metrics.blob_bytes.inc(len(chunk))
         await answer.write_eof()
-        return answer
+
+
+async def _chunks(source: aiohttp.ClientResponse, store: Store, digest: str) -> AsyncIterator[bytes]:
+    """The body of the store's answer, in pieces of at most `CHUNK` bytes.
+
+    Raises:
+        StoreUnavailable: the store is too slow.
+    """
+    now = asyncio.get_running_loop().time
+    left, waited = CHUNK, 0.0
+    while True:
+        began = now()
+        try:
+            async with asyncio.timeout(CHUNK_SECONDS - waited):
+                chunk = await source.content.read(CHUNK)
+        except TimeoutError as error:
+            late = TimeoutError(f"it has sent only {CHUNK - left} bytes within {CHUNK_SECONDS:g} s")
+            raise store.client.silence(blob_key(digest), late) from error
+        if not chunk:
+            return
+        waited, left = waited + now() - began, left - len(chunk)
+        if left <= 0:
+            left, waited = CHUNK, 0.0
+        yield chunk
 
 
 async def _written(answer: web.StreamResponse, chunk: bytes) -> bool:
     """Send a chunk. Returns False if the caller has closed the connection. It is caught here, because errors of the store look the same."""
     try:
-        await asyncio.wait_for(answer.write(chunk), WRITE_SECONDS)
+        async with asyncio.timeout(WRITE_SECONDS):
+            await answer.write(chunk)
     except (ConnectionError, TimeoutError):
         return False
     return True
+
+
+def break_off(request: web.Request) -> None:
+    """Close the connection in the middle of an answer, so that the caller sees that bytes are missing.
+
+    An error document at this place would be taken for them.
+    """
+    if request.transport is not None:
+        request.transport.abort()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ValidationError
@@ -21,19 +23,22 @@ from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreRefused
 from bramble.gateway.refusals import Busy, Missing
-from bramble.gateway.stores import OK, Store
+from bramble.kube.store import Store
 
 MAX_DIGESTS = 500_000
 """The most digests kept at the same time over all closures, and the most that one manifest may list. They take about 60 MB."""
 
 MAX_DIGESTS_READING = 1_500_000
-"""The most digests of all lists that are being read, which take about 190 MB."""
+"""The most digests of all lists that are being read, which take about 190 MB. Beyond it the longest of them is given up, so that stores
+which never come to the end of a list do not stop the others."""
 
 READ_SECONDS = 120.0
 """How long a manifest and its list may take to arrive. A store that sends them slowly would otherwise hold memory that others need."""
 
 WAIT_SECONDS = 20.0
 """How long a call waits while another list of the same store is read, before it is answered with 503."""
+
+TOO_MANY = f"all lists of samples that are being read have more than {MAX_DIGESTS_READING} samples, and this is the longest; try again"
 
 MANIFEST_BYTES = 1024 * 1024
 
@@ -48,6 +53,15 @@ CHUNK = 1024 * 1024
 Closure = frozenset[bytes]
 
 
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """A list that is being read: how many digests it has so far, what bounds its time, and whether it was given up for others."""
+
+    bound: asyncio.Timeout
+    digests: int = 0
+    given_up: bool = False
+
+
 class Listed(BaseModel):
     """The fields of a sample's line that are read."""
 
@@ -60,9 +74,10 @@ class Closures:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, str], Closure] = OrderedDict()
-        self._reading: dict[tuple[str, str], asyncio.Lock] = {}
-        self._of_store: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # kept by the calls that hold or await one
-        self._under_way: dict[tuple[str, str], int] = {}
+        # An entry of the following lives while a call holds it or waits for it.
+        self._reading: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._of_namespace: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._under_way: list[_Reading] = []
 
     async def allows(self, job: AnyJob, store: Store, digest: str) -> bool:
         """Whether this job may read this blob. Only benchmarks may read blobs here; all other jobs read the store directly.
@@ -78,63 +93,65 @@ class Closures:
             return True
         wanted = _raw(digest)
         for package in job.packages:
-            if wanted in await self._closure("package", package, store):
+            if wanted in await self._closure(package, store, partial(_package, package, store)):
                 return True
-        return wanted in await self._closure("manifest", job.manifest, store)
+        namespace = job.object.namespace
+        return wanted in await self._closure(job.manifest, store, partial(self._read_manifest, namespace, job.manifest, store))
 
-    async def _closure(self, kind: str, root: str, store: Store) -> Closure:
+    async def _closure(self, root: str, store: Store, read: Callable[[], Awaitable[Closure]]) -> Closure:
         # The store is part of the key, because another namespace's store may have other blobs.
         key = (f"{store.config.endpoint}/{store.config.bucket}/{store.config.prefix}", root)
         async with self._reading.setdefault(key, asyncio.Lock()):
             if key not in self._kept:
-                self._kept[key] = await (_package(root, store) if kind == "package" else self._read_manifest(key, store))
+                self._kept[key] = await read()
             self._kept.move_to_end(key)
             found = self._kept[key]
         self._drop_oldest(MAX_DIGESTS, keep=1)
         return found
 
-    async def _read_manifest(self, key: tuple[str, str], store: Store) -> Closure:
-        """Read a manifest when no other of its store is being read.
+    async def _read_manifest(self, namespace: str, root: str, store: Store) -> Closure:
+        """Read a manifest when no other of its namespace is being read.
 
         Raises:
-            Busy: another one is read for too long, or all that are being read have too many digests together.
+            Busy: another one is read for too long, or all that are being read have too many digests together and this one most of them.
             bramble.errors.StoreUnavailable: the store did not send it in time.
         """
-        place, root = key
-        turn = self._of_store.setdefault(place, asyncio.Lock())
+        turn = self._of_namespace.setdefault(namespace, asyncio.Lock())
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await turn.acquire()
         except TimeoutError:
             raise Busy(f"another list of samples of the same store is still being read, after {WAIT_SECONDS:g} s; try again") from None
+        reading = _Reading(asyncio.timeout(READ_SECONDS))
+        self._under_way.append(reading)
         try:
-            async with asyncio.timeout(READ_SECONDS):
-                return await _manifest(root, store, lambda digests: self._make_room(key, digests))
+            async with reading.bound:
+                return await _manifest(root, store, lambda digests: self._make_room(reading, digests))
         except TimeoutError as error:
+            if reading.given_up:
+                raise Busy(TOO_MANY) from None
             late = TimeoutError(f"the manifest and its list of samples did not arrive within {READ_SECONDS:g} s")
             raise store.client.silence(blob_key(root), late) from error
         finally:
             turn.release()
-            self._under_way.pop(key, None)
+            if not reading.given_up:
+                self._under_way.remove(reading)
 
-    def _make_room(self, key: tuple[str, str], digests: int) -> None:
-        """Count what is being read, and drop what is only kept in its favour.
-
-        Raises:
-            Busy: what is being read has too many digests.
-        """
-        self._under_way[key] = digests
-        reading = sum(self._under_way.values())
-        if reading > MAX_DIGESTS_READING:
-            raise Busy(f"the lists of samples that are being read have more than {MAX_DIGESTS_READING} samples together; try again")
-        self._drop_oldest(max(0, MAX_DIGESTS - reading))
+    def _make_room(self, reading: _Reading, digests: int) -> None:
+        """Count what is being read, give up the longest list if it is too much, and drop what is only kept in its favour."""
+        reading.digests = digests
+        while (total := sum(each.digests for each in self._under_way)) > MAX_DIGESTS_READING:
+            longest = max(self._under_way, key=lambda each: each.digests)
+            longest.given_up = True
+            self._under_way.remove(longest)
+            longest.bound.reschedule(asyncio.get_running_loop().time())
+        self._drop_oldest(max(0, MAX_DIGESTS - total))
 
     def _drop_oldest(self, most: int, keep: int = 0) -> None:
         """Forget the closures that were not used for longest until there are at most so many digests, but keep so many closures."""
         held = sum(len(closure) for closure in self._kept.values())
         while held > most and len(self._kept) > keep:
-            oldest, closure = self._kept.popitem(last=False)
-            self._reading.pop(oldest, None)
+            _, closure = self._kept.popitem(last=False)
             held -= len(closure)
 
 
@@ -147,7 +164,7 @@ def _raws(digests: Iterable[str]) -> Closure:
 
 
 async def _document(digest: str, store: Store, limit: int) -> bytes:
-    content = await store.get(blob_key(digest), limit)
+    content = await store.find(blob_key(digest), limit)
     if content is None:
         raise Missing(f"{digest}, which the job names, is not in the store")
     if digest_of(content) != digest:
@@ -177,7 +194,7 @@ async def _manifest(digest: str, store: Store, make_room: Callable[[int], None])
     listed = {_raw(manifest.samples), *(_raw(shard.sha256) for shard in manifest.shards if shard.split == "test")}
     what = f"{manifest.samples}, the samples of manifest {digest},"
     async with store.open(blob_key(manifest.samples)) as response:
-        if response.status != OK:
+        if response is None:
             raise Missing(f"{what} is not in the store")
         rest, read = b"", 0
         async for chunk in response.content.iter_chunked(CHUNK):

@@ -11,7 +11,7 @@ from bramble.contracts.jobs.files import ResultFile
 from bramble.contracts.store import cause_key, result_key
 from bramble.gateway.jobs import JobCaller
 from bramble.gateway.refusals import Forbidden, Invalid, Taken, TooLarge
-from bramble.gateway.stores import Store
+from bramble.kube.store import Store
 
 MAX_BYTES = 64 * 1024
 
@@ -41,7 +41,7 @@ async def file(filing: Filing, caller: JobCaller, store: Store) -> str:
     content = canonical_json(filing.result)  # these exact bytes: the job knows their digest, and a newer job may send unknown fields
     if len(content) > MAX_BYTES:
         raise TooLarge(f"a result may have at most {MAX_BYTES} bytes, and this one has {len(content)}")
-    if not await store.put_once(filing.key, content) and await store.get(filing.key, MAX_BYTES) != content:
+    if not await store.put_once(filing.key, content) and await store.find(filing.key, MAX_BYTES) != content:
         raise Taken(f"{filing.key} already has another document: an attempt has only one result")
     return digest_of(content)
 

@@ -32,10 +32,11 @@ from bramble.gateway.metrics import Metrics
 from bramble.gateway.rates import Rates
 from bramble.gateway.refusals import Refusal
 from bramble.gateway.reports import ReceivedReports
-from bramble.gateway.stores import Stores, store_session
+from bramble.gateway.stores import Stores
 from bramble.gateway.watching import follow
 from bramble.kube.client import Client
 from bramble.kube.config import load
+from bramble.kube.store import store_session
 from bramble.objectstore.addresses import Addresses
 from bramble.settings import Settings
 

@@ -53,6 +53,32 @@ async def test_the_longest_waiting_goes_first(queue: WorkQueue) -> None:
     assert [await taken(queue), await taken(queue)] == [B, A]
 
 
+async def test_namespaces_take_turns(queue: WorkQueue) -> None:
+    many = [Key("Dataset", "many", f"{number}") for number in range(4)]
+    for key in (*many, A, B):
+        queue.add(key)
+    assert [await taken(queue) for _ in range(6)] == [many[0], A, many[1], B, many[2], many[3]]
+
+
+async def test_a_namespace_has_its_share_of_the_passes_and_the_rest_does_not_count_as_late(time: Time) -> None:
+    queue = WorkQueue(share=2, clock=time)
+    many = [Key("Dataset", "many", f"{number}") for number in range(4)]
+    for key in many:
+        queue.add(key)
+    assert [await taken(queue) for _ in range(3)] == [many[0], many[1], None]
+    time.now = 400.0
+    assert (queue.depth, queue.oldest()) == (2, 0.0), "they wait for the passes of their own namespace"
+    queue.add(A)
+    time.now = 403.0
+    assert queue.oldest() == 3.0
+    assert await taken(queue) == A
+    waiting = asyncio.ensure_future(queue.get())
+    await asyncio.sleep(0)
+    queue.done(many[0])
+    assert await asyncio.wait_for(waiting, 1) == many[2], "nobody was woken"
+    assert queue.oldest() == 0.0
+
+
 async def test_a_key_is_not_handed_out_while_its_pass_runs(queue: WorkQueue) -> None:
     queue.add(A)
     assert await taken(queue) == A

@@ -11,6 +11,7 @@ import pytest
 
 from bramble.engine import reconcile
 from bramble.engine.faults import Faults
+from bramble.engine.places import Places
 from bramble.engine.reconcile import FAILURES_BEFORE_REPORT
 from bramble.errors import ApiUnavailable, BrambleError, Conflict, NotAdmitted, NotFound, NotLeader, StoreRefused, StoreUnavailable
 from bramble.kinds.controller import Controller
@@ -242,7 +243,7 @@ async def test_workers_drop_keys_while_this_replica_does_not_lead() -> None:
     async def idle() -> bool:
         return world.replica.queue.idle
 
-    worker = asyncio.ensure_future(world.replica.reconciler.work(lease))  # type: ignore[arg-type]
+    worker = asyncio.ensure_future(world.replica.reconciler.work(lease, Places(1)))  # type: ignore[arg-type]
     await eventually(idle)
     worker.cancel()
     await asyncio.wait([worker])

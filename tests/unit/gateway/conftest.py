@@ -16,8 +16,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from bramble.contracts.store import StoreConfig
 from bramble.gateway.server import PARSING, Gateway
-from bramble.gateway.stores import store_session
 from bramble.kube.client import Client
+from bramble.kube.store import store_session
 from bramble.objectstore.addresses import Addresses
 from bramble_workloads.store import Store
 from tests.unit.gateway.fakes import JOB_POD, OPERATOR, SETTINGS, FakeApi, agent_of, put_job, store_secret

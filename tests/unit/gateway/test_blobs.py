@@ -6,6 +6,7 @@ import asyncio
 import gc
 import hashlib
 import itertools
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -19,12 +20,14 @@ from bramble.contracts.manifest import Manifest, Sample, Shard
 from bramble.contracts.package import File, Output, Package, Variant
 from bramble.contracts.tasks.base import Tensor
 from bramble.contracts.tasks.classification import Classify, Label
-from bramble.errors import StoreUnavailable
-from bramble.gateway import blobs, closures, stores
+from bramble.errors import StoreRefused, StoreUnavailable
+from bramble.gateway import blobs, closures, stores, streams
 from bramble.gateway.identity import Caller
 from bramble.gateway.refusals import Busy
+from bramble.gateway.streams import Streams
+from bramble.kube import store as kube_store
 from tests.unit.gateway.conftest import Replica, until
-from tests.unit.gateway.fakes import benchmark_job, other_job_file, put_job, store_secret
+from tests.unit.gateway.fakes import agent_of, benchmark_job, other_job_file, put_job, store_secret
 from tests.unit.gateway.test_assignments import assignment, config_map
 from tests.unit.listening import listening
 
@@ -141,9 +144,115 @@ async def test_a_key_that_was_rotated_is_used_seconds_after_the_old_one_was_refu
 async def test_too_many_at_once_are_told_to_come_back(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     assigned(replica, b"ours")
     replica.store.put_blob(b"ours")
-    monkeypatch.setattr(blobs, "WAIT_SECONDS", 0.05)
-    monkeypatch.setattr(replica.gateway.calls.blobs, "_streams", asyncio.Semaphore(0))
+    monkeypatch.setattr(streams, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(streams, "STREAMS", 0)
     assert (await replica.call("GET", path(digest(b"ours")), "pi-0")).status == 503
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A blob of which a byte comes now and then."""
+    await reader.read(65536)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b"x")
+        await asyncio.sleep(0.02)
+
+
+def fleets_with(replica: Replica, endpoints: Mapping[str, str], devices: int) -> dict[str, list[str]]:
+    """A fleet of so many devices for each namespace, which wait for the same blob from its store: the devices' tokens by namespace."""
+    tokens: dict[str, list[str]] = {}
+    manifests = []
+    listed = PackageBlobs(blobs=(Blob(sha256=digest(BIG), bytes=len(BIG)),))
+    for namespace, endpoint in endpoints.items():
+        if endpoint:
+            secret = store_secret(namespace, endpoint=endpoint, bucket="bucket", accessKey="a", secretKey="s")
+            replica.api.put(secret)
+        nodes = tokens[namespace] = [f"{namespace}-{number}" for number in range(devices)]
+        replica.api.tokens |= {node: agent_of(node) for node in nodes}
+        value = assignment(
+            namespace=namespace,
+            fleet=namespace,
+            nodes={"rpi5": tuple(nodes)},
+            stable={"rpi5": digest(BIG)},
+            candidate=None,
+            candidate_nodes=(),
+            packages={digest(BIG): listed},
+        )
+        manifests.append(config_map(value, f"assignment-{namespace}"))
+    replica.gateway.assignments.replace(manifests)
+    return tokens
+
+
+async def test_stores_that_drip_do_not_take_the_streams_of_another(replica: Replica) -> None:
+    replica.store.put_blob(BIG)
+    bad = [f"slow-{number}" for number in range(11)]
+    async with listening(drip) as port, asyncio.timeout(60):
+        endpoints = {**dict.fromkeys(bad, f"http://127.0.0.1:{port}"), "ads": ""}
+        tokens = fleets_with(replica, endpoints, streams.NAMESPACE_STREAMS)
+        slow = [asyncio.ensure_future(replica.call("GET", path(digest(BIG)), token)) for name in bad for token in tokens[name][:6]]
+        await until(lambda: replica.gateway.calls.blobs.streams.taken == streams.STREAMS)
+        async with asyncio.timeout(15):  # less than a call waits
+            answers = await asyncio.gather(*(replica.call("GET", path(digest(BIG)), token) for token in tokens["ads"]))
+            assert [await answer.read() == BIG for answer in answers] == [True] * streams.NAMESPACE_STREAMS
+        for each in slow:
+            each.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_a_store_that_drips_is_given_up_and_its_device_sees_that_bytes_are_missing(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blobs, "CHUNK_SECONDS", 0.3)
+    async with listening(drip) as port, asyncio.timeout(30):
+        (token,) = fleets_with(replica, {"slow": f"http://127.0.0.1:{port}"}, 1)["slow"]
+        answer = await replica.call("GET", path(digest(BIG)), token)
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+        await until(lambda: replica.gateway.calls.blobs.streams.taken == 0)
+
+
+async def test_a_store_that_breaks_off_is_seen_as_that(replica: Replica) -> None:
+    """The rest of a blob is not taken by an error document."""
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(1000))
+        await writer.drain()
+
+    async with listening(break_off) as port, asyncio.timeout(30):
+        (token,) = fleets_with(replica, {"slow": f"http://127.0.0.1:{port}"}, 1)["slow"]
+        answer = await replica.call("GET", path(digest(BIG)), token)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.content.readexactly(1001)
+
+
+@pytest.mark.parametrize("dripping", [True, False])
+async def test_a_result_whose_store_does_not_end_its_answer_is_given_up(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch, dripping: bool
+) -> None:
+    monkeypatch.setattr(kube_store, "ANSWER_SECONDS", 0.3)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nServer: ")
+        while dripping and not writer.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.02)
+        await reader.read()
+
+    async with listening(silent) as port, asyncio.timeout(30):
+        (token,) = fleets_with(replica, {"slow": f"http://127.0.0.1:{port}"}, 1)["slow"]
+        answer = await replica.call("GET", path(digest(BIG)), token)
+        assert (answer.status, "no whole answer within 0.3 s" in await answer.text()) == (503, True)
+
+
+async def test_one_read_of_a_missing_secret_answers_many_calls(replica: Replica) -> None:
+    before = replica.api.reads
+    for _ in range(20):
+        with pytest.raises(StoreRefused, match="has no Secret"):
+            await replica.gateway.calls.stores.of("tv")
+    assert replica.api.reads == before + 1
 
 
 SECRET_OF_A_STORE = {"endpoint": "http://127.0.0.1:9", "bucket": "bucket", "accessKey": "a", "secretKey": "s"}
@@ -155,52 +264,106 @@ def device() -> Caller:
     return Caller("bramble-edge", "bramble-agent", node=f"pi-{next(_numbers)}", pod="agent", pod_uid="u")
 
 
-async def test_one_namespaces_slow_store_leaves_room_for_the_others(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blobs, "WAIT_SECONDS", 0.05)
-    streams = replica.gateway.calls.blobs
+async def test_one_namespaces_slow_store_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "WAIT_SECONDS", 0.05)
+    places = Streams()
     async with AsyncExitStack() as slow:
-        for _ in range(blobs.NAMESPACE_STREAMS):
-            await slow.enter_async_context(streams._turn("slow", device()))
+        for _ in range(streams.NAMESPACE_STREAMS):
+            await slow.enter_async_context(places.place("slow", device()))
         with pytest.raises(Busy, match="16 from namespace slow"):
-            await slow.enter_async_context(streams._turn("slow", device()))
-        async with streams._turn("ads", device()):
+            await slow.enter_async_context(places.place("slow", device()))
+        async with places.place("ads", device()):
             pass
-        assert streams._streams._value == blobs.STREAMS - blobs.NAMESPACE_STREAMS, "who got no place holds none"
-    async with streams._turn("slow", device()):
+        assert places.taken == streams.NAMESPACE_STREAMS, "who got no place holds none"
+    async with places.place("slow", device()):
         pass
+    assert places.taken == 0
 
 
-async def test_a_device_that_reads_nothing_leaves_room_for_the_others(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blobs, "WAIT_SECONDS", 0.05)
-    streams, greedy = replica.gateway.calls.blobs, device()
+async def test_a_device_that_reads_nothing_leaves_room_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "WAIT_SECONDS", 0.05)
+    places, greedy = Streams(), device()
     async with AsyncExitStack() as held:
-        for _ in range(blobs.CALLER_STREAMS):
-            await held.enter_async_context(streams._turn("ads", greedy))
+        for _ in range(streams.CALLER_STREAMS):
+            await held.enter_async_context(places.place("ads", greedy))
         with pytest.raises(Busy, match="4 to one caller"):
-            await held.enter_async_context(streams._turn("ads", greedy))
-        async with streams._turn("ads", device()):
+            await held.enter_async_context(places.place("ads", greedy))
+        async with places.place("ads", device()):
             pass
+
+
+class Sending:
+    """Streams that do not end by themselves, in the order in which they came."""
+
+    def __init__(self, places: Streams) -> None:
+        self.places, self.tasks = places, list[tuple[str, asyncio.Task[str]]]()
+
+    async def add(self, *namespaces: str) -> None:
+        for namespace in namespaces:
+            self.tasks.append((namespace, asyncio.create_task(self._send(namespace))))
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def _send(self, namespace: str) -> str:
+        try:
+            async with self.places.place(namespace, device()) as stream:
+                self.places.moved(stream)
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return "taken"
+        except Busy:
+            return "busy"
+        return "sent"
+
+    def ended(self) -> list[tuple[int, str, str]]:
+        return [(number, namespace, task.result()) for number, (namespace, task) in enumerate(self.tasks) if task.done()]
+
+    async def end(self) -> None:
+        for _, task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in self.tasks), return_exceptions=True)
+
+
+async def test_a_namespace_with_fewer_places_takes_those_that_were_still_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "STREAMS", 4)
+    ticks = itertools.count()
+    sending = Sending(Streams(clock=lambda: next(ticks)))
+    await sending.add("a", "a", "a", "a")
+    await sending.add("b")
+    assert sending.ended() == [(0, "a", "taken")]
+    await sending.add("b")
+    assert sending.ended() == [(0, "a", "taken"), (1, "a", "taken")]
+    await sending.add("b", "a", "c")
+    assert sending.ended()[2:] == [(2, "a", "taken")], "who has none takes one of two; who has two takes none"
+    sending.tasks[3][1].cancel()
+    await until(lambda: sending.places.taken == 4)
+    assert sorted(stream.namespace for stream in sending.places._sending) == ["a", "b", "b", "c"], "the one that has none is served first"
+    await sending.end()
+    assert (sending.places.taken, sending.places._waiting) == (0, [])
 
 
 async def test_a_store_that_hangs_holds_up_no_other_namespace(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "TURN_SECONDS", 0.05)
     replica.api.put(store_secret("good", **SECRET_OF_A_STORE))
     hanging, good = await replica.gateway.calls.stores.of("ads"), await replica.gateway.calls.stores.of("good")
-    for _ in range(stores.REQUESTS):
-        await hanging.turns.acquire()
-    with pytest.raises(StoreUnavailable, match=f"{stores.REQUESTS} earlier requests have not ended"):
-        await hanging._turn("a")
-    await good._turn("a")
+    async with AsyncExitStack() as held:
+        for _ in range(stores.REQUESTS):
+            await held.enter_async_context(hanging.turns.turn())
+        with pytest.raises(StoreUnavailable, match=f"{stores.REQUESTS} earlier requests have not ended"):
+            await hanging.find("a", 100)
+        async with good.turns.turn():
+            pass
 
 
-async def test_a_namespace_whose_blobs_nobody_reads_is_forgotten(replica: Replica) -> None:
-    streams = replica.gateway.calls.blobs
-    async with streams._turn("ads", device()):
-        assert set(streams._of_namespace) == {"ads"}
-        assert len(streams._of_caller) == 1
+async def test_a_namespace_whose_blobs_nobody_reads_is_forgotten() -> None:
+    places = Streams()
+    async with places.place("ads", device()):
+        assert set(places._of_namespace) == {"ads"}
+        assert len(places._of_caller) == 1
     gc.collect()
-    assert not streams._of_namespace
-    assert not streams._of_caller
+    assert not places._of_namespace
+    assert not places._of_caller
 
 
 async def test_a_device_that_hangs_up_gives_its_place_back(replica: Replica) -> None:
@@ -210,7 +373,7 @@ async def test_a_device_that_hangs_up_gives_its_place_back(replica: Replica) -> 
         answer = await replica.call("GET", path(digest(BIG)), "pi-0")
         await answer.content.read(1000)
         answer.close()
-    await until(lambda: replica.gateway.calls.blobs._streams._value == blobs.STREAMS)
+    await until(lambda: replica.gateway.calls.blobs.streams.taken == 0)
     assert await (await replica.call("GET", path(digest(BIG)), "pi-0")).read() == BIG
 
 
@@ -308,7 +471,7 @@ async def test_a_store_that_falls_silent_is_given_up(replica: Replica, monkeypat
     async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()  # until the caller has gone
 
-    monkeypatch.setattr(stores, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.1))
+    monkeypatch.setattr(kube_store, "TIMEOUT", aiohttp.ClientTimeout(total=None, sock_read=0.1))
     assigned(replica, b"ours")
     async with listening(silent) as port, asyncio.timeout(30):
         replica.api.put(store_secret("ads", endpoint=f"http://127.0.0.1:{port}", bucket="bucket", accessKey="a", secretKey="s"))

@@ -12,17 +12,16 @@ from bramble.errors import StoreUnavailable
 from bramble.gateway import closures
 from bramble.gateway.closures import Closures
 from bramble.gateway.refusals import Busy
-from bramble.gateway.stores import Store
-from bramble.kube.store import NamespaceStore
+from bramble.kube.store import NamespaceStore, Store, Turns
 from tests.unit.gateway.conftest import LOOPBACK, until
-from tests.unit.gateway.fakes import benchmark_job
+from tests.unit.gateway.fakes import benchmark_job, ref
 
 WANTED = "sha256:" + "f" * 64
 
 
 def store(namespace: str) -> Store:
     config = StoreConfig("http://127.0.0.1:9", "bucket", "a", "s", prefix=f"{namespace}/")
-    return Store(NamespaceStore(config, namespace, LOOPBACK), None, False)  # type: ignore[arg-type]
+    return Store(NamespaceStore(config, namespace, LOOPBACK), None, Turns(1, 0.1))  # type: ignore[arg-type]
 
 
 def manifest(number: int) -> str:
@@ -47,7 +46,7 @@ class Lists:
         return frozenset({digest.encode()})
 
     def ask(self, number: int, namespace: str = "ads") -> asyncio.Task[bool]:
-        job = benchmark_job(packages=(), manifest=manifest(number))
+        job = benchmark_job(packages=(), manifest=manifest(number), object=ref(namespace=namespace))
         return asyncio.create_task(self.closures.allows(job, store(namespace), WANTED))
 
     async def until_read(self, *numbers: int) -> None:
@@ -71,7 +70,7 @@ async def test_one_list_of_a_store_is_read_at_a_time_and_another_store_does_not_
     lists.end(2)
     lists.end(3)
     assert [await second, await other] == [False, False]
-    assert not lists.closures._of_store
+    assert not lists.closures._of_namespace
 
 
 async def test_who_waits_too_long_for_a_list_is_told_to_come_again(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +89,7 @@ async def test_a_list_that_does_not_end_is_given_up(lists: Lists, monkeypatch: p
     assert not lists.closures._under_way
 
 
-async def test_lists_that_are_read_have_a_bound_together_and_take_the_place_of_those_that_are_kept(
+async def test_of_the_lists_that_are_read_the_longest_makes_room_and_before_it_those_that_are_kept(
     lists: Lists, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(closures, "MAX_DIGESTS", 100)
@@ -106,11 +105,29 @@ async def test_lists_that_are_read_have_a_bound_together_and_take_the_place_of_t
     lists.reading[manifest(1)](100)
     assert not lists.closures._kept
     lists.reading[manifest(2)](50)
-    with pytest.raises(Busy, match="more than 150 samples together"):
-        lists.reading[manifest(2)](51)
-    lists.end(1)
-    await tasks[0]
+    assert not any(task.done() for task in tasks)
+    lists.reading[manifest(2)](51)
+    with pytest.raises(Busy, match="samples, and this is the longest"):
+        await tasks[0]
     lists.reading[manifest(2)](100)
     lists.end(2)
-    await tasks[1]
+    assert await tasks[1] is False
     assert not lists.closures._under_way
+
+
+async def test_lists_that_never_end_do_not_stop_another(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(closures, "MAX_DIGESTS", 100)
+    monkeypatch.setattr(closures, "MAX_DIGESTS_READING", 300)
+    hoarding = [lists.ask(number, f"slow-{number}") for number in range(3)]
+    good = lists.ask(9, "good")
+    await lists.until_read(0, 1, 2, 9)
+    for number in range(3):
+        lists.reading[manifest(number)](100)
+    for digests in (1, 50, 99):
+        lists.reading[manifest(9)](digests)
+    lists.end(9)
+    assert await good is False
+    assert [task.done() for task in hoarding].count(True) == 1, "no more of them ended than had to"
+    for task in hoarding:
+        task.cancel()
+    await asyncio.gather(*hoarding, return_exceptions=True)

@@ -11,8 +11,8 @@ import pytest
 
 from bramble.contracts.store import StoreConfig
 from bramble.errors import StoreRefused, StoreUnavailable
-from bramble.gateway.stores import Stores, store_session
-from bramble.kube.store import NamespaceStore
+from bramble.gateway.stores import Stores
+from bramble.kube.store import NamespaceStore, store_session
 from bramble.objectstore.addresses import Addresses, AddressRefused
 from tests.unit.gateway.fakes import FakeApi, store_secret
 
@@ -104,7 +104,7 @@ async def test_the_gateway_does_not_connect_to_such_an_address(host: str, proble
     async with store_session(ADDRESSES) as session:
         stores = Stores(api, ADDRESSES, session)
         with pytest.raises((StoreRefused, StoreUnavailable), match=problem):
-            await (await stores.of("ads")).get("k", 100)
+            await (await stores.of("ads")).find("k", 100)
 
 
 def test_a_name_that_changes_after_the_check_changes_nothing(monkeypatch: pytest.MonkeyPatch, untouched: int) -> None:

@@ -1,0 +1,73 @@
+"""Objects of other namespaces are planned while the passes of some wait for stores that hang."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import pytest
+
+from bramble.engine.faults import Faults
+from bramble.engine.places import Places
+from bramble.engine.store import Stores
+from bramble.kinds.controller import Controller
+from bramble.kinds.plan import Plan
+from bramble.kinds.sources import Sources
+from bramble.kube.resources import DATASET, Key, Manifest
+from tests.engine.running import eventually
+from tests.unit.engine.fake_api import FakeApi
+from tests.unit.engine.objects import made
+from tests.unit.engine.replica import Replica, Time
+from tests.unit.engine.test_store import BAD, LOOPBACK, drip, put_secret, serving
+from tests.unit.listening import listening
+
+OBJECTS = 5
+"""Of each namespace."""
+
+
+class Leading:
+    """A Lease that is always held."""
+
+    def __init__(self) -> None:
+        self.leading = asyncio.Event()
+        self.leading.set()
+
+
+@pytest.mark.parametrize("places", [1, 8])
+async def test_passes_that_wait_for_a_store_leave_their_places_to_others(places: int) -> None:
+    """More objects than places wait for stores that drip; those of the good namespace are planned meanwhile, and after it."""
+    api, planned = FakeApi(), list[Key]()
+
+    async def gather(key: Key, sources: Sources) -> Manifest | None:
+        await sources.fetch(key.namespace, "key")
+        return await sources.get(DATASET, key.namespace, key.name)
+
+    def plan(seen: Manifest, _: datetime) -> Plan:
+        planned.append(Key(DATASET.kind, seen["metadata"]["namespace"], seen["metadata"]["name"]))
+        return Plan()
+
+    free = Places(places)
+    stores = Stores(api, LOOPBACK, free)
+    async with listening(drip) as slow, serving() as good, asyncio.timeout(60):
+        for namespace in [f"slow-{number}" for number in range(BAD)]:
+            put_secret(api, namespace, f"http://127.0.0.1:{slow}")
+        put_secret(api, "good", good)
+        for namespace in [*(f"slow-{number}" for number in range(BAD)), "good"]:
+            for number in range(OBJECTS):
+                manifest = made("Dataset", f"{number}", spec={})
+                api.put({**manifest, "metadata": {**manifest["metadata"], "namespace": namespace, "uid": f"{namespace}-{number}"}})
+        controller = Controller(DATASET, gather, plan, lambda _: (), frozenset())
+        replica = Replica(api, stores, (controller,), Faults(), Time())  # type: ignore[arg-type]
+        await replica.relist.compare()
+        work = asyncio.ensure_future(replica.reconciler.work(Leading(), free))  # type: ignore[arg-type]
+
+        async def good_ones_are_planned() -> bool:
+            return len(planned) == OBJECTS
+
+        async with asyncio.timeout(10):
+            await eventually(good_ones_are_planned)
+        assert {key.namespace for key in planned} == {"good"}
+        assert replica.queue.longest_pass() == 0.0, "the clock of the test stands"
+        work.cancel()
+        await asyncio.wait([work])
+    await stores.close()
