@@ -29,7 +29,15 @@ class BrokenPackage(BadData):
 
 
 class GatewayUnavailable(TryAgain):
-    """The gateway did not answer within the time limit, or answered with a server error."""
+    """The gateway did not answer within the time limit, or answered with a server error.
+
+    Attributes:
+        retry_seconds: how long the gateway asks to wait (`Retry-After`); 0 where it does not say.
+    """
+
+    def __init__(self, message: str, retry_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class NoSpace(TryAgain):

@@ -30,6 +30,9 @@ STALLED_SECONDS = 20
 """A download that receives no bytes for this long fails with `GatewayUnavailable`. The next try continues where it stopped."""
 CHUNK = 256 * 1024
 TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
+MAX_DIGITS = 9
+LONGEST_RETRY_SECONDS = 60
+"""The most of a `Retry-After` that is honoured. A device that hears nothing for longer counts as lost."""
 
 
 class _Answer(ExtensibleDocument):
@@ -77,14 +80,15 @@ class GatewayClient:
         url: of the gateway, with its scheme.
         token: the file of the projected token. It is read for each call, because the kubelet renews it.
         ca: the file of the CA certificates (PEM) that sign the gateway's certificate.
+        context: of TLS, where many clients of one process share it.
     """
 
-    def __init__(self, url: str, token: Path | None = None, ca: Path | None = None) -> None:
+    def __init__(self, url: str, token: Path | None = None, ca: Path | None = None, context: ssl.SSLContext | None = None) -> None:
         self.url = url.rstrip("/")
         self._token = token or paths.gateway_token()
         self._ca = ca or paths.gateway_ca()
         self._session: aiohttp.ClientSession | None = None
-        self._context = ssl.create_default_context()
+        self._context = context or ssl.create_default_context()
         self._trusted = b""
 
     async def __aenter__(self) -> Self:
@@ -215,5 +219,10 @@ async def _raise_for_status(response: aiohttp.ClientResponse, path: str) -> None
     body = (await response.content.read(300)).decode(errors="replace")
     message = f"the gateway answered {response.status} to {path}: {body}"
     if response.status in TRANSIENT or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise GatewayUnavailable(message)
+        raise GatewayUnavailable(message, _retry_seconds(response.headers.get("Retry-After", "")))
     raise GatewayRefused(message)
+
+
+def _retry_seconds(text: str) -> float:
+    """The whole seconds of a `Retry-After`, as the gateway writes it; 0 for anything else, such as a date."""
+    return min(LONGEST_RETRY_SECONDS, int(text)) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else 0

@@ -23,7 +23,7 @@ import uvloop
 from bramble.contracts import __version__
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.device import memory
-from bramble_workloads.device.backoff import wait_seconds
+from bramble_workloads.device.backoff import retry_seconds, wait_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.node import Node
@@ -153,7 +153,7 @@ async def follow_assignments(node: Node, gateway: GatewayClient) -> None:
             if not failures:
                 log.warning("%s; the agent goes on serving its models", error)
             failures += 1
-            await asyncio.sleep(wait_seconds(failures, MAX_RETRY_SECONDS))
+            await asyncio.sleep(max(wait_seconds(failures, MAX_RETRY_SECONDS), retry_seconds(error)))
             continue
         failures = 0
         node.record_contact()

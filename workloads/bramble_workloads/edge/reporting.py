@@ -11,6 +11,7 @@ from collections.abc import Collection
 
 from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, MAX_RUNNING, REPORT_SECONDS, CandidateState, LeftOut, Report
 from bramble_workloads.device import board
+from bramble_workloads.device.backoff import retry_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.node import Node
@@ -60,15 +61,17 @@ class Reporter:
         """Send reports for ever. A report that does not arrive loses no counts, because counters are cumulative."""
         while True:
             self._node.changed.clear()
+            spacing = MIN_SPACING_SECONDS
             try:
                 await self._gateway.report(self.report())
                 self._node.record_contact()
                 self._log_change(True, "reports reach the gateway")
             except (GatewayUnavailable, GatewayRefused) as error:
                 self._log_change(False, f"reports do not reach the gateway: {error}")
-            await asyncio.sleep(MIN_SPACING_SECONDS)
+                spacing = max(spacing, retry_seconds(error))
+            await asyncio.sleep(spacing)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPORT_SECONDS * random.uniform(0.9, 1.1) - MIN_SPACING_SECONDS):  # noqa: S311  (spreads load)
+                async with asyncio.timeout(REPORT_SECONDS * random.uniform(0.9, 1.1) - spacing):  # noqa: S311  (spreads load)
                     await self._node.changed.wait()
 
     def _log_change(self, connected: bool, message: str) -> None:

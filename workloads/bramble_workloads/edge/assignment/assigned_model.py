@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.report import CandidateState, Running
-from bramble_workloads.device.backoff import wait_seconds
+from bramble_workloads.device.backoff import retry_seconds, wait_seconds
 from bramble_workloads.device.errors import BrokenPackage, GatewayRefused, WrongBlob
 from bramble_workloads.edge.assignment.decide import Download, Observed, Serve, Serving, Step, Try, Wait, Withdraw, decide
 from bramble_workloads.edge.assignment.steps import Steps
@@ -254,7 +254,7 @@ class AssignedModel:
         try:
             await self._steps.perform(step)
         except (TryAgain, GatewayRefused, WrongBlob, TrialCrashed) as error:
-            self._back_off(package, str(error))
+            self._back_off(package, str(error), retry_seconds(error))
         except (DescriptionError, BrokenPackage, ModelFault, MemoryError) as error:
             reason = str(error) or "the device has too little memory for the package"
             self._back_off(package, reason)
@@ -269,8 +269,8 @@ class AssignedModel:
             if not isinstance(step, Download):
                 self._failures, self._message = 0, ""
 
-    def _back_off(self, package: str | None, message: str) -> None:
-        delay = wait_seconds(self._failures, MAX_RETRY_SECONDS)
+    def _back_off(self, package: str | None, message: str, at_least: float = 0.0) -> None:
+        delay = max(wait_seconds(self._failures, MAX_RETRY_SECONDS), at_least)
         self._failures += 1
         self._failed_package, self._retry_at, self._message = package, time.monotonic() + delay, message
         log.warning("%s: %s (next try in %.1f s)", self.endpoint.name, message, delay)
