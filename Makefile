@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit chaos mutants compat lint crds docs bench simulate images images-test clean lock upgrade cluster-up cluster-down cluster-status
+.PHONY: help setup demo test unit chaos mutants compat lint crds docs bench simulate scale images images-test clean lock upgrade cluster-up cluster-down cluster-status
 
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tools tests examples benchmarks docs/generate.py)
@@ -56,6 +56,9 @@ bench: $(PYTHON)  ## benchmarks with ratios; writes build/bench/ and docs/perfor
 
 simulate: $(PYTHON)  ## how often rollouts decide wrongly: 2,000 simulated rollouts a row; writes build/simulate/ (ROLLOUTS=200 for a first look)
 	@$(PYTHON) -m benchmarks.rollouts $(if $(ROLLOUTS),--rollouts $(ROLLOUTS))
+
+scale: $(PYTHON)  ## operator and gateway with 1,000 simulated devices: undo, memory, a lost gateway, mass reconnect; writes build/scale/ (BOARDS=200)
+	@$(PYTHON) -m benchmarks.scale $(if $(BOARDS),--boards $(BOARDS))
 
 images: $(PYTHON)  ## build the container images with Docker, which is installed and started where none runs (NAMES="operator edge")
 	@$(PYTHON) -m tools.cluster.docker $(NAMES)

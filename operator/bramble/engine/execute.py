@@ -22,7 +22,7 @@ from bramble.engine.metrics import Metrics
 from bramble.engine.ownership import matches, require_ours, with_digest
 from bramble.engine.rewritten import CONDITION, RewrittenChildren
 from bramble.engine.status import check_memory, conditions_changed, same, shorten
-from bramble.errors import AlreadyExists, BrambleError, Conflict, NameConflict, NotLeader
+from bramble.errors import AlreadyExists, BrambleError, Conflict, NameConflict, NotFound, NotLeader
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Emit, FileResult, Item, PatchFields, Plan
 from bramble.kube.api import Api
 from bramble.kube.resources import EVENT, RESOURCES, Key, Manifest, key_of
@@ -61,6 +61,10 @@ class Rules:
     instance: str
 
 
+AGAIN_SECONDS = 1.0
+"""After this time there is another pass, if a patch that stood alone found its object changed. The watch has told of it by then."""
+
+
 def child_label(kind: str, manifest: Manifest | None = None) -> str:
     """The name of a child in write sites: its kind and, where it has one, its step."""
     step = labels_of(manifest).get(STEP) if manifest is not None else None
@@ -88,8 +92,8 @@ class Executor:
             memory: the wire names of the status fields that only a plan with `remember` may change.
 
         Returns:
-            The seconds after which there is more to write: a status that was held back, or a child that something rewrites, which is then
-            tried again. None if there is nothing.
+            The seconds after which there is more to write: a patch of an object that has changed, a status that was held back, or a child
+            that something rewrites, which is then tried again. None if there is nothing.
 
         Raises:
             BrambleError: a write failed. The writes before it have landed.
@@ -100,14 +104,21 @@ class Executor:
         for item in plan.items:
             if isinstance(item, CreateOnce) and (found := states.get(key_of(item.manifest))) is not None:
                 require_ours(found, item.manifest)  # before the first write: a pod would mount somebody else's ConfigMap of that name
+        again = None
         for item in plan.items:
-            planned = await self._item(planned, item, states)
+            try:
+                planned = await self._item(planned, item, states)
+            except (Conflict, NotFound):
+                if not (isinstance(item, PatchFields) and item.alone):
+                    raise
+                again = AGAIN_SECONDS
         held_back = None
         if plan.status is None:
             await self._emit(planned, plan.events)
         else:
             held_back = await self._status(planned, self._with_rewritten(planned, plan), memory)
-        return min((each for each in (held_back, self._rewritten.due_in(planned["metadata"]["uid"])) if each is not None), default=None)
+        due = (again, held_back, self._rewritten.due_in(planned["metadata"]["uid"]))
+        return min((each for each in due if each is not None), default=None)
 
     def _with_rewritten(self, planned: Manifest, plan: Plan) -> Plan:
         """The plan, whose status also says which children something else rewrites."""

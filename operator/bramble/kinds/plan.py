@@ -42,12 +42,17 @@ class CreateOnce:
 
 @dataclass(frozen=True, slots=True)
 class PatchFields:
-    """A merge patch of an object, such as its labels or finalizers. It fails if the object has changed since it was read."""
+    """A merge patch of an object, such as its labels or finalizers. It fails if the object has changed since it was read.
+
+    Attributes:
+        alone: nothing else of the plan depends on it. If it fails for that reason, the rest is carried out, and the next pass repeats it.
+    """
 
     key: Key
     uid: str
     resource_version: str
     patch: Mapping[str, Any]
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -11,12 +11,12 @@ import pytest
 from bramble.api.labels import APPLIED, STEP, owner_labels
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
-from bramble.engine.execute import Executor, Rules
+from bramble.engine.execute import AGAIN_SECONDS, Executor, Rules
 from bramble.engine.faults import Faults, Site
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue
 from bramble.engine.status import PlanError
-from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NameConflict, NotLeader, Refused
+from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NameConflict, NotFound, NotLeader, Refused
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Emit, FileResult, Item, PatchFields, Plan, manifest_digest
 from bramble.kube.api import Applied, Propagation
 from bramble.kube.resources import Key, Manifest, Resource, key_of
@@ -293,6 +293,18 @@ async def test_a_patch_is_conditional_on_uid_and_resource_version(world: World) 
     assert world.changes.cache.get(CHILD) is not None, "the answer goes into the cache"
     with pytest.raises(Conflict):
         await world.items(patch)
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_patch_that_stands_alone_and_fails_stops_nothing_else(world: World, gone: bool) -> None:
+    found = world.api.put(child({"a": "1"}))
+    stale = PatchFields(CHILD, found["metadata"]["uid"], "0", {"metadata": {"labels": {"x": "y"}}}, alone=True)
+    if gone:
+        del world.api.objects[CHILD]
+    due = await world.execute(Plan(items=(stale, CreateOnce(child({}, name="other"))), status={"phase": "Ready"}))
+    assert (due, world.api.verbs[-2:]) == (AGAIN_SECONDS, ["create ConfigMap", "status"])
+    with pytest.raises((Conflict, NotFound)):
+        await world.items(replace(stale, alone=False))
 
 
 async def test_a_patch_of_the_planned_object_is_what_its_status_is_written_onto(world: World) -> None:

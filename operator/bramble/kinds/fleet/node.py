@@ -55,5 +55,5 @@ class Node:
         return all(self.labels.get(key) == value for key, value in selector.items())
 
     def patch(self, metadata: Mapping[str, Any]) -> PatchFields:
-        """The write that changes the node's metadata by this merge patch."""
-        return PatchFields(Key(NODE.kind, "", self.name), self.uid, self.resource_version, {"metadata": metadata})
+        """The write that changes the node's metadata by this merge patch. Many others change nodes, so one that fails stops no other."""
+        return PatchFields(Key(NODE.kind, "", self.name), self.uid, self.resource_version, {"metadata": metadata}, alone=True)
