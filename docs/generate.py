@@ -46,7 +46,7 @@ GUARDRAILS = """How a Rollout uses them: [How a Rollout decides](../rollouts.md#
 
 A candidate fails once its rate is shown to be above `maxRatio` times the stable version's rate, or above `limit`. It passes once its rate
 is shown to be below that margin, or below `ceiling`, and it has `minEvents` events on `minNodes` nodes. Otherwise it is undecided.
-`lost` has a formula of its own.
+`lost`, which judges every candidate, [decides in its own way](#lost).
 """
 
 Schema = dict[str, Any]

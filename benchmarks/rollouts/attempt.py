@@ -18,7 +18,7 @@ from bramble.evidence.drift import broken, drift
 from bramble.evidence.mixture import SMALL
 from bramble.evidence.rate import RateTest
 from bramble.evidence.ratio import RatioTest
-from bramble.kinds.rollout.counting import HALF_LIFE_SECONDS
+from bramble.kinds.rollout.looks import HALF_LIFE_SECONDS
 
 
 class Shown(NamedTuple):

@@ -100,7 +100,7 @@ def ledgers(world: World, margin: float, counted: Day) -> Iterator[tuple[Ledger,
 
     def reading(candidates: frozenset[str], lines: dict[str, Line]) -> Reading:
         others = frozenset(NAMES) - candidates
-        return Reading("uid", 1, 0, "v1", "v2", rules, candidates, others, (0, len(others)), lines, lambda: served)
+        return Reading("uid", 1, 0, "v1", "v2", rules, candidates, others, lines=lines, served=lambda: served)
 
     ledger = advance(None, reading(frozenset(), {}), START)
     for look in range(len(counted.bad)):

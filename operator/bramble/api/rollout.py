@@ -227,7 +227,7 @@ class Analysis(SpecPart):
     """What happens then."""
     false_rollback_rate: Share = "0.01"
     """How probable it may be at most that a version within every margin is undone by its guardrails, in a whole attempt and however often
-    it is looked at. `lost` is not among them."""
+    it is looked at."""
     false_promotion_rate: Share = "0.05"
     """How probable it may be at most that a guardrail passes though the candidate's rate is at the margin and above the ceiling."""
     guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = Field(

@@ -32,6 +32,21 @@ class Tally(Document):
         return self.bad / self.events if self.events else 0.0
 
 
+class Away(Document):
+    """How many nodes are away at once: silent, or lost in the last five minutes.
+
+    Attributes:
+        candidate: nodes that had the candidate.
+        canaries: nodes that took it.
+        stable, others: the same of the nodes without it.
+    """
+
+    candidate: Whole = 0
+    canaries: Whole = 0
+    stable: Whole = 0
+    others: Whole = 0
+
+
 class GuardEvidence(Document):
     """The evidence about one guardrail.
 
@@ -47,6 +62,7 @@ class GuardEvidence(Document):
         over_ms: a request that takes longer than so many milliseconds is slow; None for other metrics, and until that is known.
         frozen: whether the candidate is compared with the history of the stable version, because no node serves that any more.
         seconds: for how long this was counted.
+        away: how many nodes are away at once; None for metrics that do not look at that.
     """
 
     metric: str
@@ -62,3 +78,4 @@ class GuardEvidence(Document):
     over_ms: Finite | None = None
     frozen: bool = False
     seconds: Annotated[Finite, Field(ge=0)] = 0.0
+    away: Away | None = None

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bramble.evidence.cohorts import together
 from bramble.evidence.nodes import state_of
 from bramble.evidence.rate import RateTest
-from bramble.evidence.ratio import SAME, RatioTest, State
+from bramble.evidence.ratio import SAME, RatioTest
 from bramble.evidence.verdict import Levels, in_words
 from bramble.guardrails.base import CountedMetric, Rule, Verdict, percent
 from bramble.guardrails.evidence import GuardEvidence, Tally
@@ -53,8 +53,7 @@ def against(metric: CountedMetric, rule: Rule, evidence: GuardEvidence) -> list[
     """What shows that the candidate is worse. Where a rate is allowed, it has to be above that as well."""
     shown = []
     if not rule.absolute:
-        test, state = _ratio(rule, evidence)
-        worse = float(together(test.worse(state, evidence.spread), evidence.single))
+        worse = worse_than_stable(rule, evidence)
         if (allowed := metric.allowed(rule)) is not None:
             worse = min(worse, _above(allowed, evidence.candidate))
         shown.append(Shown(worse, f"shown to be above {_margin(rule, evidence)}"))
@@ -69,10 +68,9 @@ def passing(metric: CountedMetric, rule: Rule, evidence: GuardEvidence) -> list[
         return [Shown(_better(evidence), f"shown to be below stable{_before(evidence)}")]
     shown = []
     if not rule.absolute:
-        test, state = _ratio(rule, evidence)
-        shown.append(Shown(float(test.fine(state, evidence.spread)), f"shown to be below {_margin(rule, evidence)}"))
+        shown.append(Shown(fine_beside_stable(rule, evidence), f"shown to be below {_margin(rule, evidence)}"))
     rates = [rate for rate in (rule.ceiling, metric.allowed(rule)) if rate]
-    return [*shown, *(Shown(_below(rate, evidence.candidate), f"shown to be below {percent(rate)}") for rate in rates)]
+    return [*shown, *(Shown(below(rate, evidence.candidate), f"shown to be below {percent(rate)}") for rate in rates)]
 
 
 def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Levels) -> str:
@@ -86,12 +84,11 @@ def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: L
         return f"{in_words(more, bad_events, per_second)} are needed to show that it is below stable"
     ways = []
     if not rule.absolute:
-        test, state = _ratio(rule, evidence)
-        fine = float(test.fine(state, evidence.spread))
+        test, fine = RatioTest(rule.max_ratio), fine_beside_stable(rule, evidence)
         ways.append((levels.more_bad_events(test, fine, evidence.share, evidence.spread), bad_events, per_second))
     for rate in (rule.ceiling, metric.allowed(rule)):
         if rate:
-            more = levels.more_events(_rate_test(rate), _below(rate, mine), mine.share)
+            more = levels.more_events(_rate_test(rate), below(rate, mine), mine.share)
             ways.append((more, metric.event, mine.events / seconds))
     if not ways:
         return f"not shown to be above the limit of {percent(rule.limit or 0.0)}"
@@ -109,9 +106,30 @@ def _before(evidence: GuardEvidence) -> str:
     return " before" if evidence.frozen else ""
 
 
-def _ratio(rule: Rule, evidence: GuardEvidence) -> tuple[RatioTest, State]:
+def worse_than_stable(rule: Rule, evidence: GuardEvidence) -> float:
+    """What the comparison with the stable version shows that the candidate is worse, in nats."""
     test = RatioTest(rule.max_ratio)
-    return test, state_of(test, evidence.ratio)
+    return float(together(test.worse(state_of(test, evidence.ratio), evidence.spread), evidence.single))
+
+
+def fine_beside_stable(rule: Rule, evidence: GuardEvidence) -> float:
+    """What the comparison with the stable version shows that the candidate is fine, in nats."""
+    test = RatioTest(rule.max_ratio)
+    return float(test.fine(state_of(test, evidence.ratio), evidence.spread))
+
+
+def more_good_events(levels: Levels, rate: float, seen: Tally) -> int:
+    """How many more events, none of them bad, show that the candidate is below a rate."""
+    least, most = seen.events, max(seen.events, round(1 / rate))
+    while below(rate, seen.model_copy(update={"events": most})) < levels.pass_at:
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        if below(rate, seen.model_copy(update={"events": middle})) < levels.pass_at:
+            least = middle
+        else:
+            most = middle
+    return most - seen.events
 
 
 def _better(evidence: GuardEvidence) -> float:
@@ -133,6 +151,7 @@ def _above(rate: float, seen: Tally) -> float:
     return float(test.above(test.look(test.start(), seen.bad, seen.events)))
 
 
-def _below(rate: float, seen: Tally) -> float:
+def below(rate: float, seen: Tally) -> float:
+    """What shows that the rate is below this one, in nats."""
     test = _rate_test(rate)
     return float(test.below(test.look(test.start(), seen.bad, seen.events)))

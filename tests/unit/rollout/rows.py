@@ -25,6 +25,8 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.ledger import Ledger, render
+from bramble.kinds.rollout.loss_counting import losses_after
+from bramble.kinds.rollout.losses import Silences
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.sources import Devices, Interruption
@@ -247,11 +249,16 @@ def observed(
 
 
 def begun(seen: Observed, history: int) -> Ledger:
-    """The ledger of this attempt when nothing had been counted in it."""
+    """The ledger of this attempt when nothing had been counted in it, but that every node had been watched for a minute."""
     served = Counted(counts={"requests": history, "errors": history // 1000})
     reading = seen.counts.reading(UID, seen.index, seen.compared)
-    ledger = advance(None, replace(reading, lines={}, served=lambda: dict.fromkeys(seen.fleet.nodes, served)), NOW - timedelta(hours=1))
-    return ledger.model_copy(update={"at": int(NOW.timestamp())})
+    reading = replace(reading, lines={}, silences=Silences(), served=lambda: dict.fromkeys(seen.fleet.nodes, served))
+    ledger = advance(None, reading, NOW - timedelta(hours=1))
+    members = reading.candidates | frozenset(seen.status.departed)
+    watched: dict[str, Cohort | None] = {node: "candidate" if node in members else "stable" for node in seen.fleet.nodes.keys() | members}
+    at = int(NOW.timestamp())
+    losses = losses_after(ledger.model_copy(update={"at": at - 60}), replace(reading, silences=Silences(members, watched)), at)
+    return ledger.model_copy(update={"at": at, "losses": losses})
 
 
 def ready(plan: Plan | None) -> str:

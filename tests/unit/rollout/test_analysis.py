@@ -6,7 +6,7 @@ import pytest
 
 from bramble.api.rollout import Analysis, Guardrail
 from bramble.guardrails.base import Rule
-from bramble.guardrails.evidence import GuardEvidence, Tally
+from bramble.guardrails.evidence import Away, GuardEvidence
 from bramble.kinds.rollout.analysis import ALWAYS, ErrorRates, error_rates, judge, rule_of
 from tests.unit.guardrails.cohort import counted
 
@@ -14,7 +14,7 @@ row = pytest.param
 ERRORS = Rule(metric="errors", max_ratio=2, min_events=100, min_nodes=1)
 ACCURACY = Rule(metric="accuracy", max_ratio=2, min_events=100, min_nodes=1)
 RATES = ErrorRates(false_rollback=0.01, false_promotion=0.05)
-SILENT = GuardEvidence(metric="lost", candidate=Tally(bad=1, events=1))
+SILENT = GuardEvidence(metric="lost", away=Away(candidate=2, canaries=2, stable=0, others=3))
 FINE, BAD, OPEN = (100, 10_000), (500, 10_000), (1, 100)
 STABLE = (900, 90_000)
 

@@ -11,15 +11,14 @@ from tests.unit.rollout.world import FakeWorld, package_digest, promoted
 MINUTE: list[dict[str, Any]] = [{"nodes": 1, "bake": "60s"}, {"nodes": "100%", "bake": "60s"}]
 
 
-async def watching(world: FakeWorld) -> str:
-    """The candidate is out on one board and watched; that board."""
+async def watching(world: FakeWorld) -> tuple[str, ...]:
+    """The candidate is out on the boards of the first step and watched; those boards."""
     await promoted(world, "1.0.0")
     world.add_version("2.0.0")
     world.want("2.0.0")
     await world.until(lambda: world.status.candidate is not None and bool(world.status.step_started_at))
     assert world.assignment is not None
-    (canary,) = world.assignment.candidate_nodes
-    return canary
+    return world.assignment.candidate_nodes
 
 
 async def pass_time(world: FakeWorld, seconds: int) -> None:
@@ -37,7 +36,7 @@ def leave(world: FakeWorld, node: str) -> None:
 
 async def test_a_step_does_not_end_while_no_board_serves_the_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     world = FakeWorld(steps=MINUTE, guardrails=[])
-    canary = await watching(world)
+    (canary,) = await watching(world)
     await pass_time(world, 55)
     leave(world, canary)
     for device in world.devices.values():
@@ -49,7 +48,7 @@ async def test_a_step_does_not_end_while_no_board_serves_the_candidate(monkeypat
 
 async def test_a_canary_that_takes_the_place_of_another_is_watched_for_the_whole_bake() -> None:
     world = FakeWorld(steps=MINUTE, guardrails=[])
-    canary = await watching(world)
+    (canary,) = await watching(world)
     await pass_time(world, 55)
     leave(world, canary)
     await world.until(lambda: bool(world.assignment and world.assignment.candidate_nodes not in ((), (canary,))))
@@ -60,7 +59,7 @@ async def test_a_canary_that_takes_the_place_of_another_is_watched_for_the_whole
 
 async def test_a_canary_whose_agent_restarted_is_watched_for_the_whole_bake() -> None:
     world = FakeWorld(steps=MINUTE, guardrails=[])
-    canary = await watching(world)
+    (canary,) = await watching(world)
     await pass_time(world, 40)
     world.devices[canary].restart()
     began = world.now
@@ -69,15 +68,18 @@ async def test_a_canary_whose_agent_restarted_is_watched_for_the_whole_bake() ->
 
 
 @pytest.mark.parametrize("remembered", [True, False], ids=["its last report is known", "operator and gateway were restarted"])
-async def test_a_dead_canary_is_lost_though_its_node_was_removed(remembered: bool) -> None:
-    world = FakeWorld(steps=MINUTE, guardrails=[])
-    canary = await watching(world)
-    world.devices[canary].online = False
+async def test_dead_canaries_are_lost_though_their_nodes_were_removed(remembered: bool) -> None:
+    world = FakeWorld(nodes=8, steps=[{"nodes": 2, "bake": "60s"}, {"nodes": "100%", "bake": "60s"}], guardrails=[])
+    canaries = await watching(world)
+    for canary in canaries:
+        world.devices[canary].online = False
     await pass_time(world, 10)
-    leave(world, canary)
+    for canary in canaries:
+        leave(world, canary)
     if not remembered:
         await world.step()
-        del world.devices[canary]
+        for canary in canaries:
+            del world.devices[canary]
     await pass_time(world, 60)
     assert world.status.undone is not None
     assert world.status.undone.reason == "Lost"
@@ -102,7 +104,7 @@ async def test_a_board_with_a_full_disk_is_passed_over_and_comes_along_later(mon
 async def test_when_every_canary_gives_the_version_up_the_next_ones_are_tried() -> None:
     """As after the gateway was away for longer than a device tries a candidate without it."""
     world = FakeWorld(steps=MINUTE, guardrails=[])
-    canary = await watching(world)
+    (canary,) = await watching(world)
     world.devices[canary].abandons = frozenset({package_digest("2.0.0")})
     world.devices[canary].give_up()
     await promoted_without(world, canary)

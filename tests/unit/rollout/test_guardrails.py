@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from bramble.contracts.report import CandidateState
@@ -12,6 +16,7 @@ from tests.unit.rollout.rows import (
     NODES,
     NOW,
     V1,
+    V2,
     baking,
     canaries,
     device,
@@ -24,6 +29,12 @@ from tests.unit.rollout.rows import (
 
 row = pytest.param
 REBOOTED = {node: interruption(seen) for node, seen in canaries("a").items()}
+REBOOTED_TOGETHER = {node: interruption(device(node, V2, attempt=2), silent_since=200.0) for node in "ab"}
+
+
+def two(silent: Iterable[str] = (), **changes: Any) -> Observed:
+    """Two canaries of four nodes."""
+    return with_candidate(canaries("a", "b", silent=silent), on=("a", "b"), **changes)
 
 
 REFUSED = CandidateState(package=digest("2.0.0"), state="refused", message="golden case 3 differs")
@@ -44,14 +55,17 @@ TRYING = CandidateState(package=digest("2.0.0"), state="trying")
         row(with_candidate(canaries("a") | {"a": device("a", attempt=2, state=REFUSED)}), "Refused", id="a device refuses it"),
         row(
             with_candidate(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}, interruptions={"a": REBOOTED["a"]}),
-            "Lost",
-            id="the only canary rebooted while it served the version, and gave it up",
-        ),
-        row(
-            with_candidate(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}, interruptions=REBOOTED),
             None,
-            id="the stable nodes rebooted as well",
+            id="the only canary rebooted while it served the version, and gave it up: any node may",
         ),
+        row(two(interruptions=REBOOTED_TOGETHER), "Lost", id="both canaries rebooted in the last five minutes"),
+        row(two(interruptions={"a": REBOOTED_TOGETHER["a"]}), None, id="one of two canaries rebooted"),
+        row(
+            two(interruptions={node: replace(each, silent_since_seconds=301.0) for node, each in REBOOTED_TOGETHER.items()}),
+            None,
+            id="both canaries rebooted earlier, and are back",
+        ),
+        row(two(interruptions={**REBOOTED, **REBOOTED_TOGETHER}), None, id="the stable nodes rebooted as well"),
         row(
             with_candidate(canaries("a") | {"a": device("a", attempt=2, state=GIVEN_UP)}),
             None,
@@ -68,10 +82,10 @@ TRYING = CandidateState(package=digest("2.0.0"), state="trying")
             None,
             id="a node refused it that should not have it",
         ),
-        row(with_candidate(canaries("a", silent=["a"])), "Lost", id="the canary fell silent after it took the candidate"),
-        row(
-            with_candidate(canaries("a", silent=["a"]), proves_silence=False), None, id="a gateway that has just started proves no silence"
-        ),
+        row(with_candidate(canaries("a", silent=["a"])), None, id="the only canary fell silent after it took the candidate"),
+        row(two(silent=["a", "b"]), "Lost", id="both canaries fell silent after they took the candidate"),
+        row(two(silent=["a", "b"], proves_silence=False), None, id="a gateway that has just started proves no silence"),
+        row(two(silent=["a", "b", "c"]), None, id="both canaries fell silent, and half of the other nodes"),
         row(with_candidate(canaries("a", silent=NODES)), None, id="every node is silent, so the candidate is not at fault"),
         row(with_candidate(canaries("a", silent=["b"])), None, id="another node fell silent"),
         row(
@@ -80,9 +94,9 @@ TRYING = CandidateState(package=digest("2.0.0"), state="trying")
             id="the node fell silent before it took the candidate",
         ),
         row(with_candidate(canaries("a", errors=200), status=baking(stable=None)), None, id="a first version has nothing to compare with"),
-        row(with_candidate(canaries("a", silent=["a"]), status=baking(stable=None)), "Lost", id="nodes are lost to a first version"),
+        row(two(silent=["a", "b"], status=baking(stable=None)), "Lost", id="nodes are lost to a first version"),
         row(
-            with_candidate(canaries(*NODES, silent=["a"]), status=baking(stable=None, step=2), on=NODES),
+            with_candidate(canaries(*NODES, silent=["a", "b"]), status=baking(stable=None, step=2), on=NODES),
             None,
             id="nodes are lost to a first version that every node has",
         ),

@@ -98,17 +98,29 @@ async def test_a_new_reference_midway_takes_the_candidate_back_first() -> None:
     assert set(world.active().values()) == {"3.0.0"}
 
 
-async def test_a_canary_that_falls_silent_is_lost_and_its_version_undone() -> None:
-    world = await promoted(FakeWorld(), "1.0.0")
+async def test_canaries_that_fall_silent_are_lost_and_their_version_undone() -> None:
+    world = await promoted(FakeWorld(steps=[{"nodes": 2, "bake": "10s"}, {"nodes": "100%", "bake": "10s"}]), "1.0.0")
     world.add_version("2.0.0")
     world.want("2.0.0")
     await world.until(lambda: "2.0.0" in world.active().values() and world.status.step_started_at != "")
-    canary = next(node for node, version in world.active().items() if version == "2.0.0")
-    world.devices[canary].online = False
+    canaries = tuple(sorted(node for node, version in world.active().items() if version == "2.0.0"))
+    for canary in canaries:
+        world.devices[canary].online = False
     await world.until(lambda: world.status.undone is not None)
     assert world.status.undone.reason == "Lost"  # type: ignore[union-attr]
     await world.until(lambda: world.condition("Verified").startswith("True"))
-    assert world.status.nodes.unreachable == (canary,)  # type: ignore[union-attr]
+    assert world.status.nodes.unreachable == canaries  # type: ignore[union-attr]
+
+
+async def test_an_only_canary_that_falls_silent_holds_its_step_until_the_deadline() -> None:
+    """Any node may die, and a version that kills its only canary goes no further."""
+    world = await promoted(FakeWorld(steps=[{"nodes": 1, "bake": "60s"}, {"nodes": "100%", "bake": "10s"}], guardrails=[]), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: "2.0.0" in world.active().values() and world.status.step_started_at != "")
+    next(device for node, device in world.devices.items() if world.active()[node] == "2.0.0").online = False
+    await world.until(lambda: world.condition("Paused") == "True/Undecided")
+    assert (world.status.step, world.status.undone) == (0, None)
 
 
 async def test_silence_proves_nothing_while_the_gateway_is_young() -> None:

@@ -29,6 +29,10 @@ class Judgement(Document):
     verdict: Outcome
     guardrails: tuple[Verdict, ...]
 
+    def of(self, metric: str) -> Outcome:
+        """The verdict on a metric that is judged once."""
+        return next(verdict.verdict for verdict in self.guardrails if verdict.metric == metric)
+
     def messages(self, outcome: Outcome) -> str:
         """The messages of the guardrails with this outcome, in one line."""
         return "; ".join(verdict.message for verdict in self.guardrails if verdict.verdict == outcome)

@@ -6,17 +6,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bramble.contracts.counters import Cohort, Counted
-from bramble.evidence.nodes import Node, broken_nodes, drift_allowed, expected_rates, look
-from bramble.evidence.ratio import SAME
+from bramble.evidence.nodes import Node, broken_nodes, expected_rates
 from bramble.guardrails.catalogue import counted_metric
-from bramble.guardrails.evidence import Tally
-from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
-
-HALF_LIFE_SECONDS = 86400
-"""After so long, what a node counted weighs half in its history."""
-
-HISTORY_DIGITS = 7
-"""Significant digits of what is kept of a node's history."""
+from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
+from bramble.kinds.rollout.looks import faded, fading, frozen, one_look
+from bramble.kinds.rollout.loss_counting import losses_after
 
 MOST_PER_SECOND = 10_000
 """No node answers more requests in a second. A reading that says so is not counted."""
@@ -30,31 +24,25 @@ def advance(former: Ledger | None, reading: Reading, now: datetime) -> Ledger:
     at = int(now.timestamp())
     if former is None or former.rollout_uid != reading.rollout_uid:
         former = Ledger(rollout_uid=reading.rollout_uid, attempt=reading.attempt, stable=reading.stable, at=at, began=at)
+    losses = losses_after(former, reading, at)
     ledger = _aged(former, at)
     if ledger.stable != reading.stable:
         ledger = _promoted(ledger, reading)
     if ledger.attempt != reading.attempt:
         ledger = _new_attempt(ledger, reading, at)
-    lost = reading.lost if reading.others else ledger.lost
-    ledger = ledger.model_copy(update={"at": at, "step": reading.step, "candidate": reading.candidate, "lost": lost})
+    ledger = ledger.model_copy(update={"at": at, "step": reading.step, "candidate": reading.candidate, "losses": losses})
     return _with_guards(_looked(ledger, reading, at), reading)
 
 
 def _aged(ledger: Ledger, at: int) -> Ledger:
     """The history weighs less as time passes."""
-    kept = 0.5 ** (max(0, at - ledger.at) / HALF_LIFE_SECONDS)
-    if kept == 1:
+    left = fading(max(0, at - ledger.at))
+    if left == 1:
         return ledger
     nodes = {
-        name: node.model_copy(update={"history": tuple((_kept(bad * kept), _kept(events * kept)) for bad, events in node.history)})
-        for name, node in ledger.nodes.items()
+        name: node.model_copy(update={"history": tuple(faded(pair, left) for pair in node.history)}) for name, node in ledger.nodes.items()
     }
     return ledger.model_copy(update={"nodes": nodes})
-
-
-def _kept(number: float) -> float:
-    """As it is kept. A number loses a 4,000th in 30 seconds: with fewer digits it would never get smaller."""
-    return float(f"{number:.{HISTORY_DIGITS - 1}e}")
 
 
 def _promoted(ledger: Ledger, reading: Reading) -> Ledger:
@@ -77,7 +65,7 @@ def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     fleet = reading.candidates | reading.others
     nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items() if name in fleet}
     guards = tuple(map(new_guard, ledger.guards))
-    ledger = ledger.model_copy(update={"attempt": reading.attempt, "began": at, "lost": (0, 0), "guards": guards, "nodes": nodes})
+    ledger = ledger.model_copy(update={"attempt": reading.attempt, "began": at, "guards": guards, "nodes": nodes})
     return _with_baselines(ledger, range(len(guards)))
 
 
@@ -175,10 +163,9 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     if not reading.candidate:
         return ledger.model_copy(update={"nodes": nodes})
     alone = bool(reading.candidates) and not reading.others
-    guards = tuple(
-        _look(_freeze(guard, ledger, index) if alone else guard, *found.of(index), alone=alone) for index, guard in enumerate(ledger.guards)
-    )
-    return ledger.model_copy(update={"guards": guards, "nodes": nodes})
+    guards = [_freeze(guard, ledger, index) if alone else guard for index, guard in enumerate(ledger.guards)]
+    looked = tuple(one_look(guard, *found.of(index), alone=alone) for index, guard in enumerate(guards))
+    return ledger.model_copy(update={"guards": looked, "nodes": nodes})
 
 
 def _broken(ledger: Ledger, index: int) -> frozenset[str]:
@@ -258,46 +245,7 @@ class _Increments:
 
 
 def _freeze(guard: Guard, ledger: Ledger, index: int) -> Guard:
-    """Every node has the candidate: from now on it is compared with the history of the stable version."""
-    if guard.frozen is not None:
-        return guard
-    rows = [(*node.history[index], node.baseline[index][0]) for node in ledger.nodes.values()]
-    bad, events = sum(row[0] for row in rows), sum(row[1] for row in rows)
-    nodes = sum(row[1] > 0 for row in rows)
-    weight = sum(row[1] * row[2] for row in rows)
-    whole = Tally(bad=round(bad), events=round(events), nodes=nodes)
-    allowed = drift_allowed(
-        [
-            Node(candidate=False, sums=node.sums[index], baseline=node.baseline[index])
-            for node in ledger.nodes.values()
-            if node.cohort == "stable" and node.sums[index][1] > 0
-        ]
-    )
-    return guard.model_copy(update={"frozen": Frozen(bad=bad, weight=weight, whole=whole, whole_weight=weight, drift=allowed)})
-
-
-def _look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, alone: bool) -> Guard:
-    """One look of a guardrail's test.
-
-    Args:
-        candidate, stable: bad events, events, compared bad events, and weighted events in this interval (`_Increments`).
-        alone: whether no node is left on the stable version.
-    """
-    bad, events, _, weight = candidate
-    update: dict[str, object] = {}
-    other_bad, other_weight = stable[2], stable[3]
-    if alone and guard.frozen is not None:
-        frozen = guard.frozen
-        other_weight = min(weight, frozen.weight)
-        other_bad = frozen.bad * other_weight / frozen.weight if frozen.weight else 0.0
-        left = {"bad": round(frozen.bad - other_bad, 6), "weight": max(0.0, frozen.weight - other_weight)}
-        update["frozen"] = frozen.model_copy(update=left)
-    whole = weight + other_weight
-    if whole:
-        counts = (bad, bad + other_bad, weight / whole)
-        update["ratio"], update["better"] = look(guard.test, guard.ratio, *counts), look(SAME, guard.better, *counts)
-    update["candidate"] = (guard.candidate[0] + bad, guard.candidate[1] + events)
-    update["stable"] = (guard.stable[0] + stable[0], guard.stable[1] + stable[1])
-    update["weights"] = (guard.weights[0] + weight, guard.weights[1] + stable[3])
-    update["compared_bad"] = guard.compared[0] + stable[2]
-    return guard.model_copy(update=update)
+    """The guardrail, which compares with the history from now on."""
+    nodes = ledger.nodes.values()
+    stable = [Node(candidate=False, sums=node.sums[index], baseline=node.baseline[index]) for node in nodes if node.cohort == "stable"]
+    return frozen(guard, [(node.history[index], node.baseline[index]) for node in nodes], stable)

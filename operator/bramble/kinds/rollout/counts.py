@@ -14,8 +14,9 @@ from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import NOTHING_SHOWN, GuardEvidence, Tally
 from bramble.guardrails.lost import LOST
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS
-from bramble.kinds.rollout.ledger import ZERO, Ledger, Line, Reading
-from bramble.kinds.rollout.losses import candidate_members, lost_candidates, lost_stable
+from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, Pair, Reading
+from bramble.kinds.rollout.loss_counting import closed, compared_nodes
+from bramble.kinds.rollout.losses import silences
 from bramble.kinds.rollout.nodes import Nodes
 
 
@@ -56,7 +57,7 @@ class Counts:
             rules=rules,
             candidates=candidates,
             others=self.others,
-            lost=self.lost_others(),
+            silences=silences(status, self.nodes, candidates),
             lines=self._lines(candidates),
             served=self._served,
         )
@@ -91,31 +92,6 @@ class Counts:
         wanted, digests = (self.nodes.namespace, self.nodes.model), set(release.packages.values())
         return [line for line in lines if (line.namespace, line.model) == wanted and line.package in digests]
 
-    def lost_others(self) -> tuple[int, int]:
-        """How many nodes without the candidate are lost, and how many there are."""
-        nodes, others = self.nodes, self.others
-        if self.status.stable is not None:
-            return lost_stable(self.status.stable, nodes, others), len(others)
-        return len(nodes.silent(node for node in others if nodes.report(node) is not None)), len(others)
-
-    def lost(self, ledger: Ledger, *, last_step: bool) -> GuardEvidence:
-        """How many nodes of each cohort are lost.
-
-        Args:
-            ledger: where no node is without the candidate, those of the last time when there were some are compared with.
-            last_step: whether the present step is the last one.
-        """
-        members, mine = 0, 0
-        if self.status.candidate is not None:
-            members = len(candidate_members(self.status, self.nodes))
-            mine = lost_candidates(self.status, self.status.candidate, self.nodes, last_step=last_step)
-        theirs, others = ledger.lost
-        return GuardEvidence(
-            metric=LOST.name,
-            candidate=Tally(bad=min(mine, members), events=members, nodes=members),
-            stable=Tally(bad=theirs, events=others, nodes=others),
-        )
-
 
 def add_up(counters: Iterable[Counted]) -> Counted:
     """The sums of all counts and histograms, by name, and of the answers by class."""
@@ -133,6 +109,8 @@ def add_up(counters: Iterable[Counted]) -> Counted:
 
 def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
     """What the ledger shows about a rule."""
+    if rule.metric == LOST.name:
+        return lost_evidence(ledger)
     index = ledger.guard(rule)
     if index is None:
         return GuardEvidence(metric=rule.metric, label=rule.label)
@@ -142,29 +120,46 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
         for node in ledger.nodes.values()
         if node.sums[index][1] > 0
     ]
+    shown = _shown(ledger, guard, nodes)
+    return shown.model_copy(
+        update={"over_ms": counted_metric(rule.metric).over_ms(guard.edge), "better": guard.better if rule.better else None}
+    )
+
+
+def lost_evidence(ledger: Ledger) -> GuardEvidence:
+    """What the ledger shows about nodes that fell silent, those of the open moment among them."""
+    losses = closed(ledger.losses, trying=bool(ledger.candidate))
+    return _shown(ledger, losses.guard, compared_nodes(losses)).model_copy(update={"away": losses.away})
+
+
+def _tally(sums: Pair, nodes: int) -> Tally:
+    """Sums in whole numbers. A node may be lost in its first minute."""
+    bad = round(sums[0])
+    return Tally(bad=bad, events=max(bad, round(sums[1])), nodes=nodes)
+
+
+def _shown(ledger: Ledger, guard: Guard, nodes: list[Node]) -> GuardEvidence:
     members = sum(node.candidate for node in nodes)
-    stable = Tally(bad=round(guard.stable[0]), events=round(guard.stable[1]), nodes=len(nodes) - members)
+    stable = _tally(guard.stable, len(nodes) - members)
     compared, weight, frozen = guard.compared, guard.weights[1], guard.frozen
     if frozen is not None:
         compared = ZERO  # single nodes are compared with nodes of the same time, of which none is left
         if not stable.events:
             stable, weight = frozen.whole, frozen.whole_weight
-            nodes.append(Node(candidate=False, sums=(stable.bad, weight), baseline=(1.0, 0.0)))
+            nodes = [*nodes, Node(candidate=False, sums=(stable.bad, weight), baseline=(1.0, 0.0))]
             compared = (float(stable.bad), weight)
     seen = compare(guard.test, nodes, compared, frozen.drift if frozen is not None else None) if members else None
     whole = guard.weights[0] + weight
     return GuardEvidence(
-        metric=rule.metric,
-        label=rule.label,
-        candidate=Tally(bad=round(guard.candidate[0]), events=round(guard.candidate[1]), nodes=members),
+        metric=guard.metric,
+        label=guard.label,
+        candidate=_tally(guard.candidate, members),
         stable=stable,
         ratio=guard.ratio,
-        better=guard.better if rule.better else None,
         spread=seen.spread if seen is not None else 0.0,
         share=round(guard.weights[0] / whole, DECIMALS) if whole else 0.0,
         single=seen.single if seen is not None else NOTHING_SHOWN,
         drift=seen.drift if seen is not None and frozen is None and len(nodes) > members else None,
-        over_ms=counted_metric(rule.metric).over_ms(guard.edge),
         frozen=frozen is not None,
         seconds=float(max(0, ledger.at - ledger.began)),
     )

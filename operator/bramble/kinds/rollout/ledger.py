@@ -34,7 +34,9 @@ from bramble.contracts.counters import Cohort, Counted
 from bramble.evidence.nodes import NUMBERS
 from bramble.evidence.ratio import RatioTest
 from bramble.guardrails.base import Rule
-from bramble.guardrails.evidence import Tally
+from bramble.guardrails.evidence import Away, Tally
+from bramble.guardrails.lost import LOST, MAX_RATIO
+from bramble.kinds.rollout.losses import Silences
 from bramble.kube.resources import CONFIG_MAP, Manifest
 
 Pair = tuple[Annotated[Finite, Field(ge=0)], Annotated[Finite, Field(ge=0)]]
@@ -152,6 +154,58 @@ def new_guard(rule: Rule | Guard) -> Guard:
     return Guard(metric=rule.metric, quantile=rule.quantile, label=rule.label, max_ratio=rule.max_ratio)
 
 
+class NodeLosses(ExtensibleDocument):
+    """How a node fell silent. Pairs are losses, each with its weight, and minutes in which the node was watched.
+
+    Attributes:
+        at: when the last loss that was counted began, in seconds since 1970; 0 for none.
+        cohort: in which cohort the node was then, or when it fell silent last.
+        away: whether it is silent. That is not counted again before it reports.
+        times: how many losses of this attempt were counted.
+        weight: of the last loss, as long as others may join it at the same moment; then 0.
+        candidate, stable: what was counted in this attempt while it was in either cohort.
+        history: what was counted of the stable version, halved every day.
+        since, baseline: as in `NodeRecord`.
+    """
+
+    at: Whole = 0
+    cohort: Cohort = "stable"
+    away: bool = False
+    times: Whole = 0
+    weight: Annotated[Finite, Field(ge=0)] = 0.0
+    candidate: Pair = ZERO
+    stable: Pair = ZERO
+    since: Pair = ZERO
+    history: Pair = ZERO
+    baseline: Pair = (1.0, 1.0)
+
+
+class OpenMoment(ExtensibleDocument):
+    """Losses that began at about the same time. They are not in the test's state yet, since others may still join them.
+
+    Attributes:
+        began: when the first of them began, in seconds since 1970.
+        share: the candidate's part of all losses at this moment if it were like the stable version.
+    """
+
+    began: Whole
+    share: Annotated[Finite, Field(ge=0, le=1)]
+
+
+class LossLedger(ExtensibleDocument):
+    """Nodes that fell silent, as the operator counted them (`loss_counting`).
+
+    Attributes:
+        guard: the test. Its events are minutes of nodes.
+        away: how many nodes are away at once.
+    """
+
+    guard: Guard = Guard(metric=LOST.name, max_ratio=MAX_RATIO)
+    moment: OpenMoment | None = None
+    away: Away = Away()
+    nodes: dict[str, NodeLosses] = Field(default_factory=dict)
+
+
 class Ledger(ExtensibleDocument):
     """The evidence of a Rollout.
 
@@ -159,7 +213,7 @@ class Ledger(ExtensibleDocument):
         at, began: when it was computed, and when the attempt began in it, in seconds since 1970.
         step: the step in which it was computed.
         stable, candidate: uids of the versions; empty without one.
-        lost: how many nodes without the candidate were lost, and how many there were, when there were any last in this attempt.
+        losses: nodes that fell silent.
     """
 
     schema_: Literal["bramble.dev/evidence/v1"] = Field("bramble.dev/evidence/v1", alias="schema")
@@ -170,7 +224,7 @@ class Ledger(ExtensibleDocument):
     candidate: str = ""
     at: Whole
     began: Whole
-    lost: tuple[Whole, Whole] = (0, 0)
+    losses: LossLedger = LossLedger()
     guards: Annotated[tuple[Guard, ...], Field(max_length=16)] = ()
     nodes: dict[str, NodeRecord] = Field(default_factory=dict)
 
@@ -206,7 +260,7 @@ class Reading:
         rollout_uid, attempt, step, stable, candidate: as in the ledger.
         rules: the guardrails.
         candidates, others: the nodes of both cohorts.
-        lost: how many of the others are lost, and how many they are.
+        silences: nodes that fell silent.
         lines: node to what it says of this attempt, in its cohort. Nodes that are in neither cohort are ignored.
         served: gives, by node, all that its agent counted for the stable version in any attempt: the first history of a guardrail.
     """
@@ -219,7 +273,7 @@ class Reading:
     rules: tuple[Rule, ...] = ()
     candidates: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
-    lost: tuple[int, int] = (0, 0)
+    silences: Silences = field(default_factory=Silences)
     lines: Mapping[str, Line] = field(default_factory=dict)
     served: Callable[[], Mapping[str, Counted]] = dict
 
@@ -261,7 +315,10 @@ class _Line(RootModel[dict[str, NodeRecord]]):
 def _without_history(ledger: Ledger) -> Ledger:
     none, newcomers = (ZERO,) * len(ledger.guards), tuple(guard.newcomer for guard in ledger.guards)
     nodes = {name: node.model_copy(update={"history": none, "baseline": newcomers}) for name, node in ledger.nodes.items()}
-    return ledger.model_copy(update={"nodes": nodes})
+    forgotten = {"history": ZERO, "baseline": ledger.losses.guard.newcomer}
+    of_losses = {name: node.model_copy(update=forgotten) for name, node in ledger.losses.nodes.items()}
+    losses = ledger.losses.model_copy(update={"nodes": of_losses})
+    return ledger.model_copy(update={"nodes": nodes, "losses": losses})
 
 
 def read_ledger(manifest: Manifest) -> Ledger | None:
@@ -280,7 +337,8 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
         and {len(node.other) or guards, len(node.since) or guards} == {guards}
         for node in nodes.values()
     )
-    if not whole or any(state and len(state) != NUMBERS for guard in ledger.guards for state in (guard.ratio, guard.better)):
+    states = [state for guard in (*ledger.guards, ledger.losses.guard) for state in (guard.ratio, guard.better)]
+    if not whole or any(state and len(state) != NUMBERS for state in states):
         return None
     # Former operators wrote nothing of the other cohort, nor since when a node is in the present one.
     none = (ZERO,) * guards

@@ -1,19 +1,95 @@
-"""How many nodes of each cohort are lost: silent after they took the version, or interrupted in the last hour while they had it. Pure.
+"""Which nodes are silent, which were interrupted, and what they served before. Pure.
 
-Both cohorts are counted in the same way. A node that was away, and is back, counts for one hour more, as it would otherwise not count at
-all when it reboots within half a minute. Whether it gave the candidate up after that does not matter: a stable node has nothing to give up.
+A node is lost when it falls silent, or reboots, while it serves a version. Both cohorts are seen in the same way. Whether a node gave the
+candidate up after that does not matter: a stable node has nothing to give up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bramble.api.rollout import Release, Status
+from bramble.contracts.counters import Cohort
 from bramble.contracts.report import LOST_SECONDS
+from bramble.kinds.rollout.cohorts import Stratum
 from bramble.kinds.rollout.nodes import Nodes
 
-SITE_SHARE = 0.25
-"""The largest share of a cohort that may fall silent at one moment and count as one lost node, as where a site loses its network."""
+
+class Silence(NamedTuple):
+    """A node that is silent, or was until a while ago.
+
+    Attributes:
+        seconds: how long ago it sent the last report before; None where nobody remembers any.
+        on_candidate: whether it served the candidate of this attempt then, or was trying it. A node that left the fleet had.
+        on_stable: whether it served the stable version, or anything where there is none.
+    """
+
+    seconds: float | None
+    on_candidate: bool
+    on_stable: bool
+
+
+@dataclass(frozen=True)
+class Silences:
+    """What a pass saw of nodes that fall silent.
+
+    Attributes:
+        members: nodes that have, or should have, the candidate, with those that left the fleet after they took it.
+        watched: nodes that report, and the cohort whose version they serve or try; None for neither.
+        silent: nodes that are silent. There is none while silence is not proven.
+        interrupted: nodes that report again after they were silent or rebooted, in the last hour.
+        sites: node to its values of the fleet's `stratifyBy` labels.
+    """
+
+    members: frozenset[str] = frozenset()
+    watched: Mapping[str, Cohort | None] = field(default_factory=dict)
+    silent: Mapping[str, Silence] = field(default_factory=dict)
+    interrupted: Mapping[str, Silence] = field(default_factory=dict)
+    sites: Mapping[str, Stratum] = field(default_factory=dict)
+
+
+def silences(status: Status, nodes: Nodes, candidates: frozenset[str]) -> Silences:
+    """What the pass saw.
+
+    Args:
+        candidates: the nodes that the assignment of this attempt gives the candidate to.
+    """
+    candidate, stable, attempt = status.candidate, status.stable, status.attempt
+    members = candidates | frozenset(status.departed) if candidate is not None else frozenset()
+    everyone = frozenset(nodes.fleet.nodes) | members
+
+    def on_stable(found: Iterable[str]) -> frozenset[str]:
+        return nodes.last_reported_on(stable, found) if stable is not None else frozenset(found)
+
+    def on_candidate(found: Iterable[str]) -> frozenset[str]:
+        return nodes.last_reported_on(candidate, found, attempt) if candidate is not None else frozenset()
+
+    ages = {node: seen.age_seconds if (seen := nodes.report(node)) is not None else None for node in everyone}
+    reporting = frozenset(node for node, age in ages.items() if age is not None and age <= LOST_SECONDS)
+    mine, theirs = on_candidate(reporting & members), on_stable(reporting - members)
+    silent = nodes.silent(everyone)
+    unheard = frozenset(node for node in silent if ages[node] is None)
+    silent_mine, silent_theirs = on_candidate(silent) | (unheard & frozenset(status.departed)), on_stable(silent - unheard)
+    return Silences(
+        members=members,
+        watched={node: "candidate" if node in mine else "stable" if node in theirs else None for node in reporting},
+        silent={node: Silence(ages[node], node in silent_mine, node in silent_theirs) for node in silent},
+        interrupted=_interrupted(nodes, everyone, candidate, stable, attempt),
+        sites=nodes.fleet.strata,
+    )
+
+
+def _interrupted(
+    nodes: Nodes, everyone: frozenset[str], candidate: Release | None, stable: Release | None, attempt: int
+) -> dict[str, Silence]:
+    mine = nodes.interrupted_on(candidate, everyone, attempt) if candidate is not None else {}
+    if stable is not None:
+        theirs = nodes.interrupted_on(stable, everyone)
+    else:
+        theirs = {node: each.silent_since_seconds for node, each in nodes.devices.interruptions.items() if node in everyone}
+    return {node: Silence(seconds, node in mine, node in theirs) for node, seconds in {**theirs, **mine}.items()}
 
 
 def candidate_members(status: Status, nodes: Nodes) -> frozenset[str]:
@@ -22,74 +98,12 @@ def candidate_members(status: Status, nodes: Nodes) -> frozenset[str]:
     return frozenset(assigned) | frozenset(status.departed)
 
 
-def lost_candidates(status: Status, candidate: Release, nodes: Nodes, *, last_step: bool) -> int:
-    """How many nodes with the candidate are lost.
-
-    In the last step no node is left to compare with, so those of one site that fell silent at one moment count as one.
-
-    Args:
-        last_step: whether the present step is the last one.
-    """
-    members = candidate_members(status, nodes)
-    silent = silent_with_candidate(status, candidate, nodes, last_step=last_step)
-    since = {node: report.age_seconds if (report := nodes.report(node)) is not None else None for node in silent}
-    moments: dict[str, float | None] = {**nodes.interrupted_on(candidate, members, status.attempt), **since}
-    return (outages(moments, nodes, len(members)) if last_step else len(moments)) + forgotten(status, nodes, last_step=last_step)
-
-
-def silent_with_candidate(status: Status, candidate: Release, nodes: Nodes, *, last_step: bool) -> frozenset[str]:
-    """The nodes that took the candidate and have been silent for long enough to be lost."""
-    silent = nodes.silent(candidate_members(status, nodes))
-    return nodes.last_reported_on(candidate, silent) | (silent & unheard_with_candidate(status, nodes, last_step=last_step))
-
-
 def unheard_with_candidate(status: Status, nodes: Nodes, *, last_step: bool) -> frozenset[str]:
     """The nodes that took the candidate and of which neither operator nor gateway has any report, because they were restarted since.
 
     A node that has left the fleet had taken it. Before the last step, so had the nodes of a step that is watched. Of the last step's nodes
-    only the number is remembered: see `forgotten`.
+    only those of the ledger are known to have taken it (`loss_counting`).
     """
     unheard = frozenset(node for node in candidate_members(status, nodes) if nodes.report(node) is None)
     departed = unheard & frozenset(status.departed)
     return departed | (unheard - frozenset(status.passed_over)) if status.step_started_at and not last_step else departed
-
-
-def forgotten(status: Status, nodes: Nodes, *, last_step: bool) -> int:
-    """In the last step, how many of the nodes that served the candidate when its watch began have not been heard of since a restart of
-    operator and gateway. They are counted, not named: a fleet may have thousands of nodes, and some of them may be switched off for months.
-    """
-    if not last_step or not status.step_started_at or not nodes.devices.proves_silence:
-        return 0
-    heard = sum(nodes.report(node) is not None for node in nodes.fleet.nodes)
-    return max(0, min(status.watched, len(nodes.fleet.nodes)) - heard)
-
-
-def lost_stable(stable: Release, nodes: Nodes, others: frozenset[str]) -> int:
-    """How many of the nodes without the candidate are lost."""
-    silent = nodes.last_reported_on(stable, nodes.silent(others))
-    return len(silent | nodes.interrupted_on(stable, others).keys())
-
-
-def outages(moments: Mapping[str, float | None], nodes: Nodes, members: int) -> int:
-    """How many outages these losses are: nodes of one site that fell silent within half a minute are one, if they are few enough.
-
-    Args:
-        moments: node to how many seconds ago it fell silent; None where that is not known.
-        members: how many nodes the cohort has.
-    """
-    sites: dict[tuple[str, ...], list[float]] = {}
-    for node, seconds in moments.items():
-        if seconds is not None:
-            sites.setdefault(nodes.fleet.strata.get(node, ()), []).append(seconds)
-    unknown = sum(seconds is None for seconds in moments.values())
-    return unknown + sum(_outages_of_site(sorted(found), SITE_SHARE * members) for found in sites.values())
-
-
-def _outages_of_site(moments: list[float], most: float) -> int:
-    count, together = 0, 0
-    for place, moment in enumerate(moments):
-        together += 1
-        if place + 1 == len(moments) or moments[place + 1] - moment > LOST_SECONDS:
-            count += 1 if together <= most else together
-            together = 0
-    return count

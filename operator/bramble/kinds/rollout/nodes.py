@@ -124,14 +124,18 @@ class Nodes:
             return frozenset()
         return frozenset(node for node in nodes if (seen := self.report(node)) is None or seen.age_seconds > LOST_SECONDS)
 
-    def last_reported_on(self, release: Release, nodes: Iterable[str]) -> frozenset[str]:
-        """Of these nodes, those that served this version, or were trying it, when they last reported."""
+    def last_reported_on(self, release: Release, nodes: Iterable[str], attempt: int | None = None) -> frozenset[str]:
+        """Of these nodes, those that served this version, or were trying it, when they last reported.
+
+        Args:
+            attempt: only what was reported in this attempt; in any by default.
+        """
         digests = set(release.packages.values())
         found = set()
         for node in nodes:
             seen = self.report(node)
             running = self._running_of(seen.report) if seen is not None else None
-            if running is not None and _is_on(running, digests):
+            if running is not None and _is_on(running, digests) and attempt in (None, running.attempt):
                 found.add(node)
         return frozenset(found)
 

@@ -214,8 +214,7 @@ class Observed:
     @cached_property
     def evidence(self) -> tuple[GuardEvidence, ...]:
         """The evidence about each of `rules`."""
-        lost = (self.counts.lost(self.ledger, last_step=self.at_last_step) for _ in ALWAYS)
-        return (*lost, *self.compared_evidence)
+        return (*(evidence_of(self.ledger, rule) for rule in ALWAYS), *self.compared_evidence)
 
     @cached_property
     def compared_evidence(self) -> tuple[GuardEvidence, ...]:

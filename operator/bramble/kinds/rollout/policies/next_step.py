@@ -9,6 +9,7 @@ from bramble.api.objects import moment
 from bramble.api.rollout import NAMES_KEPT, Release
 from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
+from bramble.guardrails.lost import LOST
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.rollout import memory, reasons
 from bramble.kinds.rollout.arrivals import GRACE, Arrivals, arrivals_of, grace_ends
@@ -107,7 +108,7 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
     """Watch the step's nodes for at least as long as the step says. Then go on once every guardrail has passed.
 
     A step does not end while a node that took the candidate is silent and may be lost, nor before enough nodes have served the candidate
-    for the whole bake. A first version is paced by time alone.
+    for the whole bake. A first version is paced by time, and held by nodes that are lost to it as long as there are others.
     """
     step = f"step {seen.index + 1}"
     if len(arrivals.nodes) < arrivals.needed and not seen.at_last_step:
@@ -124,7 +125,7 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
         return go_on_without(seen, now, arrivals, arrivals.missing, f"ceased to serve {candidate.ref}")
     if (held := held_by_nodes(seen, candidate, arrivals, late=late)) is not None:
         reason, message = held[0], f"{step} waits: {held[1]}"
-    elif seen.status.stable is None:
+    elif seen.status.stable is None and (seen.at_last_step or seen.judgement.of(LOST.name) != "Undecided"):
         return end_step(seen, now, candidate, reasons.FIRST_ROLLOUT)
     elif seen.judgement.verdict == "Pass":
         return end_step(seen, now, candidate, reasons.GUARDRAILS_PASSED)
