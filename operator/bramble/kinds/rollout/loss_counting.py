@@ -9,7 +9,7 @@ ledger has the present moment open, so it does not matter in which passes its lo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from bramble.contracts.counters import Cohort
@@ -41,19 +41,15 @@ SITE_SHARE = 0.25
 
 def losses_after(former: Ledger, reading: Reading, at: int) -> LossLedger:
     """What is counted after a pass that read this."""
-    losses = _faded(former.losses, fading(max(0, at - former.at)))
-    began = former.began
+    losses, began, seconds = former.losses, former.began, max(0, at - former.at)
     if former.stable != reading.stable and former.candidate == reading.stable:
         losses = _promoted(losses, trying=bool(former.candidate))
     if former.attempt != reading.attempt:
         losses, began = _new_attempt(losses, reading, trying=bool(former.candidate)), at
-    seconds = min(max(0, at - former.at), LONGEST_WATCH_SECONDS)
     found = sorted(_new_losses(losses, reading, began, at), key=lambda each: (each.began, each.node))
     losses = _watched(losses, reading, seconds)
-    share = _share(losses, reading, found)
-    for each in found:
-        losses = _added(losses, each, share, trying=bool(reading.candidate))
-    losses = _weighted(losses, reading.silences)
+    if found:
+        losses = _added(losses, found, reading)
     return losses.model_copy(update={"away": _away(losses, reading, at) if reading.candidate else Away()})
 
 
@@ -94,13 +90,6 @@ def compared_nodes(losses: LossLedger) -> list[Node]:
             if sums[1] > 0:
                 found.append(Node(mine, sums, node.baseline, node.since if mine else ZERO))
     return found
-
-
-def _faded(losses: LossLedger, left: float) -> LossLedger:
-    if left == 1:
-        return losses
-    nodes = {name: node.model_copy(update={"history": faded(node.history, left)}) for name, node in losses.nodes.items()}
-    return losses.model_copy(update={"nodes": nodes})
 
 
 def _promoted(losses: LossLedger, *, trying: bool) -> LossLedger:
@@ -162,14 +151,19 @@ def _record(losses: LossLedger, name: str) -> NodeLosses:
 
 
 def _watched(losses: LossLedger, reading: Reading, seconds: int) -> LossLedger:
-    """The time in which nodes were watched, and which nodes are silent now."""
-    seen, minutes, trying = reading.silences, seconds / 60, bool(reading.candidate)
-    nodes, sums, broken = dict(losses.nodes), {"candidate": [0.0, 0.0], "stable": [0.0, 0.0]}, _broken(losses)
-    for name, cohort in seen.watched.items():
-        node = _record(losses, name)
-        update: dict[str, object] = {"away": False}
-        if cohort == "stable":
-            update["history"] = (node.history[0], node.history[1] + minutes)
+    """The time in which nodes were watched since the former ledger, and which nodes are silent now."""
+    seen, trying, left = reading.silences, bool(reading.candidate), fading(seconds)
+    minutes, broken = min(seconds, LONGEST_WATCH_SECONDS) / 60, _broken(losses)
+    nodes, sums = dict(losses.nodes), {"candidate": [0.0, 0.0], "stable": [0.0, 0.0]}
+    for name in losses.nodes.keys() | seen.watched.keys() | seen.silent.keys():
+        node, cohort = _record(losses, name), seen.watched.get(name)
+        bad, before = faded(node.history, left) if left < 1 else node.history
+        update: dict[str, object] = {"history": (bad, before + minutes) if cohort == "stable" else (bad, before)}
+        if name in seen.watched:
+            update["away"] = False
+        elif name in seen.silent and not node.away:
+            fell = node.cohort if node.weight else _cohort(losses, reading, name, seen.silent[name]) or "stable"
+            update |= {"away": True, "cohort": fell}
         if cohort is not None and trying:
             bad, before = node.candidate if cohort == "candidate" else node.stable
             update[cohort] = (bad, round(before + minutes, DECIMALS))
@@ -178,11 +172,6 @@ def _watched(losses: LossLedger, reading: Reading, seconds: int) -> LossLedger:
             sums[cohort][0] += minutes
             sums[cohort][1] += minutes * node.baseline[0] if cohort == "candidate" or name not in broken else 0.0
         nodes[name] = node.model_copy(update=update)
-    for name, silence in seen.silent.items():
-        node = _record(losses, name)
-        if not node.away:
-            cohort = node.cohort if node.weight else _cohort(losses, reading, name, silence) or "stable"
-            nodes[name] = node.model_copy(update={"away": True, "cohort": cohort})
     guard, alone = losses.guard, _alone(reading)
     if trying:
         if alone:
@@ -219,15 +208,20 @@ def _broken(losses: LossLedger) -> frozenset[str]:
     return frozenset(name for name, is_broken in zip(losses.nodes, broken_nodes(nodes), strict=True) if is_broken)
 
 
-def _added(losses: LossLedger, loss: _Loss, share: float, *, trying: bool) -> LossLedger:
-    """The loss joins the open moment, or begins another one."""
-    present = losses.moment
-    if present is not None and (loss.began > present.began + MOMENT_SECONDS or _record(losses, loss.node).weight):
-        losses, present = closed(losses, trying=trying), None
-    node = _record(losses, loss.node)
-    update = {"at": loss.began, "cohort": loss.cohort, "weight": 1.0, "times": node.times + trying}
-    nodes = {**losses.nodes, loss.node: node.model_copy(update=update)}
-    return losses.model_copy(update={"moment": present or OpenMoment(began=loss.began, share=share), "nodes": nodes})
+def _added(losses: LossLedger, found: Sequence[_Loss], reading: Reading) -> LossLedger:
+    """Each loss joins the open moment, or begins another one."""
+    share, trying = _share(losses, reading, found), bool(reading.candidate)
+    moment, nodes = losses.moment, dict(losses.nodes)
+    for loss in found:
+        if moment is not None and (loss.began > moment.began + MOMENT_SECONDS or (loss.node in nodes and nodes[loss.node].weight)):
+            whole = losses.model_copy(update={"moment": moment, "nodes": nodes})
+            losses = closed(_weighted(whole, reading.silences), trying=trying)
+            moment, nodes = None, dict(losses.nodes)
+        moment = moment or OpenMoment(began=loss.began, share=share)
+        node = nodes.get(loss.node) or _record(losses, loss.node)
+        update = {"at": loss.began, "cohort": loss.cohort, "weight": 1.0, "times": node.times + trying}
+        nodes[loss.node] = node.model_copy(update=update)
+    return _weighted(losses.model_copy(update={"moment": moment, "nodes": nodes}), reading.silences)
 
 
 def _weighted(losses: LossLedger, seen: Silences) -> LossLedger:
