@@ -7,7 +7,7 @@ from typing import Any
 from bramble.contracts.counters import BUCKETS, PREDICT
 from bramble.contracts.report import Report
 from bramble.kinds.plan import FileResult
-from bramble.kinds.rollout.decision import FormerDecision, read_decision
+from bramble.kinds.rollout.decision import Decision, FormerDecision, read_decision
 from bramble.kinds.rollout.policies.file_decision import file_decision
 from tests.unit.rollout.rows import NOW, V2, baking, canaries, digest, observed, orders, tried
 from tests.unit.rollout.test_file_decision import UNCHANGED
@@ -68,6 +68,18 @@ def test_a_decision_that_was_stored_before_is_still_read() -> None:
     assert (decision.action, decision.attempt, decision.step) == ("Undo", 2, 0)
     assert decision.candidate_counters.count("errors") == 50
     assert decision.judgement["verdict"] == "Fail"
+
+
+def test_a_decision_of_the_time_when_lost_compared_shares_is_still_read() -> None:
+    shares = {"metric": "lost", "candidate": {"bad": 1, "events": 10, "nodes": 10}, "stable": {"bad": 0, "events": 90, "nodes": 90}}
+    rule = {"metric": "lost", "maxRatio": 1.5, "minEvents": 0, "minNodes": 0}
+    former = {name: FORMER[name] for name in ("action", "message", "at", "attempt", "step", "candidate", "judgement")}
+    document = {**former, "schema_": "bramble.dev/decision/v2", "reason": "Lost", "rules": [rule], "evidence": [shares]}
+    document["judgement"] = {"verdict": "Fail", "guardrails": []}
+    decision = read_decision({**document, "rates": {"falseRollback": 0.01, "falsePromotion": 0.05}})
+    assert isinstance(decision, Decision)
+    assert decision.evidence[0].candidate.bad == 1
+    assert decision.again().verdict == "Pass", "what it was decided by is not known any more"
 
 
 def test_a_decision_that_an_earlier_operator_could_not_file_is_filed_as_it_is() -> None:

@@ -16,7 +16,7 @@ from bramble.contracts.counters import Counted
 from bramble.guardrails.base import Rule
 from bramble.kinds.plan import NOTHING, Apply, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.counting import advance
-from bramble.kinds.rollout.ledger import KEY, LIMIT, Ledger, Reading, ledger_name, read_ledger, render
+from bramble.kinds.rollout.ledger import KEY, LIMIT, Ledger, LossLedger, NodeLosses, Reading, ledger_name, read_ledger, render
 from bramble.kinds.rollout.observed import Observed, StoredLedger
 from bramble.kinds.rollout.plan import plan
 from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
@@ -25,6 +25,12 @@ from tests.unit.rollout.rows import FIRST, NOW, UID, baking, canaries, items, ke
 
 row = pytest.param
 RULES = tuple(Rule(metric=metric, max_ratio=1.5, min_events=400, min_nodes=1) for metric in ("errors", "crashes", "accuracy"))
+
+
+def with_losses(ledger: Ledger) -> Ledger:
+    """Every node of the fleet has a history of losses, too."""
+    nodes = {name: NodeLosses(at=n, history=(n % 7 / 7, 2880.0 + n), baseline=(n / 1e7, n / 1e4)) for n, name in enumerate(ledger.nodes)}
+    return ledger.model_copy(update={"losses": ledger.losses.model_copy(update={"nodes": nodes})})
 
 
 def ledger_of(nodes: int) -> Ledger:
@@ -47,19 +53,21 @@ def test_a_ledger_is_read_as_it_was_written() -> None:
 
 
 def test_a_ledger_of_a_former_operator_is_read() -> None:
-    """It said nothing of the cohort that a node was in before, nor since when it was in the present one."""
+    """It said nothing of the cohort that a node was in before, nor since when it was in the present one, and counted no losses."""
     whole = ledger_of(3)
     document = whole.model_dump(by_alias=True, mode="json")
+    del document["losses"]
+    document["lost"] = [1, 3]
     for node in document["nodes"].values():
         node.pop("other")
         node.pop("other_instance", None)
         node.pop("since")
-    assert read_ledger(packed(json.dumps(document).encode())) == whole
+    assert read_ledger(packed(json.dumps(document).encode())) == whole.model_copy(update={"losses": LossLedger()})
 
 
 def test_the_ledger_of_five_thousand_nodes_fits() -> None:
     seen = observed()
-    whole = ledger_of(5000)
+    whole = with_losses(ledger_of(5000))
     manifest = render(whole, seen.metadata, "bramble-system")
     assert len(json.dumps(manifest)) < LIMIT
     assert read_ledger(manifest) == whole
@@ -87,12 +95,14 @@ def test_the_ledger_of_five_thousand_nodes_of_which_half_joined_at_different_tim
 
 def test_a_ledger_that_does_not_fit_loses_the_history_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bramble.kinds.rollout.ledger.LIMIT", 1000)
-    whole = ledger_of(100)
+    whole = with_losses(ledger_of(100))
     found = read_ledger(render(whole, observed().metadata, "bramble-system"))
     assert found is not None
     assert found.nodes.keys() == whole.nodes.keys()
     assert {node.history for node in found.nodes.values()} == {((0.0, 0.0),) * 3}
     assert {node.baseline for node in found.nodes.values()} == {tuple(guard.newcomer for guard in whole.guards)}
+    losses = {(node.history, node.baseline) for node in found.losses.nodes.values()}
+    assert losses == {((0.0, 0.0), found.losses.guard.newcomer)}
 
 
 def packed(content: bytes) -> dict[str, Any]:
