@@ -19,7 +19,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -301,15 +301,24 @@ def render(ledger: Ledger, metadata: Metadata, namespace: str) -> Manifest:
 
 
 def _encoded(ledger: Ledger) -> str:
-    names = sorted(ledger.nodes)
-    some = (names[begin : begin + LINE] for begin in range(0, len(names), LINE))
-    nodes = (canonical_json(_Line({name: ledger.nodes[name] for name in each})) for each in some)
-    lines = (canonical_json(ledger.model_copy(update={"nodes": {}})), *nodes)
-    return base64.b64encode(zlib.compress(b"\n".join(lines))).decode()
+    losses = ledger.losses
+    rest = ledger.model_copy(update={"nodes": {}, "losses": losses.model_copy(update={"nodes": {}})})
+    nodes = (canonical_json(_Line({name: ledger.nodes[name] for name in some})) for some in _parts(ledger.nodes))
+    of_losses = (canonical_json(_LossLine({name: losses.nodes[name] for name in some})) for some in _parts(losses.nodes))
+    return base64.b64encode(zlib.compress(b"\n".join((canonical_json(rest), *nodes, b"", *of_losses)))).decode()
+
+
+def _parts(nodes: Iterable[str]) -> Iterator[list[str]]:
+    names = sorted(nodes)
+    return (names[begin : begin + LINE] for begin in range(0, len(names), LINE))
 
 
 class _Line(RootModel[dict[str, NodeRecord]]):
     """Some nodes, by name."""
+
+
+class _LossLine(RootModel[dict[str, NodeLosses]]):
+    """How some nodes fell silent, by name. These lines stand after an empty one."""
 
 
 def _without_history(ledger: Ledger) -> Ledger:
@@ -326,8 +335,10 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
     try:
         unpacked = zlib.decompressobj().decompress(base64.b64decode((manifest.get("binaryData") or {}).get(KEY, "")), LARGEST)
         first, *lines = unpacked.split(b"\n")
+        end = lines.index(b"") if b"" in lines else len(lines)
         ledger = Ledger.model_validate_json(first)
-        found = [ledger.nodes, *(_Line.model_validate_json(line).root for line in lines)]
+        found = [ledger.nodes, *(_Line.model_validate_json(line).root for line in lines[:end])]
+        lost = [ledger.losses.nodes, *(_LossLine.model_validate_json(line).root for line in lines[end + 1 :])]
     except (ValueError, zlib.error):
         return None
     nodes = {name: node for some in found for name, node in some.items()}
@@ -346,4 +357,5 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
         name: node if node.other and node.since else node.model_copy(update={"other": node.other or none, "since": node.since or none})
         for name, node in nodes.items()
     }
-    return ledger.model_copy(update={"nodes": nodes})
+    losses = ledger.losses.model_copy(update={"nodes": {name: node for some in lost for name, node in some.items()}})
+    return ledger.model_copy(update={"nodes": nodes, "losses": losses})
