@@ -218,6 +218,16 @@ def test_a_node_that_was_silent_before_the_attempt_is_no_loss_of_it() -> None:
     assert fleet.losses == (0, 0)
 
 
+def test_nodes_that_are_switched_off_all_the_time_do_not_hide_canaries_that_die() -> None:
+    fleet = Fleet(2, 18)
+    fleet.forgotten, fleet.attempt = frozenset(fleet.names[10:]), 3
+    fleet.watch(HOUR)
+    assert fleet.losses == (0, 0)
+    fleet.lose("n000", "n001", back=False)
+    assert lost_evidence(fleet.ledger).away == Away(candidate=2, canaries=2, others=8)
+    assert fleet.verdict == "Fail"
+
+
 def test_what_nodes_did_with_a_version_that_is_promoted_is_history() -> None:
     fleet = Fleet(10, 90)
     fleet.watch(HOUR)

@@ -265,6 +265,9 @@ def _lost(losses: LossLedger, cohort: Cohort, since: int | None = None) -> froze
 
 
 def _away(losses: LossLedger, reading: Reading, at: int) -> Away:
+    """How many nodes of each cohort are away. A node that was switched off all the time is in neither."""
+    seen = reading.silences
     mine, theirs = (_lost(losses, cohort, at - AWAY_SECONDS) for cohort in ("candidate", "stable"))
-    canaries = _canaries(losses, reading.silences) | mine
-    return Away(candidate=len(mine), canaries=len(canaries), stable=len(theirs & reading.others), others=len(reading.others))
+    canaries = _canaries(losses, seen) | mine
+    others = {name for name in reading.others if seen.watched.get(name) == "stable" or _record(losses, name).stable[1] > 0}
+    return Away(candidate=len(mine), canaries=len(canaries), stable=len(theirs & others), others=len(others))
