@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.rollouts.__main__ import main
-from benchmarks.rollouts.report import goals
+from benchmarks.rollouts.report import goals, table
 from benchmarks.rollouts.rivals import descriptive, failure_limit, mann_whitney, peeked_z
 from benchmarks.rollouts.rows import ROWS, fixed_events, missed, simulate, sizes, tenfold
 from benchmarks.rollouts.trials import TEST
@@ -122,9 +122,43 @@ def test_a_row_that_misses_its_goal_is_named() -> None:
     assert missed(unchanged, 2000, 0.011, 0.014)
     assert missed(unchanged, 2000, 0.009, 0.016)
     assert missed(doubled, 2000, 0.96, 0.97)
-    row = {"kind": "A/A", "name": "errors", "undone": 0.02, "upper95": 0.03, "missed": ["too many"], "replayed": 1, "differing": 1}
+    row = {
+        "kind": "A/A",
+        "name": "errors",
+        "rollouts": 2000,
+        "undone": 0.02,
+        "upper95": 0.03,
+        "missed": ["too many"],
+        "replayed": 1,
+        "differing": 1,
+    }
     plain = {"kind": "A/B", "name": "errors × 2", "sigma": 0, "drift": 0, "missed": [], "meanEvents": 2000, "replayed": 0, "differing": 0}
     assert not any(goal["met"] for goal in goals([row, {**plain, "missed": ["x"]}], [{"withinTwoReports": 0.5}], {"0.8": 1000}))
+
+
+def test_a_row_of_few_rollouts_states_them_and_no_bound_of_the_goals() -> None:
+    plain = {"kind": "A/B", "name": "errors × 2", "sigma": 0, "drift": 0, "missed": [], "meanEvents": 1, "replayed": 0, "differing": 0}
+    unchanged = {"kind": "A/A", "undone": 0.0, "missed": [], "replayed": 1, "differing": 0}
+    many = {**unchanged, "name": "errors", "rollouts": 2000, "upper95": 0.001}
+    few = {**unchanged, "name": "errors, through the ledger", "rollouts": 8, "upper95": 0.31}
+    found = goals([many, few, plain], [{"withinTwoReports": 1.0}], {"0.8": 1000})
+    assert found[0]["measured"] == "0.00 %, 0.10 %"
+    assert all(goal["met"] for goal in found)
+    for row in ROWS:
+        if "through the ledger" in row.name:
+            assert row.most is not None
+
+
+def test_the_report_calls_what_decides_nothing_descriptive() -> None:
+    shown = {"t": 0.5, "chi-square": 0.25, "bootstrap": 0.125}
+    row = {"name": "errors", "kind": "A/A", "sigma": 0.5, "drift": 0.2, "rollouts": 7, "undone": 0.0, "upper95": 0.3, "rivals": {}}
+    row |= {"medianSeconds": None, "passed": 0.0, "missed": [], "descriptive": shown}
+    written = table({"rows": [row], "tenfold": [], "goals": []})
+    before, after = written.split("Descriptive: ")
+    assert "50.00 %" not in before
+    assert "They decide nothing" in after
+    assert "| errors | A/A | 0.5 | 0.2 | 50.00 % | 25.00 % | 12.50 % |" in after
+    assert "| errors | A/A | 0.5 | 0.2 | 7 | 0.00 %" in before
 
 
 def test_a_tenfold_rate_is_found_at_once() -> None:
