@@ -6,10 +6,11 @@ So a leader that stalled in between changes nothing (design, §3).
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeGuard, TypeVar
 
 from bramble.api.conditions import find, merge
 from bramble.api.labels import STEP
@@ -61,8 +62,16 @@ class Rules:
     instance: str
 
 
+PATCHES_AT_ONCE = 8
+"""Patches that stand alone at the same time. A Fleet has one for each node that joins it."""
+
 AGAIN_SECONDS = 1.0
 """After this time there is another pass, if a patch that stood alone found its object changed. The watch has told of it by then."""
+
+
+def stands_alone(item: Item) -> TypeGuard[PatchFields]:
+    """Whether nothing else of the plan depends on this item."""
+    return isinstance(item, PatchFields) and item.alone
 
 
 def child_label(kind: str, manifest: Manifest | None = None) -> str:
@@ -104,14 +113,10 @@ class Executor:
         for item in plan.items:
             if isinstance(item, CreateOnce) and (found := states.get(key_of(item.manifest))) is not None:
                 require_ours(found, item.manifest)  # before the first write: a pod would mount somebody else's ConfigMap of that name
-        again = None
         for item in plan.items:
-            try:
+            if not stands_alone(item):
                 planned = await self._item(planned, item, states)
-            except (Conflict, NotFound):
-                if not (isinstance(item, PatchFields) and item.alone):
-                    raise
-                again = AGAIN_SECONDS
+        again = await self._patch_all(planned["kind"], [item for item in plan.items if stands_alone(item)])
         held_back = None
         if plan.status is None:
             await self._emit(planned, plan.events)
@@ -226,6 +231,21 @@ class Executor:
         patched = await self._write(Site(kind, "patch", key.kind), lambda: self._api.merge(resource, key.namespace, key.name, patch))
         self._changes.updated(patched)
         return patched
+
+    async def _patch_all(self, kind: str, patches: Sequence[PatchFields]) -> float | None:
+        """Make patches that stand alone, several at the same time. Returns when to look again, if an object had changed or is gone."""
+        turns = asyncio.Semaphore(PATCHES_AT_ONCE)
+
+        async def one(patch: PatchFields) -> None:
+            async with turns:
+                await self._patch(kind, patch)
+
+        ends = await asyncio.gather(*map(one, patches), return_exceptions=True)
+        failed = [end for end in ends if end is not None]
+        for error in failed:
+            if not isinstance(error, Conflict | NotFound):
+                raise error
+        return AGAIN_SECONDS if failed else None
 
     async def _status(self, planned: Manifest, plan: Plan, memory: frozenset[str]) -> float | None:
         """Write the status, unless nothing changed, or unless the last write was too recent.
