@@ -9,6 +9,8 @@ from unittest.mock import ANY
 import pytest
 
 from bramble.contracts.report import CandidateState
+from bramble.guardrails.lost import LOST
+from bramble.kinds.rollout.analysis import Judgement
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.policies.next_step import end_step, next_step
 from tests.unit.rollout.rows import (
@@ -471,3 +473,17 @@ def test_an_undo_is_kept_with_all_that_it_was_decided_by() -> None:
     assert (errors["candidate"], errors["stable"]) == ({"bad": 0, "events": 50, "nodes": 1}, {"bad": 0, "events": 150, "nodes": 3})
     assert [rule["metric"] for rule in changes["decision"]["rules"]] == ["lost", "errors"]
     assert changes["decision"]["rates"] == {"falseRollback": 0.01, "falsePromotion": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("step", "on", "expected"),
+    [
+        row(0, ("a",), "CollectingEvidence", id="there are nodes without it, and an undo would protect them"),
+        row(2, NODES, "Promoted", id="every node has it"),
+    ],
+)
+def test_losses_that_look_bad_hold_a_first_version(step: int, on: tuple[str, ...], expected: str) -> None:
+    seen = with_candidate(canaries(*on), status=baking(DONE, stable=None, step=step), on=on, analysis={"guardrails": []})
+    lost = LOST.verdict("Undecided", seen.evidence[0], "so many losses hold the step")
+    seen.__dict__["judgement"] = Judgement(verdict="Undecided", guardrails=(lost,))
+    assert ready(next_step(seen, NOW)) == expected
