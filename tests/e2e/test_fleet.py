@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bramble.api.labels import AGENT
+from bramble.kinds.fleet.folders import MISSING
+from bramble.kinds.fleet.render import STATE
 from tools.cluster import Cluster
 from tools.installation import EDGE_NAMESPACE, install
 
@@ -17,6 +20,8 @@ pytestmark = pytest.mark.cluster
 FIRST, SECOND, THIRD = "board-1", "board-2", "board-3"
 READY_SECONDS = 90
 SILENT_SECONDS = 60
+REMOUNT_SECONDS = 180
+"""The kubelet tries to mount a folder, and the DaemonSet controller to make a pod, every two minutes at most."""
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +86,39 @@ def test_a_board_that_falls_silent_is_named_and_welcomed_back(installed: Cluster
     finally:
         installed.nodes[SECOND].heal()
     until(installed, fleet, "AllOnline", SILENT_SECONDS)
+
+
+def test_a_board_whose_disk_is_written_anew_is_prepared_again(installed: Cluster, fleet: str) -> None:
+    """It keeps its name and its machine id, so nothing of its Node says that its folder is gone."""
+    until(installed, fleet, "AllOnline", READY_SECONDS)
+    for job in installed.list("job", EDGE_NAMESPACE, "bramble.dev/step=node-setup"):
+        installed.kubectl("delete", "job", job["metadata"]["name"], "-n", EDGE_NAMESPACE)  # as an hour after its end
+    board = installed.nodes[SECOND]
+    board.kill()
+    board.wait_not_ready()
+    shutil.rmtree(board.host_path(STATE))
+    board.boot()
+    board.wait_ready()
+    until(installed, fleet, "SomeOffline", SILENT_SECONDS)
+    wanted = {"node": SECOND, "reason": MISSING}
+    installed.wait(lambda: wanted in status(installed, fleet).get("excluded", ()), SILENT_SECONDS, lambda: str(status(installed, fleet)))
+    until(installed, fleet, "AllOnline", REMOUNT_SECONDS)
+
+
+def test_agents_that_the_cluster_refuses_say_why(installed: Cluster, fleet: str) -> None:
+    until(installed, fleet, "AllOnline", READY_SECONDS)
+    limits = [{"type": "Container", "max": {"memory": "128Mi"}}]
+    metadata = {"name": "small", "namespace": EDGE_NAMESPACE}
+    installed.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": metadata, "spec": {"limits": limits}})
+    try:
+        installed.kubectl("delete", "pod", "-n", EDGE_NAMESPACE, "-l", f"{AGENT}={fleet}.virtual")
+        why = "LimitRange small allows at most 128Mi of memory for each Container: change the board's resources.limits.memory"
+        installed.wait(
+            lambda: why in status(installed, fleet)["conditions"][0]["message"], READY_SECONDS, lambda: str(status(installed, fleet))
+        )
+    finally:
+        installed.kubectl("delete", "limitrange", "small", "-n", EDGE_NAMESPACE)
+    until(installed, fleet, "AllOnline", REMOUNT_SECONDS)
 
 
 def test_a_board_may_join_and_leave(installed: Cluster, fleet: str) -> None:

@@ -12,11 +12,12 @@ from bramble.api.fleet import KIND, Status
 from bramble.api.labels import AGENT, APPLIED, FINALIZER, agent_label
 from bramble.api.objects import Invalid, metadata_of, parse
 from bramble.contracts.pod import TELEMETRY_OFF
-from bramble.kinds.fleet.folders import PREPARED_AT_ONCE, RETRY_AFTER, folder_of
+from bramble.kinds.fleet.agents import Stopped
+from bramble.kinds.fleet.folders import MISSING, PREPARED_AT_ONCE, RETRY_AFTER, folder_of
 from bramble.kinds.fleet.node import PREPARED, Node
 from bramble.kinds.fleet.nodes import MEMORY_MIB, PAGE_SIZE, PATCHED_AT_ONCE
 from bramble.kinds.fleet.observed import Child, Leaving, Observed, SetupJob
-from bramble.kinds.fleet.plan import plan
+from bramble.kinds.fleet.plan import LOOK_AGAIN, plan
 from bramble.kinds.fleet.render import setup_job
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan, manifest_digest
 from bramble.kube.resources import Key
@@ -123,6 +124,67 @@ def test_a_preparation_is_followed_to_its_end(ended: str, ago: timedelta, patche
     assert [item.uid for item in of(planned, Delete)] == (["job-of-a"] if retried else [])
     assert of(planned, CreateOnce) == []
     assert planned.wake_at == (NOW - ago + RETRY_AFTER if ended == "Failed" and not retried else None)
+
+
+LACKS = Stopped(node="a", problem="pod agent-x does not start", lacks_folder=True)
+
+
+@pytest.mark.parametrize(
+    ("setup", "made", "deleted_", "due"),
+    [
+        pytest.param(None, True, False, None, id="the Job of its first preparation is gone"),
+        pytest.param(("Complete", RETRY_AFTER), False, True, None, id="that Job is still there, and ended five minutes ago"),
+        pytest.param(
+            ("Complete", timedelta(seconds=20)),
+            False,
+            False,
+            RETRY_AFTER - timedelta(seconds=20),
+            id="it has just ended: the kubelet looks again",
+        ),
+        pytest.param(("", timedelta()), False, False, None, id="it is being prepared again"),
+    ],
+)
+def test_a_board_that_lost_its_folder_is_prepared_again(setup: Any, made: bool, deleted_: bool, due: timedelta | None) -> None:
+    """Its name, its machine id and so its mark are those that it had before."""
+    item = labelled(prepared(node("a")))
+    seen = observed([item])
+    jobs = (job(seen, "a", ended=setup[0], ago=setup[1]),) if setup is not None else ()
+    planned = plan(observed([item], setups=jobs, stopped=(LACKS,)), NOW)
+    assert len(of(planned, CreateOnce, "Job")) == made
+    assert [each.uid for each in of(planned, Delete)] == (["job-of-a"] if deleted_ else [])
+    assert patches(planned) == {}, "its agent's pod stays: the kubelet starts it once the folder is there"
+    assert planned.wake_at is not None
+    assert planned.wake_at == NOW + min(due or LOOK_AGAIN, LOOK_AGAIN)
+    assert planned.status is not None
+    assert planned.status["excluded"] == [{"node": "a", "reason": MISSING}]
+
+
+def test_a_board_that_lost_its_folder_is_prepared_again_once_its_node_answers() -> None:
+    assert of(plan(observed([labelled(prepared(node("a", ready=False)))], stopped=(LACKS,)), NOW), CreateOnce) == []
+
+
+@pytest.mark.parametrize(
+    ("ages", "expected"),
+    [
+        pytest.param(
+            {}, ("False", "AgentsStarting", "0 of 2 nodes online yet; waiting for the agents of a, b: no image"), id="none was heard"
+        ),
+        pytest.param({"a": 99, "b": 99}, ("False", "NoneOnline", "0 of 2 nodes online; offline: a, b: no image"), id="none answers"),
+        pytest.param({"b": 1}, ("True", "SomeOffline", "1 of 2 nodes online; offline: a: no image"), id="another one answers"),
+    ],
+)
+def test_why_an_agent_does_not_run(ages: dict[str, float], expected: tuple[str, str, str]) -> None:
+    items = [labelled(prepared(node(name))) for name in ("a", "b")]
+    planned = plan(observed(items, ages=ages, stopped=(Stopped(node="a", problem="no image"), Stopped(node="b"))), NOW)
+    assert ready(planned) == expected
+    assert planned.status is not None
+    assert planned.status["excluded"] == [{"node": "a", "reason": "its agent does not run: no image"}]
+    assert planned.wake_at == NOW + LOOK_AGAIN, "no Event wakes the fleet"
+
+
+def test_how_many_more_agents_do_not_run() -> None:
+    stopped = (Stopped(problem="DaemonSet agent-x gets too few pods"), Stopped(node="a", problem="no image"))
+    assert ready(plan(observed([node("a")], stopped=stopped), NOW))[2].endswith("too few pods; 1 more agents do not run")
 
 
 def pod(message: str, uid: str = "job-of-a") -> dict[str, Any]:

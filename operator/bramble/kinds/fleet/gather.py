@@ -8,10 +8,12 @@ from dataclasses import replace
 from bramble.api.fleet import KIND
 from bramble.api.labels import AGENT, OWNER_UID, STEP
 from bramble.api.objects import Invalid, parse
+from bramble.kinds.fleet.agents import read_stopped
 from bramble.kinds.fleet.folders import folder_of
 from bramble.kinds.fleet.membership import Claim, membership
 from bramble.kinds.fleet.node import Node
 from bramble.kinds.fleet.observed import CONTAINERS, NODE_SETUP, Child, Leaving, Observed, Seen, SetupJob
+from bramble.kinds.fleet.status import presence
 from bramble.kinds.jobs.waiting import read_warning
 from bramble.kinds.sources import Sources
 from bramble.kube.resources import DAEMON_SET, FLEET, JOB, NODE, POD, Key
@@ -46,7 +48,9 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         gateway_ca=sources.gateway_ca,
         settings=sources.settings,
     )
-    return replace(seen, setups=await _with_warning(seen, sources))
+    silent = {member.name for member in members.members if presence(seen.devices, member.name) != "online"}
+    stopped = await read_stopped(sources, namespace, fleet.metadata.uid, silent)
+    return replace(seen, setups=await _with_warning(seen, sources), stopped=stopped)
 
 
 async def _with_warning(seen: Observed, sources: Sources) -> tuple[SetupJob, ...]:

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from bramble.api.fleet import Status
 from bramble.api.objects import Invalid, moment
+from bramble.kinds.fleet.agents import Stopped
 from bramble.kinds.fleet.membership import Fleet, Membership
 from bramble.kinds.fleet.node import Node
 from bramble.kinds.jobs.conditions import true_condition
@@ -32,6 +33,7 @@ class SetupJob:
 
     Attributes:
         failed_at: when it failed; None if it has not.
+        completed_at: when it completed; None if it has not, and if the API server gives no time.
         without_pod: the Job, if it is under way and has had no pod yet.
         problem: why it failed, in the words of its pod, or else of the Job controller; or why it gets no pod.
     """
@@ -40,6 +42,7 @@ class SetupJob:
     uid: str
     state: Literal["running", "complete", "failed"] = "running"
     failed_at: datetime | None = None
+    completed_at: datetime | None = None
     problem: str = ""
     without_pod: Job | None = None
 
@@ -56,8 +59,9 @@ class SetupJob:
             pods: pods of all these Jobs, oldest first; the last one of this Job that wrote a termination message explains a failure.
         """
         key, uid = key_of(job), str(job["metadata"]["uid"])
-        if true_condition(job, "Complete") is not None:
-            return cls(key=key, uid=uid, state="complete")
+        if (complete := true_condition(job, "Complete")) is not None:
+            at = complete.get("lastTransitionTime")
+            return cls(key=key, uid=uid, state="complete", completed_at=moment(at) if at else None)
         failed = true_condition(job, "Failed")
         if failed is None:
             parsed = Job.of(job)
@@ -101,6 +105,7 @@ class Observed:
         labelled: every node with an agent label of this fleet, whether it belongs to the fleet or not.
         daemon_sets: the DaemonSets of its agents.
         setups: the Jobs that prepare its nodes' folders.
+        stopped: the agents that do not run.
         devices: the reports of its agents.
         gateway_ca: the CA of the gateway's certificate (PEM); empty if the operator has none.
     """
@@ -110,6 +115,7 @@ class Observed:
     labelled: tuple[Node, ...] = ()
     daemon_sets: tuple[Child, ...] = ()
     setups: tuple[SetupJob, ...] = ()
+    stopped: tuple[Stopped, ...] = ()
     devices: Devices
     gateway_ca: str
     settings: Settings

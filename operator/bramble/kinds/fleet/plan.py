@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bramble.api.objects import Invalid
 from bramble.kinds.finalizer import add_finalizer, has_finalizer, remove_finalizer
@@ -14,6 +14,9 @@ from bramble.kinds.fleet.render import agents, ca_config_map, daemon_set_name, s
 from bramble.kinds.jobs.waiting import is_outdated
 from bramble.kinds.plan import NOTHING, Delete, Item, Plan
 from bramble.kinds.status_update import report
+
+LOOK_AGAIN = timedelta(seconds=10)
+"""While an agent does not run. Only Events, which are not watched, say why."""
 
 
 def plan(seen: Seen, now: datetime) -> Plan:
@@ -32,7 +35,7 @@ def plan(seen: Seen, now: datetime) -> Plan:
         items=_items(seen, preparation),
         fields=status.fields(seen, preparation.unprepared),
         wake_at=preparation.wake_at,
-    )
+    ).no_later_than(now + LOOK_AGAIN if seen.stopped else None)
 
 
 def _items(seen: Observed, preparation: Preparation) -> tuple[Item, ...]:

@@ -70,7 +70,8 @@ def fields(seen: Observed, unprepared: Mapping[str, str]) -> dict[str, Any]:
         )
         for board in seen.fleet.spec.boards
     )
-    waiting = tuple(Excluded(node=node, reason=reason) for node, reason in sorted(unprepared.items()))
+    stopped = {agent.node: f"its agent does not run: {agent.problem}" for agent in seen.stopped if agent.node and agent.problem}
+    waiting = tuple(Excluded(node=node, reason=reason) for node, reason in sorted({**stopped, **unprepared}.items()))
     excluded = (*waiting, *seen.membership.excluded)[:EXCLUDED_SHOWN]
     return {"nodes": len(members), "online": len(online), "boards": boards, "excluded": excluded}
 
@@ -81,6 +82,7 @@ def state(seen: Observed) -> StatusUpdate:
     for member in seen.membership.members:
         nodes[presence(seen.devices, member.name)].append(member.name)
     silent = [*nodes["offline"], *nodes["never heard"]]
+    why = _why_stopped(seen)
     count = f"{len(nodes['online'])} of {len(seen.membership.members)} nodes online"
     if not seen.membership.members:
         selector = ",".join(f"{key}={value}" for key, value in seen.fleet.spec.node_selector.items())
@@ -90,15 +92,26 @@ def state(seen: Observed) -> StatusUpdate:
         message = "no agent can start: the operator has no CA of the gateway's certificate; see the chart's gateway.tls"
         return _update("Pending", not_ready(NO_GATEWAY_CA, message))
     if nodes["unknown"]:
-        why = "a gateway replica does not answer or has just started"
-        return _update("Unknown", Condition(READY, "Unknown", SILENCE_UNPROVEN, f"{count}; {_named(nodes['unknown'])} unknown: {why}"))
+        unknown = f"{_named(nodes['unknown'])} unknown: a gateway replica does not answer or has just started"
+        return _update("Unknown", Condition(READY, "Unknown", SILENCE_UNPROVEN, f"{count}; {unknown}"))
     if not silent:
         return _update("Online", ready(ALL_ONLINE, count))
     if nodes["online"]:
-        return _update("Online", ready(SOME_OFFLINE, f"{count}; offline: {_named(silent)}"))
+        return _update("Online", ready(SOME_OFFLINE, f"{count}; offline: {_named(silent)}{f': {why}' if why else ''}"))
     if nodes["offline"]:
-        return _update("Offline", not_ready(NONE_ONLINE, f"{count}; offline: {_named(silent)}. Check their power and network"))
-    return _update("Pending", not_ready(AGENTS_STARTING, f"{count} yet; waiting for the agents of {_named(silent)}"))
+        return _update(
+            "Offline",
+            not_ready(NONE_ONLINE, f"{count}; offline: {_named(silent)}{f': {why}' if why else '. Check their power and network'}"),
+        )
+    message = f"{count} yet; waiting for the agents of {_named(silent)}{f': {why}' if why else ''}"
+    return _update("Pending", not_ready(AGENTS_STARTING, message))
+
+
+def _why_stopped(seen: Observed) -> str:
+    """Why the first agent that does not run does not, and how many others do not; empty if nothing says so."""
+    problems = [agent.problem for agent in seen.stopped if agent.problem]
+    more = f"; {len(problems) - 1} more agents do not run" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}" if problems else ""
 
 
 def invalid(problem: str) -> StatusUpdate:

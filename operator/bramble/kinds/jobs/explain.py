@@ -46,7 +46,11 @@ GUEST = "which something else in the cluster has put into the pod"
 
 GUEST_REMEDY = "whoever runs that must correct it, or keep it out of Bramble's Jobs"
 
+AGENT = "agent"
+"""The container of an agent."""
+
 MEMORY_FIELDS: Mapping[str, str] = {
+    AGENT: "the board's resources.limits.memory",
     "step": "spec.jobs.resources or the chart's jobs.resources",
     "train": "spec.resources.limits.memory",
     "fetch": "spec.jobs.resources.fetch.limits.memory",
@@ -56,7 +60,9 @@ MEMORY_FIELDS: Mapping[str, str] = {
 LOGIN_REMEDY = "from a private registry, ServiceAccount default needs an imagePullSecret"
 
 
-def waiting_message(pod: Pod, own: Collection[str], image_remedy: str = CHART_REMEDY, warning: str = "") -> str:
+def waiting_message(
+    pod: Pod, own: Collection[str], image_remedy: str = CHART_REMEDY, warning: str = "", login_remedy: str = LOGIN_REMEDY
+) -> str:
     """Why this pod does not run yet, and what to do about it where something can be done.
 
     Args:
@@ -70,7 +76,7 @@ def waiting_message(pod: Pod, own: Collection[str], image_remedy: str = CHART_RE
         if container.waiting in PULL_REASONS and guest:
             return f"image {container.image} of container {container.name}, {GUEST}, cannot be pulled ({why}); {GUEST_REMEDY}"
         if container.waiting in PULL_REASONS:
-            return f"image {container.image} cannot be pulled ({why}); {image_remedy}; {LOGIN_REMEDY}"
+            return f"image {container.image} cannot be pulled ({why}); {image_remedy}; {login_remedy}"
         if container.waiting in CONFIG_REASONS:
             said = f", {GUEST}," if guest else ""
             return f"container {container.name}{said} of pod {pod.name} cannot be made ({why})"
@@ -115,7 +121,7 @@ def container_cause(pod: Pod, container: str) -> Cause | None:
     end = pod.end(container)
     if end is None or end.code == 0:
         return None
-    kind, ended_by, message = _explain(container, end)
+    kind, ended_by, message = explain_end(container, end)
     if (word := last_word(pod, container)) is not None and word.message:
         message = word.message
     return Cause(kind=kind, message=message, exit_code=end.code, signal=ended_by, pod=pod.name, node=pod.node, node_rank=pod.rank)
@@ -152,7 +158,7 @@ def _guest_end(end: End) -> str:
     return f"failed with exit code {end.code}, and the pod with it; {GUEST_REMEDY}"
 
 
-def _explain(container: str, end: End) -> tuple[CauseKind, str | None, str]:
+def explain_end(container: str, end: End) -> tuple[CauseKind, str | None, str]:
     """The kind of cause, the signal, and the message, of a container that ended so."""
     code = end.code
     if end.reason in NOT_STARTED:

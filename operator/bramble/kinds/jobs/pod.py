@@ -38,6 +38,7 @@ class Container:
     Attributes:
         waiting: the kubelet's word for why the container does not run, such as `ErrImagePull`; empty otherwise.
         message: the same as a sentence.
+        last_end: how it ended before the kubelet started it again; None if it was never started again.
     """
 
     name: str
@@ -46,28 +47,31 @@ class Container:
     waiting: str = ""
     message: str = ""
     end: End | None = None
+    last_end: End | None = None
 
     @classmethod
     def of(cls, status: Mapping[str, Any]) -> Container:
         """Parse one entry of a pod's container statuses."""
         state = status.get("state") or {}
-        waiting, ended = state.get("waiting") or {}, state.get("terminated")
-        at = ended.get("finishedAt") if ended is not None else None
+        waiting = state.get("waiting") or {}
         return cls(
             name=status["name"],
             image=status.get("image", ""),
             running="running" in state,
             waiting=waiting.get("reason", ""),
             message=waiting.get("message", ""),
-            end=End(
-                code=int(ended["exitCode"]),
-                reason=ended.get("reason", ""),
-                message=ended.get("message", ""),
-                at=moment(at) if at else None,
-            )
-            if ended is not None
-            else None,
+            end=_end_of(state),
+            last_end=_end_of(status.get("lastState") or {}),
         )
+
+
+def _end_of(state: Mapping[str, Any]) -> End | None:
+    ended = state.get("terminated")
+    if ended is None:
+        return None
+    at = ended.get("finishedAt")
+    message = ended.get("message", "")
+    return End(code=int(ended["exitCode"]), reason=ended.get("reason", ""), message=message, at=moment(at) if at else None)
 
 
 @dataclass(frozen=True, slots=True)

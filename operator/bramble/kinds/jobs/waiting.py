@@ -42,11 +42,18 @@ async def read_warning(
     if job is None or job.suspended:
         return ""
     if len(pods) < wanted:
-        warning = await sources.warning(namespace, job.uid) if job.uid else ""
-        limit_ranges = await _limit_ranges(sources, namespace) if blames_limit_range(warning) else ()
-        return "; ".join(part for part in (warning, advice(warning, containers, limit_ranges)) if part)
+        return await explained_warning(sources, namespace, job.uid, containers)
     starting = next((pod for pod in pods if pod.uid and pod.node is not None and not pod.has_started(containers.main[0])), None)
     return await sources.warning(namespace, starting.uid) if starting is not None else ""
+
+
+async def explained_warning(sources: Sources, namespace: str, uid: str, containers: Containers) -> str:
+    """What Kubernetes last warned of about an object that makes pods; if they are refused, also which field to set, and which LimitRange
+    refuses them.
+    """
+    warning = await sources.warning(namespace, uid) if uid else ""
+    limit_ranges = await _limit_ranges(sources, namespace) if blames_limit_range(warning) else ()
+    return "; ".join(part for part in (warning, advice(warning, containers, limit_ranges)) if part)
 
 
 async def _limit_ranges(sources: Sources, namespace: str) -> Sequence[Manifest]:
