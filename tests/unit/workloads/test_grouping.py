@@ -162,9 +162,13 @@ def test_what_separate_lets_leak_into_training_is_counted(splits: str, policy: P
     found = grouped([picture(number) for number in range(1, 5)], [(0, 1), (1, 2)], policy)
     of_picture = dict(zip(map(name, range(1, 5)), splits.split(), strict=True))
     placed = cast(list[Split], [of_picture[group.id] for group in found.groups])
-    warnings = [each.message for each in leaked(found, placed)]
+    warnings = [each.message for each in leaked(found, placed, None)]
     assert len(warnings) == (expected is not None)
     assert all((expected or "") in warning for warning in warnings)
+    assert all("splits.groupBy, such as by recording or hour" in warning for warning in warnings)
+    grouped_already = [each.message for each in leaked(found, placed, "frame")]
+    assert [warning.partition(": their")[0] for warning in grouped_already] == [warning.partition(": their")[0] for warning in warnings]
+    assert all("keeps them apart by frame; a coarser column would not" in warning for warning in grouped_already)
 
 
 def test_separate_leaves_the_groups_of_the_source_together() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bramble.contracts.canonical import text_bytes
 from bramble.contracts.jobs.evaluate import Gate, GateOutcome
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import Output
@@ -12,7 +13,7 @@ from bramble.contracts.tasks.classification import CLASSIFICATION, Classificatio
 from bramble_workloads.errors import SpecError
 from bramble_workloads.evaluate.drop import drop_of, missed, require_max_drop
 from bramble_workloads.evaluate.gates import judge, require_gates, sentence
-from bramble_workloads.evaluate.table import Answered, Table
+from bramble_workloads.evaluate.table import MOST_VALUE_BYTES, Answered, Table
 from bramble_workloads.tasks.classification.answer import Classified
 from tests.unit.workloads.models import description
 
@@ -112,13 +113,27 @@ def test_of_many_values_those_with_the_most_samples_are_scored(monkeypatch: pyte
     monkeypatch.setattr("bramble_workloads.evaluate.table.MOST_VALUES", 2)
     found = table().slices(["channel"])
     assert list(found.scores["channel"]) == ["", "1"]
-    assert found.left_out == ("1 of 3 values of channel, those with the fewest samples or long ones",)
+    assert found.left_out == ("1 of 3 values of channel, those with the fewest samples",)
 
 
 @pytest.mark.parametrize("text", ["x" * 257, "\u4e2d" * 86, "\x01" * 43], ids=["ASCII", "Chinese", "control characters"])
-def test_a_long_value_is_no_key_of_the_result(text: str) -> None:
-    found = Table([Answered(sample("ad", 1, text=text), answer("ad"))], DESCRIPTION).slices(["text"])
-    assert (found.scores, len(found.left_out)) == ({"text": {}}, 1)
+def test_a_long_value_is_scored_under_its_beginning_and_a_digest(text: str) -> None:
+    answered = [Answered(sample("ad", 1, text=value), answer("ad")) for value in (text, f"{text}2", "short")]
+    found = Table(answered, DESCRIPTION).slices(["text"])
+    assert found.left_out == ()
+    names = [name for name in found.scores["text"] if name != "short"]
+    assert len(names) == 2, "values with one beginning stay apart"
+    for name in names:
+        beginning, _, digest = name.partition("… (")
+        assert text.startswith(beginning)
+        assert len(digest) == 9
+        assert MOST_VALUE_BYTES - 6 < text_bytes(name) <= MOST_VALUE_BYTES
+        assert found.scores["text"][name].overall.samples == 1
+
+
+def test_a_value_that_fits_is_scored_under_its_own_name() -> None:
+    text = "\u4e2d" * 85
+    assert list(Table([Answered(sample("ad", 1, text=text), answer("ad"))], DESCRIPTION).slices(["text"]).scores["text"]) == [text]
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.jobs.package import PackagingResult
 from bramble.contracts.output import TrainingOutput
-from bramble.contracts.package import ModelDescription, Package
+from bramble.contracts.package import Lineage, ModelDescription, Package
 from bramble.contracts.tasks.classification import Classify
+from bramble_workloads.errors import SpecError
+from bramble_workloads.packaging.make import Identity, make_package
 from bramble_workloads.packaging.step import main
 from bramble_workloads.processing.model import Model
+from bramble_workloads.sidecar.out_folder import OutFolder
 from bramble_workloads.store import Store
 from tests.unit.workloads.left import MANIFEST, RUN, Pod, write_external, write_model
 from tests.unit.workloads.models import LABELS, description, digits, digits_graph
@@ -89,6 +93,40 @@ def test_what_is_still_wrong_is_said_as_at_the_end_of_a_training(
     job = packaging_job(output=kept(store, tmp_path / "run", with_a_field), **fields)
     assert step.run(main, job) == 64
     assert says in step.cause(job).message
+
+
+OTHER_OUTPUT = [{"name": "y", "shape": [1, 10], "dtype": "float32", "role": "logits"}]
+UNKNOWN = "accuracy: a model description has no such field"
+ANOTHER = "the graph's outputs are logits"
+RANDOM = "draws other random numbers in every run"
+
+
+def with_random_numbers(out: Path) -> None:
+    graph = onnx.load_from_string((out / "model.onnx").read_bytes())
+    graph.graph.node.append(onnx.helper.make_node("RandomNormal", [], ["noise"], name="noise", shape=[1]))
+    (out / "model.onnx").write_bytes(graph.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("fields", "random", "says"),
+    [
+        pytest.param({"accuracy": 0.9, "outputs": OTHER_OUTPUT}, False, [UNKNOWN, ANOTHER], id="a field too many, and another output"),
+        pytest.param({"accuracy": 0.9}, True, [UNKNOWN, RANDOM], id="a field too many, and random numbers"),
+        pytest.param({"task": "x"}, True, ["task", RANDOM], id="a description that cannot be read, and random numbers"),
+        pytest.param({"outputs": OTHER_OUTPUT}, True, [ANOTHER, RANDOM], id="another output, and random numbers"),
+        pytest.param({"accuracy": 0.9}, False, [UNKNOWN], id="only a field too many"),
+    ],
+)
+def test_all_that_is_wrong_is_said_at_once(store: Store, tmp_path: Path, fields: dict[str, Any], random: bool, says: list[str]) -> None:
+    """Each round would cost another Job."""
+    pod = Pod(store, tmp_path / "run")
+    write_model(pod.out, **fields)
+    if random:
+        with_random_numbers(pod.out)
+    with pytest.raises(SpecError) as error:
+        make_package(store, OutFolder(pod.run), Identity("digits", "1.0.0", Lineage()))
+    assert all(each in str(error.value) for each in says), error.value
+    assert not any(each in str(error.value) for each in {UNKNOWN, ANOTHER, RANDOM} - set(says)), error.value
 
 
 def test_an_output_that_is_not_in_the_store_is_bad_data(step: StepPod) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from bramble.contracts.canonical import text_bytes
+from bramble.contracts.canonical import digest_of, short, text_bytes
 from bramble.contracts.jobs.evaluate import Gate
 from bramble.contracts.manifest import Sample
 from bramble.contracts.package import ModelDescription
@@ -15,7 +15,8 @@ from bramble_workloads.tasks.base import Answer, Scorer
 from bramble_workloads.tasks.catalogue import task_of
 
 MOST_VALUES, MOST_VALUE_BYTES = 500, 256
-"""Slices of a column that are scored, and bytes of the value of one in JSON."""
+"""Slices of a column that are scored, and bytes of the value of one in JSON. A longer one is scored under its beginning and a digest."""
+DIGEST_DIGITS = 8
 MOST_BYTES = 3 * 1024 * 1024
 """Bytes of the details of all slices of all columns, because the operator reads the result as one document (`LARGEST_DOCUMENT`). All slices
 without details take at most 1.5 MiB, and the details of all samples 3.2 MiB with as many classes as a package can name."""
@@ -42,6 +43,17 @@ class Slices(NamedTuple):
     left_out: tuple[str, ...] = ()
 
 
+def short_name(value: str) -> str:
+    """The name of the slice of a value: the value or, if it has more than 256 bytes in JSON, its beginning and digits of its sha256."""
+    if text_bytes(value) <= MOST_VALUE_BYTES:
+        return value
+    end = f"… ({short(digest_of(value.encode()))[:DIGEST_DIGITS]})"
+    beginning, room = value[:MOST_VALUE_BYTES], MOST_VALUE_BYTES - text_bytes(end)
+    while text_bytes(beginning) > room:
+        beginning = beginning[:-1]
+    return beginning + end
+
+
 class Table:
     """The answers of one model. A sample without a column that other samples have belongs to the slice of the empty value."""
 
@@ -66,21 +78,18 @@ class Table:
     def slices(self, columns: Sequence[str]) -> Slices:
         """The scores for each value of each column, sorted by value; of a column that no sample has, none.
 
-        Only the 500 values of a column with the most samples are scored. Columns whose details would make the result too large have none.
+        Only the 500 values of a column with the most samples are scored, those of more than 256 bytes under `short_name`. Columns whose
+        details would make the result too large have none.
         """
         scores: dict[str, dict[str, Scores]] = {}
         left_out: list[str] = []
         room = MOST_BYTES
         for column in columns:
             parts = self._parts(column)
-            largest = sorted(
-                (value for value in parts if text_bytes(value) <= MOST_VALUE_BYTES), key=lambda value: (-len(parts[value]), value)
-            )
-            counted = {value: self._count(parts[value]) for value in sorted(largest[:MOST_VALUES])}
+            largest = sorted(parts, key=lambda value: (-len(parts[value]), value))
+            counted = {short_name(value): self._count(parts[value]) for value in sorted(largest[:MOST_VALUES])}
             if len(counted) < len(parts):
-                left_out.append(
-                    f"{len(parts) - len(counted)} of {len(parts)} values of {column}, those with the fewest samples or long ones"
-                )
+                left_out.append(f"{len(parts) - len(counted)} of {len(parts)} values of {column}, those with the fewest samples")
             if (size := sum(each.size for each in counted.values())) <= room:
                 room -= size
                 scores[column] = {value: each.slice_scores() for value, each in counted.items()}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -61,12 +62,9 @@ def make_package(
             to write.
         TryAgain: the store did not answer.
     """
-    problems = Problems()
+    described = description or _described(output, graph)
     if graph not in output.names():
-        problems.add(_no_graph(output, graph))
-    with problems.collected():
-        described = description or read_description(output)
-    problems.require_none()
+        raise DescriptionError(_no_graph(output, graph))
     files = {form.name: file for form in EXPORTS if (file := _upload(store, output, form, described, graph)) is not None}
     with output.opened(graph) as path:
         release = converter_from(MODEL).least_release(path)
@@ -88,6 +86,38 @@ def make_package(
     return Made(store.put_blob(content), weights)
 
 
+def _described(output: Output, graph: str) -> ModelDescription:
+    """Read `package.json`. If it is wrong, the message also says what is wrong with the graph, as far as that can be told without it.
+
+    Raises:
+        DescriptionError: see `read_description`.
+    """
+    problems, without = Problems(), None
+    try:
+        return read_description(output)
+    except UnknownFields as error:
+        problems.add(str(error))
+        without = error.without
+    except DescriptionError as error:
+        problems.add(str(error))
+    if graph not in output.names():
+        problems.add(_no_graph(output, graph))
+    else:
+        converter = converter_from(MODEL)
+        with problems.collected(), output.opened(graph) as exported, _whole(output, converter, graph, exported) as file:
+            _require_usable(converter, file, graph, without)
+    problems.require_none()
+    raise AssertionError("a description that cannot be read is a problem")
+
+
+class UnknownFields(DescriptionError):
+    """`package.json` has fields that a model description does not have. `without`: the description without them."""
+
+    def __init__(self, message: str, without: ModelDescription) -> None:
+        super().__init__(message)
+        self.without = without
+
+
 def read_description(output: Output) -> ModelDescription:
     """Read `package.json`.
 
@@ -105,7 +135,28 @@ def read_description(output: Output) -> ModelDescription:
     try:
         return ModelDescription.model_validate_json(content)
     except ValidationError as error:
-        raise DescriptionError(f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}") from error
+        message = f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}"
+        if (without := _without_unknown_fields(content, error)) is not None:
+            raise UnknownFields(message, without) from error
+        raise DescriptionError(message) from error
+
+
+def _without_unknown_fields(content: bytes, error: ValidationError) -> ModelDescription | None:
+    """The description without the fields that it does not have; None if that is not all that is wrong."""
+    unknown = [found["loc"] for found in error.errors() if found["type"] == "extra_forbidden"]
+    if not unknown:
+        return None
+    document = json.loads(content)
+    for *path, name in unknown:
+        place: Any = document
+        for part in path:  # the names of union members are in the path, and not in the document
+            if not isinstance(place, dict) or part in place:
+                place = place[part]
+        place.pop(name, None)
+    try:
+        return ModelDescription.model_validate_json(json.dumps(document))
+    except ValidationError:
+        return None
 
 
 def _upload(store: Store, output: Output, form: Export, description: ModelDescription, graph: str) -> File | None:
@@ -117,11 +168,24 @@ def _upload(store: Store, output: Output, form: Export, description: ModelDescri
         return None
     converter = converter_from(form)
     with output.opened(name) as exported, _whole(output, converter, name, exported) as file:
-        if form == MODEL:
-            Model.load(description, file)
-        converter.require_repeatable(file, name)
+        _require_usable(converter, file, name, description if form == MODEL else None)
         digest, size = store.upload_blob(file)
     return File(sha256=digest, bytes=size, media_type=form.media_type)
+
+
+def _require_usable(converter: Converter, file: Path, name: str, description: ModelDescription | None) -> None:
+    """Check an exported file, against its description where one is given.
+
+    Raises:
+        SpecError: it does not match the description, or does not give the same outputs in every run. The message has all of this.
+    """
+    problems = Problems()
+    with problems.collected():
+        if description is not None:
+            Model.load(description, file)
+    with problems.collected():
+        converter.require_repeatable(file, name)
+    problems.require_none()
 
 
 @contextmanager

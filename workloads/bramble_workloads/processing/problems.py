@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bramble_workloads.errors import SpecError
 from bramble_workloads.processing.errors import DescriptionError
 
 TOLD_AT_MOST = 8
@@ -19,15 +20,16 @@ class Problems:
 
     @contextmanager
     def collected(self) -> Iterator[None]:
-        """Go on after the body although it raised a DescriptionError, and remember its message."""
+        """Go on after the body although it raised a SpecError, and remember its message."""
         try:
             yield
-        except DescriptionError as error:
-            self._found.append(str(error))
+        except SpecError as error:
+            self.add(str(error))
 
     def add(self, problem: str) -> None:
-        """Remember a problem."""
-        self._found.append(problem)
+        """Remember a problem, once."""
+        if problem not in self._found:
+            self._found.append(problem)
 
     def require_none(self) -> None:
         """Raise what was found.

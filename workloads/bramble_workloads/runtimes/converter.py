@@ -85,7 +85,7 @@ class Converter(ABC):
             name: its name in the output, for messages.
 
         Raises:
-            SpecError: a node draws random numbers. The message names it.
+            SpecError: a node draws random numbers, and the message names it; or the file is no graph.
         """
 
     @abstractmethod

@@ -231,12 +231,13 @@ def _duplicates(pictures: Rows[Picture], near: Sequence[str], dropped: Sequence[
         yield finding("duplicates", severity, f"duplicates and near-duplicates; each set stays in one split{advice}", found)
 
 
-def leaked(grouped: Grouped, placed: Sequence[Split]) -> Iterable[Finding]:
+def leaked(grouped: Grouped, placed: Sequence[Split], group_by: str | None) -> Iterable[Finding]:
     """With the policy `separate`: samples of val and test that look like one of train, so that their scores may be too high.
 
     Args:
         grouped: the pictures and their groups.
         placed: the split of each group.
+        group_by: the column whose values are groups.
     """
     splits = [placed[number] for number in grouped.group_of] if len(grouped.alike) else []
     trained = {first for first, split in zip(grouped.alike, splits, strict=True) if split == "train"}
@@ -249,6 +250,8 @@ def leaked(grouped: Grouped, placed: Sequence[Split]) -> Iterable[Finding]:
     if parts:
         message = f"checks.duplicates is separate, and {' and '.join(parts)} look like one of train, directly or by way of others"
         advice = "their scores may be too high; splits.groupBy, such as by recording or hour, keeps the nearest together"
+        if group_by is not None:
+            advice = f"their scores may be too high: splits.groupBy keeps them apart by {group_by}; a coarser column would not"
         yield finding("duplicates", "warning", f"{message}: {advice}", sorted(keys))
 
 

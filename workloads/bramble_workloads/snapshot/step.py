@@ -99,7 +99,7 @@ def _freeze(
         departed=previous.departed(picture.id for picture in grouped.pictures),
     )
     divided = Divided(frozen.splits, frozen.manifest.counts, grouped.bound)
-    return frozen, [*grouped.findings, *leaked(grouped, placed), *check(divided, job.checks, contract_of(job.task))]
+    return frozen, [*grouped.findings, *leaked(grouped, placed, splits.group_by), *check(divided, job.checks, contract_of(job.task))]
 
 
 def _read_all(work: Work[SnapshotJob], listings: Iterable[Listing], known: Container[str]) -> Iterator[Read]:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from onnx import numpy_helper
 
 from bramble_workloads.errors import SpecError
+from bramble_workloads.processing.errors import DescriptionError
+from bramble_workloads.runtimes.onnx.one_file import require_one_file
 
 RANDOM = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 DROPOUT, TRAINING_MODE = "Dropout", 2
@@ -23,7 +25,11 @@ DROPOUT, TRAINING_MODE = "Dropout", 2
 
 def require_repeatable(graph: Path, name: str) -> None:
     """As `Converter.require_repeatable`."""
-    model = onnx.load(str(graph), load_external_data=False)
+    require_one_file(graph)
+    try:
+        model = onnx.load(str(graph), load_external_data=False)
+    except DecodeError as error:
+        raise DescriptionError(f"the graph is no ONNX file: {error}") from error
     constants = dict(_constants(model))
     found = [node for node in _parts(model, onnx.NodeProto) if _is_random(node, constants)]
     if found:
