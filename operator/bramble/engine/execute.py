@@ -131,11 +131,17 @@ class Executor:
         conditions = [each for each in status.get("conditions") or () if each["type"] != CONDITION]
         told = find(status.get("conditions") or (), CONDITION)
         if (condition := self._rewritten.condition(uid)) is None:
-            return plan if told is None else replace(plan, status={**status, "conditions": conditions})
+            # A plan without children proves nothing: it may be the first one of a new leader, which has applied none yet.
+            looked = any(isinstance(item, Apply | Delete) for item in plan.items)
+            return plan if told is None or not looked else replace(plan, status={**status, "conditions": conditions})
         generation = int(planned["metadata"].get("generation", 0))
         merged = [*conditions, *merge([told] if told is not None else [], (condition,), generation, utcnow())]
         events = () if told is not None else (Emit("Warning", condition.reason, condition.message),)
         return replace(plan, status={**status, "conditions": merged}, events=(*plan.events, *events))
+
+    def begin_to_lead(self) -> None:
+        """Drop what was learnt in an earlier time of leading."""
+        self._rewritten.forget_all()
 
     def forget(self, uid: str) -> None:
         """Drop what is kept about a deleted object."""

@@ -68,6 +68,10 @@ class RewrittenChildren:
         """The child has every field as it was stated."""
         self._of_owner.get(owner, {}).pop(key, None)
 
+    def forget_all(self) -> None:
+        """Another replica has led meanwhile, and may have deleted or mended what is remembered."""
+        self._of_owner.clear()
+
     def forget(self, owner: str) -> None:
         """The owner was deleted."""
         self._of_owner.pop(owner, None)

@@ -110,6 +110,31 @@ async def test_a_child_that_is_deleted_is_no_longer_told() -> None:
     assert told(world) == []
 
 
+async def test_a_new_leader_goes_on_telling_what_it_has_not_looked_at_yet() -> None:
+    api = RewritingApi()
+    api.rewrites = {"grace": "45"}
+    world = World(api=api)
+    await Passes(world, {"grace": "40"}).make()
+    world.executor.begin_to_lead()
+    await world.execute(Plan(status={"phase": "Pending", "conditions": world.planned["status"]["conditions"]}))
+    assert len(told(world)) == 1, "this pass has applied nothing"
+    assert await Passes(world, {"grace": "40"}).make(5) == 1
+    assert len(told(world)) == 1
+    assert [each["reason"] for each in api.of_kind("Event")] == [REASON], "it is told once"
+
+
+async def test_a_leader_does_not_tell_of_children_that_another_one_deleted() -> None:
+    api = RewritingApi()
+    api.rewrites = {"grace": "45"}
+    world = World(api=api)
+    await Passes(world, {"grace": "40"}).make()
+    del api.objects[CHILD]
+    world.executor.begin_to_lead()
+    await world.items(Apply(child({"a": "1"}, name="other")))
+    await world.execute(Plan(items=(Apply(child({"a": "1"}, name="other")),), status=world.planned["status"]))
+    assert told(world) == []
+
+
 @pytest.mark.parametrize(
     ("wanted", "written", "is_told"),
     [
