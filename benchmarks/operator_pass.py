@@ -37,6 +37,7 @@ from bramble.contracts.canonical import canonical_json
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
 from bramble.engine.device_reports import DeviceReports
+from bramble.engine.elapsed import Elapsed
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults
 from bramble.engine.gateway_poll import PART_BYTES, parse_reading
@@ -128,11 +129,12 @@ class Operator:
             api.put({**manifest, "metadata": {**manifest["metadata"], "labels": labels}})
         for manifest in api.objects.values():
             self.changes.updated(manifest)
+        elapsed = Elapsed()
         self.reconciler = Reconciler(
             controllers,
             queue,
             self.changes,
-            lambda: PassReader(api, SETTINGS, self.changes, store, self.reports, ObjectEvents(api)),
+            lambda: PassReader(api, SETTINGS, self.changes, store, self.reports, ObjectEvents(api), elapsed),
             executor,
             metrics,
             lambda: None,

@@ -388,6 +388,10 @@ class Status(KindStatus):
     said). A copy is filed in the store. Memory."""
     decision_filed: bool = False
     """Whether the copy of the decision is in the store."""
+    elapsed: dict[str, int] = Field(default_factory=dict)
+    """How many seconds ago it was, as the operators that led since then measured it, that the step began to wait for its nodes or to be
+    watched (`stepStartedAt`, else `waitingSince`), that it last went on without a node, and that the Rollout was deleted. The times
+    themselves are those of clocks that may have been wrong. A minute and more is noted."""
     timeline: Annotated[tuple[Moment, ...], ATOMIC] = ()
     """What was decided about the present or last attempt, the last 30 decisions, or fewer where the status would be too large."""
     nodes: NodesSeen | None = None

@@ -11,6 +11,7 @@ from typing import Any
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
 from bramble.engine.device_reports import DeviceReports
+from bramble.engine.elapsed import Elapsed
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults
 from bramble.engine.gateway_poll import GatewayPoller
@@ -69,7 +70,7 @@ class Engine:
         self._queue, self._places = WorkQueue(share=settings.workers), Places(settings.workers)
         self.changes = Changes(Cache(), self._queue, by_kind)
         self._stores = Stores(api, Addresses(settings.store_networks, api.server), self._places)
-        reports, events = DeviceReports(), ObjectEvents(api)
+        reports, events, elapsed = DeviceReports(), ObjectEvents(api), Elapsed()
         self._watches = WatchProgress()
         self._relist = Relist(api, self.changes, self.metrics, self.watched, self._watches)
         self._lease = Lease(api, Holder(settings.namespace, settings.pod_name, settings.lease_seconds), self._leads)
@@ -77,17 +78,17 @@ class Engine:
         liveness = Liveness(self._queue, self._relist, self._watches, self._lease.leading.is_set, silence)
         rules = Rules(status_seconds=settings.status_seconds, instance=settings.pod_name)
         faults = Faults(settings.fault, settings.fault_log)
-        executor = Executor(api, self._stores, self.changes, self._lease, faults, self.metrics, rules)
+        self._executor = executor = Executor(api, self._stores, self.changes, self._lease, faults, self.metrics, rules)
         self._reconciler = Reconciler(
             by_kind,
             self._queue,
             self.changes,
-            lambda: PassReader(api, settings, self.changes, self._stores, reports, events),
+            lambda: PassReader(api, settings, self.changes, self._stores, reports, events, elapsed),
             executor,
             self.metrics,
             self._relist.request,
         )
-        self.changes.on_deleted += [executor.forget, reports.forget]
+        self.changes.on_deleted += [executor.forget, reports.forget, elapsed.forget]
         self._poller = GatewayPoller(api, settings, self.changes, reports, self.metrics)
         self._probes = Probes(liveness, lambda: self._relist.filled, self._measure, self.metrics)
 
@@ -174,6 +175,7 @@ class Engine:
         self.metrics.leader.set(1 if leads else 0)
         self._queue.clear()
         if leads:
+            self._executor.begin_to_lead()
             self.changes.wake_all()
             self._relist.request()
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from bramble.contracts.report import ObjectRef, SeenProgress
 from bramble.engine.changes import Changes, is_watched
 from bramble.engine.device_reports import DeviceReports
+from bramble.engine.elapsed import Elapsed
 from bramble.engine.object_events import ObjectEvents
 from bramble.engine.trim import trim
 from bramble.kinds.blockers import Blocker
@@ -36,10 +37,17 @@ class PassReader:
     """
 
     def __init__(
-        self, api: Api, settings: Settings, changes: Changes, stores: Documents, reports: DeviceReports, events: ObjectEvents
+        self,
+        api: Api,
+        settings: Settings,
+        changes: Changes,
+        stores: Documents,
+        reports: DeviceReports,
+        events: ObjectEvents,
+        elapsed: Elapsed,
     ) -> None:
         self._api, self._settings, self._changes, self._stores, self._reports = api, settings, changes, stores, reports
-        self._events = events
+        self._events, self._elapsed = events, elapsed
         self.states: dict[Key, Manifest | None] = {}
 
     @property
@@ -89,6 +97,10 @@ class PassReader:
     def devices(self, fleet: str) -> Devices:
         """The newest reports of the fleet's devices."""
         return self._reports.devices(fleet)
+
+    def elapsed(self, uid: str, measured: Mapping[str, float]) -> Mapping[str, float]:
+        """The seconds since each event of an object."""
+        return self._elapsed.read(uid, measured)
 
     def progress(self, uid: str, step: str) -> SeenProgress | None:
         """The newest progress of a job of this object, which the pass must have read before."""

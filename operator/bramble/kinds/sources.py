@@ -91,5 +91,13 @@ class Sources(Protocol):
     def devices(self, fleet: str) -> Devices:
         """The newest reports of the fleet's devices."""
 
+    def elapsed(self, uid: str, measured: Mapping[str, float]) -> Mapping[str, float]:
+        """The seconds since each event of an object, by a clock that nobody sets; of what this process has not seen, what was measured
+        before. An event is named by any text.
+
+        Args:
+            measured: each event, with the seconds since then that are known from before; 0 if none are.
+        """
+
     def progress(self, uid: str, step: str) -> SeenProgress | None:
         """The newest progress of a step's Job, by the uid of the object that owns it; None if it has not reported."""

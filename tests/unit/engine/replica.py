@@ -12,6 +12,7 @@ from typing import Any
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
 from bramble.engine.device_reports import DeviceReports
+from bramble.engine.elapsed import Elapsed
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults, Site
 from bramble.engine.metrics import Metrics
@@ -123,7 +124,7 @@ class Replica:
     ) -> None:
         by_kind = {controller.resource.kind: controller for controller in controllers}
         metrics = Metrics()
-        self.time, self.api = time, api
+        self.time, self.api, elapsed = time, api, Elapsed(time)
         self.queue = WorkQueue(clock=time, draw=random.Random(1))
         self.changes = Changes(Cache(), self.queue, by_kind)
         children = (resource for controller in by_kind.values() for resource in controller.children)
@@ -134,7 +135,7 @@ class Replica:
             by_kind,
             self.queue,
             self.changes,
-            lambda: PassReader(api, settings, self.changes, store, DeviceReports(time), ObjectEvents(api, time)),
+            lambda: PassReader(api, settings, self.changes, store, DeviceReports(time), ObjectEvents(api, time), elapsed),
             executor,
             metrics,
             self.relist.request,

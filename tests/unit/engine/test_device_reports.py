@@ -8,6 +8,7 @@ from bramble.contracts.report import OFFLINE_SECONDS, ObjectRef, Observed, Progr
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
 from bramble.engine.device_reports import FORGET_SECONDS, DeviceReports
+from bramble.engine.elapsed import Elapsed
 from bramble.engine.object_events import ObjectEvents
 from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
@@ -132,7 +133,7 @@ async def test_a_job_of_another_namespace_says_nothing_of_an_object_whose_uid_it
 
     changes = Changes(Cache(), WorkQueue(), {})
     changes.updated(made("TrainingRun", "digits", uid="uid-run"))
-    reader = PassReader(FakeApi(), SETTINGS, changes, FakeStore(), reports, ObjectEvents(FakeApi()))
+    reader = PassReader(FakeApi(), SETTINGS, changes, FakeStore(), reports, ObjectEvents(FakeApi()), Elapsed())
     await reader.get(TRAINING_RUN, "ads", "digits")
     seen = reader.progress("uid-run", "train")
     assert seen is not None

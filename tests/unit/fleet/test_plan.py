@@ -12,6 +12,7 @@ from bramble.api.fleet import KIND, Status
 from bramble.api.labels import AGENT, APPLIED, FINALIZER, agent_label
 from bramble.api.objects import Invalid, metadata_of, parse
 from bramble.contracts.pod import TELEMETRY_OFF
+from bramble.engine.status import shorten
 from bramble.kinds.fleet.agents import Stopped
 from bramble.kinds.fleet.folders import MISSING, PREPARED_AT_ONCE, RETRY_AFTER, folder_of
 from bramble.kinds.fleet.node import PREPARED, Node
@@ -19,6 +20,7 @@ from bramble.kinds.fleet.nodes import MEMORY_MIB, PAGE_SIZE, PATCHED_AT_ONCE
 from bramble.kinds.fleet.observed import Child, Leaving, Observed, SetupJob
 from bramble.kinds.fleet.plan import LOOK_AGAIN, plan
 from bramble.kinds.fleet.render import setup_job
+from bramble.kinds.fleet.status import EXCLUDED_SHOWN
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan, manifest_digest
 from bramble.kube.resources import Key
 from tests.unit.fleet.rows import NOW, devices, fleet, fleet_manifest, node, observed, prepared, with_image
@@ -180,6 +182,15 @@ def test_why_an_agent_does_not_run(ages: dict[str, float], expected: tuple[str, 
     assert planned.status is not None
     assert planned.status["excluded"] == [{"node": "a", "reason": "its agent does not run: no image"}]
     assert planned.wake_at == NOW + LOOK_AGAIN, "no Event wakes the fleet"
+
+
+def test_the_status_has_room_for_the_reasons_of_many_agents() -> None:
+    """A container runtime says the whole reference of an image four times."""
+    nodes = [labelled(prepared(node(f"pi-{number:02}"))) for number in range(EXCLUDED_SHOWN)]
+    stopped = tuple(Stopped(node=each["metadata"]["name"], problem="x" * 900) for each in nodes)
+    status = plan(observed(nodes, stopped=stopped), NOW).status
+    assert status is not None
+    assert len(shorten(status, Status.MEMORY)["excluded"]) == EXCLUDED_SHOWN
 
 
 def test_how_many_more_agents_do_not_run() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bramble.engine.device_reports import DeviceReports
+from bramble.engine.elapsed import Elapsed
 from bramble.engine.faults import Faults
 from bramble.engine.object_events import ObjectEvents
 from bramble.engine.pass_reader import PassReader
@@ -53,4 +54,6 @@ async def gathered(
         api.put(each)
     replica = Replica(api, documents, (controller,), Faults(), time, also=also)
     await replica.relist.compare()
-    return await controller.gather(key, PassReader(api, SETTINGS, replica.changes, documents, DeviceReports(time), ObjectEvents(api, time)))
+    return await controller.gather(
+        key, PassReader(api, SETTINGS, replica.changes, documents, DeviceReports(time), ObjectEvents(api, time), Elapsed(time))
+    )

@@ -9,7 +9,7 @@ from typing import Any
 
 from bramble.api.conditions import find, rfc3339
 from bramble.api.labels import FINALIZER, REQUEST
-from bramble.api.objects import Metadata, Object
+from bramble.api.objects import Metadata, Object, moment
 from bramble.api.rollout import Release, Spec, Status, Undone
 from bramble.contracts.assignment import Assignment, Blob, PackageBlobs
 from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counted, Counters, Histogram
@@ -24,6 +24,7 @@ from bramble.kinds.blockers import Blocker
 from bramble.kinds.plan import Plan
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.counting import advance
+from bramble.kinds.rollout.elapsed import measured
 from bramble.kinds.rollout.ledger import Ledger, render
 from bramble.kinds.rollout.loss_counting import losses_after
 from bramble.kinds.rollout.losses import Silences
@@ -245,7 +246,13 @@ def observed(
         target=target,
         now=NOW,
     )
+    seen = replace(seen, elapsed={event: seconds_since(event) for event in measured(seen.status, deleted)})
     return replace(seen, stored_ledger=StoredLedger("uid-of-ledger", render(ledger or begun(seen, history), metadata, seen.namespace)))
+
+
+def seconds_since(event: str) -> float:
+    """As if one leader with a right clock had led since the event."""
+    return (NOW - moment(event.rsplit("/", 1)[-1])).total_seconds()
 
 
 def begun(seen: Observed, history: int) -> Ledger:

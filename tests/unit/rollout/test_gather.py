@@ -258,6 +258,16 @@ async def test_another_rollout_has_precedence(created: str, spec: dict[str, Any]
     assert (await world.observe()).rival == rival
 
 
+async def test_of_several_the_rollout_whose_assignment_is_stored_has_precedence() -> None:
+    """An older one that learnt its model later waits for it as well."""
+    world = await promoted(FakeWorld(), "1.0.0")
+    another(world, "oldest", created=OLDER)
+    another(world, "waits", created=YOUNGER)
+    assert (await gather(Key("Rollout", "digits", "waits"), FakeSources(world))).rival == "digits"  # type: ignore[union-attr]
+    assert (await gather(Key("Rollout", "digits", "oldest"), FakeSources(world))).rival == "digits"  # type: ignore[union-attr]
+    assert (await world.observe()).rival is None
+
+
 @pytest.mark.parametrize(("older", "fleet", "fits"), [(15, "demo", True), (16, "demo", False), (20, "another", True)])
 async def test_a_namespace_has_a_share_of_a_fleet(older: int, fleet: str, fits: bool) -> None:
     world = FakeWorld()

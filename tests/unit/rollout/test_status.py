@@ -201,7 +201,8 @@ def test_messages(update: StatusUpdate, expected: str) -> None:
 
 def test_figures() -> None:
     assert figures(observed(written=orders(), reports=SILENT)) == {
-        "nodes": NodesSeen(eligible=3, stable=3, candidate=0, unreachable=("d",))
+        "nodes": NodesSeen(eligible=3, stable=3, candidate=0, unreachable=("d",)),
+        "elapsed": {},
     }
     trying = figures(TRYING)
     assert trying["nodes"] == NodesSeen(eligible=3, stable=3, candidate=1, unreachable=())

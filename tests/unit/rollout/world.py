@@ -23,6 +23,7 @@ from bramble.contracts.report import (
     SeenReport,
 )
 from bramble.contracts.store import blob_key
+from bramble.engine.elapsed import Elapsed
 from bramble.engine.status import conditions_changed
 from bramble.errors import StoreUnavailable
 from bramble.kinds.blockers import Blocker
@@ -165,10 +166,18 @@ class FakeDevice:
 
 
 class FakeWorld:
-    """The objects that a Rollout reads, and the writes of its plans."""
+    """The objects that a Rollout reads, and the writes of its plans.
+
+    Attributes:
+        now: the leader's wall clock.
+        clock: seconds, by a clock that nobody sets.
+        elapsed: what the present leader has measured.
+    """
 
     def __init__(self, nodes: int = 4, steps: list[dict[str, Any]] | None = None, guardrails: list[dict[str, Any]] | None = None) -> None:
         self.now = START
+        self.clock = 0.0
+        self.elapsed = Elapsed(lambda: self.clock)
         self.files: dict[str, bytes] = {}
         self.devices = {f"board-{n}": FakeDevice(f"board-{n}") for n in range(1, nodes + 1)}
         self.wrong: dict[str, float] = {}
@@ -278,6 +287,7 @@ class FakeWorld:
     def live(self, seconds: float = 5) -> None:
         """Time passes: the devices take what they are told, answer requests and get feedback."""
         self.now += timedelta(seconds=seconds)
+        self.clock += seconds
         for device in self.devices.values():
             device.clock += seconds
         if (assignment := self.assignment) is not None:
@@ -380,6 +390,9 @@ class FakeSources:
             if fleet == "demo"
         }
         return Devices(reports, self.world.proves_silence)
+
+    def elapsed(self, uid: str, measured: Mapping[str, float]) -> Mapping[str, float]:
+        return self.world.elapsed.read(uid, measured)
 
     def progress(self, uid: str, step: str) -> SeenProgress | None:
         raise NotImplementedError("a Rollout runs no job")

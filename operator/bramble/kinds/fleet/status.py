@@ -36,6 +36,8 @@ EVENTS: Mapping[str, EventType] = {
 
 EXCLUDED_SHOWN = 50
 NODES_NAMED = 10
+REASON_CHARACTERS = 160
+"""Of the reason why a node's agent does not run: the status has room for `EXCLUDED_SHOWN` of them. `Ready` has the first in full."""
 
 Presence = Literal["online", "offline", "never heard", "unknown"]
 
@@ -70,7 +72,7 @@ def fields(seen: Observed, unprepared: Mapping[str, str]) -> dict[str, Any]:
         )
         for board in seen.fleet.spec.boards
     )
-    stopped = {agent.node: f"its agent does not run: {agent.problem}" for agent in seen.stopped if agent.node and agent.problem}
+    stopped = {agent.node: f"its agent does not run: {_short(agent.problem)}" for agent in seen.stopped if agent.node and agent.problem}
     waiting = tuple(Excluded(node=node, reason=reason) for node, reason in sorted({**stopped, **unprepared}.items()))
     excluded = (*waiting, *seen.membership.excluded)[:EXCLUDED_SHOWN]
     return {"nodes": len(members), "online": len(online), "boards": boards, "excluded": excluded}
@@ -105,6 +107,10 @@ def state(seen: Observed) -> StatusUpdate:
         )
     message = f"{count} yet; waiting for the agents of {_named(silent)}{f': {why}' if why else ''}"
     return _update("Pending", not_ready(AGENTS_STARTING, message))
+
+
+def _short(problem: str) -> str:
+    return problem if len(problem) <= REASON_CHARACTERS else f"{problem[: REASON_CHARACTERS - 3]}..."
 
 
 def _why_stopped(seen: Observed) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from bramble.api.objects import moment
 from bramble.api.rollout import Release
 from bramble.api.schema import seconds
 from bramble.kinds.rollout.assignment import candidate_nodes, eligible_nodes, nodes_with_candidate, step_size
 from bramble.kinds.rollout.cohorts import wanted_nodes
+from bramble.kinds.rollout.elapsed import last_change
 from bramble.kinds.rollout.observed import Observed
 
 GRACE = timedelta(minutes=10)
@@ -68,12 +68,10 @@ def half(nodes: int) -> int:
     return max(1, (nodes + 1) // 2)
 
 
-def grace_ends(seen: Observed, now: datetime) -> datetime:
-    """When the step goes on without the nodes that it waits for; each time that it does so, the others get the same time again.
+def grace_is_over(seen: Observed) -> bool:
+    """Whether the step goes on without the nodes that it waits for; each time that it does so, the others get the same time again.
 
     For a step that an earlier version of the operator began, it is not known since when it waits: the grace is over.
     """
     status = seen.status
-    if not status.waiting_since:
-        return now
-    return moment(max((status.waiting_since, *status.passed_over.values()))) + GRACE
+    return not status.waiting_since or seen.elapsed[last_change(status)] >= GRACE.total_seconds()

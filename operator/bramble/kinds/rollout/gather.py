@@ -24,6 +24,7 @@ from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.classes import gather_uncounted
+from bramble.kinds.rollout.elapsed import measured
 from bramble.kinds.rollout.ledger import ledger_name
 from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
@@ -31,7 +32,7 @@ from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.rollout.origins import gather_origins
 from bramble.kinds.rollout.room import without_room
 from bramble.kinds.sources import Devices, Sources
-from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, key_of
+from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest
 
 ANY = "*"
 LISTED = 5
@@ -84,6 +85,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
         devices=devices,
         written=written,
         blobs=blobs,
+        elapsed=sources.elapsed(rollout.metadata.uid, measured(rollout.status, rollout.metadata.deleted)),
         rival=await gather_rival(rollout, model, written, sources),
         namespace=sources.settings.namespace,
         target=await gather_target(rollout, fleet, blobs, sources),
@@ -301,13 +303,13 @@ async def gather_rival(rollout: Object[Spec, Status], model: str, written: Writt
     assigned = written.assignment.rollout_uid if written is not None else ""
     if not model or assigned == metadata.uid:
         return None
-    for manifest in sources.list(ROLLOUT, metadata.namespace):
-        other = parse(KIND, manifest)
-        if isinstance(other, Invalid) or other.metadata.uid == metadata.uid or other.spec.fleet_ref != rollout.spec.fleet_ref:
+    others = [other for each in sources.list(ROLLOUT, metadata.namespace) if not isinstance(other := parse(KIND, each), Invalid)]
+    for other in sorted(others, key=lambda other: (other.metadata.uid != assigned, other.metadata.created, other.metadata.uid)):
+        if other.metadata.uid == metadata.uid or other.spec.fleet_ref != rollout.spec.fleet_ref:
             continue
         first = other.metadata.uid == assigned or (other.metadata.created, other.metadata.uid) < (metadata.created, metadata.uid)
         if first and await model_of(other, sources) == model:
-            return key_of(manifest).name
+            return other.metadata.key.name
     return None
 
 

@@ -65,6 +65,7 @@ class Observed:
         target: the version that a request `undo` that is not answered yet names, if the fleet can go back to it; or why it cannot.
         origins: what the two versions of an undo that is not filed yet were made from, by name.
         stored_ledger: the evidence as it is stored; None when there is none.
+        elapsed: the seconds since each event that `elapsed.measured` names.
         now: when the pass is planned. `plan` sets it.
     """
 
@@ -80,6 +81,7 @@ class Observed:
     target: Release | Refused | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
     stored_ledger: StoredLedger | None = None
+    elapsed: Mapping[str, float] = field(default_factory=dict)
     now: datetime = datetime(1970, 1, 1, tzinfo=UTC)
 
     def at(self, now: datetime) -> Observed:

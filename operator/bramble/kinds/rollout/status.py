@@ -13,6 +13,7 @@ from bramble.contracts.names import first_names
 from bramble.kinds.plan import Emit, Item, Plan
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.assignment import eligible_nodes
+from bramble.kinds.rollout.elapsed import stored
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.status_update import READY, StatusUpdate, not_ready, ready, remember, report
 
@@ -124,10 +125,11 @@ def figures(seen: Observed) -> dict[str, Any]:
         candidate=len(seen.nodes.verified(seen.status.candidate)),
         unreachable=seen.nodes.unreachable[:UNREACHABLE_LISTED],
     )
+    kept = {"nodes": nodes, "elapsed": stored(seen.status, seen.elapsed)}
     if seen.status.candidate is None:
-        return {"nodes": nodes}
+        return kept
     judged = seen.judgement.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return {"nodes": nodes, "analysis": {"attempt": seen.status.attempt, "step": seen.index, **judged}}
+    return {**kept, "analysis": {"attempt": seen.status.attempt, "step": seen.index, **judged}}
 
 
 def report_rollout(

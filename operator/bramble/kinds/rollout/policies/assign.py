@@ -44,7 +44,8 @@ def assign(seen: Observed, now: datetime) -> Plan | None:
 
 def raised_lately(seen: Observed, now: datetime) -> bool:
     """Whether the same orders were written again not long ago, because of what a device reported."""
-    return bool(seen.status.seq_raised_at) and now - moment(seen.status.seq_raised_at) < RAISE_AGAIN
+    raised_at = seen.status.seq_raised_at  # it may be in the future: another leader's clock said so, and it is not known for how long
+    return bool(raised_at) and timedelta() <= now - moment(raised_at) < RAISE_AGAIN
 
 
 def write(seen: Observed, wanted: Assignment) -> Item:

@@ -9,7 +9,7 @@ from bramble.api.rollout import Release
 from bramble.kinds.blockers import STORE_EVENTS, Blocker, store_wait
 from bramble.kinds.plan import Plan
 from bramble.kinds.rollout import memory, reasons
-from bramble.kinds.rollout.arrivals import grace_ends
+from bramble.kinds.rollout.arrivals import grace_is_over
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.status import names, noted, progressing, remember_rollout, report_rollout, undone, waiting
 
@@ -36,7 +36,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         message = f"Fleet {seen.fleet.name!r} has no node yet; label nodes so that its nodeSelector and one of its boards match"
         return report_rollout(seen, waiting(seen, reasons.NO_NODES, message), now)
     awaited = seen.awaited
-    if awaited and not (status.waiting_since and now >= grace_ends(seen, now)):
+    if awaited and not (status.waiting_since and grace_is_over(seen)):
         back = "return to the stable version" if status.stable is not None else "stop serving"
         update = waiting(seen, reasons.RETURNING, f"waiting for {names(awaited)} to {back} before {wanted.ref} is tried")
         if not status.waiting_since:

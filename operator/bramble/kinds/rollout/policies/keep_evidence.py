@@ -48,7 +48,8 @@ def written_until(seen: Observed) -> datetime:
     former = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
     if former != (present.rollout_uid, present.attempt, present.step, present.stable, present.candidate, len(present.guards)):
         return seen.now
-    return datetime.fromtimestamp(ledger.at, seen.now.tzinfo) + longest_wait(status)
+    at = datetime.fromtimestamp(ledger.at, seen.now.tzinfo)
+    return at + longest_wait(status) if at <= seen.now else seen.now  # another leader's clock may have been ahead
 
 
 def longest_wait(status: Status) -> timedelta:

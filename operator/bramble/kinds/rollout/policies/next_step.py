@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bramble.api.conditions import rfc3339
-from bramble.api.objects import moment
 from bramble.api.rollout import NAMES_KEPT, Release
 from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.guardrails.lost import LOST
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.rollout import memory, reasons
-from bramble.kinds.rollout.arrivals import GRACE, Arrivals, arrivals_of, grace_ends
+from bramble.kinds.rollout.arrivals import GRACE, Arrivals, arrivals_of, grace_is_over
+from bramble.kinds.rollout.elapsed import left, step_began
 from bramble.kinds.rollout.losses import candidate_members, unheard_with_candidate
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.reasons import EVENTS
@@ -51,7 +51,7 @@ def next_step(seen: Observed, now: datetime) -> Plan | None:
 
 def await_nodes(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) -> Plan:
     """Wait until the step's nodes serve the candidate. After the grace, go on without those that do not, or with others in their place."""
-    step, late = f"step {seen.index + 1}", now >= grace_ends(seen, now)
+    step, late = f"step {seen.index + 1}", grace_is_over(seen)
     if arrivals.enough and not arrivals.missing:
         verified = f"{len(arrivals.arrived)} nodes serve {candidate.ref}, verified by digest"
         update = progressing(seen, reasons.BAKING, f"{step}: {verified}; watching them for at least {seen.step.bake}")
@@ -61,11 +61,15 @@ def await_nodes(seen: Observed, now: datetime, candidate: Release, arrivals: Arr
     message = f"{step}: {waiting_for(seen, candidate, arrivals)}"
     if not seen.status.waiting_since:
         return remember_rollout(seen, progressing(seen, reasons.WAITING_FOR_NODES, message), now, waiting_since=rfc3339(now))
-    deadline = moment(seen.status.waiting_since) + timedelta(seconds=seconds(seen.spec.analysis.deadline))
-    if now >= deadline:
+    if not (time_left := until_deadline(seen)):
         return undecided(seen, now, candidate, message)
     update = progressing(seen, reasons.WAITING_FOR_NODES, message)
-    return report_rollout(seen, update, now, wake_at=min(deadline, now + LOOK_AGAIN))
+    return report_rollout(seen, update, now, wake_at=now + min(time_left, LOOK_AGAIN))
+
+
+def until_deadline(seen: Observed) -> timedelta:
+    """How much of `analysis.deadline` is left to the step."""
+    return left(seconds(seen.spec.analysis.deadline), seen.elapsed[step_began(seen.status)])
 
 
 def go_on_without(seen: Observed, now: datetime, arrivals: Arrivals, nodes: frozenset[str], why: str) -> Plan:
@@ -114,13 +118,11 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
     if len(arrivals.nodes) < arrivals.needed and not seen.at_last_step:
         message = f"{step} waits for other nodes: too few of its nodes are left"
         return remember_rollout(seen, progressing(seen, reasons.WAITING_FOR_NODES, message), now, **memory.waits_again(now))
-    began = moment(seen.status.step_started_at)
-    ends = began + timedelta(seconds=seconds(seen.step.bake or "0s"))
-    deadline = began + timedelta(seconds=seconds(seen.spec.analysis.deadline))
-    if now < ends:
-        update = progressing(seen, reasons.BAKING, f"{step}: watching its nodes for {(ends - now).total_seconds():.0f} s more")
-        return report_rollout(seen, update, now, wake_at=min(ends, now + LOOK_AGAIN))
-    late = now >= ends + GRACE
+    watched, time = seen.elapsed[step_began(seen.status)], seconds(seen.step.bake or "0s")
+    if to_watch := left(time, watched):
+        update = progressing(seen, reasons.BAKING, f"{step}: watching its nodes for {to_watch.total_seconds():.0f} s more")
+        return report_rollout(seen, update, now, wake_at=now + min(to_watch, LOOK_AGAIN))
+    late, time_left = watched >= time + GRACE.total_seconds(), until_deadline(seen)
     if late and arrivals.missing and not arrivals.enough and not seen.at_last_step:
         return go_on_without(seen, now, arrivals, arrivals.missing, f"ceased to serve {candidate.ref}")
     if (held := held_by_nodes(seen, candidate, arrivals, late=late)) is not None:
@@ -134,11 +136,11 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
         reason, message = reasons.COLLECTING_EVIDENCE, f"{step} waits until every guardrail is decided: {evidence}"
         if hopeless := never_decided(seen):
             evidence = f"{hopeless}, and every node has {candidate.ref}, so no more will be counted"
-        if now >= deadline or hopeless:
-            return undecided(seen, now, candidate, evidence, may_go_on=True, at_once=now < deadline)
-    if now >= deadline:
+        if hopeless or not time_left:
+            return undecided(seen, now, candidate, evidence, may_go_on=True, at_once=bool(time_left))
+    if not time_left:
         return undecided(seen, now, candidate, message)
-    return report_rollout(seen, progressing(seen, reason, message), now, wake_at=min(deadline, now + LOOK_AGAIN))
+    return report_rollout(seen, progressing(seen, reason, message), now, wake_at=now + min(time_left, LOOK_AGAIN))
 
 
 def never_decided(seen: Observed) -> str:
@@ -209,12 +211,11 @@ def end_step(seen: Observed, now: datetime, candidate: Release, why: str) -> Pla
     the Rollout pauses, whatever `onUndecided` says: the candidate has passed and is not at fault, and nobody could judge it on every node.
     """
     if seen.every_node_next and (blind := seen.blind) is not None:
-        deadline = moment(seen.status.step_started_at) + timedelta(seconds=seconds(seen.spec.analysis.deadline))
-        if now >= deadline:
+        if not (time_left := until_deadline(seen)):
             why = f"undecided for {seen.spec.analysis.deadline}: {blind}"
             return ask_a_person(seen, now, f"{why}; request resume to watch again, or skip or abort")
         update = progressing(seen, reasons.COLLECTING_EVIDENCE, blind)
-        return report_rollout(seen, update, now, wake_at=min(deadline, now + LOOK_AGAIN))
+        return report_rollout(seen, update, now, wake_at=now + min(time_left, LOOK_AGAIN))
     if seen.at_last_step:
         reason, message = reasons.PROMOTED, f"{candidate.ref} is promoted: it is the stable version now"
     else:

@@ -8,6 +8,7 @@ from bramble.contracts.assignment import assignment_name
 from bramble.kinds.finalizer import has_finalizer, remove_finalizer
 from bramble.kinds.plan import NOTHING, Delete, Item, Plan
 from bramble.kinds.rollout import reasons
+from bramble.kinds.rollout.elapsed import deletion_event
 from bramble.kinds.rollout.ledger import ledger_name
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.status import names, report_rollout, waiting
@@ -32,7 +33,7 @@ def withdraw(seen: Observed, now: datetime) -> Plan | None:
         return report_rollout(seen, update, now, deletion, wake_at=now + LOOK_AGAIN)
     was_assigned = seen.status.stable is not None or seen.status.candidate is not None
     awaited = seen.nodes.serving_this_rollout | set(seen.nodes.unreachable if was_assigned else ())
-    if awaited and now < metadata.deleted + LONGEST_WAIT:
+    if awaited and seen.elapsed[deletion_event(metadata.deleted)] < LONGEST_WAIT.total_seconds():
         message = f"waiting for {names(awaited)} to stop serving the model, for ten minutes after the deletion at most"
         return report_rollout(seen, waiting(seen, reasons.WITHDRAWING, message), now, wake_at=now + LOOK_AGAIN)
     return Plan((*forget_evidence(seen), remove_finalizer(metadata)))
