@@ -91,10 +91,13 @@ def collect_rarely() -> None:
     """Leave full garbage collections to the operator's full lists.
 
     With thousands of devices one takes 100 ms, in which nothing else runs, and with Python's default there is one at each reading of the
-    gateway. Younger generations are collected as before.
+    gateway. Younger generations are collected as before. What is there now, modules and models above all, is never looked at again: it
+    lives as long as the process, and is a third of what a full collection with 5,000 devices would look at.
     """
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, FULL_COLLECTION)
+    gc.collect()
+    gc.freeze()
 
 
 def run_service(service: Callable[[Settings], Coroutine[Any, Any, None]]) -> int:

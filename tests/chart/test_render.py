@@ -52,6 +52,12 @@ def test_lint(helm: Helm) -> None:
         pytest.param("operator.replica=2", "'replica' not allowed", id="a value that does not exist"),
         pytest.param("gateway.replicas=0", "/gateway/replicas", id="nobody to talk to"),
         pytest.param("operator.settings.observeSeconds=99.5", "/operator/settings/observeSeconds", id="a fraction that is too large"),
+        pytest.param("operator.settings.observeSeconds=0.0", "/operator/settings/observeSeconds", id="no time between two readings"),
+        pytest.param("stores.allowedNetworks={1/999}", "/stores/allowedNetworks/0", id="a network that is none"),
+        pytest.param("stores.allowedNetworks={10.0.0.0/33}", "/stores/allowedNetworks/0", id="a prefix that is too long"),
+        pytest.param("stores.allowedNetworks={10.0.0.256/8}", "/stores/allowedNetworks/0", id="an address that is none"),
+        pytest.param("stores.allowedNetworks={10.0.0/8}", "/stores/allowedNetworks/0", id="an address cut short"),
+        pytest.param("stores.allowedNetworks={fe80::/129}", "/stores/allowedNetworks/0", id="a prefix that is too long for IPv6"),
         pytest.param("log.format=xml", "/log/format", id="a log format that does not exist"),
         pytest.param(
             "jobs.resources.snapshot.limits.cpu=2 cores",
@@ -140,9 +146,10 @@ def test_quantities_reach_the_operator_however_they_are_written(helm: Helm) -> N
 
 
 def test_allowed_networks_of_stores_reach_operator_and_gateway(helm: Helm, objects: list[Manifest]) -> None:
-    chosen = render(helm, "stores.allowedNetworks={127.0.0.0/8,fe80::/10}")
+    networks = ("127.0.0.0/8", "10.255.249.1/32", "0.0.0.0/0", "fe80::/10", "::ffff:10.0.0.0/128")
+    chosen = render(helm, f"stores.allowedNetworks={{{','.join(networks)}}}")
     for component in ("operator", "gateway"):
-        assert Settings.read(environment(chosen, component)).store_networks == (ip_network("127.0.0.0/8"), ip_network("fe80::/10"))
+        assert Settings.read(environment(chosen, component)).store_networks == tuple(map(ip_network, networks))
         assert Settings.read(environment(objects, component)).store_networks == ()
 
 

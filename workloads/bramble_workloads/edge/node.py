@@ -53,7 +53,7 @@ class Node:
         """Why an assignment of the last answer cannot be read, by its name."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self._worker_error: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        work = WorkLog(f"{settings.node}/{settings.state}")
+        work = WorkLog(f"{settings.node}/{settings.state}", settings.memory_folder)
         self._resources = NodeResources(
             settings=settings,
             gateway=gateway,

@@ -54,6 +54,8 @@ class Settings:
     """`BRAMBLE_QUEUE`: how many requests of one model may wait. Further requests are answered with 429."""
     disk_reserve: int = DISK_RESERVE_BYTES
     """`BRAMBLE_DISK_RESERVE`: bytes of the disk that downloads leave free. May have a unit, as the memory budget."""
+    memory_folder: Path = Path("/dev/shm")  # noqa: S108  (in a pod it belongs to the pod)
+    """`BRAMBLE_MEMORY_FOLDER`: a folder in memory, where the agent notes which models work, so that a crash is charged to the right one."""
     boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id")
     """`BRAMBLE_BOOT_ID_FILE`: a file whose content changes at each boot of the host."""
 
@@ -81,6 +83,7 @@ class Settings:
             withdraw_seconds=_number("BRAMBLE_WITHDRAW_SECONDS", env.get("BRAMBLE_WITHDRAW_SECONDS", "15")),
             queue=_whole("BRAMBLE_QUEUE", env.get("BRAMBLE_QUEUE", "64"), 1, MAX_WHOLE),
             disk_reserve=parse_quantity("BRAMBLE_DISK_RESERVE", env.get("BRAMBLE_DISK_RESERVE", str(DISK_RESERVE_BYTES))),
+            memory_folder=Path(env.get("BRAMBLE_MEMORY_FOLDER", cls.memory_folder)),
             boot_id_file=Path(env.get("BRAMBLE_BOOT_ID_FILE", cls.boot_id_file)),
         )
 

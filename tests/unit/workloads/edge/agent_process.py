@@ -60,6 +60,7 @@ class Agent:
             "BRAMBLE_STATE": str(self.state),
             "BRAMBLE_LISTEN": f"127.0.0.1:{self.port}",
             "BRAMBLE_BOOT_ID_FILE": str(self.boot),
+            "BRAMBLE_MEMORY_FOLDER": str(self.boot.parent),
             "BRAMBLE_WITHDRAW_SECONDS": "0.5",
             "BRAMBLE_DISK_RESERVE": "1Mi",
             **self.environment,

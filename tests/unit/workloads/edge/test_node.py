@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bramble.contracts.assignment import assignment_name
 from bramble_workloads.device.gateway_client import GatewayClient, Unreadable
-from bramble_workloads.edge import node as node_module
 from bramble_workloads.edge.assignment.assigned_model import AssignedModel
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.settings import Settings
@@ -21,10 +19,10 @@ NAME = assignment_name("rooms", "ads", "digits")
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(node_module, "WorkLog", partial(WorkLog, folder=tmp_path))
+def settings(tmp_path: Path) -> Settings:
     (tmp_path / "boot_id").write_text(BOOT)
-    return Settings(NODE, "rooms", BOARD, "https://gateway", state=tmp_path / "state", boot_id_file=tmp_path / "boot_id")
+    state, boot = tmp_path / "state", tmp_path / "boot_id"
+    return Settings(NODE, "rooms", BOARD, "https://gateway", state=state, memory_folder=tmp_path, boot_id_file=boot)
 
 
 def new_node(settings: Settings) -> Node:

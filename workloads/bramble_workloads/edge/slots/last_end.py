@@ -17,7 +17,6 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (in a pod it belongs to the pod)
 MODELS = 128
 """How many models are kept. Those beyond are never seen at work."""
 RECORD = struct.Struct("<32sI")
@@ -64,7 +63,7 @@ class WorkLog:
         folder: where the file is, which must be in memory: it changes with each request.
     """
 
-    def __init__(self, owner: str, folder: Path = SHARED_MEMORY) -> None:
+    def __init__(self, owner: str, folder: Path) -> None:
         self.found: frozenset[str] = frozenset()
         """The models at work when the process before ended; empty after a clean end, which leaves none at work.
 
