@@ -98,8 +98,8 @@ class World:
         return path
 
 
-def certificate(folder: Path) -> None:
-    """A CA and a certificate for the gateway: ca.crt, tls.crt, tls.key."""
+def certificate(folder: Path, names: tuple[x509.GeneralName, ...] = ()) -> None:
+    """A CA and a certificate for the gateway, under `HOST` and further names: ca.crt, tls.crt, tls.key."""
     now = datetime.now(UTC)
 
     def named(name: str) -> x509.Name:
@@ -121,7 +121,7 @@ def certificate(folder: Path) -> None:
         .issuer_name(named("test CA"))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST), *names]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
@@ -153,9 +153,9 @@ class Process:
 
 
 @contextmanager
-def started(world: World, kubeconfig: Path, folder: Path) -> Iterator[Process]:
-    """One replica, ended afterwards."""
-    certificate(folder)
+def started(world: World, kubeconfig: Path, folder: Path, names: tuple[x509.GeneralName, ...] = ()) -> Iterator[Process]:
+    """One replica, ended afterwards. Its certificate has these names beside `HOST`."""
+    certificate(folder, names)
     port, side_port = free_port(), free_port()
     settings = {
         "STORE_NETWORKS": "127.0.0.0/8",

@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from bramble.contracts.canonical import canonical_json, digest_of
-from bramble.contracts.images import Decode, ImageInput, Normalize
+from bramble.contracts.images import Crop, Decode, ImageInput, Normalize, Resize
 from bramble.contracts.package import File, Golden, GoldenTolerance, ModelDescription, Output, Package, Variant
 from bramble.contracts.tasks.base import Tensor
 from bramble.contracts.tasks.classification import Classify
@@ -49,6 +49,13 @@ def description(**changes: object) -> ModelDescription:
         **changes,
     }
     return ModelDescription.model_validate(fields)
+
+
+ANY_SIZE: dict[str, object] = {
+    "input": ImageInput(tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW")),
+    "preprocess": (Decode(color="L"), Resize(size=8), Crop(size=(8, 8)), Normalize(mean=(0.3,), std=(0.4,))),
+}
+"""What `build_package` takes for a model of the same digits that takes pictures of any size within the default limits."""
 
 
 def linear_graph(weights: NDArray[np.float32], bias: NDArray[np.float32], name: str = "linear") -> bytes:

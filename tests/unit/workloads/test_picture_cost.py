@@ -19,7 +19,7 @@ from PIL import ExifTags, Image
 from bramble.contracts.images import Crop, Decode, ImageInput, Resize
 from bramble.contracts.tasks.base import Tensor
 from bramble_workloads.processing import decoding_memory
-from bramble_workloads.processing.decoding_memory import MAX_PICTURE_BYTES, MEMORY
+from bramble_workloads.processing.decoding_memory import MAX_PICTURE_BYTES, MEMORY, QUICK_PIXELS, Costly
 from bramble_workloads.processing.errors import CorruptPicture, TooLarge
 from bramble_workloads.processing.picture import prepare, thumbnail
 from bramble_workloads.processing.picture_parts import MAX_PARTS, count_jpeg
@@ -207,18 +207,44 @@ def test_a_device_with_little_memory_takes_smaller_pictures(limited: Callable[[i
         take(content)
 
 
+LONG = QUICK_PIXELS + 1
+
+
+def test_a_quick_picture_does_not_wait_for_one_that_takes_long(limited: Callable[[int], None]) -> None:
+    limited(100)
+    with MEMORY.hold(100, LONG), MEMORY.hold(25, QUICK_PIXELS):
+        pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: black_png(1000, 501), id="pixels"),
+        pytest.param(lambda: jpeg_of_scans(200, 200, 13), id="scans"),
+        pytest.param(lambda: black_png(700, 700, 16, 0), id="memory"),
+    ],
+)
+def test_a_thread_for_quick_pictures_decodes_no_other(make: Callable[[], bytes], limited: Callable[[int], None]) -> None:
+    limited(12 * MIB)
+    with MEMORY.quick_only():
+        assert take(black_png(1000, 500)).size == (224, 224)
+        with pytest.raises(Costly):
+            take(make())
+    assert take(make()).size == (224, 224)
+
+
 def test_pictures_wait_until_there_is_memory_for_them(limited: Callable[[int], None]) -> None:
     limited(100)
     second = threading.Event()
 
     def take_second() -> None:
-        with MEMORY.hold(60):
+        with MEMORY.hold(60, LONG):
             second.set()
 
     thread = threading.Thread(target=take_second)
-    with MEMORY.hold(60):
+    with MEMORY.hold(60, LONG):
         thread.start()
-        with MEMORY.hold(40):
+        with MEMORY.hold(40, LONG):
             assert not second.is_set()
     thread.join(60)
     assert second.is_set()

@@ -81,5 +81,8 @@ def prefer_for_oom_kill() -> None:
 
 
 def lower_priority() -> None:
-    """Lower the scheduling priority of this process, so that it does not slow down requests."""
+    """Lower the scheduling priority of this thread, and of those that it starts, so that it does not slow down requests.
+
+    On Linux each thread has its own: https://man7.org/linux/man-pages/man2/nice.2.html.
+    """
     os.nice(NICENESS)

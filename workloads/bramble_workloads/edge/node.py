@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from bramble.contracts.assignment import Assignment, assignment_name
-from bramble_workloads.device import board
+from bramble_workloads.device import board, memory
 from bramble_workloads.device.blobs import Blobs
 from bramble_workloads.device.gateway_client import GatewayClient, Unreadable
 from bramble_workloads.edge.assignment.assigned_model import AssignedModel
@@ -18,9 +18,11 @@ from bramble_workloads.edge.node_resources import NodeResources
 from bramble_workloads.edge.serve.counters import Book
 from bramble_workloads.edge.serve.endpoint import Endpoint
 from bramble_workloads.edge.serve.recent_inputs import RecentInputs
+from bramble_workloads.edge.serve.workers import Workers
 from bramble_workloads.edge.settings import Settings, needed_for
 from bramble_workloads.edge.slots.last_end import LastEnd, WorkLog
 from bramble_workloads.edge.slots.slot_store import was_served
+from bramble_workloads.limits import usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class Node:
             last_end=LastEnd(work.found, served),
             report_soon=self.changed.set,
             last_contact=lambda: self._last_contact,
+            decoders=Workers(usable_cores(), "decode", memory.lower_priority),
             delete_unused_blobs=self._delete_unused_blobs,
         )
 
@@ -128,6 +131,7 @@ class Node:
         await asyncio.gather(*workers, return_exceptions=True)
         for model in self.models():
             await model.shut_down()
+        self._resources.decoders.close()
         self._writer.shutdown()
 
     # ------------------------------------------------------------------------------------------------ assignments

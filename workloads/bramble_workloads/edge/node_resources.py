@@ -11,6 +11,7 @@ from bramble_workloads.device.blobs import Blobs
 from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.serve.counters import Book
 from bramble_workloads.edge.serve.recent_inputs import RecentInputs
+from bramble_workloads.edge.serve.workers import Workers
 from bramble_workloads.edge.settings import Settings
 from bramble_workloads.edge.slots.last_end import LastEnd, WorkLog
 
@@ -36,5 +37,7 @@ class NodeResources:
     """Makes the agent send a report at once."""
     last_contact: Callable[[], float | None]
     """When the gateway last answered, in seconds on the monotonic clock; None if it has not answered this process yet."""
+    decoders: Workers
+    """Threads of lower priority, which decode pictures that take long."""
     delete_unused_blobs: Callable[[], None]
     """Deletes the blobs that no slot needs."""

@@ -20,6 +20,10 @@ STORED = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 COLOUR = 4
 COEFFICIENT = 2
 """Bytes that libjpeg keeps for each pixel of each component while it reads the scans of a JPEG that has several."""
+QUICK_PIXELS = 500_000
+"""Pixels of a picture, in all its scans together, that are decoded within a few milliseconds."""
+QUICK_PART = 4
+"""Quick pictures together may take one of so many parts of the budget more than the others, so that they do not wait for those."""
 SIXTEEN_BITS = 4
 """Bytes of a pixel beside the picture of 16 bits while it becomes one of 8 bits."""
 
@@ -49,6 +53,10 @@ def needed(image: Image.Image, scans: int, color: str, *, turned: bool, resized:
     return max(pixels * max(load, 2 * read if turned else 0, convert), (pixels + 2 * resized) * wanted)
 
 
+class Costly(Exception):
+    """It takes long to decode the picture, and the thread has none to spare. Nothing was decoded."""
+
+
 class DecodingMemory:
     """A budget of bytes for all pictures that a process decodes at once. A picture waits until its part is free.
 
@@ -59,8 +67,10 @@ class DecodingMemory:
 
     def __init__(self) -> None:
         self.limit: int | None = None
-        self._used = 0
+        self._used = {False: 0, True: 0}
+        """Bytes of pictures that take long, and of quick ones."""
         self._freed = threading.Condition()
+        self._here = threading.local()
 
     @property
     def most(self) -> int | None:
@@ -68,19 +78,40 @@ class DecodingMemory:
         return None if self.limit is None else min(self.limit, MAX_PICTURE_BYTES)
 
     @contextmanager
-    def hold(self, count: int) -> Iterator[None]:
-        """Hold so many bytes, which must be at most `most`."""
+    def quick_only(self) -> Iterator[None]:
+        """Decode no picture in this thread that takes long: `hold` raises Costly for it."""
+        self._here.quick_only = True
+        try:
+            yield
+        finally:
+            self._here.quick_only = False
+
+    @contextmanager
+    def hold(self, count: int, pixels: int) -> Iterator[None]:
+        """Hold memory for a picture.
+
+        Args:
+            count: the bytes, at most `most`.
+            pixels: that are decoded, in all scans together.
+
+        Raises:
+            Costly: it takes long, and the thread is for quick pictures only.
+        """
+        quick = pixels <= QUICK_PIXELS and (self.limit is None or count <= self.limit // QUICK_PART)
+        if not quick and getattr(self._here, "quick_only", False):
+            raise Costly
         if self.limit is None:
             yield
             return
+        most = self.limit // QUICK_PART if quick else self.limit
         with self._freed:
-            self._freed.wait_for(lambda: self._used + count <= (self.limit or 0))
-            self._used += count
+            self._freed.wait_for(lambda: self._used[quick] + count <= most)
+            self._used[quick] += count
         try:
             yield
         finally:
             with self._freed:
-                self._used -= count
+                self._used[quick] -= count
                 self._freed.notify_all()
 
 

@@ -98,7 +98,8 @@ def prepare(content: bytes, limits: ImageInput, operation: Decode, geometry: Seq
         image = opened.image
         resized = _most_resized(image.size, geometry, limits.max_pixels)
         turn = _announced_turn(image) if operation.exif else None
-        with MEMORY.hold(_require_memory(opened, operation.color, turn, resized, MEMORY.most)):
+        pixels = image.width * image.height * max(1, opened.scans)
+        with MEMORY.hold(_require_memory(opened, operation.color, turn, resized, MEMORY.most), pixels):
             image.load()
             turn = _turn(image) if operation.exif else None
             if turn is not None:

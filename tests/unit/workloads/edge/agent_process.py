@@ -44,6 +44,8 @@ class Agent:
         self.log = folder / "agent.log"
         self.process: asyncio.subprocess.Process | None = None
         self.environment = environment
+        self.group: Path | None = None
+        """The control group in which the process starts; its children are in it too."""
 
     @property
     def url(self) -> str:
@@ -65,9 +67,11 @@ class Agent:
             "BRAMBLE_DISK_RESERVE": "1Mi",
             **self.environment,
         }
-        command = ["-m", "bramble_workloads", "agent"] if program is None else ["-c", program]
+        command = [sys.executable, *(["-m", "bramble_workloads", "agent"] if program is None else ["-c", program])]
+        if self.group is not None:
+            command = ["sh", "-ec", 'echo $$ > "$0"; exec "$@"', f"{self.group}/cgroup.procs", *command]
         with self.log.open("ab") as log:
-            self.process = await asyncio.create_subprocess_exec(sys.executable, *command, env=env, stderr=log, stdout=log)
+            self.process = await asyncio.create_subprocess_exec(*command, env=env, stderr=log, stdout=log)
         if ready:
             await self.ready()
 

@@ -91,8 +91,10 @@ class Site:
                 return Response(b"waited")
         return Response(bytes(body), "text/plain")
 
-    async def connect(self) -> Client:
-        self.clients.append(Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**26)))
+    async def connect(self, address: str = "127.0.0.1") -> Client:
+        """A client with this address."""
+        connection = await asyncio.open_connection("127.0.0.1", self.port, limit=2**26, local_addr=(address, 0))
+        self.clients.append(Client(*connection))
         return self.clients[-1]
 
     async def end(self) -> None:

@@ -160,6 +160,25 @@ async def test_connections_with_half_a_head_do_not_keep_others_out(site: Site, m
         await client.close()
 
 
+@pytest.mark.parametrize("sent", [b"GET /echo HTTP/1.1\r\n", HEAD + b"Content-Length: 10\r\n\r\nhello"], ids=["heads", "bodies"])
+async def test_a_client_with_many_connections_takes_the_place_of_nobody_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 20)
+    kept = await site.connect()
+    await kept.send(post("/echo", b"a"))
+    assert (await kept.answer()).body == b"a"
+    hostile = [await site.connect("127.0.0.66") for _ in range(40)]
+    for client in hostile:
+        await client.send(sent)
+    await kept.send(post("/echo", b"b"))
+    assert (await kept.answer()).body == b"b"
+    assert (await site.ask(post("/echo", b"new"))).body == b"new"
+    assert site.connections <= 20
+    for client in hostile:
+        await client.close()
+
+
 async def test_where_all_are_busy_one_more_is_turned_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CONNECTIONS", 2)
     busy = [await site.connect() for _ in range(2)]

@@ -42,6 +42,7 @@ class AssignedModel:
             accepted.model,
             resources.book,
             resources.settings.queue,
+            resources.decoders,
             on_answered=partial(resources.recent.add, store.name),
             on_begin=partial(resources.work.begin, store.name),
             on_end=partial(resources.work.end, store.name),

@@ -151,7 +151,7 @@ class Api:
         except HttpError:
             endpoint.tally(served.label).add(REJECTED)
             raise
-        return self._predicted(request.client, endpoint, inference, endpoint.predict(served, inference.content))
+        return self._predicted(request.client, endpoint, inference, endpoint.predict(served, inference.content, request.client))
 
     async def _predicted(self, client: str, endpoint: Endpoint, inference: Inference, predicting: Awaitable[Predicted]) -> Response:
         try:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from bramble_workloads.edge.serve.counters import OVERLOADED, REJECTED, Book, Ke
 from bramble_workloads.edge.serve.http.messages import HttpError
 from bramble_workloads.edge.serve.protocol import Interface
 from bramble_workloads.edge.serve.workers import Workers
+from bramble_workloads.processing.decoding_memory import MEMORY, Costly
 from bramble_workloads.processing.errors import InputError, ModelFault
 from bramble_workloads.processing.model import Model, Prediction, calls_at_once
 
@@ -62,13 +63,16 @@ class Served:
         self._in_flight = 0
         self._retired = False
 
-    def begin(self, work: Callable[[Model], T]) -> asyncio.Future[T]:
-        """Begin some work on the model in one of its threads. `end` must follow, whatever becomes of the work."""
+    def begin(self) -> None:
+        """Keep the model until `end`, for one request."""
         self._in_flight += 1
-        return self._workers.submit(partial(work, self.model))
+
+    def run(self, work: Callable[[Model], T], client: str) -> asyncio.Future[T]:
+        """Do some work on the model in one of its threads, between `begin` and `end`."""
+        return self._workers.submit(partial(work, self.model), client)
 
     def end(self) -> None:
-        """Some work has ended, or its result is not needed any more."""
+        """A request has ended, or its result is not needed any more."""
         self._in_flight -= 1
         if self._retired and not self._in_flight:
             self._close()
@@ -86,6 +90,14 @@ class Served:
         release_memory()
 
 
+class _Waiting:
+    """A request that is not answered. Its work may be done in several parts, one after the other; `future` is that of the present one."""
+
+    def __init__(self, client: str, future: asyncio.Future[Any]) -> None:
+        self.client = client
+        self.future = future
+
+
 class Endpoint:
     """One model of this node, under a name that stays the same while versions change.
 
@@ -94,6 +106,7 @@ class Endpoint:
         model: its name.
         book: where its answers are counted.
         queue: how many requests may wait.
+        decoders: threads of all models that decode pictures that take long.
         on_answered: called with each picture that was answered.
         on_begin: called when work on a request begins.
         on_end: called when it has ended.
@@ -105,6 +118,7 @@ class Endpoint:
         model: str,
         book: Book,
         queue: int,
+        decoders: Workers,
         *,
         on_answered: Callable[[bytes], None],
         on_begin: Callable[[], None],
@@ -120,7 +134,10 @@ class Endpoint:
         self._on_answered, self._on_begin, self._on_end = on_answered, on_begin, on_end
         self._book = book
         self._queue = queue
-        self._waiting = 0
+        self._decoders = decoders
+        self._waiting: dict[str, list[_Waiting]] = {}
+        """Requests that are not answered, by client, the newest last."""
+        self._count_waiting = 0
 
     def switch(self, served: Served | None) -> None:
         """Let another model answer from the next request on. It runs between two steps of the event loop, so no request sees half of it."""
@@ -143,8 +160,10 @@ class Endpoint:
         """The counts of answers under this label."""
         return self._book.of(self.key(label))
 
-    def predict(self, served: Served, content: bytes | NDArray[np.float32]) -> Awaitable[Predicted]:
+    def predict(self, served: Served, content: bytes | NDArray[np.float32], client: str = "") -> Awaitable[Predicted]:
         """Begin to answer one picture (its bytes) or one tensor (as the graph takes it). The result must be awaited, which counts it.
+
+        Clients (addresses) take turns, and where too many requests wait, the client with the most of them loses its newest.
 
         Raises:
             Overloaded: too many wait already; counted as such, and not as an error of the model.
@@ -152,20 +171,51 @@ class Endpoint:
             ModelFault: the graph failed; counted as an error.
         """
         label = served.label
-        if self._waiting >= self._queue:
+        if self._count_waiting >= self._queue and not self._make_room(client):
             self.tally(label).add(OVERLOADED)
-            raise Overloaded(f"{self._waiting} requests of {self.name} wait already: send fewer at once")
+            raise self._overloaded()
         began = time.perf_counter()
-        self._waiting += 1
         self._on_begin()
+        served.begin()
         work = partial(_predict, content) if isinstance(content, bytes) else partial(_answer, content)
-        return self._count(served, label, began, content, served.begin(work))
+        waiting = _Waiting(client, served.run(work, client))
+        self._waiting.setdefault(client, []).append(waiting)
+        self._count_waiting += 1
+        return self._count(served, label, began, content, waiting)
+
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(f"{self._count_waiting} requests of {self.name} wait already: send fewer at once")
+
+    def _make_room(self, client: str) -> bool:
+        """Refuse the newest request of the client that has the most, if that is another one and has more than this one would have."""
+        greediest = max(self._waiting.values(), key=len)
+        if len(greediest) <= len(self._waiting.get(client, ())) + 1:
+            return False
+        loser = next((each for each in reversed(greediest) if not each.future.done()), None)
+        if loser is None:
+            return False
+        loser.future.set_exception(self._overloaded())
+        return True
 
     async def _count(
-        self, served: Served, label: Serving, began: float, content: bytes | NDArray[np.float32], result: asyncio.Future[Prediction]
+        self,
+        served: Served,
+        label: Serving,
+        began: float,
+        content: bytes | NDArray[np.float32],
+        waiting: _Waiting,
     ) -> Predicted:
         try:
-            prediction = await result
+            try:
+                prediction = await waiting.future
+            except Costly:
+                waiting.future = self._decoders.submit(partial(served.model.preprocessor, content), waiting.client)
+                tensor = await waiting.future
+                waiting.future = served.run(partial(_run, tensor), waiting.client)
+                prediction = await waiting.future
+        except Overloaded:
+            self.tally(label).add(OVERLOADED)
+            raise
         except (ModelFault, MemoryError):
             self.tally(label).failed()
             raise
@@ -173,7 +223,11 @@ class Endpoint:
             self.tally(label).add(REJECTED)
             raise
         finally:
-            self._waiting -= 1
+            self._count_waiting -= 1
+            others = self._waiting[waiting.client]
+            others.remove(waiting)
+            if not others:
+                del self._waiting[waiting.client]
             self._on_end()
             served.end()
         tally = self.tally(label)
@@ -184,7 +238,17 @@ class Endpoint:
 
 
 def _predict(content: bytes, model: Model) -> Prediction:
-    return model.predict(content)
+    """Answer a picture.
+
+    Raises:
+        Costly: it takes long to decode, and another request may wait for this thread.
+    """
+    with MEMORY.quick_only():
+        return model.predict(content)
+
+
+def _run(tensor: NDArray[np.float32], model: Model) -> Prediction:
+    return model.answer(model.run(tensor))
 
 
 def _answer(tensor: NDArray[np.float32], model: Model) -> Prediction:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
@@ -16,20 +17,36 @@ T = TypeVar("T")
 
 
 class Workers:
-    """A few threads and the calls that wait for them, first come, first served."""
+    """A few threads and the calls that wait for them. Clients take turns: one that sends many calls waits for its own.
 
-    def __init__(self, count: int, name: str) -> None:
+    Args:
+        count: of threads.
+        name: of the threads.
+        prepare: called once in each thread before its first call.
+    """
+
+    def __init__(self, count: int, name: str, prepare: Callable[[], object] | None = None) -> None:
         self._count = count
-        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._prepare = prepare
+        self._waiting: OrderedDict[str, deque[Callable[[], None]]] = OrderedDict()
+        """By client, who has the next turn first."""
+        self._lock = threading.Lock()
+        self._tokens: SimpleQueue[bool] = SimpleQueue()
+        """True for each call that was made, False for each thread that is to end."""
         for number in range(count):
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
 
-    def submit(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Call something in a thread; its result or its exception. Only from the event loop's thread, and before `close`."""
+    def submit(self, work: Callable[[], T], client: str = "") -> asyncio.Future[T]:
+        """Call something in a thread; its result or its exception. Only from the event loop's thread, and before `close`.
+
+        If the future is done before it is the call's turn, nothing is called.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
         def call() -> None:
+            if future.done():
+                return
             try:
                 result = work()
             except BaseException as error:  # noqa: BLE001  (it is raised again where the result is awaited)
@@ -37,17 +54,30 @@ class Workers:
             else:
                 loop.call_soon_threadsafe(_succeed, future, result)
 
-        self._calls.put(call)
+        with self._lock:
+            self._waiting.setdefault(client, deque()).append(call)
+        self._tokens.put(True)
         return future
 
     def close(self) -> None:
         """End the threads once all calls were made."""
         for _ in range(self._count):
-            self._calls.put(None)
+            self._tokens.put(False)
 
     def _work(self) -> None:
-        while (call := self._calls.get()) is not None:
-            call()
+        if self._prepare is not None:
+            self._prepare()
+        while self._tokens.get():
+            self._next()()
+
+    def _next(self) -> Callable[[], None]:
+        """The call whose turn it is."""
+        with self._lock:
+            client, calls = self._waiting.popitem(last=False)
+            call = calls.popleft()
+            if calls:
+                self._waiting[client] = calls
+            return call
 
 
 def _succeed(future: asyncio.Future[T], result: T) -> None:

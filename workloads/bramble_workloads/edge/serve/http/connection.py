@@ -31,6 +31,7 @@ class Connection(asyncio.BufferedProtocol):
     were read with it (`limits.BUFFER`), until that request is answered and the client has read the response.
 
     Attributes:
+        client: the address of the client.
         deadline: when the client's time is over, on the event loop's clock.
     """
 
@@ -39,7 +40,7 @@ class Connection(asyncio.BufferedProtocol):
         self._server = server
         self._loop = loop
         self._transport: asyncio.Transport
-        self._client = ""
+        self.client = ""
         self._open = False
         self._buffer = memoryview(server.buffer)
         self._unparsed = NOTHING
@@ -78,7 +79,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._client = str((self._transport.get_extra_info("peername") or [""])[0])  # None if the client has left already
+        self.client = str((self._transport.get_extra_info("peername") or [""])[0])  # None if the client has left already
         self._open = True
         self.deadline = self._loop.time() + limits.IDLE_SECONDS
         self._server.opened(self)
@@ -137,6 +138,11 @@ class Connection(asyncio.BufferedProtocol):
     def between_requests(self) -> bool:
         """True if no request is under way, and at most a part of a head has arrived."""
         return not self._exchanges and not self._unparsed and not self._closing
+
+    @property
+    def awaits_body(self) -> bool:
+        """True if the body of its only request has not arrived."""
+        return self._reading is not None and len(self._exchanges) == 1
 
     def close(self) -> None:
         """Close when everything that was written is sent."""
@@ -286,7 +292,7 @@ class Connection(asyncio.BufferedProtocol):
         version = parser.get_http_version()
         method = parser.get_method().decode()
         head.upgrade = parser.should_upgrade()
-        exchange = self._start(Request(method, head.target.decode("latin-1"), head.headers, head.content_length, self._client))
+        exchange = self._start(Request(method, head.target.decode("latin-1"), head.headers, head.content_length, self.client))
         exchange.old = version == "1.0"
         exchange.awaits_continue = head.headers.get("expect", "").lower() == "100-continue" and not exchange.old
         exchange.keep_alive = parser.should_keep_alive() and method != "CONNECT"
@@ -314,7 +320,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             exchange.call = call = self._server.handler(request)
             announced = None if request.coding else request.content_length  # a body of unknown length may need all that it may have
-            bodies.hold(exchange, self._client, min(call.limit, bodies.most if announced is None else announced), self._end_incomplete)
+            bodies.hold(exchange, self.client, min(call.limit, bodies.most if announced is None else announced), self._end_incomplete)
             exchange.body = Body(request, call)
         except HttpError as error:
             exchange.refuse(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from email.utils import formatdate
 
@@ -65,9 +66,17 @@ class HttpServer:
     # --------------------------------------------------------------------------------------------- for the connections
 
     def opened(self, connection: Connection) -> None:
-        """A client connected. Where there are too many, the one that would wait for a request no longer than all others is closed."""
+        """A client connected. Where there are too many, one of the client (the address) with the most is closed.
+
+        It is the one that would wait for a request no longer than its others; if it has a request under way on each, the one whose body
+        would be waited for no longer; and if all are answered, the new one.
+        """
         if len(self._connections) >= limits.MAX_CONNECTIONS:
-            unused = [each for each in self._connections if each.between_requests]
+            count = Counter(each.client for each in self._connections)
+            count[connection.client] += 1
+            greediest = max(count, key=lambda client: (count[client], client == connection.client))
+            theirs = [each for each in self._connections if each.client == greediest]
+            unused = [each for each in theirs if each.between_requests] or [each for each in theirs if each.awaits_body]
             min(unused, key=lambda each: each.deadline, default=connection).abort()
         self._connections.add(connection)
         self._empty.clear()
