@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit chaos mutants compat lint crds docs bench simulate scale images images-test clean lock upgrade cluster-up cluster-down cluster-status
+.PHONY: help setup demo test unit chaos hostile mutants compat lint crds docs bench simulate scale images images-test clean lock upgrade cluster-up cluster-down cluster-status
 
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tools tests examples benchmarks docs/generate.py)
@@ -23,14 +23,17 @@ demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, 
 
 test: lint  ## lint, unit tests, and everything on the local cluster that fits in 20 minutes
 	@$(PYTHON) -m pytest -m "alone" tests
-	@$(PYTHON) -m pytest -m "not chaos and not alone and not images and not compat" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
+	@$(PYTHON) -m pytest -m "not chaos and not hostile and not alone and not images and not compat" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
 
 unit: $(PYTHON)  ## the tests that need no cluster
-	@$(PYTHON) -m pytest -m "not cluster and not chaos and not images and not compat" tests
+	@$(PYTHON) -m pytest -m "not cluster and not chaos and not hostile and not images and not compat" tests
 
 chaos: $(PYTHON)  ## kill the operator before and after every write it makes; other examples of every property
 	@$(PYTHON) -m pytest -m chaos tests
 	@$(PYTHON) -m pytest -m hypothesis --hypothesis-profile other tests/unit
+
+hostile: $(PYTHON)  ## a tenant, a device, a store and a client do their worst beside a rollout, each by itself and all at once (MINUTES=10 each)
+	@$(if $(MINUTES),BRAMBLE_HOSTILE_MINUTES=$(MINUTES)) $(PYTHON) -m pytest -m hostile -s tests/hostile
 
 mutants: $(PYTHON)  ## which small faults in kinds, engine and guardrails no unit test notices (WHAT="bramble.kinds.rollout.*" SAMPLE=300)
 	@$(PYTHON) -m tools.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(WHAT)

@@ -209,6 +209,8 @@ class Endpoint:
             try:
                 prediction = await waiting.future
             except Costly:
+                if not isinstance(content, bytes):
+                    raise
                 waiting.future = self._decoders.submit(partial(served.model.preprocessor, content), waiting.client)
                 tensor = await waiting.future
                 waiting.future = served.run(partial(_run, tensor), waiting.client)

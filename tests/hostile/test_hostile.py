@@ -1,0 +1,101 @@
+"""A tenant, a device, a store and a client do all they can at once beside a neighbour's rollouts, which they do not change.
+
+`make hostile` plays each attacker by itself and all together, for as long as it is told, and compares the neighbour's latency with that of
+an undisturbed time in the same run. So nothing else should run beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.hostile.arena import Arena, stop_agents
+from tests.hostile.attack import Attackers, attackers
+from tests.hostile.neighbour import EXPECTED, Decisions, Neighbour, Seen
+
+pytestmark = [pytest.mark.cluster, pytest.mark.hostile, pytest.mark.timeout(7200)]
+
+ALL = ("tenant", "device", "store", "client")
+MINUTES = float(os.environ.get("BRAMBLE_HOSTILE_MINUTES", "10"))
+SLOWER = 1.5
+"""Times the undisturbed p99 that the neighbour's p99 may be."""
+
+MUST = {
+    "client": {
+        "picture, 300 scans: 413",
+        "picture, transparent: 413",
+        "request, two lengths: ['400']",
+        "request, gzip: ['413']",
+        "request, NaN: ['400']",
+        "feedback on an answer of somebody else: 403",
+    },
+    "device": {
+        "report, of another node: 403",
+        "report, counters beyond all bounds: 400",
+        "report, more than 1 MiB: 413",
+        "a blob of somebody else: 403",
+        "a token of no device: 403",
+        "what only the operator may read: 403",
+    },
+    "tenant": {"a reference: 0: Refused", "larger: Refused", "a fleet of others: created"},
+    "store": {f"answers: {way}" for way in ("drip", "hang", "lie", "endless", "redirect", "markup")},
+}
+"""Outcomes without which an attack has not taken place."""
+
+
+@pytest.fixture
+async def neighbour(place: Arena) -> AsyncIterator[Neighbour]:
+    """A neighbour whose first version serves on every device."""
+    await asyncio.gather(*(agent.start() for agent in place.agents.values()))
+    made = Neighbour(place)
+    try:
+        await made.first()
+        yield made
+    finally:
+        await asyncio.to_thread(made.leave)
+        await stop_agents(place)
+
+
+async def decided(neighbour: Neighbour, seconds: float) -> tuple[set[Decisions], Seen]:
+    """What was decided, again and again for so long, and what the clients saw meanwhile."""
+    neighbour.seen, until, found = Seen(), time.monotonic() + seconds, set[Decisions]()
+    while not found or time.monotonic() < until:
+        found.add(await neighbour.decide())
+    return found, neighbour.seen
+
+
+def check(neighbour: Neighbour, found: set[Decisions], seen: Seen) -> None:
+    assert seen.faults == []
+    assert found == {EXPECTED}
+    for agent in neighbour.place.agents.values():
+        assert agent.process is not None
+        assert agent.process.returncode is None, agent.tail()
+
+
+async def ended(attack: Attackers) -> dict[str, dict[str, int]]:
+    """What the attackers did; every trick that must have an outcome had it."""
+    await attack.end()
+    for name, outcomes in attack.done.items():
+        assert MUST[name] <= outcomes.keys(), (name, json.dumps(outcomes, indent=1))
+    return attack.done
+
+
+@pytest.mark.parametrize("names", [*((name,) for name in ALL), ALL], ids="-".join)
+async def test_a_neighbour_notices_nothing(place: Arena, neighbour: Neighbour, names: tuple[str, ...], record_property: Any) -> None:
+    with (place.folder / "attack.log").open("ab") as log:
+        async with attackers(names, place.known(), log) as attack, neighbour.asking():
+            _, calm = await decided(neighbour, MINUTES * 60 / 4)
+            attack.begin()
+            found, seen = await decided(neighbour, MINUTES * 60)
+            outcomes = await ended(attack)
+    figures = {"calm": calm.figures(), "attacked": seen.figures(), "load": os.getloadavg()[0], "outcomes": outcomes}
+    print(json.dumps(figures, indent=1))
+    record_property("figures", figures)
+    check(neighbour, found, seen)
+    assert seen.p(99) <= SLOWER * calm.p(99), figures
