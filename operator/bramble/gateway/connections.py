@@ -15,7 +15,7 @@ IDLE_OF_ADDRESS = 64
 """Connections of one address on which no call has succeeded and none is under way."""
 
 IDLE = 1024
-"""The same for all addresses. A connection with TLS takes about 50 KiB."""
+"""The same for all addresses. A connection with TLS takes about 60 KiB."""
 
 LOOK_SECONDS = 1.0
 """How often they are counted."""

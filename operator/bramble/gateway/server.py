@@ -11,6 +11,7 @@ import math
 import random
 import signal
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -62,6 +63,10 @@ HEAD_SECONDS = 20.0
 
 HANDSHAKE_SECONDS = 10.0
 """How long the TLS handshake of a connection may take."""
+
+TLS_BUFFER_BYTES = 32 * 1024
+"""What each TLS connection receives into; a record of TLS has 16 KiB. asyncio's own buffer has 256 KiB, filled with zeros for each
+connection, so a thousand devices with two connections each would take 560 MiB."""
 
 PARSING: dict[str, Any] = {"keepalive_timeout": HEAD_SECONDS, "auto_decompress": False}
 """How requests are read. A compressed body would otherwise be decompressed before anybody knows who has sent it."""
@@ -203,6 +208,11 @@ def _pair(folder: Path) -> tuple[bytes, ...]:
     return tuple(path.read_bytes() if (path := folder / name).is_file() else b"" for name in ("tls.crt", "tls.key"))
 
 
+def make_tls_buffers_small() -> None:
+    """Let the TLS connections of this process take little memory. asyncio has no other way to say so."""
+    SSLProtocol.max_size = TLS_BUFFER_BYTES
+
+
 @asynccontextmanager
 async def _listening(application: web.Application, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[web.Server]:
     """Listen on a port while the body runs, then answer what is under way. aiohttp's own sites cannot limit the time of a handshake."""
@@ -258,6 +268,7 @@ async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
 
 async def run(settings: Settings) -> None:
     """Run `python -m bramble gateway` until SIGTERM or SIGINT."""
+    make_tls_buffers_small()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

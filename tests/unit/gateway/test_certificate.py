@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from asyncio.sslproto import SSLProtocol
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bramble.gateway.server import renew, tls_context
+from bramble.gateway.server import TLS_BUFFER_BYTES, make_tls_buffers_small, renew, tls_context
 from tests.api.gateway import certificate
 from tests.unit.gateway.conftest import until
 from tests.unit.listening import listening
@@ -51,3 +53,19 @@ async def test_a_renewed_certificate_is_shown_and_a_broken_one_is_not(tmp_path: 
 def test_without_a_certificate_it_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         tls_context(tmp_path)
+
+
+async def test_a_tls_connection_takes_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SSLProtocol, "max_size", SSLProtocol.max_size)  # restored afterwards
+    make_tls_buffers_small()
+    certificate(tmp_path)
+    buffers: list[int] = []
+
+    async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        transport: Any = writer.transport
+        buffers.append(len(transport._ssl_protocol._ssl_buffer))
+
+    async with listening(look, tls_context(tmp_path)) as port:
+        await presented(port)
+        await until(lambda: bool(buffers))
+    assert buffers == [TLS_BUFFER_BYTES]
