@@ -254,6 +254,35 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
             "minNodes is more than a step has nodes",
         ),
         case("errors with quantile", ROLLOUT, {"spec.analysis.guardrails.0.quantile": "0.5"}, "guardrails[0]", "latency needs a quantile"),
+        case(
+            "recall of no class",
+            ROLLOUT,
+            {"spec.analysis.guardrails.0.metric": "recall"},
+            "guardrails[0]",
+            "precision and recall need a label",
+        ),
+        case("errors of a class", ROLLOUT, {"spec.analysis.guardrails.0.label": "ad"}, "guardrails[0]", "no other metric has one"),
+        case(
+            "a class without a name",
+            ROLLOUT,
+            {"spec.analysis.guardrails": [{"metric": "recall", "label": ""}]},
+            "guardrails[0].label",
+            "at least 1",
+        ),
+        case(
+            "a class with a name that is too long",
+            ROLLOUT,
+            {"spec.analysis.guardrails": [{"metric": "recall", "label": "x" * 129}]},
+            "guardrails[0].label",
+            "128",
+        ),
+        case(
+            "volunteers as the only reason to promote",
+            ROLLOUT,
+            {"spec.analysis.guardrails": [{"metric": "feedback", "ceiling": "0.1"}, {"metric": "feedback", "ceiling": "0.2"}]},
+            "feedback can undo a version, and is never the only reason to promote one",
+            "add another metric",
+        ),
         case("an unknown verdict", ROLLOUT, {"spec.analysis.onUndecided": "Hope"}, "onUndecided", '"Hope"', '"Abort"'),
     ],
 )
@@ -308,6 +337,19 @@ def test_refused(admission: Admission, manifest: Manifest, fragments: tuple[str,
             },
         ),
         case("better with a limit", ROLLOUT, {"spec.analysis.guardrails": [{"metric": "errors", "limit": "0.1", "better": True}]}),
+        case(
+            "two classes, and what people volunteer beside them",
+            ROLLOUT,
+            {
+                "spec.analysis.guardrails": [
+                    {"metric": "recall", "label": "ad"},
+                    {"metric": "recall", "label": "film \u2603"},
+                    {"metric": "precision", "label": "ad"},
+                    {"metric": "feedback"},
+                ]
+            },
+        ),
+        case("no guardrail", ROLLOUT, {"spec.analysis.guardrails": []}),
         case(
             "two guardrails of one metric",
             ROLLOUT,

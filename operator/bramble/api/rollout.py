@@ -399,9 +399,10 @@ class Status(KindStatus):
     analysis: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """The verdict on the version that is being tried, or was tried last: `attempt`, `step`, `verdict` (Pass, Fail or Undecided), and in
     `guardrails` of each metric `metric`, `label` (of metrics of one class), `verdict`, `candidateRate`, `stableRate`, `candidateEvents`,
-    `stableEvents`, `candidateNodes`, `stableNodes`, `toFail` and `toPass` (how far the evidence has come on the way to either, from 0 to
-    1), `drift` (by how much the rates of stable nodes changed by themselves since the attempt began; 0.2 is 20 %), and `message`, which
-    says how much is still needed."""
+    `stableEvents`, `candidateNodes`, `stableNodes`, `candidateDeviation` and `stableDeviation` (standard deviation of the rates of single
+    nodes, where there are two), `toFail` and `toPass` (how far the evidence has come on the way to either, from 0 to 1), `drift` (by how
+    much the rates of stable nodes changed by themselves since the attempt began; 0.2 is 20 %), and `message`, which says how much is
+    still needed."""
 
 
 KIND = Kind(

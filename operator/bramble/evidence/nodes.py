@@ -87,6 +87,12 @@ def compare(test: RatioTest, nodes: Sequence[Node], stable: Pair, allowed: float
     return Seen(spread, single, drifted)
 
 
+def deviation(nodes: Sequence[Node]) -> float | None:
+    """Standard deviation of the nodes' rates of bad events, each node weighing the same; None for fewer than two nodes with events."""
+    rates = [bad / events for bad, events in (node.sums for node in nodes) if events > 0]
+    return round(float(np.std(rates, ddof=1)), DECIMALS) if len(rates) > 1 else None
+
+
 def drift_allowed(nodes: Sequence[Node]) -> float:
     """The drift that the stable ones of these nodes ask to allow for (`drift.Drift.allowed`)."""
     stable = [node for node in nodes if not node.candidate]

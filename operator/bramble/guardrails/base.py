@@ -65,6 +65,7 @@ class Verdict(Document):
         candidate_rate, stable_rate: bad events per event.
         candidate_events, stable_events: how many events there were.
         candidate_nodes, stable_nodes: on how many nodes.
+        candidate_deviation, stable_deviation: standard deviation of the rates of single nodes; None for fewer than two nodes.
         to_fail, to_pass: how far the evidence has come on the way to either decision, from 0 to 1.
         drift: as in `GuardEvidence`.
     """
@@ -78,6 +79,8 @@ class Verdict(Document):
     stable_events: int
     candidate_nodes: int = 0
     stable_nodes: int = 0
+    candidate_deviation: float | None = None
+    stable_deviation: float | None = None
     to_fail: float = 0.0
     to_pass: float = 0.0
     drift: float | None = None
@@ -87,6 +90,18 @@ class Verdict(Document):
     def title(self) -> str:
         """How a message calls it."""
         return titled(self.metric, self.label)
+
+    @property
+    def difference(self) -> str:
+        """By how much the candidate's rate differs from the stable one, as a person reads it; empty where one of them had no event.
+
+        It says what was counted, not what is shown: that is the verdict.
+        """
+        if not (self.candidate_events and self.stable_events):
+            return ""
+        gap = self.candidate_rate - self.stable_rate
+        relative = f" ({100 * gap / self.stable_rate:+.3g} %)" if self.stable_rate else ""
+        return f"{100 * gap:+.3g} points{relative}, {'worse' if gap > 0 else 'better'}" if gap else "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +150,8 @@ class Metric(ABC):
             stable_events=theirs.events,
             candidate_nodes=mine.nodes,
             stable_nodes=theirs.nodes,
+            candidate_deviation=evidence.candidate_deviation,
+            stable_deviation=evidence.stable_deviation,
             to_fail=round(min(1.0, max(0.0, to_fail)), 3),
             to_pass=round(min(1.0, max(0.0, to_pass)), 3),
             drift=round(evidence.drift, 4) if evidence.drift is not None else None,

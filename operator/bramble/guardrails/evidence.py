@@ -59,6 +59,8 @@ class GuardEvidence(Document):
         share: the candidate's part of all bad events if it were like the stable version.
         single: evidence in nats of single nodes that the candidate is worse (`bramble.evidence.cohorts.single_nodes`).
         drift: by how much the rates of stable nodes changed by themselves, as a relative standard deviation; None without such nodes.
+        candidate_deviation, stable_deviation: standard deviation of the rates of single nodes; None for fewer than two nodes. It is for
+            people: the tests compare each node with its own history.
         over_ms: a request that takes longer than so many milliseconds is slow; None for other metrics, and until that is known.
         frozen: whether the candidate is compared with the history of the stable version, because no node serves that any more.
         seconds: for how long this was counted.
@@ -75,6 +77,8 @@ class GuardEvidence(Document):
     share: Annotated[Finite, Field(ge=0, le=1)] = 0.0
     single: Finite = NOTHING_SHOWN
     drift: Annotated[Finite, Field(ge=0)] | None = None
+    candidate_deviation: Annotated[Finite, Field(ge=0)] | None = None
+    stable_deviation: Annotated[Finite, Field(ge=0)] | None = None
     over_ms: Finite | None = None
     frozen: bool = False
     seconds: Annotated[Finite, Field(ge=0)] = 0.0

@@ -95,8 +95,25 @@ def test_a_verdict_says_how_far_the_evidence_has_come() -> None:
         "candidateNodes": 3,
         "stableNodes": 3,
         "drift": None,
+        "candidateDeviation": None,
+        "stableDeviation": None,
         "message": verdict.message,
     }
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "difference"),
+    [
+        row((100, 1000), (90, 9000), "+9 points (+900 %), worse", id="ten times as many"),
+        row((10, 1000), (18, 900), "-1 points (-50 %), better", id="half as many"),
+        row((10, 1000), (90, 9000), "none", id="as many"),
+        row((10, 1000), (0, 9000), "+1 points, worse", id="nothing to be a share of"),
+        row((0, 0), (90, 9000), "", id="nothing counted yet"),
+        row((10, 1000), (0, 0), "", id="nothing to compare with"),
+    ],
+)
+def test_the_difference_to_the_version_before(candidate: tuple[int, int], stable: tuple[int, int], difference: str) -> None:
+    assert ERRORS.judge(RULE, errors(candidate, stable), LEVELS).difference == difference
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 from bramble.api.labels import FINALIZER
 from bramble.api.objects import Invalid
 from bramble.api.rollout import Release
-from bramble.contracts.canonical import digest_of
+from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.package import Package
 from bramble.contracts.report import LeftOut, Running
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreUnavailable
@@ -25,7 +27,7 @@ from bramble.kinds.sources import Devices
 from bramble.kube.resources import Key
 from tests.unit.contracts.reading import DOCUMENTS
 from tests.unit.rollout.rows import UID, device
-from tests.unit.rollout.world import FakeSources, FakeWorld, package, package_digest, promoted
+from tests.unit.rollout.world import CLASSES, FakeSources, FakeWorld, package, package_digest, promoted
 
 row = pytest.param
 FLEET, VERSION = Key("Fleet", "", "demo"), Key("ModelVersion", "digits", "digits-1-0-0")
@@ -102,6 +104,85 @@ async def test_what_keeps_a_version_from_being_rolled_out(change: Callable[[Fake
     assert seen.blocker.reason == reason
     assert message in seen.blocker.message
     assert len(seen.blocker.message) < 300
+
+
+def guarding(*labels: str) -> list[dict[str, Any]]:
+    return [{"metric": "recall", "label": label, "ceiling": "0.1"} for label in labels]
+
+
+def with_classes(world: FakeWorld, version: str, classes: tuple[str, ...]) -> None:
+    """The version's package has these classes instead."""
+    document = json.loads(package(version))
+    document["postprocess"]["labels"] = classes
+    content = canonical_json(Package.model_validate(document))
+    world.files[blob_key(digest_of(content))] = content
+    target = world.objects[Key("ModelVersion", "digits", f"digits-{version.replace('.', '-')}")]["status"]["targets"][0]
+    target["package"] = digest_of(content)
+
+
+MANY = tuple(f"class-{number}" for number in range(100))
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "message"),
+    [
+        row(CLASSES, ("a", "b"), None, id="classes of the version"),
+        row(
+            CLASSES,
+            ("a", "zebra"),
+            "recall of 'zebra' cannot be counted: ModelVersion 'digits-1-0-0' has no such class (its classes: a, b); name one of them",
+            id="a class that it does not have",
+        ),
+        row(MANY, ("class-62",), None, id="the last class that devices tell apart"),
+        row(
+            MANY,
+            ("class-63",),
+            "recall of 'class-63' is not counted: of the 100 classes of 'digits-1-0-0', devices tell the first 63 apart",
+            id="a class behind it",
+        ),
+        row(
+            tuple("x" * 120 + name for name in "abcdefgh"),
+            ("y" * 128,),
+            f"(its classes: {', '.join(['x' * 30] * 5)} and 3 more)",
+            id="long names",
+        ),
+    ],
+)
+async def test_devices_must_count_the_classes_that_guardrails_name(
+    classes: tuple[str, ...], labels: tuple[str, ...], message: str | None
+) -> None:
+    world = FakeWorld(guardrails=guarding(*labels))
+    with_classes(world, "1.0.0", classes)
+    seen = await world.observe()
+    if message is None:
+        assert (seen.blocker, seen.wanted is None) == (None, False)
+        return
+    assert seen.wanted is None
+    assert seen.blocker is not None
+    assert seen.blocker.reason == "ClassNotCounted"
+    assert message in seen.blocker.message
+    assert len(seen.blocker.message) < 400
+
+
+async def test_a_spec_that_changes_later_does_not_stop_what_serves() -> None:
+    world = await promoted(FakeWorld(guardrails=guarding("a")), "1.0.0")
+    world.rollout["spec"]["analysis"]["guardrails"] = guarding("zebra")
+    world.store_away = True
+    seen = await world.observe()
+    assert (seen.blocker, seen.wanted is None) == (None, False)
+
+
+async def test_while_the_store_is_away_no_version_begins_whose_classes_are_not_known() -> None:
+    """The packages are known from the stored assignment, as where two ModelVersions share them."""
+    world = await promoted(FakeWorld(guardrails=guarding("a")), "1.0.0")
+    world.add_version("2.0.0")
+    version = world.objects[Key("ModelVersion", "digits", "digits-2-0-0")]
+    version["status"]["targets"][0]["package"] = package_digest("1.0.0")
+    world.want("2.0.0")
+    world.store_away = True
+    seen = await world.observe()
+    assert seen.blocker is not None
+    assert seen.blocker.reason == "StoreUnavailable"
 
 
 async def test_a_version_that_can_be_rolled_out() -> None:

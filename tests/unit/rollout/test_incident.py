@@ -18,7 +18,7 @@ from bramble.kinds.rollout.incident.markdown import plain, render_markdown
 from bramble.kinds.rollout.incident.page import render_page
 from bramble.kinds.rollout.policies.guardrails import guardrails
 from bramble.kube.resources import Key
-from tests.unit.rollout.rows import NOW, V1, V2, canaries, device, digest, kept, with_candidate
+from tests.unit.rollout.rows import NOW, V1, V2, canaries, counts, device, digest, kept, with_candidate
 from tests.unit.rollout.world import FakeWorld, promoted
 
 HOSTILE = "<script>alert(1)</script> [a](javascript:b) | `x` \n# y &amp; \" onload='z'"
@@ -63,11 +63,24 @@ def test_a_report_says_what_happened(render: Any) -> None:
         V2.ref,
         "GuardrailFailed",
         "25 % of 200 requests failed",
+        "+25 points, worse",
         "2026-11-21T11:50:00Z",
         "serves it",
         "hyperparameters.epochs",
     ):
         assert part in said, part
+
+
+def test_rates_come_with_their_deviation_over_the_nodes() -> None:
+    reports = canaries("a", "b", errors=50, others_errors=10)
+    reports["b"] = device("b", V2, attempt=2, seq=5, counts=[counts(V2, "candidate", errors=100)])
+    seen = with_candidate(reports, on=("a", "b"))
+    decision = Decision.model_validate(kept(seen, guardrails(seen, NOW))["decision"])
+    assert decision.reproduces()
+    _, errors = incident(decision=decision).evidence
+    assert errors == ("errors", "Fail", "37.5 % ± 17.7 %", "400", "5 % ± 0 %", "400", "+32.5 points (+650 %), worse")
+    lost, *_ = incident(decision=decision).evidence
+    assert "±" not in lost[2]
 
 
 def hostile() -> Incident:

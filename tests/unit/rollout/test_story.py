@@ -46,6 +46,42 @@ async def test_a_worse_version_is_undone_at_the_canary_and_every_board_verified(
     assert "accuracy: 50 % of" in world.status.undone.message  # type: ignore[union-attr]
 
 
+RECALL = {"metric": "recall", "label": "a", "maxRatio": "1.5", "ceiling": "0.1", "limit": "0.3", "minEvents": 50}
+
+
+async def test_a_version_that_misses_a_class_is_undone() -> None:
+    world = await undone(await promoted(FakeWorld(guardrails=[RECALL]), "1.0.0"))
+    assert world.condition("Aborted") == "True/GuardrailFailed"
+    message = world.status.undone.message  # type: ignore[union-attr]
+    assert message.startswith("recall of 'a': 50 % of ")
+    assert "predictions of this true class were answered otherwise on candidate nodes, 2 % of" in message
+    analysis = world.status.analysis or {}
+    assert [(each["metric"], each.get("label")) for each in analysis["guardrails"]] == [("lost", None), ("recall", "a")]
+    assert Decision.model_validate(world.status.decision).reproduces()
+
+
+async def test_a_version_that_finds_a_class_as_often_is_promoted() -> None:
+    world = await promoted(FakeWorld(guardrails=[RECALL]), "1.0.0")
+    world.wrong = {"1.0.0": 0.05, "2.0.0": 0.05}
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await promoted(world, "2.0.0")
+    assert set(world.active().values()) == {"2.0.0"}
+
+
+async def test_a_class_that_a_version_does_not_have_is_told_before_any_node_has_it() -> None:
+    world = await promoted(FakeWorld(guardrails=[RECALL]), "1.0.0")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    world.rollout["spec"]["analysis"]["guardrails"] = [{**RECALL, "label": "zebra"}]
+    await world.until(lambda: world.condition("Ready") == "False/ClassNotCounted")
+    await world.run(5)
+    assert (world.status.attempt, set(world.active().values())) == (1, {"1.0.0"})
+    assert world.events.count("Warning ClassNotCounted") == 1
+    world.rollout["spec"]["analysis"]["guardrails"] = [RECALL]
+    await promoted(world, "2.0.0")
+
+
 async def test_a_kept_decision_gives_the_same_verdict_again() -> None:
     world = await undone(await promoted(FakeWorld(), "1.0.0"))
     kept = {key: content for key, content in world.files.items() if key.startswith("decisions/") and key.endswith(".json")}

@@ -12,6 +12,7 @@ from bramble.api.objects import dump
 from bramble.api.rollout import Status
 from bramble.contracts.assignment import KEY, Assignment
 from bramble.contracts.canonical import canonical_json, digest_of
+from bramble.contracts.confusion import Confusion
 from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counters, Histogram, add_histograms
 from bramble.contracts.package import Package
 from bramble.contracts.report import (
@@ -44,6 +45,8 @@ SETTINGS = Settings(
     gateway_url="https://gateway:8443",
 )
 UID = "rollout-uid"
+CLASSES = ("a", "b")
+"""Of every version."""
 
 
 def package(version: str) -> bytes:
@@ -54,7 +57,7 @@ def package(version: str) -> bytes:
         "input": {"tensor": tensor},
         "preprocess": [{"op": "decode", "color": "L"}],
         "outputs": [{"name": "logits", "shape": [1, 2], "role": "logits"}],
-        "postprocess": {"labels": ["a", "b"]},
+        "postprocess": {"labels": CLASSES},
         "model": "digits",
         "version": version,
         "variant": {"name": "onnx-fp32", "minRuntime": "1.31"},
@@ -130,6 +133,7 @@ class FakeDevice:
         self.active, self.cohort = wanted, "candidate" if on_trial else "stable"
 
     def serve(self, requests: int, wrong_share: float) -> None:
+        """Answer requests, all of them labelled: their true class is the first one."""
         if self.active is None or not self.online:
             return
         key = (self.active, self.cohort, self.attempt)
@@ -151,6 +155,9 @@ class FakeDevice:
                     "wrong": before.count("wrong") + wrong,
                 },
                 "histograms": {PREDICT: add_histograms([before.histogram(PREDICT), Histogram(buckets=tuple(buckets))])},
+                "confusion": Confusion(
+                    classes=CLASSES, cells=(0, 0, before.count("right") + requests - wrong, 0, 1, before.count("wrong") + wrong)
+                ),
             }
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bramble.api.rollout import Release, Status
 from bramble.contracts.confusion import add_confusions
 from bramble.contracts.counters import Counted, Counters, add_histograms
-from bramble.evidence.nodes import DECIMALS, Node, compare
+from bramble.evidence.nodes import DECIMALS, Node, compare, deviation
 from bramble.guardrails.base import Rule
 from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import NOTHING_SHOWN, GuardEvidence, Tally
@@ -122,7 +122,12 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
     ]
     shown = _shown(ledger, guard, nodes)
     return shown.model_copy(
-        update={"over_ms": counted_metric(rule.metric).over_ms(guard.edge), "better": guard.better if rule.better else None}
+        update={
+            "over_ms": counted_metric(rule.metric).over_ms(guard.edge),
+            "better": guard.better if rule.better else None,
+            "candidate_deviation": deviation([node for node in nodes if node.candidate]),
+            "stable_deviation": deviation([node for node in nodes if not node.candidate]),
+        }
     )
 
 

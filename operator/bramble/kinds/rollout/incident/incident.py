@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bramble.api.rollout import Moment
+from bramble.guardrails.base import percent
 from bramble.kinds.rollout.decision import Decision
 
 Origin = Mapping[str, str]
@@ -13,6 +14,11 @@ Origin = Mapping[str, str]
 
 DIFFERENCES_LISTED = 60
 VALUE_CHARACTERS = 200
+
+
+EVIDENCE = ("guardrail", "verdict", "candidate", "events", "stable", "events", "difference")
+"""What the table of the evidence has of each guardrail."""
+DEVIATION = "Rates of bad events; behind ± the standard deviation of the rates of single nodes. Fewer are better."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,26 @@ class Incident:
     def title(self) -> str:
         """One line that says what was undone where."""
         return f"{self.decision.candidate or 'a version'} was undone on fleet {self.fleet}"
+
+    @property
+    def evidence(self) -> list[tuple[str, ...]]:
+        """The rows of the table of the evidence."""
+        return [
+            (
+                each.title,
+                each.verdict,
+                _rate(each.candidate_rate, each.candidate_deviation),
+                str(each.candidate_events),
+                _rate(each.stable_rate, each.stable_deviation),
+                str(each.stable_events),
+                each.difference,
+            )
+            for each in self.decision.judgement.guardrails
+        ]
+
+
+def _rate(rate: float, deviation: float | None) -> str:
+    return percent(rate) if deviation is None else f"{percent(rate)} ± {percent(deviation)}"
 
 
 def differences(stable: Origin | None, candidate: Origin | None) -> tuple[Difference, ...] | None:

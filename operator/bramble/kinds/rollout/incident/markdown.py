@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from bramble.guardrails.base import percent
-from bramble.kinds.rollout.incident.incident import Incident
+from bramble.kinds.rollout.incident.incident import DEVIATION, EVIDENCE, Incident
 
 _SPECIAL = re.compile(r"[\\`*_\[\]#|~@]|(?<=:)//|(?<=www)\.", re.IGNORECASE)
 """What formats or links within a line; the last two are links that GitHub makes of bare text."""
@@ -28,10 +27,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def render_markdown(incident: Incident) -> str:
     """The report."""
     decision = incident.decision
-    verdicts = [
-        (each.title, each.verdict, *_rate(each.candidate_rate, each.candidate_events), *_rate(each.stable_rate, each.stable_events))
-        for each in decision.judgement.guardrails
-    ]
     facts = [
         ("Rollout", incident.rollout),
         ("Fleet", incident.fleet),
@@ -48,7 +43,8 @@ def render_markdown(incident: Incident) -> str:
         "## Time line",
         table(("when", "what", "message"), [(each.at, each.reason, each.message) for each in incident.timeline]),
         "## Evidence",
-        table(("guardrail", "verdict", "candidate", "events", "stable", "events"), verdicts),
+        table(EVIDENCE, incident.evidence),
+        DEVIATION,
         "\n".join(f"- {plain(each.message)}" for each in decision.judgement.guardrails),
         "## Nodes with the candidate",
         table(("node", "what it last said"), [(each.node, each.said) for each in decision.nodes]),
@@ -56,10 +52,6 @@ def render_markdown(incident: Incident) -> str:
         _differences(incident),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _rate(rate: float, events: int) -> tuple[str, str]:
-    return percent(rate), str(events)
 
 
 def _differences(incident: Incident) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from bramble.kinds.rollout.incident import plots
-from bramble.kinds.rollout.incident.incident import Incident
+from bramble.kinds.rollout.incident.incident import DEVIATION, EVIDENCE, Incident
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -38,6 +38,8 @@ def render_page(incident: Incident) -> str:
         "<h2>Time line</h2>",
         table(("when", "what", "message"), [(each.at, each.reason, each.message) for each in incident.timeline]),
         "<h2>Evidence</h2>",
+        table(EVIDENCE, incident.evidence),
+        f"<p>{escape(DEVIATION)}</p>",
         plots.rates(decision.judgement.guardrails),
         plots.progress(decision.judgement.guardrails),
         f"<ul>{''.join(f'<li>{escape(each.message)}</li>' for each in decision.judgement.guardrails)}</ul>",
