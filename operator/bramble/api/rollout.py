@@ -384,8 +384,8 @@ class Status(KindStatus):
     decision: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
     """The last decision with its evidence: `action` (NextStep, Promote or Undo), `reason`, `message`, `at`, `attempt`, `step`, `stable` and
     `candidate` (names of ModelVersions), `rules` (the guardrails with every default filled in), `evidence` (about each of them), `rates`
-    (the error rates), `judgement` (`verdict` and `guardrails`, as in `analysis`), and `nodes` (what each node with the candidate last
-    said). A copy is filed in the store. Memory."""
+    (the error rates), `judgement` (`verdict` and `guardrails`, as in `analysis`), `nodes` (what each node with the candidate last
+    said), and `mistakes` (of an undo: which classes were answered for which). A copy is filed in the store. Memory."""
     decision_filed: bool = False
     """Whether the copy of the decision is in the store."""
     elapsed: dict[str, int] = Field(default_factory=dict)

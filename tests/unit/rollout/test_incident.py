@@ -16,6 +16,7 @@ from bramble.kinds.rollout.incident import plots
 from bramble.kinds.rollout.incident.incident import DIFFERENCES_LISTED, VALUE_CHARACTERS, Difference, Incident, differences
 from bramble.kinds.rollout.incident.markdown import plain, render_markdown
 from bramble.kinds.rollout.incident.page import render_page
+from bramble.kinds.rollout.mistakes import Mistake
 from bramble.kinds.rollout.policies.guardrails import guardrails
 from bramble.kube.resources import Key
 from tests.unit.rollout.rows import NOW, V1, V2, canaries, counts, device, digest, kept, with_candidate
@@ -88,7 +89,13 @@ def hostile() -> Incident:
     return incident(
         rollout=HOSTILE,
         fleet=HOSTILE,
-        decision=decision.model_copy(update={"nodes": (*decision.nodes, NodeState(node=HOSTILE, said=HOSTILE)), "candidate": HOSTILE}),
+        decision=decision.model_copy(
+            update={
+                "nodes": (*decision.nodes, NodeState(node=HOSTILE, said=HOSTILE)),
+                "candidate": HOSTILE,
+                "mistakes": (Mistake(true=HOSTILE, answered=HOSTILE, candidate=1, candidate_of=2, stable=0, stable_of=0),),
+            }
+        ),
         timeline=(Moment(at=HOSTILE, reason=HOSTILE, message=HOSTILE),),
         differences=(Difference(HOSTILE, HOSTILE, HOSTILE),),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bramble.api.rollout import Release, Status
-from bramble.contracts.confusion import add_confusions
+from bramble.contracts.confusion import Confusion, add_confusions
 from bramble.contracts.counters import Counted, Counters, add_histograms
 from bramble.evidence.nodes import DECIMALS, Node, compare, deviation
 from bramble.guardrails.base import Rule
@@ -85,8 +85,23 @@ class Counts:
         reports = {node: seen.report for node in self.nodes.fleet.nodes if (seen := self.nodes.report(node)) is not None}
         lines = {node: self._of_release(report.counters, self.status.stable) for node, report in reports.items()}
         served = {node: add_up(found) for node, found in lines.items() if found}
-        most = {node: MOST_PER_SECOND * (reports[node].uptime_ms / 1000 + SLACK_SECONDS) for node in served}
-        return {node: counted for node, counted in served.items() if counted.most_events <= most[node]}
+        return {node: counted for node, counted in served.items() if counted.most_events <= self._most(node)}
+
+    def confusions(self) -> tuple[Confusion, Confusion]:
+        """The labelled answers of this attempt by class, as the present processes counted them: the candidate's, and those of the stable
+        version on the other nodes. A device that claims more than can be in the time is left out.
+        """
+        lines = {node: line.counted for node, line in self._lines(self.candidates).items() if line.counted.most_events <= self._most(node)}
+        candidate, stable = (
+            add_confusions(seen for node in nodes if node in lines and (seen := lines[node].confusion) is not None)
+            for nodes in (sorted(self.candidates), sorted(self.others))
+        )
+        return candidate, stable
+
+    def _most(self, node: str) -> float:
+        """The most events that a node's agent can have counted since it started."""
+        seen = self.nodes.report(node)
+        return MOST_PER_SECOND * (seen.report.uptime_ms / 1000 + SLACK_SECONDS) if seen is not None else 0.0
 
     def _of_release(self, lines: Iterable[Counters], release: Release) -> list[Counters]:
         wanted, digests = (self.nodes.namespace, self.nodes.model), set(release.packages.values())

@@ -11,6 +11,7 @@ from bramble.contracts.counters import Counted
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import GuardEvidence
 from bramble.kinds.rollout.analysis import ErrorRates, Judgement, judge
+from bramble.kinds.rollout.mistakes import Mistake
 
 Action = Literal["NextStep", "Promote", "Undo"]
 
@@ -30,6 +31,8 @@ class Decision(Document):
         evidence: the evidence about each of them.
         rates: the probabilities of wrong decisions that the spec allowed.
         nodes: the nodes with the candidate, at most 50.
+        mistakes: of an undo, which classes the versions took for which, where answers were labelled. It is for people: no verdict follows
+            from it.
     """
 
     schema_: Literal["bramble.dev/decision/v2"] = "bramble.dev/decision/v2"
@@ -46,6 +49,7 @@ class Decision(Document):
     rates: ErrorRates
     judgement: Judgement
     nodes: tuple[NodeState, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
 
     def again(self) -> Judgement:
         """The judgement of the same evidence by the same rules, computed now."""

@@ -13,6 +13,7 @@ from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.analysis import error_rates
 from bramble.kinds.rollout.decision import Action, Decision, NodeState
 from bramble.kinds.rollout.losses import candidate_members
+from bramble.kinds.rollout.mistakes import mistakes
 from bramble.kinds.rollout.observed import Observed
 
 HISTORY_KEPT = 10
@@ -128,6 +129,7 @@ def decision(seen: Observed, action: Action, reason: str, message: str, now: dat
         rates=error_rates(seen.spec.analysis),
         judgement=seen.judgement,
         nodes=tuple(NodeState(node=node, said=last_words(seen, node)) for node in sorted(members)[:NAMES_KEPT]),
+        mistakes=mistakes(*seen.counts.confusions()) if candidate is not None and action == "Undo" else (),
     ).model_copy(update=changes)
     return {"decision": kept.model_dump(mode="json", by_alias=True, exclude_none=True), "decision_filed": False}
 

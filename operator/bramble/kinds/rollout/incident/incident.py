@@ -18,6 +18,8 @@ VALUE_CHARACTERS = 200
 
 EVIDENCE = ("guardrail", "verdict", "candidate", "events", "stable", "events", "difference")
 """What the table of the evidence has of each guardrail."""
+MISTAKES = ("true class", "answered", "candidate", "stable")
+"""What the table of classes that were taken for others has of each pair."""
 DEVIATION = "Rates of bad events; behind ± the standard deviation of the rates of single nodes. Fewer are better."
 
 
@@ -67,6 +69,18 @@ class Incident:
             )
             for each in self.decision.judgement.guardrails
         ]
+
+    @property
+    def mistakes(self) -> list[tuple[str, ...]]:
+        """The rows of the table of classes that were taken for others."""
+        return [
+            (each.true, each.answered, _share(each.candidate, each.candidate_of), _share(each.stable, each.stable_of))
+            for each in self.decision.mistakes
+        ]
+
+
+def _share(count: int, of: int) -> str:
+    return f"{count} of {of}" + (f" ({percent(count / of)})" if of else "")
 
 
 def _rate(rate: float, deviation: float | None) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from bramble.kinds.rollout.incident.incident import DEVIATION, EVIDENCE, Incident
+from bramble.kinds.rollout.incident.incident import DEVIATION, EVIDENCE, MISTAKES, Incident
 
 _SPECIAL = re.compile(r"[\\`*_\[\]#|~@]|(?<=:)//|(?<=www)\.", re.IGNORECASE)
 """What formats or links within a line; the last two are links that GitHub makes of bare text."""
@@ -46,6 +46,7 @@ def render_markdown(incident: Incident) -> str:
         table(EVIDENCE, incident.evidence),
         DEVIATION,
         "\n".join(f"- {plain(each.message)}" for each in decision.judgement.guardrails),
+        *(("## Classes that were taken for others", table(MISTAKES, incident.mistakes)) if incident.mistakes else ()),
         "## Nodes with the candidate",
         table(("node", "what it last said"), [(each.node, each.said) for each in decision.nodes]),
         "## What differs between the versions",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from bramble.kinds.rollout.incident import plots
-from bramble.kinds.rollout.incident.incident import DEVIATION, EVIDENCE, Incident
+from bramble.kinds.rollout.incident.incident import DEVIATION, EVIDENCE, MISTAKES, Incident
 
 STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -43,6 +43,7 @@ def render_page(incident: Incident) -> str:
         plots.rates(decision.judgement.guardrails),
         plots.progress(decision.judgement.guardrails),
         f"<ul>{''.join(f'<li>{escape(each.message)}</li>' for each in decision.judgement.guardrails)}</ul>",
+        *(("<h2>Classes that were taken for others</h2>", table(MISTAKES, incident.mistakes)) if incident.mistakes else ()),
         "<h2>Nodes with the candidate</h2>",
         table(("node", "what it last said"), [(each.node, each.said) for each in decision.nodes]),
         "<h2>What differs between the versions</h2>",
