@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.bounds import Whole
@@ -33,17 +34,24 @@ def counted_classes(classes: Sequence[str]) -> tuple[str, ...]:
     return short if len(short) == len(classes) <= MAX_CLASSES else short[: MAX_CLASSES - 1]
 
 
+@lru_cache(maxsize=1024)
+def _shared(classes: tuple[str, ...]) -> tuple[str, ...]:
+    return classes
+
+
 class Confusion(ExtensibleDocument):
     """How often each class was answered for each true class, without zeros.
 
     Attributes:
         classes: the classes that are counted by themselves (`counted_classes`).
         cells: three numbers for each pair that occurred: position of the true class in `classes`, position of the answered class, and how
-            often. The position after the last one stands for all other classes. One flat list takes a third of the memory of a list of
-            triples, and the operator holds those of thousands of devices.
+            often. The position after the last one stands for all other classes.
+
+    The operator holds those of thousands of devices. So equal `classes` are one object, and `cells` are flat, which takes a third of the
+    memory of a list of triples.
     """
 
-    classes: Annotated[tuple[ClassName, ...], Field(max_length=MAX_CLASSES)]
+    classes: Annotated[tuple[ClassName, ...], Field(max_length=MAX_CLASSES), AfterValidator(_shared)]
     cells: Annotated[tuple[Whole, ...], Field(max_length=3 * MAX_CLASSES**2)]
 
     @model_validator(mode="after")

@@ -67,6 +67,11 @@ def test_what_a_device_makes_is_what_the_operator_reads() -> None:
     assert len(document) < 80_000, "a full matrix of a busy device"
 
 
+def test_the_devices_of_a_fleet_share_the_names_of_their_classes() -> None:
+    first, second = (Confusion.model_validate_json(SEEN.model_dump_json()) for _ in range(2))
+    assert first.classes is second.classes
+
+
 def full(count: int, **changes: Any) -> dict[str, Any]:
     return {"classes": list(names(count)), "cells": [], **changes}
 
