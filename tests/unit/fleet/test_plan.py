@@ -22,7 +22,7 @@ from bramble.kinds.fleet.plan import LOOK_AGAIN, plan
 from bramble.kinds.fleet.render import setup_job
 from bramble.kinds.fleet.status import EXCLUDED_SHOWN
 from bramble.kinds.plan import Apply, CreateOnce, Delete, Item, PatchFields, Plan, manifest_digest
-from bramble.kube.resources import Key
+from bramble.kube.resources import NODE, Key
 from tests.unit.fleet.rows import NOW, devices, fleet, fleet_manifest, node, observed, prepared, with_image
 
 FACTS = {MEMORY_MIB: "8192", PAGE_SIZE: "16384"}
@@ -39,7 +39,9 @@ def of(plan: Plan, kind: type[Item], name: str = "") -> list[Any]:
 
 
 def patches(plan: Plan) -> dict[str, Any]:
-    return {item.key.name: item.patch["metadata"] for item in of(plan, PatchFields)}
+    found = of(plan, PatchFields)
+    assert all(item.alone for item in found if item.key.kind == NODE.kind), "one node that changes must not stop the others"
+    return {item.key.name: item.patch["metadata"] for item in found}
 
 
 def ready(plan: Plan) -> tuple[str, str, str]:
