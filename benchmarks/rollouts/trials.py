@@ -22,7 +22,6 @@ from benchmarks.rollouts.worlds import (
     MINUTES,
     NODES,
     REPORT,
-    SAMPLES,
     Block,
     Counts,
     Fleets,
@@ -32,11 +31,15 @@ from benchmarks.rollouts.worlds import (
     World,
     reports,
 )
+from bramble.api.rollout import Guardrail
 from bramble.evidence.baselines import baselines
-from bramble.evidence.growth import slope, steeper
+from bramble.evidence.growth import LOOK_HOURS, SAMPLES, flattest, most_nodes, rising, slope, steepest
 from bramble.evidence.losses import moment, most_are_lost
 from bramble.evidence.ratio import RatioTest
 from bramble.evidence.verdict import Levels
+from bramble.guardrails.evidence import Growth, GrowthLook, GuardEvidence
+from bramble.guardrails.memory import MEMORY
+from bramble.kinds.rollout.analysis import rule_of
 
 LEVELS = Levels(false_rollback=0.01, false_promotion=0.05, guardrails=2)
 """The default rates of wrong decisions, for one guardrail of the spec and `lost`, which is always judged."""
@@ -223,26 +226,38 @@ def lose_nodes(silences: Silences, rollouts: int, random: np.random.Generator) -
     return trial
 
 
-GROWTH_LOOKS = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Hours after the warm-up at which memory is compared."""
-
-LEAST_GROWTH = 1.0
-"""MiB per hour by which a canary must grow faster than the median stable node."""
-
-CHUNK = 100
+GROWTH = rule_of(Guardrail(metric=MEMORY.name))
+"""The guardrail with its defaults."""
 
 
 def grow(memory: Memory, rollouts: int, random: np.random.Generator) -> Trial:
-    """The guardrail `memory`, at its fixed looks."""
+    """The guardrail `memory`, at its fixed looks, by the operator's judgement of each."""
     slopes = memory.slopes(rollouts, random)
     trial = Trial(rollouts)
-    for hours in GROWTH_LOOKS:
-        at = np.linspace(0, hours, SAMPLES)
-        for begin in range(0, rollouts, CHUNK):
-            part = slice(begin, begin + CHUNK)
-            found = slope(at, memory.samples(slopes[part], at, random))
-            hit: NDArray[np.bool_] = steeper(found, CANDIDATE, LEAST_GROWTH) <= LEVELS.p_at(len(GROWTH_LOOKS))
-            trial.undone[part] = np.where(hit & np.isinf(trial.undone[part]), hours * 3600, trial.undone[part])
+    looks: list[tuple[GrowthLook, ...]] = [()] * rollouts
+    allowed = GROWTH.allowed_growth or 0.0
+    for hours in LOOK_HOURS:
+        at = np.arange(1, SAMPLES + 1) * hours / SAMPLES
+        samples = memory.samples(slopes, at, random)
+        found = slope(at, samples)
+        steep, flat = steepest(found, CANDIDATE, allowed), flattest(found, CANDIDATE, allowed)
+        under = rising(at, -samples[:, CANDIDATE], -allowed)
+        for one in np.flatnonzero(np.isinf(trial.undone)):
+            look = GrowthLook(
+                hours=hours,
+                draws=((CANARIES, NODES),),
+                candidate=float(np.median(found[one, CANDIDATE])),
+                stable=float(np.median(found[one, ~CANDIDATE])),
+                steep=int(steep[one]),
+                flat=int(flat[one]),
+                under=most_nodes(under[one]),
+            )
+            looks[one] = (*looks[one], look)
+            verdict = MEMORY.judge(GROWTH, GuardEvidence(metric=MEMORY.name, growth=Growth(looks=looks[one])), LEVELS).verdict
+            if verdict == "Fail":
+                trial.undone[one] = hours * 3600
+            elif verdict == "Pass":
+                trial.passed[one] = min(trial.passed[one], hours * 3600)
     return trial
 
 

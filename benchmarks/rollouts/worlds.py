@@ -243,10 +243,6 @@ class Silences:
         return random.poisson(self.a_week, (rollouts, NODES)) + reboots, np.full((rollouts, NODES), 7 * 24.0)
 
 
-SAMPLES = 17
-"""Samples of memory from which a slope is taken, whatever the time since the warm-up."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Memory:
     """How the memory of nodes grows.

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bramble.api.labels import MANAGED_BY, PREFIX
-from bramble.api.schema import Quantity, Rule, SpecPart, amount, computed, quoted
+from bramble.api.schema import Quantity, Rule, SpecPart, amount, as_quantity, computed, is_quantity, quoted
 
 NATIVE = ("cpu", "memory", "ephemeral-storage")
 HUGE_PAGES = "hugepages-"
@@ -29,15 +29,6 @@ def _is_device_in_cel(name: str) -> str:
     return f"({name}.contains('/') || {name}.startsWith({quoted(HUGE_PAGES)}))"
 
 
-def _is_valid(value: str) -> str:
-    return f"(type({value}) == int || isQuantity({value}))"
-
-
-def _as_quantity(value: str) -> str:
-    """A whole number or a text as a quantity, in CEL. The value must be valid."""
-    return f"(type({value}) == int ? quantity('0').add({value}) : quantity({value}))"
-
-
 def _known_names(field: str) -> Rule:
     """The rule that all names of this field are resources of a container. Its message shows the first that is none."""
     return computed(
@@ -51,9 +42,8 @@ def _known_names(field: str) -> Rule:
 def _within_limits() -> Rule:
     """The rule that no request is above its limit, as the API server demands of a pod."""
     request, limit = "self.requests[name]", "self.limits[name]"
-    above = (
-        f"name in self.limits && {_is_valid(request)} && {_is_valid(limit)} && {_as_quantity(request)}.isGreaterThan({_as_quantity(limit)})"
-    )
+    both = f"name in self.limits && {is_quantity(request)} && {is_quantity(limit)}"
+    above = f"{both} && {as_quantity(request)}.isGreaterThan({as_quantity(limit)})"
     first = f"self.requests.filter(name, {above})[0]"
     return computed(
         f"!has(self.requests) || !has(self.limits) || !self.requests.exists(name, {above})",

@@ -14,25 +14,30 @@ from bramble.api.schema import (
     Decimal,
     Duration,
     PositiveDuration,
+    Quantity,
     Rule,
     Share,
     SpecPart,
     StatusPart,
+    as_quantity,
     computed,
     exactly_one,
     immutable,
+    is_quantity,
     quoted,
 )
 from bramble.contracts.base import OneOf
 from bramble.contracts.confusion import MAX_CLASS_CHARACTERS
 from bramble.guardrails.base import Metric
 from bramble.guardrails.catalogue import ALWAYS, IN_A_SPEC
+from bramble.guardrails.growth import DEFAULT_GROWTH
 from bramble.kube.resources import ROLLOUT
 
 DEFAULT_RATIO = "1.5"
 DEFAULT_EVENTS = 400
 DEFAULT_NODES = 1
-"""What a guardrail that leaves `maxRatio`, `minEvents` or `minNodes` out is judged with."""
+ALLOWED_GROWTH = f"{DEFAULT_GROWTH:g}Mi"
+"""What a guardrail that leaves `maxRatio`, `minEvents`, `minNodes` or `allowedGrowth` out is judged with."""
 
 NODES_RULE = computed(
     "type(self) == int ? self >= 1 : self.matches('^([1-9][0-9]?|100)%$')",
@@ -132,6 +137,21 @@ def _set_where_needed(field: str, example: str) -> Rule:
     )
 
 
+def _only_of_some(field: str) -> Rule:
+    """Only metrics that take the field may be given it."""
+    without = [metric.name for metric in IN_A_SPEC if field not in metric.takes]
+    names = ", ".join(map(quoted, without))
+    return Rule(f"!has(self.{field}) || !(self.metric in [{names}])", f"{field}: there is none for {', '.join(without)}; remove it")
+
+
+def _of_some(field: str) -> str:
+    """The metrics that take a field, as a phrase."""
+    return ", ".join(metric.name for metric in IN_A_SPEC if field in metric.takes)
+
+
+OPTIONAL_FIELDS = tuple(dict.fromkeys(field for metric in IN_A_SPEC for field in sorted(metric.takes)))
+
+
 class Guardrail(SpecPart):
     """A bound on one metric of the candidate.
 
@@ -142,6 +162,7 @@ class Guardrail(SpecPart):
     RULES: ClassVar[tuple[Rule, ...]] = (
         _set_where_needed("quantile", '"0.99"'),
         _set_where_needed("label", "one of the model's classes"),
+        *(_only_of_some(field) for field in OPTIONAL_FIELDS if not all(field in metric.takes for metric in IN_A_SPEC)),
         Rule(
             "!has(self.maxRatio) || double(self.maxRatio) >= 1.0",
             'maxRatio: a candidate like the stable version has the ratio 1, so write "1" or more; to bound the rate itself, set a limit',
@@ -157,6 +178,12 @@ class Guardrail(SpecPart):
         Rule(
             "!has(self.better) || !self.better || !has(self.ceiling)",
             "better: a version that is no better passes by its ceiling; remove the ceiling, or better",
+        ),
+        Rule(
+            f"!has(self.growthLimit) || !{is_quantity('self.growthLimit')} ||"
+            f" (has(self.allowedGrowth) && !{is_quantity('self.allowedGrowth')}) || {as_quantity('self.growthLimit')}.isGreaterThan("
+            f"has(self.allowedGrowth) ? {as_quantity('self.allowedGrowth')} : quantity('{ALLOWED_GROWTH}'))",
+            f"growthLimit: growth that is allowed would fail; set a limit above allowedGrowth, which is {ALLOWED_GROWTH} when unset",
         ),
     )
 
@@ -186,6 +213,16 @@ class Guardrail(SpecPart):
     )
     min_nodes: Annotated[int, Field(ge=1)] | None = Field(
         None, description=f"On how many candidate nodes there must be any event before it passes; {DEFAULT_NODES} when unset."
+    )
+    allowed_growth: Quantity | None = Field(
+        None,
+        description=f"For {_of_some('allowedGrowth')}, in bytes per hour: by how much the candidate's may grow faster than that of stable"
+        f" nodes; {ALLOWED_GROWTH} when unset.",
+    )
+    growth_limit: Quantity | None = Field(
+        None,
+        description=f"For {_of_some('growthLimit')}, in bytes per hour: a growth that is too fast whatever that of stable nodes is. It"
+        " decides in fleets of a few nodes, and where there is no stable version to compare with, as in the last step.",
     )
 
 

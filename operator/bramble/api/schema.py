@@ -214,6 +214,17 @@ QUANTITY_RULE = computed(
 )
 """A value that passes this rule and is still too large (1e400) becomes a condition of the object."""
 
+
+def is_quantity(value: str) -> str:
+    """Whether a value is a whole number or a quantity, in CEL."""
+    return f"(type({value}) == int || isQuantity({value}))"
+
+
+def as_quantity(value: str) -> str:
+    """A whole number or a text as a quantity, in CEL. The value must be valid."""
+    return f"(type({value}) == int ? quantity('0').add({value}) : quantity({value}))"
+
+
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _SUFFIXES = {suffix: decimal.Decimal(10) ** power for suffix, power in (("", 0), ("n", -9), ("u", -6), ("m", -3), ("k", 3))}
 _SUFFIXES |= {letter: decimal.Decimal(1000) ** power for power, letter in enumerate("MGTPE", start=2)}

@@ -27,6 +27,12 @@ MAX_RUNNING = 64
 MAX_COUNTERS = 256
 """How many packages, cohorts and attempts a report has counters of."""
 
+MEMORY_TICK_MS = 450_000
+"""A sample of memory stands for so many milliseconds of uptime: an eighth of an hour."""
+
+MAX_MEMORY_SAMPLES = 32
+"""How many samples of memory a report has."""
+
 OFFLINE_SECONDS = 15
 """A device that has not reported for longer than this counts as offline."""
 
@@ -105,6 +111,10 @@ class LeftOut(ExtensibleDocument):
     """Confusions of counters that are in the report."""
 
 
+MemorySample = tuple[Whole, Whole]
+"""Uptime in milliseconds at which a tick of `MEMORY_TICK_MS` began, and the fewest bytes in it."""
+
+
 class Report(ExtensibleDocument):
     """The whole state of one device. The newest report by (boot id, instance, sequence) is the node's state."""
 
@@ -122,6 +132,9 @@ class Report(ExtensibleDocument):
     counters: Annotated[tuple[Counters, ...], Field(max_length=MAX_COUNTERS)] = ()
     left_out: LeftOut = LeftOut()
     health: Health = Health()
+    memory: Annotated[tuple[MemorySample, ...], Field(max_length=MAX_MEMORY_SAMPLES)] = ()
+    """The memory of the agent's process that no file backs, in RAM and in swap, over its uptime, oldest first. That process serves all
+    models. The older, the sparser: of the last 1, 2, 4, … 64 hours there are eight at even distances. Empty from older agents."""
     facts: BoardFacts | None = None
     """What the board is. The operator sets the node's labels from it."""
 

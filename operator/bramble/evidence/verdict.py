@@ -43,6 +43,10 @@ class Levels:
         """The probability below which a test at one of so many fixed looks undoes a candidate."""
         return self.false_rollback / self.guardrails / looks
 
+    def pass_p_at(self, looks: int) -> float:
+        """The probability below which a test at one of so many fixed looks passes a guardrail."""
+        return self.false_promotion / looks
+
     def outcome(self, worse: float, fine: float) -> Outcome:
         """The verdict of one guardrail. Where both are reached it is a Fail.
 
@@ -104,10 +108,10 @@ def in_words(more: float, event: str, per_second: float) -> str:
     # Two significant digits: the number is an expectation.
     digits = max(0, len(str(ceil(more))) - 2)
     number = f"about {ceil(more / 10**digits) * 10**digits:,} more {event}"
-    return f"{number} or {_time(more / per_second)}" if per_second > 0 else number
+    return f"{number} or {time_in_words(more / per_second)}" if per_second > 0 else number
 
 
-def _time(seconds: float) -> str:
+def time_in_words(seconds: float) -> str:
     """A duration in its largest fitting unit; less than two of that unit are told in the next smaller one."""
     for unit, length in (("days", DAY), ("hours", HOUR), ("minutes", MINUTE)):
         if seconds >= 2 * length:

@@ -16,6 +16,9 @@ from bramble.contracts.counters import Counted
 from bramble.evidence.verdict import Levels, Outcome
 from bramble.guardrails.evidence import GuardEvidence, Tally
 
+SHARE_FIELDS = frozenset({"better", "ceiling", "limit", "maxRatio", "minEvents", "minNodes"})
+"""Optional fields of a guardrail on a share of events."""
+
 CLASS_CHARACTERS = 30
 """How much of a class's name a message has."""
 
@@ -38,6 +41,8 @@ class Rule(Document):
         absolute: there is no stable version to compare with: only limit and ceiling are judged.
         min_events: how many events the candidate must have had before it passes.
         min_nodes: on how many candidate nodes there must have been any event before it passes.
+        allowed_growth: by how many MiB per hour memory may grow faster than on stable nodes; None for metrics that count events.
+        growth_limit: a growth in MiB per hour above which a version fails whatever that of the stable nodes is.
     """
 
     metric: str
@@ -50,6 +55,8 @@ class Rule(Document):
     absolute: Literal[True] | None = None
     min_events: int
     min_nodes: int
+    allowed_growth: float | None = None
+    growth_limit: float | None = None
 
     @property
     def title(self) -> str:
@@ -62,7 +69,7 @@ class Verdict(Document):
 
     Attributes:
         label: the class that was counted; None for a metric of all classes.
-        candidate_rate, stable_rate: bad events per event.
+        candidate_rate, stable_rate: bad events per event; for memory, the median growth in MiB per hour.
         candidate_events, stable_events: how many events there were.
         candidate_nodes, stable_nodes: on how many nodes.
         candidate_deviation, stable_deviation: standard deviation of the rates of single nodes; None for fewer than two nodes.
@@ -113,6 +120,7 @@ class Metric(ABC):
         description: what it measures, as the rest of a sentence that begins with its name.
         event: what one event is, in the plural, as a message and the API's description call it.
         fields: optional fields of a guardrail that this metric needs. No metric that does not list a field may be given it.
+        takes: optional fields of a guardrail that this metric may be given as well, by their names in a spec.
         always: it is judged for every candidate, and a spec cannot name it.
         promotes: a spec may name it alone. One that does not can undo a candidate, but is never the only reason to promote one.
     """
@@ -121,6 +129,7 @@ class Metric(ABC):
     description: str
     event: str
     fields: frozenset[str] = frozenset()
+    takes: frozenset[str] = SHARE_FIELDS
     always: Rule | None = None
     promotes: bool = True
 
@@ -136,6 +145,18 @@ class Metric(ABC):
     def tests(self, rule: Rule) -> int:  # noqa: ARG002
         """How many of its tests can undo a candidate: the allowed probability is divided among those of all guardrails."""
         return 0
+
+    def stands_alone(self, rule: Rule) -> bool:  # noqa: ARG002
+        """Whether a rule can be judged where there is no stable version."""
+        return False
+
+    def figure(self, rate: float) -> str:
+        """A rate of a verdict as a person reads it."""
+        return percent(rate)
+
+    def difference(self, verdict: Verdict) -> str:
+        """By how much both cohorts' rates in a verdict differ, as a person reads it."""
+        return verdict.difference
 
     def verdict(self, outcome: Outcome, evidence: GuardEvidence, message: str, to_fail: float = 0.0, to_pass: float = 0.0) -> Verdict:
         """A verdict with the rates of both cohorts."""
@@ -208,6 +229,10 @@ class CountedMetric(Metric):
     def tests(self, rule: Rule) -> int:
         """The comparison with the stable cohort, and the limit."""
         return (0 if rule.absolute else 1) + (0 if rule.limit is None else 1)
+
+    def stands_alone(self, rule: Rule) -> bool:
+        """Its limit and its ceiling can. What is slow cannot be known there."""
+        return bool(rule.limit or rule.ceiling) and not self.compares_durations
 
     def judge(self, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:
         """Compare the evidence with what a decision needs (`bramble.guardrails.judging`)."""

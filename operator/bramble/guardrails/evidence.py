@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from bramble.contracts.base import Document
+from bramble.contracts.base import Document, ExtensibleDocument
 from bramble.contracts.bounds import Finite, Whole
 
 NOTHING_SHOWN = -100.0
 """Evidence in nats that changes no sum."""
+
+
+MOST_BOARDS = 16
+"""As many as a Fleet may have."""
+
+
+NodeNumber = Annotated[int, Field(ge=0, le=2**15)]
 
 
 class Tally(Document):
@@ -47,6 +54,62 @@ class Away(Document):
     others: Whole = 0
 
 
+class GrowthLook(ExtensibleDocument):
+    """What one look at the memory of nodes showed (`bramble.evidence.growth`). Slopes are in MiB per hour.
+
+    Attributes:
+        hours: the slopes are those of so many last hours.
+        draws: how many canaries and nodes were compared with one another, by board.
+        candidate, stable: the median slope of all nodes of the cohort that were looked at; 0 without any.
+        steep: how many of the steepest nodes are canaries, each of them taken for flatter by what is allowed (`steepest`).
+        flat: how many of the flattest nodes are then (`flattest`).
+        over: how probable the canaries' samples are if memory grows by the limit; 1 without a limit.
+        under: how probable they are if it grows by what is allowed.
+    """
+
+    hours: Annotated[Finite, Field(gt=0)]
+    draws: Annotated[tuple[tuple[NodeNumber, NodeNumber], ...], Field(max_length=MOST_BOARDS)]
+    candidate: Finite
+    stable: Finite
+    steep: Whole
+    flat: Whole
+    over: Annotated[Finite, Field(ge=0, le=1)] = 1.0
+    under: Annotated[Finite, Field(ge=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _marked(self) -> Self:
+        compared = sum(canaries for canaries, nodes in self.draws if canaries < nodes)
+        if any(canaries > nodes for canaries, nodes in self.draws) or max(self.steep, self.flat) > compared:
+            raise ValueError(f"there are not so many canaries in {self.draws}")
+        return self
+
+    @property
+    def canaries(self) -> int:
+        """How many canaries were looked at."""
+        return sum(canaries for canaries, _ in self.draws)
+
+    @property
+    def nodes(self) -> int:
+        """How many nodes were."""
+        return sum(nodes for _, nodes in self.draws)
+
+
+class Growth(ExtensibleDocument):
+    """The evidence about how memory grows.
+
+    Attributes:
+        looks: those that were taken, in order.
+        serving: how many nodes serve the candidate.
+        reporting: how many of them have reported any memory.
+        wait_hours: how long it takes at least until the next look.
+    """
+
+    looks: Annotated[tuple[GrowthLook, ...], Field(max_length=16)] = ()
+    serving: Whole = 0
+    reporting: Whole = 0
+    wait_hours: Annotated[Finite, Field(ge=0)] = 0.0
+
+
 class GuardEvidence(Document):
     """The evidence about one guardrail.
 
@@ -65,6 +128,7 @@ class GuardEvidence(Document):
         frozen: whether the candidate is compared with the history of the stable version, because no node serves that any more.
         seconds: for how long this was counted.
         away: how many nodes are away at once; None for metrics that do not look at that.
+        growth: the evidence about a metric that compares how memory grows; None for others, which have all that is above.
     """
 
     metric: str
@@ -83,3 +147,4 @@ class GuardEvidence(Document):
     frozen: bool = False
     seconds: Annotated[Finite, Field(ge=0)] = 0.0
     away: Away | None = None
+    growth: Growth | None = None

@@ -103,7 +103,7 @@ def test_an_older_gateway_hears_a_newer_agent(former: Run) -> None:
     )  # fmt: skip
     report = Report(
         node="pi-1", fleet="f", board="rpi5", boot_id="x", instance="i", uptime_ms=5, sequence=9, running=(row,), counters=(counted,),
-        left_out=LeftOut(running=1, counters=2, confusions=3),
+        left_out=LeftOut(running=1, counters=2, confusions=3), memory=((0, 2**27), (450_000, 2**27 + 1)),
     )  # fmt: skip
     assert former(READ_REPORT, report.model_dump_json(by_alias=True).encode()) == f"pi-1 9 {STABLE} refused 4 6"
 
@@ -115,3 +115,4 @@ def test_a_newer_gateway_hears_an_older_agent(former: Run) -> None:
     assert (report.sequence, row.seq, row.active, row.bad) == (9, 4, STABLE, (CANDIDATE,))
     assert (report.counters[0].counts, report.counters[0].confusion) == ({"requests": 7, "crashes": 1}, None)
     assert (report.left_out, json.loads(written).get("leftOut")) == (LeftOut(), None)
+    assert (report.memory, json.loads(written).get("memory")) == ((), None)

@@ -16,6 +16,7 @@ from bramble.contracts.confusion import Confusion
 from bramble.contracts.counters import BUCKETS, PREDICT, Cohort, Counters, Histogram, add_histograms
 from bramble.contracts.package import Package
 from bramble.contracts.report import (
+    MEMORY_TICK_MS,
     CandidateState,
     Health,
     Report,
@@ -35,6 +36,7 @@ from bramble.kinds.rollout.plan import plan
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLOUT, Key, Manifest, Resource, key_of
 from bramble.settings import Settings
+from bramble_workloads.edge.memory_series import MemorySeries
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SETTINGS = Settings(
@@ -94,6 +96,13 @@ class FakeDevice:
     """Packages that it gave up in this attempt."""
     last: Assignment | None = None
     counters: dict[tuple[str, str, int], Counters] = field(default_factory=dict)
+    grows: dict[str, float] = field(default_factory=dict)
+    """MiB per hour by which memory grows while it serves a package; 0 where none is given."""
+    held: float = 200.0
+    """MiB that the agent needs."""
+    noise: float = 0.0
+    """MiB by which every other sample is higher."""
+    memory: MemorySeries = field(default_factory=MemorySeries)
 
     def accept(self, assignment: Assignment) -> None:
         if not self.online or assignment.seq < self.seq:
@@ -114,6 +123,14 @@ class FakeDevice:
     def restart(self) -> None:
         """The agent's process is another one from now on."""
         self.clock = self.since = 0.0
+        self.held, self.memory = 200.0, MemorySeries()
+
+    def live(self, seconds: float) -> None:
+        """Time passes for the process."""
+        self.clock += seconds
+        self.held += self.grows.get(self.active or "", 0.0) * seconds / 3600
+        tick = round(self.clock * 1000) // MEMORY_TICK_MS
+        self.memory.add(round(self.clock * 1000), round((self.held + self.noise * (tick % 2)) * 2**20))
 
     def _take(self, assignment: Assignment) -> None:
         self.seq, self.attempt, self.rollout_uid = assignment.seq, assignment.attempt, assignment.rollout_uid
@@ -169,6 +186,7 @@ class FakeDevice:
         return Report(
             node=self.node, fleet="demo", board=self.board, boot_id="b", instance="i", uptime_ms=round(self.clock * 1000), sequence=1,
             running=(running,) if seq_known else (), counters=tuple(self.counters.values()), health=Health(free_bytes=10**9),
+            memory=self.memory.samples(round(self.clock * 1000)),
         )  # fmt: skip
 
 
@@ -296,7 +314,7 @@ class FakeWorld:
         self.now += timedelta(seconds=seconds)
         self.clock += seconds
         for device in self.devices.values():
-            device.clock += seconds
+            device.live(seconds)
         if (assignment := self.assignment) is not None:
             for device in self.devices.values():
                 device.accept(assignment)

@@ -34,6 +34,16 @@ def status_bytes(field: str, pid: int | str = "self") -> int | None:
     return int(found[1]) * 1024 if found else None
 
 
+def anonymous_bytes() -> int | None:
+    """Bytes of this process that no file backs, in RAM and in swap; None where the kernel does not tell.
+
+    This is what leaks. Resident memory as a whole goes down when the kernel moves pages to swap (zram on a Raspberry Pi), and up and down
+    with the pages of files that are mapped, such as libraries.
+    """
+    resident, swapped = status_bytes("RssAnon"), status_bytes("VmSwap")
+    return None if resident is None else resident + (swapped or 0)
+
+
 def available_bytes() -> int | None:
     """Bytes that new processes can use without swapping (MemAvailable of /proc/meminfo)."""
     lines = Path("/proc/meminfo").read_text().splitlines()

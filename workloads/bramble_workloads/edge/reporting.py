@@ -10,10 +10,11 @@ import time
 from collections.abc import Collection
 
 from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, MAX_RUNNING, REPORT_SECONDS, CandidateState, LeftOut, Report
-from bramble_workloads.device import board
+from bramble_workloads.device import board, memory
 from bramble_workloads.device.backoff import retry_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
+from bramble_workloads.edge.memory_series import MemorySeries
 from bramble_workloads.edge.node import Node
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Reporter:
         self._started = time.monotonic()
         self._sequence = 0
         self._facts = board.facts()
+        self._memory = MemorySeries()
         self._connected = True
 
     def report(self) -> Report:
@@ -41,18 +43,21 @@ class Reporter:
         settings = self._node.settings
         models = self._node.models()
         counters = self._node.book.report(model.endpoint.key(model.endpoint.current.label) for model in models if model.endpoint.current)
+        uptime_ms = round((time.monotonic() - self._started) * 1000)
+        self._memory.add(uptime_ms, memory.anonymous_bytes())
         report = Report(
             node=settings.node,
             fleet=settings.fleet,
             board=settings.board,
             boot_id=self._node.boot_id,
             instance=self._node.instance,
-            uptime_ms=round((time.monotonic() - self._started) * 1000),
+            uptime_ms=uptime_ms,
             sequence=self._sequence,
             running=tuple(model.report(self._started) for model in models[:MAX_RUNNING]),
             counters=counters[:MAX_COUNTERS],
             left_out=LeftOut(running=max(0, len(models) - MAX_RUNNING), counters=max(0, len(counters) - MAX_COUNTERS)),
             health=board.health(settings.state),
+            memory=self._memory.samples(uptime_ms),
             facts=self._facts,
         )
         return within(MAX_REPORT_BYTES, report)

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from bramble.api.rollout import DEFAULT_EVENTS, DEFAULT_NODES, DEFAULT_RATIO, Analysis, Guardrail
+from bramble.api.schema import amount
 from bramble.contracts.base import Document
 from bramble.evidence.verdict import Levels, Outcome
 from bramble.guardrails.base import Rule, Verdict
-from bramble.guardrails.catalogue import METRICS, counted_metric, metric_named
+from bramble.guardrails.catalogue import METRICS, metric_named
 from bramble.guardrails.evidence import GuardEvidence
+from bramble.guardrails.growth import DEFAULT_GROWTH, MIB, GrowthMetric
 
 ALWAYS: tuple[Rule, ...] = tuple(metric.always for metric in METRICS if metric.always is not None)
 """The rules that every candidate is judged by, whatever the spec says."""
@@ -44,6 +46,15 @@ class Judgement(Document):
 
 def rule_of(guardrail: Guardrail) -> Rule:
     """A guardrail of a spec with its defaults filled in. Specs of earlier releases may have a margin below 1, and a ceiling of 0."""
+    if isinstance(metric_named(guardrail.metric), GrowthMetric):
+        return Rule(
+            metric=guardrail.metric,
+            max_ratio=1.0,
+            min_events=0,
+            min_nodes=guardrail.min_nodes or DEFAULT_NODES,
+            allowed_growth=DEFAULT_GROWTH if guardrail.allowed_growth is None else _mebibytes(guardrail.allowed_growth),
+            growth_limit=None if guardrail.growth_limit is None else _mebibytes(guardrail.growth_limit),
+        )
     return Rule(
         metric=guardrail.metric,
         quantile=float(guardrail.quantile) if guardrail.quantile is not None else None,
@@ -57,9 +68,13 @@ def rule_of(guardrail: Guardrail) -> Rule:
     )
 
 
+def _mebibytes(quantity: int | str) -> float:
+    return float(amount(quantity)) / MIB
+
+
 def absolute(rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """What is left of these rules where there is no stable version: limits and ceilings. What is slow cannot be known then."""
-    judged = (rule for rule in rules if (rule.limit or rule.ceiling) and not counted_metric(rule.metric).compares_durations)
+    """What is left of these rules where there is no stable version: limits and ceilings."""
+    judged = (rule for rule in rules if metric_named(rule.metric).stands_alone(rule))
     return tuple(rule.model_copy(update={"absolute": True, "better": None}) for rule in judged)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from bramble.contracts.counters import Cohort, Counted
 from bramble.evidence.nodes import Node, broken_nodes, expected_rates
 from bramble.guardrails.catalogue import counted_metric
+from bramble.kinds.rollout.growth import with_growth
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
 from bramble.kinds.rollout.looks import faded, fading, frozen, one_look
 from bramble.kinds.rollout.loss_counting import losses_after
@@ -31,7 +32,7 @@ def advance(former: Ledger | None, reading: Reading, now: datetime) -> Ledger:
     if ledger.attempt != reading.attempt:
         ledger = _new_attempt(ledger, reading, at)
     ledger = ledger.model_copy(update={"at": at, "step": reading.step, "candidate": reading.candidate, "losses": losses})
-    return _with_guards(_looked(ledger, reading, at), reading)
+    return with_growth(_with_guards(_looked(ledger, reading, at), reading), reading, at)
 
 
 def _aged(ledger: Ledger, at: int) -> Ledger:
@@ -65,7 +66,7 @@ def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
     fleet = reading.candidates | reading.others
     nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items() if name in fleet}
     guards = tuple(map(new_guard, ledger.guards))
-    ledger = ledger.model_copy(update={"attempt": reading.attempt, "began": at, "guards": guards, "nodes": nodes})
+    ledger = ledger.model_copy(update={"attempt": reading.attempt, "began": at, "guards": guards, "growth": (), "nodes": nodes})
     return _with_baselines(ledger, range(len(guards)))
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from bramble.api.rollout import Release, Status
 from bramble.contracts.confusion import Confusion, add_confusions
-from bramble.contracts.counters import Counted, Counters, add_histograms
+from bramble.contracts.counters import Cohort, Counted, Counters, add_histograms
 from bramble.evidence.nodes import DECIMALS, Node, compare, deviation
-from bramble.guardrails.base import Rule
-from bramble.guardrails.catalogue import counted_metric
+from bramble.guardrails.base import CountedMetric, Rule
+from bramble.guardrails.catalogue import counted_metric, metric_named
 from bramble.guardrails.evidence import NOTHING_SHOWN, GuardEvidence, Tally
+from bramble.guardrails.growth import GrowthMetric
 from bramble.guardrails.lost import LOST
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS
-from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, Pair, Reading
+from bramble.kinds.rollout.growth import memory_lines
+from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, MemoryLine, Pair, Reading
 from bramble.kinds.rollout.loss_counting import closed, compared_nodes
 from bramble.kinds.rollout.losses import silences
 from bramble.kinds.rollout.nodes import Nodes
@@ -54,13 +57,24 @@ class Counts:
             step=step,
             stable=status.stable.uid if status.stable is not None else "",
             candidate=status.candidate.uid if status.candidate is not None else "",
-            rules=rules,
+            rules=tuple(rule for rule in rules if isinstance(metric_named(rule.metric), CountedMetric)),
+            growth_rules=tuple(rule for rule in rules if isinstance(metric_named(rule.metric), GrowthMetric)),
             candidates=candidates,
             others=self.others,
             silences=silences(status, self.nodes, candidates),
             lines=self._lines(candidates),
+            memory=self.memory,
             served=self._served,
         )
+
+    def memory(self, cohort: Cohort) -> Mapping[str, MemoryLine]:
+        """Node of the cohort to what its agent says about its memory since it serves the version that it should."""
+        return self.memory_of_candidates if cohort == "candidate" else memory_lines(self.nodes, self.status.stable, self.others)
+
+    @cached_property
+    def memory_of_candidates(self) -> Mapping[str, MemoryLine]:
+        """The same of the nodes with the candidate."""
+        return memory_lines(self.nodes, self.status.candidate, self.candidates)
 
     def _lines(self, candidates: frozenset[str]) -> Mapping[str, Line]:
         """Node to what its agent counted in this attempt for the version that it should serve."""

@@ -31,10 +31,11 @@ from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.bounds import Finite, Whole
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.counters import Cohort, Counted
+from bramble.evidence.growth import Sample
 from bramble.evidence.nodes import NUMBERS
 from bramble.evidence.ratio import RatioTest
 from bramble.guardrails.base import Rule
-from bramble.guardrails.evidence import Away, Tally
+from bramble.guardrails.evidence import Away, GrowthLook, Tally
 from bramble.guardrails.lost import LOST, MAX_RATIO
 from bramble.kinds.rollout.losses import Silences
 from bramble.kube.resources import CONFIG_MAP, Manifest
@@ -206,6 +207,27 @@ class LossLedger(ExtensibleDocument):
     nodes: dict[str, NodeLosses] = Field(default_factory=dict)
 
 
+class GrowthGuard(ExtensibleDocument):
+    """One guardrail that compares how something grows.
+
+    Attributes:
+        metric, allowed_growth, growth_limit: of its rule. Evidence belongs to a guardrail with the same three.
+        looks: those that were taken in this attempt.
+        ready_at: since when half of the candidate's nodes can take part in the next one, in seconds since 1970; 0 while they cannot.
+    """
+
+    metric: str
+    allowed_growth: Finite
+    growth_limit: Finite | None = None
+    looks: Annotated[tuple[GrowthLook, ...], Field(max_length=16)] = ()
+    ready_at: Whole = 0
+
+    @property
+    def identity(self) -> tuple[str, float, float | None]:
+        """What makes it the same guardrail as one of a spec."""
+        return self.metric, self.allowed_growth, self.growth_limit
+
+
 class Ledger(ExtensibleDocument):
     """The evidence of a Rollout.
 
@@ -214,6 +236,7 @@ class Ledger(ExtensibleDocument):
         step: the step in which it was computed.
         stable, candidate: uids of the versions; empty without one.
         losses: nodes that fell silent.
+        growth: the guardrails that compare growth.
     """
 
     schema_: Literal["bramble.dev/evidence/v1"] = Field("bramble.dev/evidence/v1", alias="schema")
@@ -226,6 +249,7 @@ class Ledger(ExtensibleDocument):
     began: Whole
     losses: LossLedger = LossLedger()
     guards: Annotated[tuple[Guard, ...], Field(max_length=16)] = ()
+    growth: Annotated[tuple[GrowthGuard, ...], Field(max_length=16)] = ()
     nodes: dict[str, NodeRecord] = Field(default_factory=dict)
 
     def guard(self, rule: Rule) -> int | None:
@@ -253,16 +277,39 @@ class Line:
 
 
 @dataclass(frozen=True)
+class MemoryLine:
+    """What one process of an agent says about its memory since its node serves a version.
+
+    Attributes:
+        board: of the node.
+        served: hours since then.
+        reports: whether it reports any memory.
+        samples: hours of uptime, and MiB, since the warm-up.
+    """
+
+    board: str
+    served: float
+    reports: bool
+    samples: tuple[Sample, ...]
+
+
+def _no_memory(cohort: Cohort) -> Mapping[str, MemoryLine]:  # noqa: ARG001
+    return {}
+
+
+@dataclass(frozen=True)
 class Reading:
     """What a pass read.
 
     Attributes:
         rollout_uid, attempt, step, stable, candidate: as in the ledger.
-        rules: the guardrails.
+        rules: the guardrails that devices count for.
         candidates, others: the nodes of both cohorts.
         silences: nodes that fell silent.
         lines: node to what it says of this attempt, in its cohort. Nodes that are in neither cohort are ignored.
         served: gives, by node, all that its agent counted for the stable version in any attempt: the first history of a guardrail.
+        growth_rules: the guardrails that compare growth.
+        memory: gives, for one cohort, what its nodes say about their memory, by node.
     """
 
     rollout_uid: str
@@ -276,6 +323,8 @@ class Reading:
     silences: Silences = field(default_factory=Silences)
     lines: Mapping[str, Line] = field(default_factory=dict)
     served: Callable[[], Mapping[str, Counted]] = dict
+    growth_rules: tuple[Rule, ...] = ()
+    memory: Callable[[Cohort], Mapping[str, MemoryLine]] = _no_memory
 
 
 def ledger_name(rollout_uid: str) -> str:

@@ -11,14 +11,16 @@ from bramble.api.objects import Metadata, Object
 from bramble.api.rollout import Release, Spec, Status, Step
 from bramble.contracts.assignment import Assignment, PackageBlobs
 from bramble.contracts.report import CandidateState
-from bramble.guardrails.base import Rule
-from bramble.guardrails.catalogue import counted_metric
+from bramble.guardrails.base import CountedMetric, Rule
+from bramble.guardrails.catalogue import metric_named
 from bramble.guardrails.evidence import GuardEvidence
+from bramble.guardrails.growth import GrowthMetric
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.analysis import ALWAYS, Judgement, absolute, error_rates, judge, rule_of
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import Counts, evidence_of, history_of
+from bramble.kinds.rollout.growth import growth_evidence
 from bramble.kinds.rollout.incident.incident import Origin
 from bramble.kinds.rollout.ledger import Ledger, read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
@@ -221,7 +223,12 @@ class Observed:
     @cached_property
     def compared_evidence(self) -> tuple[GuardEvidence, ...]:
         """The evidence about each of `compared`."""
-        return tuple(evidence_of(self.ledger, rule) for rule in self.compared)
+        return tuple(
+            growth_evidence(self.ledger, rule, self.counts.memory_of_candidates)
+            if isinstance(metric_named(rule.metric), GrowthMetric)
+            else evidence_of(self.ledger, rule)
+            for rule in self.compared
+        )
 
     @property
     def blind(self) -> str | None:
@@ -235,7 +242,9 @@ class Observed:
             return None
         asked = [bool(guardrail.better) for guardrail in self.spec.analysis.guardrails]
         for rule, evidence, better in zip(self.compared, self.compared_evidence, asked, strict=True):
-            metric, events = counted_metric(rule.metric), history_of(self.ledger, rule)
+            metric, events = metric_named(rule.metric), history_of(self.ledger, rule)
+            if not isinstance(metric, CountedMetric):
+                continue  # it decides by the nodes with the candidate, and after its last look at the latest
             if (unknown := metric.unknown(rule, evidence)) is not None:
                 return f"{rule.title}: {unknown}, and every node on the candidate leaves none; wait for more, or lower minEvents"
             if (better or (rule.limit is None and rule.ceiling is None)) and events < rule.min_events:

@@ -7,9 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, CandidateState, LeftOut, Report, Running
+from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, MEMORY_TICK_MS, CandidateState, LeftOut, Report, Running
+from bramble.evidence.growth import slope, window
 from bramble_workloads.edge.reporting import Reporter, within
 from bramble_workloads.edge.serve.counters import Book, Key
 from bramble_workloads.edge.serve.metrics import exposition
@@ -128,3 +130,20 @@ def test_one_package_in_two_namespaces_gives_two_series() -> None:
     ]
     assert len({labels for labels, _ in found}) == 2
     assert sorted(value for _, value in found) == [3, 5], "a Rollout that replaces another is counted in one series"
+
+
+def test_a_process_that_leaks_reports_a_series_that_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The memory is real, and so is what the kernel says about it; the hours are simulated."""
+    clock = 0.0
+    monkeypatch.setattr("bramble_workloads.edge.reporting.time.monotonic", lambda: clock)
+    reporter, leaked = Reporter(node(0, Book()), None), []  # type: ignore[arg-type]
+    report = reporter.report()
+    for _ in range(16):
+        leaked.append(b"x" * (4 * 2**20))
+        clock += MEMORY_TICK_MS / 1000
+        report = reporter.report()
+    samples = [(uptime / 3_600_000, held / 2**20) for uptime, held in report.memory]
+    assert len(samples) == 12
+    picked = window(samples, 2.0)
+    assert slope(*zip(*picked, strict=True)) == pytest.approx(32, abs=4), "4 MiB in each eighth of an hour"
+    assert Report.model_validate_json(report.model_dump_json(by_alias=True)) == report

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from bramble.contracts.assignment import assignment_name
 from bramble.contracts.canonical import short
 from bramble.contracts.counters import DURATION_BOUNDS_MS
-from bramble_workloads.device import board
+from bramble_workloads.device import board, memory
 from bramble_workloads.edge.node import Node
 from bramble_workloads.edge.serve.counters import JUDGED, Tally
 
@@ -93,6 +93,11 @@ class DeviceCollector(Collector):
         for name, text, value in (
             ("bramble_device_disk_free_bytes", "Free bytes on the disk of the agent's folder.", health.free_bytes),
             ("bramble_device_memory_bytes", "Resident memory of the agent in bytes.", health.memory_bytes),
+            (
+                "bramble_device_anonymous_memory_bytes",
+                "Memory of the agent that no file backs, in RAM and in swap, in bytes.",
+                memory.anonymous_bytes(),
+            ),
             (
                 "bramble_device_temperature_celsius",
                 "Temperature of the device's hottest thermal zone in degrees Celsius.",

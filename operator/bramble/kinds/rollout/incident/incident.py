@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bramble.api.rollout import Moment
 from bramble.guardrails.base import percent
+from bramble.guardrails.catalogue import difference, figure
 from bramble.kinds.rollout.decision import Decision
 
 Origin = Mapping[str, str]
@@ -61,11 +62,11 @@ class Incident:
             (
                 each.title,
                 each.verdict,
-                _rate(each.candidate_rate, each.candidate_deviation),
+                _rate(each.metric, each.candidate_rate, each.candidate_deviation),
                 str(each.candidate_events),
-                _rate(each.stable_rate, each.stable_deviation),
+                _rate(each.metric, each.stable_rate, each.stable_deviation),
                 str(each.stable_events),
-                each.difference,
+                difference(each),
             )
             for each in self.decision.judgement.guardrails
         ]
@@ -83,8 +84,8 @@ def _share(count: int, of: int) -> str:
     return f"{count} of {of}" + (f" ({percent(count / of)})" if of else "")
 
 
-def _rate(rate: float, deviation: float | None) -> str:
-    return percent(rate) if deviation is None else f"{percent(rate)} ± {percent(deviation)}"
+def _rate(metric: str, rate: float, deviation: float | None) -> str:
+    return figure(metric, rate) if deviation is None else f"{figure(metric, rate)} ± {figure(metric, deviation)}"
 
 
 def differences(stable: Origin | None, candidate: Origin | None) -> tuple[Difference, ...] | None:

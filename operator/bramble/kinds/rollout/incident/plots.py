@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from bramble.guardrails.base import Verdict, percent
+from bramble.guardrails.catalogue import figure
 
 WIDTH, BAR, LABEL, ROOM = 640, 14, 130, 160
 """Pixels: of a plot, of a bar's height, of the space for labels, and of the space behind the longest bar."""
@@ -17,12 +18,12 @@ def rates(verdicts: Sequence[Verdict]) -> str:
     rows = []
     for number, verdict in enumerate(verdicts):
         top = number * (2 * BAR + 16)
-        largest = max(verdict.candidate_rate, verdict.stable_rate) or 1.0
+        largest = max(verdict.candidate_rate, verdict.stable_rate, 0.0) or 1.0
         rows.append(f'<text x="0" y="{top + BAR + 4}">{escape(verdict.title[:20])}: {escape(verdict.verdict)}</text>')
         for place, (cohort, rate) in enumerate((("candidate", verdict.candidate_rate), ("stable", verdict.stable_rate))):
             width, y = max(1.0, (WIDTH - LABEL - ROOM) * rate / largest), top + place * (BAR + 2)
             rows.append(f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR}" fill="{COLOURS[cohort]}"/>')
-            rows.append(f'<text x="{LABEL + width + 4:.1f}" y="{y + BAR - 3}">{escape(percent(rate))} {cohort}</text>')
+            rows.append(f'<text x="{LABEL + width + 4:.1f}" y="{y + BAR - 3}">{escape(figure(verdict.metric, rate))} {cohort}</text>')
     return _svg(len(verdicts) * (2 * BAR + 16), "rates of bad events by guardrail", rows)
 
 

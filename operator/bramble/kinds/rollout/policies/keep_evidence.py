@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from bramble.api.rollout import Status
 from bramble.kinds.plan import Apply, FileResult, Plan
-from bramble.kinds.rollout.ledger import render
+from bramble.kinds.rollout.ledger import Ledger, render
 from bramble.kinds.rollout.observed import Observed
 
 TRYING = timedelta(seconds=30)
@@ -20,9 +20,10 @@ SERVING = timedelta(minutes=10)
 def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     """What a policy planned, with the write of the ledger where that is due.
 
-    It is due when an attempt or a step begins or ends, when a version is promoted, and after a while. A plan that changes memory writes the
-    status alone; the pass after it writes the ledger. It comes before what is filed in the store: a pass ends at the first item that fails,
-    and evidence must be kept while the store does not answer. A Rollout that serves nothing, yields to a rival or is deleted has none.
+    It is due when an attempt or a step begins or ends, when a version is promoted, when a look at the memory of nodes was taken, and after
+    a while. A plan that changes memory writes the status alone; the pass after it writes the ledger. It comes before what is filed in the
+    store: a pass ends at the first item that fails, and evidence must be kept while the store does not answer. A Rollout that serves
+    nothing, yields to a rival or is deleted has none.
     """
     status = seen.status
     if (status.stable is None and status.candidate is None) or seen.rival is not None or seen.metadata.deleted is not None:
@@ -37,19 +38,23 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
 
 
 def written_until(seen: Observed) -> datetime:
-    """When the ledger has to be written again: at once where there is none, or the stored one is of another attempt, step or version.
+    """When the ledger has to be written again: at once where there is none, or the stored one is of another attempt, step version, or look.
 
     One that cannot be read, because somebody edited it, is treated as missing.
     """
     stored, status = seen.stored_ledger, seen.status
     if stored is None or stored.ledger is None:
         return seen.now
-    ledger, present = stored.ledger, seen.ledger
-    former = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
-    if former != (present.rollout_uid, present.attempt, present.step, present.stable, present.candidate, len(present.guards)):
+    if _turning_points(stored.ledger) != _turning_points(seen.ledger):
         return seen.now
-    at = datetime.fromtimestamp(ledger.at, seen.now.tzinfo)
+    at = datetime.fromtimestamp(stored.ledger.at, seen.now.tzinfo)
     return at + longest_wait(status) if at <= seen.now else seen.now  # another leader's clock may have been ahead
+
+
+def _turning_points(ledger: Ledger) -> tuple[object, ...]:
+    """What may not wait to be written."""
+    looks = tuple((guard.identity, len(guard.looks)) for guard in ledger.growth)
+    return (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards), looks)
 
 
 def longest_wait(status: Status) -> timedelta:
