@@ -18,6 +18,7 @@ BENCHMARKS = (
     "operator_memory",
     "operator_pass",
     "gateway_reports",
+    "watch",
 )
 
 

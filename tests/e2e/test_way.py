@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +16,8 @@ from bramble.kinds.rollout.decision import Decision
 from examples.digits.__main__ import travel
 from examples.digits.demo.report import Report, Stage
 from examples.digits.demo.screen import Screen, View
-from examples.digits.demo.way import NAMESPACE, STAGES, Way, operator_memory
+from examples.digits.demo.way import NAMESPACE, STAGES, Way, condition_is, operator_memory
+from examples.digits.pictures import field_zip
 from tests.e2e.rights import Right, granted, used
 from tools.cluster import Cluster
 from tools.installation import Helm
@@ -124,7 +128,42 @@ def test_helm_test_passes(way: Way) -> None:
     assert "Succeeded" in Helm.of(way.cluster)("test", "bramble", "--namespace=bramble")
 
 
+def shifted(content: bytes) -> bytes:
+    """The field's pictures, each said to show the next digit."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(buffer, "w") as after:
+        for name in before.namelist():
+            label, file = name.split("/", 1)
+            after.writestr(f"{(int(label) + 1) % 10}/{file}", before.read(name))
+    return buffer.getvalue()
+
+
 def test_the_kinds_show_what_people_want(way: Way) -> None:
     shown = way.cluster.kubectl("get", "bramble", "--namespace", NAMESPACE)
     for word in ("digits-2-0-0", "Degraded", "True"):
         assert word in shown
+
+
+def test_a_promoted_version_that_turns_bad_in_the_field_is_undone(way: Way) -> None:
+    """The last test: it leaves 1.0.0 on the boards."""
+    watch = {"for": "always", "guardrails": [{"metric": "accuracy", "maxRatio": "2", "ceiling": "0.1", "minEvents": 60}]}
+    patch = json.dumps({"spec": {"analysis": {"watch": watch}}})
+    way.cluster.kubectl("patch", "rollouts.bramble.dev", "digits", f"--namespace={NAMESPACE}", "--type=merge", f"--patch={patch}")
+
+    def compared(found: Any) -> bool:
+        verdicts = (found["status"].get("watch") or {}).get("guardrails") or [{"message": ""}]
+        return "not shown to be above" in verdicts[0]["message"]
+
+    way.watch.until("Rollout", NAMESPACE, "digits", compared, 90, lambda _: None)
+    content = base64.b64encode(shifted(field_zip())).decode()
+    patch = json.dumps({"binaryData": {"pictures.zip": content}})
+    way.cluster.kubectl("patch", "configmap", "field", f"--namespace={NAMESPACE}", "--type=merge", f"--patch={patch}")
+    way.cluster.kubectl("rollout", "restart", "daemonset/field", f"--namespace={NAMESPACE}")
+
+    def undone(found: Any) -> bool:
+        return bool(found["status"]["stable"]["ref"] == "digits-1-0-0" and condition_is(found, "Verified", "True"))
+
+    found = way.watch.until("Rollout", NAMESPACE, "digits", undone, 180, lambda _: None)
+    assert found["status"]["decision"]["reason"] == "WatchFailed"
+    assert found["status"]["phase"] == "Degraded"
+    assert Decision.model_validate(found["status"]["decision"]).reproduces()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, StringConstraints, WithJsonSchema
 
 from bramble.api.objects import AGE, Column, Kind, KindStatus, Reference, condition_column
 from bramble.api.schema import (
     ATOMIC,
+    DURATION,
     INT_OR_STRING,
     VALIDATIONS,
     Decimal,
     Duration,
+    PatternMessage,
     PositiveDuration,
     Quantity,
     Rule,
     Share,
     SpecPart,
     StatusPart,
+    Validated,
     as_quantity,
     computed,
     exactly_one,
@@ -28,7 +31,7 @@ from bramble.api.schema import (
 )
 from bramble.contracts.base import OneOf
 from bramble.contracts.confusion import MAX_CLASS_CHARACTERS
-from bramble.guardrails.base import Metric
+from bramble.guardrails.base import CountedMetric, Metric
 from bramble.guardrails.catalogue import ALWAYS, IN_A_SPEC
 from bramble.guardrails.growth import DEFAULT_GROWTH
 from bramble.kube.resources import ROLLOUT
@@ -245,6 +248,46 @@ def _error_rate(field: str) -> Rule:
     )
 
 
+WATCHED = ", ".join(quoted(metric.name) for metric in IN_A_SPEC if isinstance(metric, CountedMetric))
+"""The metrics by which a promoted version can be watched. The others compare nodes of the same time, which all have one version then."""
+
+
+class Watch(SpecPart):
+    """A version that was promoted is compared with what it did when it was tried, and undone to the version before once it is shown to be
+    worse. It pauses while another version is tried.
+    """
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.guardrails) || self.guardrails.all(g, !has(g.better) && !has(g.minNodes))",
+            "watch.guardrails: better and minNodes say when a version may be promoted; a watch only undoes, so leave them out",
+        ),
+        Rule(
+            f"!has(self.guardrails) || self.guardrails.all(g, g.metric in [{WATCHED}])",
+            "watch.guardrails: memory compares nodes of the same time, and after a promotion all have one version; leave it out",
+        ),
+        Rule(
+            "!has(self.guardrails) || self.guardrails.all(one, self.guardrails.exists_one(other, other == one))",
+            "watch.guardrails: one is listed twice with the same fields; remove one of the two",
+        ),
+    )
+
+    for_: Annotated[
+        str,
+        StringConstraints(pattern=rf"^always$|{DURATION}", max_length=32),
+        PatternMessage("must be always or a duration, such as 24h"),
+        Validated(
+            computed(
+                "self == 'always' || self.matches('[1-9]')", 'must be always or longer than nothing, such as 24h; this is "%s"', "self"
+            )
+        ),
+    ] = Field(alias="for")
+    """For how long after the promotion: a duration such as 24h, or `always`. Time in which another version is tried is part of it."""
+    guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = ()
+    """What it is watched by; those of the analysis when none is listed. `maxRatio` bounds its rate as a multiple of its own rate before, a
+    rate below `ceiling` never undoes it, and a rate above `limit` does. `minEvents` is how many events its own rate is known from."""
+
+
 class Analysis(SpecPart):
     """How a candidate is judged."""
 
@@ -256,6 +299,11 @@ class Analysis(SpecPart):
         _another_reason(),
         _error_rate("falseRollbackRate"),
         _error_rate("falsePromotionRate"),
+        Rule(
+            "!has(self.watch) || (has(self.watch.guardrails) && self.watch.guardrails.size() > 0)"
+            f" || (has(self.guardrails) && self.guardrails.exists(g, g.metric in [{WATCHED}]))",
+            "watch: there is nothing to watch; list guardrails in the watch or in the analysis",
+        ),
     )
 
     deadline: PositiveDuration = "72h"
@@ -264,13 +312,15 @@ class Analysis(SpecPart):
     """What happens then."""
     false_rollback_rate: Share = "0.01"
     """How probable it may be at most that a version within every margin is undone by its guardrails, in a whole attempt and however often
-    it is looked at."""
+    it is looked at. A watch after the promotion has the same probability once more, for as long as it lasts."""
     false_promotion_rate: Share = "0.05"
     """How probable it may be at most that a guardrail passes though the candidate's rate is at the margin and above the ceiling."""
     guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = Field(
         (),
         description=f"Each can undo the candidate; all must pass for a step to end. Always judged too: {_described(ALWAYS)}",
     )
+    watch: Watch | None = None
+    """Goes on watching a version after its promotion. Unset means that nothing is judged then."""
 
 
 class Spec(SpecPart):
@@ -336,7 +386,7 @@ class Undone(StatusPart):
     attempt: int = 0
     """The attempt in which it was tried."""
     reason: str = ""
-    """Why: GuardrailFailed, Refused, Requested, Undecided or Lost."""
+    """Why: GuardrailFailed, Refused, Requested, Undecided, Lost or WatchFailed."""
     message: str = ""
     """What was seen, with the numbers."""
     at: str = ""
@@ -373,6 +423,8 @@ class Status(KindStatus):
             "candidate",
             "lastGood",
             "history",
+            "promotedAt",
+            "distrusted",
             "seed",
             "step",
             "waitingSince",
@@ -400,6 +452,10 @@ class Status(KindStatus):
     """The stable version before this one. Memory."""
     history: Annotated[tuple[Release, ...], ATOMIC] = ()
     """The versions that this Rollout has promoted, the last one first, at most 10. The request `undo` goes back to one of them. Memory."""
+    promoted_at: str = ""
+    """When an attempt promoted the stable version, in RFC 3339. Empty where the fleet has gone back to it. Memory."""
+    distrusted: Annotated[tuple[str, ...], ATOMIC] = ()
+    """Uids of versions that were undone after their promotion, at most 10. No watch goes back to one of them. Memory."""
     seed: str = ""
     """The seed that decides which nodes go first in this attempt. Memory."""
     step: int = 0
@@ -440,6 +496,10 @@ class Status(KindStatus):
     nodes, where there are two), `toFail` and `toPass` (how far the evidence has come on the way to either, from 0 to 1), `drift` (by how
     much the rates of stable nodes changed by themselves since the attempt began; 0.2 is 20 %), and `message`, which says how much is
     still needed."""
+    watch: Annotated[dict[str, Any] | None, OPEN_OBJECT] = None
+    """The watch of the stable version: `version`, `state` (Watching, Paused while another version is tried, or Over), `since`, `until` (a
+    time, or always), and in `guardrails` of each metric what `analysis` has; the candidate is what the version did in the last one to two
+    hours, and the stable cohort what it did when it was tried. Unset without a watch."""
 
 
 KIND = Kind(
@@ -459,6 +519,7 @@ KIND = Kind(
         Column("Candidate", ".status.candidate.ref", priority=1),
         Column("On candidate", ".status.nodes.candidate", "integer", priority=1),
         Column("On stable", ".status.nodes.stable", "integer", priority=1),
+        Column("Watched until", ".status.watch.until", priority=1),
         condition_column("Ready", "message", priority=1, name="Message"),
     ),
 )

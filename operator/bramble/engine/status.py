@@ -18,8 +18,8 @@ Memory is never shortened: a plan would find the shortened value wrong and remem
 LATEST_LAST = "timeline"
 """The list whose last entries are the latest, so that it is shortened from its beginning."""
 
-DROPPED = "analysis"
-"""The field that is dropped when no list is left to shorten. The next pass computes it again."""
+DROPPED = ("analysis", "watch")
+"""The fields that are dropped, in this order, when no list is left to shorten. The next pass computes them again."""
 
 
 class PlanError(BrambleError):
@@ -48,7 +48,7 @@ def check_memory(former: Mapping[str, Any], present: Mapping[str, Any], memory: 
 
 
 def shorten(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), limit: int = LIMIT) -> dict[str, Any]:
-    """The status, made small enough: its longest list is halved again and again, and at last `analysis` is dropped.
+    """The status, made small enough: its longest list is halved again and again, and at last those of `DROPPED` are dropped.
 
     Conditions and memory are never shortened. A status that still exceeds `limit` then may have up to `MEMORY_LIMIT` bytes.
 
@@ -62,8 +62,8 @@ def shorten(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), lim
         if longest is not None:
             found, kept = shortened[longest], len(shortened[longest]) // 2
             shortened[longest] = found[len(found) - kept :] if longest == LATEST_LAST else found[:kept]
-        elif DROPPED in shortened.keys() - memory:
-            del shortened[DROPPED]
+        elif (dropped := next((name for name in DROPPED if name in shortened.keys() - memory), None)) is not None:
+            del shortened[dropped]
         elif size <= MEMORY_LIMIT:
             break
         else:

@@ -110,6 +110,22 @@ class Growth(ExtensibleDocument):
     wait_hours: Annotated[Finite, Field(ge=0)] = 0.0
 
 
+class Watched(Document):
+    """What the tests of a promoted version have shown about one guardrail (`bramble.evidence.rise`), in nats; None where there is none.
+
+    Attributes:
+        margin: how many times its own rate before it may have, with what that may be wrong by; None while its own rate is not known.
+        own: that its rate is above that.
+        allowed: that its rate is above what is allowed whatever its own rate was.
+        limit: that its rate is above the limit.
+    """
+
+    margin: Finite | None = None
+    own: Finite | None = None
+    allowed: Finite | None = None
+    limit: Finite | None = None
+
+
 class GuardEvidence(Document):
     """The evidence about one guardrail.
 
@@ -129,6 +145,8 @@ class GuardEvidence(Document):
         seconds: for how long this was counted.
         away: how many nodes are away at once; None for metrics that do not look at that.
         growth: the evidence about a metric that compares how memory grows; None for others, which have all that is above.
+        watched: of a version that was promoted, which is compared with itself: then the candidate is what it counted in the last one to two
+            hours, and the stable cohort what it had counted when its watch began.
     """
 
     metric: str
@@ -148,3 +166,4 @@ class GuardEvidence(Document):
     seconds: Annotated[Finite, Field(ge=0)] = 0.0
     away: Away | None = None
     growth: Growth | None = None
+    watched: Watched | None = None

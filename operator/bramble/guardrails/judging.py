@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from math import inf, isfinite
+from math import inf, isfinite, log
 from typing import NamedTuple
 
 from bramble.evidence.cohorts import together
 from bramble.evidence.nodes import state_of
 from bramble.evidence.rate import RateTest
 from bramble.evidence.ratio import SAME, RatioTest
-from bramble.evidence.verdict import Levels, in_words
+from bramble.evidence.verdict import Levels, Outcome, in_words
 from bramble.guardrails.base import CountedMetric, Rule, Verdict, percent
-from bramble.guardrails.evidence import GuardEvidence, Tally
+from bramble.guardrails.evidence import GuardEvidence, Tally, Watched
 
 TINY = 1e-9
 """How near to 0 and to 1 a rate may be that is tested."""
@@ -35,6 +35,8 @@ NOTHING = Shown(-inf, "")
 
 def judge(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:
     """Compare the evidence with what a decision needs. A Fail wins over a Pass."""
+    if evidence.watched is not None:
+        return judge_promoted(metric, rule, evidence, evidence.watched, levels)
     if (missing := metric.unknown(rule, evidence)) is not None:
         return metric.verdict("Undecided", evidence, missing)
     worst = max(against(metric, rule, evidence), key=lambda shown: shown.nats, default=NOTHING)
@@ -47,6 +49,32 @@ def judge(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Le
         words = {"Fail": worst.words, "Pass": best.words}.get(outcome) or needed(metric, rule, evidence, levels)
         message = f"{metric.numbers(rule, evidence)}; {words}"
     return metric.verdict(outcome, evidence, message, worst.nats / levels.fail_at, best.nats / levels.pass_at)
+
+
+def judge_promoted(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, watched: Watched, levels: Levels) -> Verdict:
+    """Whether a promoted version is shown to be worse than it was. It never passes: somebody watches until the watch ends.
+
+    Half of the allowed probability is that of a wrong margin (`Watched.margin`), so the comparison with its own rate takes ln 2 nats more.
+    """
+    shown = []
+    if watched.own is not None and watched.margin is not None:
+        nats = watched.own - log(2)
+        if watched.allowed is not None:
+            nats = min(nats, watched.allowed)
+        shown.append(Shown(nats, f"shown to be above {watched.margin:.3g} × before"))
+    if watched.limit is not None:
+        shown.append(Shown(watched.limit, f"shown to be above the limit of {percent(rule.limit or 0.0)}"))
+    worst = max(shown, key=lambda each: each.nats, default=NOTHING)
+    outcome: Outcome = "Fail" if worst.nats >= levels.fail_at else "Undecided"
+    mine, before = evidence.candidate, evidence.stable
+    said = f"{percent(mine.share)} of {mine.events} {metric.event} {metric.bad_events(evidence)} in the last hours"
+    if watched.margin is None:
+        known = f"{before.events} of {rule.min_events} {metric.event} so far to know its own rate"
+        words = worst.words if outcome == "Fail" else f"{known}; only the limit is watched" if rule.limit is not None else known
+    else:
+        said += f", {percent(before.share)} of {before.events} before"
+        words = worst.words if outcome == "Fail" else f"not shown to be above {watched.margin:.3g} × before"
+    return metric.verdict(outcome, evidence, f"{said}; {words}", worst.nats / levels.fail_at)
 
 
 def against(metric: CountedMetric, rule: Rule, evidence: GuardEvidence) -> list[Shown]:

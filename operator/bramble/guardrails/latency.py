@@ -77,7 +77,7 @@ class Latency(CountedMetric):
 
     def bad_events(self, evidence: GuardEvidence) -> str:
         """They are slow, and what is slow."""
-        return f"took longer than {evidence.over_ms:.2f} ms"
+        return f"took longer than {evidence.over_ms:.2f} ms" if evidence.over_ms is not None else self.happened
 
 
 def _at_most(histogram: Histogram, most: int) -> Histogram:

@@ -90,6 +90,13 @@ def test_when_no_list_is_left_the_evidence_goes_and_then_memory_may_be_larger() 
     assert shorten(whole, frozenset({"firstCause"})) == status(shown=[], firstCause=cause)
 
 
+def test_the_evidence_about_a_candidate_goes_before_that_of_a_watch() -> None:
+    cause, watch = {"lines": ["x" * 1000]}, {"guardrails": ["y" * 1000]}
+    whole = {"analysis": {"x": "y" * LIMIT}, "watch": watch, "firstCause": cause}
+    assert shorten(whole, frozenset({"firstCause"})) == {"watch": watch, "firstCause": cause}
+    assert shorten({**whole, "watch": {"x": "y" * LIMIT}}, frozenset({"firstCause"})) == {"firstCause": cause}
+
+
 def test_a_status_that_cannot_be_shortened_is_a_mistake() -> None:
     with pytest.raises(PlanError, match="no list that could be shortened"):
         shorten({"text": "x" * (MEMORY_LIMIT + 1)})

@@ -202,6 +202,7 @@ def test_messages(update: StatusUpdate, expected: str) -> None:
 def test_figures() -> None:
     assert figures(observed(written=orders(), reports=SILENT)) == {
         "nodes": NodesSeen(eligible=3, stable=3, candidate=0, unreachable=("d",)),
+        "watch": None,
         "elapsed": {},
     }
     trying = figures(TRYING)

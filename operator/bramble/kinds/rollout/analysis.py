@@ -9,7 +9,7 @@ from bramble.api.rollout import DEFAULT_EVENTS, DEFAULT_NODES, DEFAULT_RATIO, An
 from bramble.api.schema import amount
 from bramble.contracts.base import Document
 from bramble.evidence.verdict import Levels, Outcome
-from bramble.guardrails.base import Rule, Verdict
+from bramble.guardrails.base import CountedMetric, Rule, Verdict
 from bramble.guardrails.catalogue import METRICS, metric_named
 from bramble.guardrails.evidence import GuardEvidence
 from bramble.guardrails.growth import DEFAULT_GROWTH, MIB, GrowthMetric
@@ -78,6 +78,20 @@ def absolute(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(rule.model_copy(update={"absolute": True, "better": None}) for rule in judged)
 
 
+def watched_rules(analysis: Analysis) -> tuple[Rule, ...]:
+    """What a promoted version is watched by: the guardrails of the watch, or else those of the spec. None where nothing is watched."""
+    if analysis.watch is None:
+        return ()
+    rules = (rule_of(guardrail) for guardrail in analysis.watch.guardrails or analysis.guardrails)
+    counted = (rule for rule in rules if isinstance(metric_named(rule.metric), CountedMetric))
+    return tuple(dict.fromkeys(rule.model_copy(update={"better": None}) for rule in counted))
+
+
+def tests_of(rules: Iterable[Rule]) -> int:
+    """How many tests of these rules can undo a version: among so many the allowed probability is divided."""
+    return max(1, sum(metric_named(rule.metric).tests(rule) for rule in rules))
+
+
 def error_rates(analysis: Analysis) -> ErrorRates:
     """The error rates of a spec."""
     return ErrorRates(false_rollback=float(analysis.false_rollback_rate), false_promotion=float(analysis.false_promotion_rate))
@@ -90,8 +104,7 @@ def judge(rules: Sequence[Rule], evidence: Sequence[GuardEvidence], rates: Error
         rules: those of `ALWAYS` among them.
         evidence: that about each rule.
     """
-    tests = sum(metric_named(rule.metric).tests(rule) for rule in rules)
-    levels = Levels(false_rollback=rates.false_rollback, false_promotion=rates.false_promotion, guardrails=max(1, tests))
+    levels = Levels(false_rollback=rates.false_rollback, false_promotion=rates.false_promotion, guardrails=tests_of(rules))
     verdicts = tuple(metric_named(rule.metric).judge(rule, seen, levels) for rule, seen in zip(rules, evidence, strict=True))
     outcomes = {verdict.verdict for verdict in verdicts}
     overall: Outcome = "Fail" if "Fail" in outcomes else "Undecided" if "Undecided" in outcomes else "Pass"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bramble.api.labels import owner_labels
-from bramble.api.rollout import NAMES_KEPT
+from bramble.api.rollout import NAMES_KEPT, Release
 from bramble.contracts.assignment import KEY, LABEL, Assignment, assignment_name
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.report import DISK_RESERVE_BYTES
@@ -13,13 +13,18 @@ from bramble.kube.resources import CONFIG_MAP, Manifest
 
 
 def desired(seen: Observed) -> Assignment | None:
-    """The assignment that the present memory asks for, with the seq in memory. None when nothing was ever assigned."""
+    """The assignment that the present memory asks for, with the seq in memory. None when nothing was ever assigned.
+
+    It lists the files of the version to which a watch goes back, so that an undo needs no store; devices get those that they serve.
+    """
     status = seen.status
     if status.stable is None and status.candidate is None and seen.assignment is None:
         return None
     stable = status.stable.packages if status.stable is not None else {}
     candidate = status.candidate.packages if status.candidate is not None else None
     named = {*stable.values(), *(candidate or {}).values()}
+    if seen.fallback is not None and status.last_good is not None:
+        named |= set((seen.fallback if isinstance(seen.fallback, Release) else status.last_good).packages.values())
     return Assignment(
         fleet=seen.fleet.name,
         namespace=seen.metadata.namespace,

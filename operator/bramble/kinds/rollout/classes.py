@@ -24,7 +24,12 @@ async def gather_uncounted(rollout: Object[Spec, Status], wanted: Release | None
 
     Only then is it looked at: a spec that is changed later must not stop what serves already, and an undo does not read the store.
     """
-    status, guardrails = rollout.status, [each for each in rollout.spec.analysis.guardrails if each.label is not None]
+    status, analysis = rollout.status, rollout.spec.analysis
+    guardrails = [
+        each
+        for each in (*analysis.guardrails, *(analysis.watch.guardrails if analysis.watch is not None else ()))
+        if each.label is not None
+    ]
     served = wanted is None or (status.stable is not None and status.stable.uid == wanted.uid)
     if wanted is None or served or not guardrails or status.candidate is not None or status.undone is not None:
         return None

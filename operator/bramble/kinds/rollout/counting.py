@@ -12,6 +12,7 @@ from bramble.kinds.rollout.growth import with_growth
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
 from bramble.kinds.rollout.looks import faded, fading, frozen, one_look
 from bramble.kinds.rollout.loss_counting import losses_after
+from bramble.kinds.rollout.watching import watched
 
 MOST_PER_SECOND = 10_000
 """No node answers more requests in a second. A reading that says so is not counted."""
@@ -32,7 +33,8 @@ def advance(former: Ledger | None, reading: Reading, now: datetime) -> Ledger:
     if ledger.attempt != reading.attempt:
         ledger = _new_attempt(ledger, reading, at)
     ledger = ledger.model_copy(update={"at": at, "step": reading.step, "candidate": reading.candidate, "losses": losses})
-    return with_growth(_with_guards(_looked(ledger, reading, at), reading), reading, at)
+    ledger, gained = _looked(ledger, reading, at)
+    return with_growth(_with_guards(watched(ledger, reading, gained, at), reading), reading, at)
 
 
 def _aged(ledger: Ledger, at: int) -> Ledger:
@@ -132,8 +134,9 @@ def _counted(guard: Guard, counted: Counted) -> Pair | None:
     return float(bad), float(max(bad, events))
 
 
-def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
-    """Count what the devices say beyond what they said before: one look of each guardrail."""
+def _looked(ledger: Ledger, reading: Reading, at: int) -> tuple[Ledger, dict[str, tuple[Pair, ...]]]:
+    """Count what the devices say beyond what they said before: one look of each guardrail; and what each node gained."""
+    gains: dict[str, tuple[Pair, ...]] = {}
     found = _Increments([_broken(ledger, index) for index in range(len(ledger.guards))])
     none, compared = (ZERO,) * len(ledger.guards), tuple(guard.compared for guard in ledger.guards)
     nodes = dict(ledger.nodes)
@@ -148,6 +151,7 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
         gained = _gained(ledger, node, cohort, line.token, counted, at)
         if gained is None:
             continue
+        gains[name] = gained
         update = {"cohort": cohort, "instance": line.token, "at": at, "counted": counted}
         if node.instance and node.cohort != cohort:
             update |= {"other": node.counted, "other_instance": node.instance}
@@ -162,11 +166,11 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> Ledger:
             update["history"] = _added(node.history, gained)
         nodes[name] = node.model_copy(update=update)
     if not reading.candidate:
-        return ledger.model_copy(update={"nodes": nodes})
+        return ledger.model_copy(update={"nodes": nodes}), gains
     alone = bool(reading.candidates) and not reading.others
     guards = [_freeze(guard, ledger, index) if alone else guard for index, guard in enumerate(ledger.guards)]
     looked = tuple(one_look(guard, *found.of(index), alone=alone) for index, guard in enumerate(guards))
-    return ledger.model_copy(update={"guards": looked, "nodes": nodes})
+    return ledger.model_copy(update={"guards": looked, "nodes": nodes}), gains
 
 
 def _broken(ledger: Ledger, index: int) -> frozenset[str]:

@@ -17,7 +17,7 @@ from bramble.guardrails.growth import GrowthMetric
 from bramble.guardrails.lost import LOST
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS
 from bramble.kinds.rollout.growth import memory_lines
-from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, MemoryLine, Pair, Reading
+from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, MemoryLine, Pair, Reading, WatchAsked
 from bramble.kinds.rollout.loss_counting import closed, compared_nodes
 from bramble.kinds.rollout.losses import silences
 from bramble.kinds.rollout.nodes import Nodes
@@ -48,17 +48,19 @@ class Counts:
         """The other nodes of the fleet."""
         return frozenset(self.nodes.fleet.nodes) - self.candidates
 
-    def reading(self, rollout_uid: str, step: int, rules: tuple[Rule, ...]) -> Reading:
+    def reading(self, rollout_uid: str, step: int, rules: tuple[Rule, ...], watch: WatchAsked | None = None) -> Reading:
         """What the ledger needs of it."""
         status, candidates = self.status, self.candidates
+        counted = tuple(rule for rule in rules if isinstance(metric_named(rule.metric), CountedMetric))
         return Reading(
             rollout_uid=rollout_uid,
             attempt=status.attempt,
             step=step,
             stable=status.stable.uid if status.stable is not None else "",
             candidate=status.candidate.uid if status.candidate is not None else "",
-            rules=tuple(rule for rule in rules if isinstance(metric_named(rule.metric), CountedMetric)),
+            rules=(*counted, *(watch.rules if watch is not None else ())),
             growth_rules=tuple(rule for rule in rules if isinstance(metric_named(rule.metric), GrowthMetric)),
+            watch=watch,
             candidates=candidates,
             others=self.others,
             silences=silences(status, self.nodes, candidates),

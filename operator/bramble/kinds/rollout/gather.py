@@ -88,6 +88,7 @@ async def gather(key: Key, sources: Sources) -> Observed | Invalid[Status] | Non
         elapsed=sources.elapsed(rollout.metadata.uid, measured(rollout.status, rollout.metadata.deleted)),
         rival=await gather_rival(rollout, model, written, sources),
         namespace=sources.settings.namespace,
+        fallback=await gather_fallback(rollout, fleet, blobs, sources),
         target=await gather_target(rollout, fleet, blobs, sources),
         origins=await gather_origins(rollout, sources),
         stored_ledger=await gather_ledger(rollout, sources),
@@ -248,10 +249,9 @@ async def gather_target(
 ) -> Release | Refused | None:
     """The version that an unanswered request `undo` names, or why the fleet cannot go back to it. Its blobs are added to the known ones.
 
-    It must have been promoted by this Rollout, and its ModelVersion must still be Ready, not one that was made anew under its name. It
-    keeps the packages that were promoted, with those of boards that it was measured on since.
+    It must have been promoted by this Rollout.
     """
-    request, namespace = unanswered(rollout.metadata, rollout.status), rollout.metadata.namespace
+    request = unanswered(rollout.metadata, rollout.status)
     if not isinstance(request, Request) or request.to is None or rollout.metadata.deleted is not None:
         return None
     history = promotions(rollout.status)
@@ -259,19 +259,50 @@ async def gather_target(
     if release is None:
         known = f"it has promoted {first_names([each.ref for each in history], LISTED)}" if history else "it has promoted none yet"
         return Refused(f"to: this Rollout never promoted {request.to!r}; {known}")
+    target = await promoted_before(rollout, release, fleet, blobs, sources)
+    return Refused(f"to: {target.message}; name another version, or ask again later") if isinstance(target, Refused) else target
+
+
+async def gather_fallback(
+    rollout: Object[Spec, Status], fleet: FleetSeen, blobs: dict[str, PackageBlobs], sources: Sources
+) -> Release | Refused | None:
+    """The version that a watch would go back to, or why the fleet cannot go back to it; None where no version is watched. Its blobs are
+    added to the known ones.
+    """
+    status, release = rollout.status, rollout.status.last_good
+    if rollout.spec.analysis.watch is None or not status.promoted_at or rollout.metadata.deleted is not None:
+        return None
+    if fleet.blocker is not None:
+        return Refused(fleet.blocker.message)
+    if release is None:
+        return Refused("no version was promoted before it")
+    if release.uid in status.distrusted:
+        return Refused(f"{release.ref}, which was promoted before it, was undone after its promotion as well")
+    return await promoted_before(rollout, release, fleet, blobs, sources)
+
+
+async def promoted_before(
+    rollout: Object[Spec, Status], release: Release, fleet: FleetSeen, blobs: dict[str, PackageBlobs], sources: Sources
+) -> Release | Refused:
+    """A version that was promoted before, as the fleet can go back to it, or why it cannot. Its blobs are added to the known ones.
+
+    Its ModelVersion must still be Ready, not one that was made anew under its name. It keeps the packages that were promoted, with those
+    of boards that it was measured on since.
+    """
+    namespace = rollout.metadata.namespace
     manifest = await sources.get(MODEL_VERSION, namespace, release.ref)
     version = parse(MODEL_VERSION_KIND, manifest) if manifest is not None else None
     if version is None or version.metadata.uid != release.uid:
-        return Refused(f"to: the ModelVersion {release.ref!r} that was promoted is deleted; name another version")
+        return Refused(f"the ModelVersion {release.ref!r} that was promoted is deleted")
     if isinstance(version, Invalid) or version.metadata.deleted is not None or not is_true(version.status.conditions, "Ready"):
-        return Refused(f"to: ModelVersion {release.ref!r} is not Ready any more; name another version")
+        return Refused(f"ModelVersion {release.ref!r} is not Ready any more")
     measured = {target.board: target.package for target in version.status.targets if target.fleet == fleet.name}
     target = release.model_copy(update={"packages": {**measured, **release.packages}})
     try:
         blocker = await read_blobs(target, namespace, blobs, sources)
     except STORE_ERRORS as error:
-        return Refused(f"to: {release.ref!r} cannot be read from the store: {store_blocker(error).message}; then ask again")
-    return target if blocker is None else Refused(f"to: {blocker.message}")
+        return Refused(f"{release.ref!r} cannot be read from the store: {store_blocker(error).message}")
+    return target if blocker is None else Refused(blocker.message)
 
 
 def package_blobs(digest: str, content: bytes) -> PackageBlobs:

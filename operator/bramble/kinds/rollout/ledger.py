@@ -32,8 +32,10 @@ from bramble.contracts.bounds import Finite, Whole
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.counters import Cohort, Counted
 from bramble.evidence.growth import Sample
+from bramble.evidence.mixture import POINTS
 from bramble.evidence.nodes import NUMBERS
 from bramble.evidence.ratio import RatioTest
+from bramble.evidence.rise import GROUPS
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import Away, GrowthLook, Tally
 from bramble.guardrails.lost import LOST, MAX_RATIO
@@ -70,6 +72,8 @@ class NodeRecord(ExtensibleDocument):
         since: for a node that got the candidate after the attempt began, what `Guard.compared` was at that moment.
         history: bad events and events while the node served the stable version, halved every day.
         baseline: expected bad events per event and how uncertain that is (`bramble.evidence.baselines`), frozen when the attempt began.
+        own: expected bad events per event by each test of the watch, frozen when the test began; 0 before that.
+        group: to which group of the watch the node belongs.
     """
 
     cohort: Cohort = "stable"
@@ -83,6 +87,8 @@ class NodeRecord(ExtensibleDocument):
     since: tuple[Pair, ...] = ()
     history: tuple[Pair, ...] = ()
     baseline: tuple[Pair, ...] = ()
+    own: tuple[Annotated[Finite, Field(ge=0)], ...] = ()
+    group: Annotated[Whole, Field(lt=GROUPS)] = 0
 
 
 class Frozen(ExtensibleDocument):
@@ -228,6 +234,68 @@ class GrowthGuard(ExtensibleDocument):
         return self.metric, self.allowed_growth, self.growth_limit
 
 
+class Sums(ExtensibleDocument):
+    """One test of a promoted version, as `bramble.evidence.rise` computes it.
+
+    Attributes:
+        began: when, in seconds since 1970.
+        hours: in how many hours a test has begun.
+        logs: its sums by group, one group after the other.
+    """
+
+    began: Whole
+    hours: Whole = 1
+    logs: Annotated[tuple[Finite, ...], Field(min_length=GROUPS * POINTS, max_length=GROUPS * POINTS)]
+
+
+class Watch(ExtensibleDocument):
+    """What is known of a promoted version by one guardrail that watches it.
+
+    Attributes:
+        metric, quantile, label, max_ratio, allowed, limit, edge: as the rule, the metric and the ledger's guardrail have them. When one of
+            them changes, another watch begins.
+        began: in seconds since 1970.
+        margin, mean, baseline: what is tested, the rate that is expected of a node without history, and what the version had counted by
+            itself when the comparison with that began; a margin of None while it has counted too little.
+        own_test, allowed_test, limit_test: the tests; None where there is no such rate.
+        hours: for how many hours it watches; the last one counts as begun.
+        recent, former: bad events and events of this hour, and of the one before.
+    """
+
+    metric: str
+    quantile: float | None = None
+    label: str | None = None
+    max_ratio: float
+    allowed: float | None = None
+    limit: float | None = None
+    edge: Whole | None = None
+    began: Whole
+    margin: Finite | None = None
+    mean: Annotated[Finite, Field(ge=0)] = 0.0
+    baseline: Tally = Tally()
+    own_test: Sums | None = None
+    allowed_test: Sums | None = None
+    limit_test: Sums | None = None
+    hours: Whole = 1
+    recent: Pair = ZERO
+    former: Pair = ZERO
+
+    @property
+    def guard(self) -> tuple[str, float | None, str | None, float]:
+        """Which guardrail of the ledger counts for it."""
+        return self.metric, self.quantile, self.label, self.max_ratio
+
+    @property
+    def rule(self) -> tuple[object, ...]:
+        """What makes it the watch of a rule."""
+        return *self.guard, self.allowed, self.limit
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What makes it the same watch as before."""
+        return *self.rule, self.edge
+
+
 class Ledger(ExtensibleDocument):
     """The evidence of a Rollout.
 
@@ -237,6 +305,8 @@ class Ledger(ExtensibleDocument):
         stable, candidate: uids of the versions; empty without one.
         losses: nodes that fell silent.
         growth: the guardrails that compare growth.
+        promoted: which promotion is watched; empty where none is.
+        watches: by guardrail.
     """
 
     schema_: Literal["bramble.dev/evidence/v1"] = Field("bramble.dev/evidence/v1", alias="schema")
@@ -248,8 +318,10 @@ class Ledger(ExtensibleDocument):
     at: Whole
     began: Whole
     losses: LossLedger = LossLedger()
-    guards: Annotated[tuple[Guard, ...], Field(max_length=16)] = ()
+    guards: Annotated[tuple[Guard, ...], Field(max_length=32)] = ()
     growth: Annotated[tuple[GrowthGuard, ...], Field(max_length=16)] = ()
+    promoted: str = ""
+    watches: Annotated[tuple[Watch, ...], Field(max_length=16)] = ()
     nodes: dict[str, NodeRecord] = Field(default_factory=dict)
 
     def guard(self, rule: Rule) -> int | None:
@@ -298,12 +370,28 @@ def _no_memory(cohort: Cohort) -> Mapping[str, MemoryLine]:  # noqa: ARG001
 
 
 @dataclass(frozen=True)
+class WatchAsked:
+    """A promoted version is to be watched.
+
+    Attributes:
+        promoted: which promotion, by its time.
+        rules: the guardrails.
+        error: the probability with which what is known of its own rate may be wrong by more than the tested margin.
+    """
+
+    promoted: str
+    rules: tuple[Rule, ...]
+    error: float
+
+
+@dataclass(frozen=True)
 class Reading:
     """What a pass read.
 
     Attributes:
         rollout_uid, attempt, step, stable, candidate: as in the ledger.
-        rules: the guardrails that devices count for.
+        rules: the guardrails that devices count for, those of the watch among them.
+        watch: what is to be watched of the stable version; None where nothing is. A watch pauses while there is a candidate.
         candidates, others: the nodes of both cohorts.
         silences: nodes that fell silent.
         lines: node to what it says of this attempt, in its cohort. Nodes that are in neither cohort are ignored.
@@ -325,6 +413,7 @@ class Reading:
     served: Callable[[], Mapping[str, Counted]] = dict
     growth_rules: tuple[Rule, ...] = ()
     memory: Callable[[Cohort], Mapping[str, MemoryLine]] = _no_memory
+    watch: WatchAsked | None = None
 
 
 def ledger_name(rollout_uid: str) -> str:
@@ -399,6 +488,8 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
     )
     states = [state for guard in (*ledger.guards, ledger.losses.guard) for state in (guard.ratio, guard.better)]
     if not whole or any(state and len(state) != NUMBERS for state in states):
+        return None
+    if any(len(node.own) not in (0, len(ledger.watches)) for node in nodes.values()):
         return None
     # Former operators wrote nothing of the other cohort, nor since when a node is in the present one.
     none = (ZERO,) * guards

@@ -10,7 +10,7 @@ from bramble.api.conditions import rfc3339
 from bramble.api.rollout import NAMES_KEPT, Release, Status, Undone
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.rollout import reasons
-from bramble.kinds.rollout.analysis import error_rates
+from bramble.kinds.rollout.analysis import Judgement, error_rates
 from bramble.kinds.rollout.decision import Action, Decision, NodeState
 from bramble.kinds.rollout.losses import candidate_members
 from bramble.kinds.rollout.mistakes import mistakes
@@ -54,7 +54,15 @@ def step_ends(seen: Observed, now: datetime) -> dict[str, Any]:
     if not seen.at_last_step:
         return step_begins(seen.index + 1, now)
     history = promotions(status, status.candidate)
-    promoted = {**candidate_withdrawn(), "stable": status.candidate, "history": history, "step": len(seen.steps)}
+    promoted = {
+        **candidate_withdrawn(),
+        "stable": status.candidate,
+        "history": history,
+        "step": len(seen.steps),
+        "promoted_at": rfc3339(now),
+    }
+    if status.candidate is not None and status.candidate.uid in status.distrusted:
+        promoted["distrusted"] = tuple(uid for uid in status.distrusted if uid != status.candidate.uid)
     return {**promoted, "last_good": status.stable} if status.stable is not None else promoted
 
 
@@ -70,17 +78,20 @@ def promotions(status: Status, *newest: Release | None) -> tuple[Release, ...]:
     return tuple(found.values())[:HISTORY_KEPT]
 
 
-def undo_to(seen: Observed, target: Release, message: str, now: datetime) -> dict[str, Any]:
+def undo_to(seen: Observed, target: Release, reason: str, message: str, now: datetime, **of_decision: Any) -> dict[str, Any]:
     """The fleet goes back to a version that was promoted before, in one write: a new attempt, without steps.
 
     The version that the spec names is remembered as undone, unless it is that very one. Otherwise it would be tried again at once. The last
     good version is from now on the one that was promoted before the target: the one that the fleet leaves is not good.
+
+    Args:
+        of_decision: fields of the decision that are not those of the present attempt.
     """
     status, named = seen.status, seen.spec.model_version_ref.name
     known = (status.candidate, status.stable, seen.wanted)
     uid = next((release.uid for release in known if release is not None and release.ref == named), "")
     attempt = status.attempt + 1
-    record = Undone(ref=named, uid=uid, attempt=status.attempt, reason=reasons.REQUESTED, message=message, at=rfc3339(now))
+    record = Undone(ref=named, uid=uid, attempt=status.attempt, reason=reason, message=message, at=rfc3339(now))
     history = promotions(status)
     older = history[[release.uid for release in history].index(target.uid) + 1 :]
     left = status.candidate or status.stable
@@ -90,10 +101,24 @@ def undo_to(seen: Observed, target: Release, message: str, now: datetime) -> dic
         "stable": target,
         "last_good": older[0] if older else None,
         "history": promotions(status, target),
+        "promoted_at": "",
         "undone": None if named == target.ref else record,
     }
-    kept = decision(seen, "Undo", reasons.REQUESTED, message, now, attempt=attempt, stable=target.ref, candidate=left.ref if left else "")
-    return {**changes, **kept}
+    names = {"attempt": attempt, "stable": target.ref, "candidate": left.ref if left else ""}
+    return {**changes, **decision(seen, "Undo", reason, message, now, **names, **of_decision)}
+
+
+def undo_promoted(seen: Observed, stable: Release, target: Release, judgement: Judgement, message: str, now: datetime) -> dict[str, Any]:
+    """The fleet goes back from a version that was promoted and turned bad. No watch goes back to that one.
+
+    Where the spec names another version by now, that one is at no fault: it is tried as soon as it can be, unless it was undone before.
+    """
+    rules = seen.watch_asked.rules if seen.watch_asked is not None else ()
+    found = {"rules": rules, "evidence": seen.watch_evidence, "judgement": judgement}
+    changes = undo_to(seen, target, reasons.WATCH_FAILED, message, now, **found)
+    if seen.spec.model_version_ref.name != stable.ref:
+        changes["undone"] = seen.status.undone
+    return {**changes, "distrusted": tuple(dict.fromkeys((stable.uid, *seen.status.distrusted)))[:HISTORY_KEPT]}
 
 
 def candidate_withdrawn() -> dict[str, Any]:

@@ -17,13 +17,15 @@ from bramble.guardrails.evidence import GuardEvidence
 from bramble.guardrails.growth import GrowthMetric
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.requests import Refused
-from bramble.kinds.rollout.analysis import ALWAYS, Judgement, absolute, error_rates, judge, rule_of
+from bramble.kinds.rollout.analysis import ALWAYS, Judgement, absolute, error_rates, judge, rule_of, tests_of, watched_rules
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import Counts, evidence_of, history_of
 from bramble.kinds.rollout.growth import growth_evidence
 from bramble.kinds.rollout.incident.incident import Origin
-from bramble.kinds.rollout.ledger import Ledger, read_ledger
+from bramble.kinds.rollout.ledger import Ledger, WatchAsked, read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
+from bramble.kinds.rollout.watch_time import watch_state
+from bramble.kinds.rollout.watching import watch_evidence_of
 from bramble.kinds.sources import Devices
 from bramble.kube.resources import Manifest
 
@@ -64,6 +66,7 @@ class Observed:
         blobs: package digest to the blobs that a device needs for it.
         rival: name of the Rollout of the same model on the same fleet that has precedence, if there is one.
         namespace: the operator's namespace, where assignments and evidence are stored.
+        fallback: the version before the one that is watched, to which an undo goes back; or why the fleet cannot. None without a watch.
         target: the version that a request `undo` that is not answered yet names, if the fleet can go back to it; or why it cannot.
         origins: what the two versions of an undo that is not filed yet were made from, by name.
         stored_ledger: the evidence as it is stored; None when there is none.
@@ -80,6 +83,7 @@ class Observed:
     blobs: Mapping[str, PackageBlobs]
     rival: str | None
     namespace: str
+    fallback: Release | Refused | None = None
     target: Release | Refused | None = None
     origins: Mapping[str, Origin] = field(default_factory=dict)
     stored_ledger: StoredLedger | None = None
@@ -213,7 +217,7 @@ class Observed:
     def ledger(self) -> Ledger:
         """The stored ledger with what this pass has read."""
         stored = self.stored_ledger.ledger if self.stored_ledger is not None else None
-        return advance(stored, self.counts.reading(self.metadata.uid, self.index, self.compared), self.now)
+        return advance(stored, self.counts.reading(self.metadata.uid, self.index, self.compared, self.watch_asked), self.now)
 
     @cached_property
     def evidence(self) -> tuple[GuardEvidence, ...]:
@@ -229,6 +233,30 @@ class Observed:
             else evidence_of(self.ledger, rule)
             for rule in self.compared
         )
+
+    @cached_property
+    def watch_asked(self) -> WatchAsked | None:
+        """What the ledger keeps for the watch of the stable version; None where there is none, or it is over.
+
+        The probability of undoing a good version is divided among the tests; half of each part is for what its own rate may be wrong by.
+        """
+        rules = watched_rules(self.spec.analysis)
+        if watch_state(self.rollout, self.now) in (None, "Over"):
+            return None
+        error = error_rates(self.spec.analysis).false_rollback / tests_of(rules) / 2
+        return WatchAsked(self.status.promoted_at, rules, error)
+
+    @cached_property
+    def watch_evidence(self) -> tuple[GuardEvidence, ...]:
+        """The evidence about each rule of the watch."""
+        return tuple(watch_evidence_of(self.ledger, rule) for rule in self.watch_asked.rules) if self.watch_asked is not None else ()
+
+    @cached_property
+    def watch_judgement(self) -> Judgement | None:
+        """The verdict on the version that is watched; None where none is, and while another version is tried."""
+        if self.watch_asked is None or self.status.candidate is not None:
+            return None
+        return judge(self.watch_asked.rules, self.watch_evidence, error_rates(self.spec.analysis))
 
     @property
     def blind(self) -> str | None:

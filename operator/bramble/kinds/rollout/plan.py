@@ -22,6 +22,7 @@ from bramble.kinds.rollout.policies.next_step import next_step
 from bramble.kinds.rollout.policies.note_departures import note_departures
 from bramble.kinds.rollout.policies.reference_changed import reference_changed
 from bramble.kinds.rollout.policies.report_health import report_health
+from bramble.kinds.rollout.policies.undo_promoted import undo_promoted
 from bramble.kinds.rollout.policies.withdraw import withdraw
 from bramble.kinds.rollout.policies.yield_to_rival import yield_to_rival
 from bramble.kinds.rollout.reasons import EVENTS
@@ -39,8 +40,9 @@ AT_ONCE: tuple[Policy, ...] = (
     note_departures,
     assign,
     guardrails,
+    undo_promoted,
 )
-"""Policies that do not wait for the last decision to be filed in the store: deletion, requests, and taking a candidate back."""
+"""Policies that do not wait for the last decision to be filed in the store: deletion, requests, and taking a version back."""
 
 AFTER_FILING: tuple[Policy, ...] = (next_step, add_boards, begin, report_health)
 """Policies whose decisions wait until the last one is filed."""

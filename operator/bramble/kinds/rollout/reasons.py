@@ -44,6 +44,7 @@ REQUESTED: Final = "Requested"
 UNDONE: Final = "Undone"
 UNREACHABLE: Final = "Unreachable"
 VERIFYING: Final = "Verifying"
+CANNOT_UNDO: Final = "CannotUndo"
 WITHDRAWING: Final = "Withdrawing"
 NO_CANDIDATE: Final = "NoCandidate"
 
@@ -56,6 +57,7 @@ NOT_PAUSED: Final = "NotPaused"
 GUARDRAIL_FAILED: Final = "GuardrailFailed"
 LOST: Final = "Lost"
 REFUSED: Final = "Refused"
+WATCH_FAILED: Final = "WatchFailed"
 NOT_ABORTED: Final = "NotAborted"
 
 # a Decision: why a step ended (UNDECIDED and REQUESTED as well)
@@ -81,6 +83,7 @@ EVENTS: Mapping[str, EventType] = {
     PAUSE_STEP: "Normal",
     WITHDRAWING: "Normal",
     UNDONE: "Warning",
+    CANNOT_UNDO: "Warning",
     FLEET_INVALID: "Warning",
     FLEET_NOT_ALLOWED: "Warning",
     MODEL_VERSION_INVALID: "Warning",

@@ -15,6 +15,7 @@ from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.assignment import eligible_nodes
 from bramble.kinds.rollout.elapsed import stored
 from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.watch_time import ALWAYS, watch_state, watch_until
 from bramble.kinds.status_update import READY, StatusUpdate, not_ready, ready, remember, report
 
 Phase = Literal["Healthy", "Progressing", "Paused", "Degraded"]
@@ -125,11 +126,25 @@ def figures(seen: Observed) -> dict[str, Any]:
         candidate=len(seen.nodes.verified(seen.status.candidate)),
         unreachable=seen.nodes.unreachable[:UNREACHABLE_LISTED],
     )
-    kept = {"nodes": nodes, "elapsed": stored(seen.status, seen.elapsed)}
+    kept: dict[str, Any] = {"nodes": nodes, "watch": watch(seen), "elapsed": stored(seen.status, seen.elapsed)}
     if seen.status.candidate is None:
         return kept
     judged = seen.judgement.model_dump(mode="json", by_alias=True, exclude_none=True)
     return {**kept, "analysis": {"attempt": seen.status.attempt, "step": seen.index, **judged}}
+
+
+def watch(seen: Observed) -> dict[str, Any] | None:
+    """The watch of the stable version; None where there is none. Its verdicts are those of the last time while it is paused or over."""
+    state, stable = watch_state(seen.rollout, seen.now), seen.status.stable
+    if state is None or stable is None:
+        return None
+    until = watch_until(seen.rollout)
+    former = seen.status.watch or {}
+    verdicts = former.get("guardrails", []) if former.get("since") == seen.status.promoted_at else []
+    if seen.watch_judgement is not None:
+        verdicts = seen.watch_judgement.model_dump(mode="json", by_alias=True, exclude_none=True)["guardrails"]
+    end = rfc3339(until) if until is not None else ALWAYS
+    return {"version": stable.ref, "state": state, "since": seen.status.promoted_at, "until": end, "guardrails": verdicts}
 
 
 def report_rollout(

@@ -83,7 +83,9 @@ def undo_to(seen: Observed, now: datetime) -> Accepted | Refused:
     left = candidate or stable
     message = f"the fleet goes back {f'from {left.ref} ' if left is not None else ''}to {target.ref}, on every node at once"
     update = undone(seen, message)
-    return Accepted(message, without_events(update), {**memory.undo_to(seen, target, message, now), **noted(seen, update, now)})
+    return Accepted(
+        message, without_events(update), {**memory.undo_to(seen, target, reasons.REQUESTED, message, now), **noted(seen, update, now)}
+    )
 
 
 def effect(seen: Observed, action: str, candidate: Release, now: datetime) -> tuple[str, dict[str, Any]]:

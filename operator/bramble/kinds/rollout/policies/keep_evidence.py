@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bramble.api.rollout import Status
 from bramble.kinds.plan import Apply, FileResult, Plan
 from bramble.kinds.rollout.ledger import Ledger, render
 from bramble.kinds.rollout.observed import Observed
@@ -14,7 +13,7 @@ TRYING = timedelta(seconds=30)
 """How long evidence about a candidate may wait to be written. Until then each pass computes it again from what the devices say."""
 
 SERVING = timedelta(minutes=10)
-"""The same while no version is tried: only the history of the nodes grows."""
+"""The same while no version is tried or watched: only the history of the nodes grows."""
 
 
 def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
@@ -34,7 +33,7 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     items = planned.items
     place = next((place for place, item in enumerate(items) if isinstance(item, FileResult)), len(items))
     write = Apply(render(seen.ledger, seen.metadata, seen.namespace))
-    return replace(planned, items=(*items[:place], write, *items[place:])).no_later_than(now + longest_wait(status))
+    return replace(planned, items=(*items[:place], write, *items[place:])).no_later_than(now + longest_wait(seen))
 
 
 def written_until(seen: Observed) -> datetime:
@@ -42,21 +41,23 @@ def written_until(seen: Observed) -> datetime:
 
     One that cannot be read, because somebody edited it, is treated as missing.
     """
-    stored, status = seen.stored_ledger, seen.status
+    stored = seen.stored_ledger
     if stored is None or stored.ledger is None:
         return seen.now
-    if _turning_points(stored.ledger) != _turning_points(seen.ledger):
+    ledger, present = stored.ledger, seen.ledger
+    if turns(ledger) != turns(present):
         return seen.now
-    at = datetime.fromtimestamp(stored.ledger.at, seen.now.tzinfo)
-    return at + longest_wait(status) if at <= seen.now else seen.now  # another leader's clock may have been ahead
+    at = datetime.fromtimestamp(ledger.at, seen.now.tzinfo)
+    return at + longest_wait(seen) if at <= seen.now else seen.now  # another leader's clock may have been ahead
 
 
-def _turning_points(ledger: Ledger) -> tuple[object, ...]:
-    """What may not wait to be written."""
+def turns(ledger: Ledger) -> tuple[object, ...]:
+    """What a ledger is written for at once when it has changed."""
     looks = tuple((guard.identity, len(guard.looks)) for guard in ledger.growth)
-    return (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards), looks)
+    of_attempt = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
+    return (*of_attempt, looks, ledger.promoted, *((*watch.identity, watch.margin) for watch in ledger.watches))
 
 
-def longest_wait(status: Status) -> timedelta:
+def longest_wait(seen: Observed) -> timedelta:
     """How long evidence may wait to be written."""
-    return TRYING if status.candidate is not None else SERVING
+    return TRYING if seen.status.candidate is not None or seen.watch_asked is not None else SERVING

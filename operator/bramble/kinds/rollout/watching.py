@@ -1,0 +1,218 @@
+"""How the ledger watches a promoted version: each node is compared with what it counted before. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from bramble.evidence.mixture import Floats
+from bramble.evidence.nodes import DECIMALS, Node, broken_nodes, drift_allowed, expected_rates
+from bramble.evidence.rise import (
+    GROUPS,
+    HOUR_SECONDS,
+    above_own,
+    above_rate,
+    first_hour,
+    kept,
+    later_hours,
+    margin_of,
+    own_spread,
+    shown,
+    sums_of,
+)
+from bramble.guardrails.base import Rule
+from bramble.guardrails.catalogue import counted_metric
+from bramble.guardrails.evidence import GuardEvidence, Tally, Watched
+from bramble.kinds.rollout.ledger import ZERO, Ledger, NodeRecord, Pair, Reading, Sums, Watch, WatchAsked
+
+Gained = Mapping[str, Sequence[Pair]]
+"""Node to its bad events and events since its last reading, by guardrail of the ledger."""
+
+NO_RATE = 0.0
+"""Of a node, while what to expect of it is not known."""
+
+
+def watched(ledger: Ledger, reading: Reading, gained: Gained, at: int) -> Ledger:
+    """The ledger with what the nodes of a promoted version have gained.
+
+    A watch pauses while another version is tried, and goes on from there. A guardrail that is new begins with the next reading, and so does
+    the comparison with the version's own rate, once it has counted enough by itself.
+    """
+    asked = reading.watch
+    if asked is None:
+        return ledger.model_copy(update={"promoted": "", "watches": ()}) if ledger.promoted else ledger
+    if reading.candidate:
+        return ledger
+    watches, former = _present(ledger, asked, at)
+    nodes = _with_places(ledger, former, len(watches))
+    for place, before in enumerate(former):
+        if before is not None:
+            watches[place] = _look(watches[place], place, _index(ledger, watches[place]), nodes, gained, at)
+    rules = {_identity(rule): rule for rule in asked.rules}
+    for place, watch in enumerate(watches):
+        index, rule = _index(ledger, watch), rules[watch.rule]
+        if watch.margin is None and sum(node.history[index][1] for node in nodes.values()) >= rule.min_events:
+            frozen = ledger.guards[index].frozen
+            drift = frozen.drift if frozen is not None and frozen.drift is not None else drift_allowed(())
+            watches[place], rates = _compared(watch, index, nodes, asked.error, drift, at)
+            nodes = {name: node.model_copy(update={"own": _replaced(node.own, place, rates[name])}) for name, node in nodes.items()}
+    return ledger.model_copy(update={"promoted": asked.promoted, "watches": tuple(watches), "nodes": nodes})
+
+
+def _identity(rule: Rule) -> tuple[object, ...]:
+    return rule.metric, rule.quantile, rule.label, rule.max_ratio, allowed_rate(rule), rule.limit
+
+
+def allowed_rate(rule: Rule) -> float | None:
+    """A rate that is fine whatever the version's own rate was: a ceiling, or what the metric allows."""
+    return max(rule.ceiling or 0.0, counted_metric(rule.metric).allowed(rule) or 0.0) or None
+
+
+def _index(ledger: Ledger, watch: Watch) -> int:
+    """The ledger's guardrail that counts for a watch."""
+    return next(index for index, guard in enumerate(ledger.guards) if guard.identity == watch.guard)
+
+
+def _present(ledger: Ledger, asked: WatchAsked, at: int) -> tuple[list[Watch], list[int | None]]:
+    """The watches of the rules, and the places where they were before; new ones where they are not the same."""
+    former = {watch.identity: place for place, watch in enumerate(ledger.watches)} if ledger.promoted == asked.promoted else {}
+    watches, places = [], []
+    for rule in asked.rules:
+        index = ledger.guard(rule)
+        if index is None or (counted_metric(rule.metric).compares_durations and ledger.guards[index].edge is None):
+            continue
+        start, allowed = Sums(began=at, logs=kept(first_hour())), allowed_rate(rule)
+        new = Watch(
+            metric=rule.metric,
+            quantile=rule.quantile,
+            label=rule.label,
+            max_ratio=rule.max_ratio,
+            allowed=allowed,
+            limit=rule.limit,
+            edge=ledger.guards[index].edge,
+            began=at,
+            allowed_test=start if allowed is not None else None,
+            limit_test=start if rule.limit is not None else None,
+        )
+        place = former.get(new.identity)
+        watches.append(ledger.watches[place] if place is not None else new)
+        places.append(place)
+    return watches, places
+
+
+def _with_places(ledger: Ledger, former: Sequence[int | None], watches: int) -> dict[str, NodeRecord]:
+    """The nodes, with an entry for each watch. They are dealt out over the groups by name; those that come later too."""
+    nodes = dict(ledger.nodes)
+    if ledger.watches and former == list(range(len(ledger.watches))) and all(len(node.own) == watches for node in nodes.values()):
+        return nodes
+    dealt = sum(bool(node.own) for node in nodes.values())
+    for name in sorted(nodes):
+        node, update = nodes[name], {}
+        if not node.own:
+            update["group"], dealt = dealt % GROUPS, dealt + 1
+        rates = [node.own[before] if before is not None and node.own else NO_RATE for before in former]
+        nodes[name] = node.model_copy(update={**update, "own": tuple(rates)})
+    return nodes
+
+
+def _compared(
+    watch: Watch, index: int, nodes: Mapping[str, NodeRecord], error: float, drift: float, at: int
+) -> tuple[Watch, dict[str, float]]:
+    """The watch with what the version has counted by itself, frozen, and the rate to expect of each node."""
+    history = [node.history[index] for node in nodes.values()]
+    found, newcomer = expected_rates(history)
+    bad, events = sum(each[0] for each in history), sum(each[1] for each in history)
+    expected = [rate * of for (rate, _), (_, of) in zip(found, history, strict=True)]
+    spread = own_spread(bad, expected, [variance + drift for _, variance in found])
+    update = {
+        "margin": round(margin_of(watch.max_ratio, spread, error), DECIMALS),
+        "mean": newcomer[0],
+        "baseline": Tally(bad=round(bad), events=round(events), nodes=sum(each[1] > 0 for each in history)),
+        "own_test": Sums(began=at, logs=kept(first_hour())),
+    }
+    return watch.model_copy(update=update), {name: rate for name, (rate, _) in zip(nodes, found, strict=True)}
+
+
+def _look(watch: Watch, place: int, index: int, nodes: Mapping[str, NodeRecord], gained: Gained, at: int) -> Watch:
+    """One look of a watch: the nodes' gains by group. Nodes that had plainly broken before are left out, of all tests."""
+    bad, events, expected = ([0.0] * GROUPS for _ in range(3))
+    left_out = _broken(watch, place, index, nodes, gained)
+    for name, pairs in gained.items():
+        if name not in left_out:
+            (more_bad, more), node = pairs[index], nodes[name]
+            bad[node.group] += more_bad
+            events[node.group] += more
+            expected[node.group] += more * (node.own[place] or watch.mean)
+    hours = max(watch.hours, _hours(watch.began, at))
+    former = watch.former if hours == watch.hours else watch.recent if hours == watch.hours + 1 else ZERO
+    recent = watch.recent if hours == watch.hours else ZERO
+    every = [pairs[index] for pairs in gained.values()]
+    return watch.model_copy(
+        update={
+            "own_test": _advanced(watch.own_test, at, lambda: above_own(watch.margin or 1.0, bad, expected)),
+            "allowed_test": _advanced(watch.allowed_test, at, lambda: above_rate(watch.allowed or 0.0, bad, events)),
+            "limit_test": _advanced(watch.limit_test, at, lambda: above_rate(watch.limit or 0.0, bad, events)),
+            "hours": hours,
+            "former": former,
+            "recent": (recent[0] + sum(each[0] for each in every), recent[1] + sum(each[1] for each in every)),
+        }
+    )
+
+
+def _broken(watch: Watch, place: int, index: int, nodes: Mapping[str, NodeRecord], gained: Gained) -> frozenset[str]:
+    """The nodes that had many times the bad events of the others already before they gained these."""
+    if watch.margin is None:
+        return frozenset()
+    rows = []
+    for name, node in nodes.items():
+        more_bad, more = gained[name][index] if name in gained else ZERO
+        bad, events = node.history[index]
+        before = (max(0.0, bad - more_bad), max(0.0, events - more))
+        rows.append(Node(candidate=False, sums=before, baseline=(node.own[place] or watch.mean, 0.0)))
+    return frozenset(name for name, is_broken in zip(nodes, broken_nodes(rows), strict=True) if is_broken)
+
+
+def _advanced(sums: Sums | None, at: int, gained: Callable[[], Floats]) -> Sums | None:
+    if sums is None:
+        return None
+    hours = max(sums.hours, _hours(sums.began, at))  # another leader's clock may be behind
+    logs = later_hours(sums_of(sums.logs), sums.hours, hours) + gained()
+    return Sums(began=sums.began, hours=hours, logs=kept(logs))
+
+
+def _hours(began: int, at: int) -> int:
+    return max(0, at - began) // HOUR_SECONDS + 1
+
+
+def _replaced(values: Sequence[float], place: int, value: float) -> tuple[float, ...]:
+    return (*values[:place], value, *values[place + 1 :])
+
+
+def watch_evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
+    """What the watch shows about a rule. Before it compares, the stable cohort is what the version has counted by itself so far."""
+    watch = next((each for each in ledger.watches if each.rule == _identity(rule)), None)
+    if watch is None:
+        return GuardEvidence(metric=rule.metric, label=rule.label, frozen=True, watched=Watched())
+    index = _index(ledger, watch)
+    active = [
+        any(node.group == group and node.own and node.history[index][1] > 0 for node in ledger.nodes.values()) for group in range(GROUPS)
+    ]
+
+    def nats(sums: Sums | None) -> float | None:
+        return round(shown(sums_of(sums.logs), sums.hours, active), DECIMALS) if sums is not None else None
+
+    counted = sum(node.history[index][1] > 0 for node in ledger.nodes.values())
+    baseline = watch.baseline
+    if watch.margin is None:
+        history = [node.history[index] for node in ledger.nodes.values()]
+        baseline = Tally(bad=round(sum(each[0] for each in history)), events=round(sum(each[1] for each in history)), nodes=counted)
+    bad, events = (watch.recent[part] + watch.former[part] for part in (0, 1))
+    return GuardEvidence(
+        metric=rule.metric,
+        label=rule.label,
+        candidate=Tally(bad=round(bad), events=round(events), nodes=counted),
+        stable=baseline,
+        over_ms=counted_metric(rule.metric).over_ms(watch.edge),
+        frozen=True,
+        seconds=float(max(0, ledger.at - watch.began)),
+        watched=Watched(margin=watch.margin, own=nats(watch.own_test), allowed=nats(watch.allowed_test), limit=nats(watch.limit_test)),
+    )

@@ -1,0 +1,150 @@
+"""What the ledger keeps of a watch: every event once, by the engine's own functions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from bramble.evidence.nodes import DECIMALS
+from bramble.evidence.rise import GROUPS, above_own, above_rate, first_hour, later_hours, shown
+from bramble.guardrails.base import Rule
+from bramble.kinds.rollout.counting import advance
+from bramble.kinds.rollout.ledger import Ledger, Line, Reading, WatchAsked, read_ledger, render
+from bramble.kinds.rollout.watching import watch_evidence_of
+from tests.unit.rollout.rows import observed
+from tests.unit.rollout.test_counting import MINUTE, START, line
+
+row = pytest.param
+RULE = Rule(metric="errors", max_ratio=1.5, limit=0.2, min_events=100, min_nodes=1)
+ASKED = WatchAsked("2026-11-21T12:00:00Z", (RULE,), 0.005)
+NAMES = tuple("abcdefghij")
+READING = Reading("uid", attempt=2, stable="v2", rules=(RULE,), watch=ASKED, others=frozenset(NAMES))
+
+
+def says(requests: int, *, errors: int = 0, **of_node: int) -> Reading:
+    """Every node says so many requests and errors; `of_node`: other errors."""
+    return replace(READING, lines={name: line(requests, of_node.get(name, errors)) for name in NAMES})
+
+
+def tried(bad: int = 1) -> Ledger:
+    """Every node answered 1,000 requests of the version while it was tried, so many of them with errors. Its watch has begun."""
+    attempt = replace(READING, stable="v1", candidate="v2", watch=None, candidates=frozenset(NAMES), others=frozenset())
+    ledger = advance(None, attempt, START)
+    ledger = advance(ledger, replace(attempt, lines={name: line(1000, bad) for name in NAMES}), START + MINUTE)
+    return advance(advance(ledger, READING, START + 2 * MINUTE), READING, START + 2 * MINUTE)
+
+
+def test_its_own_rate_is_what_it_counted_while_it_was_tried() -> None:
+    (watch,) = tried().watches
+    assert (watch.baseline.bad, watch.baseline.events, watch.baseline.nodes) == (10, 10_000, 10)
+    assert watch.margin is not None
+    assert watch.margin > 1.5, "ten errors tell a rate by a third"
+    (watch,) = tried(bad=100).watches
+    assert watch.margin == 1.5
+    assert watch.mean == pytest.approx(0.1, rel=0.01)
+
+
+def test_the_evidence_is_that_of_the_engine() -> None:
+    ledger = tried(bad=20)
+    expected, events, bad = np.zeros(GROUPS), np.zeros(GROUPS), np.zeros(GROUPS)
+    own, limit = first_hour(), first_hour()
+    for place, name in enumerate(sorted(NAMES)):
+        expected[place % GROUPS] += 100 * ledger.nodes[name].own[0]
+        events[place % GROUPS], bad[place % GROUPS] = events[place % GROUPS] + 100, bad[place % GROUPS] + 3
+    margin = ledger.watches[0].margin or 0.0
+    for hour in range(1, 4):
+        ledger = advance(ledger, says(100 * hour, errors=3 * hour), START + 2 * MINUTE + timedelta(hours=hour))
+        own = later_hours(own, hour, hour + 1) + above_own(margin, bad, expected)
+        limit = later_hours(limit, hour, hour + 1) + above_rate(0.2, bad, events)
+    seen = watch_evidence_of(ledger, RULE)
+    assert seen.watched is not None
+    assert seen.watched.own == pytest.approx(shown(own, 4, [True] * GROUPS), abs=10 ** (1 - DECIMALS))
+    assert seen.watched.limit == pytest.approx(shown(limit, 4, [True] * GROUPS), abs=10 ** (1 - DECIMALS))
+    assert (seen.candidate.bad, seen.candidate.events) == (60, 2000), "of this hour and the one before"
+
+
+def test_the_same_words_again_add_nothing() -> None:
+    ledger = advance(tried(), says(100, errors=5), START + 3 * MINUTE)
+    assert advance(ledger, says(100, errors=5), START + 3 * MINUTE) == ledger
+
+
+def test_no_hour_begins_twice_when_a_new_leader_s_clock_is_behind() -> None:
+    ahead = advance(tried(), says(100, errors=5), START + timedelta(hours=5))
+    behind = advance(ahead, says(100, errors=5), START + timedelta(hours=2))
+    assert advance(behind, says(100, errors=5), START + timedelta(hours=5)).watches == ahead.watches
+
+
+def test_a_ledger_that_is_written_and_read_goes_on_as_before() -> None:
+    ledger = advance(tried(), says(100, errors=5), START + 3 * MINUTE)
+    stored = read_ledger(render(ledger, observed().metadata, "bramble"))
+    assert stored == ledger
+    assert advance(stored, says(200, errors=9), START + 4 * MINUTE) == advance(ledger, says(200, errors=9), START + 4 * MINUTE)
+
+
+def test_a_ledger_whose_nodes_have_other_watches_is_not_read() -> None:
+    ledger = tried()
+    nodes = {**ledger.nodes, "a": ledger.nodes["a"].model_copy(update={"own": (0.1, 0.1)})}
+    assert read_ledger(render(ledger.model_copy(update={"nodes": nodes}), observed().metadata, "bramble")) is None
+
+
+def test_a_node_that_plainly_broke_is_left_out_from_then_on_and_the_others_are_not() -> None:
+    first = advance(tried(), says(1000, errors=1, a=900), START + 3 * MINUTE)
+    broken = advance(first, says(2000, errors=2, a=1800), START + 4 * MINUTE)
+    calm = advance(first, says(2000, errors=2, a=900), START + 4 * MINUTE)
+    assert broken.watches[0].own_test == calm.watches[0].own_test
+    assert broken.watches[0].own_test != advance(first, says(2000, errors=2, a=900, b=50), START + 4 * MINUTE).watches[0].own_test
+    assert broken.watches[0].recent[0] == 1818, "every event is told"
+
+
+def test_while_another_version_is_tried_nothing_is_added_and_afterwards_it_goes_on() -> None:
+    ledger = advance(tried(), says(100, errors=5), START + 3 * MINUTE)
+    attempt = replace(says(50, errors=50), attempt=3, candidate="v3", candidates=frozenset("a"), others=frozenset(NAMES) - {"a"})
+    paused = advance(ledger, attempt, START + 4 * MINUTE)
+    assert paused.watches == ledger.watches
+    back = advance(paused, replace(says(0), attempt=3), START + 5 * MINUTE)
+    assert back.watches == ledger.watches
+    assert [node.own for node in back.nodes.values()] == [node.own for node in ledger.nodes.values()]
+    assert advance(back, replace(says(500, errors=100), attempt=3), START + 6 * MINUTE).watches != ledger.watches
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        row(ASKED, True, id="nothing has changed"),
+        row(replace(ASKED, promoted="2026-11-22T12:00:00Z"), False, id="another promotion"),
+        row(replace(ASKED, rules=(RULE.model_copy(update={"limit": 0.3}),)), False, id="another limit"),
+        row(replace(ASKED, rules=(RULE.model_copy(update={"ceiling": 0.01}),)), False, id="a ceiling"),
+        row(replace(ASKED, rules=(RULE.model_copy(update={"min_events": 7}),)), True, id="what its own rate is known from"),
+        row(None, False, id="no watch"),
+    ],
+)
+def test_what_makes_another_watch(asked: WatchAsked | None, kept: bool) -> None:
+    ledger = advance(tried(), says(100, errors=5), START + 3 * MINUTE)
+    after = advance(ledger, replace(says(100, errors=5), watch=asked), START + 3 * MINUTE)
+    assert (after.watches == ledger.watches) == kept
+
+
+def test_a_guardrail_that_is_added_waits_until_its_own_rate_is_known() -> None:
+    rejected = Rule(metric="rejected", max_ratio=1.5, min_events=1500, min_nodes=1)
+    asked = replace(ASKED, rules=(RULE, rejected))
+
+    def later(ledger: Ledger, minutes: int) -> Ledger:
+        reading = replace(says(100 * minutes, errors=minutes), rules=(RULE, rejected), watch=asked)
+        return advance(ledger, reading, START + minutes * MINUTE)
+
+    ledger = later(later(tried(), 3), 4)
+    assert [watch.margin is not None for watch in ledger.watches] == [True, False]
+    ledger = later(later(ledger, 20), 21)
+    assert [watch.margin is not None for watch in ledger.watches] == [True, True]
+    assert all(len(node.own) == 2 for node in ledger.nodes.values())
+
+
+def test_a_node_that_joins_is_expected_to_be_like_the_others() -> None:
+    ledger = tried(bad=20)
+    joined = replace(READING, lines={"z": Line("1", line(100, 2).counted)}, others=frozenset((*NAMES, "z")))
+    ledger = advance(ledger, joined, START + 3 * MINUTE)
+    assert ledger.nodes["z"].group == len(NAMES) % GROUPS
+    assert ledger.watches[0].recent == (2, 100)
