@@ -24,14 +24,14 @@ ClassName = Annotated[str, Field(min_length=1, max_length=MAX_CLASS_CHARACTERS)]
 def counted_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes of a package that devices count by themselves: all of them, or the first 63 where there are more than 64.
 
-    The other classes are counted together, and so is one whose name has more than 128 characters. Every device and the operator follow this
-    rule, so that the counts of all nodes add up.
+    The other classes are counted together, and so is one whose name is empty or has more than 128 characters, since the gateway would refuse
+    a report with it. Every device and the operator follow this rule, so that the counts of all nodes add up.
 
     Args:
         classes: all classes of the package, in its order.
     """
-    short = tuple(name for name in classes if len(name) <= MAX_CLASS_CHARACTERS)
-    return short if len(short) == len(classes) <= MAX_CLASSES else short[: MAX_CLASSES - 1]
+    named = tuple(name for name in classes if 0 < len(name) <= MAX_CLASS_CHARACTERS)
+    return named if len(named) == len(classes) <= MAX_CLASSES else named[: MAX_CLASSES - 1]
 
 
 @lru_cache(maxsize=1024)

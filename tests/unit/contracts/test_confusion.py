@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bramble.contracts.confusion import MAX_CLASS_CHARACTERS, MAX_CLASSES, Confusion, add_confusions, confusion_of, counted_classes
 from bramble.contracts.counters import MAX_COUNT, Counted, Counters
+from bramble.contracts.tasks.classification import Classify
 
 row = pytest.param
 PACKAGE = f"sha256:{'1' * 64}"
@@ -31,10 +34,20 @@ def names(count: int) -> tuple[str, ...]:
         row(("a", LONG, "b"), ("a", "b"), id="a class that no guardrail can name is one of the others"),
         row((*names(63), LONG), names(63), id="63 and such a class"),
         row((*names(64), LONG), names(63), id="64 and such a class"),
+        row(("", "cat"), ("cat",), id="a class without a name is one of the others"),
+        row((*names(64), ""), names(63), id="64 and a class without a name"),
     ],
 )
 def test_which_classes_are_counted_by_themselves(classes: tuple[str, ...], expected: tuple[str, ...]) -> None:
     assert counted_classes(classes) == expected
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=140), min_size=2, max_size=70, unique=True))
+def test_a_report_can_have_the_classes_of_any_package(labels: list[str]) -> None:
+    classes = counted_classes(Classify(labels=tuple(labels)).classes)
+    others = len(classes)
+    cells = () if others == MAX_CLASSES else (others, others, 1)
+    assert Confusion.model_validate_json(Confusion.model_construct(classes=classes, cells=cells).model_dump_json()).classes == classes
 
 
 @pytest.mark.parametrize(
