@@ -24,8 +24,8 @@ ClassName = Annotated[str, Field(min_length=1, max_length=MAX_CLASS_CHARACTERS)]
 def counted_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """The classes of a package that devices count by themselves: all of them, or the first 63 where there are more than 64.
 
-    The other classes are counted together, and so is one whose name is empty or has more than 128 characters, since the gateway would refuse
-    a report with it. Every device and the operator follow this rule, so that the counts of all nodes add up.
+    The other classes are counted together, and so is one whose name is empty or has more than 128 characters: the gateway would refuse a
+    report with it. Every device and the operator follow this rule, so that the counts of all nodes add up.
 
     Args:
         classes: all classes of the package, in its order.
