@@ -125,8 +125,9 @@ def _names(field: str) -> tuple[str, ...]:
 
 def _events() -> str:
     """What one event is, by metric, as a sentence."""
-    kinds = dict.fromkeys(metric.event for metric in IN_A_SPEC)
-    phrases = (f"{kind} for {', '.join(metric.name for metric in IN_A_SPEC if metric.event == kind)}" for kind in kinds)
+    counted = [metric for metric in IN_A_SPEC if "minEvents" in metric.takes]
+    kinds = dict.fromkeys(metric.event for metric in counted)
+    phrases = (f"{kind} for {', '.join(metric.name for metric in counted if metric.event == kind)}" for kind in kinds)
     return f"Events are {'; '.join(phrases)}."
 
 
@@ -230,11 +231,12 @@ class Guardrail(SpecPart):
 
 
 def _another_reason() -> Rule:
-    """A metric that is never the only reason to promote has another one beside it."""
+    """A metric that is never the only reason to promote has one beside it that passes by what it has counted."""
     names = [metric.name for metric in IN_A_SPEC if not metric.promotes]
+    counted = [metric.name for metric in IN_A_SPEC if metric.promotes and isinstance(metric, CountedMetric)]
     return Rule(
-        "!has(self.guardrails) || self.guardrails.size() == 0"
-        f" || self.guardrails.exists(one, !(one.metric in [{', '.join(map(quoted, names))}]))",
+        f"!has(self.guardrails) || !self.guardrails.exists(one, one.metric in [{', '.join(map(quoted, names))}])"
+        f" || self.guardrails.exists(one, one.metric in [{', '.join(map(quoted, counted))}])",
         f"guardrails: {' and '.join(names)} can undo a version, and is never the only reason to promote one, since people choose what they"
         " speak up about; add another metric, such as errors",
     )
