@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from benchmarks.rollouts.worlds import Floats
 from bramble.evidence.baselines import Baselines
-from bramble.evidence.cohorts import Beside, compare_nodes, together
-from bramble.evidence.drift import broken, drift
+from bramble.evidence.cohorts import Beside, Former, compare_nodes, together
+from bramble.evidence.drift import broken, drift, sum_variance
 from bramble.evidence.mixture import SMALL
 from bramble.evidence.rate import RateTest
 from bramble.evidence.ratio import RatioTest
@@ -34,15 +34,24 @@ class Frozen(NamedTuple):
 
     Attributes:
         bad, weight: what of it is left: bad events, and events times the expected rates.
+        again: what of it was compared in the attempt's earlier steps already, and comes next: bad events and weight, [2, rollouts].
         whole_bad, whole_weight: what there was.
-        allowed: the drift that the stable nodes showed until then.
+        former: what the stable nodes showed until then.
     """
 
     bad: Floats
     weight: Floats
+    again: Floats
     whole_bad: Floats
     whole_weight: Floats
-    allowed: Floats
+    former: Former
+
+
+def _begun_again(frozen: Frozen) -> Frozen:
+    """Where the history of before the attempt is used up, that of its earlier steps comes next."""
+    used = (frozen.weight <= 0) & (frozen.again[1] > 0)
+    bad, weight = np.where(used, frozen.again, (frozen.bad, frozen.weight))
+    return frozen._replace(bad=bad, weight=weight, again=np.where(used, 0.0, frozen.again))
 
 
 class Attempt:
@@ -63,6 +72,7 @@ class Attempt:
         self._test, self._baselines = test, baselines
         rollouts, nodes = baselines.rate.shape
         self._history = np.array(before, np.float64)
+        self._recent = np.zeros((2, rollouts))
         self._candidate = np.zeros(nodes, np.bool_)
         self._bad, self._expected = np.zeros((rollouts, nodes)), np.zeros((rollouts, nodes))
         self._compared, self._since = np.zeros((2, rollouts)), np.zeros((2, rollouts, nodes))
@@ -83,7 +93,9 @@ class Attempt:
         """
         x, n = np.asarray(bad, np.float64), np.asarray(events, np.float64)
         due = n * self._baselines.rate
-        self._history *= 0.5 ** (seconds / HALF_LIFE_SECONDS)
+        left = 0.5 ** (seconds / HALF_LIFE_SECONDS)
+        self._history *= left
+        self._recent *= left
         stable = ~self._candidate
         out = np.zeros(x.shape, np.bool_)
         out[:, stable] = broken(self._bad[:, stable], self._expected[:, stable])
@@ -99,7 +111,7 @@ class Attempt:
         their_bad, theirs = (x[:, ~candidate] * kept).sum(axis=-1), (due[:, ~candidate] * kept).sum(axis=-1)
         self._compared += (their_bad, theirs)
         if alone and self._frozen is not None:
-            frozen = self._frozen
+            frozen = _begun_again(self._frozen)
             theirs = np.minimum(mine, frozen.weight)
             their_bad = frozen.bad * theirs / np.maximum(frozen.weight, SMALL)
             self._frozen = frozen._replace(bad=frozen.bad - their_bad, weight=frozen.weight - theirs)
@@ -109,6 +121,7 @@ class Attempt:
         self._bad += x
         self._expected += due
         self._history[..., ~candidate] += np.stack((x, n))[..., ~candidate]
+        self._recent += np.stack((x, due))[..., ~candidate].sum(axis=-1)
         self._had_stable |= not alone
 
     def _freeze(self) -> Frozen:
@@ -117,20 +130,23 @@ class Attempt:
         stable = ~self._candidate
         x, e, v = (each[:, stable] for each in (self._bad, self._expected, self._baselines.variance))
         counted = ~broken(x, e)
-        return Frozen(bad, weight, bad, weight, drift(x * counted, e * counted, v).allowed)
+        allowed = drift(x * counted, e * counted, v).allowed
+        former = Former(allowed, sum_variance(e * counted, v + allowed[..., np.newaxis]))
+        again = np.minimum(np.stack((bad, weight)), self._recent)
+        return Frozen(bad - again[0], weight - again[1], again, bad, weight, former)
 
     def shown(self, some: NDArray[np.int64]) -> Shown:
         """What these rollouts show now, [some]."""
         state, frozen = self.state[some], self._frozen
         x, e, v = self._bad[some], self._expected[some], self._baselines.variance[some]
-        beside, candidate, allowed = (self._compared[..., np.newaxis] - self._since)[:, some], self._candidate, None
+        beside, candidate, former = (self._compared[..., np.newaxis] - self._since)[:, some], self._candidate, None
         if frozen is not None:
-            beside, allowed = np.zeros_like(beside), frozen.allowed[some]
+            beside, former = np.zeros_like(beside), Former(*(np.asarray(each)[some] for each in frozen.former))
             if not self._had_stable:  # the whole history is the stable node
                 whole = np.stack((np.round(frozen.whole_bad[some]), frozen.whole_weight[some]))[..., np.newaxis]
                 x, e, v = (np.concatenate(each, axis=-1) for each in ((x, whole[0]), (e, whole[1]), (v, np.zeros_like(whole[0]))))
                 candidate, beside = np.append(candidate, False), np.broadcast_to(whole, (2, *x.shape))
-        found = compare_nodes(self._test, x, e, v, candidate, Beside(*beside), allowed)
+        found = compare_nodes(self._test, x, e, v, candidate, Beside(*beside), former)
         worse = together(self._test.worse(state, found.spread), found.single)
         fine = self._test.fine(state, found.spread)
         if self._rate_test is not None:

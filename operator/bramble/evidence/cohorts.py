@@ -34,6 +34,19 @@ class Beside(NamedTuple):
     expected: Floats
 
 
+class Former(NamedTuple):
+    """What is known of a stable cohort of which no node is left.
+
+    Attributes:
+        allowed: the drift that its nodes asked to allow for (`Drift.allowed`), [...].
+        variance: the relative variance of their sum, drift included (`drift.sum_variance`), [...]. What was compared with them stays in the
+            test's state, and so does how far they had drifted.
+    """
+
+    allowed: float | Floats
+    variance: float | Floats
+
+
 class ByNode(NamedTuple):
     """What the nodes show beside the sum over them.
 
@@ -55,7 +68,7 @@ def compare_nodes(
     uncertainty: ArrayLike,
     candidate: NDArray[np.bool_],
     beside: Beside,
-    allowed: float | Floats | None = None,
+    former: Former | None = None,
 ) -> ByNode:
     """Compare nodes with their own baselines, and canaries with the stable cohort. Stable nodes that are `broken` are left out.
 
@@ -65,17 +78,17 @@ def compare_nodes(
         uncertainty: `Baselines.variance` of each node, [..., nodes].
         candidate: which nodes have the candidate, [nodes]; the others are the stable cohort.
         beside: what each node's own figures are compared with.
-        allowed: the drift to allow for, where stable nodes showed it before (`Drift.allowed`), [...]; what these ones show without it.
+        former: the stable cohort of before; without it these stable nodes say which drift to allow for.
     """
     x, e, v = (np.asarray(each, np.float64) for each in (bad, expected, uncertainty))
     out = np.zeros(e.shape, np.bool_)
     out[..., ~candidate] = broken(x[..., ~candidate], e[..., ~candidate])
     x, e = np.where(out, 0.0, x), np.where(out, 0.0, e)
     seen = drift(x[..., ~candidate], e[..., ~candidate], v[..., ~candidate])
-    variance = v + np.asarray(seen.allowed if allowed is None else allowed)[..., np.newaxis]
+    variance = v + np.asarray(seen.allowed if former is None else former.allowed)[..., np.newaxis]
     theirs = Beside(*(np.asarray(each, np.float64)[..., candidate] for each in beside))
     single = single_nodes(test, x[..., candidate], e[..., candidate], variance[..., candidate], theirs)
-    return ByNode(spread=cohort_spread(e, variance, candidate), single=single, drift=seen)
+    return ByNode(spread=cohort_spread(e, variance, candidate, 0.0 if former is None else former.variance), single=single, drift=seen)
 
 
 def together(pooled: ArrayLike, single: ArrayLike) -> Floats:

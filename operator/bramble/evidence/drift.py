@@ -107,19 +107,26 @@ def broken(bad: ArrayLike, expected: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(counted & (x >= FEWEST_BROKEN) & (x > TIMES * scale * e))
 
 
-def cohort_spread(expected: ArrayLike, variance: ArrayLike, candidate: NDArray[np.bool_]) -> Floats:
+def sum_variance(expected: ArrayLike, variance: ArrayLike) -> Floats:
+    """The relative variance of the sum of bad events over these nodes beyond chance, [...]; 0 without any.
+
+    Args:
+        expected: exposures times baseline rates, [..., nodes].
+        variance: the relative variance of each node's rate, [..., nodes].
+    """
+    e, v = np.asarray(expected, np.float64), np.asarray(variance, np.float64)
+    return np.asarray((e**2 * v).sum(axis=-1) / np.maximum(e.sum(axis=-1), SMALL) ** 2)
+
+
+def cohort_spread(expected: ArrayLike, variance: ArrayLike, candidate: NDArray[np.bool_], before: ArrayLike = 0.0) -> Floats:
     """By how much an unchanged candidate's ratio differs from 1: the standard deviation of its logarithm, [...].
 
     Args:
         expected: exposures times baseline rates, [..., nodes].
         variance: the relative variance of each node's rate: drift and the uncertainty of its baseline together, [..., nodes].
         candidate: which nodes have the candidate, [nodes]; the others are the stable cohort.
+        before: the relative variance of a stable cohort that was compared before and has left these nodes (`sum_variance`), [...].
     """
     e, v = np.asarray(expected, np.float64), np.asarray(variance, np.float64)
-
-    def relative(members: NDArray[np.bool_]) -> Floats:
-        """The relative variance of the sum over these nodes."""
-        mine = e[..., members]
-        return np.asarray((mine**2 * v[..., members]).sum(axis=-1) / np.maximum(mine.sum(axis=-1), SMALL) ** 2)
-
-    return np.asarray(np.sqrt(np.log1p(relative(candidate)) + np.log1p(relative(~candidate))))
+    mine, theirs = (sum_variance(e[..., members], v[..., members]) for members in (candidate, ~candidate))
+    return np.asarray(np.sqrt(np.log1p(mine) + np.log1p(theirs) + np.log1p(before)))

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bramble.evidence.baselines import baselines
-from bramble.evidence.cohorts import Beside, compare_nodes
-from bramble.evidence.drift import FEWEST_BROKEN, broken, drift
+from bramble.evidence.cohorts import Beside, Former, compare_nodes
+from bramble.evidence.drift import FEWEST_BROKEN, broken, drift, sum_variance
 from bramble.evidence.mixture import POINTS, Floats
 from bramble.evidence.ratio import RatioTest, State
 
@@ -73,16 +73,16 @@ def look(test: RatioTest, kept: Sequence[float], candidate: float, total: float,
     return tuple(np.round(test.look(state_of(test, kept), candidate, total, share), DECIMALS).reshape(-1).tolist())
 
 
-def compare(test: RatioTest, nodes: Sequence[Node], stable: Pair, allowed: float | None = None) -> Seen:
+def compare(test: RatioTest, nodes: Sequence[Node], stable: Pair, former: Former | None = None) -> Seen:
     """What the nodes that had any event show, each compared with its own baseline (`cohorts.compare_nodes`).
 
     Args:
         stable: what the stable cohort has counted, as in `Node.since`.
-        allowed: the drift to allow for, where stable nodes showed it before (`drift_allowed`); what these ones show without it.
+        former: a stable cohort of which no node is left (`former_cohort`).
     """
     sums, baseline, since = (np.array([node[part] for node in nodes], np.float64).reshape(-1, 2) for part in (1, 2, 3))
     mine, beside = np.array([node.candidate for node in nodes], np.bool_), np.maximum(0.0, np.array(stable) - since)
-    found = compare_nodes(test, sums[:, 0], sums[:, 1] * baseline[:, 0], baseline[:, 1], mine, Beside(*beside.T), allowed)
+    found = compare_nodes(test, sums[:, 0], sums[:, 1] * baseline[:, 0], baseline[:, 1], mine, Beside(*beside.T), former)
     spread, single, drifted = (round(float(each), DECIMALS) for each in (found.spread, found.single, found.drift.variance**0.5))
     return Seen(spread, single, drifted)
 
@@ -93,10 +93,11 @@ def deviation(nodes: Sequence[Node]) -> float | None:
     return round(float(np.std(rates, ddof=1)), DECIMALS) if len(rates) > 1 else None
 
 
-def drift_allowed(nodes: Sequence[Node]) -> float:
-    """The drift that the stable ones of these nodes ask to allow for (`drift.Drift.allowed`)."""
-    stable = [node for node in nodes if not node.candidate]
-    return round(float(drift(*_compared(stable)).allowed), DECIMALS)
+def former_cohort(nodes: Sequence[Node]) -> Former:
+    """What is kept of the stable ones of these nodes once none of them is left."""
+    bad, expected, variance = _compared([node for node in nodes if not node.candidate])
+    allowed = round(float(drift(bad, expected, variance).allowed), DECIMALS)
+    return Former(allowed, round(float(sum_variance(expected, variance + allowed)), DECIMALS))
 
 
 def _compared(nodes: Sequence[Node]) -> tuple[Floats, Floats, Floats]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bramble.evidence.baselines import baselines
-from bramble.evidence.cohorts import Beside, ByNode, compare_nodes, single_nodes, together
+from bramble.evidence.cohorts import Beside, ByNode, Former, compare_nodes, single_nodes, together
 from bramble.evidence.mixture import Floats
 from bramble.evidence.ratio import RatioTest, State
 
@@ -88,7 +88,7 @@ def test_canaries_of_another_time_are_compared_with_what_stable_nodes_counted_in
 def test_a_drift_that_was_measured_before_is_allowed_for() -> None:
     bad, expected, mask = np.full(40, 10.0), np.full(40, 10.0), np.arange(40) < 4
     beside = same_time(bad, expected, mask)
-    calm, restless = (compare_nodes(TEST, bad, expected, np.zeros(40), mask, beside, allowed).spread for allowed in (None, 1.0))
+    calm, restless = (compare_nodes(TEST, bad, expected, np.zeros(40), mask, beside, former).spread for former in (None, Former(1.0, 0.0)))
     assert restless > 2 * calm
 
 

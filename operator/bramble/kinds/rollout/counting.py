@@ -10,7 +10,7 @@ from bramble.evidence.nodes import Node, broken_nodes, expected_rates
 from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.growth import with_growth
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
-from bramble.kinds.rollout.looks import faded, fading, frozen, one_look
+from bramble.kinds.rollout.looks import faded, fading, frozen, one_look, with_recent
 from bramble.kinds.rollout.loss_counting import losses_after
 from bramble.kinds.rollout.watching import watched
 
@@ -45,7 +45,8 @@ def _aged(ledger: Ledger, at: int) -> Ledger:
     nodes = {
         name: node.model_copy(update={"history": tuple(faded(pair, left) for pair in node.history)}) for name, node in ledger.nodes.items()
     }
-    return ledger.model_copy(update={"nodes": nodes})
+    guards = tuple(guard.model_copy(update={"recent": faded(guard.recent, left)}) for guard in ledger.guards)
+    return ledger.model_copy(update={"guards": guards, "nodes": nodes})
 
 
 def _promoted(ledger: Ledger, reading: Reading) -> Ledger:
@@ -169,7 +170,7 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> tuple[Ledger, dict[str
         return ledger.model_copy(update={"nodes": nodes}), gains
     alone = bool(reading.candidates) and not reading.others
     guards = [_freeze(guard, ledger, index) if alone else guard for index, guard in enumerate(ledger.guards)]
-    looked = tuple(one_look(guard, *found.of(index), alone=alone) for index, guard in enumerate(guards))
+    looked = tuple(with_recent(one_look(guard, *found.of(index), alone=alone), *found.history(index)) for index, guard in enumerate(guards))
     return ledger.model_copy(update={"guards": looked, "nodes": nodes}), gains
 
 
@@ -225,7 +226,8 @@ def _gained(ledger: Ledger, node: NodeRecord, cohort: Cohort, token: str, counte
 class _Increments:
     """What one pass found in both cohorts, by guardrail.
 
-    Bad events and events of all nodes; then, of those that are compared, bad events, and events times the expected rates of their nodes.
+    Bad events and events of all nodes; then, of those that are compared, bad events, and events times the expected rates of their nodes;
+    then the latter of all nodes.
     """
 
     def __init__(self, left_out: Sequence[frozenset[str]]) -> None:
@@ -235,18 +237,23 @@ class _Increments:
             left_out: by guardrail, the stable nodes that it leaves out.
         """
         self._left_out = left_out
-        self._sums = {cohort: [[0.0] * 4 for _ in left_out] for cohort in ("candidate", "stable")}
+        self._sums = {cohort: [[0.0] * 5 for _ in left_out] for cohort in ("candidate", "stable")}
 
     def add(self, name: str, cohort: Cohort, gained: Sequence[Pair], baseline: Sequence[Pair]) -> None:
         """Add one node's."""
         for left_out, row, (bad, events), (rate, _) in zip(self._left_out, self._sums[cohort], gained, baseline, strict=True):
-            row[0], row[1] = row[0] + bad, row[1] + events
+            row[0], row[1], row[4] = row[0] + bad, row[1] + events, row[4] + events * rate
             if cohort == "candidate" or name not in left_out:
                 row[2], row[3] = row[2] + bad, row[3] + events * rate
 
     def of(self, index: int) -> tuple[Sequence[float], Sequence[float]]:
         """The candidate's and the stable cohort's, of one guardrail."""
-        return self._sums["candidate"][index], self._sums["stable"][index]
+        return self._sums["candidate"][index][:4], self._sums["stable"][index][:4]
+
+    def history(self, index: int) -> tuple[float, float]:
+        """By how much the histories of a guardrail have grown: bad events, and events times the expected rates."""
+        stable = self._sums["stable"][index]
+        return stable[0], stable[4]
 
 
 def _freeze(guard: Guard, ledger: Ledger, index: int) -> Guard:

@@ -179,12 +179,13 @@ def _shown(ledger: Ledger, guard: Guard, nodes: list[Node]) -> GuardEvidence:
     stable = _tally(guard.stable, len(nodes) - members)
     compared, weight, frozen = guard.compared, guard.weights[1], guard.frozen
     if frozen is not None:
+        nodes = [node for node in nodes if node.candidate]
         compared = ZERO  # single nodes are compared with nodes of the same time, of which none is left
         if not stable.events:
             stable, weight = frozen.whole, frozen.whole_weight
             nodes = [*nodes, Node(candidate=False, sums=(stable.bad, weight), baseline=(1.0, 0.0))]
             compared = (float(stable.bad), weight)
-    seen = compare(guard.test, nodes, compared, frozen.drift if frozen is not None else None) if members else None
+    seen = compare(guard.test, nodes, compared, frozen.former if frozen is not None else None) if members else None
     whole = guard.weights[0] + weight
     return GuardEvidence(
         metric=guard.metric,

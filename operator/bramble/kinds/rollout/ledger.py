@@ -31,6 +31,7 @@ from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.bounds import Finite, Whole
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.counters import Cohort, Counted
+from bramble.evidence.cohorts import Former
 from bramble.evidence.growth import Sample
 from bramble.evidence.mixture import POINTS
 from bramble.evidence.nodes import NUMBERS
@@ -94,14 +95,15 @@ class NodeRecord(ExtensibleDocument):
 class Frozen(ExtensibleDocument):
     """The stable version's history when no node was left to compare with, as far as it is not used up.
 
-    The candidate is compared with as much of it at a time as the candidate answers itself, and with no part of it twice.
+    The candidate is compared with as much of it at a time as the candidate answers itself: first with what the nodes counted before the
+    attempt, and when that is used up with what was compared in the attempt's earlier steps already.
 
     Attributes:
         bad: bad events that are left.
         weight: events that are left, each times its node's expected rate.
+        again: the same of the attempt's earlier steps, which comes next; zero once it is begun.
         whole, whole_weight: what there was at the beginning.
-        drift: the drift that the stable nodes' last numbers ask to allow for (`bramble.evidence.drift.Drift.allowed`); None in what
-            former operators wrote.
+        drift, variance: of the stable nodes' last numbers (`bramble.evidence.cohorts.Former`); no drift in what former operators wrote.
     """
 
     bad: Annotated[Finite, Field(ge=0)]
@@ -109,6 +111,13 @@ class Frozen(ExtensibleDocument):
     whole: Tally
     whole_weight: Annotated[Finite, Field(ge=0)]
     drift: Annotated[Finite, Field(ge=0)] | None = None
+    variance: Annotated[Finite, Field(ge=0)] = 0.0
+    again: Pair = ZERO
+
+    @property
+    def former(self) -> Former | None:
+        """The stable cohort that was compared before."""
+        return Former(self.drift, self.variance) if self.drift is not None else None
 
 
 class Guard(ExtensibleDocument):
@@ -122,6 +131,7 @@ class Guard(ExtensibleDocument):
         candidate, stable: bad events and events of this attempt.
         weights: events of the candidate and of the stable cohort, each times its node's expected rate.
         compared_bad: bad events of the stable nodes that are compared; None in what former operators wrote.
+        recent: what of the nodes' histories is of this attempt: bad events, and events times the expected rates, halved every day.
         newcomer: the baseline of a node without history.
         frozen: what is left to compare with in the last step; None before it.
     """
@@ -137,6 +147,7 @@ class Guard(ExtensibleDocument):
     stable: Pair = ZERO
     weights: Pair = ZERO
     compared_bad: Annotated[Finite, Field(ge=0)] | None = None
+    recent: Pair = ZERO
     newcomer: Pair = (1.0, 1.0)
     frozen: Frozen | None = None
 

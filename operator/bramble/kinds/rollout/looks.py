@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bramble.evidence.nodes import Node, drift_allowed, look
+from bramble.evidence.nodes import Node, former_cohort, look
 from bramble.evidence.ratio import SAME
 from bramble.guardrails.evidence import Tally
-from bramble.kinds.rollout.ledger import Frozen, Guard, Pair
+from bramble.kinds.rollout.ledger import ZERO, Frozen, Guard, Pair
 
 HALF_LIFE_SECONDS = 86400
 """After so long, what a node counted weighs half in its history."""
@@ -39,9 +39,28 @@ def frozen(guard: Guard, histories: Sequence[tuple[Pair, Pair]], stable: Sequenc
         return guard
     bad, events = (sum(history[place] for history, _ in histories) for place in (0, 1))
     weight = sum(history[1] * baseline[0] for history, baseline in histories)
+    recent_bad, recent_weight = min(bad, guard.recent[0]), min(weight, guard.recent[1])
     whole = Tally(bad=round(bad), events=round(events), nodes=sum(history[1] > 0 for history, _ in histories))
-    allowed = drift_allowed([node for node in stable if node.sums[1] > 0])
-    return guard.model_copy(update={"frozen": Frozen(bad=bad, weight=weight, whole=whole, whole_weight=weight, drift=allowed)})
+    former = former_cohort([node for node in stable if node.sums[1] > 0])
+    history = Frozen(
+        bad=bad - recent_bad,
+        weight=weight - recent_weight,
+        again=(recent_bad, recent_weight),
+        whole=whole,
+        whole_weight=weight,
+        drift=float(former.allowed),
+        variance=float(former.variance),
+    )
+    return guard.model_copy(update={"frozen": history})
+
+
+def with_recent(guard: Guard, bad: float, weight: float) -> Guard:
+    """The guardrail after the histories of the stable nodes have grown by this in the attempt.
+
+    Args:
+        weight: events, each times its node's expected rate.
+    """
+    return guard.model_copy(update={"recent": (guard.recent[0] + bad, guard.recent[1] + weight)}) if bad or weight else guard
 
 
 def one_look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], *, alone: bool) -> Guard:
@@ -56,6 +75,8 @@ def one_look(guard: Guard, candidate: Sequence[float], stable: Sequence[float], 
     other_bad, other_weight = stable[2], stable[3]
     if alone and guard.frozen is not None:
         history = guard.frozen
+        if history.weight <= 0 < history.again[1]:
+            history = history.model_copy(update={"bad": history.again[0], "weight": history.again[1], "again": ZERO})
         other_weight = min(weight, history.weight)
         other_bad = history.bad * other_weight / history.weight if history.weight else 0.0
         left = {"bad": round(history.bad - other_bad, 6), "weight": max(0.0, history.weight - other_weight)}

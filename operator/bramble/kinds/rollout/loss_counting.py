@@ -19,7 +19,7 @@ from bramble.evidence.nodes import DECIMALS, Node, broken_nodes, expected_rates,
 from bramble.guardrails.evidence import Away
 from bramble.kinds.rollout.cohorts import Stratum
 from bramble.kinds.rollout.ledger import ZERO, Ledger, LossLedger, NodeLosses, OpenMoment, Pair, Reading, new_guard
-from bramble.kinds.rollout.looks import faded, fading, frozen, one_look
+from bramble.kinds.rollout.looks import faded, fading, frozen, one_look, with_recent
 from bramble.kinds.rollout.losses import Silence, Silences
 
 MOMENT_SECONDS = 60
@@ -60,18 +60,20 @@ def closed(losses: LossLedger, *, trying: bool) -> LossLedger:
         trying: whether a version is being tried. Otherwise they are history only.
     """
     names = [name for name, node in losses.nodes.items() if node.weight]
-    guard, nodes, broken = losses.guard, dict(losses.nodes), _broken(losses)
+    guard, nodes, broken, recent = losses.guard, dict(losses.nodes), _broken(losses), 0.0
     sums = {"candidate": (0, 0.0), "stable": (0, 0.0)}
     for name in names:
         node = losses.nodes[name]
         update: dict[str, object] = {"weight": 0.0}
         if node.cohort == "stable":
-            update["history"] = (node.history[0] + node.weight * max(1, node.times), node.history[1])
+            lost = node.weight * max(1, node.times)
+            recent += lost
+            update["history"] = (node.history[0] + lost, node.history[1])
         if trying:
             bad, minutes = node.candidate if node.cohort == "candidate" else node.stable
             update[node.cohort] = (round(bad + node.weight, DECIMALS), minutes)
-            lost, weighted = sums[node.cohort]
-            sums[node.cohort] = lost + 1, weighted + (0.0 if name in broken else node.weight)
+            count, weighted = sums[node.cohort]
+            sums[node.cohort] = count + 1, weighted + (0.0 if name in broken else node.weight)
         nodes[name] = node.model_copy(update=update)
     if trying and losses.moment is not None and names:
         mine, theirs = sums["candidate"], sums["stable"]
@@ -79,6 +81,7 @@ def closed(losses: LossLedger, *, trying: bool) -> LossLedger:
         candidate, stable = (guard.candidate[0] + mine[0], guard.candidate[1]), (guard.stable[0] + theirs[0], guard.stable[1])
         compared_bad = guard.compared[0] + theirs[1]
         guard = guard.model_copy(update={"ratio": ratio, "candidate": candidate, "stable": stable, "compared_bad": compared_bad})
+        guard = with_recent(guard, recent, 0.0)
     return losses.model_copy(update={"guard": guard, "nodes": nodes, "moment": None})
 
 
@@ -155,6 +158,7 @@ def _watched(losses: LossLedger, reading: Reading, seconds: int) -> LossLedger:
     seen, trying, left = reading.silences, bool(reading.candidate), fading(seconds)
     minutes, broken = min(seconds, LONGEST_WATCH_SECONDS) / 60, _broken(losses)
     nodes, sums = dict(losses.nodes), {"candidate": [0.0, 0.0], "stable": [0.0, 0.0]}
+    recent = 0.0
     for name in losses.nodes.keys() | seen.watched.keys() | seen.silent.keys():
         node, cohort = _record(losses, name), seen.watched.get(name)
         bad, before = faded(node.history, left) if left < 1 else node.history
@@ -169,16 +173,20 @@ def _watched(losses: LossLedger, reading: Reading, seconds: int) -> LossLedger:
             update[cohort] = (bad, round(before + minutes, DECIMALS))
             if cohort == "candidate" and not before:
                 update["since"] = losses.guard.compared
+            recent += minutes * node.baseline[0] if cohort == "stable" else 0.0
             sums[cohort][0] += minutes
             sums[cohort][1] += minutes * node.baseline[0] if cohort == "candidate" or name not in broken else 0.0
         nodes[name] = node.model_copy(update=update)
     guard, alone = losses.guard, _alone(reading)
+    if left < 1:
+        guard = guard.model_copy(update={"recent": faded(guard.recent, left)})
     if trying:
         if alone:
             stable = [node for node in compared_nodes(losses) if not node.candidate]
             guard = frozen(guard, [(node.history, node.baseline) for node in losses.nodes.values()], stable)
         mine, theirs = sums["candidate"], sums["stable"]
         guard = one_look(guard, (0.0, mine[0], 0.0, mine[1]), (0.0, theirs[0], 0.0, theirs[1]), alone=alone)
+        guard = with_recent(guard, 0.0, recent)
     return losses.model_copy(update={"guard": guard, "nodes": nodes})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bramble.evidence.mixture import Floats
-from bramble.evidence.nodes import DECIMALS, Node, broken_nodes, drift_allowed, expected_rates
+from bramble.evidence.nodes import DECIMALS, Node, broken_nodes, expected_rates, former_cohort
 from bramble.evidence.rise import (
     GROUPS,
     HOUR_SECONDS,
@@ -52,7 +52,7 @@ def watched(ledger: Ledger, reading: Reading, gained: Gained, at: int) -> Ledger
         index, rule = _index(ledger, watch), rules[watch.rule]
         if watch.margin is None and sum(node.history[index][1] for node in nodes.values()) >= rule.min_events:
             frozen = ledger.guards[index].frozen
-            drift = frozen.drift if frozen is not None and frozen.drift is not None else drift_allowed(())
+            drift = frozen.drift if frozen is not None and frozen.drift is not None else float(former_cohort(()).allowed)
             watches[place], rates = _compared(watch, index, nodes, asked.error, drift, at)
             nodes = {name: node.model_copy(update={"own": _replaced(node.own, place, rates[name])}) for name, node in nodes.items()}
     return ledger.model_copy(update={"promoted": asked.promoted, "watches": tuple(watches), "nodes": nodes})
