@@ -313,8 +313,9 @@ class Analysis(SpecPart):
     on_undecided: Literal["Pause", "Abort", "Promote"] = "Pause"
     """What happens then."""
     false_rollback_rate: Share = "0.01"
-    """How probable it may be at most that a version within every margin is undone by its guardrails, in a whole attempt and however often
-    it is looked at. A watch after the promotion has the same probability once more, for as long as it lasts."""
+    """How probable it may be at most that an unchanged version, whose rates are within every limit, is undone by its guardrails, in a whole
+    attempt and however often it is looked at. Where nodes do not drift it holds for every version within its margins and limits. A watch
+    after the promotion has the same probability once more, for as long as it lasts."""
     false_promotion_rate: Share = "0.05"
     """How probable it may be at most that a guardrail passes though the candidate's rate is at the margin and above the ceiling."""
     guardrails: Annotated[tuple[Guardrail, ...], Field(max_length=16), ATOMIC] = Field(

@@ -41,8 +41,9 @@ class Moment(NamedTuple):
 def moment(candidate: ArrayLike, stable: ArrayLike) -> Moment:
     """What the losses of one moment count as.
 
-    A product of likelihood ratios to the power 1/y, over losses of which at most y depend on each other, still has a mean of at most 1
-    (Hölder's inequality).
+    This is a heuristic. A product of likelihood ratios to the power 1/k, over losses of which at most k depend on each other, has a mean of
+    at most 1 (Hölder's inequality); but of x + y losses of one site all x + y depend on each other, and the power is 1/y, so that a canary
+    that is lost alone, or beside one stable node, counts in full.
 
     Args:
         candidate: canaries that fell silent in this interval, or gave the version up, [...].

@@ -319,8 +319,9 @@ def test_what_was_compared_in_the_steps_is_compared_again_only_when_all_from_bef
     kept = {"a": line(100, 10)}
     frozen = advance(ledger, says(kept, LAST), START + 3 * MINUTE).guards[0].frozen
     assert frozen is not None
-    assert (frozen.whole.events, frozen.bad, frozen.weight) == (699, pytest.approx(40, rel=0.01), pytest.approx(40, rel=0.05))
-    assert frozen.again == (pytest.approx(120 if broken else 30, rel=0.01), pytest.approx(30, rel=0.05))
+    assert frozen.whole.events == 699
+    assert (frozen.bad, frozen.weight) == pytest.approx((40.0, 40.0), rel=0.05)
+    assert frozen.again == pytest.approx((120.0 if broken else 30.0, 30.0), rel=0.05)
     late = says({node: line(300 if node == "a" else 200, 20) for node in NODES}, LAST)
     used_up = advance(ledger, late, START + 3 * MINUTE)
     left = used_up.guards[0].frozen
@@ -328,7 +329,8 @@ def test_what_was_compared_in_the_steps_is_compared_again_only_when_all_from_bef
     assert (left.weight, left.again) == (0, frozen.again)
     later = advance(used_up, says({"b": line(260, 26)}, LAST), START + 4 * MINUTE).guards[0].frozen
     assert later is not None
-    assert (later.weight, later.again) == (pytest.approx(frozen.again[1] - 6, rel=0.05), (0, 0))
+    assert later.weight == pytest.approx(frozen.again[1] - 6, rel=0.05)
+    assert later.again == (0, 0)
 
 
 def test_the_drift_of_the_stable_nodes_is_allowed_for_in_the_last_step_too() -> None:

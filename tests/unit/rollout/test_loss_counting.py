@@ -185,6 +185,17 @@ def test_losses_of_one_moment_weigh_the_same_in_whatever_passes_they_are_seen(fo
     assert lost_evidence(together.ledger).ratio == pytest.approx(lost_evidence(apart.ledger).ratio, abs=0.1)
 
 
+@pytest.mark.parametrize(("later", "share"), [row(20 * MINUTE, 0.5, id="within its hour"), row(2 * HOUR, 0.4, id="after it")])
+def test_a_node_whose_loss_would_not_be_counted_is_not_among_those_that_may_be_lost(later: timedelta, share: float) -> None:
+    fleet = Fleet(2, 3)
+    fleet.watch(HOUR)
+    fleet.lose("n004")
+    fleet.watch(later)
+    fleet.lose("n000", back=False)
+    assert fleet.ledger.losses.moment is not None
+    assert fleet.ledger.losses.moment.share == pytest.approx(share)
+
+
 def test_a_canary_that_flaps_does_not_decide_alone() -> None:
     fleet = Fleet(10, 90)
     fleet.watch(HOUR)

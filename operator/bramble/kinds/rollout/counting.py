@@ -12,6 +12,7 @@ from bramble.kinds.rollout.growth import with_growth
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
 from bramble.kinds.rollout.looks import faded, fading, frozen, one_look, with_recent
 from bramble.kinds.rollout.loss_counting import losses_after
+from bramble.kinds.rollout.wall_clock import set_back
 from bramble.kinds.rollout.watching import watched
 
 MOST_PER_SECOND = 10_000
@@ -26,6 +27,7 @@ def advance(former: Ledger | None, reading: Reading, now: datetime) -> Ledger:
     at = int(now.timestamp())
     if former is None or former.rollout_uid != reading.rollout_uid:
         former = Ledger(rollout_uid=reading.rollout_uid, attempt=reading.attempt, stable=reading.stable, at=at, began=at)
+    former = set_back(former, at)
     losses = losses_after(former, reading, at)
     ledger = _aged(former, at)
     if ledger.stable != reading.stable:

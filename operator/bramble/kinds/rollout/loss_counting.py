@@ -49,7 +49,7 @@ def losses_after(former: Ledger, reading: Reading, at: int) -> LossLedger:
     found = sorted(_new_losses(losses, reading, began, at), key=lambda each: (each.began, each.node))
     losses = _watched(losses, reading, seconds)
     if found:
-        losses = _added(losses, found, reading)
+        losses = _added(losses, found, reading, at)
     return losses.model_copy(update={"away": _away(losses, reading, at) if reading.candidate else Away()})
 
 
@@ -195,13 +195,14 @@ def _alone(reading: Reading) -> bool:
     return bool(reading.candidates) and not reading.others
 
 
-def _share(losses: LossLedger, reading: Reading, found: Iterable[_Loss]) -> float:
-    """Which part of the losses that begin now would be the candidate's: that of its nodes' expected rates. Nodes that are away already are
-    not among them.
+def _share(losses: LossLedger, reading: Reading, found: Iterable[_Loss], at: int) -> float:
+    """Which part of the losses that begin now would be the candidate's: that of its nodes' expected rates. Nodes that are away already, or
+    whose loss would be the same as their last one, are not among them.
     """
     if _alone(reading):
         return 0.5 if losses.guard.frozen is not None and losses.guard.frozen.weight else 1.0
-    at_risk = {**reading.silences.watched, **{loss.node: loss.cohort for loss in found}}
+    watched = {name: cohort for name, cohort in reading.silences.watched.items() if _record(losses, name).at + SAME_LOSS_SECONDS < at}
+    at_risk = {**watched, **{loss.node: loss.cohort for loss in found}}
     broken, rates = _broken(losses), {"candidate": 0.0, "stable": 0.0}
     for name, cohort in at_risk.items():
         if cohort is not None and (cohort == "candidate" or name not in broken):
@@ -216,9 +217,9 @@ def _broken(losses: LossLedger) -> frozenset[str]:
     return frozenset(name for name, is_broken in zip(losses.nodes, broken_nodes(nodes), strict=True) if is_broken)
 
 
-def _added(losses: LossLedger, found: Sequence[_Loss], reading: Reading) -> LossLedger:
+def _added(losses: LossLedger, found: Sequence[_Loss], reading: Reading, at: int) -> LossLedger:
     """Each loss joins the open moment, or begins another one."""
-    share, trying = _share(losses, reading, found), bool(reading.candidate)
+    share, trying = _share(losses, reading, found, at), bool(reading.candidate)
     moment, nodes = losses.moment, dict(losses.nodes)
     for loss in found:
         if moment is not None and (loss.began > moment.began + MOMENT_SECONDS or (loss.node in nodes and nodes[loss.node].weight)):
