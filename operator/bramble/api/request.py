@@ -9,13 +9,14 @@ step than the present one is refused, so that a script that acts on an old statu
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from bramble.api.conditions import rfc3339
+from pydantic_core import from_json
+
+from bramble.api.conditions import MESSAGE_CHARACTERS, rfc3339
 from bramble.api.labels import REQUEST
 from bramble.api.objects import KindStatus, LastRequest, Metadata
 from bramble.api.schema import DNS_LABEL, NAME_LIMIT
@@ -23,7 +24,15 @@ from bramble.api.schema import DNS_LABEL, NAME_LIMIT
 UNDO = "undo"
 EXAMPLE = '{"id": "1", "action": "retry"}'
 FIELDS = ("id", "action", "attempt", "step", "to")
+LONGEST_TEXT = 1024
+"""Characters of the annotation. A request has fewer than 300, and the API server takes 256 KiB of annotations."""
+
 LONGEST_ID = 64
+LONGEST_ACTION = 64
+"""An answer repeats the id and the action, and the status has no room for long ones."""
+
+SHOWN = 40
+"""Characters of a wrong value that an answer repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +85,48 @@ def unanswered(metadata: Metadata, status: KindStatus) -> Request | MalformedReq
 
 
 def parse_request(text: str) -> Request | MalformedRequest:
-    """Read the annotation's text."""
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Read the annotation's text, which a tenant writes.
+
+    The parser refuses what would not come back from the API server as it was (half a surrogate pair, which is stored as U+FFFD), and
+    JSON that is nested too deeply, with a ValueError.
+    """
+    content = text.encode(errors="surrogatepass")
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    if len(text) > LONGEST_TEXT:
+        return MalformedRequest(digest, f"{REQUEST} has {len(text)} characters; write at most {LONGEST_TEXT}, for example {EXAMPLE}")
     try:
-        document = json.loads(text)
+        document = from_json(content)
     except ValueError as error:
         return MalformedRequest(digest, f"{REQUEST} is not JSON ({error}); write for example {EXAMPLE}")
     if not isinstance(document, dict):
         return MalformedRequest(digest, f"{REQUEST} is not a JSON object; write for example {EXAMPLE}")
     given, action = document.get("id"), document.get("action")
     if not isinstance(given, str) or not 0 < len(given) <= LONGEST_ID:
-        problem = f"{REQUEST}: id is {given!r}; write a text of 1 to {LONGEST_ID} characters, a new one for each request"
+        problem = f"{REQUEST}: id is {_shown(given)}; write a text of 1 to {LONGEST_ID} characters, a new one for each request"
         return MalformedRequest(digest, problem)
     numbers = {name: document[name] for name in ("attempt", "step") if document.get(name) is not None}
     for name, value in numbers.items():
         if not isinstance(value, int) or isinstance(value, bool):
-            return MalformedRequest(given, f"{REQUEST}: {name} is {value!r}; write a whole number, or leave it out")
+            return MalformedRequest(given, f"{REQUEST}: {name} is {_shown(value)}; write a whole number, or leave it out")
     if unknown := sorted(set(document) - set(FIELDS)):
-        return MalformedRequest(given, f"{REQUEST}: the fields are {', '.join(FIELDS)}; remove {', '.join(unknown)}")
-    if not isinstance(action, str):
-        return MalformedRequest(given, f"{REQUEST}: action is {action!r}; write for example {EXAMPLE}")
+        return MalformedRequest(given, f"{REQUEST}: the fields are {', '.join(FIELDS)}; remove {', '.join(map(_shown, unknown))}")
+    if not isinstance(action, str) or len(action) > LONGEST_ACTION:
+        return MalformedRequest(given, f"{REQUEST}: action is {_shown(action)}; write for example {EXAMPLE}")
     to = document.get("to")
     if (to is not None) != (action == UNDO):
         return MalformedRequest(given, f"{REQUEST}: to is the version that {UNDO} goes back to; that action needs it, and no other has it")
     if to is not None and not (isinstance(to, str) and len(to) <= NAME_LIMIT and re.fullmatch(DNS_LABEL, to)):
-        return MalformedRequest(given, f"{REQUEST}: to is {repr(to)[:NAME_LIMIT]}; write the name of an object")
+        return MalformedRequest(given, f"{REQUEST}: to is {_shown(to)}; write the name of an object")
     return Request(given, action, **numbers, to=to)
 
 
+def _shown(value: object) -> str:
+    """The value as an answer repeats it."""
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
+
+
 def answer(request: Request | MalformedRequest, result: Literal["Accepted", "Refused"], message: str, now: datetime) -> LastRequest:
-    """The answer as `status.lastRequest` holds it."""
+    """The answer as `status.lastRequest` holds it, in memory, which is never shortened: its message is."""
     action = request.action if isinstance(request, Request) else ""
-    return LastRequest(id=request.id, action=action, result=result, message=message, at=rfc3339(now))
+    return LastRequest(id=request.id, action=action, result=result, message=message[:MESSAGE_CHARACTERS], at=rfc3339(now))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
-from pydantic import Field, SerializeAsAny, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializeAsAny, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from bramble.contracts.base import Digest, ExtensibleDocument
 from bramble.contracts.tasks.base import Annotation
@@ -13,6 +12,7 @@ from bramble.contracts.tasks.catalogue import TaskName
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
 
 class Sample(ExtensibleDocument):
@@ -42,9 +42,9 @@ def read_sample(line: str | bytes, annotation: type[Annotation]) -> Sample:
     """Parse a line of `samples.jsonl`, with the annotation of the manifest's task.
 
     Raises:
-        ValueError: the line is not JSON, or not such a sample.
+        ValueError: the line is not JSON, is nested too deeply, or is not such a sample.
     """
-    document: dict[str, Any] = json.loads(line)
+    document = OBJECT.validate_json(line)
     names = [field.alias or name for name, field in annotation.model_fields.items()]
     truth = {name: document.pop(name) for name in names if name in document}
     return Sample.model_validate({**document, "annotation": annotation.model_validate(truth)})

@@ -15,7 +15,7 @@ import pytest
 from bramble.contracts.cause import PRECEDENCE, Cause
 from bramble.contracts.exit_codes import ExitCode
 from bramble_workloads.launch import ending
-from bramble_workloads.launch.ending import Ending, cause, exit_code, peek
+from bramble_workloads.launch.ending import Ending, ErrorFile, cause, exit_code, peek
 
 LAUNCH = Path(ending.__file__).parent
 GLOO = "RuntimeError: [/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.2]:41034"
@@ -111,6 +111,12 @@ def test_an_error_file_says_more_than_the_output(tmp_path: Path) -> None:
     """As torch's `record` writes it."""
     error = {"message": {"message": "KeyError: 'label'", "extraInfo": {"py_callstack": "…", "timestamp": "1"}}}
     assert "KeyError: 'label'" in told(tmp_path, Ending(code=1), ["warning: something else"], error).message
+
+
+def test_an_error_file_that_is_nested_too_deeply_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000)
+    assert ErrorFile.read(path) == ErrorFile()
 
 
 def test_an_error_file_of_another_form_is_passed_over(tmp_path: Path) -> None:

@@ -83,8 +83,9 @@ def test_what_is_no_manifest() -> None:
         read_manifest(lambda _: b'{"schema": "other"}', digest_of(b""))
     digest, blobs = dataset(20)
     manifest = read_manifest(blobs.__getitem__, digest)
-    with pytest.raises(BadData, match="does not hold samples"):
-        read_samples(lambda _: canonical_json({"id": 1}), manifest)
+    for lines in (canonical_json({"id": 1}), b"[1]", b"[" * 100_000):
+        with pytest.raises(BadData, match="does not hold samples"):
+            read_samples({manifest.samples: lines}.__getitem__, manifest)
 
 
 def test_an_empty_split_is_named() -> None:

@@ -52,6 +52,7 @@ class FailsOnce:
         ('{"metrics": null, "epochs": "many"}', "", {}, 0),
         ("[1]", '{"epoch": 2, "metrics": {"loss": 1}}\nnot JSON\n"text"\n', {"loss": 1.0}, 2),
         ("{", "", {}, 0),
+        ("[" * 100_000, "[" * 100_000 + '\n{"epoch": 2}\n', {}, 2),
     ],
 )
 def test_what_a_program_says_of_itself_cannot_spoil_its_result(

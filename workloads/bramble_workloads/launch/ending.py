@@ -82,7 +82,7 @@ class ErrorFile:
         """Read the file. One that is missing or of an unknown form says nothing: the output of the rank is still there."""
         try:
             found = json.loads(path.read_text())["message"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
             return cls()
         if not isinstance(found, dict):
             return cls(str(found), str(found))

@@ -122,7 +122,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         known = {name: found[name] for name in FIELDS if found.get(name) is not None}
         known["metrics"] = figures(known.get("metrics"))
         known["epoch"], known["epochs"] = int(known.get("epoch", 0)), int(known.get("epochs", 0))
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         print(f"a line of $BRAMBLE_PROGRESS is ignored ({error}): {line[:200]!r}", flush=True)  # noqa: T201
         return None
     return known

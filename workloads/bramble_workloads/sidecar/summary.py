@@ -47,6 +47,6 @@ def _end(path: Path, run: RunFolder) -> bytes:
 def _parsed(content: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

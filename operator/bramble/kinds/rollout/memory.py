@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from bramble.api.conditions import rfc3339
+from bramble.api.conditions import MESSAGE_CHARACTERS, rfc3339
 from bramble.api.rollout import NAMES_KEPT, Release, Status, Undone
 from bramble.contracts.report import OFFLINE_SECONDS
 from bramble.kinds.rollout import reasons
@@ -91,7 +91,7 @@ def undo_to(seen: Observed, target: Release, reason: str, message: str, now: dat
     known = (status.candidate, status.stable, seen.wanted)
     uid = next((release.uid for release in known if release is not None and release.ref == named), "")
     attempt = status.attempt + 1
-    record = Undone(ref=named, uid=uid, attempt=status.attempt, reason=reason, message=message, at=rfc3339(now))
+    record = Undone(ref=named, uid=uid, attempt=status.attempt, reason=reason, message=message[:MESSAGE_CHARACTERS], at=rfc3339(now))
     history = promotions(status)
     older = history[[release.uid for release in history].index(target.uid) + 1 :]
     left = status.candidate or status.stable
@@ -128,7 +128,8 @@ def candidate_withdrawn() -> dict[str, Any]:
 
 def undo(seen: Observed, candidate: Release, reason: str, message: str, now: datetime) -> dict[str, Any]:
     """The candidate is taken back for a reason that is remembered, so that it is not tried again by itself."""
-    record = Undone(ref=candidate.ref, uid=candidate.uid, attempt=seen.status.attempt, reason=reason, message=message, at=rfc3339(now))
+    said = message[:MESSAGE_CHARACTERS]
+    record = Undone(ref=candidate.ref, uid=candidate.uid, attempt=seen.status.attempt, reason=reason, message=said, at=rfc3339(now))
     return {**candidate_withdrawn(), "undone": record, **decision(seen, "Undo", reason, message, now)}
 
 
