@@ -8,12 +8,13 @@ from typing import Any
 
 from bramble.errors import BrambleError
 
-LIMIT = 16 * 1024
-"""Bytes of a status as JSON. With this limit 1,000 objects of each of five kinds take less than a tenth of etcd's default space."""
+LIMIT = 32 * 1024
+"""Bytes of a status as JSON, without its memory. A Rollout has room for the verdicts of 16 guardrails, of as many in its watch, and for its
+whole time line. With this limit 1,000 objects of each of five kinds take less than a tenth of etcd's default space."""
 
-MEMORY_LIMIT = 128 * 1024
-"""Bytes of a status whose memory fields alone exceed `LIMIT`, such as a rank's last 20 lines in a script with three bytes per character.
-Memory is never shortened: a plan would find the shortened value wrong and remember the whole one again, for ever."""
+WHOLE_LIMIT = 128 * 1024
+"""Bytes of a status with its memory, such as the evidence of a decision, or a rank's last 20 lines in a script with three bytes per
+character. Memory is never shortened: a plan would find the shortened value wrong and remember the whole one again, for ever."""
 
 LATEST_LAST = "timeline"
 """The list whose last entries are the latest, so that it is shortened from its beginning."""
@@ -47,16 +48,17 @@ def check_memory(former: Mapping[str, Any], present: Mapping[str, Any], memory: 
         raise PlanError(f"the plan changes memory ({', '.join(changed)}) without `remember`")
 
 
-def shorten(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), limit: int = LIMIT) -> dict[str, Any]:
+def shorten(status: Mapping[str, Any], memory: frozenset[str] = frozenset()) -> dict[str, Any]:
     """The status, made small enough: its longest list is halved again and again, and at last those of `DROPPED` are dropped.
 
-    Conditions and memory are never shortened. A status that still exceeds `limit` then may have up to `MEMORY_LIMIT` bytes.
+    Conditions and memory are never shortened, and memory does not count for `LIMIT`: no other field is dropped for its sake, unless the
+    whole status exceeds `WHOLE_LIMIT`.
 
     Raises:
-        PlanError: the status exceeds `MEMORY_LIMIT` and has no list left to shorten.
+        PlanError: the status exceeds `WHOLE_LIMIT` and has no list left to shorten.
     """
     shortened: dict[str, Any] = dict(status)
-    while (size := _bytes(shortened)) > limit:
+    while (size := _bytes(shortened)) > WHOLE_LIMIT or _bytes(_without(shortened, memory)) > LIMIT:
         lists = {name: _bytes(value) for name, value in shortened.items() if isinstance(value, list | tuple) and value}
         longest = max(lists.keys() - memory - {"conditions"}, key=lambda name: lists[name], default=None)
         if longest is not None:
@@ -64,11 +66,15 @@ def shorten(status: Mapping[str, Any], memory: frozenset[str] = frozenset(), lim
             shortened[longest] = found[len(found) - kept :] if longest == LATEST_LAST else found[:kept]
         elif (dropped := next((name for name in DROPPED if name in shortened.keys() - memory), None)) is not None:
             del shortened[dropped]
-        elif size <= MEMORY_LIMIT:
+        elif size <= WHOLE_LIMIT:
             break
         else:
-            raise PlanError(f"a status of {size} bytes is larger than {MEMORY_LIMIT} and has no list that could be shortened")
+            raise PlanError(f"a status of {size} bytes is larger than {WHOLE_LIMIT} and has no list that could be shortened")
     return shortened
+
+
+def _without(status: Mapping[str, Any], memory: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in status.items() if name not in memory}
 
 
 def _value(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bramble.engine.status import LIMIT, MEMORY_LIMIT, PlanError, check_memory, conditions_changed, same, shorten
+from bramble.engine.status import LIMIT, WHOLE_LIMIT, PlanError, check_memory, conditions_changed, same, shorten
 
 
 def status(truth: str = "True", reason: str = "Done", since: str = "10:00", message: str = "", **fields: Any) -> dict[str, Any]:
@@ -74,13 +74,27 @@ def test_a_time_line_keeps_its_latest_entries() -> None:
     whole = status(timeline=[f"{number:04}" + "x" * 100 for number in range(400)])
     fitted = shorten(whole)["timeline"]
     assert fitted == whole["timeline"][-len(fitted) :]
-    assert len(fitted) == 100
+    assert len(fitted) == 200
 
 
 def test_text_is_counted_as_the_api_server_keeps_it() -> None:
-    """The last lines of a script that speaks Russian: two bytes a character, not an escape of six."""
-    whole = status(firstCause={"lines": ["ошибка" * 50] * 20}, shown=["z"] * 10)
-    assert shorten(whole, frozenset({"firstCause"})) == whole
+    """Lines of a script that speaks Russian: two bytes a character, not an escape of six."""
+    whole = status(lines=["ошибка" * 50] * 40, shown=["z"] * 10)
+    assert shorten(whole) == whole
+
+
+def test_memory_takes_no_room_from_the_other_fields() -> None:
+    """A decision by many guardrails is memory, and the verdicts and the time line beside it stay."""
+    whole = status(analysis={"x": "y" * (LIMIT // 2)}, timeline=["z"] * 30, decision={"x": "y" * (WHOLE_LIMIT - LIMIT)})
+    assert shorten(whole, frozenset({"decision"})) == whole
+
+
+def test_beside_large_memory_the_other_fields_are_shortened_before_the_status_is_refused() -> None:
+    memory: dict[str, Any] = {"decision": {"x": "y" * (WHOLE_LIMIT - LIMIT)}}
+    whole = status(shown=["z" * 1000] * 30, analysis={"x": "y" * 1000}, **memory)
+    fitted = shorten({**whole, "cause": "x" * (LIMIT - 8000)}, frozenset({"decision", "cause"}))
+    assert 0 < len(fitted["shown"]) < 30
+    assert fitted["analysis"] == whole["analysis"]
 
 
 def test_when_no_list_is_left_the_evidence_goes_and_then_memory_may_be_larger() -> None:
@@ -99,11 +113,11 @@ def test_the_evidence_about_a_candidate_goes_before_that_of_a_watch() -> None:
 
 def test_a_status_that_cannot_be_shortened_is_a_mistake() -> None:
     with pytest.raises(PlanError, match="no list that could be shortened"):
-        shorten({"text": "x" * (MEMORY_LIMIT + 1)})
+        shorten({"text": "x" * (WHOLE_LIMIT + 1)})
 
 
 def sized(size: int) -> dict[str, Any]:
-    """A status of exactly this many bytes, in one list of memory."""
+    """A status of exactly this many bytes, in one list."""
     empty = len(json.dumps({"lines": [""]}, separators=(",", ":")))
     return {"lines": ["x" * (size - empty)]}
 
@@ -118,9 +132,9 @@ def test_a_status_up_to_the_limit_is_left_alone(size: int, kept: bool) -> None:
 
 def test_memory_may_be_exactly_as_large_as_its_limit() -> None:
     memory = frozenset({"lines"})
-    assert shorten(sized(MEMORY_LIMIT), memory) == sized(MEMORY_LIMIT)
-    with pytest.raises(PlanError, match=f"a status of {MEMORY_LIMIT + 1} bytes"):
-        shorten(sized(MEMORY_LIMIT + 1), memory)
+    assert shorten(sized(WHOLE_LIMIT), memory) == sized(WHOLE_LIMIT)
+    with pytest.raises(PlanError, match=f"a status of {WHOLE_LIMIT + 1} bytes"):
+        shorten(sized(WHOLE_LIMIT + 1), memory)
 
 
 def test_evidence_that_is_memory_is_not_dropped() -> None:

@@ -60,7 +60,7 @@ EVENTS: Mapping[str, EventType] = {
 """Reasons that are worth an event (`StatusUpdate.events`)."""
 
 MESSAGE_CHARACTERS = 500
-"""Of one condition's message: the status, of at most 16 KiB, has four conditions beside the evidence."""
+"""Of one condition's message: the status, of at most 32 KiB, has four conditions beside the evidence."""
 
 
 TAKEN_CHARACTERS = 60

@@ -11,7 +11,7 @@ from bramble.contracts.report import Progress
 from bramble.kinds.trainingrun.describe import describe_gate
 
 METRICS_KEPT = 12
-"""How many of a trainer's metrics the status keeps. A status has 16 KiB, and a trainer may report any number."""
+"""How many of a trainer's metrics the status keeps. A status has 32 KiB, and a trainer may report any number."""
 
 REMARKS_KEPT, REMARK_CHARACTERS = 4, 300
 """How many remarks on an evaluation the status keeps, and how much of each."""
