@@ -125,9 +125,8 @@ def _names(field: str) -> tuple[str, ...]:
 
 def _events() -> str:
     """What one event is, by metric, as a sentence."""
-    counted = [metric for metric in IN_A_SPEC if "minEvents" in metric.takes]
-    kinds = dict.fromkeys(metric.event for metric in counted)
-    phrases = (f"{kind} for {', '.join(metric.name for metric in counted if metric.event == kind)}" for kind in kinds)
+    kinds = dict.fromkeys(metric.event for metric in IN_A_SPEC)
+    phrases = (f"{kind} for {', '.join(metric.name for metric in IN_A_SPEC if metric.event == kind)}" for kind in kinds)
     return f"Events are {'; '.join(phrases)}."
 
 
@@ -231,12 +230,11 @@ class Guardrail(SpecPart):
 
 
 def _another_reason() -> Rule:
-    """A metric that is never the only reason to promote has one beside it that passes by what it has counted."""
+    """A metric that is never the only reason to promote has another one beside it."""
     names = [metric.name for metric in IN_A_SPEC if not metric.promotes]
-    counted = [metric.name for metric in IN_A_SPEC if metric.promotes and isinstance(metric, CountedMetric)]
     return Rule(
-        f"!has(self.guardrails) || !self.guardrails.exists(one, one.metric in [{', '.join(map(quoted, names))}])"
-        f" || self.guardrails.exists(one, one.metric in [{', '.join(map(quoted, counted))}])",
+        "!has(self.guardrails) || self.guardrails.size() == 0"
+        f" || self.guardrails.exists(one, !(one.metric in [{', '.join(map(quoted, names))}]))",
         f"guardrails: {' and '.join(names)} can undo a version, and is never the only reason to promote one, since people choose what they"
         " speak up about; add another metric, such as errors",
     )

@@ -67,6 +67,7 @@ def test_a_report_says_what_happened(render: Any) -> None:
         "+25 points, worse",
         "2026-11-21T11:50:00Z",
         "serves it",
+        "(status.step and the name of this report count from 0: ",
         "hyperparameters.epochs",
     ):
         assert part in said, part

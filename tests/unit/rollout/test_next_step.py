@@ -404,6 +404,11 @@ def test_events(seen: Observed, expected: list[tuple[str, str]]) -> None:
         ),
         row(with_candidate(canaries("a")), "step 1: watching its nodes for 5 s more", id="the bake is under way"),
         row(
+            with_candidate(canaries("a"), steps=[{"nodes": 1, "bake": "99999h"}, *STEPS[1:]]),
+            "step 1: watching its nodes for 4167 days more",
+            id="the bake is long",
+        ),
+        row(
             with_candidate(SILENT_FOR_20_S, status=baking(DONE)),
             "step 1 waits: a did not report for more than 15 s and may be lost",
             id="a node may be lost",

@@ -155,19 +155,37 @@ def test_the_same_feedback_twice_counts_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "status"),
+    ("name", "asked", "status", "said"),
     [
-        ("an unknown request id is 404", ("z", {"label": "7"}, None, MODELS, 1.0), 404),
-        ("an answer that is too old is 404", ("a", {"label": "7"}, None, MODELS, 61.0), 404),
-        ("a model that did not answer the request is 404", ("a", {"label": "7"}, "ads.letters", MODELS, 1.0), 404),
-        ("two models that answered the request are 409 if none is named", ("c", {"label": "7"}, None, MODELS, 1.0), 409),
+        ("an unknown request id is 404", ("z", {"label": "7"}, None, MODELS, 1.0), 404, "in the last 60 s"),
+        ("an answer that is too old is 404", ("a", {"label": "7"}, None, MODELS, 61.0), 404, "in the last 60 s"),
+        (
+            "a model that did not answer the request is 404",
+            ("a", {"label": "7"}, "ads.letters", MODELS, 1.0),
+            404,
+            "was answered by ads.digits, not by 'ads.letters'",
+        ),
+        (
+            "where no model has the name, all that answered are named",
+            ("c", {"label": "7"}, "x" * 1000, MODELS, 1.0),
+            404,
+            "was answered by ads.digits, ads.letters, not by 'xxx",
+        ),
+        (
+            "two models that answered the request are 409 if none is named",
+            ("c", {"label": "7"}, None, MODELS, 1.0),
+            409,
+            "set the field model",
+        ),
     ],
 )
-def test_feedback_that_cannot_be_joined_is_refused(name: str, asked: tuple[Any, ...], status: int) -> None:
+def test_feedback_that_cannot_be_joined_is_refused(name: str, asked: tuple[Any, ...], status: int, said: str) -> None:
     made, tally = answers(("a", "ads.digits", "7", 0), ("c", "ads.digits", "7", 0), ("c", "ads.letters", "g", 0))
     with pytest.raises(HttpError) as raised:
         made.judge(*asked)
     assert raised.value.status == status, name
+    assert said in str(raised.value)
+    assert len(str(raised.value)) < 300
     assert (tally.counts["right"], tally.counts["wrong"]) == (0, 0)
 
 

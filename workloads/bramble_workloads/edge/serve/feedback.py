@@ -89,14 +89,18 @@ class Answers:
             client: the address that the feedback comes from.
 
         Raises:
-            HttpError: 403 if only another client may judge the answer, 404 if no answer to this request id is kept, 409 if several models
+            HttpError: 403 if only another client may judge the answer, 404 if no such answer is kept, 409 if several models
                 answered it and the feedback names none, 409 if different feedback of this origin was given before, 400 if there is no such
                 origin, or the feedback is not an annotation of the model's task, or has a label that the package does not have. Feedback
                 that is refused is not counted, and other feedback may follow.
         """
         origin = origin_of(stated)
         kept = [(each, self._answers[each][request_id]) for each in models if request_id in self._answers.get(each, {})]
-        found = [name for name, each in kept if model in {None, name} and now - each.at <= self._seconds]
+        answers = [name for name, each in kept if now - each.at <= self._seconds]
+        found = [name for name in answers if model in {None, name}]
+        if answers and not found:
+            answered_by = f"request {request_id!r} was answered by {', '.join(answers)}, not by {model!r:.80}"
+            raise HttpError(HTTPStatus.NOT_FOUND, f"{answered_by}: set the field model to one that answered")
         if not found:
             raise HttpError(
                 HTTPStatus.NOT_FOUND,

@@ -56,6 +56,11 @@ class Incident:
         return f"{self.decision.candidate or 'a version'} was undone on fleet {self.fleet}"
 
     @property
+    def step(self) -> str:
+        """The step as messages count it, and as `status.step` and the report's own name do."""
+        return f"{self.decision.step + 1} (status.step and the name of this report count from 0: {self.decision.step})"
+
+    @property
     def evidence(self) -> list[tuple[str, ...]]:
         """The rows of the table of the evidence."""
         return [

@@ -33,7 +33,8 @@ def render_markdown(incident: Incident) -> str:
         ("Undone", decision.candidate),
         ("The fleet serves", decision.stable or "nothing"),
         ("When", decision.at),
-        ("Attempt, step", f"{decision.attempt}, {decision.step + 1}"),
+        ("Attempt", str(decision.attempt)),
+        ("Step", incident.step),
         ("Reason", decision.reason),
         ("Why", decision.message),
     ]

@@ -29,7 +29,7 @@ def render_page(incident: Incident) -> str:
     decision = incident.decision
     facts = (
         f"{decision.reason}: {decision.message}",
-        f"{decision.at}, attempt {decision.attempt}, step {decision.step + 1}. The fleet serves {decision.stable or 'nothing'}.",
+        f"{decision.at}, attempt {decision.attempt}, step {incident.step}. The fleet serves {decision.stable or 'nothing'}.",
         f"Rollout {incident.rollout}",
     )
     sections = [

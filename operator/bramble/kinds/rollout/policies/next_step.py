@@ -8,6 +8,7 @@ from bramble.api.conditions import rfc3339
 from bramble.api.rollout import NAMES_KEPT, Release
 from bramble.api.schema import seconds
 from bramble.contracts.report import OFFLINE_SECONDS
+from bramble.evidence.verdict import MINUTE, time_in_words
 from bramble.guardrails.lost import LOST
 from bramble.kinds.plan import Emit, Plan
 from bramble.kinds.rollout import memory, reasons
@@ -120,7 +121,7 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
         return remember_rollout(seen, progressing(seen, reasons.WAITING_FOR_NODES, message), now, **memory.waits_again(now))
     watched, time = seen.elapsed[step_began(seen.status)], seconds(seen.step.bake or "0s")
     if to_watch := left(time, watched):
-        update = progressing(seen, reasons.BAKING, f"{step}: watching its nodes for {to_watch.total_seconds():.0f} s more")
+        update = progressing(seen, reasons.BAKING, f"{step}: watching its nodes for {_in_words(to_watch)} more")
         return report_rollout(seen, update, now, wake_at=now + min(to_watch, LOOK_AGAIN))
     late, time_left = watched >= time + GRACE.total_seconds(), until_deadline(seen)
     if late and arrivals.missing and not arrivals.enough and not seen.at_last_step:
@@ -141,6 +142,11 @@ def bake(seen: Observed, now: datetime, candidate: Release, arrivals: Arrivals) 
     if not time_left:
         return undecided(seen, now, candidate, message)
     return report_rollout(seen, progressing(seen, reason, message), now, wake_at=now + min(time_left, LOOK_AGAIN))
+
+
+def _in_words(time: timedelta) -> str:
+    seconds_left = time.total_seconds()
+    return f"{seconds_left:.0f} s" if seconds_left < 2 * MINUTE else time_in_words(seconds_left)
 
 
 def never_decided(seen: Observed) -> str:
