@@ -92,6 +92,7 @@ NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None, "waitingSince": "2026-
                 "candidate": None,
                 "stable": V2.ref,
                 "lastGood": V1.ref,
+                "promotedAt": ago(timedelta()),
                 "history": ANY,
             },
             id="the last step is over, so the candidate is promoted",
