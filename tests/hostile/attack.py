@@ -143,17 +143,21 @@ class Attackers:
             process.stdin.write(b"go\n")
 
     async def end(self) -> None:
-        """End them.
+        """End them, all at the same time.
 
         Raises:
-            AssertionError: one has ended by itself.
+            AssertionError: one has ended by itself, or does not end.
         """
         for name, process in self.processes.items():
             assert process.returncode is None, f"the attacker {name} ended by itself: see attack.log"
+            assert process.stdin is not None
+            process.stdin.close()  # before Python 3.12, `communicate` without input leaves it open
+        for name, process in self.processes.items():
             try:
                 output, _ = await asyncio.wait_for(process.communicate(), ENDING_SECONDS)
             except TimeoutError:
                 raise AssertionError(f"the attacker {name} did not end within {ENDING_SECONDS} s") from None
+            assert process.returncode == 0, f"the attacker {name} failed: see attack.log"
             self.done[name] = json.loads(output)
 
 
