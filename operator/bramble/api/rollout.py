@@ -394,6 +394,19 @@ class Undone(StatusPart):
     """When that was decided, in RFC 3339."""
 
 
+class Begun(StatusPart):
+    """A step as it began. It keeps its number of nodes when the spec's steps change, so that only the end of a step, or a request, gives
+    the candidate to more of them.
+    """
+
+    nodes: str = ""
+    """How many nodes have the candidate in it, as the spec said it: a number or a share."""
+    bake: str = ""
+    """For how long it is watched at least; empty for a pause."""
+    paused: bool = False
+    """Whether it is a pause."""
+
+
 class Moment(StatusPart):
     """Something that was decided about an attempt."""
 
@@ -428,6 +441,7 @@ class Status(KindStatus):
             "distrusted",
             "seed",
             "step",
+            "begun",
             "waitingSince",
             "stepStartedAt",
             "watched",
@@ -460,7 +474,10 @@ class Status(KindStatus):
     seed: str = ""
     """The seed that decides which nodes go first in this attempt. Memory."""
     step: int = 0
-    """Index of the present step, counted from 0. Memory."""
+    """Number of the present step, counted from 0: its index in the spec, as long as the spec's steps have not changed since the attempt
+    began. Memory."""
+    begun: Begun | None = None
+    """The present step as it began. It goes on like that where the spec's steps change. Memory."""
     waiting_since: str = ""
     """Since when the present step has waited for its nodes or, if it is a pause, for a person, in RFC 3339; without a candidate, since when
     nodes are awaited on the stable version. Memory."""

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 from bramble.evidence.mixture import EVEN, POINTS, STEPS, Floats, last_axis, log_sum
 from bramble.evidence.ratio import State
 
+TINY = 1e-9
+"""How near to 0 and to 1 a rate may be that is tested."""
+
 
 @dataclass(frozen=True)
 class RateTest:
@@ -60,3 +63,8 @@ class RateTest:
     def below(self, state: State) -> Floats:
         """Evidence against "the rate is `rate` or more", [...]."""
         return log_sum(state[..., 1, :], EVEN)
+
+
+def rate_test(rate: float) -> RateTest:
+    """The test of any rate from 0 to 1. Those at the ends are tested as the nearest ones that have a likelihood."""
+    return RateTest(min(max(rate, TINY), 1 - TINY))

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from bramble.evidence.mixture import EVEN, POINTS, SMALL, STEPS, Floats, last_axis, log_sum
 from bramble.evidence.nodes import DECIMALS
-from bramble.evidence.rate import RateTest
+from bramble.evidence.rate import rate_test
 
 GROUPS = 8
 """Groups of nodes. The rates of half of them have to rise."""
@@ -80,8 +80,8 @@ def above_own(margin: float, bad: ArrayLike, expected: ArrayLike) -> Floats:
 
 
 def above_rate(rate: float, bad: ArrayLike, events: ArrayLike) -> Floats:
-    """Log likelihood ratios of rates above a fixed one (`RateTest`), [..., POINTS]."""
-    test = RateTest(rate)
+    """Log likelihood ratios of rates above a fixed one (`rate_test`), [..., POINTS]."""
+    test = rate_test(rate)
     return np.asarray(test.look(test.start(np.shape(bad)), bad, events)[..., 0, :])
 
 

@@ -232,7 +232,7 @@ class CountedMetric(Metric):
 
     def stands_alone(self, rule: Rule) -> bool:
         """Its limit and its ceiling can. What is slow cannot be known there."""
-        return bool(rule.limit or rule.ceiling) and not self.compares_durations
+        return (rule.limit is not None or bool(rule.ceiling)) and not self.compares_durations
 
     def judge(self, rule: Rule, evidence: GuardEvidence, levels: Levels) -> Verdict:
         """Compare the evidence with what a decision needs (`bramble.guardrails.judging`)."""

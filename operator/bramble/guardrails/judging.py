@@ -7,14 +7,11 @@ from typing import NamedTuple
 
 from bramble.evidence.cohorts import together
 from bramble.evidence.nodes import state_of
-from bramble.evidence.rate import RateTest
+from bramble.evidence.rate import rate_test
 from bramble.evidence.ratio import SAME, RatioTest
 from bramble.evidence.verdict import Levels, Outcome, in_words
 from bramble.guardrails.base import CountedMetric, Rule, Verdict, percent
 from bramble.guardrails.evidence import GuardEvidence, Tally, Watched
-
-TINY = 1e-9
-"""How near to 0 and to 1 a rate may be that is tested."""
 
 
 class Shown(NamedTuple):
@@ -116,7 +113,7 @@ def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: L
         ways.append((levels.more_bad_events(test, fine, evidence.share, evidence.spread), bad_events, per_second))
     for rate in (rule.ceiling, metric.allowed(rule)):
         if rate:
-            more = levels.more_events(_rate_test(rate), below(rate, mine), mine.share)
+            more = levels.more_events(rate_test(rate), below(rate, mine), mine.share)
             ways.append((more, metric.event, mine.events / seconds))
     if not ways:
         return f"not shown to be above the limit of {percent(rule.limit or 0.0)}"
@@ -170,16 +167,12 @@ def _seen_ratio(evidence: GuardEvidence) -> float:
     return evidence.candidate.bad * others / expected if expected else 1.0
 
 
-def _rate_test(rate: float) -> RateTest:
-    return RateTest(min(max(rate, TINY), 1 - TINY))
-
-
 def _above(rate: float, seen: Tally) -> float:
-    test = _rate_test(rate)
+    test = rate_test(rate)
     return float(test.above(test.look(test.start(), seen.bad, seen.events)))
 
 
 def below(rate: float, seen: Tally) -> float:
     """What shows that the rate is below this one, in nats."""
-    test = _rate_test(rate)
+    test = rate_test(rate)
     return float(test.below(test.look(test.start(), seen.bad, seen.events)))

@@ -7,7 +7,7 @@ import pytest
 from bramble.api.rollout import Analysis, Guardrail
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import Away, GuardEvidence
-from bramble.kinds.rollout.analysis import ALWAYS, ErrorRates, error_rates, judge, rule_of
+from bramble.kinds.rollout.analysis import ALWAYS, ErrorRates, absolute, error_rates, judge, rule_of
 from tests.unit.guardrails.cohort import counted
 
 row = pytest.param
@@ -68,3 +68,8 @@ def test_a_ceiling_of_an_earlier_release_that_is_zero_is_none() -> None:
 
 def test_a_margin_of_an_earlier_release_below_one_is_one() -> None:
     assert rule_of(Guardrail(metric="errors", max_ratio="0.5")).max_ratio == 1
+
+
+def test_a_limit_of_0_is_judged_without_a_stable_version() -> None:
+    (rule,) = absolute([rule_of(Guardrail(metric="accuracy", limit="0"))])
+    assert rule.limit == 0

@@ -48,7 +48,9 @@ EXACTLY = timedelta(seconds=10)
 """How long a step is watched."""
 DEADLINE = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
-NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
+SECOND_STEP = {"nodes": "50%", "bake": "10s", "paused": False}
+LAST_STEP = {"nodes": "100%", "bake": "10s", "paused": False}
+NEXT: dict[str, Any] = {"step": 1, "begun": SECOND_STEP, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +96,7 @@ NEXT: dict[str, Any] = {"step": 1, "stepStartedAt": None, "waitingSince": "2026-
                 "lastGood": V1.ref,
                 "promotedAt": ago(timedelta()),
                 "history": ANY,
+                "promotedAt": "2026-11-21T12:00:00Z",
             },
             id="the last step is over, so the candidate is promoted",
         ),
@@ -211,7 +214,7 @@ UNWATCHED = {"stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
         row(
             with_candidate(NO_LONGER | {"a": canaries("a")["a"]}, status=baking(timedelta(minutes=11), step=1), on=("a", "b")),
             "StepDone",
-            {"step": 2, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"},
+            {"step": 2, "begun": LAST_STEP, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"},
             id="it is waited for ten minutes after the bake",
         ),
         row(with_candidate(canaries(), status=baking(DONE)), "WaitingForNodes", {}, id="the only canary serves the stable version again"),

@@ -310,3 +310,39 @@ async def test_operators_that_die_lose_nothing_of_a_watch() -> None:
     assert served - 4 * 50 <= counted <= served
     world.wrong["2.0.0"] = 0.5
     await world.until(lambda: undone(world))
+
+
+async def test_a_bad_version_is_named_while_the_fleet_does_not_allow_the_namespace() -> None:
+    world = await watched()
+    world.objects[Key(FLEET.kind, "", "demo")]["spec"]["allowedNamespaces"] = []
+    world.wrong["2.0.0"] = 0.5
+    await world.until(lambda: world.condition("Ready") == "False/CannotUndo")
+    assert world.status.phase == "Degraded"
+    said = next(each["message"] for each in world.status.conditions if each["type"] == "Ready")
+    assert "digits-2-0-0 was promoted and turned bad" in said
+    assert "spec.allowedNamespaces" in said
+
+
+async def test_a_bad_version_is_named_while_the_spec_names_one_that_is_deleted() -> None:
+    world = await watched()
+    del world.objects[FIRST]
+    world.want("1.0.0")
+    world.wrong["2.0.0"] = 0.5
+    await world.until(lambda: world.condition("Ready") == "False/CannotUndo")
+
+
+async def test_a_version_that_is_being_deleted_is_not_gone_back_to() -> None:
+    world = await watched()
+    world.objects[FIRST]["metadata"]["deletionTimestamp"] = "2026-11-21T12:00:00Z"
+    world.ask(id="1", action="undo", to="digits-1-0-0")
+    await world.step()
+    assert world.status.last_request is not None
+    assert "is being deleted" in world.status.last_request.message
+
+
+@pytest.mark.parametrize("limit", ["0", "1"])
+async def test_a_limit_at_either_end_is_watched(limit: str) -> None:
+    world = await watched(guardrails=[{"metric": "accuracy", "limit": limit, "maxRatio": "1000", "minEvents": 50}])
+    world.wrong["2.0.0"] = 0.5
+    await world.run(20)
+    assert undone(world) is (limit == "0")

@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from bramble.api.rollout import Release
 from bramble.api.schema import seconds
-from bramble.kinds.rollout.assignment import candidate_nodes, eligible_nodes, nodes_with_candidate, step_size
+from bramble.kinds.rollout.assignment import candidate_nodes, eligible_nodes, nodes_with_candidate
 from bramble.kinds.rollout.cohorts import wanted_nodes
 from bramble.kinds.rollout.elapsed import last_change
 from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.steps import nodes_of
 
 GRACE = timedelta(minutes=10)
 """How long a step waits for a node that answers and does not serve the candidate, before it goes on without the node. A device gives a
@@ -57,7 +58,8 @@ def arrivals_of(seen: Observed, candidate: Release) -> Arrivals:
     answering = seen.nodes.reachable & served
     bake = seconds(seen.step.bake or "0s")
     watched = frozenset(node for node in arrived if (since := seen.nodes.serving_seconds(node)) is None or since >= bake)
-    asked = len(answering) if seen.at_last_step else wanted_nodes(step_size(seen), len(eligible_nodes(seen) | nodes_with_candidate(seen)))
+    population = len(eligible_nodes(seen) | nodes_with_candidate(seen))
+    asked = len(answering) if seen.at_last_step else wanted_nodes(nodes_of(seen.steps, seen.index), population)
     if not seen.at_last_step and 0 < seen.status.watched < half(asked):
         asked = seen.status.watched  # nodes have joined the fleet since the watch began
     return Arrivals(nodes, arrived, watched, answering - arrived - seen.abandoned, seen.abandoned, half(asked))

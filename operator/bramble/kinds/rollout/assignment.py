@@ -9,6 +9,7 @@ from bramble.contracts.canonical import canonical_json
 from bramble.contracts.report import DISK_RESERVE_BYTES
 from bramble.kinds.rollout.cohorts import choose, wanted_nodes
 from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.steps import nodes_of
 from bramble.kube.resources import CONFIG_MAP, Manifest
 
 
@@ -56,7 +57,7 @@ def candidate_nodes(seen: Observed) -> tuple[str, ...]:
         return ()
     if seen.fleet.blocker is not None:
         return tuple(sorted(nodes_with_candidate(seen)))
-    size = step_size(seen)
+    size = nodes_of(seen.steps, seen.index)
     if not size:
         return ()
     if size == "100%":
@@ -66,12 +67,6 @@ def candidate_nodes(seen: Observed) -> tuple[str, ...]:
         return tuple(sorted(kept))
     eligible = eligible_nodes(seen)
     return choose(wanted_nodes(size, len(eligible | kept)), seen.status.seed, seen.fleet.strata, eligible, kept)
-
-
-def step_size(seen: Observed) -> int | str:
-    """How many nodes the present step asks for, as the spec says it. A pause keeps those of the step before; 0 without such a step."""
-    sizes = [step.nodes for step in seen.steps[: seen.index + 1] if step.nodes is not None]
-    return sizes[-1] if sizes else 0
 
 
 def nodes_with_candidate(seen: Observed) -> frozenset[str]:

@@ -294,7 +294,9 @@ async def promoted_before(
     version = parse(MODEL_VERSION_KIND, manifest) if manifest is not None else None
     if version is None or version.metadata.uid != release.uid:
         return Refused(f"the ModelVersion {release.ref!r} that was promoted is deleted")
-    if isinstance(version, Invalid) or version.metadata.deleted is not None or not is_true(version.status.conditions, "Ready"):
+    if version.metadata.deleted is not None:
+        return Refused(f"ModelVersion {release.ref!r} is being deleted")
+    if isinstance(version, Invalid) or not is_true(version.status.conditions, "Ready"):
         return Refused(f"ModelVersion {release.ref!r} is not Ready any more")
     measured = {target.board: target.package for target in version.status.targets if target.fleet == fleet.name}
     target = release.model_copy(update={"packages": {**measured, **release.packages}})

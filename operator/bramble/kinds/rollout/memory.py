@@ -15,6 +15,7 @@ from bramble.kinds.rollout.decision import Action, Decision, NodeState
 from bramble.kinds.rollout.losses import candidate_members
 from bramble.kinds.rollout.mistakes import mistakes
 from bramble.kinds.rollout.observed import Observed
+from bramble.kinds.rollout.steps import begun
 
 HISTORY_KEPT = 10
 """How many promoted versions are remembered."""
@@ -23,9 +24,10 @@ NOT_WATCHED: dict[str, Any] = {"step_started_at": "", "watched": 0, "passed_over
 """The memory of a step whose nodes do not serve the candidate yet."""
 
 
-def step_begins(index: int, now: datetime) -> dict[str, Any]:
-    """The step with this index begins."""
-    return {"step": index, "waiting_since": rfc3339(now), **NOT_WATCHED}
+def step_begins(seen: Observed, index: int, now: datetime) -> dict[str, Any]:
+    """The step with this index begins. Its number is above that of every step before in the attempt, also where steps were removed."""
+    number = max(index, seen.status.step + 1) if seen.status.candidate is not None else index
+    return {"step": number, "begun": begun(seen.steps, index), "waiting_since": rfc3339(now), **NOT_WATCHED}
 
 
 def passed_over(seen: Observed, nodes: Iterable[str], now: datetime) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def step_ends(seen: Observed, now: datetime) -> dict[str, Any]:
     """The present step ends: the next one begins, or after the last one the candidate becomes the stable version."""
     status = seen.status
     if not seen.at_last_step:
-        return step_begins(seen.index + 1, now)
+        return step_begins(seen, seen.index + 1, now)
     history = promotions(status, status.candidate)
     promoted = {
         **candidate_withdrawn(),
@@ -123,7 +125,7 @@ def undo_promoted(seen: Observed, stable: Release, target: Release, judgement: J
 
 def candidate_withdrawn() -> dict[str, Any]:
     """The candidate is taken back. The next pass tells the devices."""
-    return {"candidate": None, "waiting_since": "", **NOT_WATCHED, "departed": ()}
+    return {"candidate": None, "begun": None, "waiting_since": "", **NOT_WATCHED, "departed": ()}
 
 
 def undo(seen: Observed, candidate: Release, reason: str, message: str, now: datetime) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def decision(seen: Observed, action: Action, reason: str, message: str, now: dat
         message=message,
         at=rfc3339(now),
         attempt=seen.status.attempt,
-        step=seen.index,
+        step=seen.status.step if seen.status.begun is not None else seen.index,
         stable=stable.ref if stable is not None else "",
         candidate=candidate.ref if candidate is not None else "",
         rules=seen.rules,

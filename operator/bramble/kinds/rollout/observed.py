@@ -24,6 +24,7 @@ from bramble.kinds.rollout.growth import growth_evidence
 from bramble.kinds.rollout.incident.incident import Origin
 from bramble.kinds.rollout.ledger import Ledger, WatchAsked, read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
+from bramble.kinds.rollout.steps import Steps, present_steps
 from bramble.kinds.rollout.watch_time import watch_state
 from bramble.kinds.rollout.watching import watch_evidence_of
 from bramble.kinds.sources import Devices
@@ -106,14 +107,21 @@ class Observed:
     def status(self) -> Status:
         return self.rollout.status
 
+    @cached_property
+    def _present(self) -> Steps:
+        steps = self.spec.strategy.canary.steps if self.spec.strategy.canary is not None else ()
+        begun = self.status.begun if self.status.candidate is not None else None
+        return present_steps(steps, self.status.step, begun, len(self.fleet.nodes))
+
     @property
     def steps(self) -> tuple[Step, ...]:
-        return self.spec.strategy.canary.steps if self.spec.strategy.canary is not None else ()
+        """The steps of the spec, with the present one as it began where the spec has it no more."""
+        return self._present.steps
 
     @property
     def index(self) -> int:
-        """Index of the present step. When steps were removed from the spec this is the last one at most."""
-        return min(self.status.step, len(self.steps) - 1)
+        """Index of the present step among `steps`."""
+        return self._present.index
 
     @property
     def step(self) -> Step:

@@ -11,6 +11,7 @@ from bramble.api.conditions import Condition, rfc3339
 from bramble.api.rollout import Moment, NodesSeen
 from bramble.contracts.names import first_names
 from bramble.kinds.plan import Emit, Item, Plan
+from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.assignment import eligible_nodes
 from bramble.kinds.rollout.elapsed import stored
@@ -56,6 +57,16 @@ def paused(seen: Observed, reason: str, message: str) -> StatusUpdate:
 def undone(seen: Observed, message: str) -> StatusUpdate:
     """The version that the spec names was taken back."""
     return _update(seen, "Degraded", not_ready(reasons.UNDONE, message), NO_CANDIDATE, NOT_PAUSED)
+
+
+def turned_bad(seen: Observed) -> StatusUpdate | None:
+    """The fleet serves a version that turned bad after its promotion, and that could not be undone; None where it does not."""
+    stable, judgement = seen.status.stable, seen.watch_judgement
+    if stable is None or judgement is None or judgement.verdict != "Fail":
+        return None
+    why = seen.fallback.message if isinstance(seen.fallback, Refused) else "there is no version to go back to"
+    message = f"{stable.ref} was promoted and turned bad ({judgement.messages('Fail')}), and cannot be undone: {why}"
+    return waiting(seen, reasons.CANNOT_UNDO, f"{message}; request undo to another version, or roll one out", degraded=True)
 
 
 def assigning(seen: Observed) -> StatusUpdate:

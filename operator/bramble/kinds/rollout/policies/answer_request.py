@@ -103,7 +103,7 @@ def effect(seen: Observed, action: str, candidate: Release, now: datetime) -> tu
             return message, {**memory.step_ends(seen, now), **decided("Promote" if seen.at_last_step else "NextStep", message)}
         case "promote":
             message = f"{candidate.ref} goes to every node; the last step still watches it"
-            return message, {**memory.step_begins(len(seen.steps) - 1, now), **decided("NextStep", message)}
+            return message, {**memory.step_begins(seen, len(seen.steps) - 1, now), **decided("NextStep", message)}
         case _:
             message = f"{candidate.ref} is undone"
             return message, memory.undo(seen, candidate, reasons.REQUESTED, message, now)

@@ -11,7 +11,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.rollout import memory, reasons
 from bramble.kinds.rollout.arrivals import grace_is_over
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.status import names, noted, progressing, remember_rollout, report_rollout, undone, waiting
+from bramble.kinds.rollout.status import names, noted, progressing, remember_rollout, report_rollout, turned_bad, undone, waiting
 
 LOOK_AGAIN = timedelta(seconds=5)
 
@@ -28,7 +28,8 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         wake_at = now + LOOK_AGAIN if seen.not_on_stable else None
         return report_rollout(seen, undone(seen, status.undone.message), now, wake_at=wake_at)
     if seen.blocker is not None:
-        update = waiting(seen, seen.blocker.reason, seen.blocker.message, degraded=seen.blocker.reason not in MADE_LATER)
+        blocked = waiting(seen, seen.blocker.reason, seen.blocker.message, degraded=seen.blocker.reason not in MADE_LATER)
+        update = turned_bad(seen) or blocked  # that the fleet serves a bad version is what a person has to read
         return report_rollout(seen, update, now, wake_at=_retry_at(seen, seen.blocker, now))
     if wanted is None or (status.stable is not None and status.stable.uid == wanted.uid):
         return forget_waiting(seen, now)
@@ -54,7 +55,7 @@ def start(seen: Observed, wanted: Release, without: frozenset[str], now: datetim
     if without:
         message += f", without {names(without)}: not back on the stable version in time"
     begun = {"attempt": attempt, "candidate": wanted, "seed": f"{seen.metadata.uid}/{attempt}", "decision": None}
-    changes = {**begun, **memory.step_begins(0, now), **(memory.passed_over(seen, without, now) if without else {})}
+    changes = {**begun, **memory.step_begins(seen, 0, now), **(memory.passed_over(seen, without, now) if without else {})}
     update = progressing(seen, reasons.STARTED, message)
     return remember_rollout(seen, update, now, analysis=None, timeline=noted(seen, update, now)["timeline"][-1:], **changes)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bramble.kinds.plan import Plan
-from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.status import healthy, names, report_rollout, waiting
+from bramble.kinds.rollout.status import healthy, names, report_rollout, turned_bad, waiting
 
 LOOK_AGAIN = timedelta(seconds=5)
 
@@ -18,11 +17,8 @@ def report_health(seen: Observed, now: datetime) -> Plan | None:
 
     Nor is it while it serves a version that turned bad after its promotion, and that could not be undone.
     """
-    stable, judgement = seen.status.stable, seen.watch_judgement
-    if judgement is not None and judgement.verdict == "Fail" and stable is not None:
-        why = seen.fallback.message if isinstance(seen.fallback, Refused) else "there is no version to go back to"
-        message = f"{stable.ref} was promoted and turned bad ({judgement.messages('Fail')}), and cannot be undone: {why}"
-        update = waiting(seen, reasons.CANNOT_UNDO, f"{message}; request undo to another version, or roll one out", degraded=True)
+    stable = seen.status.stable
+    if (update := turned_bad(seen)) is not None:
         return report_rollout(seen, update, now, wake_at=now + LOOK_AGAIN)
     if missing := seen.not_on_stable:
         message = f"waiting for {names(missing)} to {f'serve {stable.ref}' if stable is not None else 'stop serving'}"
