@@ -50,7 +50,7 @@ def test_the_present_step_is_found_again(
 
 
 def test_a_step_of_an_earlier_release_is_known_by_its_index() -> None:
-    assert present_steps(parsed([TEN, ALL]), 5, None, 20).index == 1
+    assert present_steps(parsed([TEN, ALL]), 5, None, 20).present == 1
 
 
 def test_a_fleet_without_nodes_finds_it_too() -> None:

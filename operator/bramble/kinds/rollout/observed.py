@@ -121,7 +121,7 @@ class Observed:
     @property
     def index(self) -> int:
         """Index of the present step among `steps`."""
-        return self._present.index
+        return self._present.present
 
     @property
     def step(self) -> Step:

@@ -17,7 +17,7 @@ class Steps(NamedTuple):
     """The steps of an attempt, and the index of the present one."""
 
     steps: tuple[Step, ...]
-    index: int
+    present: int
 
 
 def nodes_of(steps: Sequence[Step], index: int) -> int | str:
