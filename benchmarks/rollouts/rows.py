@@ -122,6 +122,7 @@ ROWS: tuple[Row, ...] = (
     silent("silent: half of the canaries left an hour", Silences(deadly=0.7), FOUND),
     memory("memory", Memory()),
     memory("memory, unlike nodes", Memory(sigma=3.0)),
+    memory("memory that settles for hours", Memory(noise=0.5, settles=20.0)),
     memory("leak: 5 MiB an hour", Memory(leak=5.0), FOUND),
 )
 

@@ -33,7 +33,7 @@ from benchmarks.rollouts.worlds import (
 )
 from bramble.api.rollout import Guardrail
 from bramble.evidence.baselines import baselines
-from bramble.evidence.growth import LOOK_HOURS, SAMPLES, flattest, most_nodes, rising, slope, steepest
+from bramble.evidence.growth import LOOK_HOURS, SAMPLES, flattest, lasting, most_nodes, rising, slope, steepest
 from bramble.evidence.losses import moment, most_are_lost
 from bramble.evidence.ratio import RatioTest
 from bramble.evidence.verdict import Levels
@@ -237,10 +237,12 @@ def grow(memory: Memory, rollouts: int, random: np.random.Generator) -> Trial:
     looks: list[tuple[GrowthLook, ...]] = [()] * rollouts
     allowed = GROWTH.allowed_growth or 0.0
     for hours in LOOK_HOURS:
-        at = np.arange(1, SAMPLES + 1) * hours / SAMPLES
+        at, half = np.arange(1, SAMPLES + 1) * hours / SAMPLES, SAMPLES // 2
         samples = memory.samples(slopes, at, random)
         found = slope(at, samples)
         steep, flat = steepest(found, CANDIDATE, allowed), flattest(found, CANDIDATE, allowed)
+        halves = np.stack((slope(at[:half], samples[..., :half]), slope(at[half:], samples[..., half:])), axis=-1)
+        more = np.median(halves[:, CANDIDATE], axis=1) - np.median(halves[:, ~CANDIDATE], axis=1)
         under = rising(at, -samples[:, CANDIDATE], -allowed)
         for one in np.flatnonzero(np.isinf(trial.undone)):
             look = GrowthLook(
@@ -251,6 +253,7 @@ def grow(memory: Memory, rollouts: int, random: np.random.Generator) -> Trial:
                 steep=int(steep[one]),
                 flat=int(flat[one]),
                 under=most_nodes(under[one]),
+                lasting_more=lasting(float(more[one, 0]), float(more[one, 1]), hours),
             )
             looks[one] = (*looks[one], look)
             verdict = MEMORY.judge(GROWTH, GuardEvidence(metric=MEMORY.name, growth=Growth(looks=looks[one])), LEVELS).verdict

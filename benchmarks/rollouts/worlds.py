@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bramble.evidence.baselines import Baselines
 from bramble.evidence.nodes import expected_rates
+from bramble.kinds.rollout.growth import WARM_UP_HOURS
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -251,15 +252,20 @@ class Memory:
         sigma: the standard deviation of nodes' own slopes, in MiB per hour.
         leak: MiB per hour by which the candidate grows faster.
         noise: the standard deviation of one sample, in MiB.
+        settles: MiB that loading a version adds in the end. Canaries have just loaded theirs, and the other nodes did so days ago.
+        within: hours after which 37 % of that is still missing.
     """
 
     sigma: float = 0.5
     leak: float = 0.0
     noise: float = 8.0
+    settles: float = 0.0
+    within: float = 4.0
 
     def samples(self, slopes: Floats, hours: Floats, random: np.random.Generator) -> Floats:
         """Samples at these hours, [..., nodes, samples]."""
-        return 200 + slopes[..., np.newaxis] * hours + self.noise * random.standard_normal((*slopes.shape, len(hours)))
+        settled = np.where(CANDIDATE[:, np.newaxis], self.settles * -np.expm1(-(hours + WARM_UP_HOURS) / self.within), self.settles)
+        return 200 + settled + slopes[..., np.newaxis] * hours + self.noise * random.standard_normal((*slopes.shape, len(hours)))
 
     def slopes(self, rollouts: int, random: np.random.Generator) -> Floats:
         """Each node's slope, in MiB per hour, [rollouts, nodes]."""

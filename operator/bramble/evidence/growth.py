@@ -5,6 +5,10 @@ version changes nothing, every set of as many nodes is equally likely to be the 
 counts how many of the steepest nodes are canaries, and the probability of that is exact (a permutation test; Fisher 1935). It may be done
 at a few looks that are fixed beforehand, among which α is divided (`Levels.p_at`).
 
+A version changes something that has nothing to do with its quality: canaries have loaded it lately, and other nodes loaded theirs long
+ago. Memory settles after a load, for hours. So early looks fail nobody (`FAIL_HOURS`), and at later ones the growth also has to last
+(`lasting`). What a load adds is assumed to become slower at least as fast as it did within the look.
+
 Where there is nobody to compare with, the slope itself is tested (`rising`), which assumes more: samples of one process leave their line
 independently of each other.
 """
@@ -23,6 +27,12 @@ from bramble.evidence.mixture import Floats
 
 LOOK_HOURS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Hours after the warm-up at which memory is compared. Each look takes the samples of its last hours, as many as the look is named by."""
+
+FAIL_HOURS = 8.0
+"""A look over fewer hours fails no candidate: it cannot tell memory that settles after a load from memory that leaks."""
+
+FAILING_LOOKS = sum(hours >= FAIL_HOURS for hours in LOOK_HOURS)
+"""Among so many looks α is divided."""
 
 SAMPLES = 8
 """Samples of a look, evenly spaced. A node with fewer takes no part: its slope would be less certain than that of the others."""
@@ -179,6 +189,19 @@ def most_nodes(probabilities: ArrayLike) -> float:
     return float(min(1.0, p[middle - 1] * len(p) / middle))
 
 
+def lasting(earlier: float, later: float, hours: float) -> float:
+    """How fast memory will grow when the last look ends, if growth that becomes slower goes on to do so at the same rate.
+
+    Args:
+        earlier, later: growth in both halves of a look, in units per hour.
+        hours: that the look covers.
+    """
+    if not 0 < later < earlier:
+        return later
+    halves = 2 * (LOOK_HOURS[-1] - hours) / hours
+    return float(later * (later / earlier) ** halves)
+
+
 class Node(NamedTuple):
     """One node in a look.
 
@@ -201,6 +224,8 @@ class Look(NamedTuple):
         candidate, stable: the median slope of each cohort; 0 without any node.
         steep, flat: how many canaries are among the steepest and among the flattest (`steepest`, `flattest`), of all boards together.
         over, under: how probable the canaries' samples are if they grow by the limit, and by what is allowed (`rising`, `most_nodes`).
+        lasting_more: by how much faster the median canary will grow in the end than the stable nodes of its board (`lasting`).
+        lasting: how fast the median canary will.
     """
 
     draws: tuple[Draw, ...]
@@ -210,12 +235,15 @@ class Look(NamedTuple):
     flat: int
     over: float
     under: float
+    lasting_more: float
+    lasting: float
 
 
-def look(nodes: Sequence[Node], allowed: float, limit: float | None) -> Look:
+def look(nodes: Sequence[Node], covers: float, allowed: float, limit: float | None) -> Look:
     """Compare nodes, each with those of its board.
 
     Args:
+        covers: hours that the look is named by.
         allowed: by how many units per hour canaries may be steeper.
         limit: units per hour above which they are too steep whatever the other nodes are; None for no limit, and `over` is 1.
     """
@@ -224,6 +252,8 @@ def look(nodes: Sequence[Node], allowed: float, limit: float | None) -> Look:
     candidate = np.array([node.candidate for node in nodes], np.bool_)
     boards = [np.array([node.board == board for node in nodes], np.bool_) for board in sorted({node.board for node in nodes})]
     parts = [(slopes[board], candidate[board]) for board in boards]
+    halves = np.array([_halves(hours, values) for hours, values in series]).reshape(-1, 2)
+    more = [halves[board & candidate] - np.median(halves[board & ~candidate], axis=0) for board in boards if (board & ~candidate).any()]
     canaries = [each for each, is_canary in zip(series, candidate.tolist(), strict=True) if is_canary]
     return Look(
         draws=tuple((int(mine.sum()), len(mine)) for _, mine in parts),
@@ -233,7 +263,23 @@ def look(nodes: Sequence[Node], allowed: float, limit: float | None) -> Look:
         flat=sum(int(flattest(found, mine, allowed)) for found, mine in parts),
         over=1.0 if limit is None else most_nodes([rising(hours, values, limit) for hours, values in canaries]),
         under=most_nodes([rising(hours, -values, -allowed) for hours, values in canaries]),
+        lasting_more=_lasting(np.concatenate((np.empty((0, 2)), *more)), covers),
+        lasting=_lasting(halves[candidate], covers),
     )
+
+
+def _halves(hours: Floats, values: Floats) -> tuple[float, float]:
+    """The slopes of both halves of a look."""
+    middle = len(hours) // 2
+    return float(slope(hours[:middle], values[:middle])), float(slope(hours[middle:], values[middle:]))
+
+
+def _lasting(halves: Floats, covers: float) -> float:
+    """What lasts of the median growth of some nodes, [nodes, 2]; 0 without any."""
+    if not len(halves):
+        return 0.0
+    earlier, later = np.median(halves, axis=0)
+    return round(lasting(float(earlier), float(later), covers), DECIMALS)
 
 
 def _median(slopes: Floats) -> float:

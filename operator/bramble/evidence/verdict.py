@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf, log, log1p
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +38,10 @@ class Levels:
     def pass_at(self) -> float:
         """The evidence that passes a guardrail, in nats: ln(1 / β)."""
         return log(1 / self.false_promotion)
+
+    def among(self, ways: int) -> Levels:
+        """The levels of a guardrail that passes by any of so many tests: each has its part of β (Bonferroni)."""
+        return replace(self, false_promotion=self.false_promotion / max(1, ways))
 
     def p_at(self, looks: int) -> float:
         """The probability below which a test at one of so many fixed looks undoes a candidate."""

@@ -65,6 +65,8 @@ class GrowthLook(ExtensibleDocument):
         flat: how many of the flattest nodes are then (`flattest`).
         over: how probable the canaries' samples are if memory grows by the limit; 1 without a limit.
         under: how probable they are if it grows by what is allowed.
+        lasting_more: by how much faster the median canary will grow in the end than the stable nodes of its board (`growth.lasting`).
+        lasting: how fast the median canary will grow in the end.
     """
 
     hours: Annotated[Finite, Field(gt=0)]
@@ -75,6 +77,8 @@ class GrowthLook(ExtensibleDocument):
     flat: Whole
     over: Annotated[Finite, Field(ge=0, le=1)] = 1.0
     under: Annotated[Finite, Field(ge=0, le=1)] = 1.0
+    lasting_more: Finite = 0.0
+    lasting: Finite = 0.0
 
     @model_validator(mode="after")
     def _marked(self) -> Self:

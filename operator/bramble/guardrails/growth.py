@@ -19,7 +19,7 @@ class GrowthMetric(Metric):
     """A metric that compares how something grows on nodes, at looks that are fixed beforehand (`bramble.evidence.growth`).
 
     It fails at a look that shows that the candidate's grows faster by more than is allowed, or by more than its limit. It passes at a look
-    that shows that it does not, and at the last one.
+    that shows that it does not, and at the last one. Early looks fail nobody, and neither does growth that will not last.
     """
 
     takes: frozenset[str] = frozenset({"allowedGrowth", "growthLimit", "minNodes"})

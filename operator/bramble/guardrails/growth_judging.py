@@ -5,12 +5,15 @@ from __future__ import annotations
 from math import log
 from typing import SupportsFloat
 
-from bramble.evidence.growth import LOOK_HOURS, by_chance, least_by_chance
+from bramble.evidence.growth import FAIL_HOURS, FAILING_LOOKS, LOOK_HOURS, by_chance, least_by_chance
 from bramble.evidence.verdict import HOUR, Levels, Outcome, time_in_words
 from bramble.guardrails.base import Rule, Verdict
 from bramble.guardrails.evidence import Growth, GrowthLook, GuardEvidence
 from bramble.guardrails.growth import DEFAULT_GROWTH, GrowthMetric
 from bramble.guardrails.judging import Shown
+
+WAYS = 2
+"""Tests that may pass a candidate at a look (`passing`). β is divided among them."""
 
 LEAST = 1e-300
 """Probabilities below this are told as this."""
@@ -22,10 +25,10 @@ def judge(metric: GrowthMetric, rule: Rule, evidence: GuardEvidence, levels: Lev
     if not growth.looks:
         return metric.verdict("Undecided", evidence, _awaited(growth))
     last, done = growth.looks[-1], len(growth.looks) >= len(LOOK_HOURS)
-    worst = max((each for look in growth.looks for each in against(rule, look)), key=lambda shown: shown.nats)
+    worst = max((each for look in growth.looks for each in against(rule, look)), key=lambda shown: shown.nats, default=Shown(0.0, ""))
     enough = [look for look in growth.looks if look.canaries >= rule.min_nodes]
     best = max((each for look in enough for each in passing(rule, look)), key=lambda shown: shown.nats, default=Shown(0.0, ""))
-    fail_at, pass_at = -log(levels.p_at(len(LOOK_HOURS))), -log(levels.pass_p_at(len(LOOK_HOURS)))
+    fail_at, pass_at = -log(levels.p_at(FAILING_LOOKS)), -log(levels.among(WAYS).pass_p_at(len(LOOK_HOURS)))
     outcome: Outcome
     if worst.nats >= fail_at:
         outcome, words = "Fail", worst.words
@@ -42,11 +45,20 @@ def judge(metric: GrowthMetric, rule: Rule, evidence: GuardEvidence, levels: Lev
 
 
 def against(rule: Rule, look: GrowthLook) -> list[Shown]:
-    """What shows at a look that the candidate's memory grows too fast. One of several canaries may have its growth from elsewhere."""
+    """What shows at a look that the candidate's memory grows too fast, and goes on to do so.
+
+    One of several canaries may have its growth from elsewhere.
+    """
+    if look.hours < FAIL_HOURS:
+        return []
     steep = look.steep if look.steep > 1 or look.canaries == 1 else 0
     over = f"{look.hours:g} h"
-    shown = [Shown(_nats(by_chance(look.draws, steep)), f"over {over} shown to grow faster by more than {_per_hour(_allowed(rule))}")]
-    if rule.growth_limit is not None:
+    shown = []
+    if look.lasting_more > _allowed(rule):
+        shown.append(
+            Shown(_nats(by_chance(look.draws, steep)), f"over {over} shown to grow faster by more than {_per_hour(_allowed(rule))}")
+        )
+    if rule.growth_limit is not None and look.lasting > rule.growth_limit:
         shown.append(Shown(_nats(look.over), f"over {over} shown to grow by more than the limit of {_per_hour(rule.growth_limit)}"))
     return shown
 

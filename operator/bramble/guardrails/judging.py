@@ -37,7 +37,8 @@ def judge(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Le
     if (missing := metric.unknown(rule, evidence)) is not None:
         return metric.verdict("Undecided", evidence, missing)
     worst = max(against(metric, rule, evidence), key=lambda shown: shown.nats, default=NOTHING)
-    best = max(passing(metric, rule, evidence), key=lambda shown: shown.nats, default=NOTHING)
+    fine = passing(metric, rule, evidence)
+    best, levels = max(fine, key=lambda shown: shown.nats, default=NOTHING), levels.among(len(fine))
     too_few = metric.too_few(rule, evidence.candidate)
     outcome = levels.outcome(worst.nats, best.nats if too_few is None else -inf)
     if outcome == "Undecided" and too_few is not None:

@@ -72,7 +72,7 @@ class Lost(Metric):
             return self.verdict("Fail", evidence, gone, to_fail=1.0)
         worse, fine = worse_than_stable(rule, evidence), fine_beside_stable(rule, evidence)
         if rule.ceiling is not None:
-            fine = max(fine, below(rule.ceiling, evidence.candidate))
+            fine, levels = max(fine, below(rule.ceiling, evidence.candidate)), levels.among(2)
         outcome = levels.outcome(worse, fine)
         if outcome == "Fail":
             return self.verdict("Fail", evidence, f"{numbers}; shown to be above {rule.max_ratio:g} × stable", worse / levels.fail_at)

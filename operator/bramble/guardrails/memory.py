@@ -8,10 +8,11 @@ any two of eight samples, each of them the least of 7.5 minutes: a request that 
 Nodes are compared at five looks, over the last 1, 2, 4, 8 and 16 hours. A node takes part once it has served the version for about that
 long and 15 minutes more, without a restart of the agent, which begins a new series. A look needs half of the nodes that serve the
 candidate, and waits for those that are more than half-way, at most for half as long as it covers. The growth of each candidate node is
-lowered by `allowedGrowth`, which is 1 MiB per hour when unset. The candidate fails at a look where so many of the nodes that then grow
-fastest are candidate nodes that a draw by lot hardly ever gives as many. It passes at the first look at which so many of those that grow
-slowest are, or at which its own samples show that it grows by less than `allowedGrowth`. After the last look it passes as well if nothing
-was shown.
+lowered by `allowedGrowth`, which is 1 MiB per hour when unset. The candidate fails at a look over 8 or 16 hours where so many of the nodes
+that then grow fastest are candidate nodes that a draw by lot hardly ever gives as many, if its growth lasts: memory settles for hours
+after a load, so growth that becomes slower within a look is taken to go on to do so until the last look ends. It passes at the first look
+at which so many of those that grow slowest are, or at which its own samples show that it grows by less than `allowedGrowth`. After the
+last look it passes as well if nothing was shown.
 
 So a version is held back for 75 minutes at least, and for about 16 hours where nodes differ so much that nothing can be shown.
 

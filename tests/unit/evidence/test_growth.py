@@ -9,8 +9,11 @@ import pytest
 from bramble.evidence.growth import (
     LOOK_HOURS,
     SAMPLES,
+    Node,
     by_chance,
     flattest,
+    lasting,
+    look,
     most_nodes,
     rising,
     slope,
@@ -163,3 +166,62 @@ def test_a_window_that_is_not_covered_is_none() -> None:
     assert window(samples[:7], 1.0) == ()
     assert window(samples, 2.0) == ()
     assert window([*samples[:3], *samples[4:8]], 1.0) == (), "one is missing"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "hours", "expected"),
+    [
+        row(4.0, 2.0, 16.0, 2.0, id="the last look ends with the later half"),
+        row(4.0, 2.0, 8.0, 0.5, id="two halves of eight hours are left, and each halves it"),
+        row(2.0, 4.0, 8.0, 4.0, id="growth that becomes faster lasts"),
+        row(-1.0, 4.0, 8.0, 4.0, id="it has only begun"),
+        row(4.0, -1.0, 8.0, -1.0, id="it is over"),
+    ],
+)
+def test_what_lasts_of_growth(earlier: float, later: float, hours: float, expected: float) -> None:
+    assert lasting(earlier, later, hours) == pytest.approx(expected)
+
+
+def loaded(hours: float, *, settles: float = 0.0, within: float = 1.0, leak: float = 0.0) -> list[Node]:
+    """A fleet of 40: eight canaries have loaded a version 15 minutes before the look begins, the others three days before."""
+    random = np.random.default_rng(3)
+    at = np.arange(1, SAMPLES + 1) * hours / SAMPLES
+    nodes = []
+    for place in range(40):
+        candidate = place < 8
+        since_load = at + (0.25 if candidate else 72.0)
+        values = 100 - settles * np.exp(-since_load / within) + leak * candidate * at + 0.5 * random.standard_normal(SAMPLES)
+        nodes.append(Node(candidate, "rpi5", tuple(zip(at.tolist(), values.tolist(), strict=True))))
+    return nodes
+
+
+@pytest.mark.parametrize(("settles", "within"), [(10.0, 2.0), (20.0, 4.0)])
+@pytest.mark.parametrize("hours", [8.0, 16.0])
+def test_memory_that_settles_after_a_load_is_steep_and_does_not_last(settles: float, within: float, hours: float) -> None:
+    """Both versions settle alike; only the canaries have been loaded lately."""
+    found = look(loaded(hours, settles=settles, within=within), hours, 0.5, 20.0)
+    assert found.lasting_more < 0.5
+    assert found.lasting < 0.5
+    early = look(loaded(1.0, settles=settles, within=within), 1.0, 0.5, 20.0)
+    assert by_chance(early.draws, early.steep) < 1e-4, "by its slope alone the unchanged version would be undone"
+
+
+@pytest.mark.parametrize("hours", [8.0, 16.0])
+def test_memory_that_leaks_lasts_whether_it_settles_as_well_or_not(hours: float) -> None:
+    for settles in (0.0, 10.0):
+        found = look(loaded(hours, settles=settles, leak=5.0), hours, 1.0, None)
+        assert found.lasting_more > 1.0
+        assert found.steep == 8
+
+
+def test_growth_that_lasts_is_compared_within_each_board() -> None:
+    """Every node of one board grows by 9 MiB an hour, whatever it serves."""
+    at = np.arange(1, SAMPLES + 1).tolist()
+    nodes = [
+        Node(place < 2, board, tuple((float(hour), 100.0 + grows * hour) for hour in at))
+        for board, grows, size in (("rpi4", 0.0, 9), ("rpi5", 9.0, 3))
+        for place in range(size)
+    ]
+    found = look(nodes, 8.0, 1.0, None)
+    assert (found.lasting_more, found.lasting) == (0.0, 4.5)
+    assert look([node for node in nodes if node.candidate], 8.0, 1.0, None).lasting_more == 0.0, "nobody to compare with"

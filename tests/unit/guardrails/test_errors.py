@@ -7,7 +7,8 @@ import pytest
 from bramble.evidence.verdict import Levels
 from bramble.guardrails.base import Rule
 from bramble.guardrails.errors import ERRORS
-from bramble.guardrails.evidence import GuardEvidence
+from bramble.guardrails.evidence import GuardEvidence, Tally
+from bramble.guardrails.judging import more_good_events
 from tests.unit.guardrails.cohort import LEVELS, counted
 
 row = pytest.param
@@ -166,7 +167,7 @@ def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
     ("rule", "seen", "needed"),
     [
         row(RULE, errors((10, 1000), (90, 9000)), "more requests that failed or less than two minutes are needed", id="more errors"),
-        row(CEILING, errors((4, 400), (1, 100)), "more requests or less than two minutes are needed", id="the ceiling is reached sooner"),
+        row(CEILING, errors((4, 400), (1, 100)), "more requests or 2 minutes are needed", id="the ceiling is reached sooner"),
         row(
             BETTER,
             errors((8, 1000), (90, 9000)),
@@ -201,3 +202,15 @@ def test_what_is_still_needed(rule: Rule, seen: GuardEvidence, needed: str) -> N
 def test_a_verdict_says_how_much_stable_nodes_drift() -> None:
     drifting, unknown = errors((10, 1000), (90, 9000), drift=0.31), errors((10, 1000), (90, 9000))
     assert [ERRORS.judge(RULE, seen, LEVELS).drift for seen in (drifting, unknown)] == [0.31, None]
+
+
+def test_each_of_two_ways_to_pass_has_half_of_beta() -> None:
+    """A version that is as bad as both margins would otherwise pass nearly twice as often as is allowed."""
+    both = CEILING.model_copy(update={"ceiling": 0.002})
+    alone = both.model_copy(update={"absolute": True})
+    enough, twice = (more_good_events(levels, 0.002, Tally(nodes=3)) for levels in (LEVELS, LEVELS.among(2)))
+    outcomes = [
+        ERRORS.judge(rule, errors((0, events), (1, 100)), LEVELS).verdict
+        for rule, events in ((alone, enough), (both, enough), (both, twice))
+    ]
+    assert outcomes == ["Pass", "Undecided", "Pass"]

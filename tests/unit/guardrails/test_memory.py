@@ -22,7 +22,7 @@ FOUR_OF_FORTY, ONE_OF_FOUR, ALONE = ((4, 40),), ((1, 4),), ((4, 4),)
 
 
 def look(draws: tuple[tuple[int, int], ...] = FOUR_OF_FORTY, **more: float) -> GrowthLook:
-    values = {"hours": 1.0, "candidate": 0.5, "stable": 0.4, "steep": 0, "flat": 0, **more}
+    values = {"hours": 8.0, "candidate": 0.5, "stable": 0.4, "steep": 0, "flat": 0, "lasting_more": 5.0, "lasting": 50.0, **more}
     return GrowthLook.model_validate({"draws": draws, **values})
 
 
@@ -43,14 +43,16 @@ EVERY = tuple(look(hours=hours) for hours in LOOK_HOURS)
         row(RULE, [NOTHING], "Undecided", id="a look that shows nothing"),
         row(RULE, [look(steep=4)], "Fail", id="the four steepest of forty nodes are the canaries"),
         row(RULE, [look(steep=3)], "Fail", id="three of them are"),
+        row(RULE, [look(steep=4, hours=4.0)], "Undecided", id="an early look fails nobody: memory may settle after the load"),
+        row(RULE, [look(steep=4, lasting_more=1.0)], "Undecided", id="growth that will not last"),
         row(RULE, [look(steep=2)], "Undecided", id="two of them are"),
         row(RULE, [look(((2, 5000),), steep=1)], "Undecided", id="one of two canaries never fails, however many nodes there are"),
         row(RULE, [look(((1, 1000),), steep=1)], "Fail", id="the only canary, the steepest of a thousand nodes"),
         row(RULE, [look(ONE_OF_FOUR, steep=1)], "Undecided", id="the only canary of four"),
         row(RULE, [look(flat=3)], "Pass", id="the flattest are the canaries, each flatter by what is allowed"),
         row(RULE, [look(flat=2)], "Undecided", id="two of them are"),
-        row(RULE, [look(under=0.009)], "Pass", id="by their own samples they grow by less than is allowed"),
-        row(RULE, [look(under=0.011)], "Undecided", id="not quite"),
+        row(RULE, [look(under=0.0049)], "Pass", id="by their own samples they grow by less than is allowed"),
+        row(RULE, [look(under=0.0051)], "Undecided", id="not quite"),
         row(RULE, [look(flat=3), look(steep=3)], "Fail", id="a later look fails what an earlier one passed"),
         row(RULE, [look(steep=3), look(flat=3)], "Fail", id="and an earlier one what a later one would pass"),
         row(RULE, [look(flat=3), NOTHING], "Pass", id="what has passed stays so while later looks show nothing"),
@@ -61,6 +63,8 @@ EVERY = tuple(look(hours=hours) for hours in LOOK_HOURS)
         row(RULE.model_copy(update={"min_nodes": 5}), [look(steep=4)], "Fail", id="but they fail"),
         row(LIMIT, [look(ALONE, over=1e-4)], "Fail", id="above the limit with nobody to compare with"),
         row(LIMIT, [look(over=1e-4)], "Fail", id="above the limit, as the stable nodes may be too"),
+        row(LIMIT, [look(ALONE, over=1e-4, hours=4.0)], "Undecided", id="an early look does not fail by the limit either"),
+        row(LIMIT, [look(ALONE, over=1e-4, lasting=20.0)], "Undecided", id="growth above the limit that will not last"),
         row(LIMIT, [look(ALONE, over=0.01)], "Undecided", id="not shown to be above it"),
         row(RULE, [look(ALONE, over=1e-4)], "Undecided", id="without a limit nothing is above it"),
         row(LIMIT, [look(over=1e-4, flat=4)], "Fail", id="a Fail wins over a Pass"),
@@ -81,7 +85,7 @@ def test_memory(rule: Rule, looks: list[GrowthLook], expected: str) -> None:
         row(seen(NOTHING, wait=3.0), "grew by 0.5 MiB an hour, of 36 stable nodes by 0.4 MiB an hour", id="both cohorts' growth"),
         row(seen(NOTHING, wait=3.0), "the next look, over 2 h, comes in about 3 hours", id="what is still needed"),
         row(seen(look(ONE_OF_FOUR), wait=3.0), "too few nodes to show faster growth: set growthLimit", id="a fleet of four"),
-        row(seen(look(steep=4)), "over 1 h shown to grow faster by more than 1 MiB an hour", id="a Fail"),
+        row(seen(look(steep=4)), "over 8 h shown to grow faster by more than 1 MiB an hour", id="a Fail"),
     ],
 )
 def test_its_message_says_what_is_so_and_what_is_needed(evidence: GuardEvidence, words: str) -> None:

@@ -271,7 +271,7 @@ def messages(world: FakeWorld) -> str:
 async def test_a_version_that_leaks_is_undone_and_its_decision_can_be_judged_again() -> None:
     world = await fleet(40)
     leaking(world, 20.0)
-    await live(world, 4)
+    await live(world, 9)
     undone = world.status.undone
     assert undone is not None, messages(world)
     assert (undone.ref, undone.reason) == ("digits-2-0-0", "GuardrailFailed")
@@ -308,14 +308,14 @@ async def test_agents_that_start_again_begin_a_new_series() -> None:
         for one in world.devices.values():
             one.restart()
     assert world.status.undone is None
-    await live(world, 2)
+    await live(world, 9)
     assert world.status.undone is not None
 
 
 async def test_a_fleet_of_one_is_judged_by_the_limit() -> None:
     world = await fleet(1, guardrail={"growthLimit": "10Mi"})
     leaking(world, 30.0)
-    await live(world, 4)
+    await live(world, 9)
     assert world.status.undone is not None, messages(world)
     assert "more than the limit of 10 MiB an hour" in world.status.undone.message
 
@@ -345,6 +345,21 @@ async def test_agents_that_report_no_memory_are_no_pass() -> None:
     assert world.condition("Ready") != "True/Promoted"
     assert "none of 1 candidate nodes has reported its memory yet" in messages(world)
     assert growth_evidence((await world.observe()).ledger, RULE, {}).growth is not None
+
+
+async def test_a_look_is_stored_before_it_is_acted_on() -> None:
+    """Otherwise it could be taken again, with other samples, and be acted on again."""
+    world, before = await fleet(40), 0
+    leaking(world, 20.0)
+    while world.status.undone is None:
+        seen = await world.observe()
+        stored = seen.stored_ledger
+        before = len(looks(stored.ledger)) if stored is not None else 0
+        await world.step()
+        world.live(MEMORY_TICK_MS / 3000)
+    decision = read_decision(world.status.decision)
+    assert isinstance(decision, Decision)
+    assert before == 4
 
 
 async def test_an_operator_that_dies_after_any_write_takes_no_look_twice() -> None:

@@ -101,8 +101,8 @@ def taken(
     nodes = [
         Node(candidate, boards[name], cohort[name]) for candidate, cohort in ((True, mine), (False, theirs)) for name in sorted(cohort)
     ]
-    seen = look(nodes, guard.allowed_growth, guard.growth_limit)
-    found = GrowthLook(hours=LOOK_HOURS[len(guard.looks)], **seen._asdict())
+    hours = LOOK_HOURS[len(guard.looks)]
+    found = GrowthLook(hours=hours, **look(nodes, hours, guard.allowed_growth, guard.growth_limit)._asdict())
     return guard.model_copy(update={"looks": (*guard.looks, found), "ready_at": 0})
 
 

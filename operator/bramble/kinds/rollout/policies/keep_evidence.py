@@ -6,11 +6,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bramble.kinds.plan import Apply, FileResult, Plan
+from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.ledger import Ledger, render
 from bramble.kinds.rollout.observed import Observed
 
 TRYING = timedelta(seconds=30)
 """How long evidence about a candidate may wait to be written. Until then each pass computes it again from what the devices say."""
+
+BY_EVIDENCE = frozenset({reasons.GUARDRAIL_FAILED, reasons.STEP_DONE, reasons.PROMOTED})
+"""Reasons of decisions that a look at memory may have brought about. No other decision waits until a look is stored."""
 
 SERVING = timedelta(minutes=10)
 """The same while no version is tried or watched: only the history of the nodes grows."""
@@ -20,15 +24,19 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     """What a policy planned, with the write of the ledger where that is due.
 
     It is due when an attempt or a step begins or ends, when a version is promoted, when a look at the memory of nodes was taken, and after
-    a while. A plan that changes memory writes the status alone; the pass after it writes the ledger. It comes before what is filed in the
-    store: a pass ends at the first item that fails, and evidence must be kept while the store does not answer. A Rollout that serves
-    nothing, yields to a rival or is deleted has none.
+    a while. A plan that changes memory writes the status alone; the pass after it writes the ledger. The other way round where a look was
+    just taken and evidence decides: this pass writes the ledger alone, and the pass after it decides by the look that is stored. Otherwise
+    the look could be taken again, with other samples, and be acted on again. It comes before what is filed in the store: a pass ends at
+    the first item that fails, and evidence must be kept while the store does not answer. A Rollout that serves nothing, yields to a rival
+    or is deleted has none.
     """
     status = seen.status
     if (status.stable is None and status.candidate is None) or seen.rival is not None or seen.metadata.deleted is not None:
         return planned
     due = written_until(seen)
-    if planned.remember or now < due:
+    if _looked(seen) and _decided_by_evidence(seen, planned):
+        planned = Plan()
+    elif planned.remember or now < due:
         return planned.no_later_than(max(due, now))
     items = planned.items
     place = next((place for place, item in enumerate(items) if isinstance(item, FileResult)), len(items))
@@ -53,9 +61,25 @@ def written_until(seen: Observed) -> datetime:
 
 def turns(ledger: Ledger) -> tuple[object, ...]:
     """What a ledger is written for at once when it has changed."""
-    looks = tuple((guard.identity, len(guard.looks)) for guard in ledger.growth)
     of_attempt = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
-    return (*of_attempt, looks, ledger.promoted, *((*watch.identity, watch.margin) for watch in ledger.watches))
+    return (*of_attempt, _looks(ledger), ledger.promoted, *((*watch.identity, watch.margin) for watch in ledger.watches))
+
+
+def _looks(ledger: Ledger) -> frozenset[tuple[object, ...]]:
+    """How many looks each guardrail has taken in an attempt."""
+    return frozenset((ledger.attempt, *guard.identity, len(guard.looks)) for guard in ledger.growth if guard.looks)
+
+
+def _looked(seen: Observed) -> bool:
+    """Whether this pass took a look that is not stored yet."""
+    stored = seen.stored_ledger.ledger if seen.stored_ledger is not None else None
+    return bool(_looks(seen.ledger) - (_looks(stored) if stored is not None else frozenset()))
+
+
+def _decided_by_evidence(seen: Observed, planned: Plan) -> bool:
+    """Whether the plan keeps a new decision that a look may have brought about."""
+    made = (planned.status or {}).get("decision") if planned.remember else None
+    return made is not None and made != seen.status.decision and made["reason"] in BY_EVIDENCE
 
 
 def longest_wait(seen: Observed) -> timedelta:
