@@ -36,11 +36,13 @@ class Devices:
         proves_silence: whether a node without a recent report is silent. That is so once every replica answers and has run long enough
             for every node to report to it.
         interruptions: node to its last interruption of the last hour, as far as this process has seen it.
+        ended: node to the last report of the agent's process before the present one, as far as this process has seen it.
     """
 
     reports: Mapping[str, SeenReport]
     proves_silence: bool
     interruptions: Mapping[str, Interruption] = field(default_factory=dict)
+    ended: Mapping[str, Report] = field(default_factory=dict)
 
 
 class Sources(Protocol):

@@ -72,6 +72,24 @@ def test_between_two_processes_the_one_heard_later_counts(reports: DeviceReports
     assert sequence(reports) == 2
 
 
+def test_the_last_report_of_a_process_that_ended_is_kept_until_the_next_one_ends(reports: DeviceReports, time: Time) -> None:
+    def ended() -> dict[str, int]:
+        return {node: each.sequence for node, each in reports.devices("demo").ended.items()}
+
+    for sequence_, instance in ((1, "i1"), (9, "i1"), (1, "i2")):
+        reports.merge(observed((0, report("pi-1", sequence_, instance))))
+        time.now += 5
+    assert ended() == {"pi-1": 9}
+    reports.merge(observed((20, report("pi-1", 12, "i1"))))
+    assert ended() == {"pi-1": 9}, "a late report"
+    reports.merge(observed((0, report("pi-1", 1, "i3"))))
+    assert ended() == {"pi-1": 1}
+    assert reports.devices("other").ended == {}
+    time.now += FORGET_SECONDS
+    reports.turned()
+    assert ended() == {}
+
+
 def test_news_names_the_fleet_once(reports: DeviceReports, time: Time) -> None:
     assert read(reports, observed((0, report("pi-1", 1))))[0] == {"demo"}
     time.now = 5

@@ -138,6 +138,23 @@ def test_a_late_report_of_the_process_before_is_not_counted_again() -> None:
     assert seen(ledger)[:2] == (5, 120)
 
 
+def test_what_a_process_counted_since_the_ledger_was_stored_is_not_lost_when_it_ends() -> None:
+    stored = advance(begun(), says({"a": line(100, 1)}), START + MINUTE)
+    then = says({"a": line(10, 2, instance="2")}, ended={"a": line(180, 5)})
+    ledger = advance(stored, then, START + 2 * MINUTE)
+    assert seen(ledger) == (5 + 2, 180 + 10, 0, 0)
+    assert seen(advance(ledger, then, START + 2 * MINUTE)) == (7, 190, 0, 0), "once it is stored, it is not counted again"
+    nothing_yet = advance(stored, says({}, ended={"a": line(180, 5)}), START + 2 * MINUTE)
+    assert seen(advance(nothing_yet, then, START + 2 * MINUTE)) == (7, 190, 0, 0), "the next process had counted nothing yet"
+
+
+def test_crashes_stay_on_the_disk_of_a_process_that_was_read_after_the_ledger_was_stored() -> None:
+    of = replace(NOTHING, rules=(CRASHES,))
+    stored = advance(begun(of), says({"a": line(100, crashes=1)}, of), START + MINUTE)
+    then = says({"a": line(10, crashes=3, instance="2")}, of, ended={"a": line(180, crashes=2)})
+    assert seen(advance(stored, then, START + 2 * MINUTE), CRASHES)[:2] == (3, 190)
+
+
 def test_a_node_that_was_silent_for_long_may_have_answered_as_much() -> None:
     most = MOST_PER_SECOND * (3600 + SLACK_SECONDS)
     ledger = begun()

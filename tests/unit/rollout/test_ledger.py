@@ -141,6 +141,7 @@ def ago(seconds: int) -> int:
 
 
 TRYING = with_candidate(canaries("a"))
+OTHER_PROCESS = {name: node.model_copy(update={"instance": "before"}) for name, node in TRYING.ledger.nodes.items()}
 SERVING = observed()
 
 
@@ -157,6 +158,9 @@ SERVING = observed()
         row(
             replace(TRYING, stored_ledger=StoredLedger("uid", {"binaryData": {KEY: "edited"}})), NOTHING, ["Apply"], id="nobody can read it"
         ),
+        row(stored(TRYING, at=ago(4), nodes=OTHER_PROCESS), NOTHING, [], id="an agent has started again, and it was written 4 seconds ago"),
+        row(stored(TRYING, at=ago(5), nodes=OTHER_PROCESS), NOTHING, ["Apply"], id="an agent has started again within 5 seconds"),
+        row(stored(TRYING, at=ago(5), nodes={}), NOTHING, [], id="an agent is heard for the first time"),
         row(replace(TRYING, rival="older"), NOTHING, [], id="another Rollout has precedence"),
         row(stored(SERVING, at=ago(599)), NOTHING, [], id="no version is tried, and it was written ten minutes ago but for a second"),
         row(stored(SERVING, at=ago(600)), NOTHING, ["Apply"], id="no version is tried, and it was written ten minutes ago"),

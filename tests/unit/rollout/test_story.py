@@ -46,6 +46,28 @@ async def test_a_worse_version_is_undone_at_the_canary_and_every_board_verified(
     assert "accuracy: 50 % of" in world.status.undone.message  # type: ignore[union-attr]
 
 
+async def test_a_candidate_that_starts_again_all_the_time_is_counted_whole() -> None:
+    """Every answer of a process is wrong but the first ones, as with a leak. The ledger is stored less often than the process ends."""
+    world = await promoted(FakeWorld(6), "1.0.0")
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = [{"nodes": 2, "bake": "1h"}, {"nodes": "100%"}]
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: bool(world.status.step_started_at))
+    canaries = [device for device in world.devices.values() if device.cohort == "candidate"]
+
+    async def counted() -> int:
+        return (await world.observe()).evidence[1].candidate.events
+
+    before, passes = await counted(), 40
+    for passed in range(passes):
+        world.live()
+        await world.step()
+        if passed % 4 == 3:
+            for device in canaries:
+                device.crash()
+    assert await counted() - before == passes * len(canaries) * world.requests
+
+
 RECALL = {"metric": "recall", "label": "a", "maxRatio": "1.5", "ceiling": "0.1", "limit": "0.3", "minEvents": 50}
 
 

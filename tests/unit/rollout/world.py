@@ -96,6 +96,9 @@ class FakeDevice:
     """Packages that it gave up in this attempt."""
     last: Assignment | None = None
     counters: dict[tuple[str, str, int], Counters] = field(default_factory=dict)
+    instance: str = "i"
+    ended: Report | None = None
+    """What the process before reported last, where the operator has seen that."""
     grows: dict[str, float] = field(default_factory=dict)
     """MiB per hour by which memory grows while it serves a package; 0 where none is given."""
     held: float = 200.0
@@ -124,6 +127,12 @@ class FakeDevice:
         """The agent's process is another one from now on."""
         self.clock = self.since = 0.0
         self.held, self.memory = 200.0, MemorySeries()
+
+    def crash(self) -> None:
+        """The same, and it counts from zero."""
+        self.ended = self.report(seq_known=True)
+        self.restart()
+        self.instance, self.counters = f"{self.instance}i", {}
 
     def live(self, seconds: float) -> None:
         """Time passes for the process."""
@@ -184,7 +193,8 @@ class FakeDevice:
             active=self.active, cohort=self.cohort, bad=self.bad, candidate=self.state, serving_since_ms=round(self.since * 1000),
         )  # fmt: skip
         return Report(
-            node=self.node, fleet="demo", board=self.board, boot_id="b", instance="i", uptime_ms=round(self.clock * 1000), sequence=1,
+            node=self.node, fleet="demo", board=self.board, boot_id="b", instance=self.instance,
+            uptime_ms=round(self.clock * 1000), sequence=1,
             running=(running,) if seq_known else (), counters=tuple(self.counters.values()), health=Health(free_bytes=10**9),
             memory=self.memory.samples(round(self.clock * 1000)),
         )  # fmt: skip
@@ -414,7 +424,8 @@ class FakeSources:
             for node, device in self.world.devices.items()
             if fleet == "demo"
         }
-        return Devices(reports, self.world.proves_silence)
+        ended = {node: device.ended for node, device in self.world.devices.items() if device.ended is not None}
+        return Devices(reports, self.world.proves_silence, ended=ended)
 
     def elapsed(self, uid: str, measured: Mapping[str, float]) -> Mapping[str, float]:
         return self.world.elapsed.read(uid, measured)

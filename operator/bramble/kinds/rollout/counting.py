@@ -9,7 +9,7 @@ from bramble.contracts.counters import Cohort, Counted
 from bramble.evidence.nodes import Node, broken_nodes, expected_rates
 from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.growth import with_growth
-from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, Reading, new_guard
+from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, NodeRecord, Pair, Reading, new_guard
 from bramble.kinds.rollout.looks import faded, fading, frozen, one_look, with_recent
 from bramble.kinds.rollout.loss_counting import losses_after
 from bramble.kinds.rollout.wall_clock import set_back
@@ -143,19 +143,20 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> tuple[Ledger, dict[str
     found = _Increments([_broken(ledger, index) for index in range(len(ledger.guards))])
     none, compared = (ZERO,) * len(ledger.guards), tuple(guard.compared for guard in ledger.guards)
     nodes = dict(ledger.nodes)
-    for name, line in reading.lines.items():
+    for name, line in (*_unread(ledger, reading), *reading.lines.items()):
         cohort: Cohort = "candidate" if name in reading.candidates else "stable"
         if cohort == "stable" and name not in reading.others:
             continue
-        node = ledger.nodes.get(name) or _newcomer(ledger)
+        node = nodes.get(name) or _newcomer(ledger)
         known, before = _last_reading(node, cohort)
         unsaid = before if line.token == known else (ZERO,) * len(ledger.guards)
         counted = tuple(_counted(guard, line.counted) or last for guard, last in zip(ledger.guards, unsaid, strict=True))
         gained = _gained(ledger, node, cohort, line.token, counted, at)
         if gained is None:
             continue
-        gains[name] = gained
-        update = {"cohort": cohort, "instance": line.token, "at": at, "counted": counted}
+        gains[name] = _added(gains.get(name, none), gained)
+        has_ended = line is reading.ended.get(name)
+        update = {"cohort": cohort, "instance": line.token, "at": node.at if has_ended else at, "counted": counted}
         if node.instance and node.cohort != cohort:
             update |= {"other": node.counted, "other_instance": node.instance}
         if node.instance not in ("", line.token):
@@ -174,6 +175,16 @@ def _looked(ledger: Ledger, reading: Reading, at: int) -> tuple[Ledger, dict[str
     guards = [_freeze(guard, ledger, index) if alone else guard for index, guard in enumerate(ledger.guards)]
     looked = tuple(with_recent(one_look(guard, *found.of(index), alone=alone), *found.history(index)) for index, guard in enumerate(guards))
     return ledger.model_copy(update={"guards": looked, "nodes": nodes}), gains
+
+
+def _unread(ledger: Ledger, reading: Reading) -> list[tuple[str, Line]]:
+    """The last readings of processes that ended since the ledger was stored. Those whose successor has been read were read before it."""
+    lines, nodes = reading.lines, ledger.nodes
+    return [
+        (name, line)
+        for name, line in reading.ended.items()
+        if name not in lines or name not in nodes or nodes[name].instance != lines[name].token
+    ]
 
 
 def _broken(ledger: Ledger, index: int) -> frozenset[str]:

@@ -9,6 +9,7 @@ from functools import cached_property
 from bramble.api.rollout import Release, Status
 from bramble.contracts.confusion import Confusion, add_confusions
 from bramble.contracts.counters import Cohort, Counted, Counters, add_histograms
+from bramble.contracts.report import Report
 from bramble.evidence.nodes import DECIMALS, Node, compare, deviation
 from bramble.guardrails.base import CountedMetric, Rule
 from bramble.guardrails.catalogue import counted_metric, metric_named
@@ -65,6 +66,7 @@ class Counts:
             others=self.others,
             silences=silences(status, self.nodes, candidates),
             lines=self._lines(candidates),
+            ended=self._ended_lines(candidates),
             memory=self.memory,
             served=self._served,
         )
@@ -80,18 +82,28 @@ class Counts:
 
     def _lines(self, candidates: frozenset[str]) -> Mapping[str, Line]:
         """Node to what its agent counted in this attempt for the version that it should serve."""
+        members = self.nodes.fleet.nodes.keys() | candidates
+        reports = {node: seen.report for node in members if (seen := self.nodes.report(node)) is not None}
+        return self._counted(reports, candidates)
+
+    def _ended_lines(self, candidates: frozenset[str]) -> Mapping[str, Line]:
+        """The same of the agent's process before the present one."""
+        members, name = self.nodes.fleet.nodes.keys() | candidates, self.nodes.fleet.name
+        ended = {node: report for node, report in self.nodes.devices.ended.items() if node in members and report.fleet == name}
+        return self._counted(ended, candidates)
+
+    def _counted(self, reports: Mapping[str, Report], candidates: frozenset[str]) -> Mapping[str, Line]:
         status, lines = self.status, {}
-        for node in self.nodes.fleet.nodes.keys() | candidates:
-            seen = self.nodes.report(node)
+        for node, report in reports.items():
             release = status.candidate if node in candidates else status.stable
-            if seen is None or release is None:
+            if release is None:
                 continue
             cohort = "candidate" if node in candidates else "stable"
-            found = [
-                line for line in self._of_release(seen.report.counters, release) if (line.cohort, line.attempt) == (cohort, status.attempt)
+            counted = [
+                line for line in self._of_release(report.counters, release) if (line.cohort, line.attempt) == (cohort, status.attempt)
             ]
-            if found:
-                lines[node] = Line(f"{seen.report.boot_id}/{seen.report.instance}", add_up(found))
+            if counted:
+                lines[node] = Line(f"{report.boot_id}/{report.instance}", add_up(counted))
         return lines
 
     def _served(self) -> Mapping[str, Counted]:

@@ -406,6 +406,7 @@ class Reading:
         candidates, others: the nodes of both cohorts.
         silences: nodes that fell silent.
         lines: node to what it says of this attempt, in its cohort. Nodes that are in neither cohort are ignored.
+        ended: node to what the process before the present one said last of this attempt, in the node's cohort, if it is known.
         served: gives, by node, all that its agent counted for the stable version in any attempt: the first history of a guardrail.
         growth_rules: the guardrails that compare growth.
         memory: gives, for one cohort, what its nodes say about their memory, by node.
@@ -421,6 +422,7 @@ class Reading:
     others: frozenset[str] = frozenset()
     silences: Silences = field(default_factory=Silences)
     lines: Mapping[str, Line] = field(default_factory=dict)
+    ended: Mapping[str, Line] = field(default_factory=dict)
     served: Callable[[], Mapping[str, Counted]] = dict
     growth_rules: tuple[Rule, ...] = ()
     memory: Callable[[Cohort], Mapping[str, MemoryLine]] = _no_memory

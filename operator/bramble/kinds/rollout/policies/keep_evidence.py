@@ -19,12 +19,16 @@ BY_EVIDENCE = frozenset({reasons.GUARDRAIL_FAILED, reasons.STEP_DONE, reasons.PR
 SERVING = timedelta(minutes=10)
 """The same while no version is tried or watched: only the history of the nodes grows."""
 
+PARTS = 6
+"""After an agent has started again, only this part of the time may pass: the last report of one ended process is kept for each node. So
+agents that start again with every report cause a write every 5 seconds at most."""
+
 
 def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     """What a policy planned, with the write of the ledger where that is due.
 
     It is due when an attempt or a step begins or ends, when a version is promoted, when a look at the memory of nodes was taken, and after
-    a while. A plan that changes memory writes the status alone; the pass after it writes the ledger. The other way round where a look was
+    a while, which is shorter after an agent has started again. A plan that changes memory writes the status alone; the pass after it writes the ledger. The other way round where a look was
     just taken and evidence decides: this pass writes the ledger alone, and the pass after it decides by the look that is stored. Otherwise
     the look could be taken again, with other samples, and be acted on again. It comes before what is filed in the store: a pass ends at
     the first item that fails, and evidence must be kept while the store does not answer. A Rollout that serves nothing, yields to a rival
@@ -55,8 +59,16 @@ def written_until(seen: Observed) -> datetime:
     ledger, present = stored.ledger, seen.ledger
     if turns(ledger) != turns(present):
         return seen.now
-    at = datetime.fromtimestamp(ledger.at, seen.now.tzinfo)
-    return at + longest_wait(seen) if at <= seen.now else seen.now  # another leader's clock may have been ahead
+    at, wait = datetime.fromtimestamp(ledger.at, seen.now.tzinfo), longest_wait(seen)
+    if another_process(ledger, present):
+        wait /= PARTS
+    return at + wait if at <= seen.now else seen.now  # another leader's clock may have been ahead
+
+
+def another_process(ledger: Ledger, present: Ledger) -> bool:
+    """Whether an agent has started again since the ledger was written."""
+    nodes = ledger.nodes
+    return any(name in nodes and nodes[name].instance not in ("", node.instance) for name, node in present.nodes.items())
 
 
 def turns(ledger: Ledger) -> tuple[object, ...]:
