@@ -11,6 +11,7 @@ from typing import Any
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
 from bramble.engine.device_reports import DeviceReports
+from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.elapsed import Elapsed
 from bramble.engine.execute import Executor, Rules
 from bramble.engine.faults import Faults
@@ -69,7 +70,7 @@ class Engine:
         self.metrics = Metrics()
         self._queue, self._places = WorkQueue(share=settings.workers), Places(settings.workers)
         self.changes = Changes(Cache(), self._queue, by_kind)
-        self._stores = Stores(api, Addresses(settings.store_networks, api.server), self._places)
+        self._stores = Stores(api, Addresses(settings.store_networks, api.server), DocumentMemory())
         reports, events, elapsed = DeviceReports(), ObjectEvents(api), Elapsed()
         self._watches = WatchProgress()
         self._relist = Relist(api, self.changes, self.metrics, self.watched, self._watches)
@@ -88,6 +89,7 @@ class Engine:
             self.metrics,
             self._relist.request,
         )
+        executor.failed_patches.on_gone.append(self._relist.request)
         self.changes.on_deleted += [executor.forget, reports.forget, elapsed.forget]
         self._poller = GatewayPoller(api, settings, self.changes, reports, self.metrics)
         self._probes = Probes(liveness, lambda: self._relist.filled, self._measure, self.metrics)

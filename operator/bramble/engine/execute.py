@@ -18,6 +18,7 @@ from bramble.engine.cache import labels_of
 from bramble.engine.changes import Changes
 from bramble.engine.clock import boottime, utcnow
 from bramble.engine.events import event
+from bramble.engine.failed_patches import FailedPatches
 from bramble.engine.faults import Faults, Site
 from bramble.engine.metrics import Metrics
 from bramble.engine.ownership import matches, require_ours, with_digest
@@ -65,9 +66,6 @@ class Rules:
 PATCHES_AT_ONCE = 8
 """Patches that stand alone at the same time. A Fleet has one for each node that joins it."""
 
-AGAIN_SECONDS = 1.0
-"""After this time there is another pass, if a patch that stood alone found its object changed. The watch has told of it by then."""
-
 
 def stands_alone(item: Item) -> TypeGuard[PatchFields]:
     """Whether nothing else of the plan depends on this item."""
@@ -91,6 +89,7 @@ class Executor:
         self._clock: Callable[[], float] = boottime
         self._status_written: dict[str, float] = {}
         self._rewritten = RewrittenChildren(self._clock)
+        self.failed_patches = FailedPatches(metrics)
 
     async def execute(self, planned: Manifest, plan: Plan, states: States, memory: frozenset[str] = frozenset()) -> float | None:
         """Carry out a whole plan.
@@ -116,7 +115,7 @@ class Executor:
         for item in plan.items:
             if not stands_alone(item):
                 planned = await self._item(planned, item, states)
-        again = await self._patch_all(planned["kind"], [item for item in plan.items if stands_alone(item)])
+        again = await self._patch_all(planned, [item for item in plan.items if stands_alone(item)])
         held_back = None
         if plan.status is None:
             await self._emit(planned, plan.events)
@@ -146,6 +145,7 @@ class Executor:
     def forget(self, uid: str) -> None:
         """Drop what is kept about a deleted object."""
         self._status_written.pop(uid, None)
+        self.failed_patches.forget(uid)
         self._rewritten.forget(uid)
 
     async def _item(self, planned: Manifest, item: Item, states: States) -> Manifest:
@@ -238,20 +238,22 @@ class Executor:
         self._changes.updated(patched)
         return patched
 
-    async def _patch_all(self, kind: str, patches: Sequence[PatchFields]) -> float | None:
+    async def _patch_all(self, planned: Manifest, patches: Sequence[PatchFields]) -> float | None:
         """Make patches that stand alone, several at the same time. Returns when to look again, if an object had changed or is gone."""
-        turns = asyncio.Semaphore(PATCHES_AT_ONCE)
+        turns, kind, failed = asyncio.Semaphore(PATCHES_AT_ONCE), planned["kind"], set[Key]()
 
         async def one(patch: PatchFields) -> None:
             async with turns:
-                await self._patch(kind, patch)
+                try:
+                    await self._patch(kind, patch)
+                except (Conflict, NotFound) as error:
+                    failed.add(patch.key)
+                    self.failed_patches.failed(kind, patch.key, error)
 
-        ends = await asyncio.gather(*map(one, patches), return_exceptions=True)
-        failed = [end for end in ends if end is not None]
-        for error in failed:
-            if not isinstance(error, Conflict | NotFound):
+        for error in await asyncio.gather(*map(one, patches), return_exceptions=True):
+            if error is not None:
                 raise error
-        return AGAIN_SECONDS if failed else None
+        return self.failed_patches.look_again(planned["metadata"]["uid"], frozenset(failed))
 
     async def _status(self, planned: Manifest, plan: Plan, memory: frozenset[str]) -> float | None:
         """Write the status, unless nothing changed, or unless the last write was too recent.

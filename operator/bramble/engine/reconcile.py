@@ -15,7 +15,7 @@ from bramble.engine.execute import Executor
 from bramble.engine.lease import Lease
 from bramble.engine.metrics import Metrics
 from bramble.engine.pass_reader import PassReader
-from bramble.engine.places import Places
+from bramble.engine.places import PRESENT, Place, Places
 from bramble.engine.queue import WorkQueue
 from bramble.errors import BrambleError, Conflict, NotAdmitted, NotFound, NotLeader, Retryable, StoreUnavailable, Terminal
 from bramble.kinds.controller import Controller
@@ -66,17 +66,17 @@ class Reconciler:
             while True:
                 await lease.leading.wait()
                 key = await self._queue.get()
-                await places.take()
-                passes.create_task(self._pass(key, lease, places))
+                passes.create_task(self._pass(key, lease, await places.take()))
 
-    async def _pass(self, key: Key, lease: Lease, places: Places) -> None:
+    async def _pass(self, key: Key, lease: Lease, place: Place) -> None:
         """Run the pass of a key that was taken from the queue, in the place that was taken for it."""
+        PRESENT.set(place)  # for this task and those that it begins
         try:
             if lease.leading.is_set():
                 await self._guarded_pass(key)
         finally:
             self._queue.done(key)
-            places.give_back()
+            place.end()
 
     async def reconcile(self, key: Key) -> None:
         """Run one pass.

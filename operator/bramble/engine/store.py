@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
 
 import aiohttp
 
 from bramble.contracts.store import LARGEST_DOCUMENT, SECRET_NAME, StoreError, no_secret
 from bramble.engine.clock import boottime
-from bramble.engine.places import Places
+from bramble.engine.document_memory import DocumentMemory
+from bramble.engine.places import PRESENT
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.blockers import Blocker
 from bramble.kube.api import Api
@@ -28,12 +29,15 @@ PROBE_KEY = "results/probe"
 """Never written. Reading it shows whether the store accepts the access key: then it answers that the object is absent."""
 
 CALLS_AT_ONCE = 3
-"""Calls to the store of one namespace at a time. Each may have a document of `LARGEST_DOCUMENT` bytes in memory."""
+"""Calls to the store of one namespace at a time."""
 
 TURN_SECONDS = 2.0
 """How long a call waits for earlier calls to the same store."""
 
-Answer = TypeVar("Answer")
+
+def _place_left() -> AbstractAsyncContextManager[None]:
+    place = PRESENT.get()
+    return place.left() if place is not None else nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +50,18 @@ class Looked:
 
 
 class Stores:
-    """Keeps one client for each namespace, and replaces it when its Secret changes.
+    """Keeps one client for each namespace, and replaces it when its Secret changes. A pass that waits for a store gives its place to
+    another meanwhile.
 
     Args:
         api: reads the Secrets.
         addresses: those that a store may have.
-        places: of the passes. One that waits for a store gives its place to another meanwhile.
+        memory: bounds the documents of all namespaces together.
         clock: in seconds.
     """
 
-    def __init__(self, api: Api, addresses: Addresses, places: Places, clock: Callable[[], float] = boottime) -> None:
-        self._api, self._addresses, self._places, self._clock = api, addresses, places, clock
+    def __init__(self, api: Api, addresses: Addresses, memory: DocumentMemory, clock: Callable[[], float] = boottime) -> None:
+        self._api, self._addresses, self._memory, self._clock = api, addresses, memory, clock
         self._looked: dict[str, Looked] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -71,7 +76,7 @@ class Stores:
         if looked.store is None:
             return looked.problem
         try:
-            await self._call(looked.store, lambda store: store.find(PROBE_KEY, LARGEST_DOCUMENT))
+            await self._find(namespace, looked.store, PROBE_KEY)
         except StoreRefused as error:
             return Blocker("StoreRefused", str(error))
         except StoreUnavailable as error:
@@ -83,13 +88,15 @@ class Stores:
 
         Raises:
             StoreRefused: there is no usable Secret, or the store refuses it.
-            StoreUnavailable: the store did not answer.
+            StoreUnavailable: the store did not answer, or the documents of all stores take too much memory, and this one had to go.
         """
-        return await self._call(await self._store(namespace), lambda store: store.find(key, LARGEST_DOCUMENT))
+        return await self._find(namespace, await self._store(namespace), key)
 
     async def put_once(self, namespace: str, key: str, content: bytes) -> None:
         """Write a small document, unless one is there. Raises as `fetch` does."""
-        await self._call(await self._store(namespace), lambda store: store.put_once(key, content))
+        store = await self._store(namespace)
+        async with _place_left():
+            await store.put_once(key, content)
 
     async def _store(self, namespace: str) -> Store:
         looked = await self._look(namespace)
@@ -98,9 +105,10 @@ class Stores:
             raise StoreRefused(problem.message if problem is not None else f"namespace {namespace} has no store")
         return looked.store
 
-    async def _call(self, store: Store, call: Callable[[Store], Awaitable[Answer]]) -> Answer:
-        async with self._places.left():
-            return await call(store)
+    async def _find(self, namespace: str, store: Store, key: str) -> bytes | None:
+        # The document counts while its pass waits for a place, and then until that ends.
+        async with self._memory.reading(namespace, PRESENT.get()) as reading, _place_left():
+            return await store.find(key, LARGEST_DOCUMENT, reading.arrived)
 
     async def _look(self, namespace: str) -> Looked:
         known = self._looked.get(namespace)

@@ -125,11 +125,14 @@ class Streams:
                 chosen.place.set_result(None)
 
     def _take_from_largest(self, namespace: str) -> None:
-        """End a stream of the namespace with most places, if it has more than this one will have."""
+        """End a stream of the namespace with most places, if it has more than this one will have. Places were already taken for those of
+        its streams that wait.
+        """
         held = self._held()
+        will_have = held[namespace] + sum(stream.namespace == namespace for stream in self._waiting)
         staying = [stream for stream in self._sending if not stream.leaves and stream.bound is not None]
         most = max((held[stream.namespace] for stream in staying), default=0)
-        if most <= held[namespace] + 1:
+        if most <= will_have:
             return
         stillest = min((stream for stream in staying if held[stream.namespace] == most), key=lambda stream: stream.moved_at)
         stillest.end()

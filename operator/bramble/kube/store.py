@@ -11,9 +11,10 @@ import asyncio
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -222,8 +223,11 @@ class Store:
             bound.reschedule(None)
             yield response if there else None
 
-    async def find(self, key: str, limit: int) -> bytes | None:
+    async def find(self, key: str, limit: int, arrived: Callable[[int], None] = lambda _: None) -> bytes | None:
         """Read a small document of at most `limit` bytes; None if it does not exist.
+
+        Args:
+            arrived: is told how many more bytes of it have arrived, and may raise an exception.
 
         Raises:
             StoreRefused: the document is larger; or as `open`.
@@ -232,12 +236,13 @@ class Store:
         async with self._request("GET", key, headers=PLAIN) as (response, _):
             if not await self._is_there(response, key, OK):
                 return None
-            content = bytearray()
-            while len(content) <= limit and (more := await response.content.read(limit + 1 - len(content))):
-                content += more
-        if len(content) > limit:
-            raise self.client.too_large(key, limit)
-        return bytes(content)
+            with BytesIO() as content:  # `getvalue` does not copy, and the end of the block frees what arrived of a document given up
+                while content.tell() <= limit and (more := await response.content.read(limit + 1 - content.tell())):
+                    content.write(more)
+                    arrived(len(more))
+                if content.tell() > limit:
+                    raise self.client.too_large(key, limit)
+                return content.getvalue()
 
     async def put_once(self, key: str, content: bytes) -> bool:
         """Write an object unless it exists (`If-None-Match: *`). Returns False if it exists.

@@ -11,7 +11,8 @@ import pytest
 from bramble.api.labels import APPLIED, STEP, owner_labels
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
-from bramble.engine.execute import AGAIN_SECONDS, Executor, Rules
+from bramble.engine.execute import Executor, Rules
+from bramble.engine.failed_patches import AGAIN_SECONDS
 from bramble.engine.faults import Faults, Site
 from bramble.engine.metrics import Metrics
 from bramble.engine.queue import WorkQueue

@@ -7,8 +7,9 @@ from datetime import datetime
 
 import pytest
 
+from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.faults import Faults
-from bramble.engine.places import Places
+from bramble.engine.places import Place, Places
 from bramble.engine.store import Stores
 from bramble.kinds.controller import Controller
 from bramble.kinds.plan import Plan
@@ -47,7 +48,7 @@ async def test_passes_that_wait_for_a_store_leave_their_places_to_others(places:
         return Plan()
 
     free = Places(places)
-    stores = Stores(api, LOOPBACK, free)
+    stores = Stores(api, LOOPBACK, DocumentMemory())
     async with listening(drip) as slow, serving() as good, asyncio.timeout(60):
         for namespace in [f"slow-{number}" for number in range(BAD)]:
             put_secret(api, namespace, f"http://127.0.0.1:{slow}")
@@ -71,3 +72,58 @@ async def test_passes_that_wait_for_a_store_leave_their_places_to_others(places:
         work.cancel()
         await asyncio.wait([work])
     await stores.close()
+
+
+async def is_away_for(place: Place, seconds: float) -> None:
+    async with place.left():
+        await asyncio.sleep(seconds)
+
+
+async def test_a_pass_that_ends_while_it_waits_to_come_back_gives_no_place_back_that_it_lacks() -> None:
+    places = Places(1)
+    place = await places.take()
+    waits = asyncio.ensure_future(is_away_for(place, 0.01))
+    await asyncio.sleep(0)
+    other = await places.take()
+    await asyncio.wait([waits], timeout=0.1)
+    waits.cancel()
+    await asyncio.wait([waits])
+    assert not place.held
+    place.end()
+    assert places._free.locked(), "the other pass has the only place"
+    other.end()
+    assert places._free._value == 1
+
+
+async def test_a_pass_gives_its_place_back_once_for_several_calls_at_the_same_time() -> None:
+    places = Places(2)
+    place = await places.take()
+    calls = [asyncio.ensure_future(is_away_for(place, seconds)) for seconds in (0.01, 0.02, 0.03)]
+    await asyncio.sleep(0)
+    assert (places._free._value, place.held) == (2, False)
+    await asyncio.gather(*calls)
+    assert (places._free._value, place.held) == (1, True)
+    place.end()
+    assert places._free._value == 2
+
+
+async def test_calls_that_outlast_their_pass_or_begin_while_it_comes_back_take_one_place_at_most() -> None:
+    places = Places(1)
+    place = await places.take()
+    late = asyncio.ensure_future(is_away_for(place, 0.01))
+    await asyncio.sleep(0)
+    place.end()
+    await late
+    assert places._free._value == 1
+    place = await places.take()
+    calls = [asyncio.ensure_future(is_away_for(place, 0.01))]
+    await asyncio.sleep(0)
+    other = await places.take()
+    await asyncio.wait(calls, timeout=0.05)  # the first call is over, and waits for a place
+    calls.append(asyncio.ensure_future(is_away_for(place, 0.01)))
+    await asyncio.wait(calls, timeout=0.05)
+    other.end()
+    await asyncio.gather(*calls)
+    assert (place.held, places._free._value) == (True, 0)
+    place.end()
+    assert places._free._value == 1

@@ -15,7 +15,7 @@ import pytest
 
 from bramble.contracts.store import SECRET_NAME
 from bramble.engine import store
-from bramble.engine.places import Places
+from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.store import CALLS_AT_ONCE, Stores
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kube import store as kube_store
@@ -90,7 +90,7 @@ async def send_without_end(reader: asyncio.StreamReader, writer: asyncio.StreamW
 
 
 def stores_of(api: FakeApi, clock: Time | None = None) -> Stores:
-    return Stores(api, LOOPBACK, Places(8), **({"clock": clock} if clock is not None else {}))
+    return Stores(api, LOOPBACK, DocumentMemory(), **({"clock": clock} if clock is not None else {}))
 
 
 @pytest.mark.parametrize("bad", [drip, drip_the_head, drip_an_error, accept_and_do_nothing])

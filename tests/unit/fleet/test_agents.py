@@ -128,3 +128,13 @@ async def test_the_events_of_a_few_pods_are_read_in_a_pass() -> None:
     found = await stopped(*objects, nodes=names)
     assert [each.node for each in found if each.lacks_folder] == list(names[:EVENTS_READ])
     assert len(found) == len(names)
+
+
+@pytest.mark.parametrize(
+    "state", [pytest.param(CREATING, id="its pod was made anew"), pytest.param(KILLED, id="its pod is the one of before its reboot")]
+)
+async def test_a_board_without_its_folder_is_found_behind_many_agents_that_crash(state: dict[str, Any]) -> None:
+    crashing = [f"a{number:02}" for number in range(EVENTS_READ)]
+    pods = [agent(on, LOOPS, last={"terminated": {"exitCode": 3}}) for on in crashing]
+    found = await stopped(*pods, agent("z", state), told("agent-z", "FailedMount", MOUNT), nodes=(*crashing, "z"))
+    assert [each.node for each in found if each.lacks_folder] == ["z"]

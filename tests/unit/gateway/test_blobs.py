@@ -343,6 +343,16 @@ async def test_a_namespace_with_fewer_places_takes_those_that_were_still_for_lon
     assert (sending.places.taken, sending.places._waiting) == (0, [])
 
 
+async def test_streams_that_come_together_take_an_equal_share_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them has its place yet when the next one asks."""
+    monkeypatch.setattr(streams, "STREAMS", 8)
+    sending = Sending(Streams())
+    await sending.add(*"aaaabbbb")
+    await asyncio.gather(*(sending.add("c") for _ in range(6)))
+    assert sending.places._held() == {"a": 3, "b": 3, "c": 2}
+    await sending.end()
+
+
 async def test_a_store_that_hangs_holds_up_no_other_namespace(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "TURN_SECONDS", 0.05)
     replica.api.put(store_secret("good", **SECRET_OF_A_STORE))

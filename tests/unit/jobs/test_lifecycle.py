@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -79,6 +80,9 @@ RUNS = Pod(name="p", node="n1", containers=(Container(name="step", running=True)
         pytest.param(21480, 21600, None, Renewed, id="its pod is refused, and the deadline is near"),
         pytest.param(21601, 21600, (), UnderWay, id="its pod is gone, and may have run until the deadline"),
         pytest.param(21601, 21600, (Pod(name="p", node="n1", deleted=NOW),), UnderWay, id="its pod is deleted, and may have run"),
+        pytest.param(
+            21480, 21600, (replace(RUNS, deleted=NOW), PULLING), UnderWay, id="an earlier pod worked, and this one takes its place"
+        ),
         pytest.param(47, 60, (PULLING,), UnderWay, id="a short deadline is more than a fifth of it away"),
         pytest.param(48, 60, (PULLING,), Renewed, id="a short deadline is near"),
         pytest.param(21599, 21600, (RUNS,), UnderWay, id="it runs"),

@@ -142,7 +142,9 @@ def read_description(output: Output) -> ModelDescription:
 
 
 def _without_unknown_fields(content: bytes, error: ValidationError) -> ModelDescription | None:
-    """The description without the fields that it does not have; None if that is not all that is wrong."""
+    """The description without the fields that it does not have; None if that is not all that is wrong, or one cannot be found: a field
+    that is named like the union member around it leads nowhere.
+    """
     unknown = [found["loc"] for found in error.errors() if found["type"] == "extra_forbidden"]
     if not unknown:
         return None
@@ -150,9 +152,12 @@ def _without_unknown_fields(content: bytes, error: ValidationError) -> ModelDesc
     for *path, name in unknown:
         place: Any = document
         for part in path:  # the names of union members are in the path, and not in the document
-            if not isinstance(place, dict) or part in place:
+            within = range(len(place)) if isinstance(place, list) else place if isinstance(place, dict) else ()
+            if part in within:
                 place = place[part]
-        place.pop(name, None)
+        if not isinstance(place, dict) or name not in place:
+            return None
+        del place[name]
     try:
         return ModelDescription.model_validate_json(json.dumps(document))
     except ValidationError:

@@ -18,7 +18,11 @@ CONTAINERS = Containers(init=(), main=(AGENT,), fields={AGENT: "the board's reso
 """The containers of an agent's pod."""
 
 EVENTS_READ = 10
-"""Of how many pods the Events are read in a pass. Those of further pods are read once the first ones run."""
+"""Of how many pods the Events are read in a pass. Those of further pods are read once the first ones run. They are the same ones in each
+pass, so that what the status says of them does not come and go."""
+
+CRASH_LOOP = "CrashLoopBackOff"
+"""The kubelet starts the container again and again, so it has mounted the pod's volumes, and how the container ended says the rest."""
 
 NO_FOLDER = "hostPath type check failed"
 """How the kubelet says that a folder of the node, which a pod mounts, does not exist (an Event `FailedMount`)."""
@@ -57,7 +61,7 @@ async def read_stopped(sources: Sources, namespace: str, uid: str, silent: Colle
     ours = {OWNER_UID: uid}
     manifests = sources.list(POD, namespace, ours)
     pods = await asyncio.to_thread(_stopped, manifests, silent)
-    asked = [pod for pod in pods if pod.node is not None and not lacks_image_or_settings(pod)][:EVENTS_READ]
+    asked = sorted((pod for pod in pods if pod.node is not None and not lacks_image_or_settings(pod)), key=_is_explained)[:EVENTS_READ]
     warnings = {pod.uid: await sources.warning(namespace, pod.uid) for pod in asked}
     refused = [await _refused(sources, each) for each in sources.list(DAEMON_SET, namespace, ours) if _lacks_pods(each)]
     return (*refused, *(_of_pod(pod, warnings.get(pod.uid, "")) for pod in pods))
@@ -69,6 +73,14 @@ def _stopped(manifests: Sequence[Manifest], silent: Collection[str]) -> list[Pod
     there = (Pod.of(each) for each in agents if (each["spec"].get("nodeName") or None) in {None, *silent})
     found = [pod for pod in there if (container := pod.container(AGENT)) is None or not container.running]
     return sorted(found, key=lambda pod: pod.name)
+
+
+def _is_explained(pod: Pod) -> tuple[bool, bool]:
+    """Orders pods by how little an Event could add. A container that has not begun since its node started says nothing by itself."""
+    container = pod.container(AGENT)
+    if container is None:
+        return False, False
+    return container.waiting == CRASH_LOOP, container.end is not None
 
 
 def _of_pod(pod: Pod, warning: str) -> Stopped:

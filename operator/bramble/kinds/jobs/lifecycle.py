@@ -18,7 +18,7 @@ from bramble.kinds.jobs.gather import StepSeen
 from bramble.kinds.jobs.render import CONTAINER, render_step
 from bramble.kinds.jobs.state import Absent, CountsAs, Done, Failed, Running, Waiting, step_state
 from bramble.kinds.jobs.step import Step
-from bramble.kinds.jobs.waiting import is_outdated
+from bramble.kinds.jobs.waiting import is_outdated, may_have_begun
 from bramble.kinds.plan import CreateOnce, FileResult
 
 ATTEMPT_FAILED = "AttemptFailed"
@@ -150,10 +150,11 @@ def advance(
 
 
 def _is_given_up(seen: StepSeen, now: datetime) -> bool:
-    """Whether the deadline of a Job is near whose work has not begun. A pod that is deleted or gone may have worked."""
+    """Whether the deadline of a Job is near whose work has not begun."""
     job = seen.job
-    never_began = seen.pods[-1].deleted is None if seen.pods else job is not None and not job.had_pods
-    return never_began and job is not None and job.gives_up_at is not None and job.gives_up_at <= now
+    if job is None or job.gives_up_at is None or job.gives_up_at > now:
+        return False
+    return not may_have_begun(job, seen.pods, (CONTAINER,))
 
 
 def renewed_message(name: str, following: int) -> str:

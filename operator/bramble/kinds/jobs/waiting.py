@@ -78,9 +78,14 @@ def is_outdated(job: Job | None, pods: Collection[Pod], containers: Sequence[str
     """
     if job is None or job.suspended or not job.applied:
         return False
-    if (job.had_pods and not pods) or any(_has_begun(pod, containers) for pod in pods):
+    if may_have_begun(job, pods, containers):
         return False
     return any(manifest_digest(each.manifest) != job.applied for each in wanted if each.manifest["kind"] == JOB.kind)
+
+
+def may_have_begun(job: Job, pods: Collection[Pod], containers: Sequence[str]) -> bool:
+    """Whether a pod of the Job has done work that another attempt would repeat. One that is deleted or gone may have done so."""
+    return (job.had_pods and not pods) or any(pod.deleted is not None or _has_begun(pod, containers) for pod in pods)
 
 
 def _has_begun(pod: Pod, containers: Sequence[str]) -> bool:

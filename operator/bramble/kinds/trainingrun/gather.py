@@ -257,9 +257,13 @@ async def _causes(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Map
     over = attempt.job is None or attempt.job.failure is not None
     asked = [rank for rank in range(attempt.nodes) if (has_failed(attempt.pods[rank]) if rank in attempt.pods else over)]
     prefix, namespace = seen.owner.prefix(TRAIN, attempt.number), seen.owner.namespace
-    contents = await asyncio.gather(*(sources.fetch(namespace, cause_key(prefix, rank)) for rank in asked))
-    causes = ((rank, read_cause(content)) for rank, content in zip(asked, contents, strict=True) if content is not None)
-    return {rank: cause for rank, cause in causes if cause is not None}
+
+    async def cause_of(rank: int) -> Cause | None:
+        content = await sources.fetch(namespace, cause_key(prefix, rank))
+        return read_cause(content) if content is not None else None
+
+    causes = await asyncio.gather(*map(cause_of, asked))
+    return {rank: cause for rank, cause in zip(asked, causes, strict=True) if cause is not None}
 
 
 def _stale_children(seen: Observed, sources: Sources) -> tuple[Child, ...]:
