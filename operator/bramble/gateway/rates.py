@@ -33,8 +33,9 @@ NAMESPACE_CALLS = Rate(200, 2_000)
 """Calls of all pods of one namespace of jobs. A pod reports its progress once a second."""
 
 CALLER_BYTES = Rate(64 * 1024, 2 * 1024 * 1024)
-"""Bytes of bodies of one device or pod. A report of 64 models, each with two versions, has 120 KiB, every 5 s. A KiB of a report costs
-about 20 µs, so a device that sends as much as it may takes less than 2 ms of each second."""
+"""Bytes of bodies of one device or pod. A report of 64 models, each with two versions, has 120 KiB, and up to 192 KiB of counts by class,
+every 5 s. An agent sends no report of more than 512 KiB, which it may repeat every 8 s. A KiB of a report costs about 20 µs, so a device
+that sends as much as it may takes less than 2 ms of each second."""
 
 
 class Allowance:

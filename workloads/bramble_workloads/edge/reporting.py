@@ -7,9 +7,9 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Collection
+from itertools import accumulate
 
-from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, MAX_RUNNING, REPORT_SECONDS, CandidateState, LeftOut, Report
+from bramble.contracts.report import MAX_COUNTERS, MAX_RUNNING, REPORT_SECONDS, CandidateState, LeftOut, Report
 from bramble_workloads.device import board, memory
 from bramble_workloads.device.backoff import retry_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 SHORT = 100
 """Characters of a message in a report that would be too long."""
+LARGEST_BYTES = 512 * 1024
+"""The bytes of a report, half of what the gateway takes at once. Of larger ones it would refuse so many (64 KiB/s for one caller) that the
+device would count as offline."""
+CONFUSION_BYTES = 192 * 1024
+"""The bytes of a report for counts by class. One dense confusion of 64 classes has 37 KiB."""
 MIN_SPACING_SECONDS = 0.1
 """The shortest time between two reports, so that several changes in quick succession cause one report."""
 
@@ -60,7 +65,7 @@ class Reporter:
             memory=self._memory.samples(uptime_ms),
             facts=self._facts,
         )
-        return within(MAX_REPORT_BYTES, report)
+        return within(LARGEST_BYTES, report)
 
     async def run(self) -> None:
         """Send reports for ever. A report that does not arrive loses no counts, because counters are cumulative."""
@@ -87,19 +92,19 @@ class Reporter:
 
 
 def within(most: int, report: Report) -> Report:
-    """The report in at most so many bytes. First its messages are shortened, then counts by class are left out, then counters, always the
-    last ones first.
+    """The report in at most so many bytes, with at most `CONFUSION_BYTES` of counts by class. First its messages are shortened, then counts
+    by class are left out, then counters, always the last ones first.
     """
+    report = _with_confusions_of(room := CONFUSION_BYTES, report)
     if _size(report) <= most:
         return report
     running = tuple(
         each.model_copy(update={"message": each.message[:SHORT], "candidate": _short(each.candidate)}) for each in report.running
     )
     report = report.model_copy(update={"running": running})
-    told = [place for place, each in enumerate(report.counters) if each.confusion is not None]
-    while told and _size(report) > most:
-        left, told = told[len(told) // 2 :], told[: len(told) // 2]
-        report = _without_confusions(report, left)
+    while room > 0 and (excess := _size(report) - most) > 0:
+        room = max(0, min(room, sum(_confusion_sizes(report))) - excess)
+        report = _with_confusions_of(room, report)
     while report.counters and _size(report) > most:
         kept = len(report.counters) // 2
         left_out = report.left_out.model_copy(update={"counters": report.left_out.counters + len(report.counters) - kept})
@@ -107,11 +112,20 @@ def within(most: int, report: Report) -> Report:
     return report
 
 
-def _without_confusions(report: Report, places: Collection[int]) -> Report:
-    """The report without the counts by class of the counters at these places."""
-    counters = tuple(each.model_copy(update={"confusion": None}) if place in places else each for place, each in enumerate(report.counters))
-    left_out = report.left_out.model_copy(update={"confusions": report.left_out.confusions + len(places)})
+def _with_confusions_of(most: int, report: Report) -> Report:
+    """The report with the first of its counts by class, as many as have at most so many bytes together."""
+    sizes = accumulate(_confusion_sizes(report))
+    beyond = {place for place, size in enumerate(sizes) if size > most and report.counters[place].confusion is not None}
+    if not beyond:
+        return report
+    counters = tuple(each.model_copy(update={"confusion": None}) if place in beyond else each for place, each in enumerate(report.counters))
+    left_out = report.left_out.model_copy(update={"confusions": report.left_out.confusions + len(beyond)})
     return report.model_copy(update={"counters": counters, "left_out": left_out})
+
+
+def _confusion_sizes(report: Report) -> list[int]:
+    """The bytes of the counts by class of each of the counters."""
+    return [len(each.confusion.model_dump_json().encode()) if each.confusion is not None else 0 for each in report.counters]
 
 
 def _short(candidate: CandidateState | None) -> CandidateState | None:

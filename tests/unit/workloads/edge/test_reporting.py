@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +11,25 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bramble.contracts.report import MAX_COUNTERS, MAX_REPORT_BYTES, MEMORY_TICK_MS, CandidateState, LeftOut, Report, Running
+from bramble.contracts.report import (
+    MAX_COUNTERS,
+    MAX_REPORT_BYTES,
+    MEMORY_TICK_MS,
+    OFFLINE_SECONDS,
+    REPORT_SECONDS,
+    CandidateState,
+    LeftOut,
+    Report,
+    Running,
+)
 from bramble.evidence.growth import slope, window
-from bramble_workloads.edge.reporting import Reporter, within
+from bramble.gateway.identity import Caller
+from bramble.gateway.rates import CALLER_BYTES, Rates
+from bramble.gateway.refusals import Throttled
+from bramble_workloads.device.backoff import retry_seconds
+from bramble_workloads.device.errors import GatewayUnavailable
+from bramble_workloads.device.gateway_client import LONGEST_RETRY_SECONDS
+from bramble_workloads.edge.reporting import CONFUSION_BYTES, LARGEST_BYTES, MIN_SPACING_SECONDS, Reporter, within
 from bramble_workloads.edge.serve.counters import Book, Key
 from bramble_workloads.edge.serve.metrics import exposition
 
@@ -80,14 +97,18 @@ def test_where_short_messages_are_not_enough_counters_are_left_out() -> None:
     assert Report.model_validate_json(small.model_dump_json(by_alias=True)) == small
 
 
+def labelled(models: int, attempts: int) -> Book:
+    """A history in which each pair of 64 classes occurs."""
+    book, classes = history(models, attempts), tuple(f"class-{number}" for number in range(64))
+    for model, attempt, (true, answered) in product(range(models), range(attempts), product(classes, classes)):
+        book.of(key(f"m{model}", attempt)).classified(classes, true, answered)
+    return book
+
+
 def test_counts_by_class_are_left_out_before_other_counters_and_those_of_what_serves_last() -> None:
-    book, classes = history(20, 2), tuple(f"class-{number}" for number in range(64))
-    for model in range(20):
-        for attempt in range(2):
-            for true, answered in product(classes, classes):
-                book.of(key(f"m{model}", attempt)).classified(classes, true, answered)
-    report = Reporter(node(1, book, serving=(key("m3", 0),)), None).report()  # type: ignore[arg-type]
-    assert len(report.model_dump_json(by_alias=True, exclude_none=True)) <= MAX_REPORT_BYTES
+    report = Reporter(node(1, labelled(20, 2), serving=(key("m3", 0),)), None).report()  # type: ignore[arg-type]
+    said = [len(each.confusion.model_dump_json()) for each in report.counters if each.confusion is not None]
+    assert sum(said) <= CONFUSION_BYTES < sum(said) + max(said), "as many as fit are told"
     told = [place for place, each in enumerate(report.counters) if each.confusion is not None]
     assert (len(report.counters), told) == (40, list(range(len(told))))
     assert report.left_out == LeftOut(confusions=40 - len(told))
@@ -96,6 +117,27 @@ def test_counts_by_class_are_left_out_before_other_counters_and_those_of_what_se
     assert (small.left_out.confusions, small.left_out.counters) == (40, 40 - len(small.counters))
     assert len(small.counters) > 0
     assert Report.model_validate_json(small.model_dump_json(by_alias=True)) == small
+
+
+def test_a_usual_report_may_be_sent_every_time_and_no_report_is_larger_than_an_agent_may_send() -> None:
+    assert CALLER_BYTES.a_second * REPORT_SECONDS >= 120 * 1024 + CONFUSION_BYTES
+    report = Reporter(node(64, history(64, 4), "\0" * 1024), None).report()  # type: ignore[arg-type]
+    assert len(report.model_dump_json(by_alias=True, exclude_none=True)) <= LARGEST_BYTES < MAX_REPORT_BYTES
+
+
+@pytest.mark.parametrize("changes", [False, True], ids=["every five seconds", "as often as something changes"])
+def test_the_gateway_never_makes_a_device_with_the_largest_report_count_as_offline(changes: bool) -> None:
+    """An hour of reports, with the longest time that the gateway may draw for each `Retry-After` (`gateway.server._error`)."""
+    now, arrived, silent = 0.0, 0.0, 0.0
+    rates, caller = Rates("edge", clock=lambda: now), Caller("edge", "agent", "pi-1", "agent-1", "uid")
+    while now < 3600:
+        try:
+            rates.body(caller, LARGEST_BYTES)
+            silent, arrived = max(silent, now - arrived), now
+            now += MIN_SPACING_SECONDS if changes else REPORT_SECONDS * 1.1
+        except Throttled as refused:
+            now += retry_seconds(GatewayUnavailable("busy", min(LONGEST_RETRY_SECONDS, math.ceil(refused.retry_seconds * 2))))
+    assert 6 < silent < OFFLINE_SECONDS
 
 
 def test_feedback_is_one_metric_by_verdict_and_origin() -> None:

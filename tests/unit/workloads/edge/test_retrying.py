@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from bramble.contracts.report import Report
+from bramble.contracts.report import OFFLINE_SECONDS, REPORT_SECONDS, Report
 from bramble_workloads.device.backoff import retry_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import LONGEST_RETRY_SECONDS, GatewayClient
@@ -49,7 +49,8 @@ async def gateway(folder: Path, status: int, headers: dict[str, str]) -> AsyncIt
     ("status", "told", "expected"),
     [
         pytest.param(503, "3", 3.0, id="busy"),
-        pytest.param(429, "7", 7.0, id="throttled"),
+        pytest.param(429, "5", 5.0, id="throttled"),
+        pytest.param(503, "60", LONGEST_RETRY_SECONDS, id="as proxies ask for"),
         pytest.param(503, "86400", LONGEST_RETRY_SECONDS, id="longer than a device may be silent"),
         pytest.param(503, "9" * 5000, 0.0, id="a number that nobody writes"),
         pytest.param(503, "Wed, 21 Oct 2026 07:28:00 GMT", 0.0, id="a date"),
@@ -63,6 +64,11 @@ async def test_what_the_gateway_asks_for_is_bounded(tmp_path: Path, status: int,
             await client.report(REPORT)
     assert raised.value.retry_seconds == expected
     assert expected <= retry_seconds(raised.value) <= expected * 1.25
+
+
+def test_a_device_that_waits_as_long_as_it_may_does_not_count_as_offline() -> None:
+    longest = max(retry_seconds(GatewayUnavailable("busy", LONGEST_RETRY_SECONDS)) for _ in range(1000))
+    assert REPORT_SECONDS * 1.1 + longest < OFFLINE_SECONDS - 1
 
 
 def test_devices_that_were_told_the_same_come_back_at_different_times() -> None:
@@ -90,11 +96,11 @@ class Times:
 async def test_an_agent_follows_its_assignments_again_when_it_was_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times = Times(monkeypatch, agent, rounds=3)
     node = SimpleNamespace(misses_assignments=lambda: False)
-    async with gateway(tmp_path, 503, {"Retry-After": "30"}) as (client, _):
+    async with gateway(tmp_path, 503, {"Retry-After": "5"}) as (client, _):
         with pytest.raises(asyncio.CancelledError):
             await agent.follow_assignments(node, client)  # type: ignore[arg-type]
     assert len(times.slept) == 4
-    assert all(30 <= each <= 37.5 for each in times.slept)
+    assert all(5 <= each <= 6.25 for each in times.slept)
 
 
 async def test_an_agent_reports_again_when_it_was_asked_to_although_something_changed(
