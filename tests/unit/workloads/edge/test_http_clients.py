@@ -179,6 +179,34 @@ async def test_a_client_with_many_connections_takes_the_place_of_nobody_else(
         await client.close()
 
 
+@pytest.mark.parametrize("busy", [0, 3], ids=["each has one that is idle", "one has several that are busy"])
+async def test_a_new_client_takes_the_place_of_the_connection_that_is_idle_longest(
+    site: Site, monkeypatch: pytest.MonkeyPatch, busy: int
+) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 5)
+    waiting = [await site.connect("127.0.0.66") for _ in range(busy)]
+    for client in waiting:
+        await client.send(post("/wait", b""))
+    await until(lambda: len(site.began) == busy, "those began")
+    oldest, *kept = [await site.connect(f"127.0.1.{number + 1}") for number in range(5 - busy)]
+    newest = await site.connect("127.0.0.99")
+    for client in (newest, *kept):
+        await client.send(post("/echo", b"a"))
+        assert (await client.answer()).body == b"a"
+    assert await oldest.ends() == b""
+    site.let_go.set()
+    assert [(await client.answer()).body for client in waiting] == [b"waited"] * busy
+    assert site.connections == 5
+
+
+async def test_connections_that_come_together_are_no_more_than_one_after_the_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 5)
+    for _ in range(3):
+        await asyncio.gather(*(site.connect() for _ in range(20)))
+    assert (await site.ask(post("/echo", b"a"))).body == b"a"
+    assert site.connections <= 5
+
+
 async def test_where_all_are_busy_one_more_is_turned_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_CONNECTIONS", 2)
     busy = [await site.connect() for _ in range(2)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_CONNECTIONS = 512
-"""One more takes the place of the connection that has waited longest for its next request."""
+"""One more takes the place of one of the client that has the most, or of one without a request (`HttpServer.opened`)."""
 MAX_HEAD = 32 * 1024
 """Bytes of a request line and its headers together."""
 MAX_BODIES = 64 * 1024 * 1024

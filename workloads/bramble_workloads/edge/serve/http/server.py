@@ -69,7 +69,8 @@ class HttpServer:
         """A client connected. Where there are too many, one of the client (the address) with the most is closed.
 
         It is the one that would wait for a request no longer than its others; if it has a request under way on each, the one whose body
-        would be waited for no longer; and if all are answered, the new one.
+        would be waited for no longer. If the requests of that client are all complete, the new connection is closed where it is one of that
+        client's several, and otherwise, of all clients, the connection that would wait for a request no longer.
         """
         if len(self._connections) >= limits.MAX_CONNECTIONS:
             count = Counter(each.client for each in self._connections)
@@ -77,7 +78,13 @@ class HttpServer:
             greediest = max(count, key=lambda client: (count[client], client == connection.client))
             theirs = [each for each in self._connections if each.client == greediest]
             unused = [each for each in theirs if each.between_requests] or [each for each in theirs if each.awaits_body]
-            min(unused, key=lambda each: each.deadline, default=connection).abort()
+            if not unused and (greediest != connection.client or not theirs):
+                unused = [each for each in self._connections if each.between_requests]
+            loser = min(unused, key=lambda each: each.deadline, default=connection)
+            loser.abort()
+            self._connections.discard(loser)  # its end is told later, and others may connect before
+            if loser is connection:
+                return
         self._connections.add(connection)
         self._empty.clear()
 
