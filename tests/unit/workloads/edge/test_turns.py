@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
+from types import SimpleNamespace
 
 import aiohttp
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from bramble_workloads.edge.assignment.decide import Serving
+from bramble_workloads.edge.serve.counters import Book
+from bramble_workloads.edge.serve.endpoint import Endpoint, Overloaded, Served
 from bramble_workloads.edge.serve.workers import Workers
 from tests.unit.workloads.edge.agent_process import Agent, infer, until
 from tests.unit.workloads.edge.conftest import Publish
 from tests.unit.workloads.edge.fake_gateway import FakeGateway
 from tests.unit.workloads.hostile_pictures import black_png
-from tests.unit.workloads.models import ANY_SIZE, digits
+from tests.unit.workloads.models import ANY_SIZE, build_package, digits, digits_graph
 
 HOSTILE = "127.0.0.66"
 PICTURES = digits()[0]
@@ -61,6 +69,83 @@ async def test_a_call_whose_result_nobody_wants_is_not_made() -> None:
     await asyncio.gather(*calls, return_exceptions=True)
     workers.close()
     assert made == [0, 2]
+
+
+async def test_a_call_whose_result_nobody_wants_holds_nothing_and_takes_no_turn() -> None:
+    """The exception of its future would hold what its caller holds, so the future is not kept either."""
+    workers, begun, go_on, order = Workers(1, "turns"), threading.Event(), threading.Event(), list[str]()
+
+    def first() -> None:
+        begun.set()
+        go_on.wait()
+
+    def picture(client: str, content: NDArray[np.float32]) -> None:
+        order.append(f"{client} {content[0]:g}")
+
+    held = list[weakref.ref[NDArray[np.float32]]]()
+
+    def submit(client: str, number: int) -> asyncio.Future[None]:
+        content = np.full(1000, number, np.float32)
+        held.append(weakref.ref(content))
+        return workers.submit(partial(picture, client, content), client)
+
+    calls = [workers.submit(first)]
+    begun.wait()
+    given_up = [submit("much", 0), submit("gone", 0)]
+    calls += [submit("much", 1), submit("little", 2), submit("little", 3)]
+    gc.disable()
+    try:
+        for each in given_up:
+            each.set_exception(ValueError("given up"))
+        await asyncio.gather(*given_up, return_exceptions=True)
+        assert [each() is None for each in held] == [True, True, False, False, False]
+    finally:
+        gc.enable()
+    go_on.set()
+    await asyncio.gather(*calls)
+    assert order == ["much 1", "little 2", "little 3"]
+    assert await workers.submit(lambda: "the threads go on") == "the threads go on"
+    workers.close()
+
+
+async def test_a_request_that_is_refused_while_it_waits_gives_its_input_back() -> None:
+    """Without the garbage collector, which may run late."""
+    decoders = Workers(1, "decode")
+    endpoint = Endpoint("ads", "m", Book(), 2, decoders, on_answered=lambda _: None, on_begin=lambda: None, on_end=lambda: None)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def run(tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        begun.set()
+        go_on.wait()
+        return tensor
+
+    prediction = SimpleNamespace(answer=SimpleNamespace(confident=False))
+    package, model = build_package(digits_graph())[0], SimpleNamespace(run=run, answer=lambda _: prediction)
+    served = Served(package, model, Serving(f"sha256:{0:064}", "stable", 1, "uid"))  # type: ignore[arg-type]
+    held = list[weakref.ref[NDArray[np.float32]]]()
+
+    def ask(client: str) -> asyncio.Task[object]:
+        content = np.zeros(1000, np.float32)
+        held.append(weakref.ref(content))
+        return asyncio.ensure_future(endpoint.predict(served, content, client))
+
+    tasks = [ask("much")]
+    await asyncio.to_thread(begun.wait)
+    tasks.append(ask("much"))
+    gc.disable()
+    try:
+        tasks.append(ask("little"))
+        refused = tasks.pop(1)
+        await asyncio.wait([refused])
+        assert isinstance(refused.exception(), Overloaded)
+        del refused
+        assert [each() is None for each in held] == [False, True, False]
+    finally:
+        gc.enable()
+    go_on.set()
+    await asyncio.gather(*tasks)
+    served.retire()
+    decoders.close()
 
 
 async def test_only_the_threads_for_long_work_have_a_lower_priority() -> None:

@@ -230,6 +230,7 @@ class Endpoint:
             others.remove(waiting)
             if not others:
                 del self._waiting[waiting.client]
+            del waiting  # its future has the exception, and the exception this frame: a cycle, which would keep the content for long
             self._on_end()
             served.end()
         tally = self.tally(label)
