@@ -12,10 +12,11 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+from PIL import ExifTags, Image
 
 from tests.hostile.attack import Attack, hold, raw, session
 from tests.unit.workloads.edge.agent_process import request_of
-from tests.unit.workloads.hostile_pictures import LARGE, black_png, jpeg_of_scans
+from tests.unit.workloads.hostile_pictures import LARGE, black_png, chunk, jpeg_of_scans
 
 INFER = "/v2/models/{}/infer"
 BODY = 10 * 2**20
@@ -23,6 +24,8 @@ BODY = 10 * 2**20
 
 def pictures() -> dict[str, bytes]:
     """Pictures by what is wrong with them. The first ones pass the bounds, and cost as much as they allow."""
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
     return {
         "40 megapixels": black_png(6320, 6320),
         "32 scans": jpeg_of_scans(*LARGE, 32),
@@ -30,6 +33,7 @@ def pictures() -> dict[str, bytes]:
         "thin": black_png(4000, 1),
         "300 scans": jpeg_of_scans(*LARGE, 300),
         "transparent": black_png(6320, 6320, 8, 6),
+        "transparent and turned": black_png(6320, 6320, 8, 6, chunk(b"eXIf", turned.tobytes().removeprefix(b"Exif\0\0"))),
         "cut off": black_png(3000, 3000)[:-400],
         "no picture": b"\x89PNG\r\n\x1a\n" + bytes(1000),
     }
