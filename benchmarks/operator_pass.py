@@ -51,7 +51,7 @@ from bramble.kinds.controller import Controller
 from bramble.kinds.fleet.controller import CONTROLLER as FLEETS
 from bramble.kinds.plan import Plan
 from bramble.kinds.rollout.controller import CONTROLLER as ROLLOUTS
-from bramble.kinds.rollout.ledger import KEY as KEPT
+from bramble.kinds.rollout.ledger_store import KEY as KEPT
 from bramble.kube.resources import CONFIG_MAP, FLEET, NODE, ROLLOUT, Key, Manifest, key_of
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import AlwaysLeads, FakeStore

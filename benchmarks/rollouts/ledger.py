@@ -19,7 +19,8 @@ from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.analysis import ErrorRates, Judgement, judge
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import evidence_of
-from bramble.kinds.rollout.ledger import Ledger, Line, Reading
+from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.reading import Line, Reading
 
 START = datetime(2026, 12, 1, tzinfo=UTC)
 NAMES = tuple(f"node-{number:03}" for number in range(NODES))

@@ -31,7 +31,7 @@ from benchmarks.rollouts.worlds import (
     World,
     reports,
 )
-from bramble.api.rollout import Guardrail
+from bramble.api.guardrail import Guardrail
 from bramble.evidence.baselines import baselines
 from bramble.evidence.growth import LOOK_HOURS, SAMPLES, flattest, lasting, most_nodes, rising, slope, steepest
 from bramble.evidence.losses import moment, most_are_lost

@@ -111,7 +111,7 @@ async def test_a_document_that_is_given_up_while_its_pass_waits_for_a_place_take
         async with memory.reading("other", None) as reading:
             reading.arrived(3)
             with pytest.raises(StoreUnavailable, match=GIVEN_UP):
-                await waits
+                await asyncio.wait_for(waits, 20)
             assert (place.held, memory.bytes) == (False, 3)
     place.end()
     assert places._free._value == 1

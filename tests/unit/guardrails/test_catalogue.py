@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 import bramble_workloads.edge
-from bramble.api.rollout import METRIC_NAMES, Guardrail
+from bramble.api.guardrail import METRIC_NAMES, Guardrail
 from bramble.contracts.counters import Counters
 from bramble.guardrails.base import ClassShare, EventShare, Metric, Rule
 from bramble.guardrails.catalogue import ALWAYS, METRICS, counted_metric, metric_named

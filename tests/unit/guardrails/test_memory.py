@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from bramble.api.rollout import Guardrail
+from bramble.api.guardrail import Guardrail
 from bramble.evidence.growth import LOOK_HOURS
 from bramble.guardrails.base import Rule
 from bramble.guardrails.catalogue import difference, figure

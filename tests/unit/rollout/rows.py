@@ -25,7 +25,8 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.elapsed import measured
-from bramble.kinds.rollout.ledger import Ledger, render
+from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.ledger_store import render
 from bramble.kinds.rollout.loss_counting import losses_after
 from bramble.kinds.rollout.losses import Silences
 from bramble.kinds.rollout.nodes import FleetSeen

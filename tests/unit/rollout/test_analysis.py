@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bramble.api.rollout import Analysis, Guardrail
+from bramble.api.guardrail import Guardrail
+from bramble.api.rollout import Analysis
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import Away, GuardEvidence
 from bramble.kinds.rollout.analysis import ALWAYS, ErrorRates, absolute, error_rates, judge, rule_of

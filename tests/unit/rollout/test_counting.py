@@ -18,7 +18,8 @@ from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import GuardEvidence
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS, advance
 from bramble.kinds.rollout.counts import evidence_of, history_of
-from bramble.kinds.rollout.ledger import Ledger, Line, Reading
+from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.reading import Line, Reading
 
 row = pytest.param
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)

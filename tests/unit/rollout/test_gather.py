@@ -19,7 +19,7 @@ from bramble.contracts.report import LeftOut, Running
 from bramble.contracts.store import blob_key
 from bramble.errors import StoreUnavailable
 from bramble.kinds.rollout.gather import depends_on, following, gather, package_blobs
-from bramble.kinds.rollout.ledger import read_ledger
+from bramble.kinds.rollout.ledger_store import read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.rollout.room import without_room

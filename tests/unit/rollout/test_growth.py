@@ -20,8 +20,10 @@ from bramble.guardrails.evidence import GrowthLook
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.decision import Decision, read_decision
 from bramble.kinds.rollout.growth import WARM_UP_HOURS, growth_evidence, memory_lines
-from bramble.kinds.rollout.ledger import Ledger, MemoryLine, Reading, read_ledger, render
+from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.ledger_store import read_ledger, render
 from bramble.kinds.rollout.policies.keep_evidence import written_until
+from bramble.kinds.rollout.reading import MemoryLine, Reading
 from tests.unit.rollout.rows import NODES, UPTIME, V1, V2, device, observed, out, tried
 from tests.unit.rollout.world import FakeWorld, package_digest, promoted
 

@@ -16,10 +16,12 @@ from bramble.contracts.counters import Counted
 from bramble.guardrails.base import Rule
 from bramble.kinds.plan import NOTHING, Apply, FileResult, PatchFields, Plan
 from bramble.kinds.rollout.counting import advance
-from bramble.kinds.rollout.ledger import KEY, LIMIT, Ledger, LossLedger, NodeLosses, Reading, ledger_name, read_ledger, render
+from bramble.kinds.rollout.ledger import Ledger, LossLedger, NodeLosses
+from bramble.kinds.rollout.ledger_store import KEY, LIMIT, ledger_name, read_ledger, render
 from bramble.kinds.rollout.observed import Observed, StoredLedger
 from bramble.kinds.rollout.plan import plan
 from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
+from bramble.kinds.rollout.reading import Reading
 from bramble.kube.resources import Key
 from tests.unit.rollout.rows import FIRST, NOW, UID, baking, canaries, items, kept, observed, with_candidate
 
@@ -94,7 +96,7 @@ def test_the_ledger_of_five_thousand_nodes_of_which_half_joined_at_different_tim
 
 
 def test_a_ledger_that_does_not_fit_loses_the_history_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bramble.kinds.rollout.ledger.LIMIT", 1000)
+    monkeypatch.setattr("bramble.kinds.rollout.ledger_store.LIMIT", 1000)
     whole = with_losses(ledger_of(100))
     found = read_ledger(render(whole, observed().metadata, "bramble-system"))
     assert found is not None

@@ -14,8 +14,9 @@ from bramble.guardrails.evidence import Away
 from bramble.kinds.rollout.analysis import ALWAYS, ErrorRates, judge
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import lost_evidence
-from bramble.kinds.rollout.ledger import Ledger, Reading
+from bramble.kinds.rollout.ledger import Ledger
 from bramble.kinds.rollout.losses import Silence, Silences
+from bramble.kinds.rollout.reading import Reading
 
 row = pytest.param
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -11,7 +11,8 @@ from bramble.evidence.rise import first_hour, kept
 from bramble.guardrails.base import Rule
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import evidence_of, lost_evidence
-from bramble.kinds.rollout.ledger import GrowthGuard, Ledger, LossLedger, NodeLosses, NodeRecord, OpenMoment, Reading, Sums, Watch
+from bramble.kinds.rollout.ledger import GrowthGuard, Ledger, LossLedger, NodeLosses, NodeRecord, OpenMoment, Sums, Watch
+from bramble.kinds.rollout.reading import Reading
 from bramble.kinds.rollout.wall_clock import set_back
 from tests.unit.rollout.test_counting import START, line
 from tests.unit.rollout.test_loss_counting import HOUR, MINUTE, Fleet

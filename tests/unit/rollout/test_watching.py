@@ -12,7 +12,9 @@ from bramble.evidence.nodes import DECIMALS
 from bramble.evidence.rise import GROUPS, above_own, above_rate, first_hour, later_hours, shown
 from bramble.guardrails.base import Rule
 from bramble.kinds.rollout.counting import advance
-from bramble.kinds.rollout.ledger import Ledger, Line, Reading, WatchAsked, read_ledger, render
+from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.ledger_store import read_ledger, render
+from bramble.kinds.rollout.reading import Line, Reading, WatchAsked
 from bramble.kinds.rollout.watching import watch_evidence_of
 from tests.unit.rollout.rows import observed
 from tests.unit.rollout.test_counting import MINUTE, START, line

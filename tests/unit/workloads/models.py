@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import onnx
@@ -51,7 +52,7 @@ def description(**changes: object) -> ModelDescription:
     return ModelDescription.model_validate(fields)
 
 
-ANY_SIZE: dict[str, object] = {
+ANY_SIZE: dict[str, Any] = {
     "input": ImageInput(tensor=Tensor(name="x", shape=(1, 1, 8, 8), layout="NCHW")),
     "preprocess": (Decode(color="L"), Resize(size=8), Crop(size=(8, 8)), Normalize(mean=(0.3,), std=(0.4,))),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from bramble.api.rollout import DEFAULT_EVENTS, DEFAULT_NODES, DEFAULT_RATIO, Analysis, Guardrail
+from bramble.api.guardrail import DEFAULT_EVENTS, DEFAULT_NODES, DEFAULT_RATIO, Guardrail
+from bramble.api.rollout import Analysis
 from bramble.api.schema import amount
 from bramble.contracts.base import Document
 from bramble.evidence.verdict import Levels, Outcome

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bramble.api.guardrail import Guardrail
 from bramble.api.objects import Object
-from bramble.api.rollout import Guardrail, Release, Spec, Status
+from bramble.api.rollout import Release, Spec, Status
 from bramble.contracts.confusion import counted_classes
 from bramble.contracts.names import first_names
 from bramble.contracts.package import Package

@@ -9,9 +9,10 @@ from bramble.contracts.counters import Cohort, Counted
 from bramble.evidence.nodes import Node, broken_nodes, expected_rates
 from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.growth import with_growth
-from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, NodeRecord, Pair, Reading, new_guard
+from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, new_guard
 from bramble.kinds.rollout.looks import faded, fading, frozen, one_look, with_recent
 from bramble.kinds.rollout.loss_counting import losses_after
+from bramble.kinds.rollout.reading import Line, Reading
 from bramble.kinds.rollout.wall_clock import set_back
 from bramble.kinds.rollout.watching import watched
 

@@ -18,10 +18,11 @@ from bramble.guardrails.growth import GrowthMetric
 from bramble.guardrails.lost import LOST
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS
 from bramble.kinds.rollout.growth import memory_lines
-from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Line, MemoryLine, Pair, Reading, WatchAsked
+from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Pair
 from bramble.kinds.rollout.loss_counting import closed, compared_nodes
 from bramble.kinds.rollout.losses import silences
 from bramble.kinds.rollout.nodes import Nodes
+from bramble.kinds.rollout.reading import Line, MemoryLine, Reading, WatchAsked
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.classes import gather_uncounted
 from bramble.kinds.rollout.elapsed import measured
-from bramble.kinds.rollout.ledger import ledger_name
+from bramble.kinds.rollout.ledger_store import ledger_name
 from bramble.kinds.rollout.memory import promotions
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, StoredLedger, Written

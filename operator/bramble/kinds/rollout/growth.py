@@ -15,8 +15,9 @@ from bramble.evidence.growth import DECIMALS, LOOK_HOURS, Node, Sample, look, wi
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import Growth, GrowthLook, GuardEvidence, Tally
 from bramble.guardrails.growth import DEFAULT_GROWTH, MIB
-from bramble.kinds.rollout.ledger import GrowthGuard, Ledger, MemoryLine, Reading
+from bramble.kinds.rollout.ledger import GrowthGuard, Ledger
 from bramble.kinds.rollout.nodes import Nodes
+from bramble.kinds.rollout.reading import MemoryLine, Reading
 
 WARM_UP_HOURS = 0.25
 """For so long after a node began to serve a version its memory is not looked at: buffers are made, and libraries are loaded."""

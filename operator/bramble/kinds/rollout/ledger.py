@@ -16,47 +16,23 @@ order. Neither order loses or doubles an event, because a look is always compute
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, RootModel
+from pydantic import Field
 
-from bramble.api.labels import owner_labels
-from bramble.api.objects import Metadata
 from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.bounds import Finite, Whole
-from bramble.contracts.canonical import canonical_json
-from bramble.contracts.counters import Cohort, Counted
+from bramble.contracts.counters import Cohort
 from bramble.evidence.cohorts import Former
-from bramble.evidence.growth import Sample
 from bramble.evidence.mixture import POINTS
-from bramble.evidence.nodes import NUMBERS
 from bramble.evidence.ratio import RatioTest
 from bramble.evidence.rise import GROUPS
 from bramble.guardrails.base import Rule
 from bramble.guardrails.evidence import Away, GrowthLook, Tally
 from bramble.guardrails.lost import LOST, MAX_RATIO
-from bramble.kinds.rollout.losses import Silences
-from bramble.kube.resources import CONFIG_MAP, Manifest
 
 Pair = tuple[Annotated[Finite, Field(ge=0)], Annotated[Finite, Field(ge=0)]]
 ZERO: Pair = (0.0, 0.0)
-
-KEY = "evidence.json.zz"
-"""Key of the ConfigMap's `binaryData`: the canonical JSON of a `Ledger`, compressed by zlib. Its nodes follow in lines of their own."""
-
-LINE = 100
-"""Nodes of a line. While JSON is read or written, no other thread of the process runs, so the event loop must not wait for all nodes."""
-
-LIMIT = 900 * 1024
-"""Bytes that the ledger may have as base64; an object of the API server may have 1 MiB."""
-
-LARGEST = 32 * 2**20
-"""Bytes of JSON that are read at most. Somebody may have put anything into the ConfigMap."""
 
 
 class NodeRecord(ExtensibleDocument):
@@ -339,176 +315,3 @@ class Ledger(ExtensibleDocument):
         """The index of a rule's guardrail; None where the ledger does not have it."""
         wanted = new_guard(rule).identity
         return next((index for index, guard in enumerate(self.guards) if guard.identity == wanted), None)
-
-
-@dataclass(frozen=True)
-class Line:
-    """What one process of an agent says about the version that its node should serve.
-
-    Attributes:
-        instance: boot and process.
-        counted: its sums.
-    """
-
-    instance: str
-    counted: Counted
-
-    @property
-    def token(self) -> str:
-        """The process, shortened."""
-        return hashlib.sha256(self.instance.encode()).hexdigest()[:12]
-
-
-@dataclass(frozen=True)
-class MemoryLine:
-    """What one process of an agent says about its memory since its node serves a version.
-
-    Attributes:
-        board: of the node.
-        served: hours since then.
-        reports: whether it reports any memory.
-        samples: hours of uptime, and MiB, since the warm-up.
-    """
-
-    board: str
-    served: float
-    reports: bool
-    samples: tuple[Sample, ...]
-
-
-def _no_memory(cohort: Cohort) -> Mapping[str, MemoryLine]:  # noqa: ARG001
-    return {}
-
-
-@dataclass(frozen=True)
-class WatchAsked:
-    """A promoted version is to be watched.
-
-    Attributes:
-        promoted: which promotion, by its time.
-        rules: the guardrails.
-        error: the probability with which what is known of its own rate may be wrong by more than the tested margin.
-    """
-
-    promoted: str
-    rules: tuple[Rule, ...]
-    error: float
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a pass read.
-
-    Attributes:
-        rollout_uid, attempt, step, stable, candidate: as in the ledger.
-        rules: the guardrails that devices count for, those of the watch among them.
-        watch: what is to be watched of the stable version; None where nothing is. A watch pauses while there is a candidate.
-        candidates, others: the nodes of both cohorts.
-        silences: nodes that fell silent.
-        lines: node to what it says of this attempt, in its cohort. Nodes that are in neither cohort are ignored.
-        ended: node to what the process before the present one said last of this attempt, in the node's cohort, if it is known.
-        served: gives, by node, all that its agent counted for the stable version in any attempt: the first history of a guardrail.
-        growth_rules: the guardrails that compare growth.
-        memory: gives, for one cohort, what its nodes say about their memory, by node.
-    """
-
-    rollout_uid: str
-    attempt: int
-    step: int = 0
-    stable: str = ""
-    candidate: str = ""
-    rules: tuple[Rule, ...] = ()
-    candidates: frozenset[str] = frozenset()
-    others: frozenset[str] = frozenset()
-    silences: Silences = field(default_factory=Silences)
-    lines: Mapping[str, Line] = field(default_factory=dict)
-    ended: Mapping[str, Line] = field(default_factory=dict)
-    served: Callable[[], Mapping[str, Counted]] = dict
-    growth_rules: tuple[Rule, ...] = ()
-    memory: Callable[[Cohort], Mapping[str, MemoryLine]] = _no_memory
-    watch: WatchAsked | None = None
-
-
-def ledger_name(rollout_uid: str) -> str:
-    """Name of the ConfigMap of a Rollout's evidence, in the operator's namespace."""
-    return f"evidence-{hashlib.sha256(rollout_uid.encode()).hexdigest()[:16]}"
-
-
-def render(ledger: Ledger, metadata: Metadata, namespace: str) -> Manifest:
-    """The ConfigMap. A ledger that does not fit loses the history of its nodes; what is expected of them is that of a node without any."""
-    content = _encoded(ledger)
-    if len(content) > LIMIT:
-        content = _encoded(_without_history(ledger))
-    return {
-        "apiVersion": CONFIG_MAP.api_version,
-        "kind": CONFIG_MAP.kind,
-        "metadata": {
-            "namespace": namespace,
-            "name": ledger_name(ledger.rollout_uid),
-            "labels": owner_labels(metadata.key.kind, metadata.name, metadata.uid, metadata.namespace),
-        },
-        "binaryData": {KEY: content},
-    }
-
-
-def _encoded(ledger: Ledger) -> str:
-    losses = ledger.losses
-    rest = ledger.model_copy(update={"nodes": {}, "losses": losses.model_copy(update={"nodes": {}})})
-    nodes = (canonical_json(_Line({name: ledger.nodes[name] for name in some})) for some in _parts(ledger.nodes))
-    of_losses = (canonical_json(_LossLine({name: losses.nodes[name] for name in some})) for some in _parts(losses.nodes))
-    return base64.b64encode(zlib.compress(b"\n".join((canonical_json(rest), *nodes, b"", *of_losses)))).decode()
-
-
-def _parts(nodes: Iterable[str]) -> Iterator[list[str]]:
-    names = sorted(nodes)
-    return (names[begin : begin + LINE] for begin in range(0, len(names), LINE))
-
-
-class _Line(RootModel[dict[str, NodeRecord]]):
-    """Some nodes, by name."""
-
-
-class _LossLine(RootModel[dict[str, NodeLosses]]):
-    """How some nodes fell silent, by name. These lines stand after an empty one."""
-
-
-def _without_history(ledger: Ledger) -> Ledger:
-    none, newcomers = (ZERO,) * len(ledger.guards), tuple(guard.newcomer for guard in ledger.guards)
-    nodes = {name: node.model_copy(update={"history": none, "baseline": newcomers}) for name, node in ledger.nodes.items()}
-    forgotten = {"history": ZERO, "baseline": ledger.losses.guard.newcomer}
-    of_losses = {name: node.model_copy(update=forgotten) for name, node in ledger.losses.nodes.items()}
-    losses = ledger.losses.model_copy(update={"nodes": of_losses})
-    return ledger.model_copy(update={"nodes": nodes, "losses": losses})
-
-
-def read_ledger(manifest: Manifest) -> Ledger | None:
-    """The ledger in a ConfigMap; None where nobody can read it, as after somebody edited it."""
-    try:
-        unpacked = zlib.decompressobj().decompress(base64.b64decode((manifest.get("binaryData") or {}).get(KEY, "")), LARGEST)
-        first, *lines = unpacked.split(b"\n")
-        end = lines.index(b"") if b"" in lines else len(lines)
-        ledger = Ledger.model_validate_json(first)
-        found = [ledger.nodes, *(_Line.model_validate_json(line).root for line in lines[:end])]
-        lost = [ledger.losses.nodes, *(_LossLine.model_validate_json(line).root for line in lines[end + 1 :])]
-    except (ValueError, zlib.error):
-        return None
-    nodes = {name: node for some in found for name, node in some.items()}
-    guards = len(ledger.guards)
-    whole = all(
-        {len(node.counted), len(node.sums), len(node.history), len(node.baseline)} == {guards}
-        and {len(node.other) or guards, len(node.since) or guards} == {guards}
-        for node in nodes.values()
-    )
-    states = [state for guard in (*ledger.guards, ledger.losses.guard) for state in (guard.ratio, guard.better)]
-    if not whole or any(state and len(state) != NUMBERS for state in states):
-        return None
-    if any(len(node.own) not in (0, len(ledger.watches)) for node in nodes.values()):
-        return None
-    # Former operators wrote nothing of the other cohort, nor since when a node is in the present one.
-    none = (ZERO,) * guards
-    nodes = {
-        name: node if node.other and node.since else node.model_copy(update={"other": node.other or none, "since": node.since or none})
-        for name, node in nodes.items()
-    }
-    losses = ledger.losses.model_copy(update={"nodes": {name: node for some in lost for name, node in some.items()}})
-    return ledger.model_copy(update={"nodes": nodes, "losses": losses})

@@ -18,9 +18,10 @@ from bramble.evidence.losses import moment
 from bramble.evidence.nodes import DECIMALS, Node, broken_nodes, expected_rates, look
 from bramble.guardrails.evidence import Away
 from bramble.kinds.rollout.cohorts import Stratum
-from bramble.kinds.rollout.ledger import ZERO, Ledger, LossLedger, NodeLosses, OpenMoment, Pair, Reading, new_guard
+from bramble.kinds.rollout.ledger import ZERO, Ledger, LossLedger, NodeLosses, OpenMoment, Pair, new_guard
 from bramble.kinds.rollout.looks import faded, fading, frozen, one_look, with_recent
 from bramble.kinds.rollout.losses import Silence, Silences
+from bramble.kinds.rollout.reading import Reading
 
 MOMENT_SECONDS = 60
 """Losses that begin within so long of the first one are of one moment."""

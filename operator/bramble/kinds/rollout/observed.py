@@ -22,8 +22,10 @@ from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import Counts, evidence_of, history_of
 from bramble.kinds.rollout.growth import growth_evidence
 from bramble.kinds.rollout.incident.incident import Origin
-from bramble.kinds.rollout.ledger import Ledger, WatchAsked, read_ledger
+from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.ledger_store import read_ledger
 from bramble.kinds.rollout.nodes import FleetSeen, Nodes
+from bramble.kinds.rollout.reading import WatchAsked
 from bramble.kinds.rollout.steps import Steps, present_steps
 from bramble.kinds.rollout.watch_time import watch_state
 from bramble.kinds.rollout.watching import watch_evidence_of

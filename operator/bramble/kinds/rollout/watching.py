@@ -22,7 +22,8 @@ from bramble.evidence.rise import (
 from bramble.guardrails.base import Rule
 from bramble.guardrails.catalogue import counted_metric
 from bramble.guardrails.evidence import GuardEvidence, Tally, Watched
-from bramble.kinds.rollout.ledger import ZERO, Ledger, NodeRecord, Pair, Reading, Sums, Watch, WatchAsked
+from bramble.kinds.rollout.ledger import ZERO, Ledger, NodeRecord, Pair, Sums, Watch
+from bramble.kinds.rollout.reading import Reading, WatchAsked
 
 Gained = Mapping[str, Sequence[Pair]]
 """Node to its bad events and events since its last reading, by guardrail of the ledger."""

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from bramble_workloads.edge.serve.http import limits
+from bramble_workloads.edge.serve.http.connection import Connection
 from tests.unit.workloads.edge.agent_process import until
 from tests.unit.workloads.edge.http_site import HEAD, SECONDS, Site, post
 
@@ -189,6 +190,8 @@ async def test_a_new_client_takes_the_place_of_the_connection_that_is_idle_longe
         await client.send(post("/wait", b""))
     await until(lambda: len(site.began) == busy, "those began")
     oldest, *kept = [await site.connect(f"127.0.1.{number + 1}") for number in range(5 - busy)]
+    await until(lambda: site.connections == 5, "all are open")
+    next(each for each in site.server._connections if each.client == "127.0.1.1").deadline -= 1
     newest = await site.connect("127.0.0.99")
     for client in (newest, *kept):
         await client.send(post("/echo", b"a"))
@@ -199,12 +202,20 @@ async def test_a_new_client_takes_the_place_of_the_connection_that_is_idle_longe
     assert site.connections == 5
 
 
-async def test_connections_that_come_together_are_no_more_than_one_after_the_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_connections_that_come_together_each_takes_the_place_of_another_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a connection is told later, and others may be accepted before."""
     monkeypatch.setattr(limits, "MAX_CONNECTIONS", 5)
-    for _ in range(3):
-        await asyncio.gather(*(site.connect() for _ in range(20)))
-    assert (await site.ask(post("/echo", b"a"))).body == b"a"
-    assert site.connections <= 5
+    idle = [await site.connect() for _ in range(5)]
+    await until(lambda: site.connections == 5, "all are open")
+    together = [Connection(site.server, asyncio.get_running_loop()) for _ in range(3)]
+    for number, connection in enumerate(together):
+        connection.client = f"127.0.1.{number}"
+        site.server.opened(connection)
+    assert site.connections == 5
+    assert set(together) <= site.server._connections
+    await until(lambda: sum(client.reader.at_eof() for client in idle) == 3, "three were closed")
+    for connection in together:
+        site.server.closed(connection)
 
 
 async def test_where_all_are_busy_one_more_is_turned_away(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from bramble.kinds.plan import Apply, FileResult, Plan
 from bramble.kinds.rollout import reasons
-from bramble.kinds.rollout.ledger import Ledger, render
+from bramble.kinds.rollout.ledger import Ledger
+from bramble.kinds.rollout.ledger_store import render
 from bramble.kinds.rollout.observed import Observed
 
 TRYING = timedelta(seconds=30)
@@ -28,11 +29,11 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     """What a policy planned, with the write of the ledger where that is due.
 
     It is due when an attempt or a step begins or ends, when a version is promoted, when a look at the memory of nodes was taken, and after
-    a while, which is shorter after an agent has started again. A plan that changes memory writes the status alone; the pass after it writes the ledger. The other way round where a look was
-    just taken and evidence decides: this pass writes the ledger alone, and the pass after it decides by the look that is stored. Otherwise
-    the look could be taken again, with other samples, and be acted on again. It comes before what is filed in the store: a pass ends at
-    the first item that fails, and evidence must be kept while the store does not answer. A Rollout that serves nothing, yields to a rival
-    or is deleted has none.
+    a while, which is shorter after an agent has started again. A plan that changes memory writes the status alone; the pass after it
+    writes the ledger. The other way round where a look was just taken and evidence decides: this pass writes the ledger alone, and the
+    pass after it decides by the look that is stored. Otherwise the look could be taken again, with other samples, and be acted on again.
+    The write comes before what is filed in the store: a pass ends at the first item that fails, and evidence must be kept while the store
+    does not answer. A Rollout that serves nothing, yields to a rival or is deleted has none.
     """
     status = seen.status
     if (status.stable is None and status.candidate is None) or seen.rival is not None or seen.metadata.deleted is not None:

@@ -9,7 +9,7 @@ from bramble.kinds.finalizer import has_finalizer, remove_finalizer
 from bramble.kinds.plan import NOTHING, Delete, Item, Plan
 from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.elapsed import deletion_event
-from bramble.kinds.rollout.ledger import ledger_name
+from bramble.kinds.rollout.ledger_store import ledger_name
 from bramble.kinds.rollout.observed import Observed
 from bramble.kinds.rollout.status import names, report_rollout, waiting
 from bramble.kube.resources import CONFIG_MAP, Key
