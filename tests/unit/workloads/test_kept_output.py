@@ -128,7 +128,7 @@ def test_an_item_that_is_wrong_is_told_once_without_pydantic_s_words(pod: Pod) -
         pytest.param(float16, "the graph's output 'logits' is float32 [1, 10]; the package states float32 [1, 11]", 2, id="another shape"),
         pytest.param(
             without_graph_and_field,
-            "call bramble_workloads.export at its end; $BRAMBLE_OUT/package.json: outputs: Field required",
+            "$BRAMBLE_OUT/package.json: outputs: Field required; the training program wrote no model.onnx",
             1,
             id="neither a graph nor all fields",
         ),
