@@ -344,6 +344,15 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
             "guardrails[0].label",
             "128",
         ),
+        *(
+            case(
+                f"a quantile that says nothing: {quantile}",
+                ROLLOUT,
+                {"spec.analysis.guardrails": [{"metric": "latency", "quantile": quantile}]},
+                "quantile: every request is slower than the quantile 0, and none than the quantile 1",
+            )
+            for quantile in ("0", "1.0")
+        ),
         case(
             "volunteers as the only reason to promote",
             ROLLOUT,

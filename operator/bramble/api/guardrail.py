@@ -97,6 +97,10 @@ class Guardrail(SpecPart):
     RULES: ClassVar[tuple[Rule, ...]] = (
         _set_where_needed("quantile", '"0.99"'),
         _set_where_needed("label", "one of the model's classes"),
+        Rule(
+            "!has(self.quantile) || (double(self.quantile) > 0.0 && double(self.quantile) < 1.0)",
+            'quantile: every request is slower than the quantile 0, and none than the quantile 1; write one between, such as "0.99"',
+        ),
         *(_only_of_some(field) for field in OPTIONAL_FIELDS if not all(field in metric.takes for metric in IN_A_SPEC)),
         Rule(
             "!has(self.maxRatio) || double(self.maxRatio) >= 1.0",

@@ -120,6 +120,8 @@ def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: L
         return f"not shown to be above the limit of {percent(rule.limit or 0.0)}"
     more, event, per_second = min(ways, key=lambda way: way[0] / way[2] if way[2] else inf)
     if not isfinite(more):
+        if rule.ceiling:
+            return "at these rates no amount of evidence can show that it is fine: it is above the ceiling, and nodes differ too much"
         return "no amount of evidence can show that it is fine: set a ceiling, or wider margins"
     return f"{in_words(more, event, per_second)} are needed"
 

@@ -192,6 +192,12 @@ def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
             "no amount of evidence can show that it is fine: set a ceiling, or wider margins",
             id="no margin and no ceiling",
         ),
+        row(
+            RULE.model_copy(update={"max_ratio": 1, "ceiling": 0.001}),
+            counted("errors", (4, 400), (90, 9000), margin=1),
+            "at these rates no amount of evidence can show that it is fine: it is above the ceiling, and nodes differ too much",
+            id="no margin, and above the ceiling",
+        ),
     ],
 )
 def test_what_is_still_needed(rule: Rule, seen: GuardEvidence, needed: str) -> None:

@@ -183,6 +183,9 @@ async def test_a_version_that_was_undone_before_is_not_tried_again_when_the_stab
     assert set(world.active().values()) == {"1.0.0"}
     assert world.status.undone is not None
     assert (world.status.undone.ref, world.status.undone.reason) == ("digits-3-0-0", "GuardrailFailed")
+    ready = next(condition["message"] for condition in world.status.conditions if condition["type"] == "Ready")
+    assert ready.startswith("digits-3-0-0: accuracy")
+    assert "after that, digits-2-0-0 was promoted and turned bad" in ready
 
 
 @settings(max_examples=8)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from bramble.api.conditions import Condition, rfc3339
-from bramble.api.rollout import Moment, NodesSeen
+from bramble.api.rollout import Moment, NodesSeen, Undone
 from bramble.contracts.names import first_names
 from bramble.kinds.plan import Emit, Item, Plan
 from bramble.kinds.requests import Refused
@@ -59,6 +59,13 @@ def undone(seen: Observed, message: str) -> StatusUpdate:
     return _update(seen, "Degraded", not_ready(reasons.UNDONE, message), NO_CANDIDATE, NOT_PAUSED)
 
 
+def still_undone(seen: Observed, record: Undone) -> StatusUpdate:
+    """The version that the spec names was taken back before. If the fleet has left a promoted version since, that is said as well."""
+    decided = seen.status.decision or {}
+    later = decided.get("message", "") if decided.get("reason") == reasons.WATCH_FAILED else ""
+    return undone(seen, record.message if later in ("", record.message) else f"{record.ref}: {record.message}; after that, {later}")
+
+
 def turned_bad(seen: Observed) -> StatusUpdate | None:
     """The fleet serves a version that turned bad after its promotion, and that could not be undone; None where it does not."""
     stable, judgement = seen.status.stable, seen.watch_judgement
@@ -73,7 +80,7 @@ def assigning(seen: Observed) -> StatusUpdate:
     """The assignment is about to be written, or has just been."""
     status = seen.status
     if status.undone is not None:
-        return undone(seen, status.undone.message)
+        return still_undone(seen, status.undone)
     if status.candidate is not None:
         return progressing(seen, reasons.ASSIGNING, f"step {seen.index + 1}: its nodes are being told to serve {status.candidate.ref}")
     order = f"serve {status.stable.ref}" if status.stable is not None else "stop serving"

@@ -11,7 +11,7 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.rollout import memory, reasons
 from bramble.kinds.rollout.arrivals import grace_is_over
 from bramble.kinds.rollout.observed import Observed
-from bramble.kinds.rollout.status import names, noted, progressing, remember_rollout, report_rollout, turned_bad, undone, waiting
+from bramble.kinds.rollout.status import names, noted, progressing, remember_rollout, report_rollout, still_undone, turned_bad, waiting
 
 LOOK_AGAIN = timedelta(seconds=5)
 
@@ -26,7 +26,7 @@ def begin(seen: Observed, now: datetime) -> Plan | None:
         return None
     if status.undone is not None:
         wake_at = now + LOOK_AGAIN if seen.not_on_stable else None
-        return report_rollout(seen, undone(seen, status.undone.message), now, wake_at=wake_at)
+        return report_rollout(seen, turned_bad(seen) or still_undone(seen, status.undone), now, wake_at=wake_at)
     if seen.blocker is not None:
         blocked = waiting(seen, seen.blocker.reason, seen.blocker.message, degraded=seen.blocker.reason not in MADE_LATER)
         update = turned_bad(seen) or blocked  # that the fleet serves a bad version is what a person has to read
