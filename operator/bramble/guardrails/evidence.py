@@ -149,6 +149,8 @@ class GuardEvidence(Document):
         seconds: for how long this was counted.
         away: how many nodes are away at once; None for metrics that do not look at that.
         growth: the evidence about a metric that compares how memory grows; None for others, which have all that is above.
+        idle: how many candidate nodes had no event, though they should have had some (`bramble.kinds.rollout.idle`).
+        serving: how many nodes serve the candidate.
         watched: of a version that was promoted, which is compared with itself: then the candidate is what it counted in the last one to two
             hours, and the stable cohort what it had counted when its watch began.
     """
@@ -170,4 +172,6 @@ class GuardEvidence(Document):
     seconds: Annotated[Finite, Field(ge=0)] = 0.0
     away: Away | None = None
     growth: Growth | None = None
+    idle: Whole = 0
+    serving: Whole = 0
     watched: Watched | None = None

@@ -39,7 +39,7 @@ def judge(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Le
     worst = max(against(metric, rule, evidence), key=lambda shown: shown.nats, default=NOTHING)
     fine = passing(metric, rule, evidence)
     best, levels = max(fine, key=lambda shown: shown.nats, default=NOTHING), levels.among(len(fine))
-    too_few = metric.too_few(rule, evidence.candidate)
+    too_few = metric.too_few(rule, evidence.candidate) or idle(metric, evidence)
     outcome = levels.outcome(worst.nats, best.nats if too_few is None else -inf)
     if outcome == "Undecided" and too_few is not None:
         message = too_few
@@ -47,6 +47,16 @@ def judge(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: Le
         words = {"Fail": worst.words, "Pass": best.words}.get(outcome) or needed(metric, rule, evidence, levels)
         message = f"{metric.numbers(rule, evidence)}; {words}"
     return metric.verdict(outcome, evidence, message, worst.nats / levels.fail_at, best.nats / levels.pass_at)
+
+
+def idle(metric: CountedMetric, evidence: GuardEvidence) -> str | None:
+    """Why the candidate cannot pass while most of its nodes had no event though they should have had some; None where that is not so.
+
+    Its rates are then those of the few nodes that answer: a version that answers nothing has no errors.
+    """
+    if 2 * evidence.idle <= evidence.serving:
+        return None
+    return f"{evidence.idle} of {evidence.serving} candidate nodes had no {metric.event} so far, though stable nodes did in the same time"
 
 
 def judge_promoted(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, watched: Watched, levels: Levels) -> Verdict:

@@ -68,6 +68,32 @@ async def test_a_candidate_that_starts_again_all_the_time_is_counted_whole() -> 
     assert await counted() - before == passes * len(canaries) * world.requests
 
 
+async def test_a_candidate_that_ceases_to_answer_is_not_promoted() -> None:
+    """Its first node has answered enough for every guardrail. Those of the second step answer nothing, while stable nodes do."""
+    world = await promoted(FakeWorld(12), "1.0.0")
+    await world.run(20)
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step == 1)
+    world.mute = "candidate"
+    await world.run(30)
+    assert (world.status.step, world.condition("Progressing")) == (1, "True/CollectingEvidence")
+    said = json.dumps(world.status.conditions)
+    assert "5 of 6 candidate nodes had no labelled predictions so far, though stable nodes did in the same time" in said
+    world.mute = ""
+    await promoted(world, "2.0.0")
+
+
+async def test_a_fleet_that_gets_no_requests_at_the_time_is_not_held_up() -> None:
+    world = await promoted(FakeWorld(12), "1.0.0")
+    await world.run(20)
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step == 1)
+    world.requests = 0
+    await promoted(world, "2.0.0")
+
+
 RECALL = {"metric": "recall", "label": "a", "maxRatio": "1.5", "ceiling": "0.1", "limit": "0.3", "minEvents": 50}
 
 

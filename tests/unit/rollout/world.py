@@ -207,6 +207,7 @@ class FakeWorld:
         now: the leader's wall clock.
         clock: seconds, by a clock that nobody sets.
         elapsed: what the present leader has measured.
+        mute: the cohort whose devices answer nothing.
     """
 
     def __init__(self, nodes: int = 4, steps: list[dict[str, Any]] | None = None, guardrails: list[dict[str, Any]] | None = None) -> None:
@@ -217,6 +218,7 @@ class FakeWorld:
         self.devices = {f"board-{n}": FakeDevice(f"board-{n}") for n in range(1, nodes + 1)}
         self.wrong: dict[str, float] = {}
         self.requests = 50
+        self.mute = ""
         self.proves_silence = True
         self.store_away = False
         self.written_at = START - timedelta(hours=1)
@@ -330,7 +332,7 @@ class FakeWorld:
                 device.accept(assignment)
         for device in self.devices.values():
             device.age = 1.0 if device.online else device.age + seconds
-            device.serve(self.requests, self.wrong.get(self.active()[device.node], 0.0))
+            device.serve(0 if device.cohort == self.mute else self.requests, self.wrong.get(self.active()[device.node], 0.0))
 
     async def until(self, done: Callable[[], bool], passes: int = 200) -> None:
         for _ in range(passes):

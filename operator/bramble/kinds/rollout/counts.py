@@ -18,6 +18,7 @@ from bramble.guardrails.growth import GrowthMetric
 from bramble.guardrails.lost import LOST
 from bramble.kinds.rollout.counting import MOST_PER_SECOND, SLACK_SECONDS
 from bramble.kinds.rollout.growth import memory_lines
+from bramble.kinds.rollout.idle import idle_nodes
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, Pair
 from bramble.kinds.rollout.loss_counting import closed, compared_nodes
 from bramble.kinds.rollout.losses import silences
@@ -103,7 +104,7 @@ class Counts:
             counted = [
                 line for line in self._of_release(report.counters, release) if (line.cohort, line.attempt) == (cohort, status.attempt)
             ]
-            if counted:
+            if counted or (node in candidates and node in self.serving):
                 lines[node] = Line(f"{report.boot_id}/{report.instance}", add_up(counted))
         return lines
 
@@ -115,6 +116,11 @@ class Counts:
         lines = {node: self._of_release(report.counters, self.status.stable) for node, report in reports.items()}
         served = {node: add_up(found) for node, found in lines.items() if found}
         return {node: counted for node, counted in served.items() if counted.most_events <= self._most(node)}
+
+    @cached_property
+    def serving(self) -> frozenset[str]:
+        """The nodes that serve the candidate, verified by digest."""
+        return frozenset(self.nodes.verified(self.status.candidate, self.candidates & self.nodes.fleet.nodes.keys()))
 
     def confusions(self) -> tuple[Confusion, Confusion]:
         """The labelled answers of this attempt by class, as the present processes counted them: the candidate's, and those of the stable
@@ -138,7 +144,7 @@ class Counts:
 
 
 def add_up(counters: Iterable[Counted]) -> Counted:
-    """The sums of all counts and histograms, by name, and of the answers by class."""
+    """The sums of all counts and histograms, by name, and of the answers by class; nothing of none."""
     found = tuple(counters)
     if len(found) == 1:
         return found[0]
@@ -151,8 +157,12 @@ def add_up(counters: Iterable[Counted]) -> Counted:
     )
 
 
-def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
-    """What the ledger shows about a rule."""
+def evidence_of(ledger: Ledger, rule: Rule, serving: frozenset[str] = frozenset()) -> GuardEvidence:
+    """What the ledger shows about a rule.
+
+    Args:
+        serving: the nodes that serve the candidate.
+    """
     if rule.metric == LOST.name:
         return lost_evidence(ledger)
     index = ledger.guard(rule)
@@ -167,6 +177,8 @@ def evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
     shown = _shown(ledger, guard, nodes)
     return shown.model_copy(
         update={
+            "idle": idle_nodes(ledger, index, serving),
+            "serving": len(serving),
             "over_ms": counted_metric(rule.metric).over_ms(guard.edge),
             "better": guard.better if rule.better else None,
             "candidate_deviation": deviation([node for node in nodes if node.candidate]),

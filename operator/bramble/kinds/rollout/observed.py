@@ -240,7 +240,7 @@ class Observed:
         return tuple(
             growth_evidence(self.ledger, rule, self.counts.memory_of_candidates)
             if isinstance(metric_named(rule.metric), GrowthMetric)
-            else evidence_of(self.ledger, rule)
+            else evidence_of(self.ledger, rule, self.counts.serving)
             for rule in self.compared
         )
 
