@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -181,7 +182,8 @@ def test_a_process_that_leaks_reports_a_series_that_grows(monkeypatch: pytest.Mo
     reporter, leaked = Reporter(node(0, Book()), None), []  # type: ignore[arg-type]
     report = reporter.report()
     for _ in range(16):
-        leaked.append(b"x" * (4 * 2**20))
+        leaked.append(mmap.mmap(-1, 4 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))  # the heap may have as much that is free
+        leaked[-1].write(b"x" * (4 * 2**20))
         clock += MEMORY_TICK_MS / 1000
         report = reporter.report()
     samples = [(uptime / 3_600_000, held / 2**20) for uptime, held in report.memory]
