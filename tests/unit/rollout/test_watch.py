@@ -188,6 +188,18 @@ async def test_a_version_that_was_undone_before_is_not_tried_again_when_the_stab
     assert "after that, digits-2-0-0 was promoted and turned bad" in ready
 
 
+async def test_a_version_that_was_undone_is_not_so_any_more_once_the_fleet_has_gone_back_to_it() -> None:
+    world = await watched()
+    world.wrong["1.0.0"] = 0.95
+    world.want("1.0.0")
+    await world.until(lambda: world.status.undone is not None and world.condition("Verified").startswith("True"))
+    assert set(world.active().values()) == {"2.0.0"}
+    world.wrong |= {"1.0.0": 0.02, "2.0.0": 0.5}
+    await world.until(lambda: undone(world))
+    await world.run(5)
+    assert (world.status.undone, world.condition("Ready")) == (None, "True/Promoted")
+
+
 @settings(max_examples=8)
 @given(st.lists(st.integers(0, 3), max_size=30), st.integers(0, 10))
 async def test_whatever_dies_between_two_writes_a_version_that_turns_bad_is_undone_once(deaths: list[int], good: int) -> None:
@@ -250,6 +262,23 @@ async def test_a_first_version_has_none_to_go_back_to() -> None:
     world.wrong = {"1.0.0": 0.5}
     await world.until(lambda: world.condition("Ready") == "False/CannotUndo")
     assert set(world.active().values()) == {"1.0.0"}
+
+
+async def test_no_watch_goes_back_to_a_version_that_turned_bad_and_could_not_be_undone() -> None:
+    world = FakeWorld(guardrails=GUARDRAILS)
+    world.rollout["spec"]["analysis"]["watch"] = {"for": "always"}
+    world.wrong = {"1.0.0": 0.02, "2.0.0": 0.02}
+    await promoted(world, "1.0.0")
+    await world.run(3)
+    world.wrong["1.0.0"] = 0.5
+    await world.until(lambda: world.condition("Ready") == "False/CannotUndo")
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await promoted(world, "2.0.0")
+    await world.run(3)
+    world.wrong["2.0.0"] = 0.95
+    await world.until(lambda: world.condition("Ready") == "False/CannotUndo")
+    assert set(world.active().values()) == {"2.0.0"}
 
 
 async def test_an_undo_needs_no_store() -> None:

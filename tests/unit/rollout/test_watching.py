@@ -92,6 +92,16 @@ def test_a_ledger_whose_nodes_have_other_watches_is_not_read() -> None:
     assert read_ledger(render(ledger.model_copy(update={"nodes": nodes}), observed().metadata, "bramble")) is None
 
 
+@pytest.mark.parametrize("candidate", ["", "v3"])
+def test_a_ledger_whose_watch_has_ended_is_read_and_keeps_its_histories(candidate: str) -> None:
+    ledger = advance(tried(), says(100, errors=5), START + 3 * MINUTE)
+    over = advance(ledger, replace(says(200, errors=9), watch=None, candidate=candidate), START + 4 * MINUTE)
+    stored = read_ledger(render(over, observed().metadata, "bramble"))
+    assert stored == over
+    assert (stored.promoted, stored.watches) == ("", ())
+    assert all(node.history[0][1] > 0 for node in stored.nodes.values())
+
+
 def test_a_node_that_plainly_broke_is_left_out_from_then_on_and_the_others_are_not() -> None:
     first = advance(tried(), says(1000, errors=1, a=900), START + 3 * MINUTE)
     broken = advance(first, says(2000, errors=2, a=1800), START + 4 * MINUTE)

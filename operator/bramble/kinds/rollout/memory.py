@@ -118,9 +118,14 @@ def undo_promoted(seen: Observed, stable: Release, target: Release, judgement: J
     rules = seen.watch_asked.rules if seen.watch_asked is not None else ()
     found = {"rules": rules, "evidence": seen.watch_evidence, "judgement": judgement}
     changes = undo_to(seen, target, reasons.WATCH_FAILED, message, now, **found)
-    if seen.spec.model_version_ref.name != stable.ref:
+    if seen.spec.model_version_ref.name not in (stable.ref, target.ref):
         changes["undone"] = seen.status.undone
-    return {**changes, "distrusted": tuple(dict.fromkeys((stable.uid, *seen.status.distrusted)))[:HISTORY_KEPT]}
+    return {**changes, **distrusted(seen, stable)}
+
+
+def distrusted(seen: Observed, stable: Release) -> dict[str, Any]:
+    """No watch goes back to this version, which turned bad after its promotion."""
+    return {"distrusted": tuple(dict.fromkeys((stable.uid, *seen.status.distrusted)))[:HISTORY_KEPT]}
 
 
 def candidate_withdrawn() -> dict[str, Any]:

@@ -32,6 +32,12 @@ NO_RATE = 0.0
 """Of a node, while what to expect of it is not known."""
 
 
+def not_watched(ledger: Ledger) -> Ledger:
+    """The ledger without a watch, and its nodes without what was known for one."""
+    nodes = {name: node.model_copy(update={"own": (), "group": 0}) for name, node in ledger.nodes.items()}
+    return ledger.model_copy(update={"promoted": "", "watches": (), "nodes": nodes})
+
+
 def watched(ledger: Ledger, reading: Reading, gained: Gained, at: int) -> Ledger:
     """The ledger with what the nodes of a promoted version have gained.
 
@@ -40,7 +46,7 @@ def watched(ledger: Ledger, reading: Reading, gained: Gained, at: int) -> Ledger
     """
     asked = reading.watch
     if asked is None:
-        return ledger.model_copy(update={"promoted": "", "watches": ()}) if ledger.promoted else ledger
+        return not_watched(ledger) if ledger.promoted else ledger
     if reading.candidate:
         return ledger
     watches, former = _present(ledger, asked, at)

@@ -56,6 +56,8 @@ def start(seen: Observed, wanted: Release, without: frozenset[str], now: datetim
         message += f", without {names(without)}: not back on the stable version in time"
     begun = {"attempt": attempt, "candidate": wanted, "seed": f"{seen.metadata.uid}/{attempt}", "decision": None}
     changes = {**begun, **memory.step_begins(seen, 0, now), **(memory.passed_over(seen, without, now) if without else {})}
+    if seen.status.stable is not None and turned_bad(seen) is not None:
+        changes |= memory.distrusted(seen, seen.status.stable)  # if the new version is promoted, this one is the one before
     update = progressing(seen, reasons.STARTED, message)
     return remember_rollout(seen, update, now, analysis=None, timeline=noted(seen, update, now)["timeline"][-1:], **changes)
 
