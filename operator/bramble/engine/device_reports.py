@@ -35,7 +35,7 @@ class DeviceReports:
         self._clock = clock
         self._reports: dict[str, tuple[float, Report]] = {}
         self._interrupted: dict[str, tuple[float, float, Report]] = {}
-        self._ended: dict[str, Report] = {}
+        self._ended: dict[str, tuple[float, Report]] = {}
         self._progress: dict[tuple[ObjectRef, str], tuple[float, Progress]] = {}
         self._online: dict[str, bool] = {}
         self._complete_since: float | None = None
@@ -79,7 +79,7 @@ class DeviceReports:
             for node, (silent_since, back_since, before) in self._interrupted.items()
             if before.fleet == fleet
         }
-        ended = {node: before for node, before in self._ended.items() if before.fleet == fleet}
+        ended = {node: before for node, (_, before) in self._ended.items() if before.fleet == fleet}
         return Devices(_WithAges(of_fleet, now), self.proves_silence, interruptions, ended)
 
     def progress(self, ref: ObjectRef, step: str) -> SeenProgress | None:
@@ -107,7 +107,7 @@ class DeviceReports:
         if known is not None and self._interrupted_between(known[0], at, known[1], report):
             self._interrupted[report.node] = (known[0], at, known[1])
         if known is not None and not _same_process(known[1], report):
-            self._ended[report.node] = known[1]
+            self._ended[report.node] = known
         self._reports[report.node] = (at, report)
         return known is None or any(getattr(known[1], name) != getattr(report, name) for name in NEWS)
 
@@ -133,7 +133,7 @@ class DeviceReports:
         now = self._clock()
         self._reports = {node: (at, report) for node, (at, report) in self._reports.items() if now - at < FORGET_SECONDS}
         self._interrupted = {node: found for node, found in self._interrupted.items() if now - found[1] < FORGET_SECONDS}
-        self._ended = {node: before for node, before in self._ended.items() if node in self._reports}
+        self._ended = {node: found for node, found in self._ended.items() if now - found[0] < FORGET_SECONDS}
         online = {node: now - at < OFFLINE_SECONDS for node, (at, _) in self._reports.items()}
         turned = {self._reports[node][1].fleet for node, is_on in online.items() if self._online.get(node) != is_on}
         self._online = online
