@@ -360,6 +360,12 @@ RATIOS = ("spec.splits", "must sum to 1", "change one of them")
             "feedback can undo a version, and is never the only reason to promote one",
             "add another metric",
         ),
+        case(
+            "volunteers beside memory, which passes after its last look whatever it has seen",
+            ROLLOUT,
+            {"spec.analysis.guardrails": [{"metric": "feedback"}, {"metric": "memory"}]},
+            "feedback can undo a version, and is never the only reason to promote one",
+        ),
         case("an unknown verdict", ROLLOUT, {"spec.analysis.onUndecided": "Hope"}, "onUndecided", '"Hope"', '"Abort"'),
     ],
 )

@@ -57,8 +57,9 @@ def _names(field: str) -> tuple[str, ...]:
 
 def _events() -> str:
     """What one event is, by metric, as a sentence."""
-    kinds = dict.fromkeys(metric.event for metric in IN_A_SPEC)
-    phrases = (f"{kind} for {', '.join(metric.name for metric in IN_A_SPEC if metric.event == kind)}" for kind in kinds)
+    counted = [metric for metric in IN_A_SPEC if "minEvents" in metric.takes]
+    kinds = dict.fromkeys(metric.event for metric in counted)
+    phrases = (f"{kind} for {', '.join(metric.name for metric in counted if metric.event == kind)}" for kind in kinds)
     return f"Events are {'; '.join(phrases)}."
 
 

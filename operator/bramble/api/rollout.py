@@ -94,11 +94,12 @@ class Strategy(SpecPart):
 
 
 def _another_reason() -> Rule:
-    """A metric that is never the only reason to promote has another one beside it."""
+    """A metric that is never the only reason to promote has one beside it that passes by what it has counted."""
     names = [metric.name for metric in IN_A_SPEC if not metric.promotes]
+    counted = [metric.name for metric in IN_A_SPEC if metric.promotes and isinstance(metric, CountedMetric)]
     return Rule(
-        "!has(self.guardrails) || self.guardrails.size() == 0"
-        f" || self.guardrails.exists(one, !(one.metric in [{', '.join(map(quoted, names))}]))",
+        f"!has(self.guardrails) || !self.guardrails.exists(one, one.metric in [{', '.join(map(quoted, names))}])"
+        f" || self.guardrails.exists(one, one.metric in [{', '.join(map(quoted, counted))}])",
         f"guardrails: {' and '.join(names)} can undo a version, and is never the only reason to promote one, since people choose what they"
         " speak up about; add another metric, such as errors",
     )

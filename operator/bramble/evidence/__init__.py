@@ -6,7 +6,7 @@ after each report, and stopped at any moment. All figures are natural logarithms
 
 `ratio` compares a candidate with a stable cohort, and `rate` a candidate with a fixed rate. `baselines` says what to expect of each node
 by its own history, `drift` measures how far nodes leave that by themselves, `cohorts` what they show one by one, and `verdict` decides.
-`losses` is for nodes that fall silent. `growth` is for memory; the operator does not decide by it yet. Functions broadcast over
+`losses` is for nodes that fall silent, and `growth` for memory. Functions broadcast over
 leading axes: the operator has none, the simulation one for its rollouts. The guarantee and its assumptions are in
 docs/design/2026-12-01-evidence.md.
 """
