@@ -23,21 +23,12 @@ from bramble.guardrails.catalogue import IN_A_SPEC
 from bramble.guardrails.growth import DEFAULT_GROWTH
 
 DEFAULT_RATIO = "1.5"
-
-
 DEFAULT_EVENTS = 400
-
-
 DEFAULT_NODES = 1
-
-
 ALLOWED_GROWTH = f"{DEFAULT_GROWTH:g}Mi"
 """What a guardrail that leaves `maxRatio`, `minEvents`, `minNodes` or `allowedGrowth` out is judged with."""
 
-
 METRIC_NAMES = tuple(metric.name for metric in IN_A_SPEC)
-
-
 MetricName = Annotated[str, OneOf(METRIC_NAMES)]
 
 

@@ -21,7 +21,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bramble.evidence.mixture import EVEN, POINTS, SMALL, STEPS, Floats, last_axis, log_sum
+from bramble.evidence.drift import sum_variance
+from bramble.evidence.mixture import EVEN, POINTS, STEPS, Floats, last_axis, log_sum
 from bramble.evidence.nodes import DECIMALS
 from bramble.evidence.rate import rate_test
 
@@ -106,6 +107,4 @@ def own_spread(bad: float, expected: ArrayLike, variance: ArrayLike) -> float:
         expected: bad events that are expected of each node, on any scale, [nodes].
         variance: the relative variance of each node's rate, drift included, [nodes].
     """
-    e, v = np.asarray(expected, np.float64), np.asarray(variance, np.float64)
-    of_nodes = float((e**2 * v).sum() / max(float(e.sum()), SMALL) ** 2)
-    return sqrt(log1p(1 / (bad + 1)) + log1p(of_nodes))
+    return sqrt(log1p(1 / (bad + 1)) + log1p(float(sum_variance(expected, variance))))

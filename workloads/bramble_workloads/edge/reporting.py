@@ -95,7 +95,8 @@ def within(most: int, report: Report) -> Report:
     """The report in at most so many bytes, with at most `CONFUSION_BYTES` of counts by class. First its messages are shortened, then counts
     by class are left out, then counters, always the last ones first.
     """
-    report = _with_confusions_of(room := CONFUSION_BYTES, report)
+    room = CONFUSION_BYTES
+    report = _with_confusions_of(room, report)
     if _size(report) <= most:
         return report
     running = tuple(

@@ -104,7 +104,7 @@ class Counts:
             counted = [
                 line for line in self._of_release(report.counters, release) if (line.cohort, line.attempt) == (cohort, status.attempt)
             ]
-            if counted or (node in candidates and node in self.serving):
+            if counted or node in self.serving:
                 lines[node] = Line(f"{report.boot_id}/{report.instance}", add_up(counted))
         return lines
 

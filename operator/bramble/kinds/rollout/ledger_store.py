@@ -19,14 +19,11 @@ from bramble.kube.resources import CONFIG_MAP, Manifest
 KEY = "evidence.json.zz"
 """Key of the ConfigMap's `binaryData`: the canonical JSON of a `Ledger`, compressed by zlib. Its nodes follow in lines of their own."""
 
-
 LINE = 100
 """Nodes of a line. While JSON is read or written, no other thread of the process runs, so the event loop must not wait for all nodes."""
 
-
 LIMIT = 900 * 1024
 """Bytes that the ledger may have as base64; an object of the API server may have 1 MiB."""
-
 
 LARGEST = 32 * 2**20
 """Bytes of JSON that are read at most. Somebody may have put anything into the ConfigMap."""
