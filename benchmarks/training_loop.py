@@ -58,7 +58,7 @@ CASES = {
         ClassifierTrainer(architecture="small-cnn", image_size=16, channels="L"),
         ClassifierHyperparameters(epochs=8, batch_size=32, learning_rate=0.003),
         samples=1200,
-        pairs=15,
+        pairs=60,
     ),
     "efficientnet-lite0": Case(
         ClassifierTrainer(architecture="efficientnet_lite0", image_size=96, channels="RGB"),
