@@ -18,7 +18,7 @@ from minio import Minio
 from examples.digits.stocking import stock
 from tests.chaos.operator_process import STORE_ENDPOINT, OperatorProcess
 from tools.cluster import Cluster
-from tools.cluster.audit import audit_events
+from tools.cluster.audit import audit_events, is_dry_run
 from tools.cluster.lifecycle import REPOSITORY
 from tools.cluster.waiting import wait
 
@@ -193,7 +193,7 @@ def creations(audit_log: Path, namespaces: Container[str]) -> Counter[Child]:
     found: Counter[Child] = Counter()
     for event in audit_events(audit_log):
         ref = event.get("objectRef", {})
-        created = event["verb"] in ("create", "patch") and event.get("responseStatus", {}).get("code") == CREATED
+        created = event["verb"] in ("create", "patch") and event.get("responseStatus", {}).get("code") == CREATED and not is_dry_run(event)
         if created and ref.get("namespace") in namespaces and "aiohttp" in event.get("userAgent", ""):
             found[Child(ref["resource"], ref["namespace"], ref.get("name", "?"))] += 1
     return found
