@@ -126,6 +126,29 @@ def test_a_config_map_that_was_not_made_with_its_job_is_made_afterwards() -> Non
     assert [item.manifest["kind"] for item in outcome.items] == ["Job", "ConfigMap"]
 
 
+STARTS = Pod(name="p", node="n1")
+
+
+@pytest.mark.parametrize(
+    ("since", "pods", "begun", "kind"),
+    [
+        pytest.param(59, (STARTS,), False, UnderWay, id="less than a minute has passed"),
+        pytest.param(60, (STARTS,), False, Renewed, id="a minute has passed"),
+        pytest.param(999, (), False, UnderWay, id="no pod holds a node"),
+        pytest.param(999, (STARTS,), True, UnderWay, id="the ConfigMap is there"),
+        pytest.param(999, (RUNS,), False, UnderWay, id="it runs: somebody deleted the ConfigMap afterwards"),
+    ],
+)
+def test_a_pod_whose_config_map_is_refused_does_not_hold_its_node(since: int, pods: Any, begun: bool, kind: type) -> None:
+    """A quota was used up after the dry run, and after the Job was made."""
+    job = Job(name="j", since=NOW - timedelta(seconds=since), had_pods=bool(pods))
+    outcome = step(StepSeen(job=job, pods=pods, begun=begun))
+    assert isinstance(outcome, kind)
+    if isinstance(outcome, Renewed):
+        assert outcome.attempts == Conversion(attempt=3, failures=1, state="Running"), "no budget is charged"
+        assert "did not begin within 60 s, without its ConfigMap: attempt 3 follows" in outcome.message
+
+
 def test_a_running_container_is_waited_for_and_its_node_is_named() -> None:
     pod = Pod(name="p", node="node-1", containers=(Container(name="step", running=True),))
     outcome = step(StepSeen(job=Job(name="j"), pods=(pod,)))

@@ -21,6 +21,7 @@ STEP = Containers(init=(), main=("step",), fields={"step": "spec.jobs.resources.
 RUNS = Pod(name="p", uid="u-runs", node="n1", containers=(Container(name="step", running=True),))
 STARTS = Pod(name="p", uid="u-starts", node="n1")
 NOWHERE = Pod(name="p", uid="u-nowhere")
+STUCK = Pod(name="p", uid="u-stuck", node="n1", no_sandbox_since=NOW)
 
 
 class Events:
@@ -38,6 +39,7 @@ class Events:
         pytest.param(JOB, (), 1, "ads/u-job", id="it has no pod"),
         pytest.param(JOB, (RUNS,), 2, "ads/u-job", id="it has a part of its pods"),
         pytest.param(JOB, (RUNS, STARTS), 2, "ads/u-starts", id="a pod has a node and does not start"),
+        pytest.param(JOB, (STARTS, STUCK), 2, "ads/u-stuck", id="one of two pods is stuck"),
         pytest.param(JOB, (NOWHERE,), 1, "", id="a pod has no node, which its own condition explains"),
         pytest.param(JOB, (RUNS, RUNS), 2, "", id="everything runs"),
     ],

@@ -29,8 +29,8 @@ ends = st.lists(st.sampled_from(["result", "error", "lost", "final"]), min_size=
 crashes = st.sets(st.integers(min_value=0, max_value=120), max_size=20)
 
 
-def cluster(ends: list[End], passes: bool, vanish: bool = False) -> World:
-    api = FakeApi()
+def cluster(ends: list[End], passes: bool, vanish: bool = False, api: FakeApi | None = None) -> World:
+    api = api or FakeApi()
     ready = {"type": "Ready", "status": "True", "reason": "Snapshotted", "message": ""}
     dataset = {"name": "tape", "namespace": "ns", "uid": "uid-dataset"}
     status = {"version": DATASET, "conditions": [ready], "observedGeneration": 1}

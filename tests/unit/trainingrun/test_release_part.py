@@ -18,11 +18,23 @@ STARTING = {"reason": "ContainerCreating"}
 NOWHERE = {"type": "PodScheduled", "status": "False", "message": "0/5 nodes are available: 1 Insufficient nvidia.com/gpu."}
 PULLING = {"reason": "ImagePullBackOff", "message": "not found"}
 NO_SECRET = {"reason": "CreateContainerConfigError", "message": 'secret "bramble-store" not found'}
+CRASHES = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container=sidecar"}
 UNSCHEDULED = pod(1, node="", phase="Pending", conditions=(NOWHERE,), waiting={})
+BOTH_START = tuple(pod(rank, waiting=STARTING) for rank in (0, 1))
+NO_VOLUME = 'FailedMount: MountVolume.SetUp failed for volume "store" : secret "bramble-store" not found'
 
 
 def bound(seconds: float) -> dict[str, Any]:
     return {"type": "PodScheduled", "status": "True", "lastTransitionTime": rfc3339(ago(seconds))}
+
+
+def no_sandbox(seconds: float) -> dict[str, Any]:
+    """No volume of the pod is mounted, since so long."""
+    return {"type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": rfc3339(ago(seconds))}
+
+
+def without_config_map(*pods: dict[str, Any], started: float) -> Any:
+    return training(attempt(*pods, job_=job(started=started), begun=False))
 
 
 def nowhere(started: float, deadline: int, *more: dict[str, Any]) -> Any:
@@ -57,6 +69,12 @@ def part(*pods: dict[str, Any], started: float, warning: str = "", deadline: int
             "the image cannot be pulled, since less than ten minutes",
             part(pod(0), pod(1, waiting=PULLING, conditions=(bound(599),)), started=999),
         ),
+        case(
+            "a volume cannot be mounted, since less than ten minutes",
+            part(pod(0), pod(1, waiting=STARTING, conditions=(bound(999), no_sandbox(599))), started=999),
+        ),
+        case("there is no ConfigMap, since less than a minute", without_config_map(*BOTH_START, started=59)),
+        case("there is no ConfigMap, and no pod that holds a node", without_config_map({}, {}, started=999)),
         case("Kueue holds the Job back", training(attempt(pod(0), {}, job_=job(suspend=True), warning=QUOTA))),
     ],
 )
@@ -84,6 +102,17 @@ def test_an_attempt_that_goes_on(seen: Any) -> None:
             part(pod(0, waiting=NO_SECRET, conditions=(bound(600),)), pod(1, waiting=NO_SECRET, conditions=(bound(600),)), started=999),
             'secret "bramble-store" not found',
         ),
+        case(
+            "a volume has not been mounted for ten minutes, and the other pod starts",
+            part(pod(0, waiting=STARTING), pod(1, waiting=STARTING, conditions=(no_sandbox(600),)), started=999, warning=NO_VOLUME),
+            f"pod run-train-1-1-x does not start on node gpu-2 ({NO_VOLUME})",
+        ),
+        case(
+            "the sidecar has failed again and again for ten minutes",
+            part(*(pod(rank, container="sidecar", waiting=CRASHES, conditions=(bound(600),)) for rank in (0, 1)), started=999),
+            "pod run-train-1-0-x",
+        ),
+        case("there has been no ConfigMap for a minute", without_config_map(*BOTH_START, started=60), "pod run-train-1-0-x starts"),
         case("no pod has had a node, and the Job's deadline is near", nowhere(3480, 3600), "1 Insufficient nvidia.com/gpu"),
         case("the same where the deadline is short", nowhere(48, 60), "1 Insufficient nvidia.com/gpu"),
         case(

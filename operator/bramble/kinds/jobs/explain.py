@@ -12,8 +12,21 @@ from bramble.contracts.exit_codes import ExitCode
 from bramble.contracts.jobs.termination import Termination
 from bramble.kinds.jobs.pod import End, Pod
 
-PULL_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+PULL_REASONS = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+    "SignatureValidationFailed",
+)
+STARTING = ("", "ContainerCreating", "PodInitializing")
+"""What the kubelet says of a container that waits for nothing but its turn."""
+
+CRASHED = "CrashLoopBackOff"
+"""What it says of a container that ran, failed, and will be started again."""
+
 NODE_LOST_REASONS = ("DeletionByTaintManager", "DeletionByPodGC")
 
 KIND_BY_CODE: Mapping[int, CauseKind] = {
@@ -77,7 +90,7 @@ def waiting_message(
             return f"image {container.image} of container {container.name}, {GUEST}, cannot be pulled ({why}); {GUEST_REMEDY}"
         if container.waiting in PULL_REASONS:
             return f"image {container.image} cannot be pulled ({why}); {image_remedy}; {login_remedy}"
-        if container.waiting in CONFIG_REASONS:
+        if container.waiting not in (*STARTING, CRASHED):
             said = f", {GUEST}," if guest else ""
             return f"container {container.name}{said} of pod {pod.name} cannot be made ({why})"
     if pod.node is None:
@@ -91,7 +104,21 @@ def waiting_message(
 
 def lacks_image_or_settings(pod: Pod) -> bool:
     """Whether the pod has a node and does not start there, because an image cannot be pulled or a container cannot be made."""
-    return any(container.waiting in (*PULL_REASONS, *CONFIG_REASONS) for container in pod.containers)
+    return any(container.waiting not in (*STARTING, CRASHED) for container in pod.containers)
+
+
+def is_stuck(pod: Pod) -> bool:
+    """Whether the pod has a node and cannot start there now: a volume cannot be mounted or its network be made, or a container lacks its
+    image or its settings, or fails again and again. A pod of which this stays true holds its node for nothing.
+    """
+    waits = any(container.waiting not in STARTING for container in pod.containers)
+    return pod.node is not None and (pod.no_sandbox_since is not None or waits)
+
+
+def first_waiting(pods: Sequence[Pod]) -> Pod:
+    """The one of some pods that wait which tells best why: no node takes it, else it is stuck, else the first."""
+    nowhere = (pod for pod in pods if pod.unschedulable is not None)
+    return next(nowhere, next(filter(is_stuck, pods), pods[0]))
 
 
 def last_word(pod: Pod, container: str) -> Termination | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bramble.contracts.cause import Cause, describe_cause
@@ -132,9 +132,9 @@ def advance(
             if is_outdated(seen.job, seen.pods, (CONTAINER,), children):
                 following = next_attempt(attempts)
                 return Renewed(following, renewed_message(name, following.attempt))
-            if _is_given_up(seen, now):
+            if within := _given_up_within(seen, now):
                 following = next_attempt(attempts)
-                return Renewed(following, never_began_message(name, following.attempt, message))
+                return Renewed(following, never_began_message(name, following.attempt, message, within))
             return UnderWay(message, () if seen.begun else children, since)
         case Running(node):
             return UnderWay(f"{name} runs on node {node}")
@@ -149,12 +149,18 @@ def advance(
     raise TypeError(f"{name}: {state} is no result of type {result_type.__name__}")  # `gather_step` checks the step of what it reads
 
 
-def _is_given_up(seen: StepSeen, now: datetime) -> bool:
-    """Whether the deadline of a Job is near whose work has not begun."""
+CONFIG_MAP_SECONDS = 60
+"""How long a Job holds its node without the ConfigMap that its pod mounts: a quota was used up after the Job was made, and refuses it."""
+
+
+def _given_up_within(seen: StepSeen, now: datetime) -> str:
+    """The time in words within which the work of a Job should have begun, if it has not and is given up now; empty otherwise."""
     job = seen.job
-    if job is None or job.gives_up_at is None or job.gives_up_at > now:
-        return False
-    return not may_have_begun(job, seen.pods, (CONTAINER,))
+    if job is None or may_have_begun(job, seen.pods, (CONTAINER,)):
+        return ""
+    if seen.pods and not seen.begun and job.since is not None and job.since + timedelta(seconds=CONFIG_MAP_SECONDS) <= now:
+        return f"{CONFIG_MAP_SECONDS} s, without its ConfigMap"
+    return "the deadline of its Job" if job.gives_up_at is not None and job.gives_up_at <= now else ""
 
 
 def renewed_message(name: str, following: int) -> str:
@@ -162,9 +168,9 @@ def renewed_message(name: str, following: int) -> str:
     return f"the work of {name} has not begun, and its Job would be made otherwise now: attempt {following} follows, no budget is charged"
 
 
-def never_began_message(name: str, following: int, why: str) -> str:
-    """What is said of an attempt whose work did not begin within the deadline of its Job."""
-    return f"the work of {name} did not begin within the deadline of its Job: attempt {following} follows, no budget is charged: {why}"
+def never_began_message(name: str, following: int, why: str, within: str = "the deadline of its Job") -> str:
+    """What is said of an attempt whose work did not begin in time."""
+    return f"the work of {name} did not begin within {within}: attempt {following} follows, no budget is charged: {why}"
 
 
 def _failed(name: str, attempts: Attempts, cause: Cause, counts_as: CountsAs) -> Repeated[Attempts] | GivenUp[Attempts]:

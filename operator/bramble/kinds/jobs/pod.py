@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from bramble.api.conditions import find
 from bramble.api.objects import moment
 from bramble.kinds.jobs.conditions import true_condition
 from bramble.kube.resources import Manifest
@@ -96,6 +97,8 @@ class Pod:
         deleted: when somebody deleted it; it is about to end.
         unschedulable: why no node takes it; None if the scheduler does not complain.
         disruption: the cluster takes it away.
+        no_sandbox_since: since when its volumes are not mounted or its network is not made (KEP-3085), also after it has ended; None if
+            they are, and while the kubelet has said nothing of it.
         containers: init containers first.
     """
 
@@ -110,6 +113,7 @@ class Pod:
     deleted: datetime | None = None
     unschedulable: str | None = None
     disruption: Disruption | None = None
+    no_sandbox_since: datetime | None = None
     containers: tuple[Container, ...] = ()
 
     @classmethod
@@ -120,6 +124,7 @@ class Pod:
         target = true_condition(manifest, "DisruptionTarget")
         refused = (item for item in status.get("conditions") or () if item["type"] == "PodScheduled" and item["status"] == "False")
         scheduled = true_condition(manifest, "PodScheduled")
+        sandbox = find(status.get("conditions") or (), "PodReadyToStartContainers") or {"status": "Unknown"}
         return cls(
             name=metadata["name"],
             uid=metadata.get("uid", ""),
@@ -132,6 +137,7 @@ class Pod:
             deleted=_deleted_at(metadata),
             unschedulable=next((item.get("message", "") for item in refused), None),
             disruption=Disruption(target.get("reason", ""), target.get("message", ""), _since(target)) if target is not None else None,
+            no_sandbox_since=_since(sandbox) if sandbox["status"] == "False" else None,
             containers=tuple(Container.of(each) for each in _container_statuses(status)),
         )
 

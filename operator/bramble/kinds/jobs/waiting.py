@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from bramble.errors import Refused
-from bramble.kinds.jobs.explain import PULL_REASONS
+from bramble.kinds.jobs.explain import PULL_REASONS, first_waiting
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import Pod
 from bramble.kinds.jobs.refusal import Containers, advice, blames_limit_range
@@ -30,7 +30,8 @@ WAIT_SHARE = 5
 async def read_warning(
     sources: Sources, namespace: str, job: Job | None, pods: Sequence[Pod], containers: Containers, wanted: int = 1
 ) -> str:
-    """What Kubernetes last warned of: about the Job if it has too few pods, else about the first pod that has a node and does not start.
+    """What Kubernetes last warned of: about the Job if it has too few pods, else about the pod that has a node and tells best why
+    it does not start.
 
     If pods are refused, it also says which field to set, and which LimitRange refuses them.
 
@@ -43,8 +44,8 @@ async def read_warning(
         return ""
     if len(pods) < wanted:
         return await explained_warning(sources, namespace, job.uid, containers)
-    starting = next((pod for pod in pods if pod.uid and pod.node is not None and not pod.has_started(containers.main[0])), None)
-    return await sources.warning(namespace, starting.uid) if starting is not None else ""
+    starting = [pod for pod in pods if pod.uid and pod.node is not None and not pod.has_started(containers.main[0])]
+    return await sources.warning(namespace, first_waiting(starting).uid) if starting else ""
 
 
 async def explained_warning(sources: Sources, namespace: str, uid: str, containers: Containers) -> str:

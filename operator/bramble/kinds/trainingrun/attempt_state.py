@@ -9,7 +9,7 @@ from bramble.api.conditions import find
 from bramble.api.trainingrun import Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
-from bramble.kinds.jobs.explain import CHART_REMEDY, lacks_image_or_settings, waiting_message
+from bramble.kinds.jobs.explain import CHART_REMEDY, first_waiting, is_stuck, waiting_message
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.waiting import FAILED_CREATE
 from bramble.kinds.trainingrun.attempt import (
@@ -62,15 +62,15 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
 
 
 REFUSED_SECONDS = 60
-"""How long some pods of an attempt hold their nodes while the API server refuses the others."""
+"""How long pods of an attempt hold their nodes while the API server refuses the others, or the ConfigMap that they mount."""
 
 UNSCHEDULED_SECONDS = 300
 """How long some pods of an attempt hold their nodes while no node takes the others. A cluster autoscaler needs some minutes for a node. The
 launchers wait for each other for twice as long."""
 
 UNSTARTED_SECONDS = 600
-"""How long a pod of an attempt holds its node while it lacks an image, or settings such as a Secret. By then the kubelet has tried to pull
-an image about six times."""
+"""How long a pod of an attempt holds its node while it is stuck there: it lacks an image, a volume, or settings such as a Secret. By then
+the kubelet has tried to pull an image about six times."""
 
 
 def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: str) -> AttemptState:
@@ -86,13 +86,14 @@ def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: st
         return Waiting(message, refused=refused, since=since, release_at=_sooner(release_at, _given_up_at(attempt)) if refused else None)
     waiting = [pod for pod in attempt.pods.values() if not pod.has_started(TRAIN)]
     if waiting:
-        unstarted = next((pod for pod in waiting if lacks_image_or_settings(pod)), waiting[0])
-        first = next((pod for pod in waiting if pod.unschedulable is not None), unstarted)
+        first = first_waiting(waiting)
         release_at = None
         if first.unschedulable is not None:
             release_at = _release_at(attempt, since, UNSCHEDULED_SECONDS)
-        elif lacks_image_or_settings(first):
-            release_at = _release_at(attempt, first.bound or since, UNSTARTED_SECONDS)
+        elif is_stuck(first):
+            release_at = _release_at(attempt, first.no_sandbox_since or first.bound or since, UNSTARTED_SECONDS)
+        if attempt.job is not None and not attempt.begun:
+            release_at = _sooner(release_at, _release_at(attempt, since, REFUSED_SECONDS))
         message = waiting_message(first, (TRAIN, FETCH, SIDECAR), image_remedy, attempt.warning)
         since = since if first.node is not None else None
         return Waiting(message, since=since, release_at=_sooner(release_at, _given_up_at(attempt)))
