@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from bramble.contracts.report import LOST_SECONDS, OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
+from bramble.engine.agent_processes import AgentProcesses
 from bramble.engine.clock import boottime
-from bramble.kinds.sources import Devices, Interruption
+from bramble.kinds.sources import Devices, Interruption, TwoAgents
 from bramble.kube.resources import Key
 
 REPORT_KIND = "Report"
@@ -27,8 +28,7 @@ class DeviceReports:
 
     Attributes:
         proves_silence: True when a missing report means that the device is silent: for `OFFLINE_SECONDS`, every gateway replica has
-        answered
-            and none of them was too young to have heard from every device.
+            answered and none of them was too young to have heard from every device.
     """
 
     def __init__(self, clock: Callable[[], float] = boottime) -> None:
@@ -37,7 +37,9 @@ class DeviceReports:
         self._interrupted: dict[str, tuple[float, float, Report]] = {}
         self._ended: dict[str, tuple[float, Report]] = {}
         self._progress: dict[tuple[ObjectRef, str], tuple[float, Progress]] = {}
-        self._online: dict[str, bool] = {}
+        self._processes = AgentProcesses()
+        self._state: dict[str, tuple[bool, bool]] = {}
+        """Node to whether it is online and whether two agents report for it, as of the last `turned`."""
         self._complete_since: float | None = None
         self.proves_silence = False
 
@@ -80,7 +82,12 @@ class DeviceReports:
             if before.fleet == fleet
         }
         ended = {node: before for node, (_, before) in self._ended.items() if before.fleet == fleet}
-        return Devices(_WithAges(of_fleet, now), self.proves_silence, interruptions, ended)
+        return Devices(_WithAges(of_fleet, now), self.proves_silence, interruptions, ended, self._two_agents(of_fleet, now))
+
+    def _two_agents(self, known: Mapping[str, tuple[float, Report]], now: float) -> dict[str, TwoAgents]:
+        """Of these nodes, those for which two agents report at the same time."""
+        found = ((node, self._processes.two_agents(node, report, now)) for node, (_, report) in known.items())
+        return {node: agents for node, agents in found if agents is not None}
 
     def progress(self, ref: ObjectRef, step: str) -> SeenProgress | None:
         """The newest progress of this object's step.
@@ -102,12 +109,16 @@ class DeviceReports:
     def _keep_report(self, at: float, report: Report) -> bool:
         """Keep a report that is newer than the known one. Returns whether it says something new."""
         known = self._reports.get(report.node)
+        if known is not None and self._processes.is_former(report, at, known[0]):
+            self._forget_false_reboot(report)
+            return False
         if known is not None and not _newer(report, at, known[1], known[0]):
             return False
         if known is not None and self._interrupted_between(known[0], at, known[1], report):
             self._interrupted[report.node] = (known[0], at, known[1])
         if known is not None and not _same_process(known[1], report):
             self._ended[report.node] = known
+            self._processes.succeeded(known[1], report, at)
         self._reports[report.node] = (at, report)
         return known is None or any(getattr(known[1], name) != getattr(report, name) for name in NEWS)
 
@@ -116,6 +127,12 @@ class DeviceReports:
         if before.boot_id != report.boot_id:
             return True
         return self._complete_since is not None and at - max(before_at, self._complete_since) > LOST_SECONDS
+
+    def _forget_false_reboot(self, report: Report) -> None:
+        """A process that reports after its successor has not ended by a reboot, and the node was not interrupted."""
+        interrupted = self._interrupted.get(report.node)
+        if interrupted is not None and _same_process(interrupted[2], report) and self._processes.returned(report):
+            del self._interrupted[report.node]
 
     def _keep_progress(self, at: float, progress: Progress) -> bool:
         """Keep progress of a later attempt, or later progress of the same. Returns whether it says something new."""
@@ -129,14 +146,19 @@ class DeviceReports:
         return known is None or known[1] != progress
 
     def turned(self) -> set[str]:
-        """The fleets of which a device came online or fell silent since the last call. Very old reports are dropped."""
+        """The fleets of which a device came online or fell silent, or got or lost a second agent, since the last call.
+
+        What is very old is dropped.
+        """
         now = self._clock()
         self._reports = {node: (at, report) for node, (at, report) in self._reports.items() if now - at < FORGET_SECONDS}
         self._interrupted = {node: found for node, found in self._interrupted.items() if now - found[1] < FORGET_SECONDS}
         self._ended = {node: found for node, found in self._ended.items() if now - found[0] < FORGET_SECONDS}
-        online = {node: now - at < OFFLINE_SECONDS for node, (at, _) in self._reports.items()}
-        turned = {self._reports[node][1].fleet for node, is_on in online.items() if self._online.get(node) != is_on}
-        self._online = online
+        self._processes.forget(now - FORGET_SECONDS)
+        twice = self._two_agents(self._reports, now)
+        state = {node: (now - at < OFFLINE_SECONDS, node in twice) for node, (at, _) in self._reports.items()}
+        turned = {self._reports[node][1].fleet for node, present in state.items() if self._state.get(node) != present}
+        self._state = state
         return turned
 
 

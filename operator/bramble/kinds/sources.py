@@ -28,6 +28,17 @@ class Interruption:
 
 
 @dataclass(frozen=True, slots=True)
+class TwoAgents:
+    """Two agents, or more, report for one node at the same time.
+
+    Attributes:
+        machines: on how many machines they run, as far as their boots tell.
+    """
+
+    machines: int
+
+
+@dataclass(frozen=True, slots=True)
 class Devices:
     """The newest report of each node of a fleet, from all replicas of the gateway.
 
@@ -37,12 +48,14 @@ class Devices:
             for every node to report to it.
         interruptions: node to its last interruption of the last hour, as far as this process has seen it.
         ended: node to the last report of the agent's process before the present one, as far as this process has seen it.
+        two_agents: the nodes for which two agents report at the same time. Nobody can tell which of them is meant.
     """
 
     reports: Mapping[str, SeenReport]
     proves_silence: bool
     interruptions: Mapping[str, Interruption] = field(default_factory=dict)
     ended: Mapping[str, Report] = field(default_factory=dict)
+    two_agents: Mapping[str, TwoAgents] = field(default_factory=dict)
 
 
 class Sources(Protocol):

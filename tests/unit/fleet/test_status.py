@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from bramble.kinds.fleet.status import EVENTS, deleting, invalid, state
+from bramble.kinds.fleet.status import EVENTS, deleting, fields, invalid, state
+from bramble.kinds.sources import TwoAgents
 from bramble.kinds.status_update import StatusUpdate
 from tests.unit.fleet.rows import devices, node, observed
 from tests.unit.kinds.saying import said
@@ -14,9 +16,10 @@ from tests.unit.kinds.saying import said
 row = pytest.param
 
 
-def of(ages: Mapping[str, float], *, proves: bool = True, nodes: str = "ab", ca: str = "PEM") -> StatusUpdate:
-    """The state of a fleet of these nodes, of which these have reported."""
-    return state(observed([node(name) for name in nodes], devices=devices(ages, proves_silence=proves), gateway_ca=ca))
+def of(ages: Mapping[str, float], *, proves: bool = True, nodes: str = "ab", ca: str = "PEM", twice: str = "") -> StatusUpdate:
+    """The state of a fleet of these nodes, of which these have reported, and of these two agents each."""
+    heard = replace(devices(ages, proves_silence=proves), two_agents=dict.fromkeys(twice, TwoAgents(machines=2)))
+    return state(observed([node(name) for name in nodes], devices=heard, gateway_ca=ca))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,8 @@ def of(ages: Mapping[str, float], *, proves: bool = True, nodes: str = "ab", ca:
         row(of({"a": 1}, proves=False), "Unknown", "Unknown/SilenceUnproven", id="nothing proves that a node is silent"),
         row(of({"a": 1, "b": 1}), "Online", "True/AllOnline", id="all agents answer"),
         row(of({"a": 1, "b": 20}), "Online", "True/SomeOffline", id="some agents answer"),
+        row(of({"a": 1, "b": 20}, twice="a"), "Online", "True/TwoAgents", id="two agents report for a node"),
+        row(of({"a": 1, "b": 1}, twice="x"), "Online", "True/AllOnline", id="two agents report for a node of no fleet"),
         row(of({"a": 20}), "Offline", "False/NoneOnline", id="no agent answers any more"),
         row(invalid("spec.boards: too short"), "Invalid", "False/InvalidSpec", id="the spec cannot be used"),
         row(deleting("removing the agents"), "Deleting", "False/Deleting", id="it is being deleted"),
@@ -37,3 +42,13 @@ def of(ages: Mapping[str, float], *, proves: bool = True, nodes: str = "ab", ca:
 def test_phase_and_condition(update: StatusUpdate, phase: str, ready: str) -> None:
     assert said(update) == (phase, {"Ready": ready})
     assert update.events is EVENTS
+
+
+def test_a_node_with_two_agents_is_named_with_what_may_have_happened_and_what_to_do() -> None:
+    message = of({"a": 1, "b": 1, "c": 20}, nodes="abc", twice="ab").conditions[0].message
+    for part in ("2 of 3 nodes online; offline: c; two agents report as a, b", "as after copying an SD card", "switch one off"):
+        assert part in message
+    one = replace(devices({"a": 1}), two_agents={"a": TwoAgents(machines=1)})
+    seen = observed([node("a")], devices=one)
+    assert "a pod did not end" in state(seen).conditions[0].message
+    assert [each.node for each in fields(seen, {})["excluded"]] == ["a"]

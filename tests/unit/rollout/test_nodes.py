@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bramble.contracts.report import CandidateState, SeenReport
 from bramble.kinds.rollout.nodes import MAX_SEQ_AHEAD
 from bramble.kinds.rollout.observed import Observed
-from tests.unit.rollout.rows import NODES, V1, V2, device, digest, observed, orders, out, tried
+from bramble.kinds.rollout.status import figures
+from bramble.kinds.sources import TwoAgents
+from tests.unit.rollout.rows import NODES, V1, V2, canaries, device, digest, interruption, observed, orders, out, tried, with_candidate
 
 row = pytest.param
 TRYING = CandidateState(package=digest("2.0.0"), state="trying")
@@ -90,3 +94,23 @@ def test_which_nodes_last_reported_that_they_are_on_a_version(seen: SeenReport, 
 )
 def test_the_highest_seq(seq: int, highest: int) -> None:
     assert observed(written=orders(), reports={"a": device("a", seq=seq)}).highest_seq == highest
+
+
+def with_two_agents(seen: Observed, *nodes: str) -> Observed:
+    return replace(seen, devices=replace(seen.devices, two_agents=dict.fromkeys(nodes, TwoAgents(machines=2))))
+
+
+def test_a_node_with_two_agents_neither_counts_nor_is_it_lost_nor_does_it_serve() -> None:
+    """What either of them counts, serves or survives is not known to be the node's."""
+    reboot = {"a": interruption(device("a", V2, attempt=2))}
+    certain = with_candidate(canaries("a", errors=100), interruptions=reboot)
+    assert (certain.evidence[0].candidate.bad, certain.evidence[1].candidate.bad) == (1, 100), "else this proves nothing"
+    for seen in (with_two_agents(certain, "a"), with_two_agents(with_candidate(canaries("a", errors=100, silent=["a"])), "a")):
+        assert [(each.candidate.bad, each.candidate.events) for each in seen.evidence[1:]] == [(0, 0)] * len(seen.evidence[1:])
+        assert seen.evidence[0].candidate.bad == 0
+        assert seen.nodes.doubtful == {"a"}
+        assert not seen.nodes.verified(V2)
+        assert not seen.nodes.silent(NODES)
+        assert figures(seen)["nodes"].unreachable == ("a",)
+        assert seen.counts.memory("candidate") == {}
+    assert with_two_agents(certain, "b").evidence[1].stable.nodes == certain.evidence[1].stable.nodes - 1

@@ -20,6 +20,7 @@ AGENTS_STARTING = "AgentsStarting"
 NONE_ONLINE = "NoneOnline"
 SILENCE_UNPROVEN = "SilenceUnproven"
 SOME_OFFLINE = "SomeOffline"
+TWO_AGENTS = "TwoAgents"
 ALL_ONLINE = "AllOnline"
 DELETING = "Deleting"
 
@@ -29,6 +30,7 @@ EVENTS: Mapping[str, EventType] = {
     SOME_OFFLINE: "Normal",
     DELETING: "Normal",
     NONE_ONLINE: "Warning",
+    TWO_AGENTS: "Warning",
     NO_GATEWAY_CA: "Warning",
     INVALID_SPEC: "Warning",
 }
@@ -73,7 +75,8 @@ def fields(seen: Observed, unprepared: Mapping[str, str]) -> dict[str, Any]:
         for board in seen.fleet.spec.boards
     )
     stopped = {agent.node: f"its agent does not run: {_short(agent.problem)}" for agent in seen.stopped if agent.node and agent.problem}
-    waiting = tuple(Excluded(node=node, reason=reason) for node, reason in sorted({**stopped, **unprepared}.items()))
+    twice = {member.name: _why_two(seen, member.name) for member in members if member.name in seen.devices.two_agents}
+    waiting = tuple(Excluded(node=node, reason=reason) for node, reason in sorted({**stopped, **unprepared, **twice}.items()))
     excluded = (*waiting, *seen.membership.excluded)[:EXCLUDED_SHOWN]
     return {"nodes": len(members), "online": len(online), "boards": boards, "excluded": excluded}
 
@@ -96,6 +99,9 @@ def state(seen: Observed) -> StatusUpdate:
     if nodes["unknown"]:
         unknown = f"{_named(nodes['unknown'])} unknown: a gateway replica does not answer or has just started"
         return _update("Unknown", Condition(READY, "Unknown", SILENCE_UNPROVEN, f"{count}; {unknown}"))
+    if twice := [node for node in sorted(nodes["online"]) if node in seen.devices.two_agents]:
+        offline = f"; offline: {_named(silent)}" if silent else ""
+        return _update("Online", ready(TWO_AGENTS, f"{count}{offline}; two agents report as {_named(twice)}: {_why_two(seen, twice[0])}"))
     if not silent:
         return _update("Online", ready(ALL_ONLINE, count))
     if nodes["online"]:
@@ -107,6 +113,17 @@ def state(seen: Observed) -> StatusUpdate:
         )
     message = f"{count} yet; waiting for the agents of {_named(silent)}{f': {why}' if why else ''}"
     return _update("Pending", not_ready(AGENTS_STARTING, message))
+
+
+def _why_two(seen: Observed, node: str) -> str:
+    """What may have given a node two agents, and what to do."""
+    if seen.devices.two_agents[node].machines > 1:
+        cause = "two machines have this name, as after copying an SD card"
+        remedy = "switch one off or give it another node name, then delete the agent's pod"
+    else:
+        cause = "two run on one machine, as when a pod did not end"
+        remedy = "end the one without a pod"
+    return f"{cause}. Rollouts leave the node out: {remedy}"
 
 
 def _short(problem: str) -> str:

@@ -90,7 +90,7 @@ class Counts:
 
     def _ended_lines(self, candidates: frozenset[str]) -> Mapping[str, Line]:
         """The same of the agent's process before the present one."""
-        members, name = self.nodes.fleet.nodes.keys() | candidates, self.nodes.fleet.name
+        members, name = (self.nodes.fleet.nodes.keys() | candidates) - self.nodes.devices.two_agents.keys(), self.nodes.fleet.name
         ended = {node: report for node, report in self.nodes.devices.ended.items() if node in members and report.fleet == name}
         return self._counted(ended, candidates)
 

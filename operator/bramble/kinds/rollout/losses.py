@@ -88,7 +88,8 @@ def _interrupted(
     if stable is not None:
         theirs = nodes.interrupted_on(stable, everyone)
     else:
-        theirs = {node: each.silent_since_seconds for node, each in nodes.devices.interruptions.items() if node in everyone}
+        certain = everyone - nodes.devices.two_agents.keys()
+        theirs = {node: each.silent_since_seconds for node, each in nodes.devices.interruptions.items() if node in certain}
     return {node: Silence(seconds, node in mine, node in theirs) for node, seconds in {**theirs, **mine}.items()}
 
 
@@ -104,6 +105,6 @@ def unheard_with_candidate(status: Status, nodes: Nodes, *, last_step: bool) -> 
     A node that has left the fleet had taken it. Before the last step, so had the nodes of a step that is watched. Of the last step's nodes
     only those of the ledger are known to have taken it (`loss_counting`).
     """
-    unheard = frozenset(node for node in candidate_members(status, nodes) if nodes.report(node) is None)
+    unheard = frozenset(node for node in candidate_members(status, nodes) - nodes.devices.two_agents.keys() if nodes.report(node) is None)
     departed = unheard & frozenset(status.departed)
     return departed | (unheard - frozenset(status.passed_over)) if status.step_started_at and not last_step else departed

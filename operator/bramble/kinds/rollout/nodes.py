@@ -59,12 +59,18 @@ class Nodes:
     assignment: Assignment | None
 
     def report(self, node: str) -> SeenReport | None:
-        """The last report of a node; None where it has not reported for this fleet."""
+        """The last report of a node; None where it has not reported for this fleet, or two agents report for it."""
         return self._of_fleet.get(node)
 
     @cached_property
     def _of_fleet(self) -> Mapping[str, SeenReport]:
-        return {node: seen for node, seen in self.devices.reports.items() if seen.report.fleet == self.fleet.name}
+        reports, doubtful = self.devices.reports, self.devices.two_agents.keys()
+        return {node: seen for node, seen in reports.items() if seen.report.fleet == self.fleet.name and node not in doubtful}
+
+    @cached_property
+    def doubtful(self) -> frozenset[str]:
+        """Nodes for which two agents report. What either of them says is left aside, and they are not silent."""
+        return frozenset(self.devices.two_agents.keys() & self.fleet.nodes.keys())
 
     @cached_property
     def reachable(self) -> frozenset[str]:
@@ -122,7 +128,8 @@ class Nodes:
         """
         if not self.devices.proves_silence:
             return frozenset()
-        return frozenset(node for node in nodes if (seen := self.report(node)) is None or seen.age_seconds > LOST_SECONDS)
+        known = (node for node in nodes if node not in self.devices.two_agents)
+        return frozenset(node for node in known if (seen := self.report(node)) is None or seen.age_seconds > LOST_SECONDS)
 
     def last_reported_on(self, release: Release, nodes: Iterable[str], attempt: int | None = None) -> frozenset[str]:
         """Of these nodes, those that served this version, or were trying it, when they last reported.
@@ -151,7 +158,7 @@ class Nodes:
         digests = set(release.packages.values())
         found = {}
         for node in nodes:
-            interruption = self.devices.interruptions.get(node)
+            interruption = self.devices.interruptions.get(node) if node not in self.devices.two_agents else None
             running = self._running_of(interruption.before) if interruption is not None else None
             if interruption is None or running is None or not _is_on(running, digests):
                 continue

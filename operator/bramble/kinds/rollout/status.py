@@ -119,7 +119,9 @@ def _analysable(seen: Observed) -> Condition:
 def _verified(seen: Observed) -> Condition:
     """Whether every reachable node serves, by digest, the version that it should."""
     stable, candidate, assignment, nodes = seen.status.stable, seen.status.candidate, seen.assignment, seen.nodes
-    silent = f"; no answer from {names(nodes.unreachable)}" if nodes.unreachable else ""
+    away = set(nodes.unreachable) - nodes.doubtful
+    silent = f"; no answer from {names(away)}" if away else ""
+    silent += f"; two agents report as {names(nodes.doubtful)} (see the Fleet)" if nodes.doubtful else ""
     if stable is None and candidate is None:
         if assignment is None:
             return Condition("Verified", "Unknown", reasons.NOTHING_ASSIGNED, "no version was ever rolled out")

@@ -1,0 +1,100 @@
+"""Two agents that report under one node name are noticed, and the node's state is that of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+import pytest
+
+from bramble.contracts.report import OFFLINE_SECONDS, REPORT_SECONDS, Report
+from bramble.engine.agent_processes import KEPT, TOLD_SECONDS
+from bramble.engine.device_reports import DeviceReports
+from tests.unit.engine.replica import Time
+from tests.unit.engine.test_device_reports import observed, report
+
+
+def of(instance: str, at: float, boot: str = "") -> tuple[float, Report]:
+    """A report of a process that began at 0: its sequence grows with the time."""
+    return at, report("pi-1", int(at) + 1, instance, boot or f"boot-{instance}")
+
+
+def every(instance: str, first: float, last: float, **more: str) -> list[tuple[float, Report]]:
+    return [of(instance, first + REPORT_SECONDS * each, **more) for each in range(int((last - first) / REPORT_SECONDS) + 1)]
+
+
+def play(*sent: Iterable[tuple[float, Report]], until: float) -> DeviceReports:
+    """The reports, read when they arrive, and the time that has come then."""
+    time = Time()
+    reports = DeviceReports(time)
+    reports.record_reading(complete=True)
+    for at, each in sorted(chain(*sent), key=lambda found: found[0]):
+        time.now = at
+        reports.merge(observed((0, each)))
+    time.now = until
+    return reports
+
+
+@pytest.mark.parametrize(
+    ("sent", "machines"),
+    [
+        pytest.param([every("old", 0, 60), every("new", 22, 60)], 2, id="the card was copied"),
+        pytest.param([every("old", 0, 60, boot="b"), every("new", 22, 60, boot="b")], 1, id="a pod did not end"),
+        pytest.param([every("a", 0, 60), every("b", 18, 60), every("c", 21, 60)], 3, id="three cards"),
+        pytest.param([every("old", 0, 20), every("new", 23, 60)], None, id="the agent was started again"),
+        pytest.param([every("old", 0, 20), [of("old", 39)], every("new", 23, 60)], None, id="its last report arrived very late"),
+        pytest.param([every("old", 0, 20), [of("old", 24), of("old", 25)], every("new", 23, 60)], None, id="two of its reports were late"),
+        pytest.param([[of(f"i{n}", 5 * n)] for n in range(12)], None, id="it crashes at each start"),
+    ],
+)
+def test_two_agents_of_one_node_are_noticed(sent: list[list[tuple[float, Report]]], machines: int | None) -> None:
+    found = play(*sent, until=60).devices("demo").two_agents
+    assert {node: each.machines for node, each in found.items()} == ({} if machines is None else {"pi-1": machines})
+
+
+def test_the_node_is_what_the_newest_process_says_so_nothing_of_it_alternates() -> None:
+    """A former process that reports again is no reboot either, for which a guardrail would count the node as lost."""
+    for end in range(25, 61):
+        devices = play(every("old", 0, end), every("new", 22, end), until=end).devices("demo")
+        assert devices.reports["pi-1"].report.instance == "new"
+        assert devices.ended["pi-1"].sequence == 21
+        assert ("pi-1" in devices.interruptions) is False
+
+
+def test_both_are_read_of_a_replica_each() -> None:
+    """Both are in one reading, the older report last."""
+    time = Time()
+    reports = DeviceReports(time)
+    for at in range(0, 61, REPORT_SECONDS):
+        time.now = at
+        reports.merge(observed((0, of("new", at)[1])) if at >= 20 else observed())
+        reports.merge(observed((1, of("old", at)[1])))
+    assert reports.devices("demo").two_agents["pi-1"].machines == 2
+
+
+def test_the_fleet_is_woken_when_a_second_agent_is_noticed_and_when_it_is_gone() -> None:
+    reports = play(every("old", 0, 35), every("new", 19, 34), until=35)
+    assert reports.turned() == {"demo"}
+    for at in range(40, 130, REPORT_SECONDS):
+        reports._clock.now = at  # type: ignore[attr-defined]
+        old = () if at > 50 else (of("old", at)[1],)
+        reports.merge(observed(*((0, each) for each in (*old, of("new", at)[1]))))
+        twice = bool(reports.devices("demo").two_agents)
+        assert twice is (40 <= at < 50 + TOLD_SECONDS)
+        assert reports.turned() == ({"demo"} if at in (40, 50 + TOLD_SECONDS) else set())
+
+
+def test_the_older_process_speaks_for_the_node_once_the_newer_one_is_gone() -> None:
+    reports = play(every("old", 0, 60), every("new", 22, 32), until=60)
+    devices = reports.devices("demo")
+    assert (devices.reports["pi-1"].report.instance, devices.two_agents) == ("old", {})
+    assert devices.ended["pi-1"].instance == "new"
+    assert reports.devices("demo").reports["pi-1"].age_seconds < OFFLINE_SECONDS
+
+
+def test_what_is_kept_of_former_processes_is_bounded() -> None:
+    reports = play([of(f"i{n}", 5 * n) for n in range(50)], until=250)
+    assert len(reports._processes._former["pi-1"]) == KEPT
+    reports._clock.now = 10_000  # type: ignore[attr-defined]
+    reports.turned()
+    assert reports._processes._former == {}
