@@ -1,21 +1,25 @@
 """What a device's report costs the gateway: CPU time to parse, check and keep it, and how much of a second one device can take.
 
-The reports have counters of so many lines: a model with a candidate has two. The last is the largest that the gateway takes. Prints JSON;
-exits 1 if a report of 64 lines, or a second of the most that a device may send, costs more than the goal.
+The reports have counters of so many lines: a model with a candidate has two. The last is the largest that the gateway takes. Others have
+their turn while it is parsed: `longest_turn` is for how long it holds the event loop at once. Prints JSON; exits 1 if that, or a report of
+64 lines, or a second of the most that a device may send, costs more than the goal.
 
 Usage: python benchmarks/gateway_reports.py
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
 import sys
 import time
+from unittest.mock import patch
 
 from bramble.contracts.counters import BUCKETS, MAX_COUNT, MAX_COUNTS, PREDICT, Counters, Histogram
 from bramble.contracts.report import Report
+from bramble.gateway.large_reports import encode_report, parse_report
 from bramble.gateway.rates import CALLER_BYTES
 from bramble.gateway.reports import ReceivedReports
 
@@ -48,33 +52,50 @@ def report(lines: int, *, largest: bool = False) -> bytes:
     return Report(**identity, counters=sent).model_dump_json(by_alias=True).encode()  # type: ignore[arg-type]
 
 
-def cost_ms(content: bytes) -> float:
-    """CPU time to take a report in, the best of some runs, in milliseconds."""
-    taken = []
-    for _ in range(RUNS):
-        received = ReceivedReports("gateway-0")
+async def take(content: bytes, turns: list[float]) -> None:
+    """Take a report in. `turns` gets the CPU time of each turn, in seconds."""
+    received, began = ReceivedReports("gateway-0"), time.process_time()
+    sleep = asyncio.sleep
+
+    async def others(_: float) -> None:
+        nonlocal began
+        turns.append(time.process_time() - began)
+        await sleep(0)
         began = time.process_time()
-        received.add_report(Report.model_validate_json(content))
-        taken.append(time.process_time() - began)
-    return min(taken) * 1000
+
+    with patch("asyncio.sleep", others):
+        report = await parse_report(content)
+        received.add_report(report, await encode_report(report))
+    turns.append(time.process_time() - began)
+
+
+def cost_ms(content: bytes) -> tuple[float, float]:
+    """CPU time to take a report in, and of its longest turn, the best of some runs, in milliseconds."""
+    runs = []
+    for _ in range(RUNS):
+        turns: list[float] = []
+        asyncio.run(take(content, turns))
+        runs.append(turns)
+    return min(map(sum, runs)) * 1000, min(map(max, runs)) * 1000
 
 
 def main() -> int:
     largest = report(LARGEST_LINES, largest=True)
-    costs = {str(lines): round(cost_ms(report(lines)), 2) for lines in LINES}
-    most = cost_ms(largest)
+    costs = {str(lines): round(cost_ms(report(lines))[0], 2) for lines in LINES}
+    most, longest_turn = cost_ms(largest)
     a_second = most * CALLER_BYTES.a_second / len(largest)
     found = {
         "what": "milliseconds of CPU time of a report at the gateway, by its lines of counters",
         **costs,
         "largest": round(most, 2),
+        "longest_turn": round(longest_turn, 2),
         "largest_bytes": len(largest),
         "most_of_a_second": round(a_second, 2),
         "goal_ms": GOAL_MS,
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}",
     }
     print(json.dumps(found, indent=2))
-    return 0 if max(a_second, *costs.values()) <= GOAL_MS else 1
+    return 0 if max(a_second, longest_turn, *costs.values()) <= GOAL_MS else 1
 
 
 if __name__ == "__main__":

@@ -16,6 +16,10 @@ Found = TypeVar("Found")
 Refused = Unauthenticated | Forbidden
 
 
+RENEWED = 0.25
+"""The share of an answer's time that is left when it is asked for again."""
+
+
 class Kept(NamedTuple):
     """For how many seconds answers are used, and how many are remembered. The one that was got longest ago is forgotten first."""
 
@@ -54,10 +58,23 @@ class Answers(Generic[Key, Found]):
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         return await asyncio.shield(task)
 
+    def renew(self, key: Key, question: Callable[[], Coroutine[Any, Any, Found]]) -> None:
+        """Ask again about what was found, once three quarters of its time are over, so that no later call has to wait for the answer.
+
+        A refusal holds at once. Where there is no answer, the former one is used as long as it may be.
+        """
+        known = self._known.get(key)
+        if known is None or key in self._asking or self._clock() < known[0] - RENEWED * self._found.seconds:
+            return
+        task = self._asking[key] = asyncio.create_task(self._ask(key, question))
+        task.add_done_callback(lambda _: self._asking.pop(key, None))
+        task.add_done_callback(_ignore_error)
+
     async def _ask(self, key: Key, question: Callable[[], Coroutine[Any, Any, Found]]) -> Found | Refused:
         try:
             found = await question()
         except (Unauthenticated, Forbidden) as refusal:
+            self._known.pop(key, None)
             self._keep(self._refusals, key, refusal, self._refused)
             return refusal
         self._keep(self._known, key, found, self._found)
@@ -67,3 +84,9 @@ class Answers(Generic[Key, Found]):
         answers[key] = (self._clock() + kept.seconds, answer)
         answers.move_to_end(key)
         drop_oldest(answers, kept.most)
+
+
+def _ignore_error(task: asyncio.Task[Any]) -> None:
+    """Whoever asks next, once the answer is too old, is told."""
+    if not task.cancelled():
+        task.exception()

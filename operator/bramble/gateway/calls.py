@@ -10,12 +10,13 @@ from typing import TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
-from bramble.contracts.report import MAX_REPORT_BYTES, Progress, Report
+from bramble.contracts.report import MAX_REPORT_BYTES, Progress
 from bramble.gateway import results
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import BlobRequest, Blobs
 from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.jobs import Jobs
+from bramble.gateway.large_reports import encode_report, parse_report
 from bramble.gateway.rates import Rates
 from bramble.gateway.refusals import Busy, Encoded, Forbidden, Invalid, TooLarge
 from bramble.gateway.reports import NUMBER, ReceivedReports
@@ -106,10 +107,10 @@ class Calls:
         """Accept a device's report about itself."""
         caller = await self._counted(request)
         node = require_agent(caller, self.settings)
-        report = await self._body(request, caller, Report, MAX_REPORT_BYTES)
+        report = await parse_report(await self._content(request, caller, MAX_REPORT_BYTES))
         if report.node != node:
             raise Forbidden(f"a report of node {report.node} came from an agent on node {node}")
-        self.reports.add_report(report)
+        self.reports.add_report(report, await encode_report(report))
         return web.Response(status=204)
 
     async def progress(self, request: web.Request) -> web.Response:
@@ -156,17 +157,26 @@ class Calls:
         """The request's body, parsed as this model.
 
         Raises:
-            Throttled: the caller has sent too much lately.
             Invalid: the body does not fit the model.
-            Encoded, TooLarge, Invalid: as for `_content`.
+            Throttled, Encoded, TooLarge, Invalid: as for `_content`.
         """
-        content = await _content(request, limit)
-        self.rates.body(caller, len(content))
+        content = await self._content(request, caller, limit)
         try:
             return model.model_validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise Invalid(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from error
+
+    async def _content(self, request: web.Request, caller: Caller, limit: int) -> bytes:
+        """The bytes of the request's body.
+
+        Raises:
+            Throttled: the caller has sent too much lately.
+            Encoded, TooLarge, Invalid: as for `_content` of the module.
+        """
+        content = await _content(request, limit)
+        self.rates.body(caller, len(content))
+        return content
 
 
 async def _content(request: web.Request, limit: int) -> bytes:

@@ -151,7 +151,11 @@ class RefusedTokens:
 
 
 class Identities:
-    """Asks the API server which caller a token belongs to, at most once per minute for each token, also if several calls use it at once."""
+    """Asks the API server which caller a token belongs to, about once per minute for each token, also if several calls use it at once.
+
+    A token that goes on being used is asked about again before its minute is over, so a device waits for the API server with its first call
+    only.
+    """
 
     def __init__(self, api: Creates, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
@@ -179,6 +183,8 @@ class Identities:
             found = await self._answers.ask(key, lambda: self._ask(token))
             if not isinstance(found, Caller):
                 self._refused_from.add(address)
+        elif isinstance(found, Caller):
+            self._answers.renew(key, lambda: self._ask(token))
         if isinstance(found, Caller):
             return found
         raise type(found)(*found.args)

@@ -66,13 +66,17 @@ class ReceivedReports:
         """The number of nodes with a report."""
         return len(self._reports)
 
-    def add_report(self, report: Report) -> bool:
-        """Keep a report. Returns False, and drops it, if a newer one of the same agent process has already arrived."""
+    def add_report(self, report: Report, encoded: bytes | None = None) -> bool:
+        """Keep a report. Returns False, and drops it, if a newer one of the same agent process has already arrived.
+
+        Args:
+            encoded: its JSON, where that has been made.
+        """
         sender = _Sender(report.boot_id, report.instance, report.sequence)
         before = self._reports.get(report.node)
         if before is not None and before[0][:2] == sender[:2] and before[0].sequence >= sender.sequence:
             return False
-        self._reports[report.node] = (sender, self._record(b"report", report.model_dump_json(by_alias=True, exclude_defaults=True)))
+        self._reports[report.node] = (sender, self._record(b"report", encoded or _json(report)))
         self._reports.move_to_end(report.node)
         drop_oldest(self._reports, MAX_REPORTS)
         return True
@@ -83,7 +87,7 @@ class ReceivedReports:
         before = self._progress.get(key)
         if before is not None and before[0] > progress.attempt:
             return False
-        self._progress[key] = (progress.attempt, self._record(b"progress", progress.model_dump_json(by_alias=True, exclude_defaults=True)))
+        self._progress[key] = (progress.attempt, self._record(b"progress", _json(progress)))
         self._progress.move_to_end(key)
         drop_oldest(self._progress, MAX_PROGRESS)
         return True
@@ -113,9 +117,13 @@ class ReceivedReports:
             _pieces(page, b"progress", now),
         )
 
-    def _record(self, name: bytes, json: str) -> _Received:
+    def _record(self, name: bytes, json: bytes) -> _Received:
         self._received += 1
-        return _Received(self._clock(), self._received, name, json.encode())
+        return _Received(self._clock(), self._received, name, json)
+
+
+def _json(document: Report | Progress) -> bytes:
+    return document.model_dump_json(by_alias=True, exclude_defaults=True).encode()
 
 
 def _number(item: _Received) -> int:

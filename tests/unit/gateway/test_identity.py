@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bramble.errors import ApiUnavailable
 from bramble.gateway.identity import REFUSALS, REFUSALS_SECONDS, Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.refusals import Forbidden, Unauthenticated
 from tests.unit.gateway.fakes import OPERATOR, SETTINGS, FakeApi, account, agent_of, caller, review
@@ -148,3 +149,45 @@ async def test_many_calls_at_once_ask_once_and_one_that_hangs_up_takes_nothing_f
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer).__name__ for answer in answers] == ["CancelledError", *["Caller"] * 9]
     assert api.reviews == 1
+
+
+async def test_a_token_that_goes_on_being_used_is_reviewed_in_time_and_no_call_waits_for_that() -> None:
+    api, clock = FakeApi(tokens={"t": agent_of("pi-0")}), Clock()
+    identities = Identities(api, clock)
+    await identities.of("t")
+    clock.now += 44
+    await identities.of("t")
+    await asyncio.sleep(0)
+    assert api.reviews == 1, "there is time"
+    clock.now += 2
+    for _ in range(3):
+        assert (await identities.of("t")).node == "pi-0"
+    await asyncio.gather(*identities._answers._asking.values())
+    assert api.reviews == 2
+    clock.now += 40
+    await identities.of("t")
+    assert api.reviews == 2, "the answer is new"
+
+
+async def test_what_a_review_in_time_refuses_is_refused_at_once_and_without_an_answer_the_former_one_is_used() -> None:
+    api, clock = FakeApi(tokens={"t": agent_of("pi-0"), "u": agent_of("pi-1")}), Clock()
+    identities = Identities(api, clock)
+    for token in ("t", "u"):
+        await identities.of(token)
+    del api.tokens["t"]
+    clock.now += 50
+    await identities.of("t")
+    await asyncio.gather(*identities._answers._asking.values())
+    with pytest.raises(Unauthenticated):
+        await identities.of("t")
+
+    async def away(*_: Any, **__: Any) -> Any:
+        raise ApiUnavailable("away")
+
+    api.create = away  # type: ignore[method-assign]
+    for _ in range(3):
+        assert (await identities.of("u")).node == "pi-1"
+        await asyncio.gather(*identities._answers._asking.values(), return_exceptions=True)
+    clock.now += 10
+    with pytest.raises(ApiUnavailable):
+        await identities.of("u")

@@ -1,0 +1,140 @@
+"""Parses and encodes a report in turns, so that a large one does not keep all other devices waiting.
+
+pydantic takes some 20 µs for a KiB and holds the interpreter meanwhile, so a thread would not help. What makes a report large are two
+lists, whose items are small; other calls have their turn between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from json import JSONDecodeError, JSONDecoder
+from typing import Any
+
+from pydantic import ValidationError
+
+from bramble.contracts.base import ExtensibleDocument
+from bramble.contracts.counters import Counters
+from bramble.contracts.report import Report, Running
+from bramble.gateway.refusals import Invalid
+
+AT_ONCE_BYTES = 64 * 1024
+"""A report of up to so many bytes is parsed at once. One of a device with a few models has less than 20 KiB."""
+
+TURN_SECONDS = 0.0005
+"""After so much processor time others have a turn."""
+
+LISTS: dict[str, type[ExtensibleDocument]] = {"counters": Counters, "running": Running}
+
+_DECODER, _SPACE = JSONDecoder(), re.compile(r"[ \t\n\r]*")
+
+
+async def parse_report(content: bytes) -> Report:
+    """Parse a report.
+
+    Raises:
+        Invalid: it is no JSON, or breaks the contract; the message says where.
+    """
+    try:
+        if len(content) <= AT_ONCE_BYTES:
+            return Report.model_validate_json(content)
+        return Report.model_validate(await _parse_object(content.decode()))
+    except ValidationError as error:
+        raise _invalid(error) from error
+    except (ValueError, IndexError, RecursionError) as error:
+        raise Invalid(f"body: Invalid JSON: {error}") from error
+
+
+async def _parse_object(text: str) -> dict[str, Any]:
+    """The fields of a report, of which the items of `LISTS` are parsed already.
+
+    Raises:
+        Invalid: an item breaks the contract.
+        ValueError, IndexError, RecursionError: it is no JSON object.
+    """
+    document, turn, at = dict[str, Any](), _Turn(), _after(text, 0, "{")
+    while text[at] != "}":
+        name, at = _name(text, at)
+        if (kind := LISTS.get(name)) is None or text[at] != "[":
+            document[name], at = _DECODER.raw_decode(text, at)
+        else:
+            document[name], at = list[Any](), _after(text, at, "[")
+            while text[at] != "]":
+                item, at = _DECODER.raw_decode(text, at)
+                try:
+                    document[name].append(kind.model_validate(item))
+                except ValidationError as error:
+                    raise _invalid(error, name, len(document[name])) from error
+                at = _next(text, at, "]")
+                await turn.over()
+            at += 1
+        at = _next(text, at, "}")
+    if text[at + 1 :].strip():
+        raise JSONDecodeError("expected the end", text, at + 1)
+    return document
+
+
+def _invalid(error: ValidationError, *place: str | int) -> Invalid:
+    first = error.errors(include_url=False)[0]
+    return Invalid(f"{'.'.join(map(str, (*place, *first['loc']))) or 'body'}: {first['msg']}")
+
+
+async def encode_report(report: Report) -> bytes:
+    """The JSON of a report as the operator reads it."""
+    turn, lists = _Turn(), dict[str, bytes]()
+    for name in LISTS:
+        items = list[bytes]()
+        for item in getattr(report, name):
+            items.append(item.model_dump_json(by_alias=True, exclude_defaults=True).encode())
+            await turn.over()
+        if items:
+            lists[name] = b'"%b":[%b]' % (name.encode(), b",".join(items))
+    rest = report.model_copy(update=dict.fromkeys(LISTS, ())).model_dump_json(by_alias=True, exclude_defaults=True).encode()
+    return b",".join((rest[:-1], *lists.values())) + b"}"
+
+
+class _Turn:
+    """The processor time since others had a turn."""
+
+    def __init__(self) -> None:
+        self._began = time.thread_time()
+
+    async def over(self) -> None:
+        """Let others have a turn if this one has lasted long enough."""
+        if time.thread_time() - self._began > TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._began = time.thread_time()
+
+
+def _skip(text: str, at: int) -> int:
+    """The place of the next character that is no white space."""
+    found = _SPACE.match(text, at)
+    return found.end() if found is not None else at
+
+
+def _name(text: str, at: int) -> tuple[str, int]:
+    """The name of a field, and the place of its value."""
+    name, at = _DECODER.raw_decode(text, at)
+    if not isinstance(name, str):
+        raise JSONDecodeError("expected the name of a field", text, at)
+    return name, _after(text, at, ":")
+
+
+def _after(text: str, at: int, character: str) -> int:
+    """The place behind this character and white space."""
+    at = _skip(text, at)
+    if text[at] != character:
+        raise JSONDecodeError(f"expected {character!r}", text, at)
+    return _skip(text, at + 1)
+
+
+def _next(text: str, at: int, end: str) -> int:
+    """The place of the next item, or of the end of the list or object."""
+    at = _skip(text, at)
+    if text[at] == end:
+        return at
+    at = _after(text, at, ",")
+    if text[at] == end:
+        raise JSONDecodeError("expected another item", text, at)
+    return at
