@@ -82,6 +82,7 @@ class Fleet:
         context: the one TLS context of all devices; a context of its own for each would take a second for 30 devices.
         fleet, board, namespace, model: as their assignment says.
         errors: the share of requests that fail, by package.
+        trusted: whether the context trusts the CA already.
     """
 
     url: str
@@ -94,6 +95,7 @@ class Fleet:
     errors: Mapping[str, float]
     figures: Figures = field(default_factory=Figures)
     heard: dict[int, Heard] = field(default_factory=dict)
+    trusted: bool = False
 
 
 class Client(GatewayClient):
@@ -103,6 +105,21 @@ class Client(GatewayClient):
         super().__init__(fleet.url, token=token, ca=fleet.ca, context=fleet.context)
         self._fleet, self._reported = fleet, reported
         self._not_before = {"report": 0.0, "assignments": 0.0}
+
+    def cut(self) -> None:
+        """Lose all connections, as when the network between is restarted."""
+        connector = self._session.connector if self._session is not None else None
+        if connector is not None:
+            idle = (handler for of_host in connector._conns.values() for handler, _ in of_host)  # noqa: SLF001
+            for handler in (*connector._acquired, *idle):  # noqa: SLF001  (aiohttp has no other way to lose a connection)
+                if handler.transport is not None:
+                    handler.transport.abort()
+
+    def _load_ca(self) -> None:
+        """Once for all devices, which share the context. In one process that would else be most of what they do."""
+        if not self._fleet.trusted:
+            self._fleet.trusted = True
+            super()._load_ca()
 
     async def report(self, report: Report) -> None:
         began = self._begin("report")
@@ -152,24 +169,13 @@ class Device:
         self._assignment: Assignment | None = None
         self.started = self._since = self._served_at = time.monotonic()
         self._counts: dict[tuple[str, Cohort, int], dict[str, int]] = {}
-        self._reconnect = asyncio.Event()
+        self._client: Client | None = None
 
     async def run(self) -> None:
         """Follow the assignments and report, as an agent does, for ever."""
-        while True:
-            self._reconnect.clear()
-            async with Client(self.fleet, self._token, self._reported) as client:
-                following = asyncio.ensure_future(follow_assignments(self, client))  # type: ignore[arg-type]
-                loops = [following, asyncio.ensure_future(DeviceReporter(self, client).run())]
-                again = asyncio.ensure_future(self._reconnect.wait())
-                try:
-                    done, _ = await asyncio.wait([*loops, again], return_when=asyncio.FIRST_COMPLETED)
-                    for task in done - {again}:
-                        task.result()
-                finally:
-                    for task in (*loops, again):
-                        task.cancel()
-                    await asyncio.gather(*loops, again, return_exceptions=True)
+        async with Client(self.fleet, self._token, self._reported) as self._client, asyncio.TaskGroup() as loops:
+            loops.create_task(follow_assignments(self, self._client))  # type: ignore[arg-type]
+            loops.create_task(DeviceReporter(self, self._client).run())
 
     def _reported(self) -> None:
         now = time.monotonic()
@@ -178,8 +184,9 @@ class Device:
         self.reported_at = now
 
     def reconnect(self) -> None:
-        """Lose all connections, and call again at once."""
-        self._reconnect.set()
+        """Lose all connections. What the agent does then is its own affair."""
+        if self._client is not None:
+            self._client.cut()
 
     # ------------------------------------------------------------------------------------------ what the agent's loops need
     def record_contact(self) -> None:

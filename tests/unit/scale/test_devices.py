@@ -10,13 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from benchmarks.scale import simulator
 from benchmarks.scale.devices import REQUESTS_A_SECOND, Client, Device, Fleet
 from benchmarks.scale.simulator import Simulation
 from bramble.contracts.assignment import Assignment
 from bramble.contracts.report import Report
+from bramble_workloads.edge import reporting
 from tests.engine.running import eventually
 
 STABLE, CANDIDATE = (f"sha256:{digit * 64}" for digit in "ab")
@@ -96,7 +99,9 @@ async def simulated(folder: Path, errors: dict[str, float]) -> AsyncIterator[tup
         await server.close()
 
 
-async def test_devices_follow_report_and_reconnect(tmp_path: Path) -> None:
+async def test_devices_follow_report_and_reconnect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (reporting, simulator):
+        monkeypatch.setattr(module, "REPORT_SECONDS", 0.5)
     async with simulated(tmp_path, {CANDIDATE: 1.0}) as (gateway, simulation):
 
         async def all_serve() -> bool:

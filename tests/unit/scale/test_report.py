@@ -25,6 +25,7 @@ STATE = {
     "online": 100,
     "p50": 0.01,
     "p99": 0.1,
+    "lag": 0.1,
     "failures": 0,
     "longestGap": 6.0,
     "turnedAway": 3,

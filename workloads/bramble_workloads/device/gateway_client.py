@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,9 +22,21 @@ from bramble.contracts.report import Report
 from bramble_workloads import paths
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable, WrongBlob
 
-CONNECT_SECONDS = 5
+STATUS, ASSIGNMENT = "/v1/status", "/v1/assignment"
+"""The two calls that every device makes for ever."""
+
+CONNECT_SECONDS = 3
+"""The time limit of a new connection, with its TLS handshake."""
+ANSWER_SECONDS = 4
+SLOWEST_BYTES_A_SECOND = 64 * 1024
+"""A report may take `ANSWER_SECONDS`, and longer by what its size takes at this rate. A usual one has a few KiB. Where the gateway's node
+is gone without a word, a report fails after that time on the connection that was open, and the next one when no other can be opened. The
+third one still arrives before the device counts as offline (`Reporter`). After two of them each may take longer (`_Patience`)."""
 CALL_SECONDS = 15
-"""The time limit of every other call."""
+"""The time limit of a result."""
+KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 3, socket.TCP_KEEPCNT: 3}
+"""An open connection that the other side does not know of any more is noticed after 14 s: seconds without data, seconds between questions,
+and how many. Otherwise a long poll would wait for its whole time limit after the gateway's node is gone, and hear no undo."""
 POLL_SECONDS = 40
 """The time limit of a long poll. It is longer than the 25 seconds after which the gateway answers 304."""
 STALLED_SECONDS = 20
@@ -35,6 +48,29 @@ LONGEST_RETRY_SECONDS = 6
 """The most of a `Retry-After` that is honoured; `backoff.retry_seconds` adds up to a quarter. A report that is refused is sent at most
 5.5 s after the one before, so a device that waits as long stays below `OFFLINE_SECONDS`, whatever a proxy asks for. An undo is heard as
 soon."""
+
+
+class _Patience:
+    """How much longer than usual a call may take: twice as long after two time-outs in a row, four times as long after three.
+
+    When a thousand devices connect at the same moment, each has to wait for its turn. One that gave up too soon, again and again, would
+    only make the others wait for longer.
+    """
+
+    def __init__(self) -> None:
+        self._late = 0
+
+    @property
+    def factor(self) -> int:
+        return 1 << min(2, max(0, self._late - 1))
+
+    def timed_out(self) -> None:
+        """A call was given up."""
+        self._late += 1
+
+    def answered(self) -> None:
+        """A call was answered."""
+        self._late = 0
 
 
 class _Answer(ExtensibleDocument):
@@ -92,11 +128,11 @@ class GatewayClient:
         self._session: aiohttp.ClientSession | None = None
         self._context = context or ssl.create_default_context()
         self._trusted = b""
+        self._patience = {path: _Patience() for path in (STATUS, ASSIGNMENT)}
 
     async def __aenter__(self) -> Self:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-        connector = aiohttp.TCPConnector(ssl=self._context, limit=8)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+        connector = aiohttp.TCPConnector(ssl=self._context, limit=8, socket_factory=_socket)
+        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -122,7 +158,7 @@ class GatewayClient:
             The assignments; None when they did not change within the gateway's time limit (304).
         """
         query = {"after": after} if after is not None else {}
-        async with self._call("GET", "/v1/assignment", POLL_SECONDS, params=query) as response:
+        async with self._call("GET", ASSIGNMENT, POLL_SECONDS, params=query) as response:
             if response.status == HTTPStatus.NOT_MODIFIED:
                 return None
             body = await response.read()
@@ -140,7 +176,9 @@ class GatewayClient:
 
     async def report(self, report: Report) -> None:
         """Send a report of this device."""
-        async with self._call("POST", "/v1/status", CALL_SECONDS, data=report.model_dump_json(by_alias=True, exclude_none=True)):
+        body = report.model_dump_json(by_alias=True, exclude_none=True).encode()
+        seconds = (ANSWER_SECONDS + len(body) / SLOWEST_BYTES_A_SECOND) * self._patience[STATUS].factor
+        async with self._call("POST", STATUS, seconds, data=body):
             pass
 
     async def file_result(self, key: str, result: Mapping[str, Any]) -> None:
@@ -164,27 +202,43 @@ class GatewayClient:
     async def open_blob(self, digest: str, start: int) -> AsyncIterator[BlobStream]:
         """Download a blob from byte `start` on. The bytes are not verified. Redirects to the store are followed without the token."""
         headers = {"Range": f"bytes={start}-"} if start else {}
-        stalled = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=STALLED_SECONDS)
-        async with self._call("GET", f"/v1/blobs/{digest.removeprefix('sha256:')}", None, headers=headers, timeout=stalled) as response:
+        path = f"/v1/blobs/{digest.removeprefix('sha256:')}"
+        async with self._call("GET", path, None, headers=headers, stalled=STALLED_SECONDS) as response:
             begins = start if response.status == HTTPStatus.PARTIAL_CONTENT else 0
             yield BlobStream(begins, response.content.iter_chunked(CHUNK))
 
     @asynccontextmanager
     async def _call(
-        self, method: str, path: str, seconds: float | None, headers: Mapping[str, str] | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        seconds: float | None,
+        headers: Mapping[str, str] | None = None,
+        stalled: float | None = None,
+        **options: Any,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Make a call.
+
+        Args:
+            seconds: its time limit.
+            stalled: its time limit without a byte of the answer.
+        """
         if self._session is None:
             raise RuntimeError("use GatewayClient as a context manager: async with GatewayClient(…) as client")
         self._load_ca()
         sent = {"Content-Type": "application/json", **(headers or {}), "Authorization": f"Bearer {self._read_token()}"}
+        patience = self._patience.get(path) or _Patience()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS * patience.factor, sock_read=stalled)
         try:
             async with (
                 asyncio.timeout(seconds),
-                self._session.request(method, f"{self.url}{path}", headers=sent, **options) as response,
+                self._session.request(method, f"{self.url}{path}", headers=sent, timeout=timeout, **options) as response,
             ):
+                patience.answered()
                 await _raise_for_status(response, path)
                 yield response
         except TimeoutError as error:
+            patience.timed_out()
             raise GatewayUnavailable(f"the gateway at {self.url} did not answer {path} in time") from error
         except aiohttp.ClientError as error:
             raise GatewayUnavailable(f"the gateway at {self.url} did not answer {path}: {type(error).__name__}: {error}") from error
@@ -194,6 +248,16 @@ class GatewayClient:
             return self._token.read_text().strip()
         except OSError as error:
             raise GatewayUnavailable(f"the token for the gateway cannot be read: {self._token}: {error.strerror}") from error
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket that notices when the other side is gone without a word."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 def _unreadable(document: Mapping[str, Any], error: ValidationError) -> Unreadable:

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import logging
 import os
+import random
 import signal
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,8 @@ LOCK_SECONDS = 60.0
 """How long a new agent waits for the lock of the one before."""
 MAX_RETRY_SECONDS = 10.0
 """The longest wait between two tries to reach the gateway."""
+RECONNECT_SECONDS = 2.0
+"""A replica of the gateway that ends takes the open calls of all its devices with it. They connect to another one within this time."""
 MISSING_POLL_SECONDS = 2.0
 """The time between two calls to the gateway while an assignment is missing from its answers."""
 
@@ -153,7 +156,8 @@ async def follow_assignments(node: Node, gateway: GatewayClient) -> None:
             if not failures:
                 log.warning("%s; the agent goes on serving its models", error)
             failures += 1
-            await asyncio.sleep(max(wait_seconds(failures, MAX_RETRY_SECONDS), retry_seconds(error)))
+            wait = wait_seconds(failures, MAX_RETRY_SECONDS) if failures > 1 else random.uniform(0, RECONNECT_SECONDS)  # noqa: S311
+            await asyncio.sleep(max(wait, retry_seconds(error)))
             continue
         failures = 0
         node.record_contact()

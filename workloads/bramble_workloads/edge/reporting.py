@@ -11,7 +11,7 @@ from itertools import accumulate
 
 from bramble.contracts.report import MAX_COUNTERS, MAX_RUNNING, REPORT_SECONDS, CandidateState, LeftOut, Report
 from bramble_workloads.device import board, memory
-from bramble_workloads.device.backoff import retry_seconds
+from bramble_workloads.device.backoff import retry_seconds, wait_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import GatewayClient
 from bramble_workloads.edge.memory_series import MemorySeries
@@ -68,20 +68,30 @@ class Reporter:
         return within(LARGEST_BYTES, report)
 
     async def run(self) -> None:
-        """Send reports for ever. A report that does not arrive loses no counts, because counters are cumulative."""
+        """Send reports for ever. A report that does not arrive loses no counts, because counters are cumulative.
+
+        The next one is not waited for then: after half a second, and longer with each failure, there is another try. So one replica of the
+        gateway that ends, and takes the open connection with it, does not make a device count as offline.
+        """
+        failures, due = 0, time.monotonic() + random.uniform(0, REPORT_SECONDS)  # noqa: S311  (spreads load)
         while True:
             self._node.changed.clear()
-            spacing = MIN_SPACING_SECONDS
             try:
                 await self._gateway.report(self.report())
                 self._node.record_contact()
                 self._log_change(True, "reports reach the gateway")
-            except (GatewayUnavailable, GatewayRefused) as error:
+                failures = 0
+            except GatewayUnavailable as error:
                 self._log_change(False, f"reports do not reach the gateway: {error}")
-                spacing = max(spacing, retry_seconds(error))
-            await asyncio.sleep(spacing)
+                await asyncio.sleep(max(wait_seconds(failures, REPORT_SECONDS), retry_seconds(error)))
+                failures += 1
+                continue
+            except GatewayRefused as error:
+                self._log_change(False, f"reports do not reach the gateway: {error}")
+            due = next_due(due, time.monotonic())
+            await asyncio.sleep(MIN_SPACING_SECONDS)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPORT_SECONDS * random.uniform(0.9, 1.1) - spacing):  # noqa: S311  (spreads load)
+                async with asyncio.timeout_at(asyncio.get_running_loop().time() + due - time.monotonic()):
                     await self._node.changed.wait()
 
     def _log_change(self, connected: bool, message: str) -> None:
@@ -89,6 +99,21 @@ class Reporter:
         if connected != self._connected:
             log.warning("%s", message)
         self._connected = connected
+
+
+def next_due(due: float, now: float) -> float:
+    """When the next regular report is due, after one that was sent now.
+
+    One that was sent because something changed leaves the time of the next regular one as it is. Otherwise all devices of a fleet, which
+    hear of a promotion or an undo together, would report together from then on.
+
+    Args:
+        due: when a regular report was due.
+    """
+    if now < due:
+        return due
+    following = due + REPORT_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311  (spreads load)
+    return following if following > now else now + random.uniform(0, REPORT_SECONDS)  # noqa: S311  (spreads load)
 
 
 def within(most: int, report: Report) -> Report:

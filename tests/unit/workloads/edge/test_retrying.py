@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,11 +17,22 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from bramble.contracts.report import OFFLINE_SECONDS, REPORT_SECONDS, Report
-from bramble_workloads.device.backoff import retry_seconds
+from bramble_workloads.device import gateway_client
+from bramble_workloads.device.backoff import retry_seconds, wait_seconds
 from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
-from bramble_workloads.device.gateway_client import LONGEST_RETRY_SECONDS, GatewayClient
+from bramble_workloads.device.gateway_client import (
+    ANSWER_SECONDS,
+    ASSIGNMENT,
+    CONNECT_SECONDS,
+    KEEPALIVE,
+    LONGEST_RETRY_SECONDS,
+    POLL_SECONDS,
+    SLOWEST_BYTES_A_SECOND,
+    STATUS,
+    GatewayClient,
+)
 from bramble_workloads.edge import agent, reporting
-from bramble_workloads.edge.reporting import Reporter
+from bramble_workloads.edge.reporting import Reporter, next_due
 
 REPORT = Report(node="pi-1", fleet="f", board="b", boot_id="b", instance="i", uptime_ms=1, sequence=1)
 
@@ -91,6 +104,117 @@ class Times:
         if next(self._rounds, None) is None:
             raise asyncio.CancelledError
         await self._sleep(0)
+
+
+def test_a_gateway_that_goes_without_a_word_leaves_time_for_three_reports() -> None:
+    """The open connection does not answer, no new one can be opened, and the third try arrives: with the longest waits of each."""
+    silent = REPORT_SECONDS * 1.1 + ANSWER_SECONDS + CONNECT_SECONDS
+    silent += sum(max(wait_seconds(failures, REPORT_SECONDS) for _ in range(1000)) for failures in range(2))
+    assert silent + 32 * 1024 / SLOWEST_BYTES_A_SECOND < OFFLINE_SECONDS
+    assert sum(KEEPALIVE.values()) < OFFLINE_SECONDS < POLL_SECONDS
+
+
+async def test_a_report_that_fails_is_soon_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An open connection may have ended with the replica that had it. A second failure could make the device count as offline."""
+    times = Times(monkeypatch, reporting, rounds=5)
+
+    class Reporting(Reporter):
+        def report(self) -> Report:
+            return REPORT
+
+    async with gateway(tmp_path, 500, {}) as (client, calls):
+        with pytest.raises(asyncio.CancelledError):
+            await Reporting(SimpleNamespace(changed=asyncio.Event()), client).run()  # type: ignore[arg-type]
+    assert len(calls) == 6
+    for failures, slept in enumerate(times.slept):
+        assert min(REPORT_SECONDS, 0.5 * 2**failures) / 2 <= slept <= min(REPORT_SECONDS, 0.5 * 2**failures)
+
+
+def test_devices_that_reported_a_change_together_do_not_go_on_reporting_together() -> None:
+    """Each of a thousand devices hears of an undo at 100 s, and an agent that was away for long comes back at 200 s."""
+    sent = Counter[int]()
+    for number in range(1000):
+        due = REPORT_SECONDS * number / 1000
+        while due < 130:
+            before, due = due, next_due(due, due)
+            sent[int(due * 10)] += 1
+            assert 0.9 * REPORT_SECONDS <= due - before <= 1.1 * REPORT_SECONDS
+            if before < 100 < due:
+                assert next_due(due, 100) == due
+        assert 200 <= next_due(due, 200) <= 200 + REPORT_SECONDS
+    assert max(count for tenth, count in sent.items() if 1000 < tenth < 1250) < 3 * 1000 / (10 * REPORT_SECONDS)
+
+
+async def test_an_agent_that_starts_again_with_all_others_reports_at_once_and_then_at_a_time_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        drawn.append((low, high))
+        return 0.0
+
+    class Reporting(Reporter):
+        def report(self) -> Report:
+            return REPORT
+
+    times = Times(monkeypatch, reporting, rounds=0)
+    monkeypatch.setattr(reporting, "random", SimpleNamespace(uniform=uniform))
+    node = SimpleNamespace(changed=asyncio.Event(), record_contact=lambda: None)
+    async with gateway(tmp_path, 204, {}) as (client, calls):
+        with pytest.raises(asyncio.CancelledError):
+            await Reporting(node, client).run()  # type: ignore[arg-type]
+    assert len(calls) == len(times.slept) == 1
+    assert drawn[0] == (0, REPORT_SECONDS)
+
+
+async def test_calls_that_time_out_again_and_again_are_given_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when all devices connect at once. The first two are not, because the gateway's node may be gone without a word."""
+    monkeypatch.setattr(gateway_client, "ANSWER_SECONDS", 0.02)
+    waits, slow = [], 5
+    loop = asyncio.get_running_loop()
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal slow
+        slow -= 1
+        if slow >= 0:
+            await asyncio.sleep(1)
+        return web.Response(status=204)
+
+    application = web.Application()
+    application.add_routes([web.post("/v1/status", answer)])
+    async with TestServer(application) as server:
+        (tmp_path / "token").write_text("t")
+        async with GatewayClient(str(server.make_url("/")), token=tmp_path / "token", ca=tmp_path / "none") as client:
+            for _ in range(5):
+                began = loop.time()
+                with pytest.raises(GatewayUnavailable, match="in time"):
+                    await client.report(REPORT)
+                waits.append(loop.time() - began)
+            assert [client._patience[path].factor for path in (STATUS, ASSIGNMENT)] == [4, 1]
+            await client.report(REPORT)
+            assert client._patience[STATUS].factor == 1
+    assert waits[1] < waits[2] < waits[3]
+
+
+async def test_what_a_report_may_take_grows_with_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device with a slow network and many models would otherwise never get one through."""
+    allowed: list[float | None] = []
+    timeout = asyncio.timeout
+
+    def limit(seconds: float | None) -> asyncio.Timeout:
+        allowed.append(seconds)
+        return timeout(seconds)
+
+    monkeypatch.setattr(asyncio, "timeout", limit)
+    async with gateway(tmp_path, 204, {}) as (client, _):
+        for board in ("b", "b" * 200):
+            await client.report(REPORT.model_copy(update={"board": board}))
+        transport: Any = next(iter(client._session.connector._conns.values()))[0][0].transport  # type: ignore[union-attr]
+        assert transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    first, second = (seconds for seconds in allowed if seconds is not None and seconds > ANSWER_SECONDS)
+    assert first < ANSWER_SECONDS + 0.1
+    assert second - first == pytest.approx(199 / SLOWEST_BYTES_A_SECOND)
 
 
 async def test_an_agent_follows_its_assignments_again_when_it_was_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
