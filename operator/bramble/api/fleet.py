@@ -81,7 +81,9 @@ class Status(KindStatus):
     boards: Annotated[tuple[BoardSeen, ...], ATOMIC] = ()
     """The same for each board."""
     excluded: Annotated[tuple[Excluded, ...], ATOMIC] = ()
-    """Nodes that `nodeSelector` matches and that the fleet does not use, at most 50."""
+    """Nodes that `nodeSelector` matches and that the fleet does not use, and why. The first 50."""
+    excluded_nodes: int = 0
+    """The number of them, those that are not listed among them."""
 
 
 KIND = Kind(

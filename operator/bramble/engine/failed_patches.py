@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from bramble.contracts.names import first_names
 from bramble.engine.metrics import Metrics
 from bramble.errors import BrambleError, NotFound
 from bramble.kube.resources import Key
@@ -14,6 +15,9 @@ AGAIN_SECONDS = 1.0
 
 LAST_AGAIN_SECONDS = 60.0
 """The delay doubles up to this while a same object fails in each pass: the cache stands still, or something else writes it all the time."""
+
+NAMED = 5
+"""How many objects are named in the log."""
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +48,11 @@ class FailedPatches:
         before, delay = self._last.pop(uid, (frozenset[Key](), 0.0))
         if not failed:
             return None
-        again = min(LAST_AGAIN_SECONDS, 2 * delay) if failed & before else AGAIN_SECONDS
+        stuck = failed & before
+        again = min(LAST_AGAIN_SECONDS, 2 * delay) if stuck else AGAIN_SECONDS
+        if again == LAST_AGAIN_SECONDS > delay:
+            names = first_names([f"{key.kind} {key.name}" for key in sorted(stuck)], NAMED)
+            log.warning("%s cannot be changed: for a minute each try has failed, because something else writes it all the time", names)
         self._last[uid] = (failed, again)
         return again
 

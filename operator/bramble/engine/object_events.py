@@ -5,7 +5,8 @@ They are not watched, because a cluster has far more Events than objects that wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,9 @@ from bramble.kube.resources import EVENT, Manifest
 
 KEPT_SECONDS = 2.0
 """How long an answer is used again. Several passes over a waiting object may follow each other at once."""
+
+REMEMBERED_SECONDS = 3600.0
+"""How long it is remembered where it is not the turn of its object (`warnings`). Kubernetes keeps Events for an hour."""
 
 NOTE_CHARACTERS = 500
 """Of an Event's text. Anybody who may create Events in the namespace may have written it."""
@@ -39,9 +43,23 @@ class ObjectEvents:
         now = self._clock()
         if uid not in self._known or self._known[uid][0] + KEPT_SECONDS <= now:
             listing = await self._api.list(EVENT, namespace, field_selector=f"regarding.uid={uid}")
-            self._known = {other: known for other, known in self._known.items() if known[0] + KEPT_SECONDS > now}
+            self._known = {other: known for other, known in self._known.items() if known[0] + REMEMBERED_SECONDS > now}
             self._known[uid] = now, _newest_warning(listing.items)
         return self._known[uid][1]
+
+    async def warnings(self, namespace: str, uids: Sequence[str], most: int) -> dict[str, str]:
+        """The same of several objects, by uid, without those that were never asked about.
+
+        Args:
+            most: of how many the API server is asked: of those about which it was never asked, in their order, and then of those about
+                which it was asked the longest time ago. Of the others it is what it said last.
+
+        Raises:
+            BrambleError: the API server did not answer, or refused.
+        """
+        for uid in sorted(uids, key=lambda uid: self._known[uid][0] if uid in self._known else -math.inf)[:most]:
+            await self.warning(namespace, uid)
+        return {uid: self._known[uid][1] for uid in uids if uid in self._known}
 
 
 def _newest_warning(events: tuple[Manifest, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -89,6 +89,10 @@ class PassReader:
     async def warning(self, namespace: str, uid: str) -> str:
         """The newest Event about an object, if it is a Warning; asked of the API server."""
         return await self._events.warning(namespace, uid)
+
+    async def warnings(self, namespace: str, uids: Sequence[str], most: int) -> dict[str, str]:
+        """The same of several objects, of which at most so many are asked about; by uid."""
+        return await self._events.warnings(namespace, uids, most)
 
     async def limit_ranges(self, namespace: str) -> tuple[Manifest, ...]:
         """The LimitRanges of the namespace; asked of the API server, since they matter to few objects and for a short time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,7 +59,8 @@ class Devices:
 
 
 class Sources(Protocol):
-    """The reads of one pass. All but `fetch`, `store_problem`, `warning` and `limit_ranges` are answered from the engine's cache.
+    """The reads of one pass. All but `fetch`, `store_problem`, `warning`, `warnings` and `limit_ranges` are answered from the engine's
+    cache.
 
     The writes of the pass are conditional on what it read: they fail if an object that `get` or `list` gave has changed since.
     """
@@ -91,6 +92,14 @@ class Sources(Protocol):
 
     async def warning(self, namespace: str, uid: str) -> str:
         """The newest Event about an object of the namespace, if it is a Warning, as `reason: text`; else an empty text.
+
+        Raises:
+            bramble.errors.BrambleError: the API server did not answer.
+        """
+
+    async def warnings(self, namespace: str, uids: Sequence[str], most: int) -> Mapping[str, str]:
+        """The same of several objects, by uid. At most so many are asked about in a pass, in turn; of the others it is what was said last,
+        or nothing while they have not been asked about.
 
         Raises:
             bramble.errors.BrambleError: the API server did not answer.

@@ -61,3 +61,13 @@ def test_the_delay_doubles_while_the_same_objects_fail() -> None:
     patches.look_again("uid", frozenset({A}))
     patches.forget("uid")
     assert patches.look_again("uid", frozenset({A})) == 1
+
+
+def test_what_fails_for_a_minute_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    patches = FailedPatches(Metrics())
+    for _ in range(6):
+        patches.look_again("uid", frozenset({A, B}))
+    assert caplog.text == ""
+    for _ in range(3):
+        patches.look_again("uid", frozenset({A, B}))
+    assert ["Node a, Node b" in record.message for record in caplog.records] == [True]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bramble.engine.object_events import KEPT_SECONDS, NOTE_CHARACTERS, ObjectEvents
+from bramble.engine.object_events import KEPT_SECONDS, NOTE_CHARACTERS, REMEMBERED_SECONDS, ObjectEvents
 from tests.unit.engine.fake_api import FakeApi
 from tests.unit.engine.replica import Time
 
@@ -86,3 +86,22 @@ async def test_passes_that_follow_each_other_ask_once() -> None:
     time.now += KEPT_SECONDS
     assert await events.warning("ads", "u-1") == "FailedCreate: new"
     assert api.lists == 2
+
+
+async def test_of_many_objects_a_few_are_asked_about_in_turn_and_what_the_others_said_stays() -> None:
+    api, time = CountingApi(), Time()
+    events, uids = ObjectEvents(api, time), [f"u-{number}" for number in range(5)]
+    for number in range(5):
+        api.put(event(f"e{number}", "Warning", f"of {number}", uid=f"u-{number}", **at(1)))
+    known = []
+    for _ in range(4):
+        known.append(await events.warnings("ads", uids, 2))
+        time.now += KEPT_SECONDS
+    assert [len(each) for each in known] == [2, 4, 5, 5]
+    assert list(known[0]) == ["u-0", "u-1"]
+    assert known[-1] == {f"u-{number}": f"FailedCreate: of {number}" for number in range(5)}
+    assert api.lists == 8
+    assert await events.warnings("ads", [], 2) == {}
+    time.now += REMEMBERED_SECONDS
+    assert list(await events.warnings("ads", uids[4:], 2)) == ["u-4"]
+    assert set(events._known) == {"u-4"}, "what is an hour old is forgotten"

@@ -45,9 +45,9 @@ def daemon_set(desired: int, current: int) -> dict[str, Any]:
     return {"kind": "DaemonSet", "metadata": metadata, "status": {"desiredNumberScheduled": desired, "currentNumberScheduled": current}}
 
 
-async def stopped(*objects: dict[str, Any], nodes: tuple[str, ...] = ("a",)) -> tuple[Stopped, ...]:
+async def stopped(*objects: dict[str, Any], nodes: tuple[str, ...] = ("a",), passes: int = 1) -> tuple[Stopped, ...]:
     found = [fleet_manifest(), *(node(name) for name in nodes), *objects]
-    seen = await gathered(CONTROLLER, Key("Fleet", "", "living-rooms"), found, also=(NODE, SERVICE, DAEMON_SET))
+    seen = await gathered(CONTROLLER, Key("Fleet", "", "living-rooms"), found, also=(NODE, SERVICE, DAEMON_SET), passes=passes)
     result: tuple[Stopped, ...] = seen.stopped
     return result
 
@@ -122,12 +122,13 @@ async def test_pods_that_a_limit_range_refuses() -> None:
     assert await stopped(daemon_set(2, 0)) == (Stopped(),), "its controller may be about to say why"
 
 
-async def test_the_events_of_a_few_pods_are_read_in_a_pass() -> None:
+async def test_the_events_of_a_few_pods_are_read_in_a_pass_and_those_of_all_in_turn() -> None:
     names = tuple(f"pi-{number:02}" for number in range(EVENTS_READ + 2))
     objects = [each for name in names for each in (agent(name, CREATING), told(f"agent-{name}", "FailedMount", MOUNT))]
-    found = await stopped(*objects, nodes=names)
-    assert [each.node for each in found if each.lacks_folder] == list(names[:EVENTS_READ])
-    assert len(found) == len(names)
+    for passes, lacking in ((1, names[:EVENTS_READ]), (2, names), (3, names)):
+        found = await stopped(*objects, nodes=names, passes=passes)
+        assert [each.node for each in found if each.lacks_folder] == list(lacking)
+        assert len(found) == len(names)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bramble.kinds.fleet.status import EVENTS, deleting, fields, invalid, state
+from bramble.contracts.report import LeftOut
+from bramble.kinds.fleet.status import EVENTS, EXCLUDED_SHOWN, deleting, fields, invalid, state
 from bramble.kinds.sources import TwoAgents
 from bramble.kinds.status_update import StatusUpdate
 from tests.unit.fleet.rows import devices, node, observed
@@ -52,3 +53,19 @@ def test_a_node_with_two_agents_is_named_with_what_may_have_happened_and_what_to
     seen = observed([node("a")], devices=one)
     assert "a pod did not end" in state(seen).conditions[0].message
     assert [each.node for each in fields(seen, {})["excluded"]] == ["a"]
+
+
+def test_nodes_whose_reports_leave_counts_out_are_named() -> None:
+    heard = devices({"a": 1, "b": 1, "c": 99})
+    whole = {
+        name: each.report.model_copy(update={"left_out": LeftOut(confusions=2)}) for name, each in heard.reports.items() if name != "b"
+    }
+    cut = {name: each.model_copy(update={"report": whole.get(name, each.report)}) for name, each in heard.reports.items()}
+    seen = observed([node(name) for name in "abc"], devices=replace(heard, reports=cut))
+    assert state(seen).conditions[0].message.startswith("2 of 3 nodes online; a left out counts, for which a report has no room")
+
+
+def test_nodes_that_are_excluded_and_not_listed_are_counted() -> None:
+    seen = observed([node(f"pi-{number:02}", board=None) for number in range(EXCLUDED_SHOWN + 3)])
+    found = fields(seen, {})
+    assert (len(found["excluded"]), found["excluded_nodes"]) == (EXCLUDED_SHOWN, EXCLUDED_SHOWN + 3)

@@ -47,13 +47,20 @@ async def gathered(
     documents: FakeStore | None = None,
     *,
     also: tuple[Resource, ...] = (),
+    passes: int = 1,
 ) -> Any:
-    """What a pass over the object of this key would plan by. `also`: further kinds of objects that the cache has."""
+    """What a pass over the object of this key would plan by, the last of so many, 10 s apart.
+
+    `also`: further kinds of objects that the cache has.
+    """
     api, documents, time = FakeApi(), documents or FakeStore(), Time()
     for each in objects:
         api.put(each)
     replica = Replica(api, documents, (controller,), Faults(), time, also=also)
     await replica.relist.compare()
-    return await controller.gather(
-        key, PassReader(api, SETTINGS, replica.changes, documents, DeviceReports(time), ObjectEvents(api, time), Elapsed(time))
-    )
+    reports, events, elapsed = DeviceReports(time), ObjectEvents(api, time), Elapsed(time)
+    found: Any = None
+    for _ in range(passes):
+        found = await controller.gather(key, PassReader(api, SETTINGS, replica.changes, documents, reports, events, elapsed))
+        time.now += 10
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -411,6 +411,9 @@ class FakeSources:
 
     async def warning(self, namespace: str, uid: str) -> str:
         raise NotImplementedError("a Rollout has no Jobs")
+
+    async def warnings(self, namespace: str, uids: Sequence[str], most: int) -> Mapping[str, str]:
+        raise NotImplementedError("a Rollout has no pods")
 
     async def limit_ranges(self, namespace: str) -> tuple[Manifest, ...]:
         raise NotImplementedError("a Rollout has no Jobs")

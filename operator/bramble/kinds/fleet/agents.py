@@ -18,8 +18,8 @@ CONTAINERS = Containers(init=(), main=(AGENT,), fields={AGENT: "the board's reso
 """The containers of an agent's pod."""
 
 EVENTS_READ = 10
-"""Of how many pods the Events are read in a pass. Those of further pods are read once the first ones run. They are the same ones in each
-pass, so that what the status says of them does not come and go."""
+"""Of how many pods the Events are read in a pass. Those of the others are read in later passes, in turn, and what they said stays until
+then. Otherwise ten boards that nobody mends would hide why the eleventh does not run, and its folder would not be prepared again."""
 
 CRASH_LOOP = "CrashLoopBackOff"
 """The kubelet starts the container again and again, so it has mounted the pod's volumes, and how the container ended says the rest."""
@@ -61,8 +61,8 @@ async def read_stopped(sources: Sources, namespace: str, uid: str, silent: Colle
     ours = {OWNER_UID: uid}
     manifests = sources.list(POD, namespace, ours)
     pods = await asyncio.to_thread(_stopped, manifests, silent)
-    asked = sorted((pod for pod in pods if pod.node is not None and not lacks_image_or_settings(pod)), key=_is_explained)[:EVENTS_READ]
-    warnings = {pod.uid: await sources.warning(namespace, pod.uid) for pod in asked}
+    asked = sorted((pod for pod in pods if pod.node is not None and not lacks_image_or_settings(pod)), key=_is_explained)
+    warnings = await sources.warnings(namespace, [pod.uid for pod in asked], EVENTS_READ)
     refused = [await _refused(sources, each) for each in sources.list(DAEMON_SET, namespace, ours) if _lacks_pods(each)]
     return (*refused, *(_of_pod(pod, warnings.get(pod.uid, "")) for pod in pods))
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from bramble.api.conditions import Condition
 from bramble.api.fleet import BoardSeen, Excluded
 from bramble.contracts.names import first_names
-from bramble.contracts.report import OFFLINE_SECONDS
+from bramble.contracts.report import OFFLINE_SECONDS, LeftOut
 from bramble.kinds.fleet.observed import Observed
 from bramble.kinds.plan import EventType
 from bramble.kinds.sources import Devices
@@ -77,8 +77,9 @@ def fields(seen: Observed, unprepared: Mapping[str, str]) -> dict[str, Any]:
     stopped = {agent.node: f"its agent does not run: {_short(agent.problem)}" for agent in seen.stopped if agent.node and agent.problem}
     twice = {member.name: _why_two(seen, member.name) for member in members if member.name in seen.devices.two_agents}
     waiting = tuple(Excluded(node=node, reason=reason) for node, reason in sorted({**stopped, **unprepared, **twice}.items()))
-    excluded = (*waiting, *seen.membership.excluded)[:EXCLUDED_SHOWN]
-    return {"nodes": len(members), "online": len(online), "boards": boards, "excluded": excluded}
+    excluded = (*waiting, *seen.membership.excluded)
+    found = {"nodes": len(members), "online": len(online), "boards": boards}
+    return {**found, "excluded": excluded[:EXCLUDED_SHOWN], "excluded_nodes": len(excluded)}
 
 
 def state(seen: Observed) -> StatusUpdate:
@@ -88,7 +89,7 @@ def state(seen: Observed) -> StatusUpdate:
         nodes[presence(seen.devices, member.name)].append(member.name)
     silent = [*nodes["offline"], *nodes["never heard"]]
     why = _why_stopped(seen)
-    count = f"{len(nodes['online'])} of {len(seen.membership.members)} nodes online"
+    count = f"{len(nodes['online'])} of {len(seen.membership.members)} nodes online{_cut(seen, nodes['online'])}"
     if not seen.membership.members:
         selector = ",".join(f"{key}={value}" for key, value in seen.fleet.spec.node_selector.items())
         message = f"the fleet has no nodes yet: label nodes {selector}, and with the labels of one of its boards"
@@ -113,6 +114,12 @@ def state(seen: Observed) -> StatusUpdate:
         )
     message = f"{count} yet; waiting for the agents of {_named(silent)}{f': {why}' if why else ''}"
     return _update("Pending", not_ready(AGENTS_STARTING, message))
+
+
+def _cut(seen: Observed, online: Iterable[str]) -> str:
+    """Which nodes have more than their reports have room for; empty if none has."""
+    cut = [node for node in online if seen.devices.reports[node].report.left_out != LeftOut()]
+    return f"; {_named(cut)} left out counts, for which a report has no room: guardrails lack them" if cut else ""
 
 
 def _why_two(seen: Observed, node: str) -> str:
