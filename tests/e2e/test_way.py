@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -144,26 +145,32 @@ def test_the_kinds_show_what_people_want(way: Way) -> None:
         assert word in shown
 
 
-def test_a_promoted_version_that_turns_bad_in_the_field_is_undone(way: Way) -> None:
+def test_a_promoted_version_that_turns_bad_in_the_field_is_undone(way: Way, tmp_path: Path) -> None:
     """The last test: it leaves 1.0.0 on the boards."""
     watch = {"for": "always", "guardrails": [{"metric": "accuracy", "maxRatio": "2", "ceiling": "0.1", "minEvents": 60}]}
     patch = json.dumps({"spec": {"analysis": {"watch": watch}}})
     way.cluster.kubectl("patch", "rollouts.bramble.dev", "digits", f"--namespace={NAMESPACE}", "--type=merge", f"--patch={patch}")
 
-    def compared(found: Any) -> bool:
-        verdicts = (found["status"].get("watch") or {}).get("guardrails") or [{"message": ""}]
+    def status() -> dict[str, Any]:
+        return dict(way.cluster.get("rollout", "digits", NAMESPACE)["status"])
+
+    def compared() -> bool:
+        verdicts = (status().get("watch") or {}).get("guardrails") or [{"message": ""}]
         return "not shown to be above" in verdicts[0]["message"]
 
-    way.watch.until("Rollout", NAMESPACE, "digits", compared, 90, lambda _: None)
+    way.cluster.wait(compared, 90, status)
     content = base64.b64encode(shifted(field_zip())).decode()
-    patch = json.dumps({"binaryData": {"pictures.zip": content}})
-    way.cluster.kubectl("patch", "configmap", "field", f"--namespace={NAMESPACE}", "--type=merge", f"--patch={patch}")
+    file = tmp_path / "patch.json"  # too long for an argument
+    file.write_text(json.dumps({"binaryData": {"pictures.zip": content}}))
+    way.cluster.kubectl("patch", "configmap", "field", f"--namespace={NAMESPACE}", "--type=merge", f"--patch-file={file}")
     way.cluster.kubectl("rollout", "restart", "daemonset/field", f"--namespace={NAMESPACE}")
 
-    def undone(found: Any) -> bool:
+    def undone() -> bool:
+        found = way.cluster.get("rollout", "digits", NAMESPACE)
         return bool(found["status"]["stable"]["ref"] == "digits-1-0-0" and condition_is(found, "Verified", "True"))
 
-    found = way.watch.until("Rollout", NAMESPACE, "digits", undone, 180, lambda _: None)
-    assert found["status"]["decision"]["reason"] == "WatchFailed"
-    assert found["status"]["phase"] == "Degraded"
-    assert Decision.model_validate(found["status"]["decision"]).reproduces()
+    way.cluster.wait(undone, 180, status)
+    found = status()
+    assert found["decision"]["reason"] == "WatchFailed"
+    assert found["phase"] == "Degraded"
+    assert Decision.model_validate(found["decision"]).reproduces()

@@ -1,7 +1,8 @@
 """A tenant, a device, a store and a client do all they can at once beside a neighbour's rollouts, which they do not change.
 
-`make hostile` plays each attacker by itself and all together, for as long as it is told, and compares the neighbour's latency with that of
-an undisturbed time in the same run. So nothing else should run beside it.
+`make test` plays all together for as long as one good and one bad version take. `make hostile` plays each attacker by itself and all
+together, for as long as it is told, and compares the neighbour's latency with that of an undisturbed time in the same run. So nothing else
+should run beside it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from tests.hostile.arena import Arena, stop_agents
 from tests.hostile.attack import attackers
 from tests.hostile.neighbour import EXPECTED, Decisions, Neighbour, Seen
 
-pytestmark = [pytest.mark.cluster, pytest.mark.hostile, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(7200)]
 
 ALL = ("tenant", "device", "store", "client")
 MINUTES = float(os.environ.get("BRAMBLE_HOSTILE_MINUTES", "10"))
+SHORT_SECONDS = 20.0
+"""How long the attack of `make test` lasts at least: it goes on until both versions are decided."""
 SLOWER = 1.5
 """Times the undisturbed p99 that the neighbour's p99 may be."""
 
@@ -84,17 +87,30 @@ def check_attack(done: dict[str, dict[str, int]]) -> None:
     assert not any(missing.values()), missing
 
 
-@pytest.mark.parametrize("names", [*((name,) for name in ALL), ALL], ids="-".join)
-async def test_a_neighbour_notices_nothing(place: Arena, neighbour: Neighbour, names: tuple[str, ...], record_property: Any) -> None:
+async def attacked(place: Arena, neighbour: Neighbour, names: tuple[str, ...], calm_seconds: float, seconds: float) -> tuple[Seen, Seen]:
+    """Let attackers do all they can, and check that they changed nothing. Returns what the clients saw before, and meanwhile."""
     with (place.folder / "attack.log").open("ab") as log:
         async with attackers(names, place.known(), log) as attack, neighbour.asking():
-            _, calm = await decided(neighbour, MINUTES * 60 / 4)
+            calm = (await decided(neighbour, calm_seconds))[1] if calm_seconds else Seen()
             attack.begin()
-            found, seen = await decided(neighbour, MINUTES * 60)
+            found, seen = await decided(neighbour, seconds)
             await attack.end()
-    figures = {"calm": calm.figures(), "attacked": seen.figures(), "load": os.getloadavg()[0], "outcomes": attack.done}
-    print(json.dumps(figures, indent=1))
-    record_property("figures", figures)
+    print(json.dumps(attack.done, indent=1))
     check(neighbour, found, seen)
     check_attack(attack.done)
+    return calm, seen
+
+
+async def test_all_at_once_change_neither_answers_nor_decisions(place: Arena, neighbour: Neighbour) -> None:
+    """The short form. Latencies are compared by `make hostile` only."""
+    await attacked(place, neighbour, ALL, 0, SHORT_SECONDS)
+
+
+@pytest.mark.hostile
+@pytest.mark.parametrize("names", [*((name,) for name in ALL), ALL], ids="-".join)
+async def test_a_neighbour_notices_nothing(place: Arena, neighbour: Neighbour, names: tuple[str, ...], record_property: Any) -> None:
+    calm, seen = await attacked(place, neighbour, names, MINUTES * 60 / 4, MINUTES * 60)
+    figures = {"calm": calm.figures(), "attacked": seen.figures(), "load": os.getloadavg()[0]}
+    print(json.dumps(figures, indent=1))
+    record_property("figures", figures)
     assert seen.p(99) <= SLOWER * calm.p(99), figures
