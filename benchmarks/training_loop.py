@@ -1,9 +1,10 @@
 """What the built-in training loop costs over plain PyTorch: the same network, data, batches, augmentation and optimiser, in one process.
 
-The plain loop is what a textbook has: forward, cross entropy, backward, a step of `torch.optim.AdamW` as it comes, with the training loss and
-accuracy added up, and after each epoch a validation and a checkpoint of weights and optimiser. The built-in one adds sharding, schedules,
-early stopping, progress, the best weights, and checkpoints that resume after any step; its optimiser is the fused form of the same one. The two alternate within one run, each first in every other pair, with one thread as a
-rank has, and are compared by the seconds of the processor that they take. Prints JSON; exits 1 when a median is above the goal.
+The plain loop is what a textbook has: forward, cross entropy, backward, a step of `torch.optim.AdamW` as it comes, with the training loss
+and accuracy added up, and after each epoch a validation and a checkpoint of weights and optimiser. The built-in one adds sharding,
+schedules, early stopping, progress, the best weights, and checkpoints that resume after any step; its optimiser is the fused form of the
+same one. The two alternate within one run, each first in every other pair, with one thread as a rank has, and are compared by the seconds
+of the processor that they take. Prints JSON; exits 1 when a median is above the goal.
 
 Usage: python benchmarks/training_loop.py [--only NETWORK]
 """
