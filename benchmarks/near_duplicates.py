@@ -1,7 +1,8 @@
 """How long the search for near-duplicates takes on the frames of a fixed camera: twice as many frames take about twice the time.
 
-Two kinds of frames: `camera` has one background with the noise of a sensor, `light` also becomes brighter and darker. Each is searched as
-`duplicates: drop` does, which keeps one frame of each set, and as `keep` does, which keeps all. Prints JSON with seconds of one core.
+Two kinds of frames: `camera` has one background with the noise of a sensor, `light` also becomes brighter and darker. Each is searched and
+grouped with `checks.duplicates: drop`, which keeps one frame of each set, and with `keep` and `separate`, which keep all. Prints JSON with
+seconds of one core.
 
 Usage: python benchmarks/near_duplicates.py [--frames N]
 """
@@ -18,8 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bramble.contracts.tasks.classification import Label
+from bramble_workloads.snapshot.grouping import Policy, group
 from bramble_workloads.snapshot.near import NearIndex
+from bramble_workloads.snapshot.pictures import Picture
 
+POLICIES: tuple[Policy, ...] = ("drop", "keep", "separate")
 EDGE = 32
 NOISE = 0.35
 SWING = 60
@@ -37,16 +42,12 @@ def frames(kind: str, count: int) -> NDArray[np.uint8]:
     return made.clip(0, 255).astype(np.uint8)
 
 
-def search(kind: str, count: int, policy: str) -> float:
+def search(kind: str, count: int, policy: Policy) -> float:
     """Seconds of one core that the search takes."""
-    pictures = frames(kind, count)
+    thumbnails = frames(kind, count)
+    pictures = [Picture(f"sha256:{number:064x}", 10, ".png", Label(label="a"), "camera", {}, (f"{number}.png",)) for number in range(count)]
     began = time.process_time()
-    index = NearIndex(pictures, range(count))
-    for number in range(count):
-        similar = index.near(number)
-        if not similar or policy == "keep":
-            index.add(number)
-            index.join([number, *similar])
+    group(pictures, NearIndex(thumbnails, range(count)), policy, group_by=None, stratify_by=(), previous={})
     return time.process_time() - began
 
 
@@ -56,7 +57,7 @@ def main() -> int:
     count = parser.parse_args().frames
     found: dict[str, Any] = {}
     for kind in ("camera", "light"):
-        for policy in ("drop", "keep"):
+        for policy in POLICIES:
             half, whole = search(kind, count // 2, policy), search(kind, count, policy)
             found[f"{kind}_{policy}"] = {"seconds": round(whole, 2), "times_half_as_many": round(whole / half, 2)}
     print(json.dumps({"frames": count, **found}, indent=2))

@@ -39,6 +39,7 @@ log = logging.getLogger("bramble")
 
 async def operate(settings: Settings) -> None:
     """Run one replica of the operator until SIGTERM or SIGINT."""
+    from bramble.engine.clock import ClusterClock
     from bramble.engine.engine import Engine
     from bramble.handlers.watching import watch
     from bramble.kinds.registry import CONTROLLERS
@@ -49,8 +50,9 @@ async def operate(settings: Settings) -> None:
     config, stop = load(), asyncio.Event()
     claim_signals = partial(stop_on_signals, stop)
     claim_signals()
-    async with Client(config) as client:
-        engine = Engine(client, settings, CONTROLLERS)
+    clock = ClusterClock()
+    async with Client(config, on_date=clock.heard) as client:
+        engine = Engine(client, settings, CONTROLLERS, clock.now)
         log.info("operator %s: %s, lease in %s", settings.pod_name, config.server, settings.namespace)
         await engine.run(stop, partial(watch, config=config, claim_signals=claim_signals))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
+from bramble.engine.clock import utcnow
 from bramble.engine.device_reports import DeviceReports
 from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.elapsed import Elapsed
@@ -61,7 +63,8 @@ class Engine:
         metrics: the metrics of this replica.
     """
 
-    def __init__(self, api: Api, settings: Settings, controllers: Iterable[Controller[Any]]) -> None:
+    def __init__(self, api: Api, settings: Settings, controllers: Iterable[Controller[Any]], now: Callable[[], datetime] = utcnow) -> None:
+        """`now` is the time that passes are planned by."""
         self._api, self._settings = api, settings
         self._controllers = tuple(controllers)
         by_kind = {controller.resource.kind: controller for controller in self._controllers}
@@ -88,6 +91,7 @@ class Engine:
             executor,
             self.metrics,
             self._relist.request,
+            now,
         )
         executor.failed_patches.on_gone.append(self._relist.request)
         self.changes.on_deleted += [executor.forget, reports.forget, elapsed.forget]

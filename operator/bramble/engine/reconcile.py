@@ -54,11 +54,14 @@ class Reconciler:
         executor: Executor,
         metrics: Metrics,
         request_relist: Callable[[], None],
+        now: Callable[[], datetime] = utcnow,
     ) -> None:
-        """`reader` makes the reader of one pass; `request_relist` is called when a write finds that a cached object no longer exists."""
+        """`reader` makes the reader of one pass; `request_relist` is called when a write finds that a cached object no longer exists; `now`
+        is the time that passes are planned by.
+        """
         self._controllers, self._queue, self._changes = controllers, queue, changes
         self._reader, self._executor, self._metrics = reader, executor, metrics
-        self._request_relist = request_relist
+        self._request_relist, self._now = request_relist, now
 
     async def work(self, lease: Lease, places: Places) -> None:
         """Take keys and run their passes while this replica leads, for ever."""
@@ -90,7 +93,7 @@ class Reconciler:
         if observed is None or planned is None:
             self._queue.forget(key)
             return
-        now = utcnow()
+        now = self._now()
         # A plan looks at thousands of devices, and is pure. In a thread it keeps the loop from renewing the Lease for milliseconds at most.
         plan = await asyncio.to_thread(controller.plan, observed, now)
         due_in = await self._executor.execute(planned, plan, reader.states, controller.memory)
@@ -140,7 +143,7 @@ class Reconciler:
         if planned is None:
             return
         try:
-            await self._executor.execute(planned, not_ready(planned, reason, message), {}, self._controllers[key.kind].memory)
+            await self._executor.execute(planned, not_ready(planned, reason, message, self._now()), {}, self._controllers[key.kind].memory)
         except (BrambleError, RecursionError) as second:  # an object that is nested too deep to be planned may be too deep to be written
             self._count(key, second)
             delay = self._queue.retry(key)
@@ -150,13 +153,13 @@ class Reconciler:
         self._metrics.errors.labels(key.kind, type(error).__name__).inc()
 
 
-def not_ready(planned: Manifest, reason: str, message: str) -> Plan:
+def not_ready(planned: Manifest, reason: str, message: str, now: datetime) -> Plan:
     """A plan that writes the failure into the Ready condition and emits its event. The rest of the status stays."""
     status = planned.get("status") or {}
     former = status.get("conditions") or ()
     ready = (Condition(READY, "False", reason, message),)
     generation = int(planned["metadata"].get("generation", 0))
-    conditions = merge(former, ready, generation, utcnow())
+    conditions = merge(former, ready, generation, now)
     events = events_of(former, ready, {reason: "Warning"})
     return Plan(status={**status, "conditions": conditions}, events=events)
 

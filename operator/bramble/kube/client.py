@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Any, Self
@@ -36,8 +36,11 @@ Params = Mapping[str, str]
 class Client:
     """Makes calls to the API server. `async with` opens and closes its connections."""
 
-    def __init__(self, config: ClusterConfig, timeout: aiohttp.ClientTimeout = TIMEOUT) -> None:
-        self.config = config
+    def __init__(
+        self, config: ClusterConfig, timeout: aiohttp.ClientTimeout = TIMEOUT, on_date: Callable[[str], None] | None = None
+    ) -> None:
+        """`on_date` is called with the `Date` of each answer as soon as it arrives."""
+        self.config, self._on_date = config, on_date
         self.server = config.server
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
@@ -164,6 +167,8 @@ class Client:
     ) -> tuple[int, dict[str, Any]]:
         try:
             async with self._session_request(method, path, body, params, content, self._timeout) as response:
+                if self._on_date is not None and (date := response.headers.get("Date")):
+                    self._on_date(date)
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__} {error}") from error

@@ -26,6 +26,7 @@ from bramble.kube.resources import Key
 from tests.unit.dataset.observed import NOW, SPEC, V1, observed, says
 from tests.unit.engine.replica import SETTINGS, FakeStore
 from tests.unit.jobs.reading import BlockedStore, BrokenStore, gathered
+from tests.unit.jobs.seen import outlived_for
 
 row = pytest.param
 KEY = Key("Dataset", "ads", "tape")
@@ -107,7 +108,7 @@ async def test_a_job_whose_pod_is_kept_alive_is_deleted_once_its_outcome_is_reco
     whole = {"inputs": inputs_of(observed().dataset.spec), **status}
     seen = await gathered(CONTROLLER, KEY, [dataset(whole), *held(job(2))])
     assert [each.job.key.name for each in seen.outlived] == outlived
-    assert [item.key.name for item in plan(seen, NOW).items if isinstance(item, Delete)] == outlived
+    assert [item.key.name for item in plan(outlived_for(seen, 30), NOW).items if isinstance(item, Delete)] == outlived
     if outlived:
-        before = plan(seen, seen.outlived[0].due - timedelta(seconds=9))
-        assert (before.items, before.wake_at) == ((), seen.outlived[0].due)
+        before = plan(outlived_for(seen, 21), NOW)
+        assert (before.items, before.wake_at) == ((), NOW + timedelta(seconds=9))

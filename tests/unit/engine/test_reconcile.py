@@ -216,7 +216,7 @@ async def test_an_object_that_is_gone_leaves_nothing_in_the_queue() -> None:
 
 async def test_a_plan_says_when_its_object_is_planned_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(lambda _: None)
-    monkeypatch.setattr(reconcile, "utcnow", lambda: NOW)
+    monkeypatch.setattr(world.replica.reconciler, "_now", lambda: NOW)
     monkeypatch.setattr(world, "plan", lambda *_: Plan(wake_at=NOW + timedelta(seconds=42)))
     world.replica.reconciler._controllers["Dataset"] = Controller(DATASET, world.gather, world.plan, lambda _: ())  # type: ignore[index]
     await one_pass(world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bramble.contracts.canonical import canonical_json, digest_of
@@ -39,6 +40,11 @@ def step_seen(job: Manifest | None = None, pods: tuple[Manifest, ...] = (), **mo
     """An attempt with this Job and these pods, parsed as a pass parses them."""
     present = Job.of(job) if job is not None else None
     return StepSeen(present, tuple(Pod.of(each) for each in pods), **{"begun": present is not None, **more})
+
+
+def outlived_for(seen: Any, seconds: float) -> Any:
+    """The same pass, whose Jobs that go on have been known to do so for so long."""
+    return replace(seen, outlived=tuple(replace(each, seconds=seconds) for each in seen.outlived))
 
 
 def ended(code: int, message: str = "", reason: str = "") -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from bramble.api.conditions import rfc3339
 from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
-from bramble.kinds.jobs.outlived import PATIENCE, due, next_due, outlived_jobs
+from bramble.kinds.jobs.outlived import Outlived, due, next_due, outlived_jobs
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.plan import Plan
 from bramble.kube.resources import JOB, Manifest, Resource
@@ -37,8 +38,12 @@ def pod(step: dict[str, Any], mesh: dict[str, Any] = RUNS, phase: str = "Running
 class Cluster:
     """These Jobs and pods."""
 
-    def __init__(self, *objects: Manifest) -> None:
-        self.objects = objects
+    def __init__(self, *objects: Manifest, seconds: float = 0) -> None:
+        self.objects, self.seconds = objects, seconds
+
+    def elapsed(self, uid: str, measured: dict[str, float]) -> dict[str, float]:
+        assert uid == OWNER.uid
+        return dict.fromkeys(measured, self.seconds)
 
     def list(self, resource: Resource, namespace: str | None = None, labels: Any = None) -> tuple[Manifest, ...]:
         assert namespace == "ads"
@@ -68,12 +73,16 @@ def test_which_jobs_have_outlived_their_attempt(objects: tuple[Manifest, ...], o
     assert all(each.job.key.kind == JOB.kind for each in found)
 
 
-def test_it_is_deleted_once_its_time_is_over() -> None:
-    sources: Any = Cluster(job(), pod(DONE))
-    found = outlived_jobs(sources, OWNER, {"snapshot": 2}, ("step",))
-    over = ENDED + PATIENCE
-    assert (due(found, over - timedelta(seconds=1)), len(due(found, over))) == ((), 1)
-    assert (next_due(found), next_due(())) == (over, None)
+@pytest.mark.parametrize("hours", [-6, 0, 6], ids=lambda hours: f"the node's clock is {hours} h ahead")
+def test_it_is_deleted_once_its_time_is_over(hours: int) -> None:
+    ended = {"terminated": {"exitCode": 0, "finishedAt": rfc3339(ENDED + timedelta(hours=hours))}}
+
+    def outlived(seconds: float) -> tuple[Outlived, ...]:
+        sources: Any = Cluster(job(), pod(ended), seconds=seconds)
+        return outlived_jobs(sources, OWNER, {"snapshot": 2}, ("step",))
+
+    assert (due(outlived(29)), len(due(outlived(30)))) == ((), 1)
+    assert (next_due(outlived(10), ENDED), next_due((), ENDED)) == (ENDED + timedelta(seconds=20), None)
 
 
 @pytest.mark.parametrize(

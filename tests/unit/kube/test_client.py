@@ -93,6 +93,18 @@ async def test_what_is_not_there_is_none_when_read_and_fine_when_deleted() -> No
         await client.delete(DATASET, "ads", "a", "uid", "Background")
 
 
+async def test_the_time_of_each_answer_is_passed_on() -> None:
+    dates = list[str]()
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({"metadata": {}}, headers={"Date": "Thu, 01 Jan 2026 12:00:00 GMT"})
+
+    async with served(answer) as client:
+        client._on_date = dates.append
+        await client.get(DATASET, "ads", "a")
+    assert dates == ["Thu, 01 Jan 2026 12:00:00 GMT"]
+
+
 async def test_no_answer_is_an_unavailable_api() -> None:
     async with Client(ClusterConfig(server="http://127.0.0.1:9")) as client:
         with pytest.raises(ApiUnavailable, match=r"GET /apis/bramble\.dev"):

@@ -23,6 +23,7 @@ from bramble.kinds.plan import Delete, Plan
 from bramble.kube.resources import FLEET, ROLLOUT, Key
 from tests.unit.engine.replica import SETTINGS, FakeStore
 from tests.unit.jobs.reading import BlockedStore, BrokenStore, gathered
+from tests.unit.jobs.seen import outlived_for
 from tests.unit.modelversion.seen import (
     DATASET,
     EXPORT,
@@ -277,4 +278,5 @@ async def test_a_job_whose_pod_is_kept_alive_is_deleted_once_its_outcome_is_reco
     metadata = {"name": "p", "namespace": "ns", "uid": "uid-p", "labels": made["metadata"]["labels"]}
     seen = await seen_of({"lineage": LINEAGE, **state}, made, {"kind": "Pod", "metadata": metadata, "spec": {}, "status": status})
     assert [each.job.step for each in seen.outlived] == ([step] if outlived else [])
-    assert [item.key.name for item in plan(seen, NOW).items if isinstance(item, Delete)] == ([made["metadata"]["name"]] if outlived else [])
+    deleted = [item.key.name for item in plan(outlived_for(seen, 30), NOW).items if isinstance(item, Delete)]
+    assert deleted == ([made["metadata"]["name"]] if outlived else [])

@@ -26,6 +26,7 @@ from bramble.kinds.trainingrun.policies.wait_for_store import wait_for_store
 from bramble.kube.resources import NODE, Key
 from tests.unit.engine.replica import SETTINGS, FakeStore
 from tests.unit.jobs.reading import BlockedStore, BrokenStore, gathered
+from tests.unit.jobs.seen import outlived_for
 from tests.unit.trainingrun.seen import (
     DATASET,
     NOW,
@@ -410,7 +411,7 @@ async def test_a_job_whose_pod_is_kept_alive_is_deleted_once_its_outcome_is_reco
     kept["status"][field].append({"name": "mesh", "state": {"running": {}}})
     seen = await seen_of(status, (child(step, 1), kept))
     assert [each.job.key.name for each in seen.outlived] == outlived
-    assert [item.key.name for item in plan(seen, NOW).items if isinstance(item, Delete)] == outlived
+    assert [item.key.name for item in plan(outlived_for(seen, 30), NOW).items if isinstance(item, Delete)] == outlived
 
 
 async def test_what_kubernetes_warned_of_is_read_while_pods_are_missing() -> None:

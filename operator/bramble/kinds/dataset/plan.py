@@ -27,4 +27,4 @@ def plan(seen: Seen, now: datetime) -> Plan:
     if isinstance(seen, Invalid):
         return report(seen, not_snapshotted(INVALID_SPEC, seen.problem, failed=True), now)
     found = next((plan for policy in POLICIES if (plan := policy(seen, now)) is not None), NOTHING)
-    return found.no_later_than(next_due(seen.outlived))
+    return found.no_later_than(next_due(seen.outlived, now))

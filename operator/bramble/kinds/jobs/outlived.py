@@ -19,15 +19,15 @@ from bramble.kinds.sources import Sources
 from bramble.kube.resources import JOB, Manifest
 
 PATIENCE = timedelta(seconds=30)
-"""How long a Job may go on after its first pod has done its work. Otherwise a Job ends within a few seconds: it waits for uploads."""
+"""How long a Job may go on after it was seen that its work is done. Otherwise a Job ends within a few seconds: it waits for uploads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlived:
-    """A Job whose attempt is over, and when it will be deleted if it has not ended by then."""
+    """A Job whose attempt is over, and for how many seconds it is known to go on."""
 
     job: Child
-    due: datetime
+    seconds: float
 
 
 def outlived_jobs(sources: Sources, owner: Owner, over: Mapping[str, int], containers: Iterable[str]) -> tuple[Outlived, ...]:
@@ -38,25 +38,26 @@ def outlived_jobs(sources: Sources, owner: Owner, over: Mapping[str, int], conta
         containers: the names of the containers that do the work of a step.
     """
     names = tuple(containers)
-    found = []
+    found: dict[str, Child] = {}
     for manifest in sources.list(JOB, owner.namespace, {OWNER_UID: owner.uid}):
         child = Child.of(manifest)
         if over.get(child.step) == child.attempt and not _has_ended(manifest):
             pods = read_pods(sources, owner, child.step, child.attempt)
-            ends = [end.at for pod in pods for name in names if (end := pod.end(name)) is not None and end.at is not None]
-            if ends and any(_goes_on(pod) for pod in pods):
-                found.append(Outlived(child, min(ends) + PATIENCE))
-    return tuple(found)
+            if any(pod.end(name) is not None for pod in pods for name in names) and any(_goes_on(pod) for pod in pods):
+                found[child.uid] = child
+    # A pod's times are by its node's clock, which may be wrong by hours: a Raspberry Pi has no clock of its own.
+    seconds = sources.elapsed(owner.uid, dict.fromkeys(found, 0.0)) if found else {}
+    return tuple(Outlived(child, seconds[uid]) for uid, child in found.items())
 
 
-def due(outlived: Iterable[Outlived], now: datetime) -> tuple[Child, ...]:
+def due(outlived: Iterable[Outlived]) -> tuple[Child, ...]:
     """The Jobs to delete now."""
-    return tuple(each.job for each in outlived if each.due <= now)
+    return tuple(each.job for each in outlived if each.seconds >= PATIENCE.total_seconds())
 
 
-def next_due(outlived: Iterable[Outlived]) -> datetime | None:
+def next_due(outlived: Iterable[Outlived], now: datetime) -> datetime | None:
     """When the next of them is to be deleted; None if there is none."""
-    return min((each.due for each in outlived), default=None)
+    return min((now + PATIENCE - timedelta(seconds=each.seconds) for each in outlived), default=None)
 
 
 def _has_ended(job: Manifest) -> bool:

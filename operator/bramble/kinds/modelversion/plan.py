@@ -31,4 +31,4 @@ def plan(seen: Observed | Unusable, now: datetime) -> Plan:
     if isinstance(seen, Unusable):
         return deletion(seen, now) or finalizer(seen, now) or report_version(seen, no_source(INVALID_SPEC, seen.version.problem), now)
     found = next((plan for policy in POLICIES if (plan := policy(seen, now)) is not None), NOTHING)
-    return found.no_later_than(next_due(seen.outlived))
+    return found.no_later_than(next_due(seen.outlived, now))

@@ -52,4 +52,4 @@ def plan(seen: Observed | Invalid[Status], now: datetime) -> Plan:
         return report(seen, not_admitted(seen.status, INVALID_SPEC, seen.problem), now)
     seen = replace(seen, state=attempt_state(seen, now))
     found = next((verdict for policy in POLICIES if (verdict := policy(seen, now)) is not None), NOTHING)
-    return found.no_later_than(next_due(seen.outlived))
+    return found.no_later_than(next_due(seen.outlived, now))

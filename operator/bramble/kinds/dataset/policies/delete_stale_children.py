@@ -10,6 +10,6 @@ from bramble.kinds.jobs.stale_children import delete_stale
 from bramble.kinds.plan import Plan
 
 
-def delete_stale_children(seen: Observed, now: datetime) -> Plan | None:
+def delete_stale_children(seen: Observed, _: datetime) -> Plan | None:
     """Delete them as soon as they are seen."""
-    return delete_stale((*seen.stale_children, *due(seen.outlived, now)))
+    return delete_stale((*seen.stale_children, *due(seen.outlived)))

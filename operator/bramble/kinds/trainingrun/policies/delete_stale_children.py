@@ -10,6 +10,6 @@ from bramble.kinds.plan import Plan
 from bramble.kinds.trainingrun.observed import Observed
 
 
-def delete_stale_children(seen: Observed, now: datetime) -> Plan | None:
+def delete_stale_children(seen: Observed, _: datetime) -> Plan | None:
     """Delete them as soon as they are seen. Their pods go with them, also from a node that no longer answers."""
-    return delete_stale((*seen.stale_children, *due(seen.outlived, now)))
+    return delete_stale((*seen.stale_children, *due(seen.outlived)))
