@@ -97,6 +97,7 @@ class Streams:
                 limit = f"{STREAMS} in all, {NAMESPACE_STREAMS} from namespace {namespace}, {CALLER_STREAMS} to one caller"
                 raise Busy(f"too many blobs are being sent already (the limit is {limit}); try again") from None
             async with asyncio.timeout(None) as stream.bound:
+                self._begun()
                 yield stream
 
     def moved(self, stream: Stream) -> None:
@@ -107,6 +108,12 @@ class Streams:
         self._waiting.append(stream)
         self._give_out()
         if stream in self._waiting:
+            self._take_from_largest(stream.namespace)
+
+    def _begun(self) -> None:
+        """A stream has begun, and can be ended from now on. Whoever came before that found no place to take, and still waits."""
+        leaving = sum(stream.leaves for stream in self._sending)
+        for stream in self._waiting[leaving:]:
             self._take_from_largest(stream.namespace)
 
     def _leave(self, stream: Stream) -> None:
