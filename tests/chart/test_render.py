@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from bramble.api.jobs import JobDefaults
 from bramble.settings import Settings
@@ -168,6 +169,9 @@ def test_the_certificate_is_good_for_the_service_and_signed_by_the_ca(objects: l
     authority = x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["ca.crt"]))
     leaf.verify_directly_issued_by(authority)
     assert "ca.key" not in secret["data"]
+    assert isinstance(certificate(objects).public_key(), EllipticCurvePublicKey), (
+        "a handshake takes a third of the time that it takes with RSA"
+    )
 
 
 def test_pods_are_replaced_when_the_certificate_is(helm: Helm, objects: list[Manifest]) -> None:
