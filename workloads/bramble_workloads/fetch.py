@@ -49,6 +49,8 @@ them. A job with another field is refused, because the field may change what tra
 LONGEST_VARIABLE = 100_000
 """Bytes of hyperparameters that also go into an environment variable. Linux refuses a variable of 128 KiB."""
 MEMBER = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,8}")
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a document raises that is not what a snapshot wrote."""
 MARKER = re.compile(r"step-(\d+)\.json")
 START = """import os
 import sys
@@ -94,20 +96,28 @@ def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadP
     """Write the samples of `SPLITS` and `samples.jsonl`. Returns the number of samples.
 
     Samples with a label are laid out as image folders, `<split>/<label>/<file>`, others as `<split>/<file>`.
+
+    Raises:
+        BadData: the manifest, or what it names, is not what a snapshot wrote.
     """
-    header = json.loads(manifest)
-    shards = [shard["sha256"] for shard in header["shards"] if shard["split"] in SPLITS]
     files: dict[str, Path] = {}
     lines = []
-    for line in store.get_blob(header["samples"]).splitlines():
-        sample = json.loads(line)
-        if sample["split"] not in SPLITS:
-            continue
-        name = f"{sample['id'].removeprefix('sha256:')}{sample['extension']}"
-        file = "/".join([sample["split"], *([sample["label"]] if "label" in sample else []), name])
-        files[name] = data / file
-        described = {key: value for key, value in sample.items() if key not in NOT_FOR_TRAINERS}
-        lines.append(json.dumps({**described, "file": file}))  # ASCII: a program that splits text at U+2028 and others reads it too
+    try:
+        header = json.loads(manifest)
+        shards = [shard["sha256"] for shard in header["shards"] if shard["split"] in SPLITS]
+        for line in store.get_blob(header["samples"]).splitlines():
+            sample = json.loads(line)
+            if sample["split"] not in SPLITS:
+                continue
+            name = f"{sample['id'].removeprefix('sha256:')}{sample['extension']}"
+            file = "/".join([sample["split"], *([sample["label"]] if "label" in sample else []), name])
+            if not MEMBER.fullmatch(name) or ".." in file.split("/"):
+                raise ValueError(f"{file!r} is no path of a picture")
+            files[name] = data / file
+            described = {key: value for key, value in sample.items() if key not in NOT_FOR_TRAINERS}
+            lines.append(json.dumps({**described, "file": file}))  # ASCII: a program that splits text at U+2028 and others reads it too
+    except DAMAGED as error:
+        raise BadData(f"the dataset's manifest or its samples are damaged ({type(error).__name__}: {error}); snapshot it again") from error
     for folder in {path.parent for path in files.values()}:
         folder.mkdir(parents=True, exist_ok=True)
     left = dict(files)
@@ -123,12 +133,15 @@ def write_image_folders(store: Store, manifest: bytes, data: Path, pool: ThreadP
 
 def _members(shard: bytes) -> Iterator[tuple[str, bytes]]:
     """Name and content of each picture of a shard. Nothing is extracted, so the name of a member never becomes a path."""
-    with tarfile.open(fileobj=io.BytesIO(shard), mode="r:") as archive:
-        for member in archive:
-            stream = archive.extractfile(member)
-            if stream is None or not MEMBER.fullmatch(member.name):
-                raise BadData(f"a shard has the member {member.name!r}, which no snapshot writes; snapshot the Dataset again")
-            yield member.name, stream.read()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(shard), mode="r:") as archive:
+            for member in archive:
+                stream = archive.extractfile(member)
+                if stream is None or not MEMBER.fullmatch(member.name):
+                    raise BadData(f"a shard has the member {member.name!r}, which no snapshot writes; snapshot the Dataset again")
+                yield member.name, stream.read()
+    except (tarfile.TarError, ValueError) as error:
+        raise BadData(f"a shard is damaged ({error}); snapshot the Dataset again") from error
 
 
 def restore(store: Store, prefixes: list[str], checkpoints: Path) -> int | None:

@@ -10,18 +10,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bramble.contracts.base import problems_of
 from bramble.contracts.tasks.base import Annotation, TaskContract
 from bramble_workloads.errors import BadData, SpecError
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.errors import InputError
+from bramble_workloads.runtimes.base import first_line
 from bramble_workloads.tasks.objective import Objective
 from bramble_workloads.train.decoded import DecodedSamples
 
@@ -29,6 +32,11 @@ KEPT_BYTES = 512 * 1024 * 1024
 KEPT_SAMPLES = 20_000
 """Up to this size and number, all samples are read once and kept in memory."""
 THREADS = 4
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading a document raises that is not what a snapshot wrote."""
+
+CLASSES = TypeAdapter(tuple[str, ...])
+WEIGHT = TypeAdapter(Annotated[float, Field(gt=0, allow_inf_nan=False)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +72,33 @@ def read_samples(data: Path, task: TaskContract) -> Samples:
     """Read the dataset that the init container wrote.
 
     Raises:
-        BadData: the folder has no dataset, or the train split is empty.
+        BadData: the folder has no dataset, its files are damaged, or the train split is empty.
         SpecError: the dataset is of another task.
     """
     try:
         manifest = json.loads((data / "manifest.json").read_bytes())
-        classes, found = tuple(manifest["classes"]), manifest["task"]
+        classes, found = CLASSES.validate_python(manifest["classes"]), manifest["task"]
         lines = (data / "samples.jsonl").read_bytes().splitlines()  # text would also be split at U+2028 and others
-    except (OSError, ValueError, KeyError) as error:
-        raise BadData(f"{data} has no dataset: {error}") from error
+    except DAMAGED as error:
+        raise BadData(f"{data} has no dataset: {_why(error)}; snapshot the Dataset again") from error
     if found != task.name:
         raise SpecError(f"trainer.builtin.task is {task.name} and the task of the dataset is {found}: make them equal")
     names = [field.alias or name for name, field in task.annotation.model_fields.items()]
     splits: dict[str, list[Sample]] = {"train": [], "val": []}
-    for line in map(json.loads, lines):
-        truth = task.annotation.model_validate({name: line[name] for name in names if name in line})
-        splits[line["split"]].append(Sample(data / line["file"], truth, line["weight"]))
+    for number, content in enumerate(lines, 1):
+        try:
+            line = json.loads(content)
+            truth = task.annotation.model_validate({name: line[name] for name in names if name in line})
+            splits[line["split"]].append(Sample(data / line["file"], truth, WEIGHT.validate_python(line["weight"])))
+        except DAMAGED as error:
+            raise BadData(f"line {number} of samples.jsonl is no sample: {_why(error)}; snapshot the Dataset again") from error
     if not splits["train"]:
         raise BadData("the train split has no samples: add samples, or raise splits.train")
     return Samples(classes, tuple(splits["train"]), tuple(splits["val"]))
+
+
+def _why(error: Exception) -> str:
+    return problems_of(error) if isinstance(error, ValidationError) else f"{type(error).__name__}: {first_line(error)}"
 
 
 class Files(Dataset[tuple[Tensor, Tensor, float]]):
