@@ -113,6 +113,16 @@ def with_random_numbers(out: Path) -> None:
         pytest.param({"accuracy": 0.9, "outputs": OTHER_OUTPUT}, False, [UNKNOWN, ANOTHER], id="a field too many, and another output"),
         pytest.param({"accuracy": 0.9}, True, [UNKNOWN, RANDOM], id="a field too many, and random numbers"),
         pytest.param({"task": "x"}, True, ["task", RANDOM], id="a description that cannot be read, and random numbers"),
+        pytest.param(
+            {"task": "x", "preprocess": 5, "outputs": OTHER_OUTPUT},
+            True,
+            ["task", "preprocess", ANOTHER, RANDOM],
+            id="several wrong fields",
+        ),
+        pytest.param(
+            {"task": "x", "outputs": [{"shape": [1, 10]}]}, False, ["task", "outputs.0.name"], id="wrong outputs are not compared"
+        ),
+        pytest.param({"postprocess": None, "input": 5}, False, ["postprocess", "input"], id="a wrong input is not compared"),
         pytest.param({"outputs": OTHER_OUTPUT}, True, [ANOTHER, RANDOM], id="another output, and random numbers"),
         pytest.param({"accuracy": 0.9}, False, [UNKNOWN], id="only a field too many"),
     ],

@@ -15,13 +15,16 @@ from pydantic import ValidationError
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.names import first_names
 from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription, Package, Variant, description_problems
-from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, Export
+from bramble.contracts.package import Output as OutputTensor
+from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, RUNTIMES, Export
+from bramble.contracts.tasks.base import Input, Tensor
 from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION
 from bramble_workloads.packaging.output import Output
 from bramble_workloads.processing.errors import DescriptionError
 from bramble_workloads.processing.model import Model
 from bramble_workloads.processing.problems import Problems
+from bramble_workloads.runtimes.base import runtime_named
 from bramble_workloads.runtimes.converter import Converter, converter_from
 from bramble_workloads.store import Store
 
@@ -92,12 +95,15 @@ def _described(output: Output, graph: str) -> ModelDescription:
     Raises:
         DescriptionError: see `read_description`.
     """
-    problems, without = Problems(), None
+    problems, without, tensors = Problems(), None, None
     try:
         return read_description(output)
     except UnknownFields as error:
         problems.add(str(error))
         without = error.without
+    except WrongFields as error:
+        problems.add(str(error))
+        tensors = error.tensors
     except DescriptionError as error:
         problems.add(str(error))
     if graph not in output.names():
@@ -105,6 +111,9 @@ def _described(output: Output, graph: str) -> ModelDescription:
     else:
         converter = converter_from(MODEL)
         with problems.collected(), output.opened(graph) as exported, _whole(output, converter, graph, exported) as file:
+            if tensors is not None:
+                with problems.collected():
+                    runtime_named(RUNTIMES[0].runtime).load(tensors, file, 1)
             _require_usable(converter, file, graph, without)
     problems.require_none()
     raise AssertionError("a description that cannot be read is a problem")
@@ -116,6 +125,14 @@ class UnknownFields(DescriptionError):
     def __init__(self, message: str, without: ModelDescription) -> None:
         super().__init__(message)
         self.without = without
+
+
+class WrongFields(DescriptionError):
+    """`package.json` has wrong fields. `tensors`: a description that only states the tensors of the graph; None if these are wrong too."""
+
+    def __init__(self, message: str, tensors: ModelDescription | None) -> None:
+        super().__init__(message)
+        self.tensors = tensors
 
 
 def read_description(output: Output) -> ModelDescription:
@@ -138,7 +155,19 @@ def read_description(output: Output) -> ModelDescription:
         message = f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}"
         if (without := _without_unknown_fields(content, error)) is not None:
             raise UnknownFields(message, without) from error
-        raise DescriptionError(message) from error
+        raise WrongFields(message, _tensors(content)) from error
+
+
+def _tensors(content: bytes) -> ModelDescription | None:
+    """What a description with wrong fields says of the graph's input and outputs; None if that is not all right."""
+    try:
+        document = json.loads(content)
+        tensor = Tensor.model_validate_json(json.dumps(document["input"]["tensor"]))
+        outputs = tuple(OutputTensor.model_validate_json(json.dumps(each)) for each in document["outputs"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    stated: dict[str, Any] = {"input": Input(kind="", media_types=(), tensor=tensor), "outputs": outputs}
+    return ModelDescription.model_construct(**stated)
 
 
 def _without_unknown_fields(content: bytes, error: ValidationError) -> ModelDescription | None:
