@@ -38,7 +38,7 @@ def test_nothing_to_answer(seen: Any) -> None:
         case("the annotation is not an object", asked("[1]"), "not a JSON object"),
         case("the request has no id", asked('{"action": "retry"}'), "id is None"),
         case("the id is a number", asked('{"id": 1, "action": "retry"}'), "id is 1"),
-        case("there is an unknown field", asked('{"id": "1", "action": "retry", "force": true}'), "remove force"),
+        case("there is an unknown field", asked('{"id": "1", "action": "retry", "force": true}'), "remove 'force'"),
         case("the attempt is a word", asked('{"id": "1", "action": "retry", "attempt": "3"}'), "attempt is '3'"),
         case("the action is unknown", asked('{"id": "1", "action": "promote"}', outcome=FAILED), "use retry"),
         case(
