@@ -16,9 +16,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def go(*arguments: str) -> None:
-    command = go_build.Toolchain.find(NODEBOX).command
-    done = subprocess.run([command, *arguments], cwd=NODEBOX, capture_output=True, text=True, check=False)
+def go(verb: str, *arguments: str) -> None:
+    """Compiled as for the cluster, so that the two share what they have compiled: else each dependency is compiled a second time."""
+    command, environment = go_build.Toolchain.find(NODEBOX).command, os.environ | go_build.ENVIRONMENT
+    asked = [command, verb, *go_build.COMPILED, *arguments]
+    done = subprocess.run(asked, cwd=NODEBOX, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
