@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from bramble.api.objects import dump
@@ -51,6 +52,7 @@ CLASSES = ("a", "b")
 """Of every version."""
 
 
+@cache
 def package(version: str) -> bytes:
     """A real package document."""
     tensor = {"name": "x", "shape": [1, 1, 8, 8]}
@@ -68,6 +70,7 @@ def package(version: str) -> bytes:
     return canonical_json(Package.model_validate(document))
 
 
+@cache
 def package_digest(version: str) -> str:
     return digest_of(package(version))
 
