@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.rollouts.report import goals, table
 from benchmarks.rollouts.rows import POWERS, ROWS, SIGMAS, TENFOLD_DRIFT, fixed_events, simulate, tenfold
+from benchmarks.rollouts.worlds import HOURS
 
 ROLLOUTS = 2000
 PROCESSES = 2
@@ -30,16 +31,19 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m benchmarks.rollouts", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rollouts", type=int, default=ROLLOUTS, help=f"simulated rollouts a row (default: {ROLLOUTS})")
+    parser.add_argument("--hours", type=int, default=HOURS, help=f"hours that the rows through the ledger simulate (default: {HOURS})")
     parser.add_argument("--seed", type=int, default=1, help="another seed gives other rollouts (default: 1)")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
     parser.add_argument("--out", type=Path, default=Path("build/simulate"), help="where the report goes (default: build/simulate)")
     options = parser.parse_args(arguments)
     if options.rollouts < 1:
         parser.error("--rollouts must be at least 1")
+    if not 1 <= options.hours <= HOURS:
+        parser.error(f"--hours must be from 1 to {HOURS}")
     chosen = [index for index, row in enumerate(ROWS) if options.rows in row.name]
     if not chosen:
         parser.error(f"no row's name contains {options.rows!r}")
-    rows, ten = run(chosen, options.rollouts, options.seed)
+    rows, ten = run(chosen, options.rollouts, options.seed, options.hours)
     fixed = {f"{power:g}": fixed_events(power) for power in POWERS}
     report = {
         "rows": rows,
@@ -47,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         "fixedEvents": fixed,
         "goals": goals(rows, ten, fixed) if len(chosen) == len(ROWS) else [],
         "seed": options.seed,
+        "hours": options.hours,
     }
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "report.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
@@ -55,10 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
     return int(not all(goal["met"] for goal in report["goals"]))
 
 
-def run(chosen: list[int], rollouts: int, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def run(chosen: list[int], rollouts: int, seed: int, hours: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows, and the tenfold rates, in two processes. Says on stderr what is done."""
     began = time.monotonic()
-    tasks = [partial(simulate, index, rollouts, seed) for index in chosen]
+    tasks = [partial(simulate, index, rollouts, seed, hours) for index in chosen]
     tasks += [partial(tenfold, sigma, TENFOLD_DRIFT, rollouts, seed) for sigma in SIGMAS]
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         # Ctrl-C reaches the whole process group, and the parent answers it. The workers inherit that it is blocked.

@@ -35,7 +35,7 @@ class Row:
     """One row.
 
     Attributes:
-        trial: simulates so many rollouts.
+        trial: simulates so many rollouts, with a generator; those through the ledger also take hours.
         found: the least share of rollouts that has to be undone; None where nothing is asked.
         rivals: whether other rules decide about the same counts.
         most: how many rollouts are simulated at most.
@@ -45,7 +45,7 @@ class Row:
     kind: Kind
     sigma: float
     drift: float
-    trial: Callable[[int, np.random.Generator], Trial]
+    trial: Callable[..., Trial]
     found: float | None = None
     rivals: bool = False
     most: int | None = None
@@ -127,9 +127,15 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-def simulate(index: int, rollouts: int, seed: int) -> dict[str, Any]:
-    """One row of the report. Equal arguments give equal rows."""
+def simulate(index: int, rollouts: int, seed: int, hours: int = HOURS) -> dict[str, Any]:
+    """One row of the report. Equal arguments give equal rows.
+
+    Args:
+        hours: how much of a rollout goes through the ledger, where the row lets all of it.
+    """
     row = ROWS[index]
+    if row.most is not None:
+        row = replace(row, trial=partial(row.trial, hours=hours))
     rollouts = min(rollouts, row.most) if row.most is not None else rollouts
     parts = []
     verdicts: dict[str, list[np.ndarray[Any, np.dtype[np.bool_]]]] = {

@@ -24,7 +24,9 @@ COMMAND = [sys.executable, "-m", "benchmarks.rollouts"]
 
 @pytest.mark.slow
 def test_the_small_form_writes_every_row_and_keeps_its_goals(tmp_path: Path) -> None:
-    done = subprocess.run([*COMMAND, "--rollouts", "8", "--out", str(tmp_path)], capture_output=True, text=True, timeout=280, check=False)
+    """One rollout a row, and three hours of those that the ledger decides at every look: a whole day of one takes it 20 seconds."""
+    command = [*COMMAND, "--rollouts", "1", "--hours", "3", "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     report = json.loads((tmp_path / "report.json").read_text())
     assert len(report["rows"]) == len(ROWS)
     for row in report["rows"]:
@@ -61,7 +63,12 @@ def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "expected"), [(["--rollouts", "0"], "--rollouts must be at least 1"), (["--rows", "none"], "no row's name contains 'none'")]
+    ("wrong", "expected"),
+    [
+        (["--rollouts", "0"], "--rollouts must be at least 1"),
+        (["--hours", "25"], "--hours must be from 1 to 24"),
+        (["--rows", "none"], "no row's name contains 'none'"),
+    ],
 )
 def test_wrong_arguments_are_refused(wrong: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
