@@ -65,7 +65,7 @@ def judge_promoted(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, w
     Half of the allowed probability is that of a wrong margin (`Watched.margin`), so the comparison with its own rate takes ln 2 nats more.
     """
     shown = []
-    if watched.own is not None and watched.margin is not None:
+    if watched.own is not None and watched.margin is not None and not rule.absolute:
         nats = watched.own - log(2)
         if watched.allowed is not None:
             nats = min(nats, watched.allowed)
@@ -76,7 +76,9 @@ def judge_promoted(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, w
     outcome: Outcome = "Fail" if worst.nats >= levels.fail_at else "Undecided"
     mine, before = evidence.candidate, evidence.stable
     said = f"{percent(mine.share)} of {mine.events} {metric.event} {metric.bad_events(evidence)} in the last hours"
-    if watched.margin is None:
+    if rule.absolute:
+        words = worst.words if outcome == "Fail" else f"not shown to be above the limit of {percent(rule.limit or 0.0)}"
+    elif watched.margin is None:
         known = f"{before.events} of {rule.min_events} {metric.event} so far to know its own rate"
         words = worst.words if outcome == "Fail" else f"{known}; only the limit is watched" if rule.limit is not None else known
     else:

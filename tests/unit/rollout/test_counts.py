@@ -33,6 +33,21 @@ def test_what_counts_for_the_candidate(line: Counters, requests: int) -> None:
     assert (errors.candidate.events, errors.candidate.nodes) == (requests, 1 if requests else 0)
 
 
+@pytest.mark.parametrize(
+    ("age", "proves_silence", "present"),
+    [
+        row(80_000.0, True, True, id="silent for less than a day"),
+        row(90_000.0, True, False, id="silent for more than a day"),
+        row(None, True, False, id="never heard of"),
+        row(None, False, True, id="a gateway that has just started proves nothing"),
+    ],
+)
+def test_who_is_present_for_a_watch(age: float | None, proves_silence: bool, present: bool) -> None:
+    reports = {node: device(node) for node in NODES if node != "d"} | ({"d": device("d", age=age)} if age is not None else {})
+    seen = observed(reports=reports, proves_silence=proves_silence)
+    assert seen.counts.present == frozenset(NODES) - (frozenset() if present else {"d"})
+
+
 def test_a_device_outside_the_cohort_cannot_speak_for_the_candidate() -> None:
     """One stable device once claimed 2^38 good answers of the candidate, and turned a Fail into a Pass."""
     honest = canaries("a", errors=200)

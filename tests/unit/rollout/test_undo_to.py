@@ -55,6 +55,17 @@ async def test_the_version_that_was_left_is_tried_again_by_request_only() -> Non
     await promoted(world, "3.0.0")
 
 
+async def test_the_first_cause_of_an_undo_is_kept_when_the_fleet_goes_back_further() -> None:
+    world = await three_versions()
+    world.ask(id="back", action="undo", to="digits-2-0-0")
+    await world.run(30)
+    first = world.status.undone
+    assert first is not None
+    world.ask(id="further", action="undo", to="digits-1-0-0")
+    await world.until(lambda: set(world.active().values()) == {"1.0.0"})
+    assert world.status.undone == first
+
+
 async def test_the_decision_is_filed() -> None:
     world = await three_versions()
     world.ask(id="back", action="undo", to="digits-2-0-0")

@@ -95,7 +95,7 @@ async def test_a_rate_below_the_ceiling_never_undoes() -> None:
 
 
 async def test_a_limit_undoes_before_its_own_rate_is_known() -> None:
-    world = await watched(guardrails=[{"metric": "accuracy", "limit": "0.3", "minEvents": 1_000_000}])
+    world = await watched(guardrails=[{"metric": "accuracy", "maxRatio": "1.5", "limit": "0.3", "minEvents": 1_000_000}])
     assert world.status.watch is not None
     said = world.status.watch["guardrails"][0]["message"]
     assert "1000000 labelled predictions so far to know its own rate; only the limit is watched" in said
@@ -104,9 +104,20 @@ async def test_a_limit_undoes_before_its_own_rate_is_known() -> None:
     assert "above the limit of 30 %" in world.status.undone.message  # type: ignore[union-attr]
 
 
+async def test_a_guardrail_with_a_limit_only_is_not_compared_with_its_own_rate() -> None:
+    world = await watched(guardrails=[{"metric": "accuracy", "limit": "0.5", "minEvents": 50}])
+    world.wrong["2.0.0"] = 0.3
+    await world.run(20)
+    assert set(world.active().values()) == {"2.0.0"}, "fifteen times its own rate, and below the limit"
+    assert world.status.watch is not None
+    assert "not shown to be above the limit of 50 %" in world.status.watch["guardrails"][0]["message"]
+    world.wrong["2.0.0"] = 0.9
+    await world.until(lambda: undone(world))
+
+
 @pytest.mark.parametrize("nodes", [4, 12])
 async def test_one_node_that_breaks_by_itself_undoes_nothing(nodes: int) -> None:
-    world = await watched(nodes=nodes, guardrails=[{"metric": "accuracy", "minEvents": 50, "limit": "0.2"}])
+    world = await watched(nodes=nodes, guardrails=[{"metric": "accuracy", "maxRatio": "1.5", "minEvents": 50, "limit": "0.2"}])
     broken = world.devices["board-2"]
     for _ in range(100):
         await world.step()

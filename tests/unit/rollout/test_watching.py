@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from bramble.evidence.mixture import EVEN, log_sum
 from bramble.evidence.nodes import DECIMALS
 from bramble.evidence.rise import GROUPS, above_own, above_rate, first_hour, later_hours, shown
 from bramble.guardrails.base import Rule
@@ -61,11 +64,33 @@ def test_the_evidence_is_that_of_the_engine() -> None:
         ledger = advance(ledger, says(100 * hour, errors=3 * hour), START + 2 * MINUTE + timedelta(hours=hour))
         own = later_hours(own, hour, hour + 1) + above_own(margin, bad, expected)
         limit = later_hours(limit, hour, hour + 1) + above_rate(0.2, bad, events)
-    seen = watch_evidence_of(ledger, RULE)
+    seen = watch_evidence_of(ledger, RULE, frozenset(NAMES))
     assert seen.watched is not None
     assert seen.watched.own == pytest.approx(shown(own, 4, [True] * GROUPS), abs=10 ** (1 - DECIMALS))
     assert seen.watched.limit == pytest.approx(shown(limit, 4, [True] * GROUPS), abs=10 ** (1 - DECIMALS))
     assert (seen.candidate.bad, seen.candidate.events) == (60, 2000), "of this hour and the one before"
+
+
+def test_a_group_whose_nodes_are_gone_keeps_no_watch_from_finding_what_the_others_show() -> None:
+    left, gone = NAMES[:3], frozenset(NAMES[3:])
+    ledger = tried(bad=20)
+    for minute in range(3, 30):
+        lines = {name: line(100 * minute, 50 * minute) for name in left}
+        ledger = advance(ledger, replace(READING, lines=lines, others=frozenset(left)), START + minute * MINUTE)
+    blind, seeing = (watch_evidence_of(ledger, RULE, present).watched for present in (gone | set(left), frozenset(left)))
+    assert blind is not None
+    assert blind.own == pytest.approx(0, abs=1)
+    assert seeing is not None
+    assert (seeing.own or 0) > 20
+    assert (seeing.limit or 0) > 20
+
+
+@given(st.lists(st.floats(-50, 50), min_size=GROUPS, max_size=GROUPS), st.lists(st.booleans(), min_size=GROUPS, max_size=GROUPS))
+def test_whichever_groups_are_left_they_never_show_more_than_the_mean_of_all(heights: list[float], active: list[bool]) -> None:
+    sums = first_hour() + np.array(heights)[:, None]
+    every = np.logaddexp(log_sum(sums, EVEN), -np.log(2))
+    mean = float(log_sum(every, np.full(GROUPS, -np.log(GROUPS))))
+    assert shown(sums, 1, active) <= max(mean, 0.0) + 1e-9
 
 
 def test_the_same_words_again_add_nothing() -> None:

@@ -80,12 +80,23 @@ def absolute(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 def watched_rules(analysis: Analysis) -> tuple[Rule, ...]:
-    """What a promoted version is watched by: the guardrails of the watch, or else those of the spec. None where nothing is watched."""
+    """What a promoted version is watched by: the guardrails of the watch, or else those of the spec. None where nothing is watched.
+
+    A guardrail with a limit, and with neither a margin nor a ceiling, is not compared with the version's own rate.
+    """
     if analysis.watch is None:
         return ()
-    rules = (rule_of(guardrail) for guardrail in analysis.watch.guardrails or analysis.guardrails)
-    counted = (rule for rule in rules if isinstance(metric_named(rule.metric), CountedMetric))
-    return tuple(dict.fromkeys(rule.model_copy(update={"better": None}) for rule in counted))
+    return tuple(
+        dict.fromkeys(
+            rule_of(each).model_copy(update={"better": None, "absolute": _only_limit(each) or None})
+            for each in analysis.watch.guardrails or analysis.guardrails
+            if isinstance(metric_named(each.metric), CountedMetric)
+        )
+    )
+
+
+def _only_limit(guardrail: Guardrail) -> bool:
+    return guardrail.limit is not None and guardrail.max_ratio is None and not guardrail.ceiling
 
 
 def tests_of(rules: Iterable[Rule]) -> int:

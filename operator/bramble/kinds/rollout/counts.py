@@ -25,6 +25,9 @@ from bramble.kinds.rollout.losses import silences
 from bramble.kinds.rollout.nodes import Nodes
 from bramble.kinds.rollout.reading import Line, MemoryLine, Reading, WatchAsked
 
+ABSENT_SECONDS = 86400
+"""A node that was silent for so long is not waited for: a watch goes on without it."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -50,6 +53,13 @@ class Counts:
     def others(self) -> frozenset[str]:
         """The other nodes of the fleet."""
         return frozenset(self.nodes.fleet.nodes) - self.candidates
+
+    @property
+    def present(self) -> frozenset[str]:
+        """The nodes of the fleet without those that are known to have been silent for `ABSENT_SECONDS`."""
+        silent = self.nodes.silent(self.nodes.fleet.nodes)
+        absent = {node for node in silent if (seen := self.nodes.report(node)) is None or seen.age_seconds > ABSENT_SECONDS}
+        return frozenset(self.nodes.fleet.nodes) - absent
 
     def reading(self, rollout_uid: str, step: int, rules: tuple[Rule, ...], watch: WatchAsked | None = None) -> Reading:
         """What the ledger needs of it."""

@@ -83,8 +83,9 @@ def promotions(status: Status, *newest: Release | None) -> tuple[Release, ...]:
 def undo_to(seen: Observed, target: Release, reason: str, message: str, now: datetime, **of_decision: Any) -> dict[str, Any]:
     """The fleet goes back to a version that was promoted before, in one write: a new attempt, without steps.
 
-    The version that the spec names is remembered as undone, unless it is that very one. Otherwise it would be tried again at once. The last
-    good version is from now on the one that was promoted before the target: the one that the fleet leaves is not good.
+    The version that the spec names is remembered as undone, unless it is that very one. Otherwise it would be tried again at once. Where it
+    was undone before, the first cause is kept. The last good version is from now on the one that was promoted before the target:
+    the one that the fleet leaves is not good.
 
     Args:
         of_decision: fields of the decision that are not those of the present attempt.
@@ -94,6 +95,8 @@ def undo_to(seen: Observed, target: Release, reason: str, message: str, now: dat
     uid = next((release.uid for release in known if release is not None and release.ref == named), "")
     attempt = status.attempt + 1
     record = Undone(ref=named, uid=uid, attempt=status.attempt, reason=reason, message=message[:MESSAGE_CHARACTERS], at=rfc3339(now))
+    if status.undone is not None and status.undone.ref == named and uid in ("", status.undone.uid):
+        record = status.undone
     history = promotions(status)
     older = history[[release.uid for release in history].index(target.uid) + 1 :]
     left = status.candidate or status.stable

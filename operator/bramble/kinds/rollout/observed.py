@@ -259,7 +259,10 @@ class Observed:
     @cached_property
     def watch_evidence(self) -> tuple[GuardEvidence, ...]:
         """The evidence about each rule of the watch."""
-        return tuple(watch_evidence_of(self.ledger, rule) for rule in self.watch_asked.rules) if self.watch_asked is not None else ()
+        if self.watch_asked is None:
+            return ()
+        present = self.counts.present
+        return tuple(watch_evidence_of(self.ledger, rule, present) for rule in self.watch_asked.rules)
 
     @cached_property
     def watch_judgement(self) -> Judgement | None:

@@ -57,7 +57,7 @@ def watched(ledger: Ledger, reading: Reading, gained: Gained, at: int) -> Ledger
     rules = {_identity(rule): rule for rule in asked.rules}
     for place, watch in enumerate(watches):
         index, rule = _index(ledger, watch), rules[watch.rule]
-        if watch.margin is None and sum(node.history[index][1] for node in nodes.values()) >= rule.min_events:
+        if watch.margin is None and not rule.absolute and sum(node.history[index][1] for node in nodes.values()) >= rule.min_events:
             frozen = ledger.guards[index].frozen
             drift = frozen.drift if frozen is not None and frozen.drift is not None else float(former_cohort(()).allowed)
             watches[place], rates = _compared(watch, index, nodes, asked.error, drift, at)
@@ -194,14 +194,19 @@ def _replaced(values: Sequence[float], place: int, value: float) -> tuple[float,
     return (*values[:place], value, *values[place + 1 :])
 
 
-def watch_evidence_of(ledger: Ledger, rule: Rule) -> GuardEvidence:
-    """What the watch shows about a rule. Before it compares, the stable cohort is what the version has counted by itself so far."""
+def watch_evidence_of(ledger: Ledger, rule: Rule, present: frozenset[str]) -> GuardEvidence:
+    """What the watch shows about a rule. Before it compares, the stable cohort is what the version has counted by itself so far.
+
+    Args:
+        present: the nodes of the fleet that may still count something. A group in which none is left shows nothing, and is left out.
+    """
     watch = next((each for each in ledger.watches if each.rule == _identity(rule)), None)
     if watch is None:
         return GuardEvidence(metric=rule.metric, label=rule.label, frozen=True, watched=Watched())
     index = _index(ledger, watch)
     active = [
-        any(node.group == group and node.own and node.history[index][1] > 0 for node in ledger.nodes.values()) for group in range(GROUPS)
+        any(node.group == group and node.own and node.history[index][1] > 0 for name, node in ledger.nodes.items() if name in present)
+        for group in range(GROUPS)
     ]
 
     def nats(sums: Sums | None) -> float | None:
