@@ -80,9 +80,9 @@ def undone_after(row: Row, random: np.random.Generator) -> float | None:
         now = rates * (row.times if second > 19 * HOUR else 1.0)
         now[: row.broken] = 1.0 if second > 6 * HOUR else now[: row.broken]
         bad = random.binomial(LOOK, np.minimum(now, 1.0))
-        hours = (second - LOOK) // HOUR_SECONDS + 1
+        hours = second // HOUR_SECONDS + 1
         by_group = (np.bincount(groups, weights, GROUPS) for weights in (bad, expected * LOOK))
-        sums, begun = later_hours(sums, begun, hours) + above_own(margin, *by_group), hours
+        sums, begun = later_hours(sums + above_own(margin, *by_group), begun, hours), hours
         if shown(sums, begun, active) >= log(2 / ALPHA):
             return float(second)
     return None

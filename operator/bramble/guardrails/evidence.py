@@ -122,12 +122,14 @@ class Watched(Document):
         own: that its rate is above that.
         allowed: that its rate is above what is allowed whatever its own rate was.
         limit: that its rate is above the limit.
+        known_in: in how many seconds its own rate is known at the present rate of events; None once it is, or where that cannot be said.
     """
 
     margin: Finite | None = None
     own: Finite | None = None
     allowed: Finite | None = None
     limit: Finite | None = None
+    known_in: Annotated[Finite, Field(ge=0)] | None = None
 
 
 class GuardEvidence(Document):
@@ -175,3 +177,8 @@ class GuardEvidence(Document):
     idle: Whole = 0
     serving: Whole = 0
     watched: Watched | None = None
+
+    @property
+    def mostly_idle(self) -> bool:
+        """Whether most candidate nodes had no event though they should have had some. The rates are then those of the few that answer."""
+        return 2 * self.idle > self.serving

@@ -9,7 +9,7 @@ from bramble.evidence.cohorts import together
 from bramble.evidence.nodes import state_of
 from bramble.evidence.rate import rate_test
 from bramble.evidence.ratio import SAME, RatioTest
-from bramble.evidence.verdict import Levels, Outcome, in_words
+from bramble.evidence.verdict import Levels, Outcome, in_words, time_in_words
 from bramble.guardrails.base import CountedMetric, Rule, Verdict, percent
 from bramble.guardrails.evidence import GuardEvidence, Tally, Watched
 
@@ -54,7 +54,7 @@ def idle(metric: CountedMetric, evidence: GuardEvidence) -> str | None:
 
     Its rates are then those of the few nodes that answer: a version that answers nothing has no errors.
     """
-    if 2 * evidence.idle <= evidence.serving:
+    if not evidence.mostly_idle:
         return None
     return f"{evidence.idle} of {evidence.serving} candidate nodes had no {metric.event} so far, though stable nodes did in the same time"
 
@@ -80,6 +80,8 @@ def judge_promoted(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, w
         words = worst.words if outcome == "Fail" else f"not shown to be above the limit of {percent(rule.limit or 0.0)}"
     elif watched.margin is None:
         known = f"{before.events} of {rule.min_events} {metric.event} so far to know its own rate"
+        if watched.known_in is not None:
+            known += f" ({time_in_words(watched.known_in)} more at the present rate)"
         words = worst.words if outcome == "Fail" else f"{known}; only the limit is watched" if rule.limit is not None else known
     else:
         said += f", {percent(before.share)} of {before.events} before"

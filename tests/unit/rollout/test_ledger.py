@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bramble.api.conditions import rfc3339
 from bramble.contracts.counters import Counted
 from bramble.guardrails.base import Rule
 from bramble.kinds.plan import NOTHING, Apply, FileResult, PatchFields, Plan
@@ -145,6 +146,11 @@ def ago(seconds: int) -> int:
 TRYING = with_candidate(canaries("a"))
 OTHER_PROCESS = {name: node.model_copy(update={"instance": "before"}) for name, node in TRYING.ledger.nodes.items()}
 SERVING = observed()
+WATCH: dict[str, Any] = {
+    "status": {"promoted_at": rfc3339(NOW - timedelta(days=40))},
+    "analysis": {"watch": {"for": "always"}},
+}
+WATCHED = observed(**WATCH, ledger=observed(**WATCH).ledger)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +172,8 @@ SERVING = observed()
         row(replace(TRYING, rival="older"), NOTHING, [], id="another Rollout has precedence"),
         row(stored(SERVING, at=ago(599)), NOTHING, [], id="no version is tried, and it was written ten minutes ago but for a second"),
         row(stored(SERVING, at=ago(600)), NOTHING, ["Apply"], id="no version is tried, and it was written ten minutes ago"),
+        row(stored(WATCHED, at=ago(599)), NOTHING, [], id="a version is watched after its promotion, which may last for ever"),
+        row(stored(WATCHED, at=ago(600)), NOTHING, ["Apply"], id="it is, and the ledger was written ten minutes ago"),
         row(observed(status=FIRST), NOTHING, [], id="nothing was ever served"),
         row(observed(deleted=NOW), NOTHING, [], id="the Rollout is deleted"),
     ],

@@ -84,6 +84,20 @@ async def test_a_candidate_that_ceases_to_answer_is_not_promoted() -> None:
     await promoted(world, "2.0.0")
 
 
+async def test_a_candidate_that_answers_nothing_is_not_promoted_undecided_either() -> None:
+    world = FakeWorld(12)
+    world.rollout["spec"]["analysis"].update(onUndecided="Promote", deadline="30s")
+    await promoted(world, "1.0.0")
+    await world.run(20)
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.status.step == 1)
+    world.mute = "candidate"
+    await world.until(lambda: world.condition("Paused") == "True/Undecided")
+    assert world.status.step == 1
+    assert "5 of 6 candidate nodes had no labelled predictions so far" in json.dumps(world.status.conditions)
+
+
 async def test_a_fleet_that_gets_no_requests_at_the_time_is_not_held_up() -> None:
     world = await promoted(FakeWorld(12), "1.0.0")
     await world.run(20)

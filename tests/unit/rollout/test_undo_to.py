@@ -99,7 +99,12 @@ def without_package(world: FakeWorld) -> None:
         pytest.param(made_anew, "digits-1-0-0", "is deleted", id="another version has its name"),
         pytest.param(deleted, "digits-1-0-0", "is deleted", id="it is deleted"),
         pytest.param(without_package, "digits-1-0-0", "the store has no package", id="its package is gone"),
-        pytest.param(lambda _: None, "digits-9-0-0", "it has promoted digits-3-0-0, digits-2-0-0", id="it was never promoted"),
+        pytest.param(
+            lambda _: None,
+            "digits-9-0-0",
+            "is not among the versions that this Rollout promoted: digits-3-0-0, digits-2-0-0",
+            id="it was never promoted",
+        ),
     ],
 )
 async def test_a_version_that_the_fleet_cannot_go_back_to_is_refused(change: Callable[[FakeWorld], None], to: str, said: str) -> None:
@@ -112,6 +117,17 @@ async def test_a_version_that_the_fleet_cannot_go_back_to_is_refused(change: Cal
     assert answer.result == "Refused"
     assert said in answer.message
     assert set(world.active().values()) == {"3.0.0"}
+
+
+async def test_of_a_version_that_is_older_than_what_is_remembered_nobody_says_that_it_was_never_promoted() -> None:
+    world = await three_versions()
+    older = [release(f"{number}.0.0").model_dump(mode="json", by_alias=True) for number in range(4, 4 + HISTORY_KEPT - 3)]
+    world.rollout["status"]["history"] = [*world.rollout["status"]["history"], *older]
+    world.ask(id="back", action="undo", to="digits-99-0-0")
+    await world.run(3)
+    answer = world.status.last_request
+    assert answer is not None
+    assert "'digits-99-0-0' is not among the last 10 versions that this Rollout promoted" in answer.message
 
 
 def test_the_last_promotions_are_remembered() -> None:

@@ -98,7 +98,8 @@ async def test_a_limit_undoes_before_its_own_rate_is_known() -> None:
     world = await watched(guardrails=[{"metric": "accuracy", "maxRatio": "1.5", "limit": "0.3", "minEvents": 1_000_000}])
     assert world.status.watch is not None
     said = world.status.watch["guardrails"][0]["message"]
-    assert "1000000 labelled predictions so far to know its own rate; only the limit is watched" in said
+    assert "1000000 labelled predictions so far to know its own rate (" in said
+    assert "more at the present rate); only the limit is watched" in said
     world.wrong["2.0.0"] = 0.5
     await world.until(lambda: undone(world))
     assert "above the limit of 30 %" in world.status.undone.message  # type: ignore[union-attr]

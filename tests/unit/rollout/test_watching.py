@@ -14,6 +14,7 @@ from bramble.evidence.mixture import EVEN, log_sum
 from bramble.evidence.nodes import DECIMALS
 from bramble.evidence.rise import GROUPS, above_own, above_rate, first_hour, later_hours, shown
 from bramble.guardrails.base import Rule
+from bramble.kinds.rollout.analysis import ErrorRates, judge
 from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.ledger import Ledger
 from bramble.kinds.rollout.ledger_store import read_ledger, render
@@ -23,6 +24,7 @@ from tests.unit.rollout.rows import observed
 from tests.unit.rollout.test_counting import MINUTE, START, line
 
 row = pytest.param
+RATES = ErrorRates(false_rollback=0.01, false_promotion=0.05)
 RULE = Rule(metric="errors", max_ratio=1.5, limit=0.2, min_events=100, min_nodes=1)
 ASKED = WatchAsked("2026-11-21T12:00:00Z", (RULE,), 0.005)
 NAMES = tuple("abcdefghij")
@@ -62,8 +64,8 @@ def test_the_evidence_is_that_of_the_engine() -> None:
     margin = ledger.watches[0].margin or 0.0
     for hour in range(1, 4):
         ledger = advance(ledger, says(100 * hour, errors=3 * hour), START + 2 * MINUTE + timedelta(hours=hour))
-        own = later_hours(own, hour, hour + 1) + above_own(margin, bad, expected)
-        limit = later_hours(limit, hour, hour + 1) + above_rate(0.2, bad, events)
+        own = later_hours(own + above_own(margin, bad, expected), hour, hour + 1)
+        limit = later_hours(limit + above_rate(0.2, bad, events), hour, hour + 1)
     seen = watch_evidence_of(ledger, RULE, frozenset(NAMES))
     assert seen.watched is not None
     assert seen.watched.own == pytest.approx(shown(own, 4, [True] * GROUPS), abs=10 ** (1 - DECIMALS))
@@ -177,6 +179,22 @@ def test_a_guardrail_that_is_added_waits_until_its_own_rate_is_known() -> None:
     ledger = later(later(ledger, 20), 21)
     assert [watch.margin is not None for watch in ledger.watches] == [True, True]
     assert all(len(node.own) == 2 for node in ledger.nodes.values())
+
+
+def test_a_fleet_that_answers_little_knows_its_own_rate_after_a_while_and_says_after_which() -> None:
+    """Twenty requests a day: histories, which are halved every day, never remember more than 29."""
+    slow = RULE.model_copy(update={"min_events": 100})
+    asked = replace(ASKED, rules=(slow,))
+    ledger = advance(None, replace(READING, watch=None), START)
+    for day in range(8):
+        reading = replace(READING, watch=asked, lines={"a": line(20 * day, day)})
+        ledger = advance(ledger, reading, START + timedelta(days=day, minutes=5))
+        (verdict,) = judge((slow,), (watch_evidence_of(ledger, slow, frozenset(NAMES)),), RATES).guardrails
+        if day == 3:
+            assert ledger.watches[0].margin is None
+            assert "60 of 100 requests so far to know its own rate (2 days more at the present rate)" in verdict.message
+    assert sum(node.history[0][1] for node in ledger.nodes.values()) < 100
+    assert ledger.watches[0].margin is not None
 
 
 def test_a_node_that_joins_is_expected_to_be_like_the_others() -> None:

@@ -26,7 +26,7 @@ from bramble.kinds.rollout import reasons
 from bramble.kinds.rollout.classes import gather_uncounted
 from bramble.kinds.rollout.elapsed import measured
 from bramble.kinds.rollout.ledger_store import ledger_name
-from bramble.kinds.rollout.memory import promotions
+from bramble.kinds.rollout.memory import HISTORY_KEPT, promotions
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
 from bramble.kinds.rollout.origins import gather_origins
@@ -257,8 +257,11 @@ async def gather_target(
     history = promotions(rollout.status)
     release = next((each for each in history if each.ref == request.to), None)
     if release is None:
-        known = f"it has promoted {first_names([each.ref for each in history], LISTED)}" if history else "it has promoted none yet"
-        return Refused(f"to: this Rollout never promoted {request.to!r}; {known}")
+        if not history:
+            return Refused(f"to: this Rollout has promoted no version yet, so not {request.to!r} either")
+        names = first_names([each.ref for each in history], LISTED)
+        known = f"the last {HISTORY_KEPT} versions" if len(history) == HISTORY_KEPT else "the versions"
+        return Refused(f"to: {request.to!r} is not among {known} that this Rollout promoted: {names}")
     target = await promoted_before(rollout, release, fleet, blobs, sources)
     return Refused(f"to: {target.message}; name another version, or ask again later") if isinstance(target, Refused) else target
 

@@ -247,6 +247,7 @@ class Watch(ExtensibleDocument):
         own_test, allowed_test, limit_test: the tests; None where there is no such rate.
         hours: for how many hours it watches; the last one counts as begun.
         recent, former: bad events and events of this hour, and of the one before.
+        counted: the same of the whole time.
     """
 
     metric: str
@@ -266,6 +267,7 @@ class Watch(ExtensibleDocument):
     hours: Whole = 1
     recent: Pair = ZERO
     former: Pair = ZERO
+    counted: Pair = ZERO
 
     @property
     def guard(self) -> tuple[str, float | None, str | None, float]:

@@ -57,12 +57,21 @@ def watched(ledger: Ledger, reading: Reading, gained: Gained, at: int) -> Ledger
     rules = {_identity(rule): rule for rule in asked.rules}
     for place, watch in enumerate(watches):
         index, rule = _index(ledger, watch), rules[watch.rule]
-        if watch.margin is None and not rule.absolute and sum(node.history[index][1] for node in nodes.values()) >= rule.min_events:
+        if watch.margin is None and not rule.absolute and _known(watch, index, nodes)[1] >= rule.min_events:
             frozen = ledger.guards[index].frozen
             drift = frozen.drift if frozen is not None and frozen.drift is not None else float(former_cohort(()).allowed)
             watches[place], rates = _compared(watch, index, nodes, asked.error, drift, at)
             nodes = {name: node.model_copy(update={"own": _replaced(node.own, place, rates[name])}) for name, node in nodes.items()}
     return ledger.model_copy(update={"promoted": asked.promoted, "watches": tuple(watches), "nodes": nodes})
+
+
+def _known(watch: Watch, index: int, nodes: Mapping[str, NodeRecord]) -> Pair:
+    """Bad events and events that the version has counted by itself: what its nodes still remember, or all since the watch began if that is
+    more. A fleet that answers little would never remember enough, since histories are halved every day.
+    """
+    history = [node.history[index] for node in nodes.values()]
+    remembered = (sum(each[0] for each in history), sum(each[1] for each in history))
+    return max(remembered, watch.counted, key=lambda pair: pair[1])
 
 
 def _identity(rule: Rule) -> tuple[object, ...]:
@@ -158,6 +167,7 @@ def _look(watch: Watch, place: int, index: int, nodes: Mapping[str, NodeRecord],
             "own_test": _advanced(watch.own_test, at, lambda: above_own(watch.margin or 1.0, bad, expected)),
             "allowed_test": _advanced(watch.allowed_test, at, lambda: above_rate(watch.allowed or 0.0, bad, events)),
             "limit_test": _advanced(watch.limit_test, at, lambda: above_rate(watch.limit or 0.0, bad, events)),
+            "counted": (watch.counted[0] + sum(each[0] for each in every), watch.counted[1] + sum(each[1] for each in every)),
             "hours": hours,
             "former": former,
             "recent": (recent[0] + sum(each[0] for each in every), recent[1] + sum(each[1] for each in every)),
@@ -182,7 +192,8 @@ def _advanced(sums: Sums | None, at: int, gained: Callable[[], Floats]) -> Sums 
     if sums is None:
         return None
     hours = max(sums.hours, _hours(sums.began, at))  # another leader's clock may be behind
-    logs = later_hours(sums_of(sums.logs), sums.hours, hours) + gained()
+    # What was gained since the ledger was written may be of the hour before, so it does not count for a test that begins in this one.
+    logs = later_hours(sums_of(sums.logs) + gained(), sums.hours, hours)
     return Sums(began=sums.began, hours=hours, logs=kept(logs))
 
 
@@ -212,11 +223,14 @@ def watch_evidence_of(ledger: Ledger, rule: Rule, present: frozenset[str]) -> Gu
     def nats(sums: Sums | None) -> float | None:
         return round(shown(sums_of(sums.logs), sums.hours, active), DECIMALS) if sums is not None else None
 
+    seconds, known_in = float(max(0, ledger.at - watch.began)), None
     counted = sum(node.history[index][1] > 0 for node in ledger.nodes.values())
     baseline = watch.baseline
     if watch.margin is None:
-        history = [node.history[index] for node in ledger.nodes.values()]
-        baseline = Tally(bad=round(sum(each[0] for each in history)), events=round(sum(each[1] for each in history)), nodes=counted)
+        own = _known(watch, index, ledger.nodes)
+        baseline = Tally(bad=round(own[0]), events=round(own[1]), nodes=counted)
+        if watch.counted[1] and not rule.absolute:
+            known_in = round(max(0.0, rule.min_events - own[1]) * seconds / watch.counted[1])
     bad, events = (watch.recent[part] + watch.former[part] for part in (0, 1))
     return GuardEvidence(
         metric=rule.metric,
@@ -225,6 +239,12 @@ def watch_evidence_of(ledger: Ledger, rule: Rule, present: frozenset[str]) -> Gu
         stable=baseline,
         over_ms=counted_metric(rule.metric).over_ms(watch.edge),
         frozen=True,
-        seconds=float(max(0, ledger.at - watch.began)),
-        watched=Watched(margin=watch.margin, own=nats(watch.own_test), allowed=nats(watch.allowed_test), limit=nats(watch.limit_test)),
+        seconds=seconds,
+        watched=Watched(
+            margin=watch.margin,
+            own=nats(watch.own_test),
+            allowed=nats(watch.allowed_test),
+            limit=nats(watch.limit_test),
+            known_in=known_in,
+        ),
     )

@@ -18,7 +18,8 @@ BY_EVIDENCE = frozenset({reasons.GUARDRAIL_FAILED, reasons.STEP_DONE, reasons.PR
 """Reasons of decisions that a look at memory may have brought about. No other decision waits until a look is stored."""
 
 SERVING = timedelta(minutes=10)
-"""The same while no version is tried or watched: only the history of the nodes grows."""
+"""The same while no version is tried. A watch may last for ever, and what it reads needs no sooner write: each pass judges all that was
+counted since the last one. A crash costs that of agents that start again before the next leader reads them, as while a version is tried."""
 
 PARTS = 6
 """After an agent has started again, only this part of the time may pass: the last report of one ended process is kept for each node. So
@@ -97,4 +98,4 @@ def _decided_by_evidence(seen: Observed, planned: Plan) -> bool:
 
 def longest_wait(seen: Observed) -> timedelta:
     """How long evidence may wait to be written."""
-    return TRYING if seen.status.candidate is not None or seen.watch_asked is not None else SERVING
+    return TRYING if seen.status.candidate is not None else SERVING

@@ -192,7 +192,8 @@ def undecided(seen: Observed, now: datetime, candidate: Release, why: str, *, ma
 
     Args:
         may_go_on: whether the step's nodes were watched for the whole bake, so that only evidence is missing. Otherwise `Promote` would
-            give the candidate to more nodes though nobody has watched it, and the Rollout pauses instead.
+            give the candidate to more nodes though nobody has watched it, and the Rollout pauses instead. So it does where most nodes
+            with the candidate answered nothing while stable nodes did.
         at_once: whether that is so before the deadline, because the step can never end.
     """
     message = f"undecided{'' if at_once else f' for {seen.spec.analysis.deadline}'}: {why}"
@@ -200,7 +201,7 @@ def undecided(seen: Observed, now: datetime, candidate: Release, why: str, *, ma
     if choice == "Abort":
         changes = memory.undo(seen, candidate, reasons.UNDECIDED, message, now)
         return remember_rollout(seen, undone(seen, message), now, **changes)
-    if choice == "Promote" and may_go_on:
+    if choice == "Promote" and may_go_on and not any(evidence.mostly_idle for evidence in seen.evidence):
         return end_step(seen, now, candidate, reasons.UNDECIDED)
     return ask_a_person(seen, now, f"{message}; request resume to watch again, or skip, promote or abort")
 
