@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from aiohttp import web
@@ -16,7 +16,7 @@ from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import BlobRequest, Blobs
 from bramble.gateway.identity import Caller, Identities, bearer, require_agent, require_operator
 from bramble.gateway.jobs import Jobs
-from bramble.gateway.large_reports import encode_report, parse_report
+from bramble.gateway.large_reports import IncomingReports
 from bramble.gateway.rates import Rates
 from bramble.gateway.refusals import Busy, Encoded, Forbidden, Invalid, TooLarge
 from bramble.gateway.reports import NUMBER, ReceivedReports
@@ -56,6 +56,7 @@ class Calls:
     blobs: Blobs
     rates: Rates
     draining: asyncio.Event
+    incoming: IncomingReports = field(default_factory=IncomingReports)
 
     def routes(self) -> list[web.RouteDef]:
         """Every call, by method and path."""
@@ -107,10 +108,10 @@ class Calls:
         """Accept a device's report about itself."""
         caller = await self._counted(request)
         node = require_agent(caller, self.settings)
-        report = await parse_report(await self._content(request, caller, MAX_REPORT_BYTES))
+        report, encoded = await self.incoming.take(await self._content(request, caller, MAX_REPORT_BYTES))
         if report.node != node:
             raise Forbidden(f"a report of node {report.node} came from an agent on node {node}")
-        self.reports.add_report(report, await encode_report(report))
+        self.reports.add_report(report, encoded)
         return web.Response(status=204)
 
     async def progress(self, request: web.Request) -> web.Response:

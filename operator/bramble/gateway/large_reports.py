@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from contextlib import nullcontext
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.counters import Counters
@@ -28,6 +30,26 @@ TURN_SECONDS = 0.0005
 LISTS: dict[str, type[ExtensibleDocument]] = {"counters": Counters, "running": Running}
 
 _DECODER, _SPACE = JSONDecoder(), re.compile(r"[ \t\n\r]*")
+
+
+class IncomingReports:
+    """Parses and encodes the reports that arrive, of the large ones one at a time.
+
+    A large report takes 4 MiB while it is parsed, and many that take turns with one another leave few turns to others.
+    """
+
+    def __init__(self) -> None:
+        self._large = asyncio.Lock()
+
+    async def take(self, content: bytes) -> tuple[Report, bytes]:
+        """Parse a report. Returns it, and its JSON as the operator reads it.
+
+        Raises:
+            Invalid: as for `parse_report` and `encode_report`.
+        """
+        async with self._large if len(content) > AT_ONCE_BYTES else nullcontext():
+            report = await parse_report(content)
+            return report, await encode_report(report)
 
 
 async def parse_report(content: bytes) -> Report:
@@ -81,7 +103,18 @@ def _invalid(error: ValidationError, *place: str | int) -> Invalid:
 
 
 async def encode_report(report: Report) -> bytes:
-    """The JSON of a report as the operator reads it."""
+    """The JSON of a report as the operator reads it.
+
+    Raises:
+        Invalid: a text in it cannot be encoded. Python's parser of JSON takes half of a surrogate pair, and pydantic's does not.
+    """
+    try:
+        return await _encode(report)
+    except PydanticSerializationError as error:
+        raise Invalid(f"body: {error}") from error
+
+
+async def _encode(report: Report) -> bytes:
     turn, lists = _Turn(), dict[str, bytes]()
     for name in LISTS:
         items = list[bytes]()

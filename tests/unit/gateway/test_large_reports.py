@@ -10,7 +10,7 @@ import pytest
 
 from bramble.contracts.report import MAX_COUNTERS, LeftOut, Report, Running
 from bramble.gateway import large_reports
-from bramble.gateway.large_reports import AT_ONCE_BYTES, encode_report, parse_report
+from bramble.gateway.large_reports import AT_ONCE_BYTES, IncomingReports, encode_report, parse_report
 from bramble.gateway.refusals import Invalid
 from tests.unit.gateway.test_reports import DIGEST, report
 
@@ -90,6 +90,40 @@ async def test_others_have_their_turn_meanwhile(monkeypatch: pytest.MonkeyPatch)
         assert turns >= len(LARGE.counters) + len(LARGE.running)
     done = True
     await beside
+
+
+async def test_of_large_reports_one_is_taken_at_a_time_and_small_ones_do_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_reports, "TURN_SECONDS", 0.0)
+    under_way, most, done = 0, 0, list[str]()
+
+    async def parse(content: bytes) -> Report:
+        nonlocal under_way, most
+        under_way += len(content) > AT_ONCE_BYTES
+        most = max(most, under_way)
+        return await parse_report(content)
+
+    async def encode(each: Report) -> bytes:
+        nonlocal under_way
+        encoded = await encode_report(each)
+        under_way -= len(each.counters) > 1
+        return encoded
+
+    async def take(name: str, content: bytes) -> None:
+        await incoming.take(content)
+        done.append(name)
+
+    monkeypatch.setattr(large_reports, "parse_report", parse)
+    monkeypatch.setattr(large_reports, "encode_report", encode)
+    incoming, small = IncomingReports(), report().model_dump_json(by_alias=True).encode()
+    await asyncio.gather(take("large", CONTENT), take("large", CONTENT), take("small", small))
+    assert (most, done) == (1, ["small", "large", "large"])
+
+
+async def test_half_of_a_surrogate_pair_is_refused() -> None:
+    for text in (changed(running=[{**json.loads(CONTENT)["running"][0], "message": "\ud800"}]), changed(node="\ud800")):
+        assert len(text) > AT_ONCE_BYTES
+        with pytest.raises(Invalid):
+            await IncomingReports().take(text)
 
 
 async def test_the_bounds_of_the_contract_hold() -> None:
