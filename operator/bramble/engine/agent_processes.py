@@ -14,14 +14,15 @@ from bramble.contracts.report import OFFLINE_SECONDS, Report
 from bramble.kinds.sources import TwoAgents
 
 LATE_REPORTS = 2
-"""So many reports of a process, each later than `OFFLINE_SECONDS` after the first one of its successor, show that it still runs. An agent
-gives up a report after 15 s, so the last one of a process that has ended may arrive late, but not so many so late."""
+"""So many reports of a process, each later than `OFFLINE_SECONDS` after the first one of its successor, show that it still runs. The last
+report of a process that has ended may arrive late, but not so many so late."""
 
 TOLD_SECONDS = 60.0
 """How long after its last report such a process counts as running. A replica keeps the newest report only, so some are never seen."""
 
-KEPT = 4
-"""How many former processes of a node are known."""
+KEPT = 16
+"""How many former processes of a node are known. Those that were not heard of for longest are dropped first, so an agent that crashes again
+and again hides no other one. One card may have been copied many times."""
 
 
 class Process(NamedTuple):
@@ -63,13 +64,24 @@ class AgentProcesses:
     """The former processes of each node's agent."""
 
     def __init__(self) -> None:
-        self._former: dict[str, OrderedDict[Process, _Former]] = {}
+        self._former: OrderedDict[str, OrderedDict[Process, _Former]] = OrderedDict()
+        self._back: dict[str, tuple[float, int]] = {}
+        """Node whose present process was a former one before: since when it speaks again, and `_Former.late` of both."""
 
-    def succeeded(self, before: Report, report: Report, at: float) -> None:
-        """Another process speaks for a node from now on."""
+    def succeeded(self, before: Report, before_at: float, report: Report, at: float) -> None:
+        """Another process speaks for a node from now on. If it is a former one, both of them ran, and may still do so.
+
+        Args:
+            before_at: when the process that spoke for the node last reported.
+        """
         former = self._former.setdefault(report.node, OrderedDict())
-        former.pop(Process.of(report), None)
-        former[Process.of(before)] = _Former(before.sequence, at)
+        self._former.move_to_end(report.node)
+        back_at, late = self._back.pop(report.node, (at, 0))
+        late = late if at - back_at < TOLD_SECONDS else 0
+        if (back := former.pop(Process.of(report), None)) is not None:
+            late = max(late, back.late + 1)
+            self._back[report.node] = at, late
+        former[Process.of(before)] = _Former(before.sequence, at, before_at if late else None, late)
         if len(former) > KEPT:
             former.popitem(last=False)
 
@@ -89,7 +101,13 @@ class AgentProcesses:
         if report.sequence > known.sequence and at > known.since:
             known.sequence, known.heard_at = report.sequence, at
             known.late += at - known.since >= OFFLINE_SECONDS
+            self._former[report.node].move_to_end(Process.of(report))
+            self._former.move_to_end(report.node)
         return True
+
+    def is_known(self, report: Report) -> bool:
+        """Whether this process has spoken for the node before another one did."""
+        return self._known(report) is not None
 
     def returned(self, report: Report) -> bool:
         """Whether this process, a former one, has reported after its successor."""
@@ -106,9 +124,10 @@ class AgentProcesses:
         return self._former.get(report.node, NONE).get(Process.of(report))
 
     def forget(self, before: float) -> None:
-        """Drop processes that have not been heard of since then."""
-        kept = {
-            node: OrderedDict((process, known) for process, known in former.items() if (known.heard_at or known.since) > before)
-            for node, former in self._former.items()
-        }
-        self._former = {node: former for node, former in kept.items() if former}
+        """Drop the nodes of which no former process has been heard of since then. They are in the order in which they were heard of."""
+        while self._former:
+            node, former = next(iter(self._former.items()))
+            if any((known.heard_at or known.since) > before for known in former.values()):
+                break
+            del self._former[node]
+            self._back.pop(node, None)

@@ -118,14 +118,18 @@ class DeviceReports:
             self._interrupted[report.node] = (known[0], at, known[1])
         if known is not None and not _same_process(known[1], report):
             self._ended[report.node] = known
-            self._processes.succeeded(known[1], report, at)
+            self._processes.succeeded(known[1], known[0], report, at)
         self._reports[report.node] = (at, report)
         return known is None or any(getattr(known[1], name) != getattr(report, name) for name in NEWS)
 
     def _interrupted_between(self, before_at: float, at: float, before: Report, report: Report) -> bool:
-        """Whether the node rebooted between two reports, or was silent for long enough to be lost while every replica was read."""
-        if before.boot_id != report.boot_id:
-            return True
+        """Whether the node rebooted between two reports, or was silent for long enough to be lost while every replica was read.
+
+        A process that has reported before another one did has not ended, so its machine did not reboot. Where two agents report, the
+        other process may be on the other machine.
+        """
+        if before.boot_id != report.boot_id and not self._processes.is_known(report):
+            return self._processes.two_agents(report.node, before, at) is None
         return self._complete_since is not None and at - max(before_at, self._complete_since) > LOST_SECONDS
 
     def _forget_false_reboot(self, report: Report) -> None:

@@ -41,6 +41,9 @@ def play(*sent: Iterable[tuple[float, Report]], until: float) -> DeviceReports:
         pytest.param([every("old", 0, 60), every("new", 22, 60)], 2, id="the card was copied"),
         pytest.param([every("old", 0, 60, boot="b"), every("new", 22, 60, boot="b")], 1, id="a pod did not end"),
         pytest.param([every("a", 0, 60), every("b", 18, 60), every("c", 21, 60)], 3, id="three cards"),
+        pytest.param([every(f"card-{n}", n, 60) for n in range(8)], 8, id="a card was copied seven times"),
+        pytest.param([every("a", 0, 60), [of(f"b{n}", 2 + 5 * n, boot="b") for n in range(12)]], 2, id="one of two crashes at each start"),
+        pytest.param([every("a", 0, 60), [of(f"b{n}", 2 + 20 * n, boot="b") for n in range(3)]], 2, id="one of two crashes less often"),
         pytest.param([every("old", 0, 20), every("new", 23, 60)], None, id="the agent was started again"),
         pytest.param([every("old", 0, 20), [of("old", 39)], every("new", 23, 60)], None, id="its last report arrived very late"),
         pytest.param([every("old", 0, 20), [of("old", 24), of("old", 25)], every("new", 23, 60)], None, id="two of its reports were late"),
@@ -85,11 +88,32 @@ def test_the_fleet_is_woken_when_a_second_agent_is_noticed_and_when_it_is_gone()
 
 
 def test_the_older_process_speaks_for_the_node_once_the_newer_one_is_gone() -> None:
-    reports = play(every("old", 0, 60), every("new", 22, 32), until=60)
-    devices = reports.devices("demo")
-    assert (devices.reports["pi-1"].report.instance, devices.two_agents) == ("old", {})
+    """No reboot is seen in it, and for a minute after the last report of the newer one there are two agents."""
+    sent = [*every("old", 0, 60), *every("new", 22, 32)]
+    devices = play(sent, until=60).devices("demo")
+    assert devices.reports["pi-1"].report.instance == "old"
     assert devices.ended["pi-1"].instance == "new"
-    assert reports.devices("demo").reports["pi-1"].age_seconds < OFFLINE_SECONDS
+    assert devices.reports["pi-1"].age_seconds < OFFLINE_SECONDS
+    assert devices.interruptions == {}
+
+
+def test_there_are_two_agents_until_a_minute_after_the_last_report_of_the_one_that_ended() -> None:
+    """Whichever of them it is, and however often it was silent meanwhile."""
+    sent = [*every("old", 0, 250), *every("new", 22, 62), *every("new", 95, 105)]
+    for until in range(45, 250, 5):
+        twice = bool(play([each for each in sent if each[0] <= until], until=until).devices("demo").two_agents)
+        assert twice is (until < 105 + TOLD_SECONDS), until
+
+
+def test_the_older_agent_starts_again_after_the_other_machine_was_switched_off_and_that_is_no_reboot() -> None:
+    sent = [*every("old", 0, 65, boot="old"), *every("new", 22, 62), *every("next", 68, 200, boot="old")]
+    devices = play(sent, until=200).devices("demo")
+    assert (devices.reports["pi-1"].report.instance, devices.two_agents, devices.interruptions) == ("next", {}, {})
+
+
+def test_an_agent_that_starts_again_long_after_the_other_one_is_gone_is_alone() -> None:
+    reports = play(every("old", 0, 300), every("new", 22, 62), every("next", 302, 400), until=305)
+    assert (reports.devices("demo").reports["pi-1"].report.instance, reports.devices("demo").two_agents) == ("next", {})
 
 
 def test_what_is_kept_of_former_processes_is_bounded() -> None:
