@@ -162,6 +162,13 @@ class Analysis(SpecPart):
             "guardrails: one is listed twice with the same fields; remove one of the two",
         ),
         _another_reason(),
+        computed(
+            "!has(self.deadline) || !has(self.guardrails) || !self.guardrails.exists(g, g.metric == 'memory')"
+            " || duration(self.deadline) >= duration('75m')",
+            'deadline: memory is looked at after 75 minutes for the first time, so with "%s" it could never be decided; write 75m or more,'
+            " such as 24h, or leave memory out",
+            "self.deadline",
+        ),
         _error_rate("falseRollbackRate"),
         _error_rate("falsePromotionRate"),
         Rule(
@@ -198,6 +205,13 @@ class Spec(SpecPart):
             " !has(g.minNodes) || self.strategy.canary.steps.all(s,"
             " !has(s.nodes) || type(s.nodes) != int || int(s.nodes) >= g.minNodes))",
             "analysis.guardrails: minNodes is more than a step has nodes, so it could never end; lower it, or give the step more nodes",
+        ),
+        computed(
+            "!has(self.strategy.canary) || !has(self.analysis.deadline) || self.strategy.canary.steps.all(s,"
+            " !has(s.bake) || duration(s.bake) <= duration(self.analysis.deadline))",
+            'analysis.deadline: "%s" is over before the bake of a step is, which is part of it, so nothing could be decided any more;'
+            " write a deadline that is longer than each bake",
+            "self.analysis.deadline",
         ),
         immutable(("fleetRef",), (), "make another Rollout for the other fleet; deleting this one withdraws the model from its fleet"),
     )
