@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,9 +117,9 @@ def test_of_pictures_in_one_set_one_is_found() -> None:
     for number in range(3):
         index.add(number)
     index.join([0, 1])
-    assert index.near(2) == [0, 2]
+    assert index.near(2) == [1, 2], "the one that was added last"
     index.join([1, 2])
-    assert index.near(2) == [0]
+    assert index.near(2) == [2]
     assert index.near(3) == [], "it is too dark"
 
 
@@ -130,19 +131,25 @@ def test_a_picture_without_a_thumbnail_is_near_to_none() -> None:
     assert (index.near(0), index.near(1)) == ([], [1])
 
 
+def counted(original: Any, counts: list[int]) -> Any:
+    """A method of the index that notes how many pictures it is given."""
+
+    def call(self: NearIndex, others: NDArray[np.int64], picture: int) -> Any:
+        counts.append(len(others))
+        return original(self, others, picture)
+
+    return call
+
+
 @pytest.mark.parametrize("policy", ["drop", "keep"])
 def test_frames_of_a_fixed_camera_take_time_like_their_number(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pixels of each frame are compared with those of a few others, however many frames there are."""
+    """Each frame is compared with a few others, by hash and by pixels, however many frames there are."""
     random = np.random.default_rng(0)
     base = np.asarray(Image.fromarray(random.integers(0, 255, (6, 8), np.uint8)).resize((32, 32), Image.Resampling.BICUBIC), float)
     frames = (base + random.normal(0, 0.35, (1000, 32, 32))).clip(0, 255).astype(np.uint8)
-    compared, original = list[int](), NearIndex._differences
-
-    def counted(self: NearIndex, rows: NDArray[np.int64], row: int) -> NDArray[np.float64]:
-        compared.append(len(rows))
-        return original(self, rows, row)
-
-    monkeypatch.setattr(NearIndex, "_differences", counted)
+    compared, looked_at = list[int](), list[int]()
+    for counts, method in ((compared, "_differences"), (looked_at, "_alike")):
+        monkeypatch.setattr(NearIndex, method, counted(getattr(NearIndex, method), counts))
     index = NearIndex(frames, range(len(frames)))
     for number in range(len(frames)):
         similar = index.near(number)
@@ -150,3 +157,17 @@ def test_frames_of_a_fixed_camera_take_time_like_their_number(policy: str, monke
             index.add(number)
             index.join([number, *similar])
     assert sum(compared) < 20 * len(frames)
+    assert sum(looked_at) < 100 * len(frames)
+
+
+def test_sets_that_were_joined_are_one() -> None:
+    flat = np.zeros((200, 32, 32), np.uint8)
+    index = NearIndex(flat, range(200))
+    for start in range(0, 200, 50):
+        for number in range(start, start + 50):
+            assert index.near(number) == [*range(49, start, 50), *range(start, number)]
+            index.add(number)
+        index.join(range(start, start + 50))
+    assert index.near(0) == [49, 99, 149, 199]
+    index.join([0, 50, 100, 150])
+    assert index.near(0) == [199]

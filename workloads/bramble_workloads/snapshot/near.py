@@ -24,8 +24,12 @@ PIXELS = 6.0
 LOWEST = 8
 BANDS = ((0, 22), (22, 43), (43, 64))
 """The bits [from, to) of each band."""
-FIRST, BLOCK = 8, 64
-"""How many pictures' pixels are compared at first, which is enough where most are in one set, and then at a time."""
+FIRST, GROWTH = 8, 4
+"""How many pictures are looked at first, which is enough where most are in one set, and by what that grows each time."""
+BLOCK = 64
+"""How many pictures' pixels are compared at a time."""
+FEW = 64
+"""In a bucket of so many sets, the search ends when each of them was found."""
 ROUNDING = 0.01
 """The largest error of a mean brightness in float32."""
 CHUNK = 256
@@ -56,8 +60,8 @@ def perceptual_hashes(small: NDArray[np.uint8]) -> NDArray[np.uint64]:
 class NearIndex:
     """Finds near-duplicates among the pictures that were added to it.
 
-    Time and memory grow like the number of pictures where many are alike, as the frames of a fixed camera are: `near` compares pixels with
-    one picture of each set, and `join` makes one set of pictures that belong together.
+    Time and memory grow like the number of pictures where many are alike, as the frames of a fixed camera are: `join` makes one set of
+    pictures that belong together, and `near` looks for one picture of each set, beginning with those that were added last.
 
     Args:
         pixels: thumbnails, uint8 [32, 32] each, grey: an array of rows gives uint8 [N, 32, 32], as a numpy array does.
@@ -78,6 +82,8 @@ class NearIndex:
         self._buckets = [_Buckets((self._hashes >> np.uint64(64 - high)) & np.uint64((1 << (high - low)) - 1)) for low, high in BANDS]
         self._set = np.arange(count)
         """The set of each picture, by one of its pictures."""
+        self._next, self._size = np.arange(count, dtype=np.int32), np.ones(count, np.int32)
+        """The pictures of each set as a circle, and the size of a set at the picture that names it."""
 
     def add(self, picture: int) -> None:
         """Let later pictures be compared with this one, which is in a set of its own."""
@@ -89,24 +95,40 @@ class NearIndex:
     def join(self, pictures: Iterable[int]) -> None:
         """Make one set of the sets that these pictures are in."""
         sets = {int(self._set[picture]) for picture in pictures if self._rows[picture] != ABSENT}
-        for other in sets - {min(sets, default=0)}:
-            self._set[self._set == other] = min(sets)
+        if not sets:
+            return
+        largest = max(sets, key=lambda name: (self._size[name], -name))  # its pictures are those that need not be renamed
+        for other in sorted(sets - {largest}):
+            member = other
+            for _ in range(self._size[other]):
+                self._set[member] = largest
+                member = self._next[member]
+            self._next[other], self._next[largest] = self._next[largest], self._next[other]
+            self._size[largest] += self._size[other]
 
     def near(self, picture: int) -> list[int]:
         """Of each set that has a near-duplicate of this picture, one such near-duplicate; sorted."""
         if self._rows[picture] == ABSENT:
             return []
-        found: list[int] = []
-        others = self._alike(picture)
-        size = FIRST
+        found: dict[int, int] = {}
+        for buckets in self._buckets:
+            others, size = buckets.same(picture, self._added), FIRST
+            sets = buckets.sets(picture, self._set) if len(others) > size else None
+            while len(others) and not (sets is not None and sets <= found.keys()):
+                others, last, size = others[:-size], others[-size:], size * GROWTH
+                self._search(self._alike(last, picture), picture, found)
+        return sorted(found.values())
+
+    def _search(self, others: NDArray[np.int64], picture: int, found: dict[int, int]) -> None:
+        """Add what is near to a picture, the last one of each set that is not found yet."""
+        others = others[::-1]
         while len(others):
-            block, others, size = others[:size], others[size:], BLOCK
+            if found:
+                others = others[~np.isin(self._set[others], list(found))]
+            block, others = others[:BLOCK], others[BLOCK:]
             near = block[self._differences(block, picture) <= PIXELS]
-            if len(near):
-                sets, first = np.unique(self._set[near], return_index=True)
-                found += near[first].tolist()
-                others = others[~np.isin(self._set[others], sets)]
-        return sorted(found)
+            for name, other in zip(self._set[near].tolist(), near.tolist(), strict=True):
+                found.setdefault(name, other)
 
     def _differences(self, others: NDArray[np.int64], picture: int) -> NDArray[np.float64]:
         """The mean absolute differences between the pixels of each of some pictures and those of one picture."""
@@ -114,17 +136,11 @@ class NearIndex:
         difference: NDArray[np.float64] = np.abs(theirs.astype(np.int16) - own).mean(axis=(1, 2))
         return difference
 
-    def _alike(self, picture: int) -> NDArray[np.int64]:
-        """The added pictures whose hash is close and whose brightness may be, in order."""
-        seen = np.zeros(len(self._hashes), np.bool_)
-        seen[self._close(np.concatenate([buckets.same(picture, self._added) for buckets in self._buckets]), picture)] = True
-        pictures = np.flatnonzero(seen)
-        alike: NDArray[np.int64] = pictures[np.abs(self._brightness[pictures] - self._brightness[picture]) <= PIXELS + ROUNDING]
+    def _alike(self, others: NDArray[np.int64], picture: int) -> NDArray[np.int64]:
+        """Those of some pictures whose hash is close and whose brightness may be."""
+        close = others[np.bitwise_count(self._hashes[others] ^ self._hashes[picture]) <= DISTANCE]
+        alike: NDArray[np.int64] = close[np.abs(self._brightness[close] - self._brightness[picture]) <= PIXELS + ROUNDING]
         return alike
-
-    def _close(self, others: NDArray[np.int64], picture: int) -> NDArray[np.int64]:
-        close: NDArray[np.int64] = others[np.bitwise_count(self._hashes[others] ^ self._hashes[picture]) <= DISTANCE]
-        return close
 
 
 class _Buckets:
@@ -153,6 +169,11 @@ class _Buckets:
         bucket = self._order[first:end]
         return bucket[added[bucket]]
 
+    def sets(self, picture: int, set_of: NDArray[np.int64]) -> set[int] | None:
+        """The sets of the pictures that were added to a bucket of many; None where the bucket is small, or there are many of them."""
+        members = self._many.get(self._place(picture)[0])
+        return members.sets(set_of) if members is not None else None
+
     def _place(self, picture: int) -> tuple[int, int]:
         """Where the bucket of a picture begins and ends in the order."""
         value = self._values[picture]
@@ -161,13 +182,15 @@ class _Buckets:
 
 
 class _Members:
-    """A growing array of pictures."""
+    """A growing array of pictures, and a list that has a picture of each of their sets."""
 
-    __slots__ = ("_count", "_space")
+    __slots__ = ("_count", "_names", "_renew_at", "_space")
 
     def __init__(self) -> None:
         self._space = np.zeros(MANY, np.int64)
         self._count = 0
+        self._names: list[int] = []
+        self._renew_at = 2 * FEW
 
     @property
     def pictures(self) -> NDArray[np.int64]:
@@ -178,6 +201,17 @@ class _Members:
             self._space = np.concatenate([self._space, np.zeros(self._count, np.int64)])
         self._space[self._count] = picture
         self._count += 1
+        self._names.append(picture)
+
+    def sets(self, set_of: NDArray[np.int64]) -> set[int] | None:
+        """The sets, or None for more than `FEW`. Those that were joined since are looked for whenever the list has doubled."""
+        if len(self._names) >= self._renew_at:
+            self._names = np.unique(set_of[self._names]).tolist()
+            self._renew_at = 2 * max(FEW, len(self._names))
+        if len(self._names) >= 2 * FEW:
+            return None
+        found = set(set_of[self._names].tolist())
+        return found if len(found) <= FEW else None
 
 
 EMPTY = _Members()
