@@ -9,7 +9,7 @@ import pytest
 
 from bramble.kinds.jobs.explain import is_stuck, waiting_message
 from bramble.kinds.jobs.pod import Pod
-from tests.unit.jobs.seen import pod, waiting
+from tests.unit.jobs.seen import ended, pod, waiting
 
 SINCE = "2026-01-01T00:00:00Z"
 IMAGE, CONTAINER, NODE = "image a/b@sha256:0 cannot be pulled (", "container step of pod tape-snapshot-1-x cannot be made (", "on node n1"
@@ -58,6 +58,21 @@ def test_a_container_that_waits_for_more_than_its_turn(reason: str, said: str) -
     ],
 )
 def test_a_pod_whose_containers_say_nothing(seen: dict[str, Any], stuck: bool) -> None:
+    assert is_stuck(Pod.of(seen)) is stuck
+
+
+@pytest.mark.parametrize(
+    ("later", "stuck"),
+    [
+        pytest.param(waiting("PodInitializing"), True, id="it keeps the others from starting"),
+        pytest.param({"running": {}}, False, id="another fetches data meanwhile"),
+        pytest.param(ended(0), False, id="another has fetched its data, and an image is pulled"),
+    ],
+)
+def test_a_sidecar_that_fails_again_and_again(later: dict[str, Any], stuck: bool) -> None:
+    seen = pod(waiting("PodInitializing"))
+    guest, fetch = ({"name": name, "state": state} for name, state in (("guest", waiting("CrashLoopBackOff")), ("fetch", later)))
+    seen["status"]["initContainerStatuses"] = [guest, fetch]
     assert is_stuck(Pod.of(seen)) is stuck
 
 

@@ -21,6 +21,7 @@ NO_SECRET = {"reason": "CreateContainerConfigError", "message": 'secret "bramble
 CRASHES = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container=sidecar"}
 UNSCHEDULED = pod(1, node="", phase="Pending", conditions=(NOWHERE,), waiting={})
 BOTH_START = tuple(pod(rank, waiting=STARTING) for rank in (0, 1))
+FETCHING = (pod(0, container="fetch"), pod(1, waiting=STARTING))
 NO_VOLUME = 'FailedMount: MountVolume.SetUp failed for volume "store" : secret "bramble-store" not found'
 
 
@@ -31,6 +32,13 @@ def bound(seconds: float) -> dict[str, Any]:
 def no_sandbox(seconds: float) -> dict[str, Any]:
     """No volume of the pod is mounted, since so long."""
     return {"type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": rfc3339(ago(seconds))}
+
+
+def fetched(seconds: float, *, ended: float, waiting: dict[str, str]) -> dict[str, Any]:
+    """Rank 1 fetched its data for so long, until `ended` seconds ago; its sidecar waits."""
+    made = pod(1, 0, container="fetch", ended=ended, conditions=(bound(seconds + ended),))
+    made["status"]["initContainerStatuses"].append({"name": "sidecar", "state": {"waiting": waiting}})
+    return made
 
 
 def without_config_map(*pods: dict[str, Any], started: float) -> Any:
@@ -73,6 +81,15 @@ def part(*pods: dict[str, Any], started: float, warning: str = "", deadline: int
             "a volume cannot be mounted, since less than ten minutes",
             part(pod(0), pod(1, waiting=STARTING, conditions=(bound(999), no_sandbox(599))), started=999),
         ),
+        case(
+            "a pod got its node just now, and the clock of the node is an hour behind",
+            part(*(pod(rank, waiting=STARTING, conditions=(bound(9), no_sandbox(3600))) for rank in (0, 1)), started=9),
+        ),
+        case(
+            "the data was fetched for a quarter of an hour, and the sidecar fails for the first time",
+            part(pod(0), fetched(900, ended=5, waiting=CRASHES), started=905),
+        ),
+        case("somebody deletes the ConfigMap of pods that fetch data: it is made again", without_config_map(*FETCHING, started=999)),
         case("there is no ConfigMap, since less than a minute", without_config_map(*BOTH_START, started=59)),
         case("there is no ConfigMap, and no pod that holds a node", without_config_map({}, {}, started=999)),
         case("Kueue holds the Job back", training(attempt(pod(0), {}, job_=job(suspend=True), warning=QUOTA))),
@@ -111,6 +128,16 @@ def test_an_attempt_that_goes_on(seen: Any) -> None:
             "the sidecar has failed again and again for ten minutes",
             part(*(pod(rank, container="sidecar", waiting=CRASHES, conditions=(bound(600),)) for rank in (0, 1)), started=999),
             "pod run-train-1-0-x",
+        ),
+        case(
+            "no volume for ten minutes, and the clock of the node is an hour ahead",
+            part(*(pod(rank, waiting=STARTING, conditions=(bound(600), no_sandbox(-3600))) for rank in (0, 1)), started=999),
+            "pod run-train-1-0-x",
+        ),
+        case(
+            "the data was fetched ten minutes ago, and the sidecar fails again and again",
+            part(pod(0), fetched(900, ended=600, waiting=CRASHES), started=1500),
+            "pod run-train-1-1-x",
         ),
         case("there has been no ConfigMap for a minute", without_config_map(*BOTH_START, started=60), "pod run-train-1-0-x starts"),
         case("no pod has had a node, and the Job's deadline is near", nowhere(3480, 3600), "1 Insufficient nvidia.com/gpu"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -109,10 +110,21 @@ def lacks_image_or_settings(pod: Pod) -> bool:
 
 def is_stuck(pod: Pod) -> bool:
     """Whether the pod has a node and cannot start there now: a volume cannot be mounted or its network be made, or a container lacks its
-    image or its settings, or fails again and again. A pod of which this stays true holds its node for nothing.
+    image or its settings, or fails again and again before those after it start. A pod of which this stays true holds its node for nothing.
     """
-    waits = any(container.waiting not in STARTING for container in pod.containers)
-    return pod.node is not None and (pod.no_sandbox_since is not None or waits)
+    crashed = [index for index, container in enumerate(pod.containers) if container.waiting == CRASHED]
+    held_up = bool(crashed) and not any(pod.has_started(container.name) for container in pod.containers[crashed[-1] + 1 :])
+    return pod.node is not None and (pod.no_sandbox_since is not None or held_up or lacks_image_or_settings(pod))
+
+
+def stuck_since(pod: Pod, bound: datetime | None, now: datetime) -> datetime | None:
+    """Since when a pod that is stuck has been at least: since it has its node, or since the last thing that it did there.
+
+    What the kubelet states is by the clock of its node, which may be wrong by hours. So it counts only between `bound` and now.
+    """
+    ends = (container.end.at for container in pod.containers if container.end is not None)
+    stated = [at for at in (pod.no_sandbox_since, *ends) if at is not None and at <= now]
+    return max((at for at in (bound, *stated) if at is not None), default=None)
 
 
 def first_waiting(pods: Sequence[Pod]) -> Pod:

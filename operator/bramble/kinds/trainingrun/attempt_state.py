@@ -9,7 +9,7 @@ from bramble.api.conditions import find
 from bramble.api.trainingrun import Status
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
-from bramble.kinds.jobs.explain import CHART_REMEDY, first_waiting, is_stuck, waiting_message
+from bramble.kinds.jobs.explain import CHART_REMEDY, first_waiting, is_stuck, stuck_since, waiting_message
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.waiting import FAILED_CREATE
 from bramble.kinds.trainingrun.attempt import (
@@ -58,7 +58,7 @@ def attempt_state(seen: Observed, now: datetime) -> AttemptState | None:
     if attempt.job is not None and attempt.job.succeeded:
         message = "every rank ended with 0 but left no result in the store; see rank 0's log"
         return Ending(Cause(kind="Unknown", message=message), "settled", now)
-    return _under_way(attempt, nodes, IMAGE_REMEDY if seen.spec.trainer.container is not None else CHART_REMEDY)
+    return _under_way(attempt, nodes, now, IMAGE_REMEDY if seen.spec.trainer.container is not None else CHART_REMEDY)
 
 
 REFUSED_SECONDS = 60
@@ -73,7 +73,7 @@ UNSTARTED_SECONDS = 600
 the kubelet has tried to pull an image about six times."""
 
 
-def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: str) -> AttemptState:
+def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], now: datetime, image_remedy: str) -> AttemptState:
     if attempt.job is not None and attempt.job.suspended:
         return Waiting(f"Job {attempt.job.name} is queued: Kueue starts it when its queue has room", queued=True)
     since = attempt.job.since if attempt.job is not None else None
@@ -91,8 +91,8 @@ def _under_way(attempt: AttemptSeen, nodes: Mapping[str, Node], image_remedy: st
         if first.unschedulable is not None:
             release_at = _release_at(attempt, since, UNSCHEDULED_SECONDS)
         elif is_stuck(first):
-            release_at = _release_at(attempt, first.no_sandbox_since or first.bound or since, UNSTARTED_SECONDS)
-        if attempt.job is not None and not attempt.begun:
+            release_at = _release_at(attempt, stuck_since(first, first.bound or since, now), UNSTARTED_SECONDS)
+        if attempt.job is not None and not attempt.begun and not _has_begun(attempt):
             release_at = _sooner(release_at, _release_at(attempt, since, REFUSED_SECONDS))
         message = waiting_message(first, (TRAIN, FETCH, SIDECAR), image_remedy, attempt.warning)
         since = since if first.node is not None else None
@@ -130,11 +130,13 @@ def _release_at(attempt: AttemptSeen, since: datetime | None, seconds: float) ->
 
 
 def _given_up_at(attempt: AttemptSeen) -> datetime | None:
-    """When an attempt is given up before its Job's deadline ends it; None if a pod has begun to fetch data, which is work, or may have: it
-    is being deleted.
-    """
-    begun = any(pod.deleted is not None or pod.has_started(name) for pod in attempt.pods.values() for name in (FETCH, TRAIN))
-    return attempt.job.gives_up_at if attempt.job is not None and not begun else None
+    """When an attempt is given up before its Job's deadline ends it; None if its work has or may have begun."""
+    return attempt.job.gives_up_at if attempt.job is not None and not _has_begun(attempt) else None
+
+
+def _has_begun(attempt: AttemptSeen) -> bool:
+    """Whether a pod has begun to fetch data, which is work, or may have: it is being deleted."""
+    return any(pod.deleted is not None or pod.has_started(name) for pod in attempt.pods.values() for name in (FETCH, TRAIN))
 
 
 def _sooner(*moments: datetime | None) -> datetime | None:
