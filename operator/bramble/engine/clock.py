@@ -7,9 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-LATE_SECONDS = 1.0
-"""How long an answer may be on its way."""
-
 STEP_SECONDS, DOUBTED_SECONDS = 30.0, 600.0
 """An answer's time that differs by more than the first is believed once all answers have differed for as long as the second: until then,
 the clock of an API server may be set back again, or one of several may be wrong."""
@@ -38,14 +35,14 @@ class ClusterClock:
         """When this machine booted, in seconds since 1970 by the API server's time; None before the first answer."""
         self._doubted_since: float | None = None
 
-    def heard(self, date: str) -> None:
-        """Take in the `Date` of an answer that has just arrived. One that is none is ignored."""
+    def heard(self, date: str, seconds: float) -> None:
+        """Take in the `Date` of an answer that has just arrived, to a request made so many seconds ago. One that is none is ignored."""
         try:
             stated = parsedate_to_datetime(date).timestamp()
         except (ValueError, OverflowError):
             return
         received = self._clock()
-        least, most = stated - received, stated + 1 + LATE_SECONDS - received  # it states whole seconds
+        least, most = stated - received, stated + 1 + seconds - received  # it states whole seconds
         if self._booted is None or self._is_believed(max(least - self._booted, self._booted - most), received):
             self._booted, self._doubted_since = least, None
         elif self._doubted_since is None:

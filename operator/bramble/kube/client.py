@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -37,9 +38,9 @@ class Client:
     """Makes calls to the API server. `async with` opens and closes its connections."""
 
     def __init__(
-        self, config: ClusterConfig, timeout: aiohttp.ClientTimeout = TIMEOUT, on_date: Callable[[str], None] | None = None
+        self, config: ClusterConfig, timeout: aiohttp.ClientTimeout = TIMEOUT, on_date: Callable[[str, float], None] | None = None
     ) -> None:
-        """`on_date` is called with the `Date` of each answer as soon as it arrives."""
+        """`on_date` is called with the `Date` of each answer as soon as it arrives, and with the seconds since its request."""
         self.config, self._on_date = config, on_date
         self.server = config.server
         self._timeout = timeout
@@ -165,10 +166,11 @@ class Client:
     async def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Params | None, content: str
     ) -> tuple[int, dict[str, Any]]:
+        asked = time.clock_gettime(time.CLOCK_BOOTTIME)
         try:
             async with self._session_request(method, path, body, params, content, self._timeout) as response:
                 if self._on_date is not None and (date := response.headers.get("Date")):
-                    self._on_date(date)
+                    self._on_date(date, time.clock_gettime(time.CLOCK_BOOTTIME) - asked)
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__} {error}") from error

@@ -25,8 +25,12 @@ class Cluster:
     def true(self) -> datetime:
         return START + timedelta(seconds=self.time.now)
 
+    @property
+    def date(self) -> str:
+        return format_datetime((self.true + self.server_error).replace(microsecond=0), usegmt=True)
+
     def answers(self) -> None:
-        self.clock.heard(format_datetime((self.true + self.server_error).replace(microsecond=0), usegmt=True))
+        self.clock.heard(self.date, 0.01)
 
     def passes(self, seconds: float, answers: bool = True) -> None:
         for _ in range(int(seconds)):
@@ -105,8 +109,17 @@ def test_a_slow_or_fast_clock_of_this_machine_is_followed() -> None:
     assert abs(cluster.clock.now() - cluster.true - cluster.server_error) < timedelta(seconds=2)
 
 
+def test_an_answer_that_was_long_on_its_way_changes_nothing() -> None:
+    cluster = Cluster()
+    cluster.passes(5)
+    stated = cluster.date
+    cluster.passes(20, answers=False)
+    cluster.clock.heard(stated, 20.2)
+    assert cluster.error < timedelta(seconds=1)
+
+
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 2026 12:00:00 GMT", "Thu, 01 Jan 2026"])
 def test_what_is_no_date_is_ignored(date: str) -> None:
     cluster = Cluster()
-    cluster.clock.heard(date)
+    cluster.clock.heard(date, 0.01)
     assert cluster.clock.now() == START

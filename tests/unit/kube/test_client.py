@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -94,15 +95,18 @@ async def test_what_is_not_there_is_none_when_read_and_fine_when_deleted() -> No
 
 
 async def test_the_time_of_each_answer_is_passed_on() -> None:
-    dates = list[str]()
+    heard = list[tuple[str, float]]()
 
     async def answer(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.05)
         return web.json_response({"metadata": {}}, headers={"Date": "Thu, 01 Jan 2026 12:00:00 GMT"})
 
     async with served(answer) as client:
-        client._on_date = dates.append
+        client._on_date = lambda date, seconds: heard.append((date, seconds))
         await client.get(DATASET, "ads", "a")
-    assert dates == ["Thu, 01 Jan 2026 12:00:00 GMT"]
+    ((date, seconds),) = heard
+    assert date == "Thu, 01 Jan 2026 12:00:00 GMT"
+    assert seconds >= 0.05, "since the request"
 
 
 async def test_no_answer_is_an_unavailable_api() -> None:

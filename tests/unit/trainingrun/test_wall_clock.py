@@ -24,7 +24,7 @@ class Leader:
     def __init__(self) -> None:
         self.error = timedelta()
         self.clock = ClusterClock(Time(), lambda: NOW + self.error)
-        self.clock.heard(format_datetime(NOW, usegmt=True))
+        self.clock.heard(format_datetime(NOW, usegmt=True), 0.01)
 
     def plans(self, seen: Any) -> tuple[Any, datetime]:
         made = plan(seen, self.clock.now())
