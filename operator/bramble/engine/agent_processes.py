@@ -66,10 +66,10 @@ class AgentProcesses:
     def __init__(self) -> None:
         self._former: OrderedDict[str, OrderedDict[Process, _Former]] = OrderedDict()
         self._back: dict[str, tuple[float, int]] = {}
-        """Node whose present process was a former one before: since when it speaks again, and `_Former.late` of both."""
+        """Node whose present process was a former one before: since when it speaks again, and its `_Former.late`."""
 
     def succeeded(self, before: Report, before_at: float, report: Report, at: float) -> None:
-        """Another process speaks for a node from now on. If it is a former one, both of them ran, and may still do so.
+        """Another process speaks for a node from now on. If it is a former one, that is a late report of it.
 
         Args:
             before_at: when the process that spoke for the node last reported.
@@ -79,8 +79,8 @@ class AgentProcesses:
         back_at, late = self._back.pop(report.node, (at, 0))
         late = late if at - back_at < TOLD_SECONDS else 0
         if (back := former.pop(Process.of(report), None)) is not None:
-            late = max(late, back.late + 1)
-            self._back[report.node] = at, late
+            self._back[report.node] = at, back.late + 1
+            late = max(late, back.late + 1) if back.late + 1 >= LATE_REPORTS else late
         former[Process.of(before)] = _Former(before.sequence, at, before_at if late else None, late)
         if len(former) > KEPT:
             former.popitem(last=False)
@@ -112,7 +112,7 @@ class AgentProcesses:
     def returned(self, report: Report) -> bool:
         """Whether this process, a former one, has reported after its successor."""
         known = self._known(report)
-        return known is not None and known.heard_at is not None
+        return known is not None and known.heard_at is not None and known.heard_at > known.since
 
     def two_agents(self, node: str, present: Report, now: float) -> TwoAgents | None:
         """The agents that report for a node at the same time; None if there is one."""

@@ -111,6 +111,19 @@ def test_the_older_agent_starts_again_after_the_other_machine_was_switched_off_a
     assert (devices.reports["pi-1"].report.instance, devices.two_agents, devices.interruptions) == ("next", {}, {})
 
 
+def test_one_late_report_after_a_silence_of_the_present_process_is_no_second_agent() -> None:
+    sent = [*every("old", 0, 20), *every("new", 23, 80), of("old", 100), *every("new", 101, 250)]
+    for until in range(100, 250, 5):
+        assert play([each for each in sent if each[0] <= until], until=until).devices("demo").two_agents == {}
+
+
+def test_a_report_that_is_read_again_does_not_undo_a_reboot() -> None:
+    """The process that rebooted had been a former one, and came back."""
+    again = (52, of("old", 51)[1])
+    sent = [*every("old", 0, 10), *every("new", 11, 16), *every("old", 31, 51), of("next", 52), again]
+    assert list(play(sent, until=52).devices("demo").interruptions) == ["pi-1"]
+
+
 def test_an_agent_that_starts_again_long_after_the_other_one_is_gone_is_alone() -> None:
     reports = play(every("old", 0, 300), every("new", 22, 62), every("next", 302, 400), until=305)
     assert (reports.devices("demo").reports["pi-1"].report.instance, reports.devices("demo").two_agents) == ("next", {})
