@@ -1,8 +1,8 @@
 """A tenant, a device, a store and a client do all they can at once beside a neighbour's rollouts, which they do not change.
 
-`make test` plays all together for as long as one good and one bad version take. `make hostile` plays each attacker by itself and all
-together, for as long as it is told, and compares the neighbour's latency with that of an undisturbed time in the same run. So nothing else
-should run beside it.
+Continuous integration plays all together for as long as one good and one bad version take. `make hostile` also plays each attacker by
+itself and all together, for as long as it is told, and compares the neighbour's latency with that of an undisturbed time in the same run.
+So nothing else should run beside it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tests.hostile.arena import Arena, stop_agents
 from tests.hostile.attack import attackers
 from tests.hostile.neighbour import EXPECTED, Decisions, Neighbour, Seen
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(7200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.hostile, pytest.mark.timeout(7200)]
 
 ALL = ("tenant", "device", "store", "client")
 MINUTES = float(os.environ.get("BRAMBLE_HOSTILE_MINUTES", "10"))
 SHORT_SECONDS = 20.0
-"""How long the attack of `make test` lasts at least: it goes on until both versions are decided."""
+"""How long the attack of the short form lasts at least: it goes on until both versions are decided."""
 SLOWER = 1.5
 """Times the undisturbed p99 that the neighbour's p99 may be."""
 
@@ -106,7 +106,6 @@ async def test_all_at_once_change_neither_answers_nor_decisions(place: Arena, ne
     await attacked(place, neighbour, ALL, 0, SHORT_SECONDS)
 
 
-@pytest.mark.hostile
 @pytest.mark.parametrize("names", [*((name,) for name in ALL), ALL], ids="-".join)
 async def test_a_neighbour_notices_nothing(place: Arena, neighbour: Neighbour, names: tuple[str, ...], record_property: Any) -> None:
     calm, seen = await attacked(place, neighbour, names, MINUTES * 60 / 4, MINUTES * 60)
