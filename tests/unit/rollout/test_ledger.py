@@ -23,6 +23,7 @@ from bramble.kinds.rollout.observed import Observed, StoredLedger
 from bramble.kinds.rollout.plan import plan
 from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
 from bramble.kinds.rollout.reading import Reading
+from bramble.kinds.rollout.status import progressing
 from bramble.kube.resources import Key
 from tests.unit.rollout.rows import FIRST, NOW, UID, baking, canaries, items, kept, observed, with_candidate
 
@@ -72,7 +73,7 @@ def test_the_ledger_of_five_thousand_nodes_fits() -> None:
     seen = observed()
     whole = with_losses(ledger_of(5000))
     manifest = render(whole, seen.metadata, "bramble-system")
-    assert len(json.dumps(manifest)) < LIMIT
+    assert len(base64.b64decode(manifest["binaryData"][KEY])) < LIMIT
     assert read_ledger(manifest) == whole
 
 
@@ -106,6 +107,23 @@ def test_a_ledger_that_does_not_fit_loses_the_history_of_its_nodes(monkeypatch: 
     assert {node.baseline for node in found.nodes.values()} == {tuple(guard.newcomer for guard in whole.guards)}
     losses = {(node.history, node.baseline) for node in found.losses.nodes.values()}
     assert losses == {((0.0, 0.0), found.losses.guard.newcomer)}
+
+
+def test_the_status_says_that_what_nodes_counted_before_is_left_out_until_it_fits_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = with_candidate(canaries("a"))
+
+    def written(former: Observed) -> Observed:
+        manifest = render(former.ledger, former.metadata, former.namespace)
+        return replace(with_candidate(canaries("a")), stored_ledger=StoredLedger("uid", manifest))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bramble.kinds.rollout.ledger_store.LIMIT", 100)
+        after = written(seen)
+    told = [
+        next(each.message for each in progressing(of, "Baking", "").conditions if each.type == "Analysable")
+        for of in (seen, after, written(after))
+    ]
+    assert ["is left out" in message for message in told] == [False, True, False]
 
 
 def packed(content: bytes) -> dict[str, Any]:

@@ -296,6 +296,7 @@ class Ledger(ExtensibleDocument):
         growth: the guardrails that compare growth.
         promoted: which promotion is watched; empty where none is.
         watches: by guardrail.
+        forgotten: whether what the nodes counted before was left out when it was last written, because it would not fit.
     """
 
     schema_: Literal["bramble.dev/evidence/v1"] = Field("bramble.dev/evidence/v1", alias="schema")
@@ -311,6 +312,7 @@ class Ledger(ExtensibleDocument):
     growth: Annotated[tuple[GrowthGuard, ...], Field(max_length=16)] = ()
     promoted: str = ""
     watches: Annotated[tuple[Watch, ...], Field(max_length=16)] = ()
+    forgotten: bool = False
     nodes: dict[str, NodeRecord] = Field(default_factory=dict)
 
     def guard(self, rule: Rule) -> int | None:

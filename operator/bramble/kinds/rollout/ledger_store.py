@@ -22,8 +22,8 @@ KEY = "evidence.json.zz"
 LINE = 100
 """Nodes of a line. While JSON is read or written, no other thread of the process runs, so the event loop must not wait for all nodes."""
 
-LIMIT = 900 * 1024
-"""Bytes that the ledger may have as base64; an object of the API server may have 1 MiB."""
+LIMIT = 1000 * 1024
+"""Bytes that the compressed ledger may have. A ConfigMap may have 1 MiB, which the API server counts without base64."""
 
 LARGEST = 32 * 2**20
 """Bytes of JSON that are read at most. Somebody may have put anything into the ConfigMap."""
@@ -36,9 +36,9 @@ def ledger_name(rollout_uid: str) -> str:
 
 def render(ledger: Ledger, metadata: Metadata, namespace: str) -> Manifest:
     """The ConfigMap. A ledger that does not fit loses the history of its nodes; what is expected of them is that of a node without any."""
-    content = _encoded(ledger)
+    content = _compressed(ledger.model_copy(update={"forgotten": False}))
     if len(content) > LIMIT:
-        content = _encoded(_without_history(ledger))
+        content = _compressed(_without_history(ledger))
     return {
         "apiVersion": CONFIG_MAP.api_version,
         "kind": CONFIG_MAP.kind,
@@ -47,16 +47,16 @@ def render(ledger: Ledger, metadata: Metadata, namespace: str) -> Manifest:
             "name": ledger_name(ledger.rollout_uid),
             "labels": owner_labels(metadata.key.kind, metadata.name, metadata.uid, metadata.namespace),
         },
-        "binaryData": {KEY: content},
+        "binaryData": {KEY: base64.b64encode(content).decode()},
     }
 
 
-def _encoded(ledger: Ledger) -> str:
+def _compressed(ledger: Ledger) -> bytes:
     losses = ledger.losses
     rest = ledger.model_copy(update={"nodes": {}, "losses": losses.model_copy(update={"nodes": {}})})
     nodes = (canonical_json(_Line({name: ledger.nodes[name] for name in some})) for some in _parts(ledger.nodes))
     of_losses = (canonical_json(_LossLine({name: losses.nodes[name] for name in some})) for some in _parts(losses.nodes))
-    return base64.b64encode(zlib.compress(b"\n".join((canonical_json(rest), *nodes, b"", *of_losses)))).decode()
+    return zlib.compress(b"\n".join((canonical_json(rest), *nodes, b"", *of_losses)))
 
 
 def _parts(nodes: Iterable[str]) -> Iterator[list[str]]:
@@ -78,7 +78,7 @@ def _without_history(ledger: Ledger) -> Ledger:
     forgotten = {"history": ZERO, "baseline": ledger.losses.guard.newcomer}
     of_losses = {name: node.model_copy(update=forgotten) for name, node in ledger.losses.nodes.items()}
     losses = ledger.losses.model_copy(update={"nodes": of_losses})
-    return ledger.model_copy(update={"nodes": nodes, "losses": losses})
+    return ledger.model_copy(update={"nodes": nodes, "losses": losses, "forgotten": True})
 
 
 def read_ledger(manifest: Manifest) -> Ledger | None:

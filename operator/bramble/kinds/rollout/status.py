@@ -47,6 +47,9 @@ def progressing(seen: Observed, reason: str, message: str) -> StatusUpdate:
     return _update(seen, "Progressing", not_ready(reason, message), Condition("Progressing", "True", reason, message), NOT_PAUSED)
 
 
+FORGOTTEN = "; the evidence of so many nodes and guardrails does not fit into its ConfigMap, so what each node counted before is left out"
+
+
 def paused(seen: Observed, reason: str, message: str) -> StatusUpdate:
     """A version is being tried, and the Rollout waits for a person. That is a Warning where no step of the spec asks for it."""
     conditions = Condition("Progressing", "False", reason, message), Condition("Paused", "True", reason, message)
@@ -108,7 +111,9 @@ def _analysable(seen: Observed) -> Condition:
             "Analysable", "False", reasons.FIRST_ROLLOUT, "no stable version to compare with: the steps set the pace, limits are judged"
         )
     if members := len(seen.counts.others):
-        return Condition("Analysable", "True", reasons.COMPARABLE, f"the candidate is compared with {members} nodes on the stable version")
+        forgotten = FORGOTTEN if seen.ledger.forgotten else ""
+        message = f"the candidate is compared with {members} nodes on the stable version{forgotten}"
+        return Condition("Analysable", "True", reasons.COMPARABLE, message)
     if any(guard.frozen is not None and guard.frozen.whole.events for guard in seen.ledger.guards):
         message = "every node has the candidate; it is compared with what the stable version counted before"
         return Condition("Analysable", "True", reasons.COMPARABLE, message)
