@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,11 @@ from tools.cluster.kinds import serve_kinds
 from tools.cluster.providers.base import AnyCluster
 
 os.environ.update(TELEMETRY_OFF)  # before any test imports a library that would report to its maker
+
+# Hundreds of tests start a process, and without byte code on the disk each of these compiles all that it imports: a container often sets
+# this variable for its image's sake, and an image has its byte code already.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 pytest_plugins = ["tools.cluster.fixture"]
 

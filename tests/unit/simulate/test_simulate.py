@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-m", "benchmarks.rollouts"]
 def test_the_small_form_writes_every_row_and_keeps_its_goals(tmp_path: Path) -> None:
     """One rollout a row, and three hours of those that the ledger decides at every look: a whole day of one takes it 20 seconds."""
     command = [*COMMAND, "--rollouts", "1", "--hours", "3", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     report = json.loads((tmp_path / "report.json").read_text())
     assert len(report["rows"]) == len(ROWS)
     for row in report["rows"]:
