@@ -23,6 +23,7 @@ COMMAND = [sys.executable, "-m", "benchmarks.rollouts"]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 def test_the_small_form_writes_every_row_and_keeps_its_goals(tmp_path: Path) -> None:
     """One rollout a row, and three hours of those that the ledger decides at every look: a whole day of one takes it 20 seconds."""
     command = [*COMMAND, "--rollouts", "1", "--hours", "3", "--out", str(tmp_path)]
