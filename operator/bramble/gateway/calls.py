@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from bramble.contracts.report import MAX_REPORT_BYTES, Progress
+from bramble.contracts.untrusted import parse_untrusted
 from bramble.gateway import results
 from bramble.gateway.assignments import Assignments
 from bramble.gateway.blobs import BlobRequest, Blobs
@@ -163,7 +164,7 @@ class Calls:
         """
         content = await self._content(request, caller, limit)
         try:
-            return model.model_validate_json(content)
+            return parse_untrusted(model, content, limit)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             raise Invalid(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from error

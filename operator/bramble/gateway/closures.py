@@ -21,6 +21,7 @@ from bramble.contracts.jobs.files import AnyJob
 from bramble.contracts.manifest import Manifest, Split
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
+from bramble.contracts.untrusted import parse_untrusted
 from bramble.errors import StoreRefused
 from bramble.gateway.refusals import Busy, Missing
 from bramble.kube.store import Store
@@ -175,7 +176,7 @@ async def _document(digest: str, store: Store, limit: int) -> bytes:
 async def _package(digest: str, store: Store) -> Closure:
     content = await _document(digest, store, MAX_BYTES)
     try:
-        return _raws(Package.model_validate_json(content).blobs())
+        return _raws(parse_untrusted(Package, content, MAX_BYTES).blobs())
     except ValidationError as error:
         raise StoreRefused(f"blob {digest} is not a package: {error.errors()[0]['msg']}") from error
 
@@ -188,7 +189,7 @@ async def _manifest(digest: str, store: Store, make_room: Callable[[int], None])
     """
     content = await _document(digest, store, MANIFEST_BYTES)
     try:
-        manifest = Manifest.model_validate_json(content)
+        manifest = parse_untrusted(Manifest, content, MANIFEST_BYTES)
     except ValidationError as error:
         raise StoreRefused(f"blob {digest} is not a manifest: {error.errors()[0]['msg']}") from error
     listed = {_raw(manifest.samples), *(_raw(shard.sha256) for shard in manifest.shards if shard.split == "test")}

@@ -11,6 +11,7 @@ from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.files import AnyResult, ResultFile
 from bramble.contracts.store import cause_key, result_key
+from bramble.contracts.untrusted import SMALL_DOCUMENT, parse_untrusted
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import End, Pod
@@ -70,7 +71,7 @@ def read_result(content: bytes, step: str, sha256: str | None = None) -> Stored:
 def read_cause(content: bytes) -> Cause | None:
     """Parse a cause from the store. A document that is none is ignored: what the kubelet reports is used in its place."""
     try:
-        return Cause.model_validate_json(content)
+        return parse_untrusted(Cause, content, SMALL_DOCUMENT)
     except ValidationError:
         return None
 

@@ -8,8 +8,9 @@ from bramble.api.conditions import find
 from bramble.api.modelversion import LineageSeen, Spec
 from bramble.api.trainingrun import Status as RunStatus
 from bramble.contracts.canonical import digest_of
-from bramble.contracts.package import Package
+from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
+from bramble.contracts.untrusted import parse_untrusted
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.modelversion.status import SOURCE_MISSING, SOURCE_NOT_READY, SOURCE_REFUSED
 from bramble.kinds.sources import Sources
@@ -61,7 +62,7 @@ def of_package(digest: str, content: bytes) -> LineageSeen | Blocker:
     if digest_of(content) != digest:
         return Blocker(SOURCE_REFUSED, f"spec.source.package.digest: the store has other bytes under {digest}: upload the package again")
     try:
-        package = Package.model_validate_json(content)
+        package = parse_untrusted(Package, content, MAX_BYTES)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))

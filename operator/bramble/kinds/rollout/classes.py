@@ -9,8 +9,9 @@ from bramble.api.objects import Object
 from bramble.api.rollout import Release, Spec, Status
 from bramble.contracts.confusion import counted_classes
 from bramble.contracts.names import first_names
-from bramble.contracts.package import Package
+from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
+from bramble.contracts.untrusted import parse_untrusted
 from bramble.guardrails.base import CLASS_CHARACTERS, titled
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.rollout import reasons
@@ -38,7 +39,7 @@ async def gather_uncounted(rollout: Object[Spec, Status], wanted: Release | None
         found = [await sources.fetch(rollout.metadata.namespace, blob_key(digest)) for digest in sorted(set(wanted.packages.values()))]
     except STORE_ERRORS as error:
         return store_blocker(error)
-    packages = [Package.model_validate_json(content) for content in found if content is not None]
+    packages = [parse_untrusted(Package, content, MAX_BYTES) for content in found if content is not None]
     problems = (_problem(guardrails, wanted, package.postprocess.classes) for package in packages)
     problem = next((each for each in problems if each is not None), None)
     return Blocker(reasons.CLASS_NOT_COUNTED, f"spec.analysis.guardrails: {problem}") if problem is not None else None

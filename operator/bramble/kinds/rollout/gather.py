@@ -18,8 +18,9 @@ from bramble.contracts.assignment import KEY, LABEL, Assignment, Blob, PackageBl
 from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.names import first_names
-from bramble.contracts.package import Package
+from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
+from bramble.contracts.untrusted import parse_untrusted
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
@@ -317,7 +318,7 @@ def package_blobs(digest: str, content: bytes) -> PackageBlobs:
         ValueError: the document is no package, or has another digest, or names a blob without its size.
     """
     try:
-        package = Package.model_validate_json(content)
+        package = parse_untrusted(Package, content, MAX_BYTES)
     except ValidationError as error:
         raise ValueError(f"its document is not a package ({problems_of(error)[:PROBLEM_CHARACTERS]})") from error
     if digest_of(content) != digest:

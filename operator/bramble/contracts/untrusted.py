@@ -1,0 +1,47 @@
+"""Parses documents that a tenant, a device or a store decides, in memory that does not depend on what is wrong with them.
+
+`model_validate_json` copies the whole input into the error of every missing field, so that a wrong document of 8 MiB took GiBs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
+
+Model = TypeVar("Model", bound=BaseModel)
+
+SMALL_DOCUMENT = 64 * 1024
+"""What a package or a cause may have: none that Bramble writes has more."""
+
+MOST_ERRORS = 100
+"""A document with more faults is not told apart fault by fault: each that is rendered takes about a KiB."""
+
+
+def parse_untrusted(model: type[Model], content: bytes, most: int) -> Model:
+    """The document of this model.
+
+    Args:
+        most: how many bytes it may have.
+
+    Raises:
+        ValidationError: it is larger, no JSON, or does not fit the model.
+    """
+    if len(content) > most:
+        raise _refused(model, f"it has {len(content)} bytes of at most {most}")
+    try:
+        document: Any = from_json(content)
+    except ValueError as error:
+        raise _refused(model, f"it is not JSON: {error}") from None
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        if (count := error.error_count()) <= MOST_ERRORS:
+            raise
+    raise _refused(model, f"it has {count} faults")
+
+
+def _refused(model: type[BaseModel], why: str) -> ValidationError:
+    problem = PydanticCustomError("untrusted", "{why}", {"why": why})
+    return ValidationError.from_exception_data(model.__name__, [InitErrorDetails(type=problem, input=None)])
