@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from bramble.contracts.base import Digest, ExtensibleDocument
+from bramble.contracts.bounds import Several
 from bramble.contracts.tasks.base import Annotation
 from bramble.contracts.tasks.catalogue import TaskName
 
@@ -74,7 +75,7 @@ class Manifest(ExtensibleDocument):
 
     schema_: Literal["bramble.dev/manifest/v1"] = Field("bramble.dev/manifest/v1", alias="schema")
     task: TaskName
-    classes: tuple[str, ...]
+    classes: Several[str]
     seed: int
     samples: Digest
     """The digest of `samples.jsonl`, which has one canonical `Sample` in each line, ordered by id."""
@@ -85,6 +86,6 @@ class Manifest(ExtensibleDocument):
     """For each column of the `meta` of the test split, the number of its samples with each value. A sample without the column has the empty
     value. None for a column with too many values to list, and as a whole where there are too many columns. Headers of earlier releases lack
     it."""
-    shards: tuple[Shard, ...] = ()
+    shards: Several[Shard] = ()
     departed: Digest | None = None
     """The digest of `departed.jsonl`, ordered by id; None if every sample of every earlier version is in this one."""

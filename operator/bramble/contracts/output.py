@@ -7,10 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field
 
 from bramble.contracts.base import Digest, ExtensibleDocument
-from bramble.contracts.bounds import Finite, Line, Whole
+from bramble.contracts.bounds import Finite, Line, Several, Whole
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.package import Lineage
 from bramble.contracts.report import ObjectRef
+from bramble.contracts.store import LARGEST_DOCUMENT
+from bramble.contracts.untrusted import parse_untrusted
 
 MOST_FILES = 1000
 LONGEST_NAME = 200
@@ -60,8 +62,8 @@ class TrainingOutput(ExtensibleDocument):
     attempt: Whole
     problem: Line = ""
     """Why no package was made of the output; empty if one was made."""
-    files: Annotated[tuple[OutputFile, ...], Field(max_length=MOST_FILES)] = ()
-    left_out: Annotated[tuple[LeftOut, ...], Field(max_length=MOST_NAMED)] = ()
+    files: Annotated[Several[OutputFile], Field(max_length=MOST_FILES)] = ()
+    left_out: Annotated[Several[LeftOut], Field(max_length=MOST_NAMED)] = ()
     """The first files that were not kept."""
     left_out_count: Whole = 0
     """How many files were not kept."""
@@ -80,7 +82,7 @@ class TrainingOutput(ExtensibleDocument):
         Raises:
             pydantic.ValidationError: the content is not a listing of this release.
         """
-        return cls.model_validate_json(content, extra="ignore")
+        return parse_untrusted(cls, content, LARGEST_DOCUMENT, extra="ignore")
 
     def encode(self) -> bytes:
         """The canonical bytes, whose digest identifies the output."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from bramble.contracts.base import Digest, ExtensibleDocument
-from bramble.contracts.bounds import Finite, Line, Name, Whole
+from bramble.contracts.bounds import Finite, Line, Name, Several, Whole
 from bramble.contracts.counters import Cohort, Counters
 
 REPORT_SECONDS = 5
@@ -128,11 +128,11 @@ class Report(ExtensibleDocument):
     uptime_ms: Whole
     """How long the agent's process has run, on its monotonic clock."""
     sequence: Whole
-    running: Annotated[tuple[Running, ...], Field(max_length=MAX_RUNNING)] = ()
-    counters: Annotated[tuple[Counters, ...], Field(max_length=MAX_COUNTERS)] = ()
+    running: Annotated[Several[Running], Field(max_length=MAX_RUNNING)] = ()
+    counters: Annotated[Several[Counters], Field(max_length=MAX_COUNTERS)] = ()
     left_out: LeftOut = LeftOut()
     health: Health = Health()
-    memory: Annotated[tuple[MemorySample, ...], Field(max_length=MAX_MEMORY_SAMPLES)] = ()
+    memory: Annotated[Several[MemorySample], Field(max_length=MAX_MEMORY_SAMPLES)] = ()
     """The memory of the agent's process that no file backs, in RAM and in swap, over its uptime, oldest first. That process serves all
     models. The older, the sparser: of the last 1, 2, 4, … 64 hours there are eight at even distances. Empty from older agents."""
     facts: BoardFacts | None = None

@@ -25,8 +25,8 @@ class Documents(Protocol):
     async def problem(self, namespace: str) -> Blocker | None:
         """Why the store cannot be used, or None."""
 
-    async def fetch(self, namespace: str, key: str) -> bytes | None:
-        """A small document, or None when it does not exist."""
+    async def fetch(self, namespace: str, key: str, most: int) -> bytes | None:
+        """A document of at most so many bytes, or None when it does not exist."""
 
 
 class PassReader:
@@ -82,9 +82,9 @@ class PassReader:
         """None when the namespace's store answers and accepts the credentials."""
         return await self._stores.problem(namespace)
 
-    async def fetch(self, namespace: str, store_key: str) -> bytes | None:
+    async def fetch(self, namespace: str, store_key: str, most: int) -> bytes | None:
         """A small document of the namespace's store, or None when it does not exist."""
-        return await self._stores.fetch(namespace, store_key)
+        return await self._stores.fetch(namespace, store_key, most)
 
     async def warning(self, namespace: str, uid: str) -> str:
         """The newest Event about an object, if it is a Warning; asked of the API server."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from bramble.contracts.store import LARGEST_DOCUMENT, SECRET_NAME, StoreError, no_secret
+from bramble.contracts.store import SECRET_NAME, StoreError, no_secret
+from bramble.contracts.untrusted import SMALL_DOCUMENT
 from bramble.engine.clock import boottime
 from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.places import PRESENT
@@ -76,21 +77,21 @@ class Stores:
         if looked.store is None:
             return looked.problem
         try:
-            await self._find(namespace, looked.store, PROBE_KEY)
+            await self._find(namespace, looked.store, PROBE_KEY, SMALL_DOCUMENT)
         except StoreRefused as error:
             return Blocker("StoreRefused", str(error))
         except StoreUnavailable as error:
             return Blocker("StoreUnavailable", str(error))
         return None
 
-    async def fetch(self, namespace: str, key: str) -> bytes | None:
-        """Read a small document; None when it is not there.
+    async def fetch(self, namespace: str, key: str, most: int) -> bytes | None:
+        """Read a document of at most so many bytes; None when it is not there.
 
         Raises:
-            StoreRefused: there is no usable Secret, or the store refuses it.
+            StoreRefused: there is no usable Secret, or the store refuses it, or the document is larger.
             StoreUnavailable: the store did not answer, or the documents of all stores take too much memory, and this one had to go.
         """
-        return await self._find(namespace, await self._store(namespace), key)
+        return await self._find(namespace, await self._store(namespace), key, most)
 
     async def put_once(self, namespace: str, key: str, content: bytes) -> None:
         """Write a small document, unless one is there. Raises as `fetch` does."""
@@ -105,10 +106,10 @@ class Stores:
             raise StoreRefused(problem.message if problem is not None else f"namespace {namespace} has no store")
         return looked.store
 
-    async def _find(self, namespace: str, store: Store, key: str) -> bytes | None:
+    async def _find(self, namespace: str, store: Store, key: str, most: int) -> bytes | None:
         # The document counts while its pass waits for a place, and then until that ends.
         async with self._memory.reading(namespace, PRESENT.get()) as reading, _place_left():
-            return await store.find(key, LARGEST_DOCUMENT, reading.arrived)
+            return await store.find(key, most, reading.arrived)
 
     async def _look(self, namespace: str) -> Looked:
         known = self._looked.get(namespace)

@@ -219,7 +219,7 @@ def _test_samples(lines: list[bytes], what: str) -> set[bytes]:
         StoreRefused: a line is not a sample.
     """
     try:
-        samples = [Listed.model_validate_json(line) for line in lines if line]
+        samples = [parse_untrusted(Listed, line, LINE_BYTES) for line in lines if line]
     except ValidationError as error:
         raise StoreRefused(f"{what} has a line that is not a sample: {error.errors()[0]['msg']}") from error
     return {_raw(sample.id) for sample in samples if sample.split == "test"}

@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError
 from bramble.contracts.base import ExtensibleDocument
 from bramble.contracts.counters import Counters
 from bramble.contracts.report import Report, Running
+from bramble.contracts.untrusted import parse_untrusted
 from bramble.gateway.refusals import Invalid
 
 AT_ONCE_BYTES = 64 * 1024
@@ -60,7 +61,7 @@ async def parse_report(content: bytes) -> Report:
     """
     try:
         if len(content) <= AT_ONCE_BYTES:
-            return Report.model_validate_json(content)
+            return parse_untrusted(Report, content, AT_ONCE_BYTES)
         return Report.model_validate(await _parse_object(content.decode()))
     except ValidationError as error:
         raise _invalid(error) from error

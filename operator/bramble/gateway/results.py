@@ -9,6 +9,7 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.benchmark import BenchmarkJob, BenchmarkResult
 from bramble.contracts.jobs.files import ResultFile
 from bramble.contracts.store import cause_key, result_key
+from bramble.contracts.untrusted import parse_untrusted
 from bramble.gateway.jobs import JobCaller
 from bramble.gateway.refusals import Forbidden, Invalid, Taken, TooLarge
 from bramble.kube.store import Store
@@ -59,7 +60,7 @@ def _check(filing: Filing, caller: JobCaller) -> None:
                 _require_own_board(result, caller.job, caller.node)
             return
         if filing.key == cause_key(prefix, 0):
-            Cause.model_validate_json(raw)
+            parse_untrusted(Cause, raw, MAX_BYTES)
             return
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

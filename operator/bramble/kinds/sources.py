@@ -82,12 +82,12 @@ class Sources(Protocol):
     async def store_problem(self, namespace: str) -> Blocker | None:
         """Why the namespace's store cannot be used; None if it answers and accepts the key."""
 
-    async def fetch(self, namespace: str, store_key: str) -> bytes | None:
-        """A small document of the namespace's store; None if there is none.
+    async def fetch(self, namespace: str, store_key: str, most: int) -> bytes | None:
+        """A document of the namespace's store that has at most so many bytes; None if there is none.
 
         Raises:
             bramble.errors.StoreUnavailable: the store did not answer.
-            bramble.errors.StoreRefused: there is no usable Secret, or the store refuses its key.
+            bramble.errors.StoreRefused: there is no usable Secret, or the store refuses its key, or the document is larger.
         """
 
     async def warning(self, namespace: str, uid: str) -> str:

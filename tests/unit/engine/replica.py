@@ -50,7 +50,7 @@ class FakeStore:
     async def problem(self, namespace: str) -> Blocker | None:
         return None
 
-    async def fetch(self, namespace: str, key: str) -> bytes | None:
+    async def fetch(self, namespace: str, key: str, most: int) -> bytes | None:
         return self.documents.get((namespace, key))
 
     async def put_once(self, namespace: str, key: str, content: bytes) -> None:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from bramble.contracts.store import LARGEST_DOCUMENT
 from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.places import PRESENT, Places
 from bramble.engine.store import Stores
@@ -38,14 +39,14 @@ async def test_many_namespaces_whose_stores_never_send_the_last_byte_stay_within
         for number in range(8):
             put_secret(api, f"slow-{number}", f"http://127.0.0.1:{slow}")
         put_secret(api, "good", f"http://127.0.0.1:{good}")
-        calls = [asyncio.ensure_future(stores.fetch(f"slow-{number}", "key")) for number in range(8) for _ in range(3)]
+        calls = [asyncio.ensure_future(stores.fetch(f"slow-{number}", "key", LARGEST_DOCUMENT)) for number in range(8) for _ in range(3)]
 
         async def only_four_are_left() -> bool:
             assert memory.bytes <= 4 * BYTES
             return sum(not call.done() for call in calls) == 4 and memory.bytes == 4 * (BYTES - 1)
 
         await eventually(only_four_are_left)
-        assert await stores.fetch("good", "key") == bytes(BYTES)
+        assert await stores.fetch("good", "key", LARGEST_DOCUMENT) == bytes(BYTES)
         ended, _ = await asyncio.wait(calls, timeout=0.1)
         assert len(ended) == 21, "the new document took the room of an old one"
         assert all(isinstance(call.exception(), StoreUnavailable) and GIVEN_UP in str(call.exception()) for call in ended)
@@ -124,7 +125,7 @@ async def test_the_store_counts_a_document_for_the_pass_that_is_present() -> Non
     token = PRESENT.set(place)
     async with listening(a_whole_document) as good:
         put_secret(api, "ads", f"http://127.0.0.1:{good}")
-        assert await stores.fetch("ads", "key") == bytes(BYTES)
+        assert await stores.fetch("ads", "key", LARGEST_DOCUMENT) == bytes(BYTES)
     assert memory.bytes == BYTES
     place.end()
     PRESENT.reset(token)

@@ -104,10 +104,10 @@ class WatchedApi(FakeApi):
 class WatchedStore(FakeStore):
     """Checks every namespace and key."""
 
-    async def fetch(self, namespace: str, key: str) -> bytes | None:
+    async def fetch(self, namespace: str, key: str, most: int) -> bytes | None:
         assert namespace == "digits"
         assert STORE_KEY.fullmatch(key), key
-        return await super().fetch(namespace, key)
+        return await super().fetch(namespace, key, most)
 
     async def put_once(self, namespace: str, key: str, content: bytes) -> None:
         assert namespace == "digits"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import pytest
 
+from bramble.contracts.store import LARGEST_DOCUMENT
 from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.faults import Faults
 from bramble.engine.places import Place, Places
@@ -40,7 +41,7 @@ async def test_passes_that_wait_for_a_store_leave_their_places_to_others(places:
     api, planned = FakeApi(), list[Key]()
 
     async def gather(key: Key, sources: Sources) -> Manifest | None:
-        await sources.fetch(key.namespace, "key")
+        await sources.fetch(key.namespace, "key", LARGEST_DOCUMENT)
         return await sources.get(DATASET, key.namespace, key.name)
 
     def plan(seen: Manifest, _: datetime) -> Plan:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bramble.contracts.store import SECRET_NAME
+from bramble.contracts.store import LARGEST_DOCUMENT, SECRET_NAME
 from bramble.engine import store
 from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.store import CALLS_AT_ONCE, Stores
@@ -101,7 +101,7 @@ async def test_a_store_that_does_not_come_to_an_end_is_given_up(bad: Serve, monk
     async with listening(bad) as port, asyncio.timeout(20):
         put_secret(api, "ads", f"http://127.0.0.1:{port}")
         with pytest.raises(StoreUnavailable, match=r"no whole answer within 0\.3 s"):
-            await stores.fetch("ads", "key")
+            await stores.fetch("ads", "key", LARGEST_DOCUMENT)
         if bad is not drip:  # what follows the status says nothing about a write
             with pytest.raises(StoreUnavailable, match=r"no whole answer within 0\.3 s"):
                 await stores.put_once("ads", "key", b"{}")
@@ -128,19 +128,18 @@ async def test_nothing_of_a_broken_answer_is_told(answer: bytes, told: str) -> N
     async with listening(serve) as port, asyncio.timeout(20):
         put_secret(api, "ads", f"http://127.0.0.1:{port}")
         with pytest.raises(StoreUnavailable) as raised:
-            await stores.fetch("ads", "key")
+            await stores.fetch("ads", "key", LARGEST_DOCUMENT)
     assert str(raised.value) == f"s3://bramble/p/key: the store at http://127.0.0.1:{port} did not answer: {told}"
     await stores.close()
 
 
-async def test_a_document_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "LARGEST_DOCUMENT", 100_000)
+async def test_a_document_without_end_is_refused() -> None:
     api = FakeApi()
     stores = stores_of(api)
     async with listening(send_without_end) as port, asyncio.timeout(20):
         put_secret(api, "ads", f"http://127.0.0.1:{port}")
         with pytest.raises(StoreRefused, match="more than 100000 bytes"):
-            await stores.fetch("ads", "key")
+            await stores.fetch("ads", "key", 100_000)
     await stores.close()
 
 
@@ -153,13 +152,17 @@ async def test_stores_that_drip_hold_up_nobody_else(monkeypatch: pytest.MonkeyPa
             put_secret(api, f"slow-{number}", f"http://127.0.0.1:{slow}")
         put_secret(api, "good", good)
         threads = threading.active_count()
-        calls = [asyncio.ensure_future(stores.fetch(f"slow-{number}", "key")) for number in range(BAD) for _ in range(2 * CALLS_AT_ONCE)]
+        calls = [
+            asyncio.ensure_future(stores.fetch(f"slow-{number}", "key", LARGEST_DOCUMENT))
+            for number in range(BAD)
+            for _ in range(2 * CALLS_AT_ONCE)
+        ]
         refused, under_way = await asyncio.wait(calls, timeout=1)
         assert (len(refused), len(under_way)) == (BAD * CALLS_AT_ONCE, BAD * CALLS_AT_ONCE)
         assert all("3 earlier requests have not ended" in str(call.exception()) for call in refused)
         assert threading.active_count() == threads, "a call that waits takes no thread"
         async with asyncio.timeout(5):
-            assert await stores.fetch("good", "key") is None
+            assert await stores.fetch("good", "key", LARGEST_DOCUMENT) is None
         problem = await stores.problem("slow-0")
         assert problem is not None
         assert (problem.reason, "earlier requests have not ended" in problem.message) == ("StoreUnavailable", True)
@@ -176,12 +179,12 @@ async def test_a_secret_that_changes_all_the_time_brings_no_more_turns() -> None
         calls = []
         for number in range(CALLS_AT_ONCE):
             put_secret(api, "ads", f"http://127.0.0.1:{slow}", prefix=f"{number}/")
-            calls.append(asyncio.ensure_future(stores.fetch("ads", "key")))
+            calls.append(asyncio.ensure_future(stores.fetch("ads", "key", LARGEST_DOCUMENT)))
             await eventually(lambda number=number: has_requests(stores, number + 1))
             time.now += store.SECRET_SECONDS
         put_secret(api, "ads", f"http://127.0.0.1:{slow}", prefix="another/")
         with pytest.raises(StoreUnavailable, match="3 earlier requests have not ended"):
-            await stores.fetch("ads", "key")
+            await stores.fetch("ads", "key", LARGEST_DOCUMENT)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -209,10 +212,10 @@ async def test_a_name_that_is_not_resolved_holds_up_nobody_else(monkeypatch: pyt
         calls = []
         for number in range(40):  # more than the event loop has threads
             put_secret(api, f"slow-{number}", f"http://slow-{number}.example:9000")
-            calls.append(asyncio.ensure_future(stores.fetch(f"slow-{number}", "key")))
+            calls.append(asyncio.ensure_future(stores.fetch(f"slow-{number}", "key", LARGEST_DOCUMENT)))
         put_secret(api, "good", good.replace("127.0.0.1", "good.example"))
         async with asyncio.timeout(5):
-            assert await stores.fetch("good", "key") is None
+            assert await stores.fetch("good", "key", LARGEST_DOCUMENT) is None
             assert await asyncio.to_thread(lambda: "planned") == "planned"
         assert not any(call.done() for call in calls)
         answered.set()
@@ -227,11 +230,11 @@ async def test_a_namespace_that_nobody_asks_for_is_forgotten() -> None:
     async with serving() as good:
         for name in ("left", "asked"):
             put_secret(api, name, good)
-            assert await stores.fetch(name, "key") is None
+            assert await stores.fetch(name, "key", LARGEST_DOCUMENT) is None
         time.now = store.FORGET_SECONDS - 1
-        assert await stores.fetch("asked", "key") is None
+        assert await stores.fetch("asked", "key", LARGEST_DOCUMENT) is None
         time.now = store.FORGET_SECONDS + store.SECRET_SECONDS
-        assert await stores.fetch("asked", "key") is None
+        assert await stores.fetch("asked", "key", LARGEST_DOCUMENT) is None
         assert stores._looked.keys() == {"asked"}
     await stores.close()
 
@@ -255,7 +258,7 @@ async def test_a_secret_is_believed_for_five_seconds() -> None:
     time.now = store.SECRET_SECONDS - 0.1
     assert await stores.problem("ads") == problem
     with pytest.raises(StoreRefused, match="namespace ads has no Secret bramble-store"):
-        await stores.fetch("ads", "key")
+        await stores.fetch("ads", "key", LARGEST_DOCUMENT)
     assert api.reads == 1
     api.put({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET_NAME, "namespace": "ads"}, "data": {}})
     time.now = store.SECRET_SECONDS

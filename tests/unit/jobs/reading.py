@@ -24,7 +24,7 @@ class BrokenStore(FakeStore):
         super().__init__()
         self.error = error
 
-    async def fetch(self, namespace: str, key: str) -> bytes | None:  # noqa: ARG002 - the arguments are the protocol's
+    async def fetch(self, namespace: str, key: str, most: int) -> bytes | None:  # noqa: ARG002 - the arguments are the protocol's
         raise self.error
 
 

@@ -49,7 +49,7 @@ class FakeSources:
         assert namespace == "ads"
         return self.limits
 
-    async def fetch(self, namespace: str, store_key: str) -> bytes | None:
+    async def fetch(self, namespace: str, store_key: str, most: int) -> bytes | None:  # noqa: ARG002 - the arguments are the protocol's
         assert namespace == "ads"
         self.fetched.append(store_key)
         return self.store.get(store_key)

@@ -164,6 +164,16 @@ async def test_devices_must_count_the_classes_that_guardrails_name(
     assert len(seen.blocker.message) < 400
 
 
+async def test_a_wrong_package_is_told_where_its_classes_are_looked_up() -> None:
+    world = FakeWorld(guardrails=guarding("a"))
+    with_classes(world, "1.0.0", ("a", "b"))
+    world.files = {key: b"{}" if b'"postprocess"' in content else content for key, content in world.files.items()}
+    seen = await world.observe()
+    assert seen.wanted is None
+    assert seen.blocker is not None
+    assert seen.blocker.reason == "PackageInvalid"
+
+
 async def test_a_spec_that_changes_later_does_not_stop_what_serves() -> None:
     world = await promoted(FakeWorld(guardrails=guarding("a")), "1.0.0")
     world.rollout["spec"]["analysis"]["guardrails"] = guarding("zebra")

@@ -421,7 +421,7 @@ class FakeSources:
     async def limit_ranges(self, namespace: str) -> tuple[Manifest, ...]:
         raise NotImplementedError("a Rollout has no Jobs")
 
-    async def fetch(self, namespace: str, store_key: str) -> bytes | None:
+    async def fetch(self, namespace: str, store_key: str, most: int) -> bytes | None:  # noqa: ARG002 - the arguments are the protocol's
         if self.world.store_away:
             raise StoreUnavailable("the store is away")
         return self.world.files.get(store_key) if namespace == "digits" else None

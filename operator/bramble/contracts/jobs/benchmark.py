@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
+from bramble.contracts.bounds import Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.report import BoardFacts
 
@@ -27,7 +28,7 @@ class BenchmarkJob(Job):
     step: Literal["benchmark"] = "benchmark"
     board: str
     fleet: str
-    packages: tuple[Digest, ...]
+    packages: Several[Digest]
     """The packages to measure."""
     reference: Digest
     """The float32 package that drops are counted from. It need not be one of `packages`."""
@@ -71,7 +72,7 @@ class BenchmarkOutcome(ExtensibleDocument):
     peak_memory_bytes: int | None = None
     """Peak resident memory of the process while two copies of the model are loaded."""
     passed: bool
-    reasons: tuple[str, ...] = ()
+    reasons: Several[str] = ()
     """A sentence for each limit that is missed."""
 
 
@@ -83,4 +84,4 @@ class BenchmarkResult(Result):
     node: str
     """The node that measured."""
     facts: BoardFacts
-    outcomes: tuple[BenchmarkOutcome, ...]
+    outcomes: Several[BenchmarkOutcome]

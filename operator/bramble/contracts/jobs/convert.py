@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
+from bramble.contracts.bounds import Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.runtimes import FLOAT32, RUNTIMES, FormatName, PrecisionName
 
@@ -31,7 +32,7 @@ class ConvertJob(Job):
     """The dataset that calibrates and validates."""
     model: str
     version: str
-    variants: tuple[VariantSpec, ...]
+    variants: Several[VariantSpec]
     max_drop: dict[str, str] = Field(default_factory=dict)
     """The largest allowed drop by metric, as decimal strings."""
     choice_seconds: int = 5400
@@ -65,8 +66,8 @@ class VariantOutcome(ExtensibleDocument):
     """By how much each metric is worse than the exported graph's."""
     taken: str = ""
     """The name of the trial whose graph was taken; empty if there was only one way to make the graph."""
-    tried: tuple[Trial, ...] = ()
-    untried: tuple[str, ...] = ()
+    tried: Several[Trial] = ()
+    untried: Several[str] = ()
     """The names of the ways that were not tried, because `choiceSeconds` were over."""
     passed: bool
     reason: str = ""
@@ -77,4 +78,4 @@ class ConvertResult(Result):
     """The outcome of every variant of the job, in that order."""
 
     step: Literal["convert"] = "convert"
-    variants: tuple[VariantOutcome, ...]
+    variants: Several[VariantOutcome]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument, removed_fields
+from bramble.contracts.bounds import Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.tasks.catalogue import AnyScores, MetricName
 
@@ -28,8 +29,8 @@ class EvaluateJob(Job):
     step: Literal["evaluate"] = "evaluate"
     package: Digest
     manifest: Digest
-    slices: tuple[str, ...] = ()
-    gates: tuple[Gate, ...] = ()
+    slices: Several[str] = ()
+    gates: Several[Gate] = ()
 
 
 class GateOutcome(ExtensibleDocument):
@@ -47,8 +48,8 @@ class EvaluateResult(Result):
     scores: AnyScores
     slices: dict[str, dict[str, AnyScores]] = Field(default_factory=dict)
     """Scores by column and value."""
-    gates: tuple[GateOutcome, ...] = ()
-    remarks: tuple[str, ...] = ()
+    gates: Several[GateOutcome] = ()
+    remarks: Several[str] = ()
     """Sentences for a person: what the result leaves out, and what the answers suggest."""
 
     @model_validator(mode="before")

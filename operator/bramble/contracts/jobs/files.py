@@ -13,6 +13,8 @@ from bramble.contracts.jobs.evaluate import EvaluateJob, EvaluateResult
 from bramble.contracts.jobs.package import PackagingJob, PackagingResult
 from bramble.contracts.jobs.snapshot import SnapshotJob, SnapshotResult
 from bramble.contracts.jobs.train import TrainJob, TrainResult
+from bramble.contracts.store import LARGEST_DOCUMENT
+from bramble.contracts.untrusted import parse_untrusted
 
 AnyJob = Annotated[SnapshotJob | TrainJob | PackagingJob | EvaluateJob | ConvertJob | BenchmarkJob, Field(discriminator="step")]
 
@@ -34,7 +36,7 @@ class JobFile(BaseModel):
         Raises:
             pydantic.ValidationError: the content is not a job of this release.
         """
-        return cls.model_validate_json(b'{"job":' + content + b"}", extra=unknown_fields).job
+        return parse_untrusted(cls, b'{"job":' + content + b"}", LARGEST_DOCUMENT + 32, extra=unknown_fields).job
 
 
 AnyResult = Annotated[
@@ -54,4 +56,4 @@ class ResultFile(BaseModel):
         Raises:
             pydantic.ValidationError: the content is not a result of this release.
         """
-        return cls.model_validate_json(b'{"result":' + content + b"}", extra="ignore").result
+        return parse_untrusted(cls, b'{"result":' + content + b"}", LARGEST_DOCUMENT + 32, extra="ignore").result

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
+from bramble.contracts.bounds import Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.sources.catalogue import FormatName
 from bramble.contracts.tasks.catalogue import TaskName
@@ -29,7 +30,7 @@ class Splits(Document):
     train: float
     val: float
     test: float
-    stratify_by: tuple[str, ...] = ()
+    stratify_by: Several[str] = ()
     group_by: str | None = None
     seed: int = 0
 
@@ -48,7 +49,7 @@ class SnapshotJob(Job):
 
     step: Literal["snapshot"] = "snapshot"
     task: TaskName
-    sources: tuple[Source, ...]
+    sources: Several[Source]
     splits: Splits
     checks: Checks
     previous: Digest | None = None
@@ -61,7 +62,7 @@ class Finding(ExtensibleDocument):
     check: str
     severity: Literal["error", "warning", "info"]
     message: str
-    samples: tuple[str, ...] = ()
+    samples: Several[str] = ()
     """Keys in the source or ids of samples, at most 20. The file at `findings_key` has all of them."""
     count: int = 0
 
@@ -75,9 +76,9 @@ class SnapshotResult(Result):
     """Split to class to number of samples that show it."""
     splits: dict[str, int] = Field(default_factory=dict)
     """Split to number of samples. Results of version 0.1 lack it."""
-    classes: tuple[str, ...]
+    classes: Several[str]
     samples: int
     bytes: int
     passed: bool
-    findings: tuple[Finding, ...] = ()
+    findings: Several[Finding] = ()
     findings_key: str = ""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, removed_fields
+from bramble.contracts.bounds import Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.tasks.catalogue import AnyBuiltinTrainer
 
@@ -14,8 +15,8 @@ from bramble.contracts.tasks.catalogue import AnyBuiltinTrainer
 class ContainerTrainer(Document):
     """A training program of the user's; its image is in the pod's template."""
 
-    command: tuple[str, ...]
-    args: tuple[str, ...] = ()
+    command: Several[str]
+    args: Several[str] = ()
 
     _removed = removed_fields("dataFormat")
 
@@ -38,7 +39,7 @@ class TrainJob(Job):
     cpu_allowed: bool = True
     """False where GPUs were asked for and the node is not labelled as simulated: then a node without CUDA is a spec error."""
     seed: int = 0
-    resume_from: tuple[str, ...] = ()
+    resume_from: Several[str] = ()
     """Checkpoint prefixes of earlier attempts, newest attempt first."""
     model: str
     version: str

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from bramble.contracts.bounds import Several
 from bramble.contracts.hyperparameters import EarlyStopping, Hyperparameters
 from bramble.contracts.images import IMAGE_OPERATIONS, Augment, ImageInput
 from bramble.contracts.tasks.base import (
@@ -89,11 +90,11 @@ class ClassificationScores(Scores):
 
     task: Literal["image-classification"] = NAME
     overall: ClassFigures
-    labels: tuple[str, ...] = ()
+    labels: Several[str] = ()
     """The package's labels. `cells` has their positions. A slice has none: they are those of all samples."""
     per_class: dict[str, ClassFigures] = Field(default_factory=dict)
     """Of the classes that have a sample."""
-    cells: tuple[tuple[int, int, int], ...] = ()
+    cells: Several[tuple[int, int, int]] = ()
     """The confusion matrix without zeros: position of the true class, position of the answered class, number of samples. Of very many, the
     largest ones."""
 

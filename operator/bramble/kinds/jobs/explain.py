@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from bramble.contracts.cause import Cause, CauseKind
 from bramble.contracts.exit_codes import ExitCode
 from bramble.contracts.jobs.termination import Termination
+from bramble.contracts.untrusted import SMALL_DOCUMENT, parse_untrusted
 from bramble.kinds.jobs.pod import End, Pod
 
 PULL_REASONS = (
@@ -139,7 +140,7 @@ def last_word(pod: Pod, container: str) -> Termination | None:
     if end is None:
         return None
     try:
-        return Termination.model_validate_json(end.message)
+        return parse_untrusted(Termination, end.message.encode(), SMALL_DOCUMENT)
     except ValidationError:
         return None
 

@@ -10,7 +10,7 @@ from bramble.api.labels import ATTEMPT, OWNER_UID, STEP
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.files import AnyResult, ResultFile
-from bramble.contracts.store import cause_key, result_key
+from bramble.contracts.store import LARGEST_DOCUMENT, cause_key, result_key
 from bramble.contracts.untrusted import SMALL_DOCUMENT, parse_untrusted
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.job import Job
@@ -131,13 +131,13 @@ async def gather_step(sources: Sources, owner: Owner, name: str, attempt: int, *
     stored = cause = filed = None
     if job is None or has_failed or succeeded(job, pods):
         words = [word for pod in pods if (word := last_word(pod, CONTAINER)) is not None and word.key == result_key(prefix)]
-        content = await sources.fetch(owner.namespace, result_key(prefix))
+        content = await sources.fetch(owner.namespace, result_key(prefix), LARGEST_DOCUMENT)
         stored = read_result(content, kind, words[0].sha256 if words else None) if content is not None else None
     if (job is None or has_failed) and stored is None:
-        content = await sources.fetch(owner.namespace, cause_key(prefix, 0))
+        content = await sources.fetch(owner.namespace, cause_key(prefix, 0), SMALL_DOCUMENT)
         cause = read_cause(content) if content is not None else None
     if filed_key and (job is None or stored is not None):
-        content = await sources.fetch(owner.namespace, filed_key)
+        content = await sources.fetch(owner.namespace, filed_key, LARGEST_DOCUMENT)
         filed = read_result(content, kind) if content is not None else None
     is_over = has_failed or succeeded(job, pods)
     containers = Containers(init=(), main=(CONTAINER,), fields={CONTAINER: step_field(kind)})

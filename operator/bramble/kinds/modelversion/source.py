@@ -32,7 +32,7 @@ async def read_source(spec: Spec, namespace: str, sources: Sources) -> LineageSe
             return Blocker(SOURCE_MISSING, missing)
         return of_run(name, manifest)
     digest = spec.source.package.digest if spec.source.package is not None else ""
-    content = await sources.fetch(namespace, blob_key(digest))
+    content = await sources.fetch(namespace, blob_key(digest), MAX_BYTES)
     if content is None:
         return Blocker(SOURCE_MISSING, f"spec.source.package.digest: the store has no package {digest}; upload it with all its blobs")
     return of_package(digest, content)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from bramble.api.guardrail import Guardrail
 from bramble.api.objects import Object
 from bramble.api.rollout import Release, Spec, Status
+from bramble.contracts.base import problems_of
 from bramble.contracts.confusion import counted_classes
 from bramble.contracts.names import first_names
 from bramble.contracts.package import MAX_BYTES, Package
@@ -17,6 +20,7 @@ from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.rollout import reasons
 from bramble.kinds.sources import Sources
 
+PROBLEM_CHARACTERS = 80
 LISTED = 5
 """Classes that a message names."""
 
@@ -36,10 +40,15 @@ async def gather_uncounted(rollout: Object[Spec, Status], wanted: Release | None
     if wanted is None or served or not guardrails or status.candidate is not None or status.undone is not None:
         return None
     try:
-        found = [await sources.fetch(rollout.metadata.namespace, blob_key(digest)) for digest in sorted(set(wanted.packages.values()))]
+        digests = sorted(set(wanted.packages.values()))
+        found = [await sources.fetch(rollout.metadata.namespace, blob_key(digest), MAX_BYTES) for digest in digests]
     except STORE_ERRORS as error:
         return store_blocker(error)
-    packages = [parse_untrusted(Package, content, MAX_BYTES) for content in found if content is not None]
+    try:
+        packages = [parse_untrusted(Package, content, MAX_BYTES) for content in found if content is not None]
+    except ValidationError as error:
+        told = problems_of(error)[:PROBLEM_CHARACTERS]
+        return Blocker(reasons.PACKAGE_INVALID, f"a package of {wanted.ref!r} cannot be read: {told}; make a new version")
     problems = (_problem(guardrails, wanted, package.postprocess.classes) for package in packages)
     problem = next((each for each in problems if each is not None), None)
     return Blocker(reasons.CLASS_NOT_COUNTED, f"spec.analysis.guardrails: {problem}") if problem is not None else None

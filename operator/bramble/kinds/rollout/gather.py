@@ -232,7 +232,7 @@ async def read_blobs(release: Release, namespace: str, known: dict[str, PackageB
     for digest in release.packages.values():
         if digest in known:
             continue
-        content = await sources.fetch(namespace, blob_key(digest))
+        content = await sources.fetch(namespace, blob_key(digest), MAX_BYTES)
         if content is None:
             message = f"the store has no package {digest}, which somebody must have deleted; make a new version"
             blocker = blocker or Blocker(reasons.PACKAGE_MISSING, message)

@@ -15,7 +15,8 @@ from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.manifest import Manifest as Header
-from bramble.contracts.store import blob_key, cause_key, result_key
+from bramble.contracts.store import LARGEST_DOCUMENT, blob_key, cause_key, result_key
+from bramble.contracts.untrusted import SMALL_DOCUMENT, parse_untrusted
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_pods, read_result
@@ -155,9 +156,9 @@ async def _with_late_output(seen: Observed, sources: Sources) -> Observed:
 
 async def _manifest(namespace: str, version: str, sources: Sources) -> Header | None:
     """The header of a version; None if it cannot be read. Then the job that fetches the version says why."""
-    content = await sources.fetch(namespace, blob_key(version))
+    content = await sources.fetch(namespace, blob_key(version), LARGEST_DOCUMENT)
     try:
-        return Header.model_validate_json(content) if content is not None and digest_of(content) == version else None
+        return parse_untrusted(Header, content, LARGEST_DOCUMENT) if content is not None and digest_of(content) == version else None
     except ValidationError:
         return None
 
@@ -234,7 +235,7 @@ async def _with_stored(seen: Observed, attempt: AttemptSeen, sources: Sources) -
 async def _filed(seen: Observed, sources: Sources) -> Stored | None:
     if not seen.filed_key:
         return None
-    content = await sources.fetch(seen.run.metadata.namespace, seen.filed_key)
+    content = await sources.fetch(seen.run.metadata.namespace, seen.filed_key, LARGEST_DOCUMENT)
     return read_result(content, TRAIN) if content is not None else None
 
 
@@ -245,7 +246,7 @@ def _may_have_result(attempt: AttemptSeen) -> bool:
 
 async def _result(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Stored | None:
     key = result_key(seen.owner.prefix(TRAIN, attempt.number))
-    content = await sources.fetch(seen.owner.namespace, key)
+    content = await sources.fetch(seen.owner.namespace, key, LARGEST_DOCUMENT)
     if content is None:
         return None
     word = last_word(attempt.pods[0], TRAIN) if 0 in attempt.pods else None
@@ -259,7 +260,7 @@ async def _causes(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Map
     prefix, namespace = seen.owner.prefix(TRAIN, attempt.number), seen.owner.namespace
 
     async def cause_of(rank: int) -> Cause | None:
-        content = await sources.fetch(namespace, cause_key(prefix, rank))
+        content = await sources.fetch(namespace, cause_key(prefix, rank), SMALL_DOCUMENT)
         return read_cause(content) if content is not None else None
 
     causes = await asyncio.gather(*map(cause_of, asked))
