@@ -164,7 +164,11 @@ async def test_devices_must_count_the_classes_that_guardrails_name(
     assert len(seen.blocker.message) < 400
 
 
-async def test_a_wrong_package_is_told_where_its_classes_are_looked_up() -> None:
+async def test_a_wrong_package_is_told_where_its_classes_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def known(*_: object) -> None:
+        """The blobs are known from the assignment, so nobody has read the package before."""
+
+    monkeypatch.setattr("bramble.kinds.rollout.gather.read_blobs", known)
     world = FakeWorld(guardrails=guarding("a"))
     with_classes(world, "1.0.0", ("a", "b"))
     world.files = {key: b"{}" if b'"postprocess"' in content else content for key, content in world.files.items()}
