@@ -136,7 +136,7 @@ async def test_a_crash_that_a_neighbour_may_have_caused_is_not_charged_to_a_cand
     await agent.start()
     await agent.serves(first)
     gateway.assign(first, second)
-    for _ in range(3):
+    for _ in range(2):  # as many as refuse a candidate that is to blame
         await agent.serves(second)
         await until(lambda: gateway.active("letters"), "the neighbour serves", agent.tail)
         await agent.kill()
@@ -146,7 +146,7 @@ async def test_a_crash_that_a_neighbour_may_have_caused_is_not_charged_to_a_cand
     running = gateway.running()
     assert running is not None
     assert running.bad == ()
-    assert crashes(gateway)[second, "candidate"] == 3, "the comparison with the stable version decides"
+    assert crashes(gateway)[second, "candidate"] == 2, "the comparison with the stable version decides"
 
 
 async def test_a_crash_in_a_candidates_own_work_is_charged_to_it(agent: Agent, gateway: FakeGateway, publish: Publish) -> None:
