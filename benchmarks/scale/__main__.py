@@ -154,7 +154,9 @@ class Run:
         self.say(f"{number} is promoted after {took:.0f} s")
 
     async def stay(self) -> None:
-        """A fleet that only reports."""
+        """A fleet that only reports. Before that, every device has reported again that it serves the version."""
+        await self.devices.order("mark")
+        await until(lambda: self.devices.state()["allAgain"] is not None, 60, self.devices.state)
         await self.devices.order("mark")
         await asyncio.sleep(STEADY_SECONDS)  # what is measured is this time
         self.rows += report.steady_rows(self.devices.state(), load())
@@ -173,9 +175,11 @@ class Run:
 
     async def reconnect(self) -> None:
         """Cut all connections at once."""
+        began = self.processes.processor_seconds("gateway")
         await self.devices.order("reconnect")
         await until(lambda: self.devices.state()["allAgain"] is not None, 120, self.devices.state)
-        self.rows += report.reconnect_rows(self.devices.state(), load())
+        took = self.processes.processor_seconds("gateway") - began
+        self.rows += report.reconnect_rows(self.devices.state(), took, load())
 
     async def undo(self) -> None:
         """A version that fails its guardrail."""

@@ -99,12 +99,14 @@ def kill_rows(state: Mapping[str, Any], undone: int, load: float) -> list[Row]:
     ]
 
 
-def reconnect_rows(state: Mapping[str, Any], load: float) -> list[Row]:
-    """All devices connect anew at the same moment."""
+def reconnect_rows(state: Mapping[str, Any], gateway_seconds: float, load: float) -> list[Row]:
+    """All devices connect anew at the same moment, which takes so many seconds of the processor at the gateway."""
     seconds = state["allAgain"] if state["allAgain"] is not None else float("inf")
     return [
         Row("all devices reconnect at once: all have reported again", seconds, "s", RECONNECT_SECONDS, load),
         Row("all devices reconnect at once: longest silence of a device", state["longestGap"], "s", OFFLINE_SECONDS, load),
+        Row("all devices reconnect at once: processor time of the gateway, all replicas", gateway_seconds, "s", None, load),
+        Row("all devices reconnect at once: processor time of the devices", state["processor"], "s", None, load),
         *_told(state, "all devices reconnect at once", load),
         _lag(state, "all devices reconnect at once", load),
     ]

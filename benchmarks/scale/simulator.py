@@ -39,6 +39,7 @@ class Simulation:
         self.devices = [Device(node, folder / "tokens" / node, self.fleet) for node in config["nodes"]]
         self._lag = 0.0
         self._all_again: float | None = None
+        self._processor = 0.0
         self._ordered_at = time.monotonic()
 
     async def run(self) -> None:
@@ -69,6 +70,7 @@ class Simulation:
         lines = path.read_text().splitlines() if path.is_file() else []
         for line in lines[self._done :]:
             self.fleet.figures, self._lag, self._all_again, self._ordered_at = Figures(), 0.0, None, time.monotonic()
+            self._processor = time.process_time()
             if line == "reconnect":
                 for device in self.devices:
                     device.reconnect()
@@ -103,6 +105,7 @@ class Simulation:
             "longestGap": figures.longest_gap,
             "allAgain": self._all_again,
             "lag": self._lag,
+            "processor": time.process_time() - self._processor,
             "load": os.getloadavg()[0],
         }
 

@@ -128,6 +128,19 @@ class Processes:
             seen.samples += [Sample(now, pod, kib) for pod, pid in self.pids.items() if (kib := resident(pid))]
             await asyncio.sleep(SAMPLE_SECONDS)
 
+    def processor_seconds(self, component: str) -> float:
+        """What the processes of a component have taken of the processor since they began."""
+        return sum(processor_seconds(pid) for pod, pid in self.pids.items() if component in pod)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has taken of the processor, in seconds; 0 once it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # proc(5): utime and stime
+
 
 def resident(pid: int) -> int:
     """The resident memory of a process in KiB; 0 once it has ended."""

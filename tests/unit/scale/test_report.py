@@ -26,6 +26,7 @@ STATE = {
     "p50": 0.01,
     "p99": 0.1,
     "lag": 0.1,
+    "processor": 3.0,
     "failures": 0,
     "longestGap": 6.0,
     "turnedAway": 3,
@@ -98,7 +99,7 @@ def test_an_undo_counts_until_the_last_device_has_heard_it(heard: dict[str, list
 )
 def test_bounds(changes: dict[str, Any], undone: int, expected: list[str]) -> None:
     state = {**STATE, **changes}
-    rows = [*steady_rows(state, 1.0), *kill_rows(state, undone, 1.0), *reconnect_rows(state, 1.0)]
+    rows = [*steady_rows(state, 1.0), *kill_rows(state, undone, 1.0), *reconnect_rows(state, 2.0, 1.0)]
     found = missed(rows)
     assert len(found) == len(expected)
     assert all(part in what for part, what in zip(expected, found, strict=True))
