@@ -103,7 +103,8 @@ async def attacked(place: Arena, neighbour: Neighbour, names: tuple[str, ...], c
 
 async def test_all_at_once_change_neither_answers_nor_decisions(place: Arena, neighbour: Neighbour) -> None:
     """The short form. Latencies are compared by `make hostile` only."""
-    await attacked(place, neighbour, ALL, 0, SHORT_SECONDS)
+    _, seen = await attacked(place, neighbour, ALL, 0, SHORT_SECONDS)
+    assert seen.milliseconds, "the neighbour's clients had answers meanwhile"
 
 
 @pytest.mark.parametrize("names", [*((name,) for name in ALL), ALL], ids="-".join)

@@ -106,6 +106,8 @@ async def test_a_fleet_that_gets_no_requests_at_the_time_is_not_held_up() -> Non
     await world.until(lambda: world.status.step == 1)
     world.requests = 0
     await promoted(world, "2.0.0")
+    assert world.status.stable is not None
+    assert world.status.stable.version == "2.0.0"
 
 
 RECALL = {"metric": "recall", "label": "a", "maxRatio": "1.5", "ceiling": "0.1", "limit": "0.3", "minEvents": 50}

@@ -373,6 +373,9 @@ async def test_a_bad_version_is_named_while_the_spec_names_one_that_is_deleted()
     world.want("1.0.0")
     world.wrong["2.0.0"] = 0.5
     await world.until(lambda: world.condition("Ready") == "False/CannotUndo")
+    said = next(each["message"] for each in world.status.conditions if each["type"] == "Ready")
+    assert "digits-2-0-0 was promoted and turned bad" in said
+    assert "digits-1-0-0" in said
 
 
 async def test_a_version_that_is_being_deleted_is_not_gone_back_to() -> None:

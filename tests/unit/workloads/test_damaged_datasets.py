@@ -1,4 +1,4 @@
-"""Whatever the documents of a frozen dataset hold, they are read, or refused as BadData with a message, by each step that reads them."""
+"""Damaged documents of a frozen dataset: each step that reads one either goes on with what it says, or ends with BadData and a message."""
 
 from __future__ import annotations
 
