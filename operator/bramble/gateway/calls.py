@@ -166,8 +166,7 @@ class Calls:
         try:
             return parse_untrusted(model, content, limit)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise Invalid(f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from error
+            raise Invalid.of(error) from error
 
     async def _content(self, request: web.Request, caller: Caller, limit: int) -> bytes:
         """The bytes of the request's body.

@@ -64,7 +64,7 @@ async def parse_report(content: bytes) -> Report:
             return parse_untrusted(Report, content, AT_ONCE_BYTES)
         return Report.model_validate(await _parse_object(content.decode()))
     except ValidationError as error:
-        raise _invalid(error) from error
+        raise Invalid.of(error) from error
     except (ValueError, IndexError, RecursionError) as error:
         raise Invalid(f"body: Invalid JSON: {error}") from error
 
@@ -88,7 +88,7 @@ async def _parse_object(text: str) -> dict[str, Any]:
                 try:
                     document[name].append(kind.model_validate(item))
                 except ValidationError as error:
-                    raise _invalid(error, name, len(document[name])) from error
+                    raise Invalid.of(error, name, len(document[name])) from error
                 at = _next(text, at, "]")
                 await turn.over()
             at += 1
@@ -96,11 +96,6 @@ async def _parse_object(text: str) -> dict[str, Any]:
     if text[at + 1 :].strip():
         raise JSONDecodeError("expected the end", text, at + 1)
     return document
-
-
-def _invalid(error: ValidationError, *place: str | int) -> Invalid:
-    first = error.errors(include_url=False)[0]
-    return Invalid(f"{'.'.join(map(str, (*place, *first['loc']))) or 'body'}: {first['msg']}")
 
 
 async def encode_report(report: Report) -> bytes:

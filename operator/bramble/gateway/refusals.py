@@ -14,7 +14,9 @@ Refusal
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from pydantic import ValidationError
 
 
 class Refusal(Exception):
@@ -35,6 +37,12 @@ class Invalid(Refusal):
     """The request cannot be understood."""
 
     status = 400
+
+    @classmethod
+    def of(cls, error: ValidationError, *place: str | int) -> Self:
+        """A body does not fit its model: the first thing that is wrong, and where, `place` being the part of the body that was parsed."""
+        first = error.errors(include_url=False)[0]
+        return cls(f"{'.'.join(map(str, (*place, *first['loc']))) or 'body'}: {first['msg']}")
 
 
 class Unauthenticated(Refusal):

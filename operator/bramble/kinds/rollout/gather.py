@@ -24,7 +24,7 @@ from bramble.contracts.untrusted import parse_untrusted
 from bramble.kinds.blockers import STORE_ERRORS, Blocker, store_blocker
 from bramble.kinds.requests import Refused
 from bramble.kinds.rollout import reasons
-from bramble.kinds.rollout.classes import gather_uncounted
+from bramble.kinds.rollout.classes import PROBLEM_CHARACTERS, gather_uncounted
 from bramble.kinds.rollout.elapsed import measured
 from bramble.kinds.rollout.ledger_store import ledger_name
 from bramble.kinds.rollout.memory import HISTORY_KEPT, promotions
@@ -37,7 +37,6 @@ from bramble.kube.resources import CONFIG_MAP, FLEET, MODEL_VERSION, NODE, ROLLO
 
 ANY = "*"
 LISTED = 5
-PROBLEM_CHARACTERS = 80
 
 
 def depends_on(manifest: Manifest) -> tuple[Key, ...]:
