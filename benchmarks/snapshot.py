@@ -60,7 +60,7 @@ def picture(number: int, edge: int) -> bytes:
     return target.getvalue()
 
 
-def run(store: Any) -> float:
+def run(store: Store) -> float:
     """Seconds of the processor of one snapshot of `raw/`."""
     job = SnapshotJob(
         object=ObjectRef(kind="Dataset", namespace="bench", name="pictures", uid="uid"),
@@ -109,7 +109,7 @@ def compare(config: StoreConfig, edge: int, count: int) -> dict[str, Any]:
     }
 
 
-class MadePictures:
+class MadePictures(Store):
     """A store that holds nothing: it makes each picture when it is read, and forgets what is written."""
 
     def __init__(self, count: int) -> None:
@@ -118,7 +118,7 @@ class MadePictures:
     def list(self, prefix: str) -> Iterator[Entry]:
         return (Entry(f"{prefix}{number % 20:02}/{number:08}.jpg", 1000, f"{number:032x}") for number in range(self._count))
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, limit: int | None = None) -> bytes:
         return picture(int(key[-12:-4]), 32)
 
     def put_blob(self, content: bytes) -> str:
