@@ -200,7 +200,13 @@ def test_what_the_kubelet_reports_of_a_container(pod_: dict[str, Any], expected:
 
 @pytest.mark.parametrize(
     ("reason", "kind"),
-    [("DeletionByTaintManager", "NodeLost"), ("DeletionByPodGC", "NodeLost"), ("EvictionByEvictionAPI", "Disrupted")],
+    [
+        ("DeletionByTaintManager", "NodeLost"),
+        ("DeletionByPodGC", "NodeLost"),
+        ("EvictionByEvictionAPI", "Disrupted"),
+        ("PreemptionByScheduler", "Disrupted"),
+        ("TerminationByKubelet", "Disrupted"),
+    ],
 )
 def test_what_the_cluster_reports_of_a_pod_that_it_takes_away(reason: str, kind: Any) -> None:
     taken = pod(conditions=(disrupted(reason),))

@@ -130,6 +130,23 @@ def test_no_rank_has_failed(seen: AttemptSeen) -> None:
             attempt(pod(0, 75, deleted=2), pod(1, 1, deleted=2), job_=job(suspend=True), reported={1: cause("PeerLost", 1)}),
             ("TryAgain", 0, "settled"),
         ),
+        case(
+            "a spot node is shut down: its kubelet ends the pod, and the peer loses it",
+            attempt(
+                pod(0, 75, phase="Failed", conditions=(disrupted("TerminationByKubelet"),)),
+                pod(1, 1),
+                job_=FAILED,
+                reported={0: cause("Terminated", 0), 1: cause("PeerLost", 1)},
+            ),
+            ("Disrupted", 0, "settled"),
+        ),
+        case(
+            "a spot node is shut down before its rank can report, and the peer raises an exception",
+            attempt(
+                pod(0, 137, phase="Failed", conditions=(disrupted("TerminationByKubelet"),)), pod(1, 1), reported={1: cause("Error", 1)}
+            ),
+            ("Disrupted", 0, "settled"),
+        ),
         case("a pod was taken from a dead node", attempt(pod(0, conditions=(DELETED_BY_TAINT,)), pod(1)), ("NodeLost", 0, "settled")),
         case("somebody deleted the pod of rank 0", attempt(pod(0, 137, deleted=9), pod(1, 0)), ("Disrupted", 0, "settled")),
         case("the Job failed and no pod is left", attempt({}, {}, job_=FAILED), ("Unknown", None, "settled")),
