@@ -118,7 +118,7 @@ class MadePictures(Store):
     def list(self, prefix: str) -> Iterator[Entry]:
         return (Entry(f"{prefix}{number % 20:02}/{number:08}.jpg", 1000, f"{number:032x}") for number in range(self._count))
 
-    def get(self, key: str, limit: int | None = None) -> bytes:
+    def get(self, key: str, limit: int | None = None) -> bytes:  # noqa: ARG002
         return picture(int(key[-12:-4]), 32)
 
     def put_blob(self, content: bytes) -> str:
