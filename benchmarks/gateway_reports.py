@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from bramble.contracts.counters import BUCKETS, MAX_COUNT, MAX_COUNTS, PREDICT, Counters, Histogram
 from bramble.contracts.report import Report
-from bramble.gateway.large_reports import encode_report, parse_report
+from bramble.gateway.large_reports import AT_ONCE_BYTES, encode_report, parse_report
 from bramble.gateway.rates import CALLER_BYTES
 from bramble.gateway.reports import ReceivedReports
 
@@ -65,7 +65,7 @@ async def take(content: bytes, turns: list[float]) -> None:
 
     with patch("asyncio.sleep", others):
         report = await parse_report(content)
-        received.add_report(report, await encode_report(report))
+        received.add_report(report, await encode_report(report, in_turns=len(content) > AT_ONCE_BYTES))
     turns.append(time.process_time() - began)
 
 

@@ -67,6 +67,7 @@ async def serve(settings: Settings) -> None:
     """Run one replica of the gateway until SIGTERM or SIGINT."""
     from bramble.gateway.server import run
 
+    collect_rarely()
     await run(settings)
 
 
@@ -90,11 +91,12 @@ def read_deep() -> None:
 
 
 def collect_rarely() -> None:
-    """Leave full garbage collections to the operator's full lists.
+    """Leave full garbage collections to the operator's full lists and to the gateway's `collect`.
 
-    With thousands of devices one takes 100 ms, in which nothing else runs, and with Python's default there is one at each reading of the
-    gateway. Younger generations are collected as before. What is there now, modules and models above all, is never looked at again: it
-    lives as long as the process, and is a third of what a full collection with 5,000 devices would look at.
+    With thousands of devices one takes 100 ms, in which nothing else runs. With Python's default there is one at each of the operator's
+    readings of the gateway, and several at the gateway while many devices connect at once. Younger generations are collected as before.
+    What is there now, modules and models above all, is never looked at again: it lives as long as the process, and is a third of what a
+    full collection with 5,000 devices would look at.
     """
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, FULL_COLLECTION)

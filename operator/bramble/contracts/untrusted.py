@@ -34,14 +34,32 @@ def parse_untrusted(model: type[Model], content: bytes, most: int, extra: Litera
     Raises:
         ValidationError: it is larger, no JSON, or does not fit the model.
     """
-    if len(content) > most:
-        raise _refused(model, f"it has {len(content)} bytes of at most {most}")
-    if (parts := content.count(b",") + content.count(b"[") + content.count(b"{")) > MOST_PARTS:
-        raise _refused(model, f"it has {parts} parts of at most {MOST_PARTS}")
+    check_size(model, content, most)
     try:
         document: Any = from_json(content)
     except ValueError as error:
         raise _refused(model, f"Invalid JSON: {error}") from None
+    return validate_untrusted(model, document, extra)
+
+
+def check_size(model: type[BaseModel], content: bytes, most: int) -> None:
+    """Check how much there is to parse.
+
+    Raises:
+        ValidationError: it has more than `most` bytes, or too many parts.
+    """
+    if len(content) > most:
+        raise _refused(model, f"it has {len(content)} bytes of at most {most}")
+    if (parts := content.count(b",") + content.count(b"[") + content.count(b"{")) > MOST_PARTS:
+        raise _refused(model, f"it has {parts} parts of at most {MOST_PARTS}")
+
+
+def validate_untrusted(model: type[Model], document: object, extra: Literal["forbid", "ignore"] | None = None) -> Model:
+    """What was parsed, as this model.
+
+    Raises:
+        ValidationError: it does not fit the model.
+    """
     try:
         return model.model_validate(document, extra=extra)
     except ValidationError as error:

@@ -63,8 +63,7 @@ def _check(filing: Filing, caller: JobCaller) -> None:
             parse_untrusted(Cause, raw, MAX_BYTES)
             return
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise Invalid(f"{filing.key}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise Invalid.of(error) from error
     raise Forbidden(f"key {filing.key!r}: this attempt may write only {result_key(prefix)} and {cause_key(prefix, 0)}")
 
 

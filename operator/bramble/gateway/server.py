@@ -6,6 +6,7 @@ It has two listeners: TLS for devices, jobs and the operator, and plain HTTP for
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import math
 import random
@@ -53,6 +54,9 @@ connect to another replica one after the other."""
 CERTIFICATE_SECONDS = 60.0
 """Seconds between two checks of the certificate's files, which change when their Secret is renewed."""
 
+COLLECT_SECONDS = 300.0
+"""Seconds between two full garbage collections. Reference counts free nearly everything at once; a connection leaves less than a KiB."""
+
 INVALID, TOO_MANY, BAD_GATEWAY, UNAVAILABLE = 400, 429, 502, 503
 
 CALLS = "/v1/"
@@ -63,6 +67,13 @@ HEAD_SECONDS = 20.0
 
 HANDSHAKE_SECONDS = 10.0
 """How long the TLS handshake of a connection may take."""
+
+BACKLOG = 1024
+"""How many connections the kernel keeps until they are accepted."""
+
+ACCEPTED_AT_ONCE = 16
+"""How many are accepted before those that are open have a turn. If a thousand were, each would wait for the TLS handshakes of all others,
+and many devices would give up first."""
 
 TLS_BUFFER_BYTES = 32 * 1024
 """What each TLS connection receives into; a record of TLS has 16 KiB. asyncio's own buffer has 256 KiB, filled with zeros for each
@@ -222,8 +233,9 @@ async def _listening(application: web.Application, port: int, tls: ssl.SSLContex
     try:
         handshake = None if tls is None else HANDSHAKE_SECONDS
         listener = await asyncio.get_running_loop().create_server(
-            server, None, port, ssl=tls, backlog=1024, ssl_handshake_timeout=handshake
+            server, None, port, ssl=tls, backlog=ACCEPTED_AT_ONCE, ssl_handshake_timeout=handshake
         )
+        _keep_waiting(listener, BACKLOG)
         try:
             yield server
         finally:
@@ -232,12 +244,26 @@ async def _listening(application: web.Application, port: int, tls: ssl.SSLContex
         await runner.cleanup()
 
 
+def _keep_waiting(listener: asyncio.Server, backlog: int) -> None:
+    """Let the kernel keep so many connections that wait. asyncio accepts as many at once as it lets wait."""
+    for each in listener.sockets:
+        with each.dup() as same:
+            same.listen(backlog)
+
+
 async def _bound_connections(connections: Connections, server: web.Server) -> None:
     """Close idle connections beyond the bounds, until cancelled."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
         if closed := connections.close_idle(server):
             log.warning("closed %d connections on which no call had succeeded, beyond the bound of their address or of all", closed)
+
+
+async def collect() -> None:
+    """Make full garbage collections, until cancelled. There are no others (`bramble.__main__.collect_rarely`)."""
+    while True:
+        await asyncio.sleep(COLLECT_SECONDS)
+        gc.collect()
 
 
 @asynccontextmanager
@@ -257,6 +283,7 @@ async def serving(client: Client, settings: Settings) -> AsyncIterator[Gateway]:
             tasks.create_task(follow(client, settings.namespace, gateway.assignments)),
             tasks.create_task(renew(context, folder)),
             tasks.create_task(_bound_connections(gateway.connections, server)),
+            tasks.create_task(collect()),
         ]
         try:
             yield gateway

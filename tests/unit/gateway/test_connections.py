@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from bramble.gateway import connections
-from bramble.gateway.server import HEAD_SECONDS, PARSING
+from bramble.gateway import server as gateway_server
+from bramble.gateway.server import ACCEPTED_AT_ONCE, HEAD_SECONDS, PARSING, collect
+from tests.ports import free_port
 from tests.unit.gateway.conftest import Replica, until
 from tests.unit.gateway.test_assignments import assignment, config_map
 
@@ -86,3 +91,35 @@ async def test_idle_connections_of_all_addresses_have_a_bound(replica: Replica, 
         await until(lambda: len(server.connections) == 3)
         assert replica.gateway.connections.close_idle(server) == 1
         assert [await ended(each) for each, _ in idle] == [True, False, False]
+
+
+async def test_of_many_devices_that_connect_at_once_the_first_are_answered_before_the_last_are_accepted() -> None:
+    """If all were accepted first, each would wait for the TLS handshakes of all others, and many would give up."""
+    many, port = 20 * ACCEPTED_AT_ONCE, free_port()
+    accepted = 0
+
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal accepted
+        accepted = accepted or len(server.connections)
+        return web.Response(text="ok")
+
+    application = web.Application()
+    application.add_routes([web.get("/healthz", answer)])
+    async with gateway_server._listening(application, port) as server:
+        with ExitStack() as stack:
+            for _ in range(many):  # the loop has no turn meanwhile: the kernel keeps all of them
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5)).sendall(HEALTH)
+            await until(lambda: len(server.connections) == many)
+            await until(lambda: accepted > 0)
+    assert accepted <= 4 * ACCEPTED_AT_ONCE
+
+
+async def test_the_gateway_collects_garbage_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing else does: its process has no other full collections."""
+    collected = asyncio.Event()
+    monkeypatch.setattr(gateway_server, "COLLECT_SECONDS", 0.0)
+    monkeypatch.setattr(gc, "collect", collected.set)
+    task = asyncio.create_task(collect())
+    async with asyncio.timeout(10):
+        await collected.wait()
+    task.cancel()

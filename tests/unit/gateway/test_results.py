@@ -86,3 +86,8 @@ async def test_what_is_not_filed(replica: Replica, sent: dict[str, Any], status:
     answer = await replica.call("POST", "/v1/results", "job", json=sent)
     assert answer.status == status, await answer.text()
     assert replica.store.stat(KEY) is None
+
+
+async def test_a_wrong_result_is_refused_in_the_words_of_every_other_body(replica: Replica) -> None:
+    answer = await replica.call("POST", "/v1/results", "job", json={"key": KEY, "result": {"step": "benchmark"}})
+    assert await answer.json() == {"error": "result.benchmark.seconds: Field required"}

@@ -25,18 +25,24 @@ from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable, 
 STATUS, ASSIGNMENT = "/v1/status", "/v1/assignment"
 """The two calls that every device makes for ever."""
 
-CONNECT_SECONDS = 3
-"""The time limit of a new connection, with its TLS handshake."""
-ANSWER_SECONDS = 4
+SILENT_SECONDS = 3
+"""A connection ends if the other machine does not acknowledge what was sent for so long, and one that it does not accept for so long is
+given up (`TCP_USER_TIMEOUT`). So a gateway whose node is gone without a word is told from one that has much to do: its machine
+acknowledges everything at once."""
+ANSWER_SECONDS = 8
 SLOWEST_BYTES_A_SECOND = 64 * 1024
-"""A report may take `ANSWER_SECONDS`, and longer by what its size takes at this rate. A usual one has a few KiB. Where the gateway's node
-is gone without a word, a report fails after that time on the connection that was open, and the next one when no other can be opened. The
-third one still arrives before the device counts as offline (`Reporter`). After two of them each may take longer (`_Patience`)."""
+"""A report may take `ANSWER_SECONDS` with its TLS handshake, and longer by what its size takes at this rate. A usual one has a few KiB. If
+the gateway's node is gone without a word, the report fails after `SILENT_SECONDS` on the connection that was open, and after as long where
+no other can be opened. The third one still arrives before the device counts as offline (`Reporter`)."""
+PATIENCE = 2
+"""After a time-out the next call of its kind may take so much longer. A gateway that a thousand devices call at once answers each in its
+turn; a device that gives up and begins anew only makes the others wait for longer."""
 CALL_SECONDS = 15
 """The time limit of a result."""
 KEEPALIVE = {socket.TCP_KEEPIDLE: 5, socket.TCP_KEEPINTVL: 3, socket.TCP_KEEPCNT: 3}
-"""An open connection that the other side does not know of any more is noticed after 14 s: seconds without data, seconds between questions,
-and how many. Otherwise a long poll would wait for its whole time limit after the gateway's node is gone, and hear no undo."""
+"""An open connection that the other side does not know of any more is noticed after 8 s: seconds without data, seconds between questions,
+and how many, of which `SILENT_SECONDS` leaves the first. Otherwise a long poll would wait for its whole time limit after the gateway's
+node is gone, and hear no undo."""
 POLL_SECONDS = 40
 """The time limit of a long poll. It is longer than the 25 seconds after which the gateway answers 304."""
 STALLED_SECONDS = 20
@@ -48,29 +54,6 @@ LONGEST_RETRY_SECONDS = 6
 """The most of a `Retry-After` that is honoured; `backoff.retry_seconds` adds up to a quarter. A report that is refused is sent at most
 5.5 s after the one before, so a device that waits as long stays below `OFFLINE_SECONDS`, whatever a proxy asks for. An undo is heard as
 soon."""
-
-
-class _Patience:
-    """How much longer than usual a call may take: twice as long after two time-outs in a row, four times as long after three.
-
-    When a thousand devices connect at the same moment, each has to wait for its turn. One that gave up too soon, again and again, would
-    only make the others wait for longer.
-    """
-
-    def __init__(self) -> None:
-        self._late = 0
-
-    @property
-    def factor(self) -> int:
-        return 1 << min(2, max(0, self._late - 1))
-
-    def timed_out(self) -> None:
-        """A call was given up."""
-        self._late += 1
-
-    def answered(self) -> None:
-        """A call was answered."""
-        self._late = 0
 
 
 class _Answer(ExtensibleDocument):
@@ -128,7 +111,7 @@ class GatewayClient:
         self._session: aiohttp.ClientSession | None = None
         self._context = context or ssl.create_default_context()
         self._trusted = b""
-        self._patience = {path: _Patience() for path in (STATUS, ASSIGNMENT)}
+        self._timed_out = set[str]()
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(ssl=self._context, limit=8, socket_factory=_socket)
@@ -177,7 +160,7 @@ class GatewayClient:
     async def report(self, report: Report) -> None:
         """Send a report of this device."""
         body = report.model_dump_json(by_alias=True, exclude_none=True).encode()
-        seconds = (ANSWER_SECONDS + len(body) / SLOWEST_BYTES_A_SECOND) * self._patience[STATUS].factor
+        seconds = (ANSWER_SECONDS + len(body) / SLOWEST_BYTES_A_SECOND) * self._patience(STATUS)
         async with self._call("POST", STATUS, seconds, data=body):
             pass
 
@@ -227,21 +210,25 @@ class GatewayClient:
             raise RuntimeError("use GatewayClient as a context manager: async with GatewayClient(…) as client")
         self._load_ca()
         sent = {"Content-Type": "application/json", **(headers or {}), "Authorization": f"Bearer {self._read_token()}"}
-        patience = self._patience.get(path) or _Patience()
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS * patience.factor, sock_read=stalled)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=ANSWER_SECONDS * self._patience(path), sock_read=stalled)
         try:
             async with (
                 asyncio.timeout(seconds),
                 self._session.request(method, f"{self.url}{path}", headers=sent, timeout=timeout, **options) as response,
             ):
-                patience.answered()
+                self._timed_out.discard(path)
                 await _raise_for_status(response, path)
                 yield response
         except TimeoutError as error:
-            patience.timed_out()
+            if path in (STATUS, ASSIGNMENT):
+                self._timed_out.add(path)
             raise GatewayUnavailable(f"the gateway at {self.url} did not answer {path} in time") from error
         except aiohttp.ClientError as error:
             raise GatewayUnavailable(f"the gateway at {self.url} did not answer {path}: {type(error).__name__}: {error}") from error
+
+    def _patience(self, path: str) -> int:
+        """How much longer than usual a call may take."""
+        return PATIENCE if path in self._timed_out else 1
 
     def _read_token(self) -> str:
         try:
@@ -255,7 +242,7 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in KEEPALIVE.items():
+    for option, value in {**KEEPALIVE, socket.TCP_USER_TIMEOUT: round(1000 * SILENT_SECONDS)}.items():
         made.setsockopt(socket.IPPROTO_TCP, option, value)
     return made
 

@@ -23,16 +23,18 @@ from bramble_workloads.device.errors import GatewayRefused, GatewayUnavailable
 from bramble_workloads.device.gateway_client import (
     ANSWER_SECONDS,
     ASSIGNMENT,
-    CONNECT_SECONDS,
     KEEPALIVE,
     LONGEST_RETRY_SECONDS,
+    PATIENCE,
     POLL_SECONDS,
+    SILENT_SECONDS,
     SLOWEST_BYTES_A_SECOND,
     STATUS,
     GatewayClient,
 )
 from bramble_workloads.edge import agent, reporting
 from bramble_workloads.edge.reporting import Reporter, next_due
+from tests.unit.listening import listening
 
 REPORT = Report(node="pi-1", fleet="f", board="b", boot_id="b", instance="i", uptime_ms=1, sequence=1)
 
@@ -108,10 +110,33 @@ class Times:
 
 def test_a_gateway_that_goes_without_a_word_leaves_time_for_three_reports() -> None:
     """The open connection does not answer, no new one can be opened, and the third try arrives: with the longest waits of each."""
-    silent = REPORT_SECONDS * 1.1 + ANSWER_SECONDS + CONNECT_SECONDS
-    silent += sum(max(wait_seconds(failures, REPORT_SECONDS) for _ in range(1000)) for failures in range(2))
+    noticed = SILENT_SECONDS * 1.2  # the kernel looks when it sends again
+    waits = sum(max(wait_seconds(failures, REPORT_SECONDS) for _ in range(1000)) for failures in range(2))
+    silent = REPORT_SECONDS * 1.1 + 2 * noticed + waits
+    assert silent < OFFLINE_SECONDS - 0.5
+    assert KEEPALIVE[socket.TCP_KEEPIDLE] + SILENT_SECONDS * 1.2 < OFFLINE_SECONDS < POLL_SECONDS
+
+
+def test_one_that_answers_no_more_leaves_time_for_another_replica() -> None:
+    """Its machine acknowledges the report, so it is waited for once."""
+    silent = REPORT_SECONDS * 1.1 + ANSWER_SECONDS + max(wait_seconds(0, REPORT_SECONDS) for _ in range(1000))
     assert silent + 32 * 1024 / SLOWEST_BYTES_A_SECOND < OFFLINE_SECONDS
-    assert sum(KEEPALIVE.values()) < OFFLINE_SECONDS < POLL_SECONDS
+
+
+@pytest.mark.parametrize("each_seconds", [0.003, 0.006, 0.012, 0.02])
+def test_devices_that_all_call_at_once_do_not_keep_one_another_from_being_answered(each_seconds: float) -> None:
+    """A thousand calls that are answered in turn. Also those that were given up take their time, because nobody knows it before."""
+    free_at, given_up = 0.0, 0
+    calls = [(0.0, ANSWER_SECONDS)] * 1000
+    while calls:
+        calls.sort()
+        began, patience = calls.pop(0)
+        free_at = max(free_at, began) + each_seconds
+        if free_at > began + patience:
+            given_up += 1
+            calls.append((began + patience + wait_seconds(0, REPORT_SECONDS), ANSWER_SECONDS * PATIENCE))
+        assert free_at < 2.5 * 1000 * each_seconds
+    assert (given_up > 0) == (1000 * each_seconds > ANSWER_SECONDS)
 
 
 async def test_a_report_that_fails_is_soon_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,10 +193,10 @@ async def test_an_agent_that_starts_again_with_all_others_reports_at_once_and_th
     assert drawn[0] == (0, REPORT_SECONDS)
 
 
-async def test_calls_that_time_out_again_and_again_are_given_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when all devices connect at once. The first two are not, because the gateway's node may be gone without a word."""
+async def test_a_call_after_a_time_out_is_given_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when all devices connect at once: whoever gives up begins anew, and makes the others wait."""
     monkeypatch.setattr(gateway_client, "ANSWER_SECONDS", 0.02)
-    waits, slow = [], 5
+    waits, slow = [], 3
     loop = asyncio.get_running_loop()
 
     async def answer(_: web.Request) -> web.Response:
@@ -186,15 +211,35 @@ async def test_calls_that_time_out_again_and_again_are_given_more_time(tmp_path:
     async with TestServer(application) as server:
         (tmp_path / "token").write_text("t")
         async with GatewayClient(str(server.make_url("/")), token=tmp_path / "token", ca=tmp_path / "none") as client:
-            for _ in range(5):
+            for _ in range(3):
                 began = loop.time()
                 with pytest.raises(GatewayUnavailable, match="in time"):
                     await client.report(REPORT)
                 waits.append(loop.time() - began)
-            assert [client._patience[path].factor for path in (STATUS, ASSIGNMENT)] == [4, 1]
+            assert [client._patience(path) for path in (STATUS, ASSIGNMENT)] == [PATIENCE, 1]
             await client.report(REPORT)
-            assert client._patience[STATUS].factor == 1
-    assert waits[1] < waits[2] < waits[3]
+            assert client._patience(STATUS) == 1
+    assert waits[0] < waits[1] >= 0.02 * PATIENCE
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_gateway_with_much_to_do_is_waited_for_longer_than_a_machine_that_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Also for its TLS handshake: a device that gave that up would make the next one as slow."""
+    monkeypatch.setattr(gateway_client, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(gateway_client, "ANSWER_SECONDS", 0.5)
+
+    async def acknowledge(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with listening(acknowledge) as port:
+        (tmp_path / "token").write_text("t")
+        async with GatewayClient(f"{scheme}://127.0.0.1:{port}", token=tmp_path / "token", ca=tmp_path / "none") as client:
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(GatewayUnavailable, match="did not answer /v1/status in time"):
+                await client.report(REPORT)
+            assert asyncio.get_running_loop().time() - began >= 0.5
 
 
 async def test_what_a_report_may_take_grows_with_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,7 +256,9 @@ async def test_what_a_report_may_take_grows_with_its_size(tmp_path: Path, monkey
         for board in ("b", "b" * 200):
             await client.report(REPORT.model_copy(update={"board": board}))
         transport: Any = next(iter(client._session.connector._conns.values()))[0][0].transport  # type: ignore[union-attr]
-        assert transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        made = transport.get_extra_info("socket")
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 1000 * SILENT_SECONDS
     first, second = (seconds for seconds in allowed if seconds is not None and seconds > ANSWER_SECONDS)
     assert first < ANSWER_SECONDS + 0.1
     assert second - first == pytest.approx(199 / SLOWEST_BYTES_A_SECOND)
