@@ -284,6 +284,8 @@ class Begun(StatusPart):
     """For how long it is watched at least; empty for a pause."""
     paused: bool = False
     """Whether it is a pause."""
+    alike: int | None = None
+    """How many steps before it were like it, as the first of two pauses in a row is; not known of a step that an earlier release began."""
 
 
 class Moment(StatusPart):

@@ -128,3 +128,17 @@ async def test_calls_that_outlast_their_pass_or_begin_while_it_comes_back_take_o
     assert (place.held, places._free._value) == (True, 0)
     place.end()
     assert places._free._value == 1
+
+
+async def test_a_call_that_outlasts_its_pass_waits_for_no_place() -> None:
+    places = Places(1)
+    place = await places.take()
+    late = asyncio.ensure_future(is_away_for(place, 0.01))
+    await asyncio.sleep(0)
+    other = await places.take()
+    place.end()
+    async with asyncio.timeout(5):
+        await late
+    assert places._free.locked(), "the other pass has the only place"
+    other.end()
+    assert places._free._value == 1

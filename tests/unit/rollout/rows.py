@@ -31,6 +31,7 @@ from bramble.kinds.rollout.loss_counting import losses_after
 from bramble.kinds.rollout.losses import Silences
 from bramble.kinds.rollout.nodes import FleetSeen
 from bramble.kinds.rollout.observed import Observed, StoredLedger, Written
+from bramble.kinds.rollout.steps import begun as as_begun
 from bramble.kinds.sources import Devices, Interruption
 from bramble.kube.resources import Key
 
@@ -209,7 +210,8 @@ def observed(
     ledger: Ledger | None = None,
     history: int = 100_000,
 ) -> Observed:
-    """A Rollout that wants `ref`; nothing is written by default, and every node serves 1.0.0 of attempt 1.
+    """A Rollout that wants `ref`; nothing is written by default, and every node serves 1.0.0 of attempt 1. The present step of a candidate
+    began as it is in the spec, unless `status` says how.
 
     The ledger began an hour ago, before anything of the attempt was counted, unless another one is given. Each node answered `history`
     requests before, and one in a thousand failed.
@@ -232,10 +234,14 @@ def observed(
             "analysis": {"guardrails": GUARDRAILS, "deadline": "1h", **(analysis or {})},
         }
     )
+    known = Status(**{"attempt": 1, "seq": 4, "stable": V1, **(status or {})})
+    if known.candidate is not None and "begun" not in (status or {}) and spec.strategy.canary is not None:
+        all_steps = spec.strategy.canary.steps
+        known = known.model_copy(update={"begun": as_begun(all_steps, min(known.step, len(all_steps) - 1))})
     boards = nodes if nodes is not None else dict.fromkeys(NODES, "rpi5")
     versions = [V1, V2, V3, *([wanted] if wanted else [])]
     seen = Observed(
-        rollout=Object(metadata, spec, Status(**{"attempt": 1, "seq": 4, "stable": V1, **(status or {})})),
+        rollout=Object(metadata, spec, known),
         fleet=FleetSeen("demo", boards, dict.fromkeys(boards, ()), fleet_blocker),
         wanted=None if blocker is not None else wanted or ref,
         blocker=blocker,

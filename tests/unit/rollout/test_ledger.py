@@ -25,7 +25,7 @@ from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
 from bramble.kinds.rollout.reading import Reading
 from bramble.kinds.rollout.status import progressing
 from bramble.kube.resources import Key
-from tests.unit.rollout.rows import FIRST, NOW, UID, baking, canaries, items, kept, observed, with_candidate
+from tests.unit.rollout.rows import FIRST, NOW, UID, V2, baking, canaries, items, kept, observed, orders, with_candidate
 
 row = pytest.param
 RULES = tuple(Rule(metric=metric, max_ratio=1.5, min_events=400, min_nodes=1) for metric in ("errors", "crashes", "accuracy"))
@@ -202,6 +202,15 @@ def test_when_it_is_written(seen: Observed, planned: Plan, expected: list[str]) 
     for item in found.items:
         assert isinstance(item, Apply)
         assert read_ledger(item.manifest) == seen.ledger
+
+
+@pytest.mark.parametrize(("age", "begins"), [(30, True), (31, False)])
+def test_an_attempt_begins_once_what_the_nodes_counted_before_it_is_stored(age: int, begins: bool) -> None:
+    found = plan(stored(observed(ref=V2, written=orders()), at=ago(age)), NOW)
+    assert (found.remember, items(found)) == (begins, [] if begins else ["Apply"])
+    assert plan(replace(observed(ref=V2, written=orders()), stored_ledger=None), NOW).remember, (
+        "nothing is stored, and so nothing is missing"
+    )
 
 
 def test_it_is_written_before_anything_is_filed_in_the_store() -> None:

@@ -48,8 +48,8 @@ EXACTLY = timedelta(seconds=10)
 """How long a step is watched."""
 DEADLINE = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
-SECOND_STEP = {"nodes": "50%", "bake": "10s", "paused": False}
-LAST_STEP = {"nodes": "100%", "bake": "10s", "paused": False}
+SECOND_STEP = {"nodes": "50%", "bake": "10s", "paused": False, "alike": 0}
+LAST_STEP = {"nodes": "100%", "bake": "10s", "paused": False, "alike": 0}
 NEXT: dict[str, Any] = {"step": 1, "begun": SECOND_STEP, "stepStartedAt": None, "waitingSince": "2026-11-21T12:00:00Z"}
 
 
@@ -88,6 +88,7 @@ NEXT: dict[str, Any] = {"step": 1, "begun": SECOND_STEP, "stepStartedAt": None, 
             with_candidate(canaries(*NODES), status=baking(DONE, step=2), on=NODES),
             "Promoted",
             {
+                "begun": None,
                 "step": 3,
                 "stepStartedAt": None,
                 "waitingSince": None,

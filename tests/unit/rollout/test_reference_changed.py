@@ -11,7 +11,7 @@ from bramble.kinds.rollout.policies.reference_changed import reference_changed
 from tests.unit.rollout.rows import NO_EVIDENCE, NOW, V1, V2, V3, kept, observed, out, ready, release, undone
 
 row = pytest.param
-TAKEN_BACK: dict[str, Any] = {"candidate": None, "waitingSince": None}
+TAKEN_BACK: dict[str, Any] = {"candidate": None, "begun": None, "waitingSince": None}
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,12 @@ def parsed(steps: list[dict[str, Any]]) -> tuple[Step, ...]:
         row([TEN, ALL], 0, [TEN | {"bake": "1h"}, ALL], [TEN | {"bake": "1h"}, ALL], 0, id="the same step is watched for longer"),
         row([TEN, ALL], 0, [TWENTY, ALL], [TEN, TWENTY, ALL], 0, id="the present step asks for more nodes, so they come afterwards"),
         row([TWENTY, ALL], 0, [TEN, ALL], [TEN, TWENTY, ALL], 1, id="the present step asks for fewer nodes"),
+        row([TEN, PAUSE, PAUSE, ALL], 2, [TEN, PAUSE, PAUSE, ALL], [TEN, PAUSE, PAUSE, ALL], 2, id="the second of two pauses"),
+        row([TEN, TWENTY, PAUSE, PAUSE, ALL], 2, [TWENTY, PAUSE, PAUSE, ALL], [TWENTY, PAUSE, PAUSE, ALL], 1, id="the first of two pauses"),
+        row([TEN, PAUSE, PAUSE, ALL], 2, [TEN, PAUSE, ALL], [TEN, PAUSE, ALL], 1, id="one of two pauses was removed"),
+        row([TWENTY, PAUSE, ALL], 1, [PAUSE, ALL], [TWENTY | {"bake": "0s"}, PAUSE, ALL], 1, id="the step before the pause was removed"),
+        row([TWENTY, PAUSE, PAUSE, ALL], 2, [TEN, PAUSE, PAUSE, ALL], [TEN, TWENTY | {"bake": "0s"}, PAUSE, PAUSE, ALL], 3, id="so it was"),
+        row([TEN, TEN, ALL], 1, [TEN, TEN, ALL], [TEN, TEN, ALL], 1, id="the second of two equal steps"),
         row([{"nodes": 3, "bake": "1s"}, ALL], 0, [TEN, ALL], [TEN, {"nodes": 3, "bake": "1s"}, ALL], 1, id="a number and a share"),
     ],
 )
@@ -51,6 +57,10 @@ def test_the_present_step_is_found_again(
 
 def test_a_step_of_an_earlier_release_is_known_by_its_index() -> None:
     assert present_steps(parsed([TEN, ALL]), 5, None, 20).present == 1
+
+
+def test_of_two_pauses_that_an_earlier_release_could_not_tell_apart_it_is_the_nearest() -> None:
+    assert present_steps(parsed([TEN, PAUSE, PAUSE, ALL]), 2, Begun(nodes="10%", paused=True), 20).present == 2
 
 
 def test_a_fleet_without_nodes_finds_it_too() -> None:
@@ -95,3 +105,33 @@ async def test_a_step_that_can_never_be_judged_is_not_passed_by_an_edit() -> Non
     world.rollout["metadata"]["generation"] += 1
     await world.run(200)
     assert with_candidate(world) == 4
+
+
+async def test_no_edit_gives_the_candidate_to_more_nodes_in_a_step_that_an_earlier_release_began() -> None:
+    """Its status said which step it was, and not what that asked for."""
+    world = await trying([TEN, TWENTY, ALL], 1)
+    del world.rollout["status"]["begun"]
+    before = world.status
+    await world.step()
+    assert (world.status.begun, world.status.conditions) == (Begun(nodes="20%", bake="10m", alike=0), before.conditions)
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = [TEN, ALL]
+    world.rollout["metadata"]["generation"] += 1
+    await world.run(20)
+    assert with_candidate(world) == 4
+
+
+@pytest.mark.parametrize("left", [[TEN, PAUSE, PAUSE, ALL], [PAUSE, PAUSE, ALL]])
+async def test_two_pauses_in_a_row_are_ended_by_two_requests_whatever_becomes_of_the_step_before(left: list[dict[str, Any]]) -> None:
+    world = FakeWorld(nodes=5, steps=[ALL])
+    await world.until(lambda: world.condition("Ready") == "True/Promoted")
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = [{"nodes": 2, "bake": "1s"}, PAUSE, PAUSE, ALL]
+    world.add_version("2.0.0")
+    world.want("2.0.0")
+    await world.until(lambda: world.condition("Paused") == "True/PauseStep")
+    world.rollout["spec"]["strategy"]["canary"]["steps"] = left
+    world.rollout["metadata"]["generation"] += 1
+    for request in ("one", "two"):
+        await world.run(3)
+        assert (world.condition("Paused"), with_candidate(world)) == ("True/PauseStep", 2)
+        world.ask(id=request, action="resume")
+    await world.until(lambda: world.status.stable is not None and world.status.stable.version == "2.0.0")

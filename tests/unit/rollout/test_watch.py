@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bramble.api.objects import moment
 from bramble.contracts.store import blob_key
+from bramble.engine.clock import ClusterClock
 from bramble.errors import StoreUnavailable
 from bramble.kinds.rollout.decision import Decision
 from bramble.kube.resources import FLEET, MODEL_VERSION, Key
@@ -139,6 +142,30 @@ async def test_a_watch_ends() -> None:
     world.wrong["2.0.0"] = 0.5
     await world.run(50)
     assert set(world.active().values()) == {"2.0.0"}
+
+
+@pytest.mark.parametrize("error", [timedelta(hours=6), timedelta(hours=-6)], ids=["ahead", "behind"])
+async def test_a_leader_whose_wall_clock_is_wrong_or_is_set_neither_ends_nor_prolongs_a_watch(error: timedelta) -> None:
+    world = await watched(for_="60m")
+    promoted_at, began, since, wrong = moment(world.status.promoted_at), world.now, world.clock, [timedelta()]
+
+    def true() -> datetime:
+        return began + timedelta(seconds=world.clock - since)
+
+    def leader() -> ClusterClock:
+        return ClusterClock(lambda: world.clock, lambda: true() + wrong[0])
+
+    clock, watch = leader(), dict[str, Any]()
+    for pass_ in range(11):
+        clock = leader() if pass_ == 5 else clock
+        wrong[0] = timedelta() if pass_ in (0, 3) else error
+        clock.heard(format_datetime(true().replace(microsecond=0), usegmt=True), 0.01)
+        world.live(360)
+        world.now = clock.now()
+        await world.step()
+        watch = world.status.watch or {}
+        assert watch["state"] == ("Over" if true() >= promoted_at + timedelta(minutes=60) else "Watching")
+    assert watch["state"] == "Over"
 
 
 async def test_without_a_watch_nothing_is_judged() -> None:

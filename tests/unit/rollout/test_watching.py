@@ -100,6 +100,34 @@ def test_the_same_words_again_add_nothing() -> None:
     assert advance(ledger, says(100, errors=5), START + 3 * MINUTE) == ledger
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    "other",
+    [
+        row({"absolute": True}, id="only one of them says maxRatio, so the other is judged by its limit alone"),
+        row({"min_events": 1_000_000}, id="one of them needs more events to know its own rate"),
+    ],
+)
+def test_two_rules_that_differ_have_a_watch_each(other: dict[str, object], order: int) -> None:
+    rules = (RULE, RULE.model_copy(update=other))[::order]
+    asked = replace(READING, rules=rules, watch=replace(ASKED, rules=rules))
+    ledger = advance(advance(tried(), asked, START + 3 * MINUTE), asked, START + 4 * MINUTE)
+    found = {rule: watch_evidence_of(ledger, rule, frozenset(NAMES)).watched for rule in rules}
+    assert {rule: watched is not None and watched.margin is not None for rule, watched in found.items()} == {
+        rules[0]: order == 1,
+        rules[1]: order == -1,
+    }
+
+
+def test_a_watch_that_a_former_operator_wrote_goes_on() -> None:
+    """It did not write which of the rules that differ in these two it was of."""
+    ledger = tried()
+    (watch,) = ledger.watches
+    former = ledger.model_copy(update={"watches": (watch.model_copy(update={"absolute": None, "min_events": None}),)})
+    reading = says(100, errors=5)
+    assert advance(former, reading, START + 3 * MINUTE) == advance(ledger, reading, START + 3 * MINUTE)
+
+
 def test_no_hour_begins_twice_when_a_new_leader_s_clock_is_behind() -> None:
     ahead = advance(tried(), says(100, errors=5), START + timedelta(hours=5))
     behind = advance(ahead, says(100, errors=5), START + timedelta(hours=2))
@@ -157,13 +185,14 @@ def test_while_another_version_is_tried_nothing_is_added_and_afterwards_it_goes_
         row(replace(ASKED, rules=(RULE.model_copy(update={"limit": 0.3}),)), False, id="another limit"),
         row(replace(ASKED, rules=(RULE.model_copy(update={"ceiling": 0.01}),)), False, id="a ceiling"),
         row(replace(ASKED, rules=(RULE.model_copy(update={"min_events": 7}),)), True, id="what its own rate is known from"),
+        row(replace(ASKED, rules=(RULE.model_copy(update={"absolute": True}),)), False, id="it is judged by its limit alone"),
         row(None, False, id="no watch"),
     ],
 )
 def test_what_makes_another_watch(asked: WatchAsked | None, kept: bool) -> None:
     ledger = advance(tried(), says(100, errors=5), START + 3 * MINUTE)
     after = advance(ledger, replace(says(100, errors=5), watch=asked), START + 3 * MINUTE)
-    assert (after.watches == ledger.watches) == kept
+    assert ([watch.own_test for watch in after.watches] == [watch.own_test for watch in ledger.watches]) == kept
 
 
 def test_a_guardrail_that_is_added_waits_until_its_own_rate_is_known() -> None:

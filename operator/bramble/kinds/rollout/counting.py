@@ -10,7 +10,7 @@ from bramble.evidence.nodes import Node, broken_nodes, expected_rates
 from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.growth import with_growth
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, new_guard
-from bramble.kinds.rollout.looks import faded, fading, frozen, one_look, with_recent
+from bramble.kinds.rollout.looks import events_before, faded, fading, frozen, one_look, with_recent
 from bramble.kinds.rollout.loss_counting import losses_after
 from bramble.kinds.rollout.reading import Line, Reading
 from bramble.kinds.rollout.wall_clock import set_back
@@ -79,13 +79,17 @@ def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
 def _with_baselines(ledger: Ledger, of: Iterable[int]) -> Ledger:
     """Freeze what to expect of each node by the history that the guardrails with these indexes have."""
     guards, names = list(ledger.guards), list(ledger.nodes)
-    rows = [list(ledger.nodes[name].baseline) for name in names]
+    rows = [(list(ledger.nodes[name].baseline), list(ledger.nodes[name].before)) for name in names]
     for index in of:
-        found, newcomer = expected_rates([ledger.nodes[name].history[index] for name in names])
-        for row, baseline in zip(rows, found, strict=True):
-            row[index] = baseline
+        histories = [ledger.nodes[name].history[index] for name in names]
+        found, newcomer = expected_rates(histories)
+        for (baselines, before), baseline, history in zip(rows, found, histories, strict=True):
+            baselines[index], before[index] = baseline, events_before(history)
         guards[index] = guards[index].model_copy(update={"newcomer": newcomer})
-    nodes = {name: ledger.nodes[name].model_copy(update={"baseline": tuple(row)}) for name, row in zip(names, rows, strict=True)}
+    nodes = {
+        name: ledger.nodes[name].model_copy(update={"baseline": tuple(baselines), "before": tuple(before)})
+        for name, (baselines, before) in zip(names, rows, strict=True)
+    }
     return ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes})
 
 
@@ -126,7 +130,8 @@ def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
         pairs = {"counted": carried(node.counted, read), "history": carried(node.history, served.get(name))}
         pairs |= {"other": carried(node.other, None), "sums": carried(node.sums, None), "since": carried(node.since, None)}
         pairs |= {"baseline": carried(node.baseline, None)}
-        nodes[name] = node.model_copy(update=pairs)
+        before = tuple(node.before[place] if place is not None else 0.0 for place in former)
+        nodes[name] = node.model_copy(update={**pairs, "before": before})
     return _with_baselines(ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes}), added)
 
 
@@ -197,10 +202,9 @@ def _broken(ledger: Ledger, index: int) -> frozenset[str]:
 
 def _newcomer(ledger: Ledger) -> NodeRecord:
     """A node without history."""
-    none = (ZERO,) * len(ledger.guards)
-    return NodeRecord(
-        counted=none, other=none, sums=none, since=none, history=none, baseline=tuple(guard.newcomer for guard in ledger.guards)
-    )
+    none, newcomers = (ZERO,) * len(ledger.guards), tuple(guard.newcomer for guard in ledger.guards)
+    before = (0.0,) * len(ledger.guards)
+    return NodeRecord(counted=none, other=none, sums=none, since=none, history=none, baseline=newcomers, before=before)
 
 
 def _last_reading(node: NodeRecord, cohort: Cohort) -> tuple[str, Sequence[Pair]]:
@@ -223,11 +227,11 @@ def _gained(ledger: Ledger, node: NodeRecord, cohort: Cohort, token: str, counte
         return None
     known, before = _last_reading(node, cohort)
     gained = []
-    for guard, (bad, events), (bad_before, events_before) in zip(ledger.guards, counted, before, strict=True):
+    for guard, (bad, events), (former_bad, former_events) in zip(ledger.guards, counted, before, strict=True):
         if token == known:
-            more_bad, more = bad - bad_before, events - events_before
+            more_bad, more = bad - former_bad, events - former_events
         elif known and counted_metric(guard.metric).kept_on_disk:
-            more_bad, more = bad - bad_before if bad >= bad_before else bad, events
+            more_bad, more = bad - former_bad if bad >= former_bad else bad, events
         else:
             more_bad, more = bad, events
         if more_bad < 0 or more < 0:

@@ -49,6 +49,7 @@ class NodeRecord(ExtensibleDocument):
         since: for a node that got the candidate after the attempt began, what `Guard.compared` was at that moment.
         history: bad events and events while the node served the stable version, halved every day.
         baseline: expected bad events per event and how uncertain that is (`bramble.evidence.baselines`), frozen when the attempt began.
+        before: events of the history when the attempt began, to three digits.
         own: expected bad events per event by each test of the watch, frozen when the test began; 0 before that.
         group: to which group of the watch the node belongs.
     """
@@ -64,6 +65,7 @@ class NodeRecord(ExtensibleDocument):
     since: tuple[Pair, ...] = ()
     history: tuple[Pair, ...] = ()
     baseline: tuple[Pair, ...] = ()
+    before: tuple[Annotated[Finite, Field(ge=0)], ...] = ()
     own: tuple[Annotated[Finite, Field(ge=0)], ...] = ()
     group: Annotated[Whole, Field(lt=GROUPS)] = 0
 
@@ -239,8 +241,9 @@ class Watch(ExtensibleDocument):
     """What is known of a promoted version by one guardrail that watches it.
 
     Attributes:
-        metric, quantile, label, max_ratio, allowed, limit, edge: as the rule, the metric and the ledger's guardrail have them. When one of
-            them changes, another watch begins.
+        metric, quantile, label, max_ratio, allowed, limit, absolute, min_events, edge: as the rule, the metric and the ledger's guardrail
+            have them. When one of them changes, another watch begins, but for `min_events`. Former operators did not write `absolute` and
+            `min_events`.
         began: in seconds since 1970.
         margin, mean, baseline: what is tested, the rate that is expected of a node without history, and what the version had counted by
             itself when the comparison with that began; a margin of None while it has counted too little.
@@ -256,6 +259,8 @@ class Watch(ExtensibleDocument):
     max_ratio: float
     allowed: float | None = None
     limit: float | None = None
+    absolute: bool | None = None
+    min_events: Whole | None = None
     edge: Whole | None = None
     began: Whole
     margin: Finite | None = None
@@ -277,7 +282,7 @@ class Watch(ExtensibleDocument):
     @property
     def rule(self) -> tuple[object, ...]:
         """What makes it the watch of a rule."""
-        return *self.guard, self.allowed, self.limit
+        return *self.guard, self.allowed, self.limit, self.absolute, self.min_events
 
     @property
     def identity(self) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from bramble.api.objects import Metadata
 from bramble.contracts.canonical import canonical_json
 from bramble.evidence.nodes import NUMBERS
 from bramble.kinds.rollout.ledger import ZERO, Ledger, NodeLosses, NodeRecord
+from bramble.kinds.rollout.looks import events_before
 from bramble.kube.resources import CONFIG_MAP, Manifest
 
 KEY = "evidence.json.zz"
@@ -74,7 +75,8 @@ class _LossLine(RootModel[dict[str, NodeLosses]]):
 
 def _without_history(ledger: Ledger) -> Ledger:
     none, newcomers = (ZERO,) * len(ledger.guards), tuple(guard.newcomer for guard in ledger.guards)
-    nodes = {name: node.model_copy(update={"history": none, "baseline": newcomers}) for name, node in ledger.nodes.items()}
+    fresh = {"history": none, "baseline": newcomers, "before": (0.0,) * len(ledger.guards)}
+    nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items()}
     forgotten = {"history": ZERO, "baseline": ledger.losses.guard.newcomer}
     of_losses = {name: node.model_copy(update=forgotten) for name, node in ledger.losses.nodes.items()}
     losses = ledger.losses.model_copy(update={"nodes": of_losses})
@@ -96,7 +98,7 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
     guards = len(ledger.guards)
     whole = all(
         {len(node.counted), len(node.sums), len(node.history), len(node.baseline)} == {guards}
-        and {len(node.other) or guards, len(node.since) or guards} == {guards}
+        and {len(node.other) or guards, len(node.since) or guards, len(node.before) or guards} == {guards}
         for node in nodes.values()
     )
     states = [state for guard in (*ledger.guards, ledger.losses.guard) for state in (guard.ratio, guard.better)]
@@ -104,11 +106,13 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
         return None
     if any(len(node.own) not in (0, len(ledger.watches)) for node in nodes.values()):
         return None
-    # Former operators wrote nothing of the other cohort, nor since when a node is in the present one.
-    none = (ZERO,) * guards
-    nodes = {
-        name: node if node.other and node.since else node.model_copy(update={"other": node.other or none, "since": node.since or none})
-        for name, node in nodes.items()
-    }
+    nodes = {name: node if node.other and node.since and node.before else _completed(node, guards) for name, node in nodes.items()}
     losses = ledger.losses.model_copy(update={"nodes": {name: node for some in lost for name, node in some.items()}})
     return ledger.model_copy(update={"nodes": nodes, "losses": losses})
+
+
+def _completed(node: NodeRecord, guards: int) -> NodeRecord:
+    """A node with what former operators did not write: the other cohort, since when it is in the present one, and what it had before."""
+    none = (ZERO,) * guards
+    before = node.before or tuple(map(events_before, node.history))
+    return node.model_copy(update={"other": node.other or none, "since": node.since or none, "before": before})

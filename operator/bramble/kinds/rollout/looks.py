@@ -28,6 +28,11 @@ def faded(history: Pair, share: float) -> Pair:
     return bad, events
 
 
+def events_before(history: Pair) -> float:
+    """How many events a history has, as far as it matters for what to expect later."""
+    return float(f"{history[1]:.2e}")
+
+
 def frozen(guard: Guard, histories: Sequence[tuple[Pair, Pair]], stable: Sequence[Node]) -> Guard:
     """Every node has the candidate: from now on it is compared with the history of the stable version.
 

@@ -21,6 +21,7 @@ from bramble.kinds.rollout.policies.keep_evidence import keep_evidence
 from bramble.kinds.rollout.policies.next_step import next_step
 from bramble.kinds.rollout.policies.note_departures import note_departures
 from bramble.kinds.rollout.policies.reference_changed import reference_changed
+from bramble.kinds.rollout.policies.remember_step import remember_step
 from bramble.kinds.rollout.policies.report_health import report_health
 from bramble.kinds.rollout.policies.undo_promoted import undo_promoted
 from bramble.kinds.rollout.policies.withdraw import withdraw
@@ -37,6 +38,7 @@ AT_ONCE: tuple[Policy, ...] = (
     adopt,
     answer_request,
     reference_changed,
+    remember_step,
     note_departures,
     assign,
     guardrails,

@@ -7,6 +7,7 @@ by what it is, not by its place: a step that was removed, or that asks for anoth
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from bramble.api.rollout import Begun, Pause, Step
@@ -29,7 +30,8 @@ def nodes_of(steps: Sequence[Step], index: int) -> int | str:
 def begun(steps: Sequence[Step], index: int) -> Begun:
     """What is remembered of a step that begins."""
     step = steps[index]
-    return Begun(nodes=str(nodes_of(steps, index)), bake=step.bake or "", paused=step.pause is not None)
+    found = Begun(nodes=str(nodes_of(steps, index)), bake=step.bake or "", paused=step.pause is not None)
+    return found.model_copy(update={"alike": sum(_is(steps, before, found) for before in range(index))})
 
 
 def present_steps(steps: tuple[Step, ...], step: int, present: Begun | None, fleet_nodes: int) -> Steps:
@@ -38,23 +40,27 @@ def present_steps(steps: tuple[Step, ...], step: int, present: Begun | None, fle
     Args:
         steps: those of the spec.
         step: how many steps of the attempt have ended.
-        present: the step that began; None where none did, or an earlier release did not remember it.
+        present: the step that began; None where none did, or an earlier release did not remember it. Then it is known by its index alone
+            (`policies.remember_step`).
         fleet_nodes: how many nodes the fleet has, by which a share is compared with a number.
     """
     if present is None:
         return Steps(steps, min(step, len(steps) - 1))
     same = [index for index in range(len(steps)) if _is(steps, index, present)]
     if same:
-        return Steps(steps, min(same, key=lambda index: abs(index - step)))
+        nearest = min(same, key=lambda index: abs(index - step))
+        return Steps(steps, nearest if present.alike is None else same[min(present.alike, len(same) - 1)])
     nodes = int(present.nodes) if present.nodes.isdecimal() else present.nodes
-    kept = Step(pause=Pause()) if present.paused else Step(nodes=nodes, bake=present.bake)
     size = _count(nodes, fleet_nodes)
     before = [index for index, one in enumerate(steps[:-1]) if one.nodes is not None and _count(one.nodes, fleet_nodes) <= size]
     place = before[-1] + 1 if before else 0
-    if present.paused and nodes_of((*steps[:place], kept), place) != nodes:
-        ended = (Step(nodes=nodes, bake="0s"),) if nodes else ()
-        return Steps((*steps[:place], *ended, kept, *steps[place:]), place + len(ended))
-    return Steps((*steps[:place], kept, *steps[place:]), place)
+    if not present.paused:
+        return Steps((*steps[:place], Step(nodes=nodes, bake=present.bake), *steps[place:]), place)
+    of_spec = len(list(takewhile(lambda one: one.pause is not None, steps[place:])))
+    pauses = () if of_spec else (Step(pause=Pause()),)  # it is one of those that the spec has here, where it has any
+    ended = (Step(nodes=nodes, bake="0s"),) if nodes and nodes_of(steps[:place], place) != nodes else ()
+    index = place + len(ended) + min(present.alike or 0, max(0, of_spec - 1))
+    return Steps((*steps[:place], *ended, *pauses, *steps[place:]), index)
 
 
 def _is(steps: Sequence[Step], index: int, present: Begun) -> bool:

@@ -1,8 +1,9 @@
-"""A ledger that was written by a leader whose wall clock was ahead. Pure.
+"""A ledger that was written while the time that passes are planned by was ahead. Pure.
 
-The ledger's times are seconds since 1970 by the clock of whoever led then. A time that is still to come would hide what happens until then:
-losses would count as older than the attempt, and a node's counts as more than it can have had. So such times are set back by as much as
-the ledger's own time is ahead. Times that have passed stay as they are, since nobody can tell which clock they are of.
+The ledger's times are seconds since 1970, by the clock of the API server; those of former releases are by that of whoever led then. A time
+that is still to come would hide what happens until then: losses would count as older than the attempt, and a node's counts as more than it
+can have had. So such times are set back by as much as the ledger's own time is ahead. Times that have passed stay as they are, since nobody
+can tell which clock they are of.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def _known(watch: Watch, index: int, nodes: Mapping[str, NodeRecord]) -> Pair:
 
 
 def _identity(rule: Rule) -> tuple[object, ...]:
-    return rule.metric, rule.quantile, rule.label, rule.max_ratio, allowed_rate(rule), rule.limit
+    of_guard = (rule.metric, rule.quantile, rule.label, rule.max_ratio)
+    return *of_guard, allowed_rate(rule), rule.limit, bool(rule.absolute), rule.min_events
 
 
 def allowed_rate(rule: Rule) -> float | None:
@@ -90,29 +91,44 @@ def _index(ledger: Ledger, watch: Watch) -> int:
 
 def _present(ledger: Ledger, asked: WatchAsked, at: int) -> tuple[list[Watch], list[int | None]]:
     """The watches of the rules, and the places where they were before; new ones where they are not the same."""
-    former = {watch.identity: place for place, watch in enumerate(ledger.watches)} if ledger.promoted == asked.promoted else {}
-    watches, places = [], []
-    for rule in asked.rules:
-        index = ledger.guard(rule)
-        if index is None or (counted_metric(rule.metric).compares_durations and ledger.guards[index].edge is None):
-            continue
-        start, allowed = Sums(began=at, logs=kept(first_hour())), allowed_rate(rule)
-        new = Watch(
-            metric=rule.metric,
-            quantile=rule.quantile,
-            label=rule.label,
-            max_ratio=rule.max_ratio,
-            allowed=allowed,
-            limit=rule.limit,
-            edge=ledger.guards[index].edge,
-            began=at,
-            allowed_test=start if allowed is not None else None,
-            limit_test=start if rule.limit is not None else None,
-        )
-        place = former.get(new.identity)
-        watches.append(ledger.watches[place] if place is not None else new)
-        places.append(place)
+    former = dict(enumerate(ledger.watches if ledger.promoted == asked.promoted else ()))
+    new = [watch for rule in asked.rules if (watch := _begun(ledger, rule, at)) is not None]
+    same = {watch.identity: place for place, watch in former.items()}
+    left = {place: watch for place, watch in former.items() if all(watch.identity != each.identity for each in new)}
+    places = [same.get(each.identity, next((place for place, watch in left.items() if _goes_on(watch, each)), None)) for each in new]
+    watches = [
+        each if place is None else former[place].model_copy(update={"absolute": each.absolute, "min_events": each.min_events})
+        for each, place in zip(new, places, strict=True)
+    ]
     return watches, places
+
+
+def _begun(ledger: Ledger, rule: Rule, at: int) -> Watch | None:
+    """A watch of the rule that begins now; None where nothing can be counted for it yet."""
+    index = ledger.guard(rule)
+    if index is None or (counted_metric(rule.metric).compares_durations and ledger.guards[index].edge is None):
+        return None
+    start, allowed = Sums(began=at, logs=kept(first_hour())), allowed_rate(rule)
+    return Watch(
+        metric=rule.metric,
+        quantile=rule.quantile,
+        label=rule.label,
+        max_ratio=rule.max_ratio,
+        allowed=allowed,
+        limit=rule.limit,
+        absolute=bool(rule.absolute),
+        min_events=rule.min_events,
+        edge=ledger.guards[index].edge,
+        began=at,
+        allowed_test=start if allowed is not None else None,
+        limit_test=start if rule.limit is not None else None,
+    )
+
+
+def _goes_on(watch: Watch, new: Watch) -> bool:
+    """Whether a watch goes on as this one: its rule has another `minEvents` now, or a former operator wrote it."""
+    open_: dict[str, None] = {"min_events": None} | ({"absolute": None} if watch.absolute is None else {})
+    return watch.model_copy(update=open_).identity == new.model_copy(update=open_).identity
 
 
 def _with_places(ledger: Ledger, former: Sequence[int | None], watches: int) -> dict[str, NodeRecord]:

@@ -21,6 +21,9 @@ SERVING = timedelta(minutes=10)
 """The same while no version is tried. A watch may last for ever, and what it reads needs no sooner write: each pass judges all that was
 counted since the last one. A crash costs that of agents that start again before the next leader reads them, as while a version is tried."""
 
+LATELY = timedelta(seconds=30)
+"""An attempt begins so long after the evidence was written at most. What nodes counted in between is missing in their history."""
+
 PARTS = 6
 """After an agent has started again, only this part of the time may pass: the last report of one ended process is kept for each node. So
 agents that start again with every report cause a write every 5 seconds at most."""
@@ -33,6 +36,7 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     a while, which is shorter after an agent has started again. A plan that changes memory writes the status alone; the pass after it
     writes the ledger. The other way round where a look was just taken and evidence decides: this pass writes the ledger alone, and the
     pass after it decides by the look that is stored. Otherwise the look could be taken again, with other samples, and be acted on again.
+    So it is before an attempt begins, whose history is that of the stored ledger: counters of an attempt begin at zero.
     The write comes before what is filed in the store: a pass ends at the first item that fails, and evidence must be kept while the store
     does not answer. A Rollout that serves nothing, yields to a rival or is deleted has none.
     """
@@ -40,8 +44,8 @@ def keep_evidence(seen: Observed, planned: Plan, now: datetime) -> Plan:
     if (status.stable is None and status.candidate is None) or seen.rival is not None or seen.metadata.deleted is not None:
         return planned
     due = written_until(seen)
-    if _looked(seen) and _decided_by_evidence(seen, planned):
-        planned = Plan()
+    if (_looked(seen) and _decided_by_evidence(seen, planned)) or _begins_too_soon(seen, planned):
+        planned = Plan(wake_at=now + TRYING)
     elif planned.remember or now < due:
         return planned.no_later_than(max(due, now))
     items = planned.items
@@ -75,8 +79,14 @@ def another_process(ledger: Ledger, present: Ledger) -> bool:
 
 def turns(ledger: Ledger) -> tuple[object, ...]:
     """What a ledger is written for at once when it has changed."""
-    of_attempt = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate, len(ledger.guards))
-    return (*of_attempt, _looks(ledger), ledger.promoted, *((*watch.identity, watch.margin) for watch in ledger.watches))
+    of_attempt = (ledger.rollout_uid, ledger.attempt, ledger.step, ledger.stable, ledger.candidate)
+    return (
+        *of_attempt,
+        *(guard.identity for guard in ledger.guards),
+        _looks(ledger),
+        ledger.promoted,
+        *((*watch.identity, watch.margin) for watch in ledger.watches),
+    )
 
 
 def _looks(ledger: Ledger) -> frozenset[tuple[object, ...]]:
@@ -94,6 +104,13 @@ def _decided_by_evidence(seen: Observed, planned: Plan) -> bool:
     """Whether the plan keeps a new decision that a look may have brought about."""
     made = (planned.status or {}).get("decision") if planned.remember else None
     return made is not None and made != seen.status.decision and made["reason"] in BY_EVIDENCE
+
+
+def _begins_too_soon(seen: Observed, planned: Plan) -> bool:
+    """Whether the plan begins an attempt though what the nodes counted lately is not stored."""
+    begins = planned.remember and seen.status.candidate is None and bool((planned.status or {}).get("candidate"))
+    stored = seen.stored_ledger.ledger if seen.stored_ledger is not None else None
+    return begins and stored is not None and seen.now - datetime.fromtimestamp(stored.at, seen.now.tzinfo) > LATELY
 
 
 def longest_wait(seen: Observed) -> timedelta:
