@@ -50,13 +50,18 @@ def main(root: str) -> int:
     plan = LaunchPlan.read(folder.plan)
     os.environ.update(plan.environment)
     os.environ["PYTHONPATH"] = os.pathsep.join([STARTUP, *filter(None, [os.environ.get("PYTHONPATH")])])
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until `_run_ranks`, around which its exception is caught
     signal.signal(signal.SIGTERM, _leave)
     pump = Pump({rank: folder.log(rank) for rank in plan.ranks})
     watch = Watch(plan, folder)
     causes: list[dict[str, Any]] = []
     succeeded = False
     try:
-        succeeded = _run_ranks(Attempt(plan, folder, pump, watch))
+        try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            succeeded = _run_ranks(Attempt(plan, folder, pump, watch))
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher is already ending
     except Terminated:
         watch.asked_to_end = True
         causes.append({"kind": "Disrupted", "message": ASKED_TO_END})
@@ -80,7 +85,6 @@ def main(root: str) -> int:
         )
     except ImportError as error:
         causes.append({"kind": "SpecError", "message": f"this image cannot run the trainer: {error}"})
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher is already ending
     pump.finish()
     return _finish(folder, [] if succeeded else [*watch.final_causes(), *causes, *_refusal(folder)])
 
