@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test unit chaos hostile mutants compat lint crds docs bench simulate scale images images-test clean lock upgrade cluster-up cluster-down cluster-status
 
+unexport PYTHONDONTWRITEBYTECODE  # an image has its byte code already; here each process would compile what it imports
+
 PYTHON := .venv/bin/python
 SOURCES := $(wildcard operator/bramble workloads/bramble_workloads tools tests examples benchmarks docs/generate.py)
-
-LONG_FIRST := $(addprefix tests/,chaos e2e unit api engine chart)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +22,8 @@ demo: $(PYTHON)  ## the whole way on a local cluster, live: pictures, training, 
 	@$(PYTHON) -m examples.digits
 
 test: lint  ## lint, unit tests, and everything on the local cluster that fits in 20 minutes
-	@$(PYTHON) -m pytest -m "alone" tests
-	@$(PYTHON) -m pytest -m "not chaos and not hostile and not alone and not images and not compat" --numprocesses 2 --no-loadscope-reorder $(LONG_FIRST)
+	@$(PYTHON) -m pytest tests/alone
+	@$(PYTHON) -m pytest -m "not chaos and not hostile and not images and not compat" --numprocesses 3 --no-loadscope-reorder --ignore tests/alone tests
 
 unit: $(PYTHON)  ## the tests that need no cluster
 	@$(PYTHON) -m pytest -m "not cluster and not chaos and not hostile and not images and not compat" tests

@@ -1,4 +1,4 @@
-"""What all tests share: the local cluster's fixtures, and which tests two processes may run side by side."""
+"""What all tests share: the local cluster's fixtures, and which tests several processes may run side by side."""
 
 from __future__ import annotations
 
@@ -40,17 +40,29 @@ def served_kinds(api_cluster: AnyCluster) -> AnyCluster:
     return api_cluster
 
 
-WITH_NODES = ("tests/chaos/", "tests/e2e/")
-"""Folders whose tests start a cluster with nodes. Two processes run them side by side, since they wait more than they compute. A kernel has
-inotify instances for two such clusters by default, and then for no third, not even a small one: the cluster of the chaos tests ends with
-them, before their process takes tests that need another."""
+LONG_FIRST = ("tests/chaos/", "tests/e2e/", "tests/unit/telemetry/", "tests/unit/workloads/")
+"""Folders with the longest tests: begun first, so that no process is left alone with them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests first; otherwise the order stays."""
+    items.sort(key=lambda item: next((place for place, name in enumerate(LONG_FIRST) if item.nodeid.startswith(name)), len(LONG_FIRST)))
+
+
+ONE_PROCESS = (("tests/e2e/",), ("tests/chaos/", "tests/api/", "tests/engine/", "tests/chart/"))
+"""Folders whose tests share a process, and with it a cluster.
+
+A cluster with nodes runs beside other tests, since its tests wait more than they compute. A kernel has inotify instances for two such
+clusters by default, and then for no third, not even a small one. Each ends with its folder, so the small one starts after that of the
+chaos tests.
+"""
 
 
 class OneProcessForACluster(LoadFileScheduling):  # type: ignore[misc]  # it has no types
-    """Every file is a unit of work, and each of the folders above is one."""
+    """Every file is a unit of work, and each group of the folders above is one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return next((folder for folder in WITH_NODES if nodeid.startswith(folder)), None) or super()._split_scope(nodeid)
+        return next((folders[0] for folders in ONE_PROCESS if nodeid.startswith(folders)), None) or super()._split_scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneProcessForACluster:

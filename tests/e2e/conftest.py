@@ -1,4 +1,4 @@
-"""A namespace for each test of the cluster."""
+"""A cluster that ends with this folder's tests, and a namespace for each test of the cluster itself."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import pytest
 
 from tests.e2e import pods
 from tools.cluster import Cluster
+from tools.cluster.fixture import with_nodes
+
+cluster = pytest.fixture(with_nodes, scope="package", name="cluster")
 
 
 @pytest.fixture

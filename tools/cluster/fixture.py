@@ -61,9 +61,8 @@ def _running(request: pytest.FixtureRequest) -> AnyCluster | None:
     return found
 
 
-@pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest) -> Iterator[AnyCluster]:
-    """A cluster with nodes, shared by the whole session: tests use a namespace of their own."""
+def with_nodes(request: pytest.FixtureRequest) -> Iterator[AnyCluster]:
+    """A cluster with nodes for as long as the scope of the fixture that this is made: tests use a namespace of their own."""
     running = _running(request)
     if running is not None:
         yield running
@@ -74,6 +73,9 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[AnyCluster]:
         if ended:
             last = "\n".join(f"{name}:\n{tail(started.state.log(name))}" for name in ended)
             pytest.fail(f"components of the cluster ended by themselves (how often: {ended})\n{last}", pytrace=False)
+
+
+cluster = pytest.fixture(with_nodes, scope="session", name="cluster")
 
 
 @pytest.fixture(scope="session")

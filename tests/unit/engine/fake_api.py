@@ -8,7 +8,6 @@ reference; it has no admission, no defaults, no field ownership and no watches.
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -35,7 +34,7 @@ class FakeApi:
     async def list(self, resource: Resource, namespace: str = "", label_selector: str = "", field_selector: str = "") -> Listing:
         wanted = dict(part.split("=", 1) for part in label_selector.split(",") if part)
         items = [
-            copy.deepcopy(item)
+            _copied(item)
             for key, item in self.objects.items()
             if key.kind == resource.kind
             and (not namespace or key.namespace == namespace)
@@ -50,7 +49,7 @@ class FakeApi:
             raise AlreadyExists(f"{key} exists")
         if dry_run:
             return manifest
-        made = copy.deepcopy(dict(manifest))
+        made = _copied(dict(manifest))
         made["metadata"] |= {"uid": f"uid-{next(self._uids)}", "creationTimestamp": "2026-01-01T00:00:00Z", "generation": 1}
         self.created[key] = self.created.get(key, 0) + 1
         return self._store(key, made)
@@ -65,7 +64,7 @@ class FakeApi:
         if not force:
             raise Conflict("another manager holds these fields")
         kept = {name: found["metadata"][name] for name in ("uid", "creationTimestamp", "generation")}
-        changed = {**found, **copy.deepcopy(dict(manifest))}
+        changed = {**found, **_copied(dict(manifest))}
         changed["metadata"] = {**found["metadata"], **manifest["metadata"], **kept}
         return Applied(self._store(key_of(manifest), changed), created=False)
 
@@ -80,12 +79,12 @@ class FakeApi:
     async def replace_status(self, resource: Resource, manifest: Manifest) -> Manifest:
         found = self._existing(key_of(manifest))
         self._require(found, manifest["metadata"])
-        return self._store(key_of(manifest), {**found, "status": copy.deepcopy(dict(manifest["status"]))})
+        return self._store(key_of(manifest), {**found, "status": _copied(dict(manifest["status"]))})
 
     async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
         found = self._existing(key_of(manifest))
         self._require(found, manifest["metadata"])
-        return self._store(key_of(manifest), copy.deepcopy(dict(manifest)))
+        return self._store(key_of(manifest), _copied(dict(manifest)))
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str, propagation: Propagation) -> None:
         key = Key(resource.kind, namespace, name)
@@ -101,7 +100,7 @@ class FakeApi:
     def put(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
         """Set an object as something other than the operator would: a user, a controller, a kubelet."""
         key = key_of(manifest)
-        made = copy.deepcopy(dict(manifest))
+        made = _copied(dict(manifest))
         made["metadata"].setdefault("uid", f"uid-{next(self._uids)}")
         made["metadata"].setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
         made["metadata"].setdefault("generation", 1)
@@ -120,7 +119,7 @@ class FakeApi:
         return [item for key, item in self.objects.items() if key.kind == kind]
 
     def _copy(self, key: Key) -> Manifest | None:
-        return copy.deepcopy(self.objects.get(key))
+        return _copied(self.objects.get(key))
 
     def _existing(self, key: Key) -> dict[str, Any]:
         if key not in self.objects:
@@ -133,11 +132,18 @@ class FakeApi:
                 raise Conflict(f"{name} is {found['metadata'][name]}, not {conditions[name]}")
 
     def _store(self, key: Key, manifest: dict[str, Any]) -> dict[str, Any]:
-        manifest = copy.deepcopy(manifest)
+        manifest = _copied(manifest)
         manifest.setdefault("apiVersion", RESOURCES[key.kind].api_version)
         manifest["metadata"]["resourceVersion"] = str(next(self._versions))
         self.objects[key] = manifest
-        return copy.deepcopy(manifest)
+        return _copied(manifest)
+
+
+def _copied(value: Any) -> Any:
+    """A copy of JSON. `copy.deepcopy` takes five times as long."""
+    if isinstance(value, dict):
+        return {name: _copied(each) for name, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _owners(manifest: Mapping[str, Any]) -> set[str]:
@@ -147,7 +153,7 @@ def _owners(manifest: Mapping[str, Any]) -> set[str]:
 def _merged(target: Any, patch: Any) -> Any:
     """RFC 7386."""
     if not isinstance(patch, Mapping):
-        return copy.deepcopy(patch)
+        return _copied(patch)
     result = dict(target) if isinstance(target, Mapping) else {}
     for name, value in patch.items():
         if value is None:

@@ -18,7 +18,6 @@ from tools.cluster.waiting import wait
 
 pytestmark = [
     pytest.mark.cluster,
-    pytest.mark.alone,
     pytest.mark.skipif("BRAMBLE_KUBE_CONTEXT" in os.environ, reason="starts local clusters of its own"),
 ]
 
