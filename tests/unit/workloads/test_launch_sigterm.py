@@ -29,7 +29,7 @@ sys.exit(main.main(sys.argv[1]))
 def test_a_launcher_that_is_asked_to_end_while_it_prepares_is_disrupted(tmp_path: Path) -> None:
     run = RunFolder(str(tmp_path))
     run.make()
-    what = {"entry": None, "command": ["true"], "environment": {}, "nodes": 1, "processes": 1}
+    what: dict[str, object] = {"entry": None, "command": ["true"], "environment": {}, "nodes": 1, "processes": 1}
     run.plan.write_text(json.dumps({**what, "engine": "torchrun", "settings": {}, "runId": "r", "barrierSeconds": 1, "graceSeconds": 1}))
     write(run.acknowledged, {"code": 0, "message": "", "termination": {}})
     environment = {**os.environ, "BRAMBLE_TERMINATION_LOG": str(tmp_path / "termination")}
