@@ -136,7 +136,8 @@ class FakeApi:
         manifest.setdefault("apiVersion", RESOURCES[key.kind].api_version)
         manifest["metadata"]["resourceVersion"] = str(next(self._versions))
         self.objects[key] = manifest
-        return _copied(manifest)
+        kept: dict[str, Any] = _copied(manifest)
+        return kept
 
 
 def _copied(value: Any) -> Any:
