@@ -119,7 +119,8 @@ class FakeApi:
         return [item for key, item in self.objects.items() if key.kind == kind]
 
     def _copy(self, key: Key) -> Manifest | None:
-        return _copied(self.objects.get(key))
+        found: Manifest | None = _copied(self.objects.get(key))
+        return found
 
     def _existing(self, key: Key) -> dict[str, Any]:
         if key not in self.objects:
