@@ -11,12 +11,11 @@ import json
 import os
 import re
 import shutil
-import signal
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from bramble.contracts import __version__
@@ -24,6 +23,7 @@ from bramble.contracts.store import checkpoints_prefix
 from bramble_workloads import paths
 from bramble_workloads.errors import BadData, Corrupt, Missing, SpecError, Stopped
 from bramble_workloads.launch.handshake import RunFolder, write
+from bramble_workloads.launch.sigterm import Sigterm
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.store import Store
 
@@ -67,8 +67,7 @@ os._exit(code)
 
 def main() -> int:
     """Run the step in this pod."""
-    signal.signal(signal.SIGTERM, _leave)
-    with _Ending() as ending:
+    with _Ending() as ending, Sigterm(_stopped):
         job = _read_job()
         ending.prefix = job["prefix"]
         fetch(job, Store.mounted(connections=THREADS), paths.data_folder(), RunFolder(str(paths.run_folder())))
@@ -246,8 +245,8 @@ def _read_job() -> dict[str, Any]:
     return job
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise Stopped("asked to end (SIGTERM) while fetching: the pod is being deleted, preempted or its node drained")
+def _stopped() -> Stopped:
+    return Stopped("asked to end (SIGTERM) while fetching: the pod is being deleted, preempted or its node drained")
 
 
 class _Ending:

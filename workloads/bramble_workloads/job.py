@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import errno
 import json
-import signal
 import sys
 import time
 import traceback
@@ -21,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from pydantic import ValidationError
@@ -38,6 +37,7 @@ from bramble.contracts.store import LARGEST_DOCUMENT, cause_key, log_key, result
 from bramble_workloads import paths
 from bramble_workloads.errors import BadData, SpecError, Stopped, TryAgain, WorkloadError
 from bramble_workloads.gateway import GatewayClient
+from bramble_workloads.launch.sigterm import Sigterm
 from bramble_workloads.output import Transcript
 from bramble_workloads.store import Store
 
@@ -120,7 +120,7 @@ def run(kind: type[J], work: Callable[[Work[J]], Result], *, filing: Callable[[W
     """
     with Transcript() as transcript, TemporaryDirectory(prefix="bramble-") as folder:
         ending = _Ending(transcript)
-        with ending:
+        with ending, ending.sigterm:
             task = Work(read_job(kind), Path(folder))
             ending.prefix = task.job.prefix
             ending.filing = filing(task) if filing else StoreFiling(lambda: task.store)
@@ -146,9 +146,8 @@ def read_job(kind: type[J]) -> J:
     return job
 
 
-def _leave(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # a second signal changes nothing, because the process is already ending
-    raise Stopped(f"asked to end ({signal.Signals(number).name}): the pod is being deleted, preempted or its node drained")
+def _stopped() -> Stopped:
+    return Stopped("asked to end (SIGTERM): the pod is being deleted, preempted or its node drained")
 
 
 class _Ending:
@@ -160,21 +159,20 @@ class _Ending:
         self.prefix = ""
         self.result: Result | None = None
         self.code = FAILED
+        self.sigterm = Sigterm(_stopped)
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGTERM, _leave)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         if error is not None and not isinstance(error, Exception):
             return False  # KeyboardInterrupt and SystemExit are not failures of the step
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the step is ending: the result or the cause must be written first
-        if error is None:
-            assert self.result is not None  # noqa: S101  (work returned)
+        if self.result is not None:  # an error after it is SIGTERM, which came too late
             self._file_result(self.result)
         else:
+            assert error is not None  # noqa: S101  (work returned no result)
             self._file_cause(error)
-        signal.signal(signal.SIGTERM, self._before)
+        self.sigterm.restore()
         return True
 
     def _file_result(self, result: Result) -> None:

@@ -7,10 +7,9 @@ import importlib
 import importlib.util
 import json
 import os
-import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import handshake, plain
 from .attempt import Attempt
@@ -20,10 +19,8 @@ from .errors import NodesMissing, SpecificationRefused, Terminated
 from .handshake import RunFolder
 from .logs import Pump
 from .plan import LaunchPlan
+from .sigterm import Sigterm
 from .watch import Watch
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 POLL_SECONDS = 0.02
 SIDECAR_SECONDS = 60.0
@@ -50,18 +47,14 @@ def main(root: str) -> int:
     plan = LaunchPlan.read(folder.plan)
     os.environ.update(plan.environment)
     os.environ["PYTHONPATH"] = os.pathsep.join([STARTUP, *filter(None, [os.environ.get("PYTHONPATH")])])
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until `_run_ranks`, around which its exception is caught
-    signal.signal(signal.SIGTERM, _leave)
+    sigterm = Sigterm(Terminated)
     pump = Pump({rank: folder.log(rank) for rank in plan.ranks})
     watch = Watch(plan, folder)
     causes: list[dict[str, Any]] = []
     succeeded = False
     try:
-        try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        with sigterm:
             succeeded = _run_ranks(Attempt(plan, folder, pump, watch))
-        finally:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the launcher is already ending
     except Terminated:
         watch.asked_to_end = True
         causes.append({"kind": "Disrupted", "message": ASKED_TO_END})
@@ -132,10 +125,6 @@ def _refusal(folder: RunFolder) -> list[dict[str, Any]]:
     if found is None:
         return []
     return [{"kind": {SPEC_ERROR: "SpecError", BAD_DATA: "BadData"}.get(found["code"], "TryAgain"), "message": found["message"]}]
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
 
 
 def _write_termination(message: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from ... import worker
@@ -28,6 +29,7 @@ def run(attempt: Attempt) -> bool:
     from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
     from torch.distributed.elastic.multiprocessing import LogsDest, LogsSpecs
 
+    os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGINT,SIGHUP,SIGQUIT"  # the launcher itself handles SIGTERM
     plan, folder, pump, watch = attempt.plan, attempt.folder, attempt.pump, attempt.watch
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the launcher reports failures itself
 
