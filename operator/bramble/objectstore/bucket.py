@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError
 from bramble.objectstore.addresses import Addresses
 from bramble.objectstore.answers import ADVICE, Meaning, error_code, meaning
+from bramble.objectstore.presigner import Presigner
 from bramble.objectstore.quick import QuickRequests
 from bramble.objectstore.trust import trust
 
@@ -28,8 +28,6 @@ CHUNK = 1024 * 1024
 READ_ATTEMPTS = 3
 REASON_CHARACTERS = 200
 """How much of a store's own explanation is passed on."""
-LINK_LIFE = timedelta(minutes=15)
-"""How long a presigned request is valid. This is long enough for clocks that differ. A link is only used in the process that made it."""
 
 
 class Absent(Exception):
@@ -206,7 +204,7 @@ class Bucket:
     def presigned(self, method: str, key: str) -> str:
         """The URL of a signed request, for a caller that sends it itself. Signing does not contact the store."""
         full = self.full(key)
-        return self._guarded(key, lambda: self._client.get_presigned_url(method, self.config.bucket, full, expires=LINK_LIFE))
+        return self._guarded(key, lambda: self._presigner.url(method, full))
 
     def check(self) -> None:
         """Sign a request without sending it, to check that a client can be made for this endpoint, bucket and certificate bundle.
@@ -215,7 +213,7 @@ class Bucket:
             StoreError: a client cannot be made.
         """
         try:
-            self._client.get_presigned_url("GET", self.config.bucket, "key")
+            self._presigner.url("GET", "key")
         except ValueError as error:
             raise StoreError(f"{error}; correct {self._secret}") from error
 
@@ -272,8 +270,8 @@ class Bucket:
         """The answer to a request for a whole object; None if the client has to make it, as always where addresses are checked."""
         if self._addresses is not None:
             return None
-        url = self.presigned(method, key)
-        return self._guarded(key, lambda: self._quick.send(method, url, content))
+        full = self.full(key)
+        return self._guarded(key, lambda: self._quick.send(method, self._presigner.target(method, full), content))
 
     def _consumed(self, key: str, consume: Callable[[IO[bytes]], T]) -> T:
         """Open an object and read it. If the connection breaks, it is opened again and the object is read from its start."""
@@ -309,7 +307,7 @@ class Bucket:
     def _use(self, config: StoreConfig) -> None:
         """Go on with another key to the same place. Requests of other threads that are under way end with the old one."""
         self.config = config
-        for made in ("_client", "_pool", "_quick"):
+        for made in ("_client", "_pool", "_presigner", "_quick"):
             self.__dict__.pop(made, None)
 
     def _translated(self, key: str, call: Callable[[], T]) -> T:
@@ -350,7 +348,11 @@ class Bucket:
     @cached_property
     def _quick(self) -> QuickRequests:
         tls = trust(self.config)
-        return QuickRequests(self.config.endpoint, tls, self._patience.connect_seconds, self._patience.read_seconds)
+        return QuickRequests(self._presigner.origin, tls, self._patience.connect_seconds, self._patience.read_seconds)
+
+    @cached_property
+    def _presigner(self) -> Presigner:
+        return Presigner(self.config, self._client)
 
     @cached_property
     def _client(self) -> Minio:
