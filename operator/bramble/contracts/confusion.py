@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from bramble.contracts.base import ExtensibleDocument
-from bramble.contracts.bounds import Whole
+from bramble.contracts.bounds import Several, Whole
 
 MAX_CLASSES = 64
 """How many classes a confusion tells apart, all others counted together as one of them."""
@@ -51,8 +51,8 @@ class Confusion(ExtensibleDocument):
     memory of a list of triples.
     """
 
-    classes: Annotated[tuple[ClassName, ...], Field(max_length=MAX_CLASSES), AfterValidator(_shared)]
-    cells: Annotated[tuple[Whole, ...], Field(max_length=3 * MAX_CLASSES**2)]
+    classes: Annotated[Several[ClassName], Field(max_length=MAX_CLASSES), AfterValidator(_shared)]
+    cells: Annotated[Several[Whole], Field(max_length=3 * MAX_CLASSES**2)]
 
     @model_validator(mode="after")
     def _cells_are_of_these_classes(self) -> Confusion:

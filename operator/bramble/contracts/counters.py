@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bramble.contracts.base import Digest, ExtensibleDocument
-from bramble.contracts.bounds import Finite, Name, Whole
+from bramble.contracts.bounds import Finite, FirstFaults, Name, Several, Whole
 from bramble.contracts.confusion import Confusion
 
 DURATION_BOUNDS_MS: tuple[float, ...] = tuple(0.1 * 2 ** (k / 8) for k in range(137))
@@ -46,7 +46,7 @@ _FORMER_HISTOGRAM = "latency"
 class Histogram(ExtensibleDocument):
     """How many durations fell into each bucket of `DURATION_BOUNDS_MS`, and their sum in milliseconds."""
 
-    buckets: Annotated[tuple[Whole, ...], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
+    buckets: Annotated[Several[Whole], Field(min_length=BUCKETS, max_length=BUCKETS)] = (0,) * BUCKETS
     sum_ms: Annotated[Finite, Field(ge=0)] = 0.0
 
     @property
@@ -91,8 +91,8 @@ class Counted(ExtensibleDocument):
             labelled yet, or no room in the report. It is no proof that there was none.
     """
 
-    counts: Annotated[dict[CountName, Whole], Field(max_length=MAX_COUNTS)] = Field(default_factory=dict)
-    histograms: Annotated[dict[CountName, Histogram], Field(max_length=MAX_HISTOGRAMS)] = Field(default_factory=dict)
+    counts: Annotated[dict[CountName, Whole], Field(max_length=MAX_COUNTS), FirstFaults()] = Field(default_factory=dict)
+    histograms: Annotated[dict[CountName, Histogram], Field(max_length=MAX_HISTOGRAMS), FirstFaults()] = Field(default_factory=dict)
     confusion: Confusion | None = None
 
     @model_validator(mode="before")
@@ -139,8 +139,8 @@ class Counters(Counted):
     package: Digest
     cohort: Cohort
     attempt: Whole
-    counts: Annotated[dict[CountName, Count], Field(max_length=MAX_COUNTS)] = Field(default_factory=dict)
-    histograms: Annotated[dict[CountName, Annotated[Histogram, AfterValidator(_within_bounds)]], Field(max_length=MAX_HISTOGRAMS)] = Field(
-        default_factory=dict
-    )
+    counts: Annotated[dict[CountName, Count], Field(max_length=MAX_COUNTS), FirstFaults()] = Field(default_factory=dict)
+    histograms: Annotated[
+        dict[CountName, Annotated[Histogram, AfterValidator(_within_bounds)]], Field(max_length=MAX_HISTOGRAMS), FirstFaults()
+    ] = Field(default_factory=dict)
     confusion: Annotated[Confusion, AfterValidator(_possible)] | None = None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny, SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from bramble.contracts.base import Digest, ExtensibleDocument
-from bramble.contracts.bounds import Several
+from bramble.contracts.bounds import Entries, FirstFaults, Several
 from bramble.contracts.tasks.base import Annotation
 from bramble.contracts.tasks.catalogue import TaskName
 
@@ -31,7 +31,7 @@ class Sample(ExtensibleDocument):
     weight: float = 1.0
     origin: str
     """The name of its source."""
-    meta: dict[str, str] = Field(default_factory=dict)
+    meta: Entries[str] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _beside(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -80,9 +80,9 @@ class Manifest(ExtensibleDocument):
     samples: Digest
     """The digest of `samples.jsonl`, which has one canonical `Sample` in each line, ordered by id."""
     samples_bytes: int
-    counts: dict[Split, dict[str, int]]
+    counts: Annotated[dict[Split, Entries[int]], FirstFaults()]
     """For each split and class, the number of samples that show the class."""
-    slices: dict[str, dict[str, int] | None] | None = None
+    slices: Entries[Entries[int] | None] | None = None
     """For each column of the `meta` of the test split, the number of its samples with each value. A sample without the column has the empty
     value. None for a column with too many values to list, and as a whole where there are too many columns. Headers of earlier releases lack
     it."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field
 
 from bramble.contracts.base import Digest, ExtensibleDocument
-from bramble.contracts.bounds import Finite, Line, Several, Whole
+from bramble.contracts.bounds import Entries, Finite, Line, Several, Whole
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.package import Lineage
 from bramble.contracts.report import ObjectRef
@@ -71,7 +71,7 @@ class TrainingOutput(ExtensibleDocument):
     epochs: Whole = 0
     device: Line = ""
     world_size: Whole = 1
-    metrics: dict[str, Finite] = Field(default_factory=dict)
+    metrics: Entries[Finite] = Field(default_factory=dict)
     """As the training program reports them. Gates never read them."""
     lineage: Lineage = Lineage()
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from bramble.contracts.base import Digest, Document, problems_of
+from bramble.contracts.bounds import Several
 from bramble.contracts.runtimes import FLOAT32, RUNTIMES, PrecisionName, RuntimeName
 from bramble.contracts.tasks.catalogue import ROLES, AnyInput, AnyOperation, AnyPostprocess, Role, TaskName, contract_of
 
@@ -95,7 +96,7 @@ class Lineage(Document):
     image: str | None = None
     params: Digest | None = None
     seed: int | None = None
-    pretrained: tuple[dict[str, Any], ...] = ()
+    pretrained: Several[dict[str, Any]] = ()
     calibration: Digest | None = None
     converter: dict[str, Any] | None = None
 

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from bramble.contracts.base import Digest, ExtensibleDocument
-from bramble.contracts.bounds import Finite, Line, Name, Several, Whole
+from bramble.contracts.bounds import Entries, Finite, Line, Name, Several, Whole
 from bramble.contracts.counters import Cohort, Counters
 
 REPORT_SECONDS = 5
@@ -71,7 +71,7 @@ class Running(ExtensibleDocument):
     candidate: CandidateState | None = None
     last_good: Digest | None = None
     """The package that the device goes back to when the active one cannot be served."""
-    bad: Annotated[tuple[Digest, ...], Field(max_length=64)] = ()
+    bad: Annotated[Several[Digest], Field(max_length=64)] = ()
     """Packages that the device has refused."""
     message: Line = ""
     """Why the device cannot serve what it should; empty where it can."""
@@ -169,7 +169,7 @@ class Progress(ExtensibleDocument):
     epoch: Whole = 0
     epochs: Whole = 0
     eta_seconds: Finite | None = None
-    metrics: Annotated[dict[str, float], AfterValidator(_finite)] = Field(default_factory=dict)
+    metrics: Annotated[Entries[float], AfterValidator(_finite)] = Field(default_factory=dict)
     """Metrics that are NaN or infinite are left out, because JSON cannot carry them. The rest of the progress is still of use."""
     device: Line = ""
     """What the job computes on, such as `cpu`, `cpu (simulated gpu)` or `cuda: NVIDIA H200`."""

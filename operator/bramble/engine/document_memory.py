@@ -23,13 +23,14 @@ class Reading:
 
     Attributes:
         namespace: whose store it comes from.
+        place: of the pass that reads it.
         bytes: how many have arrived.
         bound: ends it to make room for others; None once all of it has arrived.
     """
 
-    def __init__(self, memory: DocumentMemory, namespace: str, bound: asyncio.Timeout) -> None:
+    def __init__(self, memory: DocumentMemory, namespace: str, place: Place | None, bound: asyncio.Timeout) -> None:
         self._memory = memory
-        self.namespace = namespace
+        self.namespace, self.place = namespace, place
         self.bytes = 0
         self.bound: asyncio.Timeout | None = bound
 
@@ -44,7 +45,7 @@ class Reading:
 
 
 class DocumentMemory:
-    """Counts the documents, and gives one up when they take too much.
+    """Counts the documents, and gives up those of a pass when they take too much.
 
     Args:
         most: how many bytes they may take together.
@@ -70,7 +71,7 @@ class DocumentMemory:
             StoreUnavailable: the document was given up to make room.
         """
         bound = asyncio.timeout(None)
-        reading = Reading(self, namespace, bound)
+        reading = Reading(self, namespace, place, bound)
         self._held.append(reading)
         kept = False
         try:
@@ -91,22 +92,27 @@ class DocumentMemory:
             place.at_end(self._drop, reading)
 
     def make_room(self, asking: Reading) -> None:
-        """Give up documents until the others fit: the oldest that is being read of the namespaces with at least half as many bytes as the
-        one with the most. A store that sends quickly thus wins over stores that keep what they have sent almost to the end.
+        """Give up passes until the documents of the others fit: the pass with the oldest document that is being read, of the namespaces
+        with at least half as many bytes as the one with the most. A store that sends quickly thus wins over stores that keep what they have
+        sent almost to the end.
+
+        All documents of the pass go, since it fails without the one. Those that hold nothing yet make no room and are not looked at.
 
         Raises:
-            StoreUnavailable: it is the one that asks.
+            StoreUnavailable: it is the pass of the one that asks.
         """
         while self.bytes > self._most and asking in self._held:
-            of_namespace = Counter[str]()
+            of_namespace, of_pass = Counter[str](), Counter[Place | Reading]()
             for each in self._held:
                 of_namespace[each.namespace] += each.bytes
-            read = [each for each in self._held if each.bound is not None]
+                of_pass[each.place or each] += each.bytes
+            read = [each for each in self._held if each.bound is not None and of_pass[each.place or each]]
             most = max(of_namespace[each.namespace] for each in read)
             chosen = next(each for each in read if 2 * of_namespace[each.namespace] >= most)
-            self._drop(chosen)
-            if chosen is not asking and chosen.bound is not None:
-                chosen.bound.reschedule(asyncio.get_running_loop().time())
+            for each in [each for each in self._held if each is chosen or (each.place is not None and each.place is chosen.place)]:
+                self._drop(each)
+                if each is not asking and each.bound is not None:
+                    each.bound.reschedule(asyncio.get_running_loop().time())
         if asking not in self._held:
             raise self._given_up(asking.namespace)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -88,6 +88,8 @@ class GatewayPoller:
     def __init__(self, api: Api, settings: Settings, changes: Changes, reports: DeviceReports, metrics: Metrics) -> None:
         self._api, self._settings, self._changes, self._reports, self._metrics = api, settings, changes, reports, metrics
         self._cursors: dict[Address, str] = {}
+        self._silent: frozenset[Address] = frozenset()
+        self._trust = _Trust(Path(settings.gateway_ca))
 
     async def run(self) -> None:
         """Read for ever. When a replica does not answer, no silence is proven; the answers of the others still count."""
@@ -108,7 +110,7 @@ class GatewayPoller:
             BrambleError: the API server did not answer which replicas exist.
         """
         replicas = sorted(await self._replicas())
-        context, token = _tls_context(Path(self._settings.gateway_ca)), _token(Path(GATEWAY_TOKEN))
+        context, token = self._trust.context(), _token(Path(GATEWAY_TOKEN))
         if not replicas or context is None or not token:
             self._reports.record_reading(complete=False)
             self._wake(self._reports.turned(), ())
@@ -116,6 +118,7 @@ class GatewayPoller:
             return
         headers = {"Authorization": f"Bearer {token}"}
         answers = await asyncio.gather(*(self._read(session, replica, context, headers) for replica in replicas))
+        self._log_changes(replicas, answers)
         readings = [answer for answer in answers if answer is not None]
         self._cursors = {replica: answer[-1].cursor for replica, answer in zip(replicas, answers, strict=True) if answer is not None}
         old_enough = all(reading[-1].up_seconds >= OFFLINE_SECONDS for reading in readings)
@@ -126,6 +129,13 @@ class GatewayPoller:
             await asyncio.sleep(0)  # other tasks run between two parts
         self._wake(set[str]().union(self._reports.turned(), *(fleets for fleets, _ in news)), {key for _, keys in news for key in keys})
         self._measure(answered=len(readings), silent=len(replicas) - len(readings))
+
+    def _log_changes(self, replicas: Sequence[Address], answers: Sequence[list[Observed] | None]) -> None:
+        """Log which replicas answer again. `_read` has logged which do so no longer."""
+        silent = frozenset(replica for replica, answer in zip(replicas, answers, strict=True) if answer is None)
+        for replica in sorted(self._silent.intersection(replicas) - silent):
+            log.info("gateway replica %s answers again", replica.host)
+        self._silent = silent
 
     def _measure(self, *, answered: int, silent: int) -> None:
         self._metrics.replicas.labels("yes").set(answered)
@@ -140,7 +150,9 @@ class GatewayPoller:
     async def _read(
         self, session: aiohttp.ClientSession, replica: Address, context: ssl.SSLContext, headers: Mapping[str, str]
     ) -> list[Observed] | None:
-        """What a replica received since the last reading, in parts; None, and a log line, when it does not answer as a gateway does."""
+        """What a replica received since the last reading, in parts; None when it does not answer as a gateway does, with a log line the
+        first time.
+        """
         host = f"[{replica.host}]" if ":" in replica.host else replica.host
         name = f"{self._settings.gateway_service}.{self._settings.namespace}.svc"
         url, after, parts = f"https://{host}:{replica.port}/v1/observed", self._cursors.get(replica, ""), list[Observed]()
@@ -153,7 +165,8 @@ class GatewayPoller:
                         parts.append(parse_reading(await response.read()))
                     after = parts[-1].cursor
         except (aiohttp.ClientError, TimeoutError, OSError, ValidationError) as error:
-            log.info("gateway replica %s did not answer: %s: %s", replica.host, type(error).__name__, error)
+            if replica not in self._silent:
+                log.warning("gateway replica %s does not answer: %s", replica.host, _described(error))
             return None
         return parts
 
@@ -164,9 +177,33 @@ class GatewayPoller:
             self._changes.wake(key)
 
 
-def _tls_context(ca: Path) -> ssl.SSLContext | None:
-    """Trust the gateway's CA, which is read each time because it may be renewed. None when no CA is mounted."""
-    return ssl.create_default_context(cafile=str(ca)) if ca.is_file() else None
+def _described(error: Exception) -> str:
+    """What is wrong, in one line: pydantic tells every fault of an answer, and a time-out nothing."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"its answer breaks the contract at {'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}"
+    return f"{type(error).__name__}: {str(error) or f'not within {READ_SECONDS} s'}"
+
+
+class _Trust:
+    """Trust in the gateway's CA. The file is read each time because it may be renewed; connections stay open while it is the same."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._content = b""
+        self._context: ssl.SSLContext | None = None
+
+    def context(self) -> ssl.SSLContext | None:
+        """None, with a log line, when no CA is mounted or it cannot be used."""
+        content = self._path.read_bytes() if self._path.is_file() else b""
+        if content != self._content:
+            self._content = content
+            try:
+                self._context = ssl.create_default_context(cadata=content.decode()) if content else None
+            except (ssl.SSLError, UnicodeDecodeError) as error:
+                self._context = None
+                log.warning("the gateway's CA in %s cannot be used: %s", self._path, error)
+        return self._context
 
 
 def _token(path: Path) -> str:

@@ -44,6 +44,9 @@ for model, content, most in (
     (TrainingOutput, b'{"files":[' + b"{}," * 90_000 + b"1]}", LARGE),
     (ResultFile, b'{"result":{"step":"evaluate","gates":[' + b"{}," * 90_000 + b"1]}}", LARGE),
     (ResultFile, b'{"result":{"step":"evaluate","remarks":[' + b"1," * 180_000 + b"1]}}", LARGE),
+    (ResultFile, b'{"result":{"step":"train","metrics":{' + b",".join(b'"%06x":"x"' % each for each in range(190_000)) + b"}}}", LARGE),
+    (ResultFile, b'{"result":{"step":"evaluate","slices":{"a":{' + b",".join(b'"%05x":1' % n for n in range(190_000)) + b"}}}}", LARGE),
+    (Manifest, b'{"counts":{"test":{' + b",".join(b'"%06x":"x"' % each for each in range(190_000)) + b"}}}", LARGE),
 ):
     try:
         parse_untrusted(model, content, most)
@@ -82,6 +85,9 @@ def test_documents_of_others_are_parsed_in_one_way() -> None:
     }
     assert direct == set(TRUSTED)
 
+
+SMALL_MODELS = (Cause, Package)
+"""Documents of at most 64 KiB."""
 
 MODELS = (Cause, Manifest, Package, Progress, Report, TrainingOutput, *get_args(get_args(AnyResult)[0]))
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
 import pytest
 
 from bramble.contracts.store import LARGEST_DOCUMENT
 from bramble.engine.document_memory import DocumentMemory
-from bramble.engine.places import PRESENT, Places
+from bramble.engine.places import PRESENT, Place, Places
 from bramble.engine.store import Stores
 from bramble.errors import StoreUnavailable
 from tests.engine.running import eventually
@@ -82,6 +85,76 @@ async def test_a_namespace_with_many_bytes_gives_up_its_oldest_document() -> Non
     for each in reads:
         each.cancel()
     await asyncio.gather(*reads, return_exceptions=True)
+    assert memory.bytes == 0
+
+
+@asynccontextmanager
+async def passing() -> AsyncIterator[Place]:
+    """The place of a pass."""
+    place = await Places(1).take()
+    try:
+        yield place
+    finally:
+        place.end()
+
+
+async def test_one_lack_of_room_ends_one_pass_and_not_all() -> None:
+    """Readings that wait for their store hold nothing, and a pass that has read much holds it until it ends."""
+    memory = DocumentMemory(10)
+    refused: list[str] = []
+
+    async def read(namespace: str, *sizes: int) -> None:
+        try:
+            async with passing() as place:
+                for size in sizes:
+                    async with memory.reading(namespace, place) as reading:
+                        if not size:
+                            await asyncio.Event().wait()
+                        reading.arrived(size)
+        except StoreUnavailable:
+            refused.append(namespace)
+
+    reads = [asyncio.ensure_future(read(f"waits-{number}", 0)) for number in range(5)]
+    reads += [asyncio.ensure_future(read("old", 5, 0)), asyncio.ensure_future(read("other", 4, 0))]
+    await asyncio.wait(reads, timeout=0.1)
+    await read("new", 3)
+    await asyncio.wait(reads, timeout=0.1)
+    assert (refused, memory.bytes) == (["old"], 4)
+    for each in reads:
+        each.cancel()
+    await asyncio.gather(*reads, return_exceptions=True)
+
+
+async def test_each_of_eight_namespaces_with_large_documents_gets_on() -> None:
+    """Each pass reads three of the largest documents, of which six fit, and is tried again when it was given up."""
+    mib = 1024 * 1024
+    memory, tries = DocumentMemory(48 * mib), Counter[str]()
+    drawn = random.Random(1)
+
+    async def read(namespace: str, place: Place) -> None:
+        async with memory.reading(namespace, place) as reading:
+            for _ in range(8):
+                await asyncio.sleep(0)
+                reading.arrived(mib)
+                assert memory.bytes <= 48 * mib
+
+    async def work(namespace: str) -> None:
+        done = False
+        while not done:
+            tries[namespace] += 1
+            async with passing() as place:
+                try:
+                    for _ in range(3):
+                        await read(namespace, place)
+                    done = True
+                except StoreUnavailable:
+                    pass
+            for _ in range(drawn.randrange(20 * min(8, 2 ** tries[namespace]))):  # the back-off of the queue
+                await asyncio.sleep(0)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(work(f"ads-{number}") for number in range(8)))
+    assert max(tries.values()) <= 8, tries
     assert memory.bytes == 0
 
 

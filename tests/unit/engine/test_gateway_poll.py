@@ -128,7 +128,7 @@ class Replicas:
         api.put(made("EndpointSlice", "g", namespace=SETTINGS.namespace, metadata={"labels": labels}, ports=ports, endpoints=endpoints))
         api.put(made("EndpointSlice", "other", namespace=SETTINGS.namespace, ports=ports, endpoints=[{"addresses": ["10.9.9.9"]}]))
         self.poller = GatewayPoller(api, SETTINGS, changes, self.reports, self.metrics)
-        monkeypatch.setattr(module, "_tls_context", lambda _: True)
+        monkeypatch.setattr(self.poller, "_trust", SimpleNamespace(context=lambda: True))
         monkeypatch.setattr(module, "_token", lambda _: "token")
         monkeypatch.setattr(self.poller, "_read", self.read)
         monkeypatch.setattr(changes, "wake_dependants", lambda key: self.woken.append("/".join(key)))
@@ -239,8 +239,10 @@ async def test_a_replica_is_read_over_tls_by_the_name_of_its_service(
 ) -> None:
     """The replica's certificate names the Service, and the connection goes to the address of its pod."""
     asked: list[tuple[str | None, str]] = []
+    connections = set[object]()
 
     async def observed(request: web.Request) -> web.Response:
+        connections.add(request.transport)
         asked.append((request.headers.get("Authorization"), request.query["after"]))
         return answer_of()
 
@@ -269,8 +271,57 @@ async def test_a_replica_is_read_over_tls_by_the_name_of_its_service(
         await asyncio.gather(polling, return_exceptions=True)
         await runner.cleanup()
     assert asked[:2] == [("Bearer token of the operator", ""), ("Bearer token of the operator", "c1" if seen else "")]
+    assert len(connections) == 1, "no handshake for each reading"
     answered = [metrics.registry.get_sample_value("bramble_gateway_replicas", {"answered": each}) for each in ("yes", "no")]
     assert (answered, reports.count()) == (([1, 0], 1) if seen else ([0, 1], 0))
+
+
+async def test_that_a_replica_does_not_answer_is_said_once_and_that_it_answers_again_too(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replicas = Replicas(monkeypatch, {"a": None})
+    monkeypatch.setattr(replicas.poller, "_read", functools.partial(GatewayPoller._read, replicas.poller))
+
+    class Session:
+        answer: bytes | Exception = TimeoutError()
+
+        @contextlib.asynccontextmanager
+        async def get(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+            if isinstance(self.answer, Exception):
+                raise self.answer
+
+            async def read() -> bytes:
+                assert isinstance(self.answer, bytes)
+                return self.answer
+
+            yield SimpleNamespace(raise_for_status=lambda: None, read=read)
+
+    session = Session()
+    caplog.set_level("INFO")
+    good = reading("pi-1").model_dump_json(by_alias=True).encode()
+    for answer in (TimeoutError(), TimeoutError(), good, b'{"replica": "g1", "reports": ' + b"[" + b"1," * 9999 + b"1]}"):
+        session.answer = answer
+        await replicas.poller.read_all(cast(aiohttp.ClientSession, session))
+    said = [f"{each.levelname} {each.message}" for each in caplog.records if each.name == module.__name__]
+    assert said[:2] == [
+        "WARNING gateway replica a does not answer: TimeoutError: not within 5 s",
+        "INFO gateway replica a answers again",
+    ]
+    assert len(said) == 4
+    assert said[3].startswith("WARNING gateway replica a does not answer: its answer breaks the contract at upSeconds: Field required")
+    assert replicas.counted() == (0, 1, 1)
+
+
+def test_a_ca_that_cannot_be_used_ends_no_readings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "ca.crt"
+    trust = module._Trust(path)
+    assert trust.context() is None
+    for content in (b"no PEM", b"no PEM", b"\xff", b""):
+        path.write_bytes(content)
+        assert trust.context() is None
+    assert [each.levelname for each in caplog.records] == ["WARNING", "WARNING"]
+    Authority(tmp_path, "ca")
+    assert trust.context() is trust.context() is not None
 
 
 async def several(asked: list[tuple[str | None, str]]) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
-from bramble.contracts.bounds import Several
+from bramble.contracts.bounds import Entries, Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.report import BoardFacts
 
@@ -32,7 +32,7 @@ class BenchmarkJob(Job):
     """The packages to measure."""
     reference: Digest
     """The float32 package that drops are counted from. It need not be one of `packages`."""
-    reference_metrics: dict[str, float] = Field(default_factory=dict)
+    reference_metrics: Entries[float] = Field(default_factory=dict)
     """Metrics of the reference on the whole test split, for where the board does not measure the reference itself."""
     manifest: Digest
     """The dataset whose test split is used."""
@@ -43,7 +43,7 @@ class BenchmarkJob(Job):
     samples: int = 200
     """Test samples that are scored, at most."""
     limits: Limits = Limits()
-    max_drop: dict[str, str] = Field(default_factory=dict)
+    max_drop: Entries[str] = Field(default_factory=dict)
     """The largest allowed drop by metric, as decimal strings."""
 
 
@@ -66,8 +66,8 @@ class BenchmarkOutcome(ExtensibleDocument):
     golden_message: str = ""
     """The golden case that failed, and how."""
     latency: LatencySummary | None = None
-    metrics: dict[str, float] = Field(default_factory=dict)
-    drop: dict[str, float] = Field(default_factory=dict)
+    metrics: Entries[float] = Field(default_factory=dict)
+    drop: Entries[float] = Field(default_factory=dict)
     """By how much each metric is worse than the reference's."""
     peak_memory_bytes: int | None = None
     """Peak resident memory of the process while two copies of the model are loaded."""

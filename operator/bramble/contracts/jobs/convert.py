@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
-from bramble.contracts.bounds import Several
+from bramble.contracts.bounds import Entries, Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.runtimes import FLOAT32, RUNTIMES, FormatName, PrecisionName
 
@@ -33,7 +33,7 @@ class ConvertJob(Job):
     model: str
     version: str
     variants: Several[VariantSpec]
-    max_drop: dict[str, str] = Field(default_factory=dict)
+    max_drop: Entries[str] = Field(default_factory=dict)
     """The largest allowed drop by metric, as decimal strings."""
     choice_seconds: int = 5400
     """How long ways to make a graph may be tried, for all variants together. For each variant at least one is tried."""
@@ -60,9 +60,9 @@ class VariantOutcome(ExtensibleDocument):
     """The size of its graph."""
     compression: float = 1.0
     """The size of the exported graph divided by the size of this one."""
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: Entries[float] = Field(default_factory=dict)
     """The task's metrics on the test split."""
-    drop: dict[str, float] = Field(default_factory=dict)
+    drop: Entries[float] = Field(default_factory=dict)
     """By how much each metric is worse than the exported graph's."""
     taken: str = ""
     """The name of the trial whose graph was taken; empty if there was only one way to make the graph."""

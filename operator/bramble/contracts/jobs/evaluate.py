@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument, removed_fields
-from bramble.contracts.bounds import Several
+from bramble.contracts.bounds import Entries, Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.tasks.catalogue import AnyScores, MetricName
 
@@ -46,7 +46,7 @@ class EvaluateResult(Result):
 
     step: Literal["evaluate"] = "evaluate"
     scores: AnyScores
-    slices: dict[str, dict[str, AnyScores]] = Field(default_factory=dict)
+    slices: Entries[Entries[AnyScores]] = Field(default_factory=dict)
     """Scores by column and value."""
     gates: Several[GateOutcome] = ()
     remarks: Several[str] = ()

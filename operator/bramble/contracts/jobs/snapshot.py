@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, ExtensibleDocument
-from bramble.contracts.bounds import Several
+from bramble.contracts.bounds import Entries, Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.sources.catalogue import FormatName
 from bramble.contracts.tasks.catalogue import TaskName
@@ -72,9 +72,9 @@ class SnapshotResult(Result):
 
     step: Literal["snapshot"] = "snapshot"
     manifest: Digest
-    counts: dict[str, dict[str, int]]
+    counts: Entries[Entries[int]]
     """Split to class to number of samples that show it."""
-    splits: dict[str, int] = Field(default_factory=dict)
+    splits: Entries[int] = Field(default_factory=dict)
     """Split to number of samples. Results of version 0.1 lack it."""
     classes: Several[str]
     samples: int

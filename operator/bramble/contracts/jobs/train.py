@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bramble.contracts.base import Digest, Document, removed_fields
-from bramble.contracts.bounds import Several
+from bramble.contracts.bounds import Entries, Several
 from bramble.contracts.jobs.base import Job, Result
 from bramble.contracts.tasks.catalogue import AnyBuiltinTrainer
 
@@ -33,7 +33,7 @@ class TrainJob(Job):
     processes_per_node: int = Field(1, ge=1)
     engine: str = "torchrun"
     """The name of the engine whose folder in the launcher starts the ranks."""
-    engine_settings: dict[str, str | int] = Field(default_factory=dict)
+    engine_settings: Entries[str | int] = Field(default_factory=dict)
     """What the launchers of an attempt need to find each other, such as the address of the first pod. Only that folder understands them."""
     gpus_per_node: int = 0
     cpu_allowed: bool = True
@@ -55,7 +55,7 @@ class PackageResult(Result):
     weights: Digest | None = None
     output: Digest | None = None
     """The listing (`TrainingOutput`) of what the training program left."""
-    metrics: dict[str, float] = Field(default_factory=dict)
+    metrics: Entries[float] = Field(default_factory=dict)
     """As the training program reports them. Gates never read them."""
     epochs: int
     device: str

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bramble.contracts.bounds import Several
+from bramble.contracts.bounds import Entries, Several
 from bramble.contracts.hyperparameters import EarlyStopping, Hyperparameters
 from bramble.contracts.images import IMAGE_OPERATIONS, Augment, ImageInput
 from bramble.contracts.tasks.base import (
@@ -92,7 +92,7 @@ class ClassificationScores(Scores):
     overall: ClassFigures
     labels: Several[str] = ()
     """The package's labels. `cells` has their positions. A slice has none: they are those of all samples."""
-    per_class: dict[str, ClassFigures] = Field(default_factory=dict)
+    per_class: Entries[ClassFigures] = Field(default_factory=dict)
     """Of the classes that have a sample."""
     cells: Several[tuple[int, int, int]] = ()
     """The confusion matrix without zeros: position of the true class, position of the answered class, number of samples. Of very many, the
