@@ -145,7 +145,7 @@ def test_a_new_attempt_forgets_the_analysis_and_the_decision_of_the_last() -> No
         row(24, {}, "CollectingEvidence", id="the stable version had 96 of 100 requests"),
         row(25, {}, "Started", id="it had as many as are needed"),
         row(24, {"limit": "0.2"}, "Started", id="a limit decides without a stable version"),
-        row(24, {"ceiling": "0.01"}, "Started", id="a ceiling decides without a stable version"),
+        row(24, {"ceiling": "0.01"}, "CollectingEvidence", id="a ceiling lets a version pass, and shows of none that it is bad"),
     ],
 )
 def test_with_only_one_step_the_stable_version_is_watched_before(requests: int, guardrail: dict[str, str], reason: str) -> None:

@@ -275,9 +275,10 @@ class Observed:
     def blind(self) -> str | None:
         """Why a step with every node could not be judged; None where it can.
 
-        Such a step has nothing to compare with but what the stable version counted before. A rule with a limit or a ceiling needs nothing,
-        unless it asks for better, or cannot count yet, such as durations before it is known what is slow: no node would be left to learn it
-        from. Of a first version only limits are judged, which need nothing.
+        Such a step has nothing to compare with but what the stable version counted before. A rule with a limit needs nothing, unless it asks
+        for better, or cannot count yet, such as durations before it is known what is slow: no node would be left to learn it from. A ceiling
+        only lets a version pass: without a comparison one that fails every request would stay. Of a first version only limits are judged,
+        which need nothing.
         """
         if self.status.stable is None:
             return None
@@ -288,10 +289,10 @@ class Observed:
                 continue  # it decides by the nodes with the candidate, and after its last look at the latest
             if (unknown := metric.unknown(rule, evidence)) is not None:
                 return f"{rule.title}: {unknown}, and every node on the candidate leaves none; wait for more, or lower minEvents"
-            if (better or (rule.limit is None and rule.ceiling is None)) and events < rule.min_events:
+            if (better or rule.limit is None) and events < rule.min_events:
                 return (
                     f"{rule.title}: the stable version had {events} of {rule.min_events} {metric.event}, and every node on the candidate"
-                    f" leaves nothing else to compare with; wait for more{'' if better else ', or set a limit or a ceiling'}"
+                    f" leaves nothing else to compare with; wait for more{'' if better else ', or set a limit'}"
                 )
         return None
 
