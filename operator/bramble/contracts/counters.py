@@ -39,6 +39,16 @@ CountName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 PREDICT = "predict"
 """The histogram of how long requests took, from the whole body to the answer."""
 
+PREDICT_LONG = "predict_long"
+"""The histogram of the requests in the last bucket of `predict`, with durations divided by `LONG_FACTOR`. A reader of an earlier release
+passes it over."""
+
+LONG_FACTOR = 2**17
+"""The bounds of `predict_long`, multiplied by it, go on where those of `predict` end: from 13.1 s to 20 days."""
+
+ALL_BOUNDS_MS: tuple[float, ...] = (*DURATION_BOUNDS_MS, *(LONG_FACTOR * bound for bound in DURATION_BOUNDS_MS[1:]))
+"""Upper bounds of the buckets of both histograms together, in milliseconds."""
+
 _FORMER_COUNTS = ("requests", "errors", "right", "wrong", "crashes")
 _FORMER_HISTOGRAM = "latency"
 
@@ -53,15 +63,6 @@ class Histogram(ExtensibleDocument):
     def count(self) -> int:
         """How many durations were counted."""
         return sum(self.buckets)
-
-    def quantile(self, q: float) -> float | None:
-        """The smallest bound in milliseconds at or below which at least the share `q` of the durations lies; None without any."""
-        rank, seen = q * self.count, 0
-        for bound, count in zip((*DURATION_BOUNDS_MS, float("inf")), self.buckets, strict=True):
-            seen += count
-            if count and seen >= rank:
-                return bound
-        return None
 
 
 def add_histograms(histograms: Iterable[Histogram]) -> Histogram:
@@ -116,6 +117,15 @@ class Counted(ExtensibleDocument):
     def histogram(self, name: str) -> Histogram:
         """The histogram of this name."""
         return self.histograms.get(name, _EMPTY)
+
+    @property
+    def durations(self) -> tuple[int, ...]:
+        """How many requests fell into each bucket of `ALL_BOUNDS_MS`. One more, the last, has those of which an earlier agent only says
+        that they took longer than 13.1 s.
+        """
+        *short, over = self.histogram(PREDICT).buckets
+        long = self.histogram(PREDICT_LONG).buckets[1:-1]
+        return *short, *long, max(0, over - sum(long))
 
     @property
     def most_events(self) -> int:

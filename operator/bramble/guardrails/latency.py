@@ -11,18 +11,20 @@ have counted since they started, or as soon as the stable nodes have had `minEve
 node counts there for more requests than the median node had, or `minEvents`, if that is more: one busy node does not decide it alone.
 
 Durations are measured on the device, from the whole request to the answer, and fall into buckets whose bounds are 0.1 ms x 2^(k/8). The
-threshold is rounded up to the next bound. The last bound is 13.1 s: where the threshold lies above it, requests above 13.1 s are slow.
+threshold is rounded up to the next bound. Agents of earlier releases tell no durations above 13.1 s apart: such requests of theirs are slow
+whatever the threshold is.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import accumulate
+from math import inf
 from statistics import median_low
 
-from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT, Counted, Histogram, add_histograms
+from bramble.contracts.counters import ALL_BOUNDS_MS, DURATION_BOUNDS_MS, PREDICT, PREDICT_LONG, Counted
 from bramble.guardrails.base import CountedMetric, Rule
 from bramble.guardrails.evidence import GuardEvidence
 
@@ -32,12 +34,12 @@ DEFAULT_QUANTILE = 0.99
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Latency(CountedMetric):
-    """Durations of requests, from a histogram. The threshold is rounded up to the histogram's next bound."""
+    """Durations of requests, from histograms. The threshold is rounded up to their next bound."""
 
     @property
     def reads(self) -> frozenset[str]:
-        """The histogram of requests."""
-        return frozenset({PREDICT})
+        """The histograms of requests."""
+        return frozenset({PREDICT, PREDICT_LONG})
 
     @property
     def compares_durations(self) -> bool:
@@ -49,17 +51,19 @@ class Latency(CountedMetric):
         if edge is None:
             return 0, 0
         buckets = counted.histogram(PREDICT).buckets
-        return sum(buckets[edge + 1 :]), sum(buckets)
+        slow = buckets if edge < len(DURATION_BOUNDS_MS) else counted.durations
+        return sum(slow[edge + 1 :]), sum(buckets)
 
     def edge(self, rule: Rule, stable: Iterable[Counted]) -> int | None:
-        """The bucket of the threshold. A threshold above the last bound is the last bound, so that the last bucket is slow at least."""
-        found = [histogram for counted in stable if (histogram := counted.histogram(PREDICT)).count]
-        counts = [histogram.count for histogram in found]
+        """The bucket of the threshold. The last bucket of all is slow in any case."""
+        found = [durations for counted in stable if sum(durations := counted.durations)]
+        counts = [sum(durations) for durations in found]
         if sum(counts) < rule.min_events:
             return None
         most = max(rule.min_events, median_low(counts))
-        quantile = add_histograms(map(_at_most, found, repeat(most))).quantile(_quantile(rule))
-        return min(bisect_left(DURATION_BOUNDS_MS, rule.max_ratio * (quantile or 0.0)), len(DURATION_BOUNDS_MS) - 1)
+        taken = [_at_most(durations, most) for durations in found]
+        threshold = rule.max_ratio * quantile(_quantile(rule), [sum(bucket) for bucket in zip(*taken, strict=True)])
+        return min(bisect_left(ALL_BOUNDS_MS, threshold), len(ALL_BOUNDS_MS) - 1)
 
     def allowed(self, rule: Rule) -> float | None:
         """What the quantile leaves."""
@@ -67,7 +71,7 @@ class Latency(CountedMetric):
 
     def over_ms(self, edge: int | None) -> float | None:
         """The bound of the bucket."""
-        return round(DURATION_BOUNDS_MS[edge], 2) if edge is not None else None
+        return round(ALL_BOUNDS_MS[edge], 2) if edge is not None else None
 
     def unknown(self, rule: Rule, evidence: GuardEvidence) -> str | None:
         """Which requests are slow is not known yet."""
@@ -80,11 +84,18 @@ class Latency(CountedMetric):
         return f"took longer than {evidence.over_ms:.2f} ms" if evidence.over_ms is not None else self.happened
 
 
-def _at_most(histogram: Histogram, most: int) -> Histogram:
-    """The histogram with about so many durations at most, in the same proportions."""
-    if (count := histogram.count) <= most:
-        return histogram
-    return Histogram(buckets=tuple(round(bucket * most / count) for bucket in histogram.buckets))
+def quantile(q: float, durations: Sequence[int]) -> float:
+    """The smallest bound in milliseconds at or below which at least the share `q` of the durations lies; 0 without any."""
+    rank = q * sum(durations)
+    bounds = zip((*ALL_BOUNDS_MS, inf), durations, accumulate(durations), strict=True)
+    return next((bound for bound, count, seen in bounds if count and seen >= rank), 0.0)
+
+
+def _at_most(durations: Sequence[int], most: int) -> Sequence[int]:
+    """About so many durations at most, in the same proportions."""
+    if (count := sum(durations)) <= most:
+        return durations
+    return [round(bucket * most / count) for bucket in durations]
 
 
 def _quantile(rule: Rule) -> float:

@@ -275,10 +275,10 @@ class Observed:
     def blind(self) -> str | None:
         """Why a step with every node could not be judged; None where it can.
 
-        Such a step has nothing to compare with but what the stable version counted before. A rule with a limit needs nothing, unless it asks
-        for better, or cannot count yet, such as durations before it is known what is slow: no node would be left to learn it from. A ceiling
-        only lets a version pass: without a comparison one that fails every request would stay. Of a first version only limits are judged,
-        which need nothing.
+        Such a step has nothing to compare with but what the stable version counted before. A rule with a limit needs nothing, unless it
+        asks for better, or cannot count yet, such as durations before it is known what is slow: no node would be left to learn it from. A
+        ceiling only lets a version pass: without a comparison one that fails every request would stay. Of a first version only limits are
+        judged, which need nothing.
         """
         if self.status.stable is None:
             return None

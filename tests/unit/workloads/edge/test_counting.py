@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from bramble.contracts.confusion import Confusion
-from bramble.contracts.counters import DURATION_BOUNDS_MS, PREDICT
+from bramble.contracts.counters import ALL_BOUNDS_MS, DURATION_BOUNDS_MS, PREDICT
 from bramble_workloads.edge.serve.counters import MAX_KEYS, Book, Key, Tally
 from bramble_workloads.edge.serve.feedback import Answered, Answers
 from bramble_workloads.edge.serve.http.messages import HttpError
@@ -30,10 +31,20 @@ def test_a_request_counts_in_the_first_bucket_whose_bound_is_not_less_than_its_d
     tally = Tally()
     tally.answered(DURATION_BOUNDS_MS[10])
     tally.answered(DURATION_BOUNDS_MS[10] * 1.0001)
-    tally.answered(1e9)
     tally.failed()
-    assert (tally.buckets[10], tally.buckets[11], tally.buckets[-1]) == (1, 1, 1)
-    assert (tally.counts["requests"], tally.counts["errors"]) == (4, 1)
+    assert (tally.buckets[10], tally.buckets[11], list(tally.histograms)) == (1, 1, [PREDICT])
+    assert (tally.counts["requests"], tally.counts["errors"]) == (3, 1)
+
+
+def test_durations_above_the_bounds_of_one_histogram_are_told_apart() -> None:
+    book = Book()
+    durations = (DURATION_BOUNDS_MS[0], DURATION_BOUNDS_MS[-1], DURATION_BOUNDS_MS[-1] * 1.0001, 14_000.0, 600_000.0, 1e9)
+    for milliseconds in durations:
+        book.of(key()).answered(milliseconds)
+    (counters,) = book.report()
+    found = [number for number, count in enumerate(counters.durations) for _ in range(count)]
+    assert found == [bisect_left(ALL_BOUNDS_MS, each) for each in durations]
+    assert counters.histogram(PREDICT).buckets[-1] == 4, "what a reader of an earlier release sees"
 
 
 def test_the_report_has_the_counts_of_each_package() -> None:
@@ -45,7 +56,7 @@ def test_the_report_has_the_counts_of_each_package() -> None:
     book.of(key(V2)).classified(("ad", "film"), "film", "ad")
     second, first = book.report()  # the newest first
     assert (first.package, first.counts, first.histogram(PREDICT).count) == (V1, {"requests": 2, "confident": 1, "right": 1}, 2)
-    assert first.histogram(PREDICT).quantile(0.5) == pytest.approx(1.0, rel=0.1)
+    assert first.histogram(PREDICT).buckets[bisect_left(DURATION_BOUNDS_MS, 1.0)] == 2
     assert (second.package, second.counts) == (V2, {"volunteered_wrong": 1})
     assert (first.confusion, second.confusion) == (None, Confusion(classes=("ad", "film"), cells=(1, 0, 1)))
 

@@ -12,7 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from bramble.contracts.confusion import Confusion, confusion_of, counted_classes
-from bramble.contracts.counters import BUCKETS, DURATION_BOUNDS_MS, PREDICT, Cohort, Counters, Histogram
+from bramble.contracts.counters import (
+    BUCKETS,
+    DURATION_BOUNDS_MS,
+    LONG_FACTOR,
+    PREDICT,
+    PREDICT_LONG,
+    Cohort,
+    Counters,
+    Histogram,
+)
 
 REJECTED = "rejected"
 """Counts requests that the model does not take (400, 413, 415). A candidate that rejects more of them than stable turns clients away."""
@@ -53,6 +62,7 @@ class Tally:
     Attributes:
         counts: how many events happened, by name.
         buckets: how many requests fell into each bucket of `DURATION_BOUNDS_MS`; the last bucket counts the slower ones.
+        long: those of the last bucket by the bounds of `PREDICT_LONG`.
         sum_ms: the sum of the durations of all answered requests, in milliseconds.
         classes: the classes of the package that are counted by themselves; empty before the first labelled answer.
         cells: how many labelled answers have each pair of true and answered class, by their positions in `classes`. The position after
@@ -62,6 +72,7 @@ class Tally:
     def __init__(self) -> None:
         self.counts = Counter[str]()
         self.buckets = [0] * BUCKETS
+        self.long = [0] * BUCKETS
         self.sum_ms = 0.0
         self.classes: tuple[str, ...] = ()
         self.cells = Counter[tuple[int, int]]()
@@ -71,6 +82,7 @@ class Tally:
         both = Tally()
         both.counts = self.counts + other.counts
         both.buckets = [mine + theirs for mine, theirs in zip(self.buckets, other.buckets, strict=True)]
+        both.long = [mine + theirs for mine, theirs in zip(self.long, other.long, strict=True)]
         both.sum_ms = self.sum_ms + other.sum_ms
         both.classes = self.classes or other.classes
         both.cells = self.cells + other.cells
@@ -79,6 +91,12 @@ class Tally:
     def add(self, name: str) -> None:
         """Count one event."""
         self.counts[name] += 1
+
+    @property
+    def histograms(self) -> dict[str, Histogram]:
+        """The durations of requests; those above the last bound once there are any."""
+        found = {PREDICT: Histogram(buckets=tuple(self.buckets), sum_ms=self.sum_ms)}
+        return found | {PREDICT_LONG: Histogram(buckets=tuple(self.long))} if any(self.long) else found
 
     @property
     def confusion(self) -> Confusion | None:
@@ -91,6 +109,8 @@ class Tally:
         if confident:
             self.add("confident")
         self.buckets[bisect_left(DURATION_BOUNDS_MS, milliseconds)] += 1
+        if milliseconds > DURATION_BOUNDS_MS[-1]:
+            self.long[bisect_left(DURATION_BOUNDS_MS, milliseconds / LONG_FACTOR)] += 1
         self.sum_ms += milliseconds
 
     def failed(self) -> None:
@@ -161,7 +181,7 @@ class Book:
                 cohort=key.cohort,
                 attempt=key.attempt,
                 counts=dict(tally.counts),
-                histograms={PREDICT: Histogram(buckets=tuple(tally.buckets), sum_ms=tally.sum_ms)},
+                histograms=tally.histograms,
                 confusion=tally.confusion,
             )
             for key, tally in ((key, self._tallies[key]) for key in order)
