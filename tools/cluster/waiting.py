@@ -11,21 +11,27 @@ from tools.cluster.errors import ConditionTimeout
 
 Value = TypeVar("Value")
 INTERVAL_SECONDS = 0.05
+PAUSE = 2
+"""A condition is asked a third of the time at most, or kubectl, asked without a pause, would keep a core busy."""
+LONGEST_PAUSE_SECONDS = 1.0
 
 
 def wait(predicate: Callable[[], Value], timeout: float, describe: Callable[[], object] | str, interval: float = INTERVAL_SECONDS) -> Value:
     """The first true value of `predicate`, asked until `timeout` seconds are over.
 
-    `describe` is what the error says: a text, or a call made once the time is over that returns the state to print.
+    `describe` is what the error says: a text, or a call made once the time is over that returns the state to print. The pauses are of
+    `interval` seconds, or longer where `predicate` takes long.
     """
     started = time.monotonic()
     while True:
+        asked = time.monotonic()
         value = predicate()
         if value:
             return value
-        if time.monotonic() - started > timeout:
+        now = time.monotonic()
+        if now - started > timeout:
             raise ConditionTimeout(_message(timeout, describe))
-        time.sleep(interval)
+        time.sleep(max(interval, min(LONGEST_PAUSE_SECONDS, PAUSE * (now - asked))))
 
 
 async def until(

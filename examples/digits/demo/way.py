@@ -10,6 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from examples.digits.demo.fieldwork import Field
 from examples.digits.demo.report import Report
 from examples.digits.demo.screen import Evidence, Screen, View
@@ -18,6 +20,7 @@ from tools.cluster.providers.base import AnyCluster
 from tools.cluster.shape import BOARD_LABEL
 
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
+VERSIONS = {1: "02-first.yaml", 2: "03-better.yaml", 3: "04-worse.yaml"}
 NAMESPACE = "digits"
 FLEET = "demo"
 WATCHED = ("datasets", "trainingruns", "modelversions", "fleets", "rollouts")
@@ -72,6 +75,12 @@ class Way:
         """One of the example's files, as a user would."""
         self.cluster.kubectl("apply", "-f", str(MANIFESTS / name))
 
+    def begin(self, number: int) -> None:
+        """Freeze the pictures of a version and train it, while another rolls out. The Rollout comes later, since it names the version."""
+        documents = yaml.safe_load_all((MANIFESTS / VERSIONS[number]).read_text())
+        begun = [document for document in documents if document["kind"] != "Rollout"]
+        self.cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(begun))
+
     def until(self, kind: str, name: str, condition: str, seconds: float, seen: Any) -> Object:
         """Wait for a condition of one of our objects to be True.
 
@@ -112,7 +121,7 @@ def show(way: Way, found: Object, activity: str, share: float | None = None) -> 
 def freeze(way: Way, number: int) -> None:
     """A Dataset: apply everything of this version, wait until the pictures are frozen."""
     with way.report.stage(f"dataset-{number}") as stage:
-        way.apply({1: "02-first.yaml", 2: "03-better.yaml", 3: "04-worse.yaml"}[number])
+        way.apply(VERSIONS[number])
         found = way.until("Dataset", f"digits-{number}", "Ready", 90, lambda found: show(way, found, "hashing, checking, splitting"))
         samples = found["status"]["samples"]
         stage.facts = {"version": found["status"]["version"], "samples": samples}
@@ -212,8 +221,9 @@ def promoted(found: Object, name: str) -> bool:
 
 
 def roll_out(way: Way, number: int) -> None:
-    """A version that is promoted."""
+    """A version that is promoted, while the next one is trained."""
     with way.report.stage(f"rollout-{number}") as stage:
+        way.begin(number + 1)
         name = f"digits-{number}-0-0"
 
         def done(found: Object) -> bool:

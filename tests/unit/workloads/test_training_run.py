@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,7 +15,7 @@ from bramble.contracts.base import Digest
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.cause import first_cause
 from bramble.contracts.jobs.files import ResultFile
-from bramble.contracts.jobs.train import TrainResult
+from bramble.contracts.jobs.train import TrainJob, TrainResult
 from bramble.contracts.package import Package
 from bramble.contracts.store import StoreConfig, blob_key, checkpoints_prefix, log_key, result_key
 from bramble_workloads.processing.model import Model
@@ -32,8 +32,16 @@ CAUSE_SECONDS = 30.0
 pytestmark = pytest.mark.timeout(900)
 
 
+WANTED = {"epochs": 16, "batchSize": 8, "learningRate": 0.005, "augment": {"shift": 0.1}}
+
+
 @pytest.fixture
 def manifest(store: Store) -> Digest:
+    return frozen(store)
+
+
+def frozen(store: Store) -> Digest:
+    """Put a dataset into the store."""
     digest, blobs = dataset(300)
     pictures = {digest_of(picture) for picture in digits()[0]}
     for name, content in blobs.items():
@@ -75,20 +83,39 @@ def wait_for_cause(made: list[Pod], store: Store, node: int, pid: int) -> None:
     until(lambda: node in causes(store, made[0].job), CAUSE_SECONDS, made)
 
 
-def test_two_nodes_make_a_package_that_serves(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
-    job = train_job(manifest, hyperparameters={"epochs": 16, "batchSize": 8, "learningRate": 0.005, "augment": {"shift": 0.1}})
-    with pods(job, store_config, tmp_path) as made:
+class Trained(NamedTuple):
+    """A run of two nodes that went to its end, and what its first pod left."""
+
+    config: StoreConfig
+    job: TrainJob
+    termination: dict[str, Any]
+
+    @property
+    def store(self) -> Store:
+        return Store(self.config)
+
+
+@pytest.fixture(scope="module")
+def trained(s3_config: StoreConfig, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    config = s3_config._replace(prefix="ns-trained/")
+    job = train_job(frozen(Store(config)), hyperparameters=WANTED)
+    with pods(job, config, tmp_path_factory.mktemp("trained")) as made:
         assert codes(made) == [0, 0], [pod.log() for pod in made]
-        found = result(store, job.prefix)
-        assert termination(made[0]) == {
-            "code": 0,
-            "key": result_key(job.prefix),
-            "message": "",
-            "sha256": digest_of(store.get(result_key(job.prefix))),
-        }
+        return Trained(config, job, termination(made[0]))
+
+
+def test_two_nodes_make_a_package_that_serves(trained: Trained) -> None:
+    store, job = trained.store, trained.job
+    found = result(store, job.prefix)
+    assert trained.termination == {
+        "code": 0,
+        "key": result_key(job.prefix),
+        "message": "",
+        "sha256": digest_of(store.get(result_key(job.prefix))),
+    }
     assert (found.epochs, found.world_size, found.device) == (16, 2, "cpu")
     package = Package.model_validate_json(store.get_blob(found.package))
-    assert (package.model, package.version, package.lineage.dataset, package.lineage.seed) == ("digits", "1.0.0", manifest, 7)
+    assert (package.model, package.version, package.lineage.dataset, package.lineage.seed) == ("digits", "1.0.0", job.manifest, 7)
     model = Model.load(package, store.get_blob(package.files["model"].sha256))
     pictures, labels = digits()
     right = [
@@ -144,9 +171,9 @@ def test_codes_that_a_script_leaves_with_are_the_pods(store: Store, store_config
 
 
 def test_a_plain_script_makes_a_package_too(store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path) -> None:
-    job = train_job(manifest, **script())
+    job = train_job(manifest, nodes=1, processes_per_node=2, **script())
     with pods(job, store_config, tmp_path) as made:
-        assert codes(made) == [0, 0], [pod.log() for pod in made]
+        assert codes(made) == [0], made[0].log()
     found = result(store, job.prefix)
     assert found.epochs == 30
     assert Package.model_validate_json(store.get_blob(found.package)).outputs[0].name == "y"
@@ -191,25 +218,23 @@ def test_a_command_that_cannot_give_a_model_is_a_spec_error(
     assert says in causes(store, job)[0].message
 
 
-def test_a_run_resumed_after_a_loss_ends_as_if_nothing_had_happened(
-    store: Store, store_config: StoreConfig, manifest: Digest, tmp_path: Path
-) -> None:
-    wanted = {"epochs": 12, "batchSize": 8, "learningRate": 0.003, "augment": {"shift": 0.1}}
-    whole = train_job(manifest, attempt=1, hyperparameters=wanted)
-    with pods(whole, store_config, tmp_path / "whole") as made:
-        assert codes(made) == [0, 0]
-    lost = train_job(manifest, attempt=2, hyperparameters=wanted)
-    with pods(lost, store_config, tmp_path / "lost") as made:
+def test_a_run_resumed_after_a_loss_ends_as_if_nothing_had_happened(trained: Trained, tmp_path: Path) -> None:
+    """And though its two ranks are on one node now."""
+    store, whole = trained.store, trained.job
+    ranks = {"nodes": 1, "processes_per_node": 2}
+    lost = train_job(whole.manifest, attempt=2, hyperparameters=WANTED, **ranks)
+    with pods(lost, trained.config, tmp_path / "lost") as made:
         until(lambda: any((made[0].run / "checkpoints").glob("step-*")), LONG, made)
-        rank = made[1].children()[-1]
+        rank = made[0].children()[-1]
         os.kill(rank, signal.SIGSTOP)  # nothing goes on until a checkpoint is in the store
         until(lambda: any(entry.key.endswith(".json") for entry in store.list(checkpoints_prefix(lost.prefix) + "step-")), LONG, made)
         os.kill(rank, signal.SIGKILL)
-        assert 0 not in codes(made)
-    again = train_job(manifest, attempt=3, hyperparameters=wanted, resume_from=(lost.prefix, whole.prefix + "nothing-there/"))
-    with pods(again, store_config, tmp_path / "again") as made:
+        assert codes(made) != [0]
+    missing = whole.prefix + "nothing-there/"
+    again = train_job(whole.manifest, attempt=3, hyperparameters=WANTED, resume_from=(lost.prefix, missing), **ranks)
+    with pods(again, trained.config, tmp_path / "again") as made:
         assert "checkpoint of step" in made[0].log("fetch")
-        assert codes(made) == [0, 0]
+        assert codes(made) == [0]
     assert result(store, again.prefix).weights == result(store, whole.prefix).weights
 
 
