@@ -96,8 +96,8 @@ def place_pictures(count: int, folder: Path) -> tuple[Grouped, list[Split]]:
         pytest.param(list_folder, 100, 230, id="a listing"),
         pytest.param(read_table, 190, 250, id="a table of further columns"),
         pytest.param(read_earlier, 90, 120, id="the samples of an earlier version"),
-        pytest.param(find_pictures, 160, 350, id="pictures"),
-        pytest.param(place_pictures, 240, 460, id="pictures with their groups and splits"),
+        pytest.param(find_pictures, 150, 190, id="pictures"),
+        pytest.param(place_pictures, 240, 400, id="pictures with their groups and splits"),
     ],
 )
 def test_a_picture_takes_few_bytes(make: Callable[[int, Path], object], held: int, highest: int, tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 DIGEST_BYTES = 32
 DIGEST_PREFIX = "sha256:"
+EMPTY, FEWEST_SLOTS = -1, 16
 
 
 class Rows(Protocol[T_co]):
@@ -88,11 +92,50 @@ class Digests:
         """The 32 bytes of a digest. They sort as its text does."""
         return bytes(self._content[number * DIGEST_BYTES : (number + 1) * DIGEST_BYTES])
 
+    def order(self) -> NDArray[np.int64]:
+        """The numbers of all digests, sorted by digest."""
+        return np.argsort(np.frombuffer(self._content, f"S{DIGEST_BYTES}"), kind="stable")
+
     def find(self, digest: str) -> int | None:
         """The number of a digest in a column that is sorted; None if it is not there."""
         wanted = raw(digest)
         number = bisect_left(range(len(self)), wanted, key=self.raw)
         return number if number < len(self) and self.raw(number) == wanted else None
+
+
+class Places:
+    """Finds the place of a digest in a growing column that is not sorted: a hash table of places, which takes 8 to 16 bytes a digest.
+
+    Digests are evenly distributed, so their first bytes are the hash. A dict would take 200 bytes a digest.
+    """
+
+    def __init__(self, digests: Digests) -> None:
+        self._digests = digests
+        self._count = 0
+        self._slots = array("i", [EMPTY]) * FEWEST_SLOTS
+
+    def find(self, digest: str) -> int | None:
+        """The place of a digest; None if it was not added."""
+        found = self._slots[self._slot(raw(digest))]
+        return None if found == EMPTY else found
+
+    def add(self, place: int) -> None:
+        """Let `find` find the digest at a place, which is not among those that were added."""
+        if 2 * (self._count + 1) > len(self._slots):
+            added, self._slots = self._slots, array("i", [EMPTY]) * (2 * len(self._slots))
+            for each in added:
+                if each != EMPTY:
+                    self._slots[self._slot(self._digests.raw(each))] = each
+        self._slots[self._slot(self._digests.raw(place))] = place
+        self._count += 1
+
+    def _slot(self, wanted: bytes) -> int:
+        """The slot of a digest, or the empty one in which it belongs: slots are looked at one after the other from that of its hash."""
+        slots, last = self._slots, len(self._slots) - 1
+        slot = int.from_bytes(wanted[:8]) & last
+        while (found := slots[slot]) != EMPTY and self._digests.raw(found) != wanted:
+            slot = (slot + 1) & last
+        return slot
 
 
 def raw(digest: str) -> bytes:

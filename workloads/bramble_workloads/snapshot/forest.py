@@ -16,7 +16,7 @@ class Sets:
     """Disjoint sets of the numbers below a count. Indexed by a number, it gives the same one of its set for all numbers of the set."""
 
     def __init__(self, count: int = 0) -> None:
-        self._parents = array("q", range(count))
+        self._parents = array("i", range(count))
 
     def __len__(self) -> int:
         return len(self._parents)
@@ -47,17 +47,14 @@ class Forest:
 
     def __init__(self) -> None:
         self._sets = Sets()
-        self._names = Digests()
-        """The first of the names of its groups."""
         self._splits = array("b")
-        self._previous = Digests()
-        """The name in an earlier version. It only counts with a split."""
+        self._names = Digests()
+        """The first of the names of its groups: with a split, of those in an earlier version."""
 
     def add(self, name: str, before: Placed | None) -> int:
         """Add a group, which had the split and the name of `before`, if it was in an earlier version. Returns its number."""
-        self._names.append(name)
+        self._names.append(before.group if before else name)
         self._splits.append(SPLITS.index(before.split) if before else NO_SPLIT)
-        self._previous.append(before.group if before else name)
         return self._sets.add()
 
     def split(self, number: int) -> Split | None:
@@ -67,8 +64,7 @@ class Forest:
 
     def name(self, number: int) -> bytes:
         """The name of that set, a digest of 32 bytes."""
-        root = self._sets[number]
-        return (self._names if self._splits[root] == NO_SPLIT else self._previous).raw(root)
+        return self._names.raw(self._sets[number])
 
     def join(self, numbers: Iterable[int]) -> None:
         """Make one set of those that these groups are in. All that have a split have the same one."""
@@ -76,7 +72,6 @@ class Forest:
         former = [root for root in roots if self._splits[root] != NO_SPLIT]
         self._sets.join(roots)
         joined = self._sets[next(iter(roots))]
-        self._names[joined] = min(map(self._names.__getitem__, roots))
+        self._names[joined] = min(map(self._names.__getitem__, former or roots))
         if former:
-            self._previous[joined] = min(map(self._previous.__getitem__, former))
             self._splits[joined] = self._splits[former[0]]

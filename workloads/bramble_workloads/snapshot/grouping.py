@@ -93,7 +93,7 @@ def group(
     conflicting: list[str] = []
     alike: set[int] = set()
     resembling = bytearray(len(pictures))
-    sets = Sets(len(pictures))
+    sets = Sets(len(pictures) if policy == "separate" else 0)
     contradicting: list[tuple[int, int]] = []
     for index in _earlier_first(pictures, previous):
         similar = near.near(index)
@@ -167,7 +167,7 @@ def _nodes(pictures: Rows[Picture], group_by: str | None, previous: Mapping[str,
     """
     forest = Forest()
     members: dict[str, array[int]] = defaultdict(lambda: array("q"))
-    base = array("q", [-1]) * len(pictures)
+    base = array("i", [-1]) * len(pictures)
     moved: list[str] = []
     for index, picture in enumerate(pictures):
         value = picture.meta.get(group_by) if group_by else None

@@ -79,8 +79,8 @@ class NearIndex:
             small = pixels[self._rows[chunk]]
             self._hashes[chunk], self._brightness[chunk] = perceptual_hashes(small), small.mean(axis=(1, 2), dtype=np.float32)
         self._added = np.zeros(count, np.bool_)
-        self._buckets = [_Buckets((self._hashes >> np.uint64(64 - high)) & np.uint64((1 << (high - low)) - 1)) for low, high in BANDS]
-        self._set = np.arange(count)
+        self._buckets = [_Buckets(self._hashes, low, high) for low, high in BANDS]
+        self._set = np.arange(count, dtype=np.int32)
         """The set of each picture, by one of its pictures."""
         self._next, self._size = np.arange(count, dtype=np.int32), np.ones(count, np.int32)
         """The pictures of each set as a circle, and the size of a set at the picture that names it."""
@@ -146,13 +146,20 @@ class NearIndex:
 class _Buckets:
     """The pictures by the bits of one band: those with equal bits are one bucket.
 
-    A sorted array takes eight bytes a picture. A bucket of many, as the frames of a fixed camera are, also has an array of those that
+    Two sorted arrays take eight bytes a picture. A bucket of many, as the frames of a fixed camera are, also has an array of those that
     were added, so that the others need not be looked at.
+
+    Args:
+        hashes: of the pictures.
+        low, high: the bits [from, to) of the band.
     """
 
-    def __init__(self, values: NDArray[np.uint64]) -> None:
-        self._values = values
-        self._order = np.argsort(values, kind="stable")
+    def __init__(self, hashes: NDArray[np.uint64], low: int, high: int) -> None:
+        self._hashes = hashes
+        self._shift, self._mask = 64 - high, (1 << (high - low)) - 1
+        bits = ((hashes >> np.uint64(self._shift)) & np.uint64(self._mask)).astype(np.uint32)
+        self._order = np.argsort(bits, kind="stable").astype(np.int32)
+        self._sorted = bits[self._order]
         self._many: dict[int, _Members] = {}
 
     def add(self, picture: int) -> None:
@@ -166,19 +173,18 @@ class _Buckets:
         first, end = self._place(picture)
         if end - first > MANY:
             return self._many.get(first, EMPTY).pictures
-        bucket = self._order[first:end]
+        bucket = self._order[first:end].astype(np.int64)
         return bucket[added[bucket]]
 
-    def sets(self, picture: int, set_of: NDArray[np.int64]) -> set[int] | None:
+    def sets(self, picture: int, set_of: NDArray[np.int32]) -> set[int] | None:
         """The sets of the pictures that were added to a bucket of many; None where the bucket is small, or there are many of them."""
         members = self._many.get(self._place(picture)[0])
         return members.sets(set_of) if members is not None else None
 
     def _place(self, picture: int) -> tuple[int, int]:
         """Where the bucket of a picture begins and ends in the order."""
-        value = self._values[picture]
-        find = self._values.searchsorted
-        return int(find(value, "left", self._order)), int(find(value, "right", self._order))
+        bits = np.uint32(int(self._hashes[picture]) >> self._shift & self._mask)  # for an int, numpy would convert the whole array first
+        return int(self._sorted.searchsorted(bits, "left")), int(self._sorted.searchsorted(bits, "right"))
 
 
 class _Members:
@@ -203,7 +209,7 @@ class _Members:
         self._count += 1
         self._names.append(picture)
 
-    def sets(self, set_of: NDArray[np.int64]) -> set[int] | None:
+    def sets(self, set_of: NDArray[np.int32]) -> set[int] | None:
         """The sets, or None for more than `FEW`. Those that were joined since are looked for whenever the list has doubled."""
         if len(self._names) >= self._renew_at:
             self._names = np.unique(set_of[self._names]).tolist()

@@ -38,10 +38,13 @@ class Pictures:
     """A growing table of pictures. It holds columns, and makes a `Picture` when a row is read: so a picture takes about 150 bytes.
 
     The pictures of a class should share one annotation object, because the table holds references to annotations.
+
+    Attributes:
+        ids: the id of each picture.
     """
 
     def __init__(self) -> None:
-        self._ids = Digests()
+        self.ids = Digests()
         self._bytes = array("q")
         self._extensions: list[str] = []
         self._annotations: list[Annotation] = []
@@ -57,7 +60,7 @@ class Pictures:
     def append(self, picture: Picture) -> int:
         """Add a picture. Returns its row."""
         row = len(self)
-        self._ids.append(picture.id)
+        self.ids.append(picture.id)
         self._bytes.append(picture.bytes)
         self._extensions.append(picture.extension)
         self._annotations.append(picture.annotation)
@@ -82,9 +85,9 @@ class Pictures:
         """The keys of all files of a picture."""
         return (self._keys[row], *self._further.get(row, ()))
 
-    def by_id(self) -> list[int]:
+    def by_id(self) -> Iterator[int]:
         """All rows, sorted by the pictures' ids."""
-        return sorted(range(len(self)), key=self._ids.raw)
+        return map(int, self.ids.order())
 
     def __len__(self) -> int:
         return len(self._bytes)
@@ -92,7 +95,7 @@ class Pictures:
     def __getitem__(self, row: int) -> Picture:
         meta, thumbnail, spooled = self._meta[row], self._thumbnails[row], self._spooled[row]
         return Picture(
-            self._ids[row],
+            self.ids[row],
             self._bytes[row],
             self._extensions[row],
             self._annotations[row],

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from bramble.contracts.jobs.snapshot import Finding
-from bramble_workloads.snapshot.columns import Selected, raw
+from bramble_workloads.snapshot.columns import Places, Selected
 from bramble_workloads.snapshot.findings import finding
 from bramble_workloads.snapshot.pictures import Picture, Pictures
 
@@ -31,14 +31,14 @@ def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tupl
     is kept.
     """
     pictures = Pictures()
-    rows: dict[bytes, int] = {}
+    rows = Places(pictures.ids)
     contradicting: set[int] = set()
     corrupt: list[str] = []
     large: list[str] = []
     for candidate, reading, small in read:
         if reading.fault:
             (large if reading.too_large else corrupt).append(f"{candidate.key}: {reading.fault}")
-        elif (row := rows.get(digest := raw(reading.digest))) is not None:
+        elif (row := rows.find(reading.digest)) is not None:
             pictures.append_key(row, candidate.key)
             if candidate.annotation != pictures.annotation(row):
                 contradicting.add(row)
@@ -54,8 +54,7 @@ def distinct(read: Iterable[Read], spool: Spool, thumbnails: Thumbnails) -> tupl
                 thumbnails.add(reading.thumbnail) if reading.thumbnail is not None else None,
                 spool.append(small) if small is not None else None,
             )
-            rows[digest] = pictures.append(picture)
-    del rows  # they take as much memory as the pictures
+            rows.add(pictures.append(picture))
     contradictions = [key for row in contradicting for key in pictures.keys(row)]
     kept = (row for row in pictures.by_id() if row not in contradicting)
     return Selected(pictures, kept), list(_findings(corrupt, large, contradictions))
