@@ -13,6 +13,7 @@ BrambleError
     ├── Refused                the API server refused the object, such as with 403 or 422
     ├── NameConflict           an object with the child's name exists and is not ours
     └── StoreRefused           the store's key, bucket or Secret cannot be used
+        └── DocumentTooLarge   a document in it has more bytes than its reader takes
 """
 
 from __future__ import annotations
@@ -68,3 +69,7 @@ class NameConflict(Terminal):
 
 class StoreRefused(Terminal):
     """The store refuses our requests."""
+
+
+class DocumentTooLarge(StoreRefused):
+    """A document of the store has more bytes than its reader takes. Nothing else is wrong with the store."""

@@ -33,6 +33,7 @@ class Store(Bucket):
     absent = Missing
     changed = TryAgain
     refused = StoreRefused
+    larger = StoreRefused
     key_refused = KeyRefused
     unavailable = StoreUnavailable
 

@@ -1,20 +1,18 @@
-"""The clocks of the engine: one for durations, and two for times of day: this process's, and the cluster's, which passes are planned by."""
+"""The engine's two clocks for times of day: this process's, and the cluster's, which passes are planned by. `bramble.boottime` measures how
+long something takes.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from bramble.boottime import boottime
+
 STEP_SECONDS, DOUBTED_SECONDS = 30.0, 600.0
 """An answer's time that differs by more than the first is believed once all answers have differed for as long as the second: until then,
 the clock of an API server may be set back again, or one of several may be wrong."""
-
-
-def boottime() -> float:
-    """Seconds since boot, including suspended time: a leader that was suspended must notice that its Lease has expired."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def utcnow() -> datetime:

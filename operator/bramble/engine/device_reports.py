@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from bramble.boottime import boottime
 from bramble.contracts.report import LOST_SECONDS, OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
 from bramble.engine.agent_processes import AgentProcesses
-from bramble.engine.clock import boottime
 from bramble.kinds.sources import Devices, Interruption, TwoAgents
 from bramble.kube.resources import Key
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from bramble.engine.clock import boottime
+from bramble.boottime import boottime
 
 
 class Elapsed:

@@ -14,9 +14,10 @@ from typing import Protocol, TypeGuard, TypeVar
 
 from bramble.api.conditions import find, merge
 from bramble.api.labels import STEP
+from bramble.boottime import boottime
 from bramble.engine.cache import labels_of
 from bramble.engine.changes import Changes
-from bramble.engine.clock import boottime, utcnow
+from bramble.engine.clock import utcnow
 from bramble.engine.events import event
 from bramble.engine.failed_patches import FailedPatches
 from bramble.engine.faults import Faults, Site

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from bramble.engine.clock import boottime, utcnow
+from bramble.boottime import boottime
+from bramble.engine.clock import utcnow
 from bramble.errors import BrambleError, Conflict, NotLeader
 from bramble.kube.api import Api
 from bramble.kube.resources import LEASE, Manifest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from bramble.engine.clock import boottime
+from bramble.boottime import boottime
 from bramble.engine.queue import WorkQueue
 from bramble.engine.relist import Relist, WatchProgress
 

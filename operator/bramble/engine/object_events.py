@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bramble.api.objects import moment
-from bramble.engine.clock import boottime
+from bramble.boottime import boottime
 from bramble.kube.api import Api
 from bramble.kube.resources import EVENT, Manifest
 

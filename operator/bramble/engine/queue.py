@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from bramble.engine.clock import boottime
+from bramble.boottime import boottime
 from bramble.kube.resources import Key
 
 FIRST_DELAY = 0.5

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bramble.api.conditions import Condition, merge
+from bramble.boottime import boottime
 from bramble.engine.changes import Changes
-from bramble.engine.clock import boottime, utcnow
+from bramble.engine.clock import utcnow
 from bramble.engine.execute import Executor
 from bramble.engine.lease import Lease
 from bramble.engine.metrics import Metrics

@@ -13,9 +13,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
+from bramble.boottime import boottime
 from bramble.engine.cache import version_of
 from bramble.engine.changes import Changes, label_selector
-from bramble.engine.clock import boottime
 from bramble.engine.metrics import Metrics
 from bramble.errors import ApiUnavailable
 from bramble.kube.api import Api

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from bramble.boottime import boottime
 from bramble.contracts.store import SECRET_NAME, StoreError, no_secret
 from bramble.contracts.untrusted import SMALL_DOCUMENT
-from bramble.engine.clock import boottime
 from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.places import PRESENT
 from bramble.errors import StoreRefused, StoreUnavailable
@@ -88,7 +88,8 @@ class Stores:
         """Read a document of at most so many bytes; None when it is not there.
 
         Raises:
-            StoreRefused: there is no usable Secret, or the store refuses it, or the document is larger.
+            DocumentTooLarge: the document is larger.
+            StoreRefused: there is no usable Secret, or the store refuses it.
             StoreUnavailable: the store did not answer, or the documents of all stores take too much memory, and this one had to go.
         """
         return await self._find(namespace, await self._store(namespace), key, most)

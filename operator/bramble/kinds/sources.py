@@ -87,7 +87,8 @@ class Sources(Protocol):
 
         Raises:
             bramble.errors.StoreUnavailable: the store did not answer.
-            bramble.errors.StoreRefused: there is no usable Secret, or the store refuses its key, or the document is larger.
+            bramble.errors.DocumentTooLarge: the document is larger.
+            bramble.errors.StoreRefused: there is no usable Secret, or the store refuses its key.
         """
 
     async def warning(self, namespace: str, uid: str) -> str:

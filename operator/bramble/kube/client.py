@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -12,6 +11,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from bramble.boottime import boottime
 from bramble.errors import AlreadyExists, ApiUnavailable, BrambleError, Conflict, NotAdmitted, NotFound, Refused
 from bramble.kube.api import Applied, Listing, Propagation
 from bramble.kube.config import ClusterConfig
@@ -166,11 +166,11 @@ class Client:
     async def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, params: Params | None, content: str
     ) -> tuple[int, dict[str, Any]]:
-        asked = time.clock_gettime(time.CLOCK_BOOTTIME)
+        asked = boottime()
         try:
             async with self._session_request(method, path, body, params, content, self._timeout) as response:
                 if self._on_date is not None and (date := response.headers.get("Date")):
-                    self._on_date(date, time.clock_gettime(time.CLOCK_BOOTTIME) - asked)
+                    self._on_date(date, boottime() - asked)
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnavailable(f"{method} {path}: {type(error).__name__} {error}") from error

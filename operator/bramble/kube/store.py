@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from bramble.contracts.store import SECRET_NAME, StoreConfig, StoreError
-from bramble.errors import StoreRefused, StoreUnavailable
+from bramble.errors import DocumentTooLarge, StoreRefused, StoreUnavailable
 from bramble.kube.resources import Manifest
 from bramble.objectstore.addresses import Addresses
 from bramble.objectstore.answers import Meaning, error_code, meaning
@@ -51,6 +51,7 @@ class NamespaceStore(Bucket):
     """The objects of one namespace, with the operator's errors."""
 
     refused = StoreRefused
+    larger = DocumentTooLarge
     key_refused = StoreRefused
     unavailable = StoreUnavailable
     changed = StoreUnavailable
@@ -230,7 +231,8 @@ class Store:
             arrived: is told how many more bytes of it have arrived, and may raise an exception.
 
         Raises:
-            StoreRefused: the document is larger; or as `open`.
+            DocumentTooLarge: it has more bytes.
+            StoreRefused: as `open`.
             StoreUnavailable: the store did not send all of it in time.
         """
         async with self._request("GET", key, headers=PLAIN) as (response, _):

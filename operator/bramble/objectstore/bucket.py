@@ -66,6 +66,7 @@ class Bucket:
         absent: there is no object with this key.
         changed: the object changed while it was read.
         refused: the store refuses the request, or the key lies outside the prefix. A person must change something.
+        larger: an object has more bytes than its reader takes.
         key_refused: the store does not accept the access key, and the Secret has no other.
         unavailable: the store did not answer, or answered with server errors, for as long as `patience` allows.
     """
@@ -73,6 +74,7 @@ class Bucket:
     absent: ClassVar[type[Exception]] = Absent
     changed: ClassVar[type[Exception]] = Changed
     refused: ClassVar[type[Exception]]
+    larger: ClassVar[type[Exception]]
     key_refused: ClassVar[type[Exception]]
     unavailable: ClassVar[type[Exception]]
 
@@ -253,7 +255,7 @@ class Bucket:
 
     def too_large(self, key: str, limit: int) -> Exception:
         """The exception for a document with more bytes than a reader accepts."""
-        return self.refused(f"{self.uri(key)} has more than {limit} bytes, the most that such a document may have")
+        return self.larger(f"{self.uri(key)} has more than {limit} bytes, the most that such a document may have")
 
     def uri(self, key: str) -> str:
         """The address of the object for messages: `s3://<bucket>/<key>`."""

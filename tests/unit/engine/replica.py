@@ -21,6 +21,7 @@ from bramble.engine.pass_reader import PassReader
 from bramble.engine.queue import WorkQueue
 from bramble.engine.reconcile import Reconciler
 from bramble.engine.relist import Relist, WatchProgress
+from bramble.errors import DocumentTooLarge
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.controller import Controller
 from bramble.kube.resources import CONFIG_MAP, JOB, POD, Resource
@@ -51,7 +52,10 @@ class FakeStore:
         return None
 
     async def fetch(self, namespace: str, key: str, most: int) -> bytes | None:
-        return self.documents.get((namespace, key))
+        content = self.documents.get((namespace, key))
+        if content is not None and len(content) > most:
+            raise DocumentTooLarge(f"{key} has more than {most} bytes")
+        return content
 
     async def put_once(self, namespace: str, key: str, content: bytes) -> None:
         self.documents.setdefault((namespace, key), content)

@@ -13,8 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bramble.boottime import boottime
 from bramble.engine import engine as module
-from bramble.engine.clock import boottime
 from bramble.engine.engine import Engine
 from bramble.engine.lease import NAME
 from bramble.errors import ApiUnavailable

@@ -17,7 +17,7 @@ from bramble.contracts.store import LARGEST_DOCUMENT, SECRET_NAME
 from bramble.engine import store
 from bramble.engine.document_memory import DocumentMemory
 from bramble.engine.store import CALLS_AT_ONCE, Stores
-from bramble.errors import StoreRefused, StoreUnavailable
+from bramble.errors import DocumentTooLarge, StoreRefused, StoreUnavailable
 from bramble.kube import store as kube_store
 from bramble.kube.resources import SECRET, Manifest, Resource
 from bramble.objectstore.addresses import Addresses
@@ -138,7 +138,7 @@ async def test_a_document_without_end_is_refused() -> None:
     stores = stores_of(api)
     async with listening(send_without_end) as port, asyncio.timeout(20):
         put_secret(api, "ads", f"http://127.0.0.1:{port}")
-        with pytest.raises(StoreRefused, match="more than 100000 bytes"):
+        with pytest.raises(DocumentTooLarge, match="more than 100000 bytes"):
             await stores.fetch("ads", "key", 100_000)
     await stores.close()
 

@@ -10,6 +10,9 @@ import pytest
 from bramble.api.labels import OWNER_UID
 from bramble.contracts.canonical import canonical_json
 from bramble.contracts.cause import Cause
+from bramble.contracts.store import LARGEST_DOCUMENT
+from bramble.contracts.untrusted import SMALL_DOCUMENT
+from bramble.errors import DocumentTooLarge
 from bramble.kinds.jobs.gather import gather_step, read_result
 from bramble.kube.resources import Manifest, Resource
 from tests.unit.jobs.seen import CONTENT, OWNER, PREFIX, ended, job, pod, word
@@ -49,10 +52,13 @@ class FakeSources:
         assert namespace == "ads"
         return self.limits
 
-    async def fetch(self, namespace: str, store_key: str, most: int) -> bytes | None:  # noqa: ARG002 - the arguments are the protocol's
+    async def fetch(self, namespace: str, store_key: str, most: int) -> bytes | None:
         assert namespace == "ads"
         self.fetched.append(store_key)
-        return self.store.get(store_key)
+        content = self.store.get(store_key)
+        if content is not None and len(content) > most:
+            raise DocumentTooLarge(f"{store_key} has more than {most} bytes")
+        return content
 
 
 async def gathered(sources: Any, filed_key: str = "") -> Any:
@@ -94,6 +100,18 @@ async def test_a_failed_attempt_is_asked_for_its_cause() -> None:
     cause = Cause(kind="BadData", message="corrupt")
     sources = FakeSources(job(("FailureTarget", "PodFailurePolicy")), (), {f"{PREFIX}causes/0.json": canonical_json(cause)})
     assert (await gathered(sources)).cause == cause
+
+
+async def test_a_document_that_is_too_large_is_no_fault_of_the_store() -> None:
+    """A program writes into the store as well. Its attempt ends as one without a cause does, and the result is named as unusable."""
+    cause = Cause(kind="BadData", message="corrupt").model_dump_json().encode() + b" " * SMALL_DOCUMENT
+    failed = await gathered(FakeSources(job(("FailureTarget", "PodFailurePolicy")), (), {f"{PREFIX}causes/0.json": cause}))
+    assert (failed.cause, failed.stored) == (None, None)
+    filed = CONTENT + b" " * LARGEST_DOCUMENT
+    done = await gathered(FakeSources(job(), (pod(ended(0, word())),), {RESULT: filed, "results/x.json": filed}), "results/x.json")
+    for stored in (done.stored, done.filed):
+        assert stored.result is None
+        assert f"has more than {LARGEST_DOCUMENT} bytes" in stored.problem
 
 
 async def test_a_job_without_pods_is_asked_for_what_kubernetes_warned_of() -> None:

@@ -12,6 +12,7 @@ from bramble.contracts.canonical import canonical_json, digest_of
 from bramble.contracts.jobs.termination import Termination
 from bramble.contracts.manifest import Manifest
 from bramble.contracts.store import blob_key, cause_key, result_key, run_prefix
+from bramble.contracts.untrusted import SMALL_DOCUMENT
 from bramble.errors import StoreRefused, StoreUnavailable
 from bramble.kinds.blockers import Blocker
 from bramble.kinds.jobs.gather import StepSeen
@@ -135,12 +136,13 @@ async def test_a_failed_rank_is_asked_for_its_cause() -> None:
     assert seen.attempt.reported == {1: cause("BadData", 1)}
 
 
-async def test_a_cause_that_cannot_be_read_is_ignored() -> None:
+@pytest.mark.parametrize("content", [case("no JSON", b"{"), case("too large", canonical_json(cause("BadData", 1)) + b" " * SMALL_DOCUMENT)])
+async def test_a_cause_that_cannot_be_read_is_ignored(content: bytes) -> None:
     documents = FakeStore()
-    documents.documents["ns", cause_key(PREFIX, 1)] = b"{"
+    documents.documents["ns", cause_key(PREFIX, 1)] = content
     seen = await seen_of({"attempt": 2, "current": CURRENT}, of_attempt_2(job_of(), pod_of(0), pod_of(1, 65)), documents)
     assert seen.attempt is not None
-    assert seen.attempt.reported == {}
+    assert (seen.attempt.reported, seen.store) == ({}, None)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,8 @@ def restore(folder: Path, parts: Parts, device: torch.device) -> State:
     try:
         parts.network.load_state_dict(load_file(newest / WEIGHTS, device=str(device)))
         kept: dict[str, Any] = torch.load(newest / OPTIMIZER, map_location=device, weights_only=True)
+        for before, present in zip(kept["optimizer"]["param_groups"], parts.optimizer.param_groups, strict=False):
+            before["fused"] = present.get("fused")  # otherwise a run of an older release would go on with its slower form
         parts.optimizer.load_state_dict(kept["optimizer"])
         if kept["scaler"]:  # empty where the run used none, as with bfloat16
             parts.scaler.load_state_dict(kept["scaler"])

@@ -12,6 +12,7 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.files import AnyResult, ResultFile
 from bramble.contracts.store import LARGEST_DOCUMENT, cause_key, result_key
 from bramble.contracts.untrusted import SMALL_DOCUMENT, parse_untrusted
+from bramble.errors import DocumentTooLarge
 from bramble.kinds.jobs.explain import last_word
 from bramble.kinds.jobs.job import Job
 from bramble.kinds.jobs.pod import End, Pod
@@ -76,6 +77,28 @@ def read_cause(content: bytes) -> Cause | None:
         return None
 
 
+async def fetch_result(sources: Sources, namespace: str, key: str, step: str, sha256: str | None = None) -> Stored | None:
+    """Read a result from the store, as `read_result` does; None if there is none. One that is too large cannot be used.
+
+    Raises:
+        bramble.errors.StoreUnavailable, bramble.errors.StoreRefused: as `Sources.fetch`.
+    """
+    try:
+        content = await sources.fetch(namespace, key, LARGEST_DOCUMENT)
+    except DocumentTooLarge as error:
+        return Stored(b"", None, f"the result in the store is not one of ours: {error}")
+    return read_result(content, step, sha256) if content is not None else None
+
+
+async def fetch_cause(sources: Sources, namespace: str, key: str) -> Cause | None:
+    """Read a cause from the store, as `read_cause` does; None if there is none, or one that is too large. Raises as `fetch_result`."""
+    try:
+        content = await sources.fetch(namespace, key, SMALL_DOCUMENT)
+    except DocumentTooLarge:
+        return None
+    return read_cause(content) if content is not None else None
+
+
 def succeeded(job: Job | None, pods: tuple[Pod, ...]) -> bool:
     """Whether the attempt's container ended with 0. The Job tells it as well, also when the pod is gone."""
     return (job is not None and job.succeeded) or any(end.code == 0 for end in _ends(pods))
@@ -131,14 +154,11 @@ async def gather_step(sources: Sources, owner: Owner, name: str, attempt: int, *
     stored = cause = filed = None
     if job is None or has_failed or succeeded(job, pods):
         words = [word for pod in pods if (word := last_word(pod, CONTAINER)) is not None and word.key == result_key(prefix)]
-        content = await sources.fetch(owner.namespace, result_key(prefix), LARGEST_DOCUMENT)
-        stored = read_result(content, kind, words[0].sha256 if words else None) if content is not None else None
+        stored = await fetch_result(sources, owner.namespace, result_key(prefix), kind, words[0].sha256 if words else None)
     if (job is None or has_failed) and stored is None:
-        content = await sources.fetch(owner.namespace, cause_key(prefix, 0), SMALL_DOCUMENT)
-        cause = read_cause(content) if content is not None else None
+        cause = await fetch_cause(sources, owner.namespace, cause_key(prefix, 0))
     if filed_key and (job is None or stored is not None):
-        content = await sources.fetch(owner.namespace, filed_key, LARGEST_DOCUMENT)
-        filed = read_result(content, kind) if content is not None else None
+        filed = await fetch_result(sources, owner.namespace, filed_key, kind)
     is_over = has_failed or succeeded(job, pods)
     containers = Containers(init=(), main=(CONTAINER,), fields={CONTAINER: step_field(kind)})
     warning = await read_warning(sources, owner.namespace, job, pods[-1:], containers) if not is_over else ""

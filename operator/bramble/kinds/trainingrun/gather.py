@@ -16,10 +16,11 @@ from bramble.contracts.cause import Cause
 from bramble.contracts.jobs.train import TrainResult
 from bramble.contracts.manifest import Manifest as Header
 from bramble.contracts.store import LARGEST_DOCUMENT, blob_key, cause_key, result_key
-from bramble.contracts.untrusted import SMALL_DOCUMENT, parse_untrusted
+from bramble.contracts.untrusted import parse_untrusted
+from bramble.errors import DocumentTooLarge
 from bramble.kinds.blockers import STORE_ERRORS, store_blocker
 from bramble.kinds.jobs.explain import last_word
-from bramble.kinds.jobs.gather import Stored, gather_step, read_cause, read_pods, read_result
+from bramble.kinds.jobs.gather import Stored, fetch_cause, fetch_result, gather_step, read_pods
 from bramble.kinds.jobs.outlived import outlived_jobs
 from bramble.kinds.jobs.render import CONTAINER
 from bramble.kinds.jobs.stale_children import Child, stale_children
@@ -156,10 +157,10 @@ async def _with_late_output(seen: Observed, sources: Sources) -> Observed:
 
 async def _manifest(namespace: str, version: str, sources: Sources) -> Header | None:
     """The header of a version; None if it cannot be read. Then the job that fetches the version says why."""
-    content = await sources.fetch(namespace, blob_key(version), LARGEST_DOCUMENT)
     try:
+        content = await sources.fetch(namespace, blob_key(version), LARGEST_DOCUMENT)
         return parse_untrusted(Header, content, LARGEST_DOCUMENT) if content is not None and digest_of(content) == version else None
-    except ValidationError:
+    except (ValidationError, DocumentTooLarge):
         return None
 
 
@@ -235,8 +236,7 @@ async def _with_stored(seen: Observed, attempt: AttemptSeen, sources: Sources) -
 async def _filed(seen: Observed, sources: Sources) -> Stored | None:
     if not seen.filed_key:
         return None
-    content = await sources.fetch(seen.run.metadata.namespace, seen.filed_key, LARGEST_DOCUMENT)
-    return read_result(content, TRAIN) if content is not None else None
+    return await fetch_result(sources, seen.run.metadata.namespace, seen.filed_key, TRAIN)
 
 
 def _may_have_result(attempt: AttemptSeen) -> bool:
@@ -246,11 +246,8 @@ def _may_have_result(attempt: AttemptSeen) -> bool:
 
 async def _result(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Stored | None:
     key = result_key(seen.owner.prefix(TRAIN, attempt.number))
-    content = await sources.fetch(seen.owner.namespace, key, LARGEST_DOCUMENT)
-    if content is None:
-        return None
     word = last_word(attempt.pods[0], TRAIN) if 0 in attempt.pods else None
-    return read_result(content, TRAIN, word.sha256 if word is not None and word.key == key else None)
+    return await fetch_result(sources, seen.owner.namespace, key, TRAIN, word.sha256 if word is not None and word.key == key else None)
 
 
 async def _causes(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Mapping[int, Cause]:
@@ -258,12 +255,7 @@ async def _causes(seen: Observed, attempt: AttemptSeen, sources: Sources) -> Map
     over = attempt.job is None or attempt.job.failure is not None
     asked = [rank for rank in range(attempt.nodes) if (has_failed(attempt.pods[rank]) if rank in attempt.pods else over)]
     prefix, namespace = seen.owner.prefix(TRAIN, attempt.number), seen.owner.namespace
-
-    async def cause_of(rank: int) -> Cause | None:
-        content = await sources.fetch(namespace, cause_key(prefix, rank), SMALL_DOCUMENT)
-        return read_cause(content) if content is not None else None
-
-    causes = await asyncio.gather(*map(cause_of, asked))
+    causes = await asyncio.gather(*(fetch_cause(sources, namespace, cause_key(prefix, rank)) for rank in asked))
     return {rank: cause for rank, cause in zip(asked, causes, strict=True) if cause is not None}
 
 

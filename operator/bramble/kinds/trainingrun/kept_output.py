@@ -10,6 +10,7 @@ from bramble.api.trainingrun import OutputSeen
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.output import TrainingOutput, describe_output
 from bramble.contracts.store import LARGEST_DOCUMENT, blob_key, output_key
+from bramble.errors import DocumentTooLarge
 from bramble.kinds.jobs.step import Owner
 from bramble.kinds.sources import Sources
 from bramble.kinds.trainingrun.attempt import TRAIN
@@ -70,10 +71,10 @@ async def output_named(sources: Sources, namespace: str, digest: str) -> Listing
 
 
 async def _read(sources: Sources, namespace: str, key: str) -> Listing | None:
-    content = await sources.fetch(namespace, key, LARGEST_DOCUMENT)
     try:
+        content = await sources.fetch(namespace, key, LARGEST_DOCUMENT)
         return Listing(key, digest_of(content), TrainingOutput.parse(content)) if content is not None else None
-    except ValidationError:
+    except (ValidationError, DocumentTooLarge):
         return None
 
 
