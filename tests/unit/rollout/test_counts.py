@@ -48,10 +48,11 @@ def test_who_is_present_for_a_watch(age: float | None, proves_silence: bool, pre
     assert seen.counts.present == frozenset(NODES) - (frozenset() if present else {"d"})
 
 
-def test_a_device_outside_the_cohort_cannot_speak_for_the_candidate() -> None:
+@pytest.mark.parametrize("claimed", [2**38 - 1, 100_000], ids=["more than anybody can answer", "as many as may be"])
+def test_a_device_outside_the_cohort_cannot_speak_for_the_candidate(claimed: int) -> None:
     """One stable device once claimed 2^38 good answers of the candidate, and turned a Fail into a Pass."""
     honest = canaries("a", errors=200)
-    liar = device("d", V1, attempt=2, seq=5, counts=[counts(V1, "stable"), counts(V2, "candidate", requests=2**38 - 1)])
+    liar = device("d", V1, attempt=2, seq=5, counts=[counts(V1, "stable"), counts(V2, "candidate", requests=claimed)])
     for reports in (honest, {**honest, "d": liar}):
         seen = with_candidate(reports)
         assert seen.judgement.verdict == "Fail"
