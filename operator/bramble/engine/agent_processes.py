@@ -20,6 +20,12 @@ report of a process that has ended may arrive late, but not so many so late."""
 TOLD_SECONDS = 60.0
 """How long after its last report such a process counts as running. A replica keeps the newest report only, so some are never seen."""
 
+RETURNS = 2
+"""A machine that came back after another one had spoken for its node counts as running for so many times as long as it had been away: its
+agent may crash at each start. That is an hour at most."""
+
+LONGEST_TOLD_SECONDS = 3600.0
+
 KEPT = 16
 """How many former processes of a node are known. Those that were not heard of for longest are dropped first, so an agent that crashes again
 and again hides no other one. One card may have been copied many times."""
@@ -67,6 +73,8 @@ class AgentProcesses:
         self._former: OrderedDict[str, OrderedDict[Process, _Former]] = OrderedDict()
         self._back: dict[str, tuple[float, int]] = {}
         """Node whose present process was a former one before: since when it speaks again, and its `_Former.late`."""
+        self._machines: dict[str, tuple[float, frozenset[str]]] = {}
+        """Node of which a machine came back after another one had spoken for it: until when that is told, and the boots of both."""
 
     def succeeded(self, before: Report, before_at: float, report: Report, at: float) -> None:
         """Another process speaks for a node from now on. If it is a former one, that is a late report of it.
@@ -76,6 +84,9 @@ class AgentProcesses:
         """
         former = self._former.setdefault(report.node, OrderedDict())
         self._former.move_to_end(report.node)
+        if (away := self._away_for(before, report, at)) is not None:
+            told = min(LONGEST_TOLD_SECONDS, max(TOLD_SECONDS, RETURNS * away))
+            self._machines[report.node] = at + told, frozenset({before.boot_id, report.boot_id})
         back_at, late = self._back.pop(report.node, (at, 0))
         late = late if at - back_at < TOLD_SECONDS else 0
         if (back := former.pop(Process.of(report), None)) is not None:
@@ -84,6 +95,16 @@ class AgentProcesses:
         former[Process.of(before)] = _Former(before.sequence, at, before_at if late else None, late)
         if len(former) > KEPT:
             former.popitem(last=False)
+
+    def _away_for(self, before: Report, report: Report, at: float) -> float | None:
+        """For how long another machine had spoken for the node before a new process of this one did; None unless that is so.
+
+        No machine comes back to a boot after another boot. The first report of a process may be late, but not by `OFFLINE_SECONDS`.
+        """
+        if before.boot_id == report.boot_id or self.is_known(report):
+            return None
+        since = [known.since for process, known in self._former[report.node].items() if process.boot_id == report.boot_id]
+        return at - max(since) if since and at - max(since) >= OFFLINE_SECONDS else None
 
     def is_former(self, report: Report, at: float, present_at: float) -> bool:
         """Whether a report is of a former process, and so says nothing of the node.
@@ -116,8 +137,10 @@ class AgentProcesses:
 
     def two_agents(self, node: str, present: Report, now: float) -> TwoAgents | None:
         """The agents that report for a node at the same time; None if there is one."""
-        running = [process for process, known in self._former.get(node, NONE).items() if known.runs(now)]
-        return TwoAgents(machines=len({present.boot_id, *(process.boot_id for process in running)})) if running else None
+        running = [process.boot_id for process, known in self._former.get(node, NONE).items() if known.runs(now)]
+        until, machines = self._machines.get(node, (now, frozenset()))
+        running += machines if now < until else ()
+        return TwoAgents(machines=len({present.boot_id, *running})) if running else None
 
     def _known(self, report: Report) -> _Former | None:
         """What is known of the process that sent a report; None unless it is a former one."""
@@ -131,3 +154,4 @@ class AgentProcesses:
                 break
             del self._former[node]
             self._back.pop(node, None)
+            self._machines.pop(node, None)

@@ -73,13 +73,16 @@ class DeviceReports:
         return fleets, objects
 
     def devices(self, fleet: str) -> Devices:
-        """The newest reports of the fleet's devices, with their ages now."""
+        """The newest reports of the fleet's devices, with their ages now.
+
+        That a node rebooted is told once the process before has been silent for a while: it may go on, on another machine.
+        """
         now = self._clock()
         of_fleet = {node: known for node, known in self._reports.items() if known[1].fleet == fleet}
         interruptions = {
             node: Interruption(before, now - silent_since, now - back_since)
             for node, (silent_since, back_since, before) in self._interrupted.items()
-            if before.fleet == fleet
+            if before.fleet == fleet and (back_since - silent_since > LOST_SECONDS or now - back_since >= OFFLINE_SECONDS)
         }
         ended = {node: before for node, (_, before) in self._ended.items() if before.fleet == fleet}
         return Devices(_WithAges(of_fleet, now), self.proves_silence, interruptions, ended, self._two_agents(of_fleet, now))

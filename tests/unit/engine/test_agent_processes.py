@@ -57,7 +57,7 @@ def test_two_agents_of_one_node_are_noticed(sent: list[list[tuple[float, Report]
 
 def test_the_node_is_what_the_newest_process_says_so_nothing_of_it_alternates() -> None:
     """A former process that reports again is no reboot either, for which a guardrail would count the node as lost."""
-    for end in range(25, 61):
+    for end in range(22, 61):
         devices = play(every("old", 0, end), every("new", 22, end), until=end).devices("demo")
         assert devices.reports["pi-1"].report.instance == "new"
         assert devices.ended["pi-1"].sequence == 21
@@ -121,7 +121,28 @@ def test_a_report_that_is_read_again_does_not_undo_a_reboot() -> None:
     """The process that rebooted had been a former one, and came back."""
     again = (52, of("old", 51)[1])
     sent = [*every("old", 0, 10), *every("new", 11, 16), *every("old", 31, 51), of("next", 52), again]
-    assert list(play(sent, until=52).devices("demo").interruptions) == ["pi-1"]
+    assert list(play(sent, until=52 + OFFLINE_SECONDS).devices("demo").interruptions) == ["pi-1"]
+
+
+@pytest.mark.parametrize("pause", [100, 360])
+def test_a_copy_that_crashes_at_each_start_is_not_hidden_by_the_time_until_the_next_one(pause: int) -> None:
+    """From its second start on there are two agents, until it has been away for twice as long as before."""
+    starts = range(22, 22 + 3 * pause, pause)
+    sent = [*every("a", 0, starts[-1] + 4 * pause, boot="a"), *chain(*(every(f"b{at}", at, at + 10, boot="b") for at in starts))]
+    found = {
+        until: play([each for each in sent if each[0] <= until], until=until).devices("demo")
+        for until in (*range(starts[1], starts[-1] + pause, 20), starts[-1] + 3 * pause)
+    }
+    assert {until: len(devices.two_agents) for until, devices in found.items()} == {
+        until: int(until < starts[-1] + 2 * pause) for until in found
+    }
+    assert all(devices.interruptions == {} for devices in found.values())
+    assert found[starts[1]].two_agents["pi-1"].machines == 2
+
+
+def test_the_first_report_of_an_agent_that_started_shortly_before_a_reboot_may_come_after_that_of_the_next() -> None:
+    sent = [*every("old", 0, 20, boot="b1"), *every("new", 30, 60, boot="b2"), of("short", 40, boot="b1")]
+    assert play(sent, until=60).devices("demo").two_agents == {}
 
 
 def test_an_agent_that_starts_again_long_after_the_other_one_is_gone_is_alone() -> None:

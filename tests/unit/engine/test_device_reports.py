@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bramble.contracts.report import OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
+from bramble.contracts.report import LOST_SECONDS, OFFLINE_SECONDS, ObjectRef, Observed, Progress, Report, SeenProgress, SeenReport
 from bramble.engine.cache import Cache
 from bramble.engine.changes import Changes
 from bramble.engine.device_reports import FORGET_SECONDS, DeviceReports
@@ -274,10 +274,11 @@ def test_an_interruption_is_known_for_an_hour(
     time.now += 1
     reports.record_reading(complete=True)
     read(reports, observed((0, report("pi-1", 8, boot=boot))))
-    found = reports.devices("demo").interruptions
-    assert ("pi-1" in found) is counts
+    at_once = reports.devices("demo").interruptions
+    time.now += OFFLINE_SECONDS
+    assert ("pi-1" in at_once, "pi-1" in reports.devices("demo").interruptions) == (counts and seconds > LOST_SECONDS, counts)
     if counts:
-        time.now += 100
+        time.now += 100 - OFFLINE_SECONDS
         interruption = reports.devices("demo").interruptions["pi-1"]
         assert (interruption.before.sequence, interruption.back_since_seconds) == (7, 100)
         assert interruption.silent_since_seconds == 100 + seconds
