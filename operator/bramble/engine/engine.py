@@ -161,17 +161,19 @@ class Engine:
         self.metrics.oldest.set(self._queue.oldest() if leads else 0)
         for resource in self.watched:
             self.metrics.objects.labels(resource.kind).set(self.changes.cache.count(resource.kind))
-        self.metrics.drift.clear()
-        for key, drift in islice(self._drifts(), MOST_ROLLOUTS if leads else 0):
-            for metric, value in drift.items():
-                self.metrics.drift.labels(key.namespace, key.name, metric).set(value)
+        for gauge in self.metrics.of_rollouts.values():
+            gauge.clear()
+        for key, gauges in islice(self._gauges(), MOST_ROLLOUTS if leads else 0):
+            for name, figures in gauges.items():
+                for metric, figure in figures.items():
+                    self.metrics.of_rollouts[name].labels(key.namespace, key.name, metric).set(figure)
 
-    def _drifts(self) -> Iterator[tuple[Key, Mapping[str, float]]]:
-        """The objects that try a version, with the drift of their stable nodes, in the order of their names."""
+    def _gauges(self) -> Iterator[tuple[Key, Mapping[str, Mapping[str, float]]]]:
+        """The objects that judge a version, with their figures, in the order of their names."""
         for controller in self._controllers:
             for manifest in sorted(self.changes.cache.list(controller.resource.kind), key=key_of):
-                if drift := controller.drift(manifest):
-                    yield key_of(manifest), drift
+                if any((gauges := controller.gauges(manifest)).values()):
+                    yield key_of(manifest), gauges
 
     def _leads(self, leads: bool) -> None:
         """Start with a new queue when leadership begins or ends, because another replica has been working meanwhile.

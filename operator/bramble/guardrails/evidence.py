@@ -148,6 +148,7 @@ class GuardEvidence(Document):
             people: the tests compare each node with its own history.
         over_ms: a request that takes longer than so many milliseconds is slow; None for other metrics, and until that is known.
         frozen: whether the candidate is compared with the history of the stable version, because no node serves that any more.
+        left: bad events of that history which were not compared yet; None where it is not compared with.
         seconds: for how long this was counted.
         away: how many nodes are away at once; None for metrics that do not look at that.
         growth: the evidence about a metric that compares how memory grows; None for others, which have all that is above.
@@ -171,6 +172,7 @@ class GuardEvidence(Document):
     stable_deviation: Annotated[Finite, Field(ge=0)] | None = None
     over_ms: Finite | None = None
     frozen: bool = False
+    left: Annotated[Finite, Field(ge=0)] | None = None
     seconds: Annotated[Finite, Field(ge=0)] = 0.0
     away: Away | None = None
     growth: Growth | None = None

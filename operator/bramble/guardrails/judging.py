@@ -121,11 +121,12 @@ def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: L
         more = levels.more_bad_events(SAME, _better(evidence), evidence.share, evidence.spread, _seen_ratio(evidence))
         if not isfinite(more):
             return "at these rates no amount of evidence can show that it is below stable, as better asks"
-        return f"{in_words(more, bad_events, per_second)} are needed to show that it is below stable"
-    ways = []
+        return _spent(more, evidence, bad_events) or f"{in_words(more, bad_events, per_second)} are needed to show that it is below stable"
+    ways, spent = [], ""
     if not rule.absolute:
-        test, fine = RatioTest(rule.max_ratio), fine_beside_stable(rule, evidence)
-        ways.append((levels.more_bad_events(test, fine, evidence.share, evidence.spread), bad_events, per_second))
+        more, per_second = _more_beside_stable(rule, evidence, levels)
+        spent = _spent(more, evidence, bad_events)
+        ways.append((inf if spent else more, bad_events, per_second))
     for rate in (rule.ceiling, metric.allowed(rule)):
         if rate:
             more = levels.more_events(rate_test(rate), below(rate, mine), mine.share)
@@ -134,10 +135,31 @@ def needed(metric: CountedMetric, rule: Rule, evidence: GuardEvidence, levels: L
         return f"not shown to be above the limit of {percent(rule.limit or 0.0)}"
     more, event, per_second = min(ways, key=lambda way: way[0] / way[2] if way[2] else inf)
     if not isfinite(more):
-        if rule.ceiling:
-            return "at these rates no amount of evidence can show that it is fine: it is above the ceiling, and nodes differ too much"
+        if spent or rule.ceiling:
+            return (
+                spent or "at these rates no amount of evidence can show that it is fine: it is above the ceiling, and nodes differ too much"
+            )
         return "no amount of evidence can show that it is fine: set a ceiling, or wider margins"
     return f"{in_words(more, event, per_second)} are needed"
+
+
+def _more_beside_stable(rule: Rule, evidence: GuardEvidence, levels: Levels) -> tuple[float, float]:
+    """How many more bad events of both cohorts the comparison with the stable version needs, and how many there are in a second.
+
+    Where it is compared with the stable version's history, that has as many as the candidate.
+    """
+    test, fine, seconds = RatioTest(rule.max_ratio), fine_beside_stable(rule, evidence), evidence.seconds or 1.0
+    if evidence.left is None:
+        return levels.more_bad_events(test, fine, evidence.share, evidence.spread), (evidence.candidate.bad + evidence.stable.bad) / seconds
+    return levels.more_bad_events(test, fine, 0.5, evidence.spread), 2 * evidence.candidate.bad / seconds
+
+
+def _spent(more: float, evidence: GuardEvidence, bad_events: str) -> str:
+    """That the history which the candidate is compared with is used up before so many more bad events; empty where it is not."""
+    if evidence.left is None or not evidence.left < more / 2 < inf:
+        return ""
+    about = f"{in_words(more / 2, bad_events, 0)} of either version are needed"
+    return f"{about}, and what the stable version counted before has {evidence.left:.0f} left: set a ceiling, or request skip"
 
 
 def _margin(rule: Rule, evidence: GuardEvidence) -> str:

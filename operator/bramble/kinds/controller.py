@@ -30,7 +30,7 @@ class Controller(Generic[Seen]):
         memory: the status fields that cannot be derived again, by their names in YAML (`Status.MEMORY`). The engine refuses a plan that
             changes one of them without `remember`.
         children: the kinds of objects that it makes, beside those that the engine always watches.
-        drift: guardrail metric to the drift of the stable nodes, of an object that tries a version. It is exported.
+        gauges: name of a gauge of the operator's metrics to guardrail metric to figure, of an object that judges a version.
     """
 
     resource: Resource
@@ -40,4 +40,4 @@ class Controller(Generic[Seen]):
     memory: frozenset[str] = frozenset()
     wakes: Callable[[Manifest], Iterable[Key]] = lambda _: ()
     children: tuple[Resource, ...] = ()
-    drift: Callable[[Manifest], Mapping[str, float]] = lambda _: {}
+    gauges: Callable[[Manifest], Mapping[str, Mapping[str, float]]] = lambda _: {}

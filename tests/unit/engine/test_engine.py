@@ -47,10 +47,10 @@ def rollout(name: str, **status: object) -> dict[str, object]:
     return {**made(ROLLOUT.kind, name), "status": {"candidate": candidate, "analysis": {"guardrails": verdicts}, **status}}
 
 
-def drifts(engine: Engine) -> dict[tuple[str, str], float]:
-    """The samples by Rollout and metric."""
+def figures(engine: Engine, gauge: str = "drift") -> dict[tuple[str, str], float]:
+    """The samples of a gauge by Rollout and metric."""
     engine._measure()
-    (found,) = engine.metrics.drift.collect()
+    (found,) = engine.metrics.of_rollouts[gauge].collect()
     return {(sample.labels["rollout"], sample.labels["metric"]): sample.value for sample in found.samples}
 
 
@@ -59,12 +59,23 @@ def test_the_leader_exports_the_drift_of_rollouts_that_try_a_version(engine: Eng
     engine.changes.updated(rollout("b", candidate=None))
     engine.changes.updated(rollout("c", analysis={"guardrails": [{"metric": "lost"}, {"metric": "anything", "drift": 1.0}]}))
     engine.changes.updated(rollout("d", analysis={"guardrails": [{"metric": "errors", "drift": "much"}]}))
-    assert not drifts(engine)
+    assert not figures(engine)
     engine._lease.leading.set()
-    assert drifts(engine) == {("a", "errors"): 0.21, ("a", "accuracy"): 0.3}
+    assert figures(engine) == {("a", "errors"): 0.21, ("a", "accuracy"): 0.3}
     assert engine.metrics.registry.get_sample_value("bramble_rollout_drift_ratio", {"namespace": "ads", "rollout": "a", "metric": "errors"})
     engine.changes.deleted(rollout("a"))
-    assert not drifts(engine), "it goes with its object"
+    assert not figures(engine), "it goes with its object"
+
+
+def test_the_leader_exports_how_much_evidence_there_is_of_rollouts_that_try_or_watch_a_version(engine: Engine) -> None:
+    verdicts = [{"metric": "lost", "toFail": 0.1, "toPass": 1.0}, *({"metric": "recall", "toFail": f, "toPass": f} for f in (0.4, 0.7))]
+    watched = {"state": "Watching", "guardrails": [{"metric": "errors", "toFail": 0.25, "toPass": 0.0}]}
+    engine.changes.updated(rollout("a", analysis={"guardrails": verdicts}, watch={**watched, "state": "Paused"}))
+    engine.changes.updated(rollout("b", candidate=None, watch=watched))
+    engine.changes.updated(rollout("c", candidate=None, watch={**watched, "state": "Over"}))
+    engine._lease.leading.set()
+    assert figures(engine, "to_fail") == {("a", "lost"): 0.1, ("a", "recall"): 0.7, ("b", "errors"): 0.25}
+    assert figures(engine, "to_pass") == {("a", "lost"): 1.0, ("a", "recall"): 0.4}
 
 
 def test_the_number_of_rollouts_with_a_drift_is_bounded(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +83,7 @@ def test_the_number_of_rollouts_with_a_drift_is_bounded(engine: Engine, monkeypa
     engine._lease.leading.set()
     for name in "cab":
         engine.changes.updated(rollout(name))
-    assert {name for name, _ in drifts(engine)} == {"a", "b"}
+    assert {name for name, _ in figures(engine)} == {"a", "b"}
 
 
 def test_what_a_kind_makes_is_watched_once() -> None:

@@ -163,6 +163,11 @@ def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
     assert ERRORS.judge(rule, seen, LEVELS).message == message
 
 
+def last(left: float) -> GuardEvidence:
+    """In the last step, where so many errors of the stable version's history are left to compare with."""
+    return errors((4, 400), (90, 9000), frozen=True, left=left)
+
+
 @pytest.mark.parametrize(
     ("rule", "seen", "needed"),
     [
@@ -198,6 +203,14 @@ def test_messages(rule: Rule, seen: GuardEvidence, message: str) -> None:
             "at these rates no amount of evidence can show that it is fine: it is above the ceiling, and nodes differ too much",
             id="no margin, and above the ceiling",
         ),
+        row(RULE, last(400.0), "more requests that failed or 4 minutes are needed", id="in the last step, at the candidate's pace"),
+        row(
+            RULE,
+            last(2.0),
+            "are needed, and what the stable version counted before has 2 left: set a ceiling, or request skip",
+            id="the history is used up before",
+        ),
+        row(CEILING, last(2.0), "more requests or 2 minutes are needed", id="it is, and the ceiling can still be shown"),
     ],
 )
 def test_what_is_still_needed(rule: Rule, seen: GuardEvidence, needed: str) -> None:

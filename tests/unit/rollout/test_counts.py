@@ -111,6 +111,7 @@ def test_in_the_last_step_the_history_is_compared_with_where_there_is_no_limit()
     seen = with_candidate(canaries(*NODES, errors=50), status=baking(step=1), on=NODES, steps=FULL, analysis=analysis)
     _, errors = seen.judgement.guardrails
     assert errors.verdict == "Fail"
+    assert seen.evidence[1].left == 399.2, "of 400 errors before, as much as belongs to the candidate's 800 requests was compared with"
     assert errors.message.endswith("0.1 % of 400000 on stable nodes before; shown to be above 1.5 × stable before")
 
 

@@ -233,6 +233,7 @@ def _shown(ledger: Ledger, guard: Guard, nodes: list[Node]) -> GuardEvidence:
         single=seen.single if seen is not None else NOTHING_SHOWN,
         drift=seen.drift if seen is not None and frozen is None and len(nodes) > members else None,
         frozen=frozen is not None,
+        left=round(frozen.bad + frozen.again[0], 1) if frozen is not None else None,
         seconds=float(max(0, ledger.at - ledger.began)),
     )
 
