@@ -29,6 +29,8 @@ def advance(former: Ledger | None, reading: Reading, now: datetime) -> Ledger:
     if former is None or former.rollout_uid != reading.rollout_uid:
         former = Ledger(rollout_uid=reading.rollout_uid, attempt=reading.attempt, stable=reading.stable, at=at, began=at)
     former = set_back(former, at)
+    if former.attempt == reading.attempt:
+        reading = reading.of(former.is_counted)
     losses = losses_after(former, reading, at)
     ledger = _aged(former, at)
     if ledger.stable != reading.stable:
@@ -65,14 +67,18 @@ def _promoted(ledger: Ledger, reading: Reading) -> Ledger:
 
 
 def _new_attempt(ledger: Ledger, reading: Reading, at: int) -> Ledger:
-    """An attempt begins: its counters begin at zero, and the baselines are frozen. Nodes that have left the fleet are forgotten."""
+    """An attempt begins: its counters begin at zero, and the baselines are frozen. Nodes that have left the fleet are forgotten,
+    and all others are counted again.
+    """
     none = (ZERO,) * len(ledger.guards)
     fresh: dict[str, object] = {"cohort": "stable", "instance": "", "former": "", "at": 0, "other_instance": ""}
     fresh |= {"counted": none, "other": none, "sums": none, "since": none}
     fleet = reading.candidates | reading.others
     nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items() if name in fleet}
     guards = tuple(map(new_guard, ledger.guards))
-    ledger = ledger.model_copy(update={"attempt": reading.attempt, "began": at, "guards": guards, "growth": (), "nodes": nodes})
+    ledger = ledger.model_copy(
+        update={"attempt": reading.attempt, "began": at, "part": 1.0, "guards": guards, "growth": (), "nodes": nodes}
+    )
     return _with_baselines(ledger, range(len(guards)))
 
 

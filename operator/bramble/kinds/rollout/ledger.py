@@ -16,6 +16,7 @@ order. Neither order loses or doubles an event, because a look is always compute
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -302,6 +303,7 @@ class Ledger(ExtensibleDocument):
         promoted: which promotion is watched; empty where none is.
         watches: by guardrail.
         forgotten: whether what the nodes counted before was left out when it was last written, because it would not fit.
+        part: which part of the nodes is counted in this attempt, because more would not fit.
     """
 
     schema_: Literal["bramble.dev/evidence/v1"] = Field("bramble.dev/evidence/v1", alias="schema")
@@ -318,9 +320,17 @@ class Ledger(ExtensibleDocument):
     promoted: str = ""
     watches: Annotated[tuple[Watch, ...], Field(max_length=16)] = ()
     forgotten: bool = False
+    part: Annotated[Finite, Field(gt=0, le=1)] = 1.0
     nodes: dict[str, NodeRecord] = Field(default_factory=dict)
 
     def guard(self, rule: Rule) -> int | None:
         """The index of a rule's guardrail; None where the ledger does not have it."""
         wanted = new_guard(rule).identity
         return next((index for index, guard in enumerate(self.guards) if guard.identity == wanted), None)
+
+    def is_counted(self, node: str) -> bool:
+        """Whether a node is among those that are counted in this attempt: the first ones by a hash. A smaller part is a part of these."""
+        if self.part >= 1:
+            return True
+        drawn = hashlib.sha256(f"{self.rollout_uid}/{self.attempt}/{node}".encode()).digest()
+        return int.from_bytes(drawn[:4]) < self.part * 2**32

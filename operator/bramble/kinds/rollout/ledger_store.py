@@ -26,6 +26,9 @@ LINE = 100
 LIMIT = 1000 * 1024
 """Bytes that the compressed ledger may have. A ConfigMap may have 1 MiB, which the API server counts without base64."""
 
+FILLED = 0.9
+"""How full a ledger is that has lost nodes. Its numbers become longer."""
+
 LARGEST = 32 * 2**20
 """Bytes of JSON that are read at most. Somebody may have put anything into the ConfigMap."""
 
@@ -36,10 +39,16 @@ def ledger_name(rollout_uid: str) -> str:
 
 
 def render(ledger: Ledger, metadata: Metadata, namespace: str) -> Manifest:
-    """The ConfigMap. A ledger that does not fit loses the history of its nodes; what is expected of them is that of a node without any."""
-    content = _compressed(ledger.model_copy(update={"forgotten": False}))
-    if len(content) > LIMIT:
-        content = _compressed(_without_history(ledger))
+    """The ConfigMap. A ledger that does not fit loses the history of its nodes; what is expected of them is that of a node without any. One
+    that does not fit without it either loses some of its nodes, of both cohorts alike, which are not counted until another attempt begins.
+    """
+    ledger = ledger.model_copy(update={"forgotten": False})
+    if len(content := _compressed(ledger)) > LIMIT:
+        ledger = _without_history(ledger)
+        content = _compressed(ledger)
+    while len(content) > LIMIT and (ledger.nodes or ledger.losses.nodes):
+        ledger = _with_part(ledger, ledger.part * FILLED * LIMIT / len(content))
+        content = _compressed(ledger)
     return {
         "apiVersion": CONFIG_MAP.api_version,
         "kind": CONFIG_MAP.kind,
@@ -81,6 +90,14 @@ def _without_history(ledger: Ledger) -> Ledger:
     of_losses = {name: node.model_copy(update=forgotten) for name, node in ledger.losses.nodes.items()}
     losses = ledger.losses.model_copy(update={"nodes": of_losses})
     return ledger.model_copy(update={"nodes": nodes, "losses": losses, "forgotten": True})
+
+
+def _with_part(ledger: Ledger, part: float) -> Ledger:
+    """The ledger with this part of its nodes. Losses of the open moment stay until that is over."""
+    ledger = ledger.model_copy(update={"part": part})
+    of_losses = {name: node for name, node in ledger.losses.nodes.items() if node.weight or ledger.is_counted(name)}
+    nodes = {name: node for name, node in ledger.nodes.items() if ledger.is_counted(name)}
+    return ledger.model_copy(update={"nodes": nodes, "losses": ledger.losses.model_copy(update={"nodes": of_losses})})
 
 
 def read_ledger(manifest: Manifest) -> Ledger | None:

@@ -49,6 +49,21 @@ class Silences:
     interrupted: Mapping[str, Silence] = field(default_factory=dict)
     sites: Mapping[str, Stratum] = field(default_factory=dict)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """All nodes that it says something of."""
+        return self.members.union(self.watched, self.silent, self.interrupted)
+
+    def of(self, kept: frozenset[str]) -> Silences:
+        """What it says of these nodes alone."""
+        return Silences(
+            self.members & kept,
+            {name: cohort for name, cohort in self.watched.items() if name in kept},
+            {name: silence for name, silence in self.silent.items() if name in kept},
+            {name: silence for name, silence in self.interrupted.items() if name in kept},
+            self.sites,
+        )
+
 
 def silences(status: Status, nodes: Nodes, candidates: frozenset[str]) -> Silences:
     """What the pass saw.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bramble.contracts.counters import Cohort, Counted
 from bramble.evidence.growth import Sample
@@ -98,3 +98,22 @@ class Reading:
     growth_rules: tuple[Rule, ...] = ()
     memory: Callable[[Cohort], Mapping[str, MemoryLine]] = _no_memory
     watch: WatchAsked | None = None
+
+    def of(self, is_counted: Callable[[str], bool]) -> Reading:
+        """What it says of these nodes alone."""
+        names = {*self.candidates, *self.others, *self.lines, *self.ended, *self.silences.names}
+        kept = frozenset(filter(is_counted, names))
+        if len(kept) == len(names):
+            return self
+        return replace(
+            self,
+            candidates=self.candidates & kept,
+            others=self.others & kept,
+            silences=self.silences.of(kept),
+            lines=_some(self.lines, kept),
+            ended=_some(self.ended, kept),
+        )
+
+
+def _some(lines: Mapping[str, Line], kept: frozenset[str]) -> Mapping[str, Line]:
+    return {name: line for name, line in lines.items() if name in kept}

@@ -47,7 +47,7 @@ def progressing(seen: Observed, reason: str, message: str) -> StatusUpdate:
     return _update(seen, "Progressing", not_ready(reason, message), Condition("Progressing", "True", reason, message), NOT_PAUSED)
 
 
-FORGOTTEN = "; the evidence of so many nodes and guardrails does not fit into its ConfigMap, so what each node counted before is left out"
+TOO_LARGE = "; the evidence of so many nodes and guardrails does not fit into its ConfigMap, so"
 
 
 def paused(seen: Observed, reason: str, message: str) -> StatusUpdate:
@@ -105,20 +105,28 @@ def _aborted(seen: Observed) -> Condition:
 def _analysable(seen: Observed) -> Condition:
     """Whether there is a stable cohort to compare with; in the last step, whether there was one when it began."""
     if seen.status.candidate is None:
-        return Condition("Analysable", "Unknown", reasons.NO_CANDIDATE, "no version is being tried")
+        left_out = _left_out(seen) if seen.watch_asked is not None else ""
+        return Condition("Analysable", "Unknown", reasons.NO_CANDIDATE, f"no version is being tried{left_out}")
+    left_out = _left_out(seen)
     if seen.status.stable is None:
-        return Condition(
-            "Analysable", "False", reasons.FIRST_ROLLOUT, "no stable version to compare with: the steps set the pace, limits are judged"
-        )
+        message = f"no stable version to compare with: the steps set the pace, limits are judged{left_out}"
+        return Condition("Analysable", "False", reasons.FIRST_ROLLOUT, message)
     if members := len(seen.counts.others):
-        forgotten = FORGOTTEN if seen.ledger.forgotten else ""
-        message = f"the candidate is compared with {members} nodes on the stable version{forgotten}"
+        message = f"the candidate is compared with {members} nodes on the stable version{left_out}"
         return Condition("Analysable", "True", reasons.COMPARABLE, message)
     if any(guard.frozen is not None and guard.frozen.whole.events for guard in seen.ledger.guards):
-        message = "every node has the candidate; it is compared with what the stable version counted before"
+        message = f"every node has the candidate; it is compared with what the stable version counted before{left_out}"
         return Condition("Analysable", "True", reasons.COMPARABLE, message)
     message = "every node has the candidate, and nothing was counted for the stable version before; let the first step have fewer nodes"
-    return Condition("Analysable", "False", reasons.NO_STABLE_COHORT, message)
+    return Condition("Analysable", "False", reasons.NO_STABLE_COHORT, f"{message}{left_out}")
+
+
+def _left_out(seen: Observed) -> str:
+    """What of the evidence does not fit into its ConfigMap."""
+    ledger, nodes = seen.ledger, seen.fleet.nodes
+    if left_out := sum(not ledger.is_counted(node) for node in nodes) if ledger.part < 1 else 0:
+        return f"{TOO_LARGE} {left_out} of {len(nodes)} nodes are not counted in this attempt; fewer guardrails leave room for more"
+    return f"{TOO_LARGE} what each node counted before is left out" if ledger.forgotten else ""
 
 
 def _verified(seen: Observed) -> Condition:
