@@ -11,6 +11,7 @@ from bramble.kinds.rollout.counting import advance
 from bramble.kinds.rollout.counts import evidence_of
 from bramble.kinds.rollout.ledger import Ledger
 from bramble.kinds.rollout.ledger_store import read_ledger, render
+from bramble.kinds.rollout.looks import events_in, in_half_octaves
 from tests.unit.rollout.rows import observed
 from tests.unit.rollout.test_counting import ERRORS, NOTHING, START, begun, line, says
 
@@ -41,7 +42,7 @@ def test_it_is_what_the_node_had_before_times_what_the_stable_nodes_had_since(be
 def test_a_guardrail_that_is_added_later_expects_nothing_of_nodes_whose_agents_counted_nothing_since_they_started() -> None:
     crashes = ERRORS.model_copy(update={"metric": "crashes"})
     ledger = advance(begun(a=1000, b=1000, c=1000, d=1000), replace(NOTHING, rules=(ERRORS, crashes)), START + DAY)
-    assert {node.before for node in ledger.nodes.values()} == {(1000.0, 0.0)}
+    assert [list(map(events_in, node.before)) for node in ledger.nodes.values()] == [[1024.0, 0.0]] * 4
 
 
 def test_in_an_attempt_that_a_former_operator_began_it_is_what_the_history_was_when_it_was_first_read() -> None:
@@ -49,3 +50,8 @@ def test_in_an_attempt_that_a_former_operator_began_it_is_what_the_history_was_w
     former = {name: node.model_copy(update={"before": ()}) for name, node in ledger.nodes.items()}
     read = read_ledger(render(ledger.model_copy(update={"nodes": former}), observed().metadata, "bramble-system"))
     assert read == ledger
+
+
+@pytest.mark.parametrize("events", [0, 0.4, 1, 2, 49, 1000, 3e5, 7e11])
+def test_how_many_events_a_node_had_is_kept_to_within_a_fifth(events: float) -> None:
+    assert events_in(in_half_octaves((0.0, events))) == pytest.approx(events if events >= 1 else 0, rel=0.2)

@@ -98,7 +98,7 @@ def test_the_ledger_of_five_thousand_nodes_of_which_half_joined_at_different_tim
 
 
 def test_a_ledger_that_does_not_fit_loses_the_history_of_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bramble.kinds.rollout.ledger_store.LIMIT", 1000)
+    monkeypatch.setattr("bramble.kinds.rollout.ledger_store.LIMIT", 2000)
     whole = with_losses(ledger_of(100))
     found = read_ledger(render(whole, observed().metadata, "bramble-system"))
     assert found is not None
@@ -117,7 +117,7 @@ def test_the_status_says_that_what_nodes_counted_before_is_left_out_until_it_fit
         return replace(with_candidate(canaries("a")), stored_ledger=StoredLedger("uid", manifest))
 
     with monkeypatch.context() as patch:
-        patch.setattr("bramble.kinds.rollout.ledger_store.LIMIT", 100)
+        patch.setattr("bramble.kinds.rollout.ledger_store.LIMIT", 545)  # bytes that it has without history
         after = written(seen)
     told = [
         next(each.message for each in progressing(of, "Baking", "").conditions if each.type == "Analysable")

@@ -10,7 +10,7 @@ from bramble.evidence.nodes import Node, broken_nodes, expected_rates
 from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.growth import with_growth
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, new_guard
-from bramble.kinds.rollout.looks import events_before, faded, fading, frozen, one_look, with_recent
+from bramble.kinds.rollout.looks import faded, fading, frozen, in_half_octaves, one_look, with_recent
 from bramble.kinds.rollout.loss_counting import losses_after
 from bramble.kinds.rollout.reading import Line, Reading
 from bramble.kinds.rollout.wall_clock import set_back
@@ -90,7 +90,7 @@ def _with_baselines(ledger: Ledger, of: Iterable[int]) -> Ledger:
         histories = [ledger.nodes[name].history[index] for name in names]
         found, newcomer = expected_rates(histories)
         for (baselines, before), baseline, history in zip(rows, found, histories, strict=True):
-            baselines[index], before[index] = baseline, events_before(history)
+            baselines[index], before[index] = baseline, in_half_octaves(history)
         guards[index] = guards[index].model_copy(update={"newcomer": newcomer})
     nodes = {
         name: ledger.nodes[name].model_copy(update={"baseline": tuple(baselines), "before": tuple(before)})
@@ -136,7 +136,7 @@ def _with_guards(ledger: Ledger, reading: Reading) -> Ledger:
         pairs = {"counted": carried(node.counted, read), "history": carried(node.history, served.get(name))}
         pairs |= {"other": carried(node.other, None), "sums": carried(node.sums, None), "since": carried(node.since, None)}
         pairs |= {"baseline": carried(node.baseline, None)}
-        before = tuple(node.before[place] if place is not None else 0.0 for place in former)
+        before = tuple(node.before[place] if place is not None else 0 for place in former)
         nodes[name] = node.model_copy(update={**pairs, "before": before})
     return _with_baselines(ledger.model_copy(update={"guards": tuple(guards), "nodes": nodes}), added)
 
@@ -209,7 +209,7 @@ def _broken(ledger: Ledger, index: int) -> frozenset[str]:
 def _newcomer(ledger: Ledger) -> NodeRecord:
     """A node without history."""
     none, newcomers = (ZERO,) * len(ledger.guards), tuple(guard.newcomer for guard in ledger.guards)
-    before = (0.0,) * len(ledger.guards)
+    before = (0,) * len(ledger.guards)
     return NodeRecord(counted=none, other=none, sums=none, since=none, history=none, baseline=newcomers, before=before)
 
 

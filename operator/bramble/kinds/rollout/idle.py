@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import median
 
 from bramble.kinds.rollout.ledger import Ledger, NodeRecord
+from bramble.kinds.rollout.looks import events_in
 
 EXPECTED = 5
 """A node that should have had so many events, and had none, is idle. By chance that happens once in 150 times, at a steady rate."""
@@ -32,7 +33,7 @@ def idle_nodes(ledger: Ledger, index: int, serving: frozenset[str]) -> int:
     share = _share(ledger, index)
 
     def expected(node: NodeRecord) -> float:
-        return node.before[index] * share * max(0.0, weight - node.since[index][1]) / weight
+        return events_in(node.before[index]) * share * max(0.0, weight - node.since[index][1]) / weight
 
     return sum(expected(node) >= EXPECTED for node in silent)
 
@@ -40,4 +41,4 @@ def idle_nodes(ledger: Ledger, index: int, serving: frozenset[str]) -> int:
 def _share(ledger: Ledger, index: int) -> float:
     """What the median stable node had in this attempt, as a share of what it had before; 0 without stable nodes."""
     stable = [node for node in ledger.nodes.values() if node.cohort == "stable" and node.before[index]]
-    return median(node.sums[index][1] / node.before[index] for node in stable) if stable else 0.0
+    return median(node.sums[index][1] / events_in(node.before[index]) for node in stable) if stable else 0.0

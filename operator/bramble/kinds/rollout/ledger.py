@@ -50,7 +50,7 @@ class NodeRecord(ExtensibleDocument):
         since: for a node that got the candidate after the attempt began, what `Guard.compared` was at that moment.
         history: bad events and events while the node served the stable version, halved every day.
         baseline: expected bad events per event and how uncertain that is (`bramble.evidence.baselines`), frozen when the attempt began.
-        before: events of the history when the attempt began, to three digits.
+        before: events of the history when the attempt began (`looks.in_half_octaves`).
         own: expected bad events per event by each test of the watch, frozen when the test began; 0 before that.
         group: to which group of the watch the node belongs.
     """
@@ -66,7 +66,7 @@ class NodeRecord(ExtensibleDocument):
     since: tuple[Pair, ...] = ()
     history: tuple[Pair, ...] = ()
     baseline: tuple[Pair, ...] = ()
-    before: tuple[Annotated[Finite, Field(ge=0)], ...] = ()
+    before: tuple[Annotated[Whole, Field(le=200)], ...] = ()
     own: tuple[Annotated[Finite, Field(ge=0)], ...] = ()
     group: Annotated[Whole, Field(lt=GROUPS)] = 0
 

@@ -14,7 +14,7 @@ from bramble.api.objects import Metadata
 from bramble.contracts.canonical import canonical_json
 from bramble.evidence.nodes import NUMBERS
 from bramble.kinds.rollout.ledger import ZERO, Ledger, NodeLosses, NodeRecord
-from bramble.kinds.rollout.looks import events_before
+from bramble.kinds.rollout.looks import in_half_octaves
 from bramble.kube.resources import CONFIG_MAP, Manifest
 
 KEY = "evidence.json.zz"
@@ -84,7 +84,7 @@ class _LossLine(RootModel[dict[str, NodeLosses]]):
 
 def _without_history(ledger: Ledger) -> Ledger:
     none, newcomers = (ZERO,) * len(ledger.guards), tuple(guard.newcomer for guard in ledger.guards)
-    fresh = {"history": none, "baseline": newcomers, "before": (0.0,) * len(ledger.guards)}
+    fresh = {"history": none, "baseline": newcomers, "before": (0,) * len(ledger.guards)}
     nodes = {name: node.model_copy(update=fresh) for name, node in ledger.nodes.items()}
     forgotten = {"history": ZERO, "baseline": ledger.losses.guard.newcomer}
     of_losses = {name: node.model_copy(update=forgotten) for name, node in ledger.losses.nodes.items()}
@@ -131,5 +131,5 @@ def read_ledger(manifest: Manifest) -> Ledger | None:
 def _completed(node: NodeRecord, guards: int) -> NodeRecord:
     """A node with what former operators did not write: the other cohort, since when it is in the present one, and what it had before."""
     none = (ZERO,) * guards
-    before = node.before or tuple(map(events_before, node.history))
+    before = node.before or tuple(map(in_half_octaves, node.history))
     return node.model_copy(update={"other": node.other or none, "since": node.since or none, "before": before})

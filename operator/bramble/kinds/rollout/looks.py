@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log2
 
 from bramble.evidence.nodes import Node, former_cohort, look
 from bramble.evidence.ratio import SAME
@@ -28,9 +29,14 @@ def faded(history: Pair, share: float) -> Pair:
     return bad, events
 
 
-def events_before(history: Pair) -> float:
-    """How many events a history has, as far as it matters for what to expect later."""
-    return float(f"{history[1]:.2e}")
+def in_half_octaves(history: Pair) -> int:
+    """How many events a history has, as what `events_in` gives back to within a fifth; 0 for less than one. The ledger has little room."""
+    return 1 + round(2 * log2(history[1])) if history[1] >= 1 else 0
+
+
+def events_in(half_octaves: int) -> float:
+    """About how many events a history had."""
+    return float(2 ** ((half_octaves - 1) / 2)) if half_octaves else 0.0
 
 
 def frozen(guard: Guard, histories: Sequence[tuple[Pair, Pair]], stable: Sequence[Node]) -> Guard:
