@@ -12,7 +12,9 @@ from pydantic import ValidationError
 from bramble.contracts.base import problems_of
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.manifest import Manifest, Sample, Split, read_sample
+from bramble.contracts.store import LARGEST_DOCUMENT
 from bramble.contracts.tasks.catalogue import contract_of
+from bramble.contracts.untrusted import parse_untrusted
 from bramble_workloads.errors import BadData, Corrupt
 from bramble_workloads.parallel_map import parallel_map
 from bramble_workloads.processing.package import GetBlob
@@ -30,7 +32,7 @@ def read_manifest(get_blob: GetBlob, digest: str) -> Manifest:
         BadData: the blob is not a manifest.
     """
     try:
-        return Manifest.model_validate_json(get_blob(digest))
+        return parse_untrusted(Manifest, get_blob(digest), LARGEST_DOCUMENT)
     except ValidationError as error:
         raise BadData(
             f"blob {digest} is not a manifest that this image knows: snapshot the Dataset again ({problems_of(error)})"

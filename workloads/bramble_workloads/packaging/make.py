@@ -18,6 +18,7 @@ from bramble.contracts.package import MAX_BYTES, File, Lineage, ModelDescription
 from bramble.contracts.package import Output as OutputTensor
 from bramble.contracts.runtimes import EXPORTED_NAME, EXPORTS, MODEL, RUNTIMES, Export
 from bramble.contracts.tasks.base import Input, Tensor
+from bramble.contracts.untrusted import parse_untrusted
 from bramble_workloads.errors import SpecError
 from bramble_workloads.export import DESCRIPTION
 from bramble_workloads.packaging.output import Output
@@ -150,7 +151,7 @@ def read_description(output: Output) -> ModelDescription:
             raise DescriptionError(f"$BRAMBLE_OUT/{DESCRIPTION} has {size} bytes of at most {MAX_BYTES}: use fewer or shorter labels")
         content = file.read_bytes().removeprefix(codecs.BOM_UTF8)
     try:
-        return ModelDescription.model_validate_json(content)
+        return parse_untrusted(ModelDescription, content, MAX_BYTES)
     except ValidationError as error:
         message = f"$BRAMBLE_OUT/{DESCRIPTION}: {description_problems(error)}"
         if (without := _without_unknown_fields(content, error)) is not None:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from bramble.contracts.base import problems_of
 from bramble.contracts.package import MAX_BYTES, Package
+from bramble.contracts.untrusted import parse_untrusted
 from bramble_workloads.processing.errors import DescriptionError
 
 GetBlob = Callable[[str], bytes]
@@ -20,10 +21,7 @@ def read_package(get_blob: GetBlob, digest: str) -> Package:
     Raises:
         DescriptionError: it is not a package, or it holds something that this image does not know.
     """
-    content = get_blob(digest)
-    if len(content) > MAX_BYTES:
-        raise DescriptionError(f"package {digest} has {len(content)} bytes; a package has at most {MAX_BYTES}")
     try:
-        return Package.model_validate_json(content)
+        return parse_untrusted(Package, get_blob(digest), MAX_BYTES)
     except ValidationError as error:
         raise DescriptionError(f"package {digest} is not one that this image knows: {problems_of(error)}") from error

@@ -8,8 +8,13 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import ValidationError
+
+from bramble.contracts.base import problems_of
 from bramble.contracts.manifest import SPLITS, Departed, Manifest, Split, read_sample
+from bramble.contracts.store import LARGEST_DOCUMENT
 from bramble.contracts.tasks.catalogue import contract_of
+from bramble.contracts.untrusted import SMALL_DOCUMENT, parse_untrusted
 from bramble_workloads.errors import BadData
 from bramble_workloads.snapshot.columns import Digests
 from bramble_workloads.store import Store
@@ -93,13 +98,15 @@ def read_previous(store: Store, digest: str, folder: Path) -> Previous:
         BadData: the manifest, or a file that it names, is no such document.
     """
     try:
-        manifest = Manifest.model_validate_json(store.get_blob(digest))
+        manifest = parse_untrusted(Manifest, store.get_blob(digest), LARGEST_DOCUMENT)
         annotation = contract_of(manifest.task).annotation
         samples = (read_sample(line, annotation) for line in _lines(store, manifest.samples, folder / "previous-samples"))
-        departed = (Departed.model_validate_json(line) for line in _lines(store, manifest.departed, folder / "previous-departed"))
+        lines = _lines(store, manifest.departed, folder / "previous-departed")
+        departed = (parse_untrusted(Departed, line, SMALL_DOCUMENT) for line in lines)
         return Previous(merge(samples, departed, key=attrgetter("id")))
     except ValueError as error:
-        raise BadData(f"the previous manifest {digest} cannot be read, so splits cannot be kept: {error}") from error
+        why = problems_of(error) if isinstance(error, ValidationError) else str(error)
+        raise BadData(f"the previous manifest {digest} cannot be read, so splits cannot be kept: {why}") from error
 
 
 def _lines(store: Store, digest: str | None, path: Path) -> Iterator[bytes]:
