@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -117,6 +117,11 @@ def broken_nodes(nodes: Sequence[Node]) -> list[bool]:
         for place, is_broken in zip(stable, found.tolist(), strict=True):
             out[place] = is_broken
     return out
+
+
+def names_of_broken(nodes: Mapping[str, Node]) -> frozenset[str]:
+    """The names of those that are stable and plainly broken."""
+    return frozenset(name for name, is_broken in zip(nodes, broken_nodes(tuple(nodes.values())), strict=True) if is_broken)
 
 
 def _short(number: float) -> float:

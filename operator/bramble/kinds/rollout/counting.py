@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bramble.contracts.counters import Cohort, Counted
-from bramble.evidence.nodes import Node, broken_nodes, expected_rates
+from bramble.evidence.nodes import Node, expected_rates, names_of_broken
 from bramble.guardrails.catalogue import counted_metric
 from bramble.kinds.rollout.growth import with_growth
 from bramble.kinds.rollout.ledger import ZERO, Guard, Ledger, NodeRecord, Pair, new_guard
@@ -201,9 +201,8 @@ def _unread(ledger: Ledger, reading: Reading) -> list[tuple[str, Line]]:
 
 def _broken(ledger: Ledger, index: int) -> frozenset[str]:
     """The stable nodes that are left out of a guardrail's looks, by what they had counted before."""
-    nodes = {name: node for name, node in ledger.nodes.items() if node.cohort == "stable" and node.sums}
-    found = broken_nodes([Node(candidate=False, sums=node.sums[index], baseline=node.baseline[index]) for node in nodes.values()])
-    return frozenset(name for name, is_broken in zip(nodes, found, strict=True) if is_broken)
+    nodes = ((name, node) for name, node in ledger.nodes.items() if node.cohort == "stable" and node.sums)
+    return names_of_broken({name: Node(candidate=False, sums=node.sums[index], baseline=node.baseline[index]) for name, node in nodes})
 
 
 def _newcomer(ledger: Ledger) -> NodeRecord:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from bramble.contracts.counters import Cohort
 from bramble.contracts.report import LOST_SECONDS
 from bramble.evidence.losses import moment
-from bramble.evidence.nodes import DECIMALS, Node, broken_nodes, expected_rates, look
+from bramble.evidence.nodes import DECIMALS, Node, expected_rates, look, names_of_broken
 from bramble.guardrails.evidence import Away
 from bramble.kinds.rollout.cohorts import Stratum
 from bramble.kinds.rollout.ledger import ZERO, Ledger, LossLedger, NodeLosses, OpenMoment, Pair, new_guard
@@ -214,8 +214,7 @@ def _share(losses: LossLedger, reading: Reading, found: Iterable[_Loss], at: int
 
 def _broken(losses: LossLedger) -> frozenset[str]:
     """The stable nodes that are plainly broken, by what they had done before."""
-    nodes = [Node(candidate=False, sums=node.stable, baseline=node.baseline) for node in losses.nodes.values()]
-    return frozenset(name for name, is_broken in zip(losses.nodes, broken_nodes(nodes), strict=True) if is_broken)
+    return names_of_broken({name: Node(candidate=False, sums=node.stable, baseline=node.baseline) for name, node in losses.nodes.items()})
 
 
 def _added(losses: LossLedger, found: Sequence[_Loss], reading: Reading, at: int) -> LossLedger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from bramble.evidence.mixture import Floats
-from bramble.evidence.nodes import DECIMALS, Node, broken_nodes, expected_rates, former_cohort
+from bramble.evidence.nodes import DECIMALS, Node, expected_rates, former_cohort, names_of_broken
 from bramble.evidence.rise import (
     GROUPS,
     HOUR_SECONDS,
@@ -195,13 +195,13 @@ def _broken(watch: Watch, place: int, index: int, nodes: Mapping[str, NodeRecord
     """The nodes that had many times the bad events of the others already before they gained these."""
     if watch.margin is None:
         return frozenset()
-    rows = []
+    rows = {}
     for name, node in nodes.items():
         more_bad, more = gained[name][index] if name in gained else ZERO
         bad, events = node.history[index]
         before = (max(0.0, bad - more_bad), max(0.0, events - more))
-        rows.append(Node(candidate=False, sums=before, baseline=(node.own[place] or watch.mean, 0.0)))
-    return frozenset(name for name, is_broken in zip(nodes, broken_nodes(rows), strict=True) if is_broken)
+        rows[name] = Node(candidate=False, sums=before, baseline=(node.own[place] or watch.mean, 0.0))
+    return names_of_broken(rows)
 
 
 def _advanced(sums: Sums | None, at: int, gained: Callable[[], Floats]) -> Sums | None:
