@@ -7,6 +7,7 @@ restored while the old one still runs, gives two machines one node name and one 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -134,6 +135,11 @@ class AgentProcesses:
         """Whether this process, a former one, has reported after its successor."""
         known = self._known(report)
         return known is not None and known.heard_at is not None and known.heard_at > known.since
+
+    @property
+    def nodes(self) -> Collection[str]:
+        """The nodes whose agent has started again: few of them, while there are thousands without a former process."""
+        return self._former.keys()
 
     def two_agents(self, node: str, present: Report, now: float) -> TwoAgents | None:
         """The agents that report for a node at the same time; None if there is one."""

@@ -89,7 +89,7 @@ class DeviceReports:
 
     def _two_agents(self, known: Mapping[str, tuple[float, Report]], now: float) -> dict[str, TwoAgents]:
         """Of these nodes, those for which two agents report at the same time."""
-        found = ((node, self._processes.two_agents(node, report, now)) for node, (_, report) in known.items())
+        found = ((node, self._processes.two_agents(node, known[node][1], now)) for node in self._processes.nodes if node in known)
         return {node: agents for node, agents in found if agents is not None}
 
     def progress(self, ref: ObjectRef, step: str) -> SeenProgress | None:

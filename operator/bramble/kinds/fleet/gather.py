@@ -26,7 +26,7 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         return None
     fleet = parse(KIND, manifest)
     manifests, namespace = sources.list(NODE), sources.settings.edge_namespace
-    nodes = await asyncio.to_thread(lambda: [Node.of(node) for node in manifests])  # thousands, as in the next thread
+    nodes = await asyncio.to_thread(lambda: [Node.of(node) for node in manifests])  # thousands, as in the other threads
     labelled = tuple(node for node in nodes if has_agent(node, key.name))
     if fleet.metadata.deleted is not None:
         return Leaving(fleet, labelled)
@@ -48,7 +48,7 @@ async def gather(key: Key, sources: Sources) -> Seen | None:
         gateway_ca=sources.gateway_ca,
         settings=sources.settings,
     )
-    silent = {member.name for member in members.members if presence(seen.devices, member.name) != "online"}
+    silent = await asyncio.to_thread(lambda: {member.name for member in members.members if presence(seen.devices, member.name) != "online"})
     stopped = await read_stopped(sources, namespace, fleet.metadata.uid, silent)
     return replace(seen, setups=await _with_warning(seen, sources), stopped=stopped)
 
