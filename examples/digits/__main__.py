@@ -9,7 +9,6 @@ import re
 import shutil
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
@@ -56,21 +55,17 @@ def prepare(report: Report, view: View, screen: Screen, chosen: argparse.Namespa
 
 
 def travel(way: stages.Way, upto: str) -> None:
-    """Every stage after the cluster, in order. Pictures are uploaded while Helm installs, and a version is trained while the one before
-    rolls out: the stage of such work takes what is left of it.
-    """
-    with ThreadPoolExecutor(1) as beside:
-        uploaded = beside.submit(stock, way.cluster, stages.NAMESPACE)
-        with way.report.stage("install") as stage:
-            way.view.activity = "helm upgrade --install bramble charts/bramble"
-            way.screen.refresh()
-            install(way.cluster, {"log": {"format": "text"}})
-            stage.note = "two replicas each of the operator and the gateway"
-        with way.report.stage("pictures") as stage:
-            way.view.activity = "drawing and uploading"
-            way.screen.refresh()
-            stage.facts = {"objects": uploaded.result()}
-            stage.note = f"{stage.facts['objects']} objects in three collections"
+    """Every stage after the cluster, in order. A version is trained while the one before rolls out: its stages take what is left of it."""
+    with way.report.stage("install") as stage:
+        way.view.activity = "helm upgrade --install bramble charts/bramble"
+        way.screen.refresh()
+        install(way.cluster, {"log": {"format": "text"}})
+        stage.note = "two replicas each of the operator and the gateway"
+    with way.report.stage("pictures") as stage:
+        way.view.activity = "drawing and uploading"
+        way.screen.refresh()
+        stage.facts = {"objects": stock(way.cluster, stages.NAMESPACE)}
+        stage.note = f"{stage.facts['objects']} objects in three collections"
     with Watch(way.cluster.command(), way.cluster.env, stages.WATCHED) as watch:
         way.watch = watch
         stages.assemble(way)
