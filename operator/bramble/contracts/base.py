@@ -65,6 +65,17 @@ def problems_of(error: ValidationError, unknown: str = UNKNOWN) -> str:
     return "; ".join(_problem(found, unknown) for found in complaints_of(error))
 
 
+def first_problem(error: ValidationError, *place: str | int, whole: str = "body") -> str:
+    """The first problem that pydantic found, in one line: path of the field, what is wrong. It does not repeat the value.
+
+    Args:
+        place: the path of what was validated, if that is a part of a document.
+        whole: what to call the document itself.
+    """
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, (*place, *first['loc']))) or whole}: {first['msg']}"
+
+
 def complaints_of(error: ValidationError) -> list[ErrorDetails]:
     """What pydantic found. That a list is too short is left out where its items are wrong: pydantic counts the right ones only."""
     found = error.errors(include_url=False, include_context=False)

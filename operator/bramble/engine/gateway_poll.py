@@ -14,6 +14,7 @@ import aiohttp
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from bramble.contracts.base import first_problem
 from bramble.contracts.pod import GATEWAY_TOKEN
 from bramble.contracts.report import OFFLINE_SECONDS, Observed
 from bramble.engine.changes import Changes
@@ -69,11 +70,8 @@ def parse_reading(content: bytes) -> Observed:
         bad = {problem["loc"][:2] for problem in problems if problem["loc"][:1] in (("reports",), ("progress",))}
         if not bad:
             raise
-        raw, first = from_json(content), problems[0]
-        place = ".".join(map(str, first["loc"]))
-        log.warning(
-            "%d reports from the gateway break the contract and are left out; the first is at %s: %s", len(bad), place, first["msg"]
-        )
+        raw = from_json(content)
+        log.warning("%d reports from the gateway break the contract and are left out; the first is at %s", len(bad), first_problem(error))
         kept = {
             name: [item for number, item in enumerate(raw[name]) if (name, number) not in bad]
             for name in ("reports", "progress")
@@ -180,8 +178,7 @@ class GatewayPoller:
 def _described(error: Exception) -> str:
     """What is wrong, in one line: pydantic tells every fault of an answer, and a time-out nothing."""
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"its answer breaks the contract at {'.'.join(map(str, first['loc'])) or 'its start'}: {first['msg']}"
+        return f"its answer breaks the contract at {first_problem(error, whole='its start')}"
     return f"{type(error).__name__}: {str(error) or f'not within {READ_SECONDS} s'}"
 
 

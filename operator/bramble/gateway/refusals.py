@@ -18,6 +18,8 @@ from typing import ClassVar, Self
 
 from pydantic import ValidationError
 
+from bramble.contracts.base import first_problem
+
 
 class Refusal(Exception):
     """The base of all refusals.
@@ -41,8 +43,7 @@ class Invalid(Refusal):
     @classmethod
     def of(cls, error: ValidationError, *place: str | int) -> Self:
         """A body does not fit its model: the first thing that is wrong, and where, `place` being the part of the body that was parsed."""
-        first = error.errors(include_url=False)[0]
-        return cls(f"{'.'.join(map(str, (*place, *first['loc']))) or 'body'}: {first['msg']}")
+        return cls(first_problem(error, *place))
 
 
 class Unauthenticated(Refusal):

@@ -38,7 +38,10 @@ class Presigner:
 
     def __init__(self, config: StoreConfig, client: Minio, clock: Callable[[], float] = time.time) -> None:
         from minio.credentials.credentials import Credentials
+        from minio.helpers import check_object_name
+        from minio.signer import presign_v4
 
+        self._check, self._sign = check_object_name, presign_v4
         self._region, self._clock = config.region, clock
         self._credentials = Credentials(config.access_key, config.secret_key)
         self._bucket = urlsplit(client.get_presigned_url("GET", config.bucket, EXAMPLE))._replace(query="")
@@ -55,11 +58,8 @@ class Presigner:
 
     def target(self, method: str, key: str) -> str:
         """The same without the origin: what the first line of the request names."""
-        from minio.helpers import check_object_name
-        from minio.signer import presign_v4
-
-        check_object_name(key)
-        signed = presign_v4(
+        self._check(key)
+        signed = self._sign(
             method=method,
             url=self._bucket._replace(path=self._base + quote(key)),
             region=self._region,

@@ -80,12 +80,17 @@ async def is_away_for(place: Place, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-async def test_a_pass_that_ends_while_it_waits_to_come_back_gives_no_place_back_that_it_lacks() -> None:
+async def left_to_another() -> tuple[Places, Place, asyncio.Future[None], Place]:
+    """One place in all, which a pass has left for a call, and another pass has taken."""
     places = Places(1)
     place = await places.take()
-    waits = asyncio.ensure_future(is_away_for(place, 0.01))
+    call = asyncio.ensure_future(is_away_for(place, 0.01))
     await asyncio.sleep(0)
-    other = await places.take()
+    return places, place, call, await places.take()
+
+
+async def test_a_pass_that_ends_while_it_waits_to_come_back_gives_no_place_back_that_it_lacks() -> None:
+    places, place, waits, other = await left_to_another()
     await asyncio.wait([waits], timeout=0.1)
     waits.cancel()
     await asyncio.wait([waits])
@@ -131,11 +136,7 @@ async def test_calls_that_outlast_their_pass_or_begin_while_it_comes_back_take_o
 
 
 async def test_a_call_that_outlasts_its_pass_waits_for_no_place() -> None:
-    places = Places(1)
-    place = await places.take()
-    late = asyncio.ensure_future(is_away_for(place, 0.01))
-    await asyncio.sleep(0)
-    other = await places.take()
+    places, place, late, other = await left_to_another()
     place.end()
     async with asyncio.timeout(5):
         await late

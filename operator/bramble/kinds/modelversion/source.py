@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from bramble.api.conditions import find
 from bramble.api.modelversion import LineageSeen, Spec
 from bramble.api.trainingrun import Status as RunStatus
+from bramble.contracts.base import first_problem
 from bramble.contracts.canonical import digest_of
 from bramble.contracts.package import MAX_BYTES, Package
 from bramble.contracts.store import blob_key
@@ -64,11 +65,8 @@ def of_package(digest: str, content: bytes) -> LineageSeen | Blocker:
     try:
         package = parse_untrusted(Package, content, MAX_BYTES)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        return Blocker(
-            SOURCE_REFUSED, f"spec.source.package.digest: {digest} is not a package that this operator knows: {where}: {first['msg']}"
-        )
+        why = first_problem(error, whole="document")
+        return Blocker(SOURCE_REFUSED, f"spec.source.package.digest: {digest} is not a package that this operator knows: {why}")
     if package.lineage.dataset is None:
         message = f"package {digest} names no dataset to validate with; export it with lineage.dataset"
         return Blocker(SOURCE_REFUSED, message)

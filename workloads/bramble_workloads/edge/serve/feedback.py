@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
+from bramble.contracts.base import first_problem
 from bramble.contracts.canonical import document_digest
 from bramble.contracts.names import first_names
 from bramble.contracts.package import Package
@@ -166,6 +167,5 @@ def annotation_of(task: TaskContract, stated: Mapping[str, Any]) -> Annotation:
     try:
         return task.annotation.model_validate({name: stated[name] for name in names if name in stated})
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        what = first_problem(error)
         raise HttpError(HTTPStatus.BAD_REQUEST, f"feedback for the task {task.name} needs {', '.join(names)}: {what}") from None

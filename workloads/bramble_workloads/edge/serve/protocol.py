@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import to_json
 
+from bramble.contracts.base import first_problem
 from bramble.contracts.package import Package
 from bramble.contracts.runtimes import by_runtime
 from bramble_workloads.edge.serve.http.messages import HttpError
@@ -146,7 +147,7 @@ def parse(body: bytes | bytearray | memoryview, content_type: str, header_length
                 f"the body is not JSON alone, the content type is {stated} and the header {BINARY_HEADER} is missing: "
                 "set it to the number of bytes of the JSON before the raw data"
             ) from None
-        raise _bad(f"the request is not one of the protocol: {'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}") from None
+        raise _bad(f"the request is not one of the protocol: {first_problem(error)}") from None
     if len(request.inputs) != 1:
         name = interface.package.input.tensor.name
         raise _bad(f"the request has {len(request.inputs)} inputs: send one, {PICTURE!r} or {name!r}")
